@@ -1,0 +1,125 @@
+"""The contract between networks and whoever runs the U-Net.
+
+A network offers branches; a host attaches them. Neither knows the other: a branch sees tensors and a `Call`, a
+host sees a hook and a site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .sites import Site
+
+
+class Hook(Enum):
+    """Where in a layer a branch acts; the table of hooks is in the README."""
+
+    CROSS = "cross"
+    SELF = "self"
+    AFTER = "after"
+    INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Which conditions one guidance pass sees. A pass without identity gets the tokens of the zero embedding."""
+
+    text: bool = True
+    identity: bool = True
+    audio: bool = True
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a host tells every branch about the running U-Net call.
+
+    The batch is `len(passes)` groups, one after the other, of `len(frames)` rows each. `frames` are indices into
+    the whole video, so that a branch that holds one row a frame can take what the window needs. During training
+    the rows are samples and `frames` is `arange(batch)`. `clip` is the number of consecutive rows that form one
+    stretch of video for temporal attention; 0 means all rows of a pass.
+    """
+
+    frames: Int[Tensor, "frames"]
+    passes: tuple[Pass, ...] = (Pass(),)
+    clip: int = 0
+    extra: dict[str, object] = field(default_factory=dict)
+
+    def rows(self, per_frame: Float[Tensor, "n ..."]) -> Float[Tensor, "frames ..."]:
+        """Return one row a frame of this call; a tensor with a single row is shared by all frames."""
+        frames = self.frames.to(per_frame.device)
+        return per_frame.expand(len(frames), *per_frame.shape[1:]) if len(per_frame) == 1 else per_frame[frames]
+
+
+@runtime_checkable
+class CrossBranch(Protocol):
+    """Adds to the result of a cross-attention before its output projection."""
+
+    site: Site
+
+    def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]: ...
+
+
+@runtime_checkable
+class SelfBranch(Protocol):
+    """Offers extra tokens, as wide as the hidden states, to the keys and values of a self-attention."""
+
+    site: Site
+
+    def tokens(self, hidden: Float[Tensor, "b l c"], call: Call) -> Float[Tensor, "b m c"] | None: ...
+
+
+@runtime_checkable
+class AfterBranch(Protocol):
+    """Transforms the feature map that leaves a layer (after its transformer where it has one)."""
+
+    site: Site
+
+    def after(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+
+
+@runtime_checkable
+class InputBranch(Protocol):
+    """Adds to the first feature map (`site=None`) or to a layer's input."""
+
+    site: Site | None
+
+    def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+
+
+Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch
+
+
+class Attachment(Protocol):
+    """What `Host.attach` returns; usable as a context manager."""
+
+    def detach(self) -> None:
+        """Restore the U-Net bit for bit. Calling it twice is harmless."""
+        ...
+
+    def __enter__(self) -> Attachment: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Host(Protocol):
+    """Runs a U-Net with branches attached."""
+
+    def attach(self, branches: Sequence[Branch]) -> Attachment:
+        """Attach branches; several attachments stack. Raises `SiteNotFound` for a site the U-Net lacks."""
+        ...
+
+    def denoise(
+        self,
+        latents: Float[Tensor, "b c h w"],
+        timestep: Int[Tensor, "*b"],
+        text: Float[Tensor, "b t d"],
+        call: Call,
+    ) -> Float[Tensor, "b c h w"]:
+        """Run the U-Net once; the result is what the U-Net was trained to predict (velocity for `tiny`)."""
+        ...
