@@ -1,0 +1,1 @@
+"""Turn records of speech into motion, and motion into the maps that the denoiser is shown."""

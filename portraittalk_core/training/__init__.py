@@ -1,0 +1,1 @@
+"""Training: data, losses, the loop and its stages. Scripts with fixed seeds; each resumes where it stopped."""
