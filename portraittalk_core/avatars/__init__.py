@@ -1,0 +1,1 @@
+"""Procedural portraits: data that is nobody's likeness."""
