@@ -1,0 +1,216 @@
+"""Structure maps: geometry, fitting and shaping faces."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.motion.geometry import (
+    CONTOUR_GROUPS,
+    contours,
+    eye_opening,
+    head_cue,
+    mouth_opening,
+    placement,
+)
+from portraittalk_core.motion.structure import (
+    FaceFitter,
+    FaceShaper,
+    fit_motion,
+    from_head,
+    load_structure,
+    save_structure,
+    structure_maps,
+    to_head,
+)
+from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
+
+WEIGHTS = Path(__file__).parents[2] / "portraittalk_core/assets/tiny/structure.safetensors"
+needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"{WEIGHTS} is missing: run train_structure")
+
+
+def a_face(n: int = 1, seed: int = 0) -> torch.Tensor:
+    """Return n rough faces, each a little different."""
+    turn = torch.linspace(0, math.pi, 17)
+    jaw = torch.stack([-0.4 * turn.cos(), 0.45 * turn.sin()], 1)
+    brows = torch.stack(
+        [torch.tensor([*torch.linspace(-0.3, -0.1, 5), *torch.linspace(0.1, 0.3, 5)]), -0.2 * torch.ones(10)], 1
+    )
+    nose = torch.cat(
+        [
+            torch.stack([torch.zeros(4), torch.linspace(-0.05, 0.12, 4)], 1),
+            torch.stack([torch.linspace(-0.06, 0.06, 5), torch.full((5,), 0.16)], 1),
+        ]
+    )
+
+    def ring(x: float, y: float, width: float, height: float, points: int) -> torch.Tensor:
+        at = torch.arange(points) * 2 * math.pi / points
+        return torch.stack([x - width * at.cos(), y - height * at.sin()], 1)
+
+    eyes = [ring(x, -0.05, 0.07, 0.03, 6) for x in (-0.17, 0.17)]
+    lips = [ring(0, 0.28, 0.14, 0.07, 12), ring(0, 0.28, 0.11, 0.04, 8)]
+    irises = torch.tensor([[-0.17, -0.05], [0.17, -0.05]])
+    face = torch.cat([jaw, brows, nose, *eyes, *lips, irises])
+    return face + 0.005 * torch.randn(n, 70, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def similarity(angle: float, scale: float, x: float, y: float) -> torch.Tensor:
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    return torch.tensor([[cos, -sin, x], [sin, cos, y]])
+
+
+def apply(affine: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    return points @ affine[..., :2].mT + affine[..., 2].unsqueeze(-2)
+
+
+def test_contours_of_a_batch_equal_those_of_each():
+    faces = a_face(9)
+    whole = contours(faces, 48)
+    assert whole.shape == (9, len(CONTOUR_GROUPS), 48, 48)
+    assert torch.equal(whole, torch.cat([contours(face[None], 48) for face in faces]))
+    assert 0 <= float(whole.min()) and 0.9 < float(whole.max()) <= 1
+    assert bool((whole.amax((2, 3)) > 0.3).all()), "every group of every face is drawn"
+
+
+def test_contours_match_distances_to_sampled_lines():
+    face, size, sigma = a_face(), 32, 0.1
+    line = face[0, :17]
+    steps = torch.linspace(0, 1, 200)[:, None, None]
+    dense = (line[:-1] + steps * (line[1:] - line[:-1])).reshape(-1, 2)
+    axis = (torch.arange(size) + 0.5) * 2 / size - 1
+    pixels = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
+    expected = torch.exp(-(torch.cdist(pixels, dense).amin(1) ** 2) / sigma**2).view(size, size)
+    torch.testing.assert_close(contours(face, size, sigma)[0, 0], expected, atol=2e-3, rtol=0)
+
+
+def test_contours_show_lips_that_move_by_a_fifth_of_a_pixel():
+    face = a_face()
+    moved = face.clone()
+    moved[:, 60:68, 1] += 0.2 * 2 / 64
+    change = (contours(moved) - contours(face)).abs().amax((0, 2, 3))
+    assert float(change[5]) > 0.1
+    assert float(change[[0, 1, 2, 3, 4, 6]].max()) == 0
+
+
+def test_contours_of_no_faces_and_of_one_point_are_finite():
+    assert contours(torch.zeros(0, 70, 2)).shape == (0, 7, 64, 64)
+    assert bool(torch.isfinite(contours(torch.zeros(1, 70, 2))).all())
+
+
+def test_placement_of_equal_faces_is_the_identity():
+    faces = a_face(3)
+    torch.testing.assert_close(placement(faces, faces), torch.eye(2, 3).expand(3, 2, 3), atol=1e-5, rtol=0)
+
+
+def test_placement_recovers_a_similarity_whatever_the_mouth_does():
+    reference = a_face(4)
+    to_reference = similarity(0.3, 1.2, 0.1, -0.07)
+    linear = torch.linalg.inv(to_reference[:, :2])
+    target = (reference - to_reference[:, 2]) @ linear.mT
+    target[:, 48:] += 0.1
+    torch.testing.assert_close(placement(reference, target), to_reference.expand(4, 2, 3), atol=1e-5, rtol=0)
+
+
+def test_placement_puts_the_head_where_the_motion_wants_it():
+    reference = a_face()
+    target = apply(similarity(-0.2, 0.85, 0.12, 0.05), reference)
+    picture = contours(reference)[:, :4]
+    grid = F.affine_grid(placement(reference, target), [1, 4, 64, 64], align_corners=False)
+    warped = F.grid_sample(picture, grid, align_corners=False)
+    wanted = contours(target)[:, :4]
+    assert torch.corrcoef(torch.stack([warped.flatten(), wanted.flatten()]))[0, 1] > 0.95
+    assert torch.corrcoef(torch.stack([picture.flatten(), wanted.flatten()]))[0, 1] < 0.5
+
+
+def test_placement_of_a_squeezed_head_is_squeezed_but_less():
+    reference = a_face()
+    affine = placement(reference, reference * torch.tensor([0.5, 1.0]))[0]
+    assert 1.2 < float(affine[0, 0]) < 2
+    assert float(torch.linalg.det(affine[:, :2])) > 0
+
+
+def test_openings_measure_the_gap_and_not_the_roll():
+    face = a_face()
+    shut = face.clone()
+    shut[:, [67, 66, 65, 41, 40, 47, 46]] = shut[:, [61, 62, 63, 37, 38, 43, 44]]
+    rolled = apply(similarity(0.6, 0.8, 0.1, 0.0), face)
+    for opening in (mouth_opening, eye_opening):
+        assert float(opening(shut).abs().max()) < 1e-6
+        assert float(opening(face).min()) > 0.1
+        torch.testing.assert_close(opening(rolled), opening(face), atol=1e-5, rtol=0)
+
+
+def test_head_cue_follows_a_similarity():
+    face = a_face()
+    before, after = head_cue(face)[0], head_cue(apply(similarity(0.3, 0.9, 0.1, -0.2), face))[0]
+    torch.testing.assert_close(after[:2], before[:2], atol=1e-5, rtol=0)
+    assert float(after[2] - before[2]) == pytest.approx(0.3, abs=1e-5)
+    assert float(after[5] / before[5]) == pytest.approx(0.9, abs=1e-5)
+
+
+def test_head_coordinates_return():
+    face, pose = a_face(2), torch.tensor([[0.1, 0.2, 0.3, 0.1, -0.1, 0.9], [0, 0, -0.2, 0, 0, 1.1]])
+    torch.testing.assert_close(from_head(to_head(face, pose), pose), face)
+
+
+@pytest.mark.parametrize("broken", [torch.zeros(70, 2), torch.zeros(1, 68, 2), torch.full((1, 70, 2), math.nan)])
+def test_bad_landmarks_are_refused(broken: torch.Tensor):
+    for call in (contours, head_cue, lambda x: placement(x, x), lambda x: fit_motion(x, 25.0, FaceFitter(8, 1))):
+        with pytest.raises(BadInput, match="must"):
+            call(broken)
+
+
+def test_other_bad_arguments_are_refused(tmp_path: Path):
+    face = a_face(2)
+    with pytest.raises(BadInput, match="`size`"):
+        contours(face, 0)
+    with pytest.raises(BadInput, match="size 0"):
+        placement(face, torch.zeros(2, 70, 2))
+    with pytest.raises(BadInput, match="`reference` must have 1 row"):
+        placement(face, a_face(3))
+    nets = FaceFitter(8, 1), FaceShaper(8, 1)
+    with pytest.raises(BadInput, match=r"`motion\.pose`"):
+        structure_maps(FaceMotion(torch.zeros(3, 10), torch.zeros(2, 6), 25.0), identity_of(face), *nets)
+    with pytest.raises(BadInput, match="keep_expression"):
+        structure_maps(still(2), identity_of(face), *nets, keep_expression=2)
+    (tmp_path / "wrong.safetensors").write_bytes(b"no weights")
+    for missing in ("wrong.safetensors", "none.safetensors"):
+        with pytest.raises(WeightsMismatch, match="`path` must be a structure file"):
+            load_structure(tmp_path / missing)
+
+
+def test_weights_return_from_a_file(tmp_path: Path):
+    fitter, shaper = FaceFitter(16, 1), FaceShaper(16, 1, yaw_limit=0.3)
+    torch.nn.init.normal_(fitter.net.leave.weight)
+    config = {"fitter": {"width": 16, "blocks": 1}, "shaper": {"width": 16, "blocks": 1, "yaw_limit": 0.3}}
+    save_structure(tmp_path / "s.safetensors", fitter, shaper, config)
+    read = load_structure(tmp_path / "s.safetensors")
+    assert read[1].limits == shaper.limits
+    torch.testing.assert_close(read[0](a_face())[0], fitter(a_face())[0], atol=2e-2, rtol=2e-2)
+
+
+@torch.no_grad()
+def test_fitter_follows_position_roll_and_size_exactly_even_untrained():
+    fitter, face = FaceFitter(16, 1), a_face()
+    torch.nn.init.normal_(fitter.net.leave.weight, std=0.05)
+    affine = similarity(0.25, 0.8, 0.1, 0.2)
+    before, after = fitter(face)[1][0], fitter(apply(affine, face))[1][0]
+    torch.testing.assert_close(after[:2], before[:2], atol=1e-4, rtol=0)
+    assert float(after[2] - before[2]) == pytest.approx(0.25, abs=1e-4)
+    torch.testing.assert_close(after[3:5], apply(affine, before[None, 3:5])[0], atol=1e-4, rtol=0)
+    assert float(after[5] / before[5]) == pytest.approx(0.8, abs=1e-4)
+
+
+def identity_of(face: torch.Tensor) -> Identity:
+    return Identity(torch.zeros(1, 512), torch.zeros(1, 3, 8, 8), face[:1])
+
+
+def still(frames: int) -> FaceMotion:
+    pose = torch.zeros(frames, 6)
+    pose[:, 5] = 1
+    return FaceMotion(torch.zeros(frames, len(COEFFICIENTS)), pose, 25.0)
