@@ -245,6 +245,9 @@ def _check_motion(motion: FaceMotion) -> None:
             f"`motion.pose` must have as many frames as `motion.coefficients` ({len(motion.coefficients)}), "
             f"but got {len(motion.pose)}."
         )
+    if not bool((motion.pose[:, 5] > 0).all()):
+        lowest = float(motion.pose[:, 5].min())
+        raise BadInput(f"`motion.pose` must have a scale above 0, but got {lowest:g}. The head's rest is 1.")
 
 
 def _baseline(asked: Float[Tensor, "frames 10"], has: Float[Tensor, "1 10"], keep: float) -> Float[Tensor, "frames 10"]:

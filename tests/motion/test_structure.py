@@ -70,9 +70,9 @@ def apply(affine: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 
 def test_contours_of_a_batch_equal_those_of_each():
     faces = a_face(9)
-    whole = contours(faces, 48)
-    assert whole.shape == (9, len(CONTOUR_GROUPS), 48, 48)
-    assert torch.equal(whole, torch.cat([contours(face[None], 48) for face in faces]))
+    whole = contours(faces)
+    assert whole.shape == (9, len(CONTOUR_GROUPS), 64, 64)
+    assert torch.equal(whole, torch.cat([contours(face[None]) for face in faces]))
     assert 0 <= float(whole.min()) and 0.9 < float(whole.max()) <= 1
     assert bool((whole.amax((2, 3)) > 0.3).all()), "every group of every face is drawn"
 
@@ -176,6 +176,8 @@ def test_other_bad_arguments_are_refused(tmp_path: Path):
     nets = FaceFitter(8, 1), FaceShaper(8, 1)
     with pytest.raises(BadInput, match=r"`motion\.pose`"):
         structure_maps(FaceMotion(torch.zeros(3, 10), torch.zeros(2, 6), 25.0), identity_of(face), *nets)
+    with pytest.raises(BadInput, match="scale above 0"):
+        structure_maps(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), identity_of(face), *nets)
     with pytest.raises(BadInput, match="keep_expression"):
         structure_maps(still(2), identity_of(face), *nets, keep_expression=2)
     (tmp_path / "wrong.safetensors").write_bytes(b"no weights")
