@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from .sites import Site
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Hook(Enum):
@@ -55,6 +59,20 @@ class Call:
         frames = self.frames.to(per_frame.device)
         return per_frame.expand(len(frames), *per_frame.shape[1:]) if len(per_frame) == 1 else per_frame[frames]
 
+    def batch(
+        self,
+        given: Float[Tensor, "n ..."],
+        absent: Float[Tensor, "m ..."] | None = None,
+        condition: Literal["text", "identity", "audio"] = "identity",
+    ) -> Float[Tensor, "b ..."]:
+        """Return one row for each row of the batch: `given` in the passes that see `condition`, else `absent`.
+
+        Both may have one row for each frame of the video or a single row for all; `absent=None` means that the condition
+        is never taken away.
+        """
+        parts = [self.rows(given if absent is None or getattr(p, condition) else absent) for p in self.passes]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
 
 @runtime_checkable
 class CrossBranch(Protocol):
@@ -85,7 +103,11 @@ class AfterBranch(Protocol):
 
 @runtime_checkable
 class InputBranch(Protocol):
-    """Adds to the first feature map (`site=None`) or to a layer's input."""
+    """Adds to the first feature map (`site=None`, before it is stored as a skip) or to a layer's input.
+
+    A layer's input is the running map only: what is added is in no skip, and the skip that an up layer joins
+    is not shown. Its width is `UNetShape.input_width(site)`.
+    """
 
     site: Site | None
 
@@ -96,19 +118,28 @@ Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch
 
 
 class Attachment(Protocol):
-    """What `Host.attach` returns; usable as a context manager."""
+    """What `Host.attach` returns; usable as a context manager.
+
+    counts: how often each branch was called since it was attached.
+    """
+
+    counts: dict[Branch, int]
 
     def detach(self) -> None:
         """Restore the U-Net bit for bit. Calling it twice is harmless."""
         ...
 
-    def __enter__(self) -> Attachment: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
 
 class Host(Protocol):
     """Runs a U-Net with branches attached."""
+
+    def bare(self) -> Host:
+        """Return a host of the same U-Net that has no branches, for example to record a reference."""
+        ...
 
     def attach(self, branches: Sequence[Branch]) -> Attachment:
         """Attach branches; several attachments stack. Raises `SiteNotFound` for a site the U-Net lacks."""
@@ -121,5 +152,8 @@ class Host(Protocol):
         text: Float[Tensor, "b t d"],
         call: Call,
     ) -> Float[Tensor, "b c h w"]:
-        """Run the U-Net once; the result is what the U-Net was trained to predict (velocity for `tiny`)."""
+        """Run the U-Net once; the result is what the U-Net was trained to predict (velocity for `tiny`).
+
+        Raises `SiteNotFound` when the run never reached an attached branch.
+        """
         ...

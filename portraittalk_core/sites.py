@@ -49,6 +49,16 @@ class UNetShape:
             return self.channels[-1]
         return self.channels[site.block] if site.stage == "down" else self.channels[-1 - site.block]
 
+    def input_width(self, site: Site) -> int:
+        """Return the channel count of the running map that enters the layer at `site`, before any skip is joined."""
+        if site.stage == "mid":
+            return self.channels[-1]
+        if site.layer:
+            return self.width(site)
+        if site.stage == "down":
+            return self.channels[max(site.block - 1, 0)]
+        return self.channels[-max(site.block, 1)]
+
     def layer_sites(self) -> list[Site]:
         """Return every layer's site in running order: down, mid, up."""
         down = [Site("down", b, i) for b in range(len(self.channels)) for i in range(self.layers)]

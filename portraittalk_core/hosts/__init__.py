@@ -1,0 +1,1 @@
+"""Run U-Nets of other libraries with our branches attached."""

@@ -1,0 +1,250 @@
+"""Run a diffusers `UNet2DConditionModel` with branches attached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..errors import BadInput, SiteNotFound
+from ..host import Branch, Call, Hook
+from ..sites import Site, UNetShape
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from typing_extensions import Self
+
+_METHODS = {Hook.CROSS: "cross", Hook.SELF: "tokens", Hook.AFTER: "after", Hook.INPUT: "residual"}
+_PLAIN = {"DownBlock2D": False, "CrossAttnDownBlock2D": True}
+
+
+def shape_of(unet: UNet2DConditionModel) -> UNetShape:
+    """Read from a U-Net's config what the sites need to know.
+
+    Raises `BadInput` for layouts that have no sites here: other block types than SD1.5's, several transformer
+    blocks a layer, layer counts or head counts that change from level to level.
+    """
+    config: Any = unet.config
+    unknown = [t for t in config.down_block_types if t not in _PLAIN]
+    single = {"layers_per_block": config.layers_per_block, "cross_attention_dim": config.cross_attention_dim}
+    mixed = [name for name, value in single.items() if not isinstance(value, int)]
+    heads = {m.heads for name, m in unet.named_modules() if name.endswith((".attn1", ".attn2"))}
+    if unknown or mixed or len(heads) != 1 or config.transformer_layers_per_block != 1:
+        raise BadInput(
+            "`unet` must have the layout of SD1.5 (DownBlock2D and CrossAttnDownBlock2D, the same number of layers, "
+            f"heads and one transformer block everywhere), but got block types {list(config.down_block_types)}, "
+            f"{single}, heads {sorted(heads)}. Use an SD1.5-like U-Net."
+        )
+    return UNetShape(
+        channels=tuple(config.block_out_channels),
+        layers=config.layers_per_block,
+        attention=tuple(_PLAIN[t] for t in config.down_block_types),
+        cross_dim=config.cross_attention_dim,
+        heads=heads.pop(),
+    )
+
+
+class DiffusersAttachment:
+    """Branches that a `DiffusersHost` runs with until they are detached.
+
+    counts: how often each branch was called since it was attached.
+    """
+
+    def __init__(self, host: DiffusersHost, branches: Sequence[Branch]) -> None:
+        self.counts: dict[Branch, int] = {branch: 0 for branch in branches}
+        self._host = host
+
+    def detach(self) -> None:
+        """Take the branches off the U-Net. Calling it twice is harmless."""
+        self._host.forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.detach()
+
+
+class DiffusersHost:
+    """Runs a `UNet2DConditionModel` with branches attached; see `host.Host`.
+
+    All four hooks are module hooks that exist only while `denoise` runs. The attention processors stay those that
+    the U-Net has, so a U-Net without branches computes exactly what it did before, whoever calls it, and a U-Net
+    called directly never meets a branch. Works with and without autograd, not with gradient checkpointing (the
+    recomputation would run without the branches).
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        self.unet = unet
+        self.shape = shape_of(unet)
+        self._attachments: list[DiffusersAttachment] = []
+
+    def bare(self) -> DiffusersHost:
+        """Return a host of the same U-Net that has no branches."""
+        return DiffusersHost(self.unet)
+
+    def attach(self, branches: Sequence[Branch]) -> DiffusersAttachment:
+        """Attach branches; several attachments stack, in the order in which they were made.
+
+        Raises `SiteNotFound` for a site the U-Net lacks and `BadInput` for an object that is no branch.
+        """
+        for branch in branches:
+            for hook in _hooks_of(branch):
+                self._check_site(hook, branch.site)
+        attachment = DiffusersAttachment(self, branches)
+        self._attachments.append(attachment)
+        return attachment
+
+    def forget(self, attachment: DiffusersAttachment) -> None:
+        """Stop running with an attachment; one that is not attached is ignored."""
+        self._attachments = [a for a in self._attachments if a is not attachment]
+
+    def denoise(
+        self,
+        latents: Float[Tensor, "b c h w"],
+        timestep: Int[Tensor, "*b"],
+        text: Float[Tensor, "b t d"],
+        call: Call,
+    ) -> Float[Tensor, "b c h w"]:
+        """Run the U-Net once with everything attached.
+
+        Raises `BadInput` when the batch is not passes times frames, `SiteNotFound` when a branch was never reached.
+        """
+        rows = len(call.passes) * len(call.frames)
+        if len(latents) != rows:
+            raise BadInput(
+                f"`latents` must have passes x frames = {len(call.passes)} x {len(call.frames)} rows, "
+                f"but got {len(latents)}. Repeat the frames once for each pass."
+            )
+        if self._attachments and self.unet.is_gradient_checkpointing and torch.is_grad_enabled():
+            raise BadInput(
+                "`unet` must not use gradient checkpointing while branches are attached, but it does. "
+                "Call `unet.disable_gradient_checkpointing()`."
+            )
+        before = [dict(a.counts) for a in self._attachments]
+        with self._hooked(call):
+            out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False)[0]
+        for attachment, counts in zip(self._attachments, before, strict=True):
+            self._check_reached(attachment, counts)
+        return out
+
+    @contextmanager
+    def _hooked(self, call: Call) -> Iterator[None]:
+        """Hold the hooks of all attachments on the U-Net, also through an exception."""
+        with ExitStack() as stack:
+            for attachment in self._attachments:
+                for branch in attachment.counts:
+                    for hook in _hooks_of(branch):
+                        for handle in self._install(hook, branch, _counted(attachment, branch, hook, call)):
+                            stack.callback(handle.remove)
+            yield
+
+    def _install(self, hook: Hook, branch: Branch, run: Any) -> list[Any]:
+        """Put one branch on the U-Net; return the handles that take it off again."""
+        site = branch.site
+        if site is None:
+            return [self.unet.conv_in.register_forward_hook(lambda _m, _a, out: out + run(out))]
+        resnet, transformer = _layer(self.unet, site)
+        if hook is Hook.AFTER:
+            return [(transformer or resnet).register_forward_hook(_after_hook(run))]
+        if hook is Hook.INPUT:
+            return [resnet.register_forward_pre_hook(_input_hook(run, self.shape.input_width(site)))]
+        assert transformer is not None  # `attach` has checked it
+        block = transformer.transformer_blocks[0]
+        if hook is Hook.SELF:
+            return [block.attn1.register_forward_pre_hook(_self_hook(run), with_kwargs=True)]
+        return _cross_hooks(block.attn2, run)
+
+    def _check_site(self, hook: Hook, site: Site | None) -> None:
+        attends = hook in (Hook.CROSS, Hook.SELF)
+        valid = self.shape.attention_sites() if attends else self.shape.layer_sites()
+        if site in valid or (site is None and hook is Hook.INPUT):
+            return
+        names = ", ".join(str(s) for s in valid)
+        raise SiteNotFound(
+            f"A `{hook.value}` branch must be at one of {names} in this U-Net, but got {site}. "
+            "Build the network for this U-Net's shape."
+        )
+
+    def _check_reached(self, attachment: DiffusersAttachment, before: dict[Branch, int]) -> None:
+        missed = sorted({str(b.site) for b, n in attachment.counts.items() if n == before[b]})
+        if missed:
+            valid = ", ".join(str(s) for s in self.shape.attention_sites())
+            raise SiteNotFound(
+                f"Every attached branch must be reached in a run, but the U-Net never visited {', '.join(missed)}; its "
+                f"attention sites are {valid}. Do not change the U-Net's layers or hooks while branches are attached."
+            )
+
+
+def _hooks_of(branch: Branch) -> list[Hook]:
+    hooks = [hook for hook, method in _METHODS.items() if hasattr(branch, method)]
+    if not hooks or not hasattr(branch, "site"):
+        raise BadInput(
+            f"A branch must have `site` and one of {', '.join(_METHODS.values())}, but got {type(branch).__name__}. "
+            "Attach what a network's `branches()` returns."
+        )
+    return hooks
+
+
+def _layer(unet: UNet2DConditionModel, site: Site) -> tuple[nn.Module, Any | None]:
+    """Return the ResNet and, where there is one, the transformer at a site."""
+    block: Any = unet.mid_block if site.stage == "mid" else getattr(unet, f"{site.stage}_blocks")[site.block]
+    attentions = getattr(block, "attentions", None)
+    return block.resnets[site.layer], None if attentions is None else attentions[site.layer]
+
+
+def _counted(attachment: DiffusersAttachment, branch: Branch, hook: Hook, call: Call) -> Any:
+    """Bind a branch's method to the running call and count how often it is used."""
+    method = getattr(branch, _METHODS[hook])
+
+    def run(*args: Any) -> Any:
+        attachment.counts[branch] += 1
+        return method(*args, call)
+
+    return run
+
+
+def _after_hook(run: Any) -> Any:
+    def hook(_module: nn.Module, _args: Any, out: Any) -> Any:
+        return (run(out[0]), *out[1:]) if isinstance(out, tuple) else run(out)
+
+    return hook
+
+
+def _input_hook(run: Any, width: int) -> Any:
+    # The ResNets of up blocks get the running map joined with a skip; only the first `width` channels are the map.
+    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden, skip = args[0][:, :width], args[0][:, width:]
+        hidden = hidden + run(hidden)
+        return (torch.cat([hidden, skip], 1) if skip.shape[1] else hidden, *args[1:])
+
+    return hook
+
+
+def _self_hook(run: Any) -> Any:
+    # Keys and values longer than the queries are what `encoder_hidden_states` is for, so every processor copes.
+    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        hidden, context = args[0], kwargs.get("encoder_hidden_states")
+        extra = run(hidden)
+        if extra is None:
+            return None
+        return args, {**kwargs, "encoder_hidden_states": torch.cat([hidden if context is None else context, extra], 1)}
+
+    return hook
+
+
+def _cross_hooks(attention: Any, run: Any) -> list[Any]:
+    # The query is caught on its way out of `to_q`, the sum is made on the way into `to_out`.
+    query: list[Tensor] = []
+
+    def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:
+        query[:] = [out]
+
+    def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (args[0] + run(query.pop(), attention.heads), *args[1:])
+
+    return [attention.to_q.register_forward_hook(keep), attention.to_out[0].register_forward_pre_hook(add)]

@@ -1,0 +1,80 @@
+"""Attention and the small modules that several networks are made of."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..host import Call
+from ..sites import Site
+
+
+def attend(
+    query: Float[Tensor, "b l c"], key: Float[Tensor, "b m c"], value: Float[Tensor, "b m c"], heads: int
+) -> Float[Tensor, "b l c"]:
+    """Compute multi-head attention, `softmax(q k^T / sqrt(c / heads)) v`, of projected tokens.
+
+    Queries, keys and values share their width, a multiple of `heads`. On a CPU the fused kernel of torch 2.13 is
+    never slower than plain matrix products, also for 4 to 16 tokens, and twice as fast in training.
+    """
+    split = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
+    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+
+
+class TokenProjection(nn.Module):
+    """Turns one vector into tokens: Linear, GELU, Linear, LayerNorm.
+
+    The layout (`proj.0`, `proj.2`, `norm`) is that of the public IP-Adapter FaceID files.
+    """
+
+    def __init__(self, *, input_dim: int, token_dim: int, tokens: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.proj = nn.Sequential(
+            nn.Linear(input_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, token_dim * tokens)
+        )
+        self.norm = nn.LayerNorm(token_dim)
+
+    def forward(self, vectors: Float[Tensor, "*n input"]) -> Float[Tensor, "*n tokens token"]:
+        return self.norm(self.proj(vectors).unflatten(-1, (self.tokens, -1)))
+
+
+class KeyValue(nn.Module):
+    """Projects tokens to the keys and values of one cross-attention (`to_k_ip`, `to_v_ip`, no bias)."""
+
+    def __init__(self, token_dim: int, width: int) -> None:
+        super().__init__()
+        self.to_k_ip = nn.Linear(token_dim, width, bias=False)
+        self.to_v_ip = nn.Linear(token_dim, width, bias=False)
+
+    def forward(self, tokens: Float[Tensor, "n m token"]) -> tuple[Float[Tensor, "n m c"], Float[Tensor, "n m c"]]:
+        return self.to_k_ip(tokens), self.to_v_ip(tokens)
+
+
+class TokenCross:
+    """Adds `scale * Attn(q, tokens)` to a cross-attention: the decoupled branch of IP-Adapter.
+
+    Keys and values are projected once, here; a step only picks rows. Those of `absent` serve the passes that do
+    not see `condition`.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        layer: KeyValue,
+        given: Float[Tensor, "n m token"],
+        absent: Float[Tensor, "1 m token"],
+        condition: str,
+        scale: float,
+    ) -> None:
+        self.site = site
+        self._given, self._absent = layer(given), layer(absent)
+        self._condition, self._scale = condition, scale
+
+    def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
+        key, value = (
+            call.batch(given, absent, self._condition).to(query.dtype)
+            for given, absent in zip(self._given, self._absent, strict=True)
+        )
+        return self._scale * attend(query, key, value, heads)

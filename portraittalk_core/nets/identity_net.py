@@ -1,0 +1,72 @@
+"""IdentityNet: who the person is, told to the U-Net beside the text (PortraitTalk's IdentityNet)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import BadInput
+from ..host import CrossBranch
+from ..sites import Site
+from .attention import KeyValue, TokenCross, TokenProjection
+
+
+class IdentityNet(nn.Module):
+    """Turns face embeddings into tokens that every cross-attention attends to beside the text.
+
+    `out = Attn(q, text) + scale * Attn(q, identity)`, the same q, separate softmaxes, summed before the output
+    projection. Structure, formula and state-dict keys (`image_proj.*`, `ip_adapter.{i}.to_k_ip.weight`) are those of
+    the public IP-Adapter FaceID files (github.com/tencent-ailab/IP-Adapter), so one class serves both.
+
+    embedding_dim: width of a face embedding; token_dim: width of the U-Net's text tokens; tokens: tokens a
+    reference picture; sites: the cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`,
+    from which the numbers of the public files follow; hidden_dim: of the projection, default twice the embedding.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_dim: int,
+        sites: Sequence[tuple[Site, int]],
+        embedding_dim: int = 512,
+        tokens: int = 4,
+        hidden_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.sites = tuple(site for site, _ in sites)
+        self.image_proj = TokenProjection(
+            input_dim=embedding_dim, token_dim=token_dim, tokens=tokens, hidden_dim=hidden_dim or 2 * embedding_dim
+        )
+        self.ip_adapter = nn.ModuleDict({str(2 * k + 1): KeyValue(token_dim, w) for k, (_, w) in enumerate(sites)})
+
+    def tokens(self, embeddings: Float[Tensor, "*rows references embedding"]) -> Float[Tensor, "n tokens token"]:
+        """Project each reference's embedding and join the tokens of a row's references.
+
+        `[references, 512]` gives one row; a row whose embeddings are zero says "nobody".
+        """
+        if embeddings.ndim not in (2, 3) or embeddings.shape[-1] != self.embedding_dim or not embeddings.shape[-2]:
+            raise BadInput(
+                f"`embeddings` must be [references, {self.embedding_dim}] or [rows, references, {self.embedding_dim}], "
+                f"but got {list(embeddings.shape)}. Give one embedding a reference picture."
+            )
+        rows = embeddings if embeddings.ndim == 3 else embeddings[None]
+        return self.image_proj(rows).flatten(1, 2)
+
+    def branches(
+        self, embeddings: Float[Tensor, "*rows references embedding"], scale: float = 1.0
+    ) -> list[CrossBranch]:
+        """Return a CROSS branch for every site.
+
+        embeddings: unit length, `[references, 512]` for all frames or `[rows, references, 512]`, one row a frame
+        (in training: a sample). Passes without identity see the projection of the zero embedding. `scale` is the
+        paper's lambda_id; at 0 there is nothing to attach and the list is empty.
+        """
+        if scale == 0:
+            return []
+        given = self.tokens(embeddings)
+        absent = self.tokens(embeddings.new_zeros(embeddings.shape[-2:]))
+        layers = zip(self.sites, self.ip_adapter.values(), strict=True)
+        return [TokenCross(site, layer, given, absent, "identity", scale) for site, layer in layers]

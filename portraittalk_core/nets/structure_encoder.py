@@ -1,0 +1,133 @@
+"""The structure encoder: where the head is and what the face does, added to the U-Net's input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import BadInput
+from ..host import Call, InputBranch
+from ..sites import Site
+
+
+def structure_channels(*, latent_channels: int, groups: int = 7, fold: int = 2, cue: int = 6) -> int:
+    """Return how many channels `structure_input` makes; `fold` is the contours' size over the latent's."""
+    return groups * fold**2 + 2 * latent_channels + cue + 4
+
+
+def structure_input(
+    contours: Float[Tensor, "n groups size size"],
+    placement: Float[Tensor, "n 2 3"],
+    cue: Float[Tensor, "n cue"],
+    reference_latent: Float[Tensor, "#n c h w"],
+    present: Bool[Tensor, "#n"] | None = None,
+) -> Float[Tensor, "n channels h w"]:
+    """Build the conditioning of each frame at the latent's resolution.
+
+    Channels, in order: contours folded onto the latent grid; the reference latent sampled at `placement` (our head
+    placement guidance: it stands where the output's head will be); 1 where that sampling left the picture; the
+    reference latent as it is; the head-pose cue as constant planes; 1 where a reference is present; x and y in
+    [-1, 1]. A row whose `present` is false has zeros for everything that comes from the reference.
+
+    contours in [0, 1]; placement: output coordinates to reference coordinates; reference_latent: one row a frame
+    or one for all. Raises `BadInput` when the contours do not fold onto the latent.
+    """
+    rows, size = len(contours), contours.shape[-1]
+    height, width = reference_latent.shape[-2:]
+    if height != width or size % width:
+        raise BadInput(
+            f"`contours` must be square with a side that is a multiple of the latent's, but got {size} for a latent of "
+            f"{height}x{width}. Draw them at {2 * width}."
+        )
+    latent = reference_latent.expand(rows, -1, -1, -1)
+    grid = F.affine_grid(placement.to(latent.dtype), list(latent.shape), align_corners=False)
+    placed = F.grid_sample(latent, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    outside = (grid.abs().amax(-1) > 1)[:, None].to(latent.dtype)
+    seen = latent.new_ones(rows) if present is None else present.to(latent).expand(rows)
+    mask = seen[:, None, None, None]
+    parts = [
+        F.pixel_unshuffle(contours.to(latent), size // width),
+        torch.cat([placed, outside, latent], 1) * mask,
+        torch.cat([cue.to(latent), seen[:, None]], 1)[:, :, None, None].expand(-1, -1, height, width),
+        _coordinates(latent),
+    ]
+    return torch.cat(parts, 1)
+
+
+class StructureEncoder(nn.Module):
+    """Turns `structure_input` into residuals for the U-Net's first map and for the first layer of each deeper level.
+
+    Two convolutions at the latent's resolution, one strided convolution a level, SiLU between. The last
+    convolution of each output starts at zero, so that an untrained encoder leaves the U-Net as it is (ControlNet's
+    practice).
+
+    in_channels: of the conditioning, see `structure_channels`; channels: the U-Net's `block_out_channels`; width:
+    of the encoder.
+    """
+
+    def __init__(self, *, in_channels: int, channels: Sequence[int], width: int = 64) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.SiLU())
+        self.refine = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU())
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, stride=2, padding=1), nn.SiLU()) for _ in channels[1:]
+        )
+        # The map that enters level k has the width of level k - 1.
+        self.out = nn.ModuleList(_zeroed(nn.Conv2d(width, c, 3, padding=1)) for c in (channels[0], *channels[:-1]))
+
+    def forward(self, conditioning: Float[Tensor, "n channels h w"]) -> list[Tensor]:
+        """Return one residual map a level, fine to coarse. Compute it once a clip, not once a step."""
+        hidden = self.refine(self.enter(conditioning))
+        maps = [self.out[0](hidden)]
+        for down, out in zip(self.down, list(self.out)[1:], strict=True):
+            hidden = down(hidden)
+            maps.append(out(hidden))
+        return maps
+
+    def branches(
+        self, maps: Sequence[Tensor], without_identity: Sequence[Tensor] | None = None, scale: float = 1.0
+    ) -> list[InputBranch]:
+        """Return the INPUT branches of `forward`'s maps, one row a frame (in training: a sample).
+
+        `without_identity`: the maps of the same motion with `present` false; the passes that do not see the
+        identity get these, because the reference latent tells it. None shows the same maps to every pass.
+        """
+        if scale == 0:
+            return []
+        sites = [None, *(Site("down", k, 0) for k in range(1, len(maps)))]
+        absent = without_identity or [None] * len(maps)
+        return [MapResidual(s, m, a, scale) for s, m, a in zip(sites, maps, absent, strict=True)]
+
+
+class MapResidual:
+    """Adds a precomputed map, one row a frame, to a layer's input."""
+
+    def __init__(
+        self, site: Site | None, given: Float[Tensor, "n c h w"], absent: Float[Tensor, "n c h w"] | None, scale: float
+    ) -> None:
+        self.site = site
+        self._given, self._absent, self._scale = given, absent, scale
+
+    def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        rows = call.batch(self._given, self._absent, "identity").to(hidden.dtype)
+        return rows if self._scale == 1 else rows * self._scale
+
+
+def _coordinates(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Return the x and y of every pixel's centre."""
+    n, _, height, width = like.shape
+    x = (torch.arange(width, device=like.device, dtype=like.dtype) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=like.device, dtype=like.dtype) * 2 + 1) / height - 1
+    grid = torch.stack([x[None, :].expand(height, -1), y[:, None].expand(-1, width)])
+    return grid.expand(n, -1, -1, -1)
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
