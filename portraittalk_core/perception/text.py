@@ -1,0 +1,198 @@
+"""Read prompts: a CLIP text model over a vocabulary of its own.
+
+The network is transformers' `CLIPTextModel`, only narrower, so that every tool that runs CLIP runs it. What is
+ours is the honesty about words: one that the model never met is named in a warning instead of being guessed at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+SPECIAL = ("<|startoftext|>", "<|endoftext|>", "<|unknown|>")
+"""Start, end (which also pads, as in CLIP) and what an unknown word becomes; their ids are 0, 1, 2."""
+
+EXPRESSION = ("smile", "brow_raise", "brow_frown")
+"""The expression coefficients that a prompt can shift."""
+
+
+def build_tokenizer(words: Sequence[str], context: int = 77) -> PreTrainedTokenizerFast:
+    """Return a word-level tokenizer: lower case, hyphens split words, any other punctuation is a comma.
+
+    It behaves as CLIP's does: start, words, end, and ends up to `context` tokens.
+    """
+    import tokenizers
+    from tokenizers import Regex, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    start, end, unknown = SPECIAL
+    ids = {word: i for i, word in enumerate((*SPECIAL, ",", *words))}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token=unknown))
+    model.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(r"['’]s\b"), ""),
+            normalizers.Replace(Regex(r"[-_/'’\"“”]"), " "),
+            normalizers.Replace(Regex(r"[^\w\s]+"), " , "),
+        ]
+    )
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A {end}", special_tokens=[(start, ids[start]), (end, ids[end])]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        bos_token=start,
+        eos_token=end,
+        pad_token=end,
+        unk_token=unknown,
+        model_max_length=context,
+    )
+
+
+class ExpressionHead(nn.Module):
+    """Reads from text tokens how far a prompt shifts the face's expression.
+
+    One learned query looks over the tokens; two layers turn what it finds into offsets of `EXPRESSION`.
+    """
+
+    def __init__(self, *, dim: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.key = nn.Linear(dim, dim)
+        self.layers = nn.Sequential(nn.Linear(dim, hidden), nn.SiLU(), nn.Linear(hidden, len(EXPRESSION)))
+
+    def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:
+        scores = self.key(tokens) @ self.query * tokens.shape[-1] ** -0.5
+        return self.layers((scores.softmax(-1)[..., None] * tokens).sum(1))
+
+
+class TextEncoder(nn.Module):
+    """Turns prompts into text tokens [b, context, dim] and into offsets of expression coefficients.
+
+    words: the vocabulary (special tokens and the comma come on top); dim: width of the tokens; layers, heads,
+    inner: depth, attention heads and width of the feed-forward layers; context: tokens a prompt (CLIP: 77).
+    """
+
+    def __init__(
+        self,
+        *,
+        words: Sequence[str],
+        dim: int = 128,
+        layers: int = 3,
+        heads: int = 4,
+        inner: int = 384,
+        context: int = 77,
+    ) -> None:
+        super().__init__()
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        self.words = tuple(words)
+        self.dim, self.context = dim, context
+        self.tokenizer = build_tokenizer(self.words, context)
+        model: Any = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(self.tokenizer),
+                hidden_size=dim,
+                num_hidden_layers=layers,
+                num_attention_heads=heads,
+                intermediate_size=inner,
+                max_position_embeddings=context,
+                hidden_act="quick_gelu",
+                projection_dim=dim,
+                bos_token_id=0,
+                eos_token_id=1,
+                pad_token_id=1,
+            )
+        )
+        # The key names of public files, whether or not this transformers wraps the model once more.
+        self.text_model: Any = getattr(model, "text_model", model)
+        self.expression = ExpressionHead(dim=dim)
+
+    def forward(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        """Return the last hidden states, after the final norm; causal, padding is not masked (as in CLIP)."""
+        return self.text_model(input_ids=ids).last_hidden_state
+
+    def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b t"]:
+        """Return token ids [b, context]; what does not fit is cut off, with a warning."""
+        for prompt in prompts:
+            count = len(self.tokenizer.tokenize(prompt))
+            if count > self.context - 2:
+                logger.warning(
+                    "The prompt has %d words and commas, the model reads %d: the end is ignored.",
+                    count,
+                    self.context - 2,
+                )
+        encoded = self.tokenizer(
+            list(prompts), padding="max_length", truncation=True, max_length=self.context, return_tensors="pt"
+        )
+        return encoded["input_ids"]  # pyright: ignore[reportReturnType]
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b t d"]:
+        """Return text tokens [b, context, dim]; the empty prompt is the unconditional one.
+
+        Words outside the vocabulary are named in one warning. Raises `BadInput` for a prompt that is no string.
+        """
+        if isinstance(prompts, str) or not all(isinstance(p, str) for p in prompts):
+            raise BadInput(f"`prompts` must be a list of strings, but got {prompts!r:.60}. Wrap a single one in [].")
+        self._warn(prompts)
+        return self(self.tokenize(prompts).to(self._device))
+
+    @torch.no_grad()
+    def expression_of(self, prompt: str) -> dict[str, float]:
+        """Return the offsets of `EXPRESSION` that a prompt asks for: zero where it says nothing of the face."""
+        offsets = self.expression(self(self.tokenize([prompt]).to(self._device)))[0]
+        return dict(zip(EXPRESSION, offsets.float().tolist(), strict=True))
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Return the words of a prompt that the model does not know, in order, each once."""
+        normal = self.tokenizer.backend_tokenizer.normalizer.normalize_str(prompt)
+        known = {*self.words, ","}
+        return list(dict.fromkeys(word for word in normal.split() if word not in known))
+
+    def nearest_word(self, word: str) -> str | None:
+        """Return the known word that is spelt most like `word`, or None where nothing comes close."""
+        close = difflib.get_close_matches(word.lower(), self.words, n=1, cutoff=0.75)
+        return close[0] if close else None
+
+    @property
+    def _device(self) -> torch.device:
+        return self.expression.query.device
+
+    def _warn(self, prompts: Sequence[str]) -> None:
+        unknown = dict.fromkeys(word for prompt in prompts for word in self.unknown_words(prompt))
+        if not unknown:
+            return
+        nearest = {word: self.nearest_word(word) for word in unknown}
+        named = [f'"{word}"' + (f' (did you mean "{near}"?)' if near else "") for word, near in nearest.items()]
+        logger.warning("The text model does not know %s and ignores it.", ", ".join(named))
+
+
+def load_text_encoder(path: str | Path) -> TextEncoder:
+    """Load a text encoder from a safetensors file whose metadata holds its constructor's arguments."""
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    encoder = TextEncoder(**config)
+    encoder.load_state_dict(state)
+    return encoder.eval().requires_grad_(False)
