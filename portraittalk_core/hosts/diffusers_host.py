@@ -15,7 +15,7 @@ from ..host import Branch, Call, Hook
 from ..sites import Site, UNetShape
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from typing_extensions import Self
 
 _METHODS = {Hook.CROSS: "cross", Hook.SELF: "tokens", Hook.AFTER: "after", Hook.INPUT: "residual"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..host import Call
+from ..host import Call, CrossBranch
 from ..sites import Site
 
 
@@ -18,8 +21,8 @@ def attend(
     Queries, keys and values share their width, a multiple of `heads`. On a CPU the fused kernel of torch 2.13 is
     never slower than plain matrix products, also for 4 to 16 tokens, and twice as fast in training.
     """
-    split = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
-    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class TokenProjection(nn.Module):
@@ -52,6 +55,28 @@ class KeyValue(nn.Module):
         return self.to_k_ip(tokens), self.to_v_ip(tokens)
 
 
+class KeyValues(nn.ModuleDict):
+    """One `KeyValue` for each cross-attention, numbered as in the public IP-Adapter files: 1, 3, 5, ...
+
+    sites: the cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`.
+    """
+
+    def __init__(self, token_dim: int, sites: Iterable[tuple[Site, int]]) -> None:
+        layers = {site: KeyValue(token_dim, width) for site, width in sites}
+        super().__init__({str(2 * k + 1): layer for k, layer in enumerate(layers.values())})
+        self.layers = layers
+
+    def branches(
+        self,
+        given: Float[Tensor, "n m token"],
+        absent: Float[Tensor, "1 m token"],
+        condition: Literal["identity", "audio"],
+        scale: float,
+    ) -> list[CrossBranch]:
+        """Return a CROSS branch for every site; see `TokenCross`."""
+        return [TokenCross(site, layer, given, absent, condition, scale) for site, layer in self.layers.items()]
+
+
 class TokenCross:
     """Adds `scale * Attn(q, tokens)` to a cross-attention: the decoupled branch of IP-Adapter.
 
@@ -65,12 +90,13 @@ class TokenCross:
         layer: KeyValue,
         given: Float[Tensor, "n m token"],
         absent: Float[Tensor, "1 m token"],
-        condition: str,
+        condition: Literal["identity", "audio"],
         scale: float,
     ) -> None:
         self.site = site
         self._given, self._absent = layer(given), layer(absent)
-        self._condition, self._scale = condition, scale
+        self._condition: Literal["identity", "audio"] = condition
+        self._scale = scale
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
         key, value = (

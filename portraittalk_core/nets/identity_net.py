@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import BadInput
 from ..host import CrossBranch
 from ..sites import Site
-from .attention import KeyValue, TokenCross, TokenProjection
+from .attention import KeyValues, TokenProjection
 
 
 class IdentityNet(nn.Module):
@@ -36,11 +36,10 @@ class IdentityNet(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
-        self.sites = tuple(site for site, _ in sites)
         self.image_proj = TokenProjection(
             input_dim=embedding_dim, token_dim=token_dim, tokens=tokens, hidden_dim=hidden_dim or 2 * embedding_dim
         )
-        self.ip_adapter = nn.ModuleDict({str(2 * k + 1): KeyValue(token_dim, w) for k, (_, w) in enumerate(sites)})
+        self.ip_adapter = KeyValues(token_dim, sites)
 
     def tokens(self, embeddings: Float[Tensor, "*rows references embedding"]) -> Float[Tensor, "n tokens token"]:
         """Project each reference's embedding and join the tokens of a row's references.
@@ -68,5 +67,4 @@ class IdentityNet(nn.Module):
             return []
         given = self.tokens(embeddings)
         absent = self.tokens(embeddings.new_zeros(embeddings.shape[-2:]))
-        layers = zip(self.sites, self.ip_adapter.values(), strict=True)
-        return [TokenCross(site, layer, given, absent, "identity", scale) for site, layer in layers]
+        return self.ip_adapter.branches(given, absent, "identity", scale)

@@ -1,0 +1,49 @@
+"""A U-Net small enough for every test, and its shape."""
+
+import pytest
+import torch
+
+from portraittalk_core.sites import UNetShape
+
+
+@pytest.fixture
+def shape() -> UNetShape:
+    return UNetShape(channels=(32, 64, 64), layers=1, attention=(False, True, True), cross_dim=32, heads=4)
+
+
+@pytest.fixture
+def unet():
+    from diffusers import UNet2DConditionModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return UNet2DConditionModel(
+            sample_size=16,
+            in_channels=8,
+            out_channels=8,
+            block_out_channels=(32, 64, 64),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32,
+            attention_head_dim=4,
+        ).eval()
+
+
+@pytest.fixture
+def host(unet):
+    from portraittalk_core.hosts.diffusers_host import DiffusersHost
+
+    return DiffusersHost(unet)
+
+
+@pytest.fixture
+def noise() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+@pytest.fixture
+def inputs(noise):
+    """Latents, timesteps and text of four rows."""
+    latents = torch.randn(4, 8, 16, 16, generator=noise)
+    return latents, torch.tensor([10, 300, 600, 999]), torch.randn(4, 5, 32, generator=noise)
