@@ -1,0 +1,1 @@
+"""Diffusion on video latents: schedules, guidance, samplers, windows and progressive latent fusion."""

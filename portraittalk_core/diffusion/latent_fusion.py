@@ -1,0 +1,183 @@
+"""Progressive latent fusion: one video from overlapping windows, fused in latent space at every denoising step.
+
+The idea is MAGIC-Talk's (arXiv 2510.22810); its equations are not public to us, so what follows is our definition.
+
+joint      All windows at every step. Their predictions are averaged with triangular weights (`windows`), then the
+           sampler moves the whole video. Early steps blend whole overlaps, late steps only their middle.
+streaming  One window after the other. At every step the shared frames are blended with the latents that the window
+           before had there at that step (its stored trajectory, of the shared frames only), by the same ramps.
+           Frames are handed out as soon as no later window can change them; memory does not grow with length.
+
+Both anchor every window to the reference latent, which is passed to each prediction, and both are the plain
+sampler, bit for bit, where one window suffices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..errors import BadInput
+from ..host import Pass
+from .guidance import GuidanceScales, combine, plan
+from .noise import FrameNoise
+from .sampler import Sampler, make_sampler
+from .schedule import NoiseSchedule
+from .windows import Window, fusion_weights, later_share, plan_windows
+
+Fusion = Literal["joint", "streaming"]
+OnStep = Callable[[int, int], None]
+"""Called after every prediction with (done, total); an exception from it ends the sampling and passes through."""
+
+
+class Predict(Protocol):
+    """Runs the denoiser on one window."""
+
+    def __call__(
+        self,
+        latents: Float[Tensor, "n c h w"],
+        timestep: Int[Tensor, ""],
+        frames: Int[Tensor, "n"],
+        passes: tuple[Pass, ...],
+        reference: Float[Tensor, "r c h w"] | None,
+    ) -> Float[Tensor, "rows c h w"]:
+        """Return `len(passes)` groups of n rows, one after the other (the batch of a `host.Call`)."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one sampling run needs at every step."""
+
+    predict: Predict
+    sampler: Sampler
+    windows: list[Window]
+    noise: FrameNoise
+    scales: GuidanceScales
+    reference: Tensor | None
+    initial: Tensor | None
+    on_step: OnStep | None
+    device: torch.device
+
+    @property
+    def steps(self) -> int:
+        return len(self.sampler.timesteps)
+
+    def progress(self, step: int) -> float:
+        return step / max(1, self.steps - 1)
+
+    def start(self, frames: Int[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents that sampling starts from: noise, over the initial latents where there are any."""
+        noise = self.noise.at(frames).to(self.device)
+        if self.initial is None:
+            return noise
+        rows = self.initial if len(self.initial) == 1 else self.initial[frames.to(self.initial.device)]
+        return self.sampler.schedule.add_noise(rows.to(noise).expand_as(noise), noise, self.sampler.timesteps[:1])
+
+    def guided(self, latents: Float[Tensor, "n c h w"], step: int, window: Window) -> Float[Tensor, "n c h w"]:
+        """Return the guided prediction for one window."""
+        scales = self.scales.at(step, self.steps)
+        passes, weights = zip(*plan(scales), strict=True)
+        time = self.sampler.timesteps[step].to(self.device)
+        rows = self.predict(latents, time, window.indices, passes, self.reference)
+        expected = (len(passes) * len(latents), *latents.shape[1:])
+        if tuple(rows.shape) != expected:
+            raise BadInput(f"`predict` must return {list(expected)} for its passes, but got {list(rows.shape)}.")
+        return combine(rows, weights, scales.rescale)
+
+    def step_noise(self, step: int, frames: Int[Tensor, "n"]) -> Float[Tensor, "n c h w"] | None:
+        return self.noise.at(frames, 1 + step).to(self.device) if self.sampler.needs_noise else None
+
+    def report(self, done: int) -> None:
+        if self.on_step is not None:
+            self.on_step(done, self.steps * len(self.windows))
+
+
+def sample_video(
+    predict: Predict,
+    frame_count: int,
+    latent_shape: Sequence[int],
+    schedule: NoiseSchedule,
+    *,
+    generator: torch.Generator,
+    steps: int = 8,
+    window: int = 16,
+    overlap: int = 4,
+    fusion: Fusion = "joint",
+    scales: GuidanceScales | None = None,
+    sampler: str = "ddim",
+    eta: float = 0.0,
+    shared_noise: float = 1.0,
+    reference: Float[Tensor, "r c h w"] | None = None,
+    initial: Float[Tensor, "n c h w"] | None = None,
+    denoise: float = 1.0,
+    on_step: OnStep | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
+    """Denoise a video's latents; yield (first frame, latents) chunks that join to all frames in order.
+
+    latent_shape: (c, h, w); shared_noise: see `FrameNoise`; initial: clean latents to start from, one a frame or
+    one for all, with `denoise` < 1 (the last fraction of the steps is run). `joint` yields one chunk at the end.
+    Raises `BadInput` at once, not at the first chunk, where arguments do not fit together.
+    """
+    if fusion not in ("joint", "streaming"):
+        raise BadInput(f"`fusion` must be joint or streaming, but got {fusion!r}.")
+    if denoise < 1 and initial is None:
+        raise BadInput(f"`initial` must be given when `denoise` is below 1, but denoise is {denoise}. Set denoise=1.")
+    if initial is not None and len(initial) not in (1, frame_count):
+        raise BadInput(f"`initial` must hold 1 or {frame_count} frames of latents, but got {len(initial)}.")
+    job = _Job(
+        predict=predict,
+        sampler=make_sampler(sampler, schedule, steps, eta=eta, denoise=denoise),
+        windows=plan_windows(frame_count, window, overlap),
+        noise=FrameNoise(tuple(latent_shape), generator, shared=shared_noise),
+        scales=scales or GuidanceScales(),
+        reference=reference,
+        initial=initial,
+        on_step=on_step,
+        device=torch.device(device),
+    )
+    return _joint(job) if fusion == "joint" else _streaming(job)
+
+
+@torch.no_grad()
+def _joint(job: _Job) -> Iterator[tuple[int, Tensor]]:
+    frames = torch.arange(job.windows[-1].stop)
+    latents, memory, done = job.start(frames), None, 0
+    for step in range(job.steps):
+        fused = torch.zeros_like(latents)
+        weights = fusion_weights(job.windows, job.progress(step))
+        for window, weight in zip(job.windows, weights, strict=True):
+            prediction = job.guided(latents[window.frames], step, window)
+            fused[window.frames] += prediction * weight.to(prediction).reshape(-1, 1, 1, 1)
+            done += 1
+            job.report(done)
+        latents, memory = job.sampler.step(latents, fused, step, memory, job.step_noise(step, frames))
+    yield 0, latents
+
+
+@torch.no_grad()
+def _streaming(job: _Job) -> Iterator[tuple[int, Tensor]]:
+    before: Window | None = None
+    trajectory: list[Tensor] = []
+    for number, window in enumerate(job.windows):
+        after = job.windows[number + 1] if number + 1 < len(job.windows) else None
+        shared = before.stop - window.start if before else 0
+        kept = window.stop - after.start if after else 0
+        latents, memory, stored = job.start(window.indices), None, []
+        for step in range(job.steps):
+            prediction = job.guided(latents, step, window)
+            noise = job.step_noise(step, window.indices)
+            latents, memory = job.sampler.step(latents, prediction, step, memory, noise)
+            if before and shared > 0:
+                share = later_share(before, window, job.progress(step)).to(latents).reshape(-1, 1, 1, 1)
+                latents[:shared] = torch.lerp(trajectory[step], latents[:shared], share)
+            stored.append(latents[len(window) - kept :].clone())
+            job.report(number * job.steps + step + 1)
+        before, trajectory = window, stored
+        yield window.start, latents[: len(window) - kept].clone()
