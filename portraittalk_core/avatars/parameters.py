@@ -130,7 +130,7 @@ class Traits:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def pack(*traits: Traits) -> Float[Tensor, "p"]:
+def pack(*traits: Traits) -> Float[Tensor, " p"]:
     """Join traits to one row of `PARAMETERS`; of columns given twice the last counts.
 
     Raises:
@@ -147,7 +147,7 @@ def pack(*traits: Traits) -> Float[Tensor, "p"]:
     return torch.tensor([values[name] for name in PARAMETERS], dtype=torch.float32)
 
 
-def unpack(parameters: Float[Tensor, "b p"]) -> dict[str, Float[Tensor, "b"]]:
+def unpack(parameters: Float[Tensor, "b p"]) -> dict[str, Float[Tensor, " b"]]:
     """Split rows of parameters into a mapping from column name to column."""
     return {name: parameters[:, index] for name, index in INDEX.items()}
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import BadInput
 from . import body, features, hair, head
-from .paint import ridge
+from .paint import Colour, ridge
 from .parameters import PARAMETERS, unpack
 from .scene import Scene, stage, surface
 
@@ -69,7 +69,7 @@ def _paint(parameters: Tensor, x: Tensor, y: Tensor, pixel: float) -> Tensor:
     return _warm(scene, _layers(scene))
 
 
-def _layers(scene: Scene) -> head.Colour:
+def _layers(scene: Scene) -> Colour:
     """Paint from back to front."""
     back = hair.back(scene)
     picture = body.background(scene).mix(back.colour, back.amount)
@@ -83,7 +83,7 @@ def _layers(scene: Scene) -> head.Colour:
     return hair.front(scene, face, features.glasses(scene, face, picture))
 
 
-def _warm(scene: Scene, picture: head.Colour) -> Tensor:
+def _warm(scene: Scene, picture: Colour) -> Tensor:
     warmth = 0.05 * scene.p["light_warmth"]
     warm = picture.shade(1 + warmth, 1.0, 1 - warmth)
     return torch.stack([torch.clamp(channel, 0, 1) for channel in warm], dim=1) * 2 - 1
