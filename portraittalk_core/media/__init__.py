@@ -1,0 +1,1 @@
+"""Files in and out: pictures, recordings and videos."""

@@ -1,0 +1,200 @@
+"""Read and write pictures; the only place where pixel ranges change.
+
+Inside the package pixels are float32 in [-1, 1], channels first. Files and encoders want bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..errors import BadMedia
+from .target import PICTURE_SUFFIXES, Partial, check_target, existing_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+logger = logging.getLogger(__name__)
+
+MAX_PIXELS = 100_000_000
+"""Pictures with more pixels than this are refused by their header, before anything is decoded."""
+
+LONGEST_SIDE = 1536
+"""Larger pictures are reduced to this; a face is looked at with far fewer pixels."""
+
+SMALLEST_SIDE = 32
+
+
+def to_bytes(pixels: Float[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:
+    """Convert pixels from [-1, 1] to 0...255, rounding to nearest; values outside are clipped."""
+    return pixels.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def from_bytes(levels: UInt8[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
+    """Convert pixels from 0...255 to float32 in [-1, 1]; `to_bytes` undoes it exactly."""
+    return levels.float().div(127.5).sub(1)
+
+
+def from_pil(picture: Image) -> Float[Tensor, "3 h w"]:
+    """Convert an RGB picture of PIL to a tensor in [-1, 1]."""
+    import numpy as np
+
+    return from_bytes(torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous())
+
+
+def to_pil(pixels: Float[Tensor, "3 h w"]) -> Image:
+    """Convert a tensor in [-1, 1] to a picture of PIL."""
+    from PIL import Image as pil
+
+    return pil.fromarray(to_bytes(pixels).permute(1, 2, 0).contiguous().cpu().numpy(), "RGB")
+
+
+def resize(pixels: Float[Tensor, "*b 3 h w"], height: int, width: int) -> Float[Tensor, "*b 3 height width"]:
+    """Resize pictures with an antialiased bicubic filter; the range stays [-1, 1]."""
+    flat = pixels.reshape(-1, *pixels.shape[-3:])
+    scaled = interpolate(flat, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+    return scaled.clamp(-1, 1).reshape(*pixels.shape[:-2], height, width)
+
+
+def read_image(
+    path: str | Path, max_pixels: int = MAX_PIXELS, longest_side: int | None = LONGEST_SIDE
+) -> Float[Tensor, "3 h w"]:
+    """Read a picture of any common kind as upright RGB in [-1, 1].
+
+    Rotation by EXIF is applied, transparency is flattened on mid-grey (white would shine through soft hair),
+    embedded colour profiles are converted to sRGB; gray, 16-bit, palette and CMYK pictures are accepted; of an
+    animation the first picture is taken. A picture with a side above `longest_side` is reduced to it (None keeps
+    its size). Raises `BadMedia` for anything that is not a whole picture of at least 32 x 32 pixels, and before
+    decoding for one of more than `max_pixels`.
+    """
+    from PIL import Image as pil
+
+    found = existing_file(path, "picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pil.DecompressionBombWarning)  # our own limit follows
+            opened = pil.open(found)
+    except pil.DecompressionBombError as error:
+        raise BadMedia(
+            f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx. Reduce it first."
+        ) from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise BadMedia(f"The picture `{path}` is of no known kind. Save it as PNG or JPEG.") from error
+    with opened as picture:
+        _check_size(path, picture.size, max_pixels)
+        try:
+            upright = _decode(picture, longest_side)
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BadMedia(f"The picture `{path}` is damaged ({reason}). Copy or export it again.") from error
+    if min(upright.size) < SMALLEST_SIDE:
+        raise BadMedia(f"The picture `{path}` is too narrow: {upright.width} x {upright.height} pixels. Crop it.")
+    return from_pil(upright)
+
+
+def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise BadMedia(
+            f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx, but has {width} x {height}. "
+            "Reduce it first."
+        )
+    if min(size) < SMALLEST_SIDE:
+        raise BadMedia(
+            f"The picture `{path}` must have at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, but has "
+            f"{width} x {height}. Use a larger one."
+        )
+
+
+def _decode(picture: Image, longest_side: int | None) -> Image:
+    """Return the picture as upright RGB, reduced while it is decoded where its kind allows that."""
+    from PIL import Image as pil
+    from PIL import ImageOps
+
+    if longest_side is not None and max(picture.size) > longest_side:
+        scale = longest_side / max(picture.size)
+        reduced = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture.draft(None, reduced)  # a JPEG is then decoded at 1/2, 1/4 or 1/8; others ignore it
+        profile = picture.info.get("icc_profile")
+        flat = _flatten(picture, profile).resize(reduced, pil.Resampling.LANCZOS, reducing_gap=3.0)
+    else:
+        flat = _flatten(picture, picture.info.get("icc_profile"))
+    turns = picture.getexif().get(0x0112, 1)  # the conversions above drop the EXIF record
+    flat.getexif()[0x0112] = turns
+    return ImageOps.exif_transpose(flat)
+
+
+def _flatten(picture: Image, profile: bytes | None) -> Image:
+    """Return the picture as opaque 8-bit RGB."""
+    from PIL import Image as pil
+
+    picture.load()
+    if picture.mode.startswith("I"):
+        picture = _from_sixteen_bits(picture)
+    if picture.mode == "F":
+        raise ValueError("floating-point levels have no known white")
+    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        picture = picture.convert("RGBA")
+        ground = pil.new("RGBA", picture.size, (128, 128, 128, 255))
+        return pil.alpha_composite(ground, picture).convert("RGB")
+    if profile and picture.mode in ("RGB", "CMYK"):
+        picture = _to_srgb(picture, profile)
+    return picture.convert("RGB")
+
+
+def _from_sixteen_bits(picture: Image) -> Image:
+    """Return a gray picture of 16 bits with 8; PIL's own conversion clips instead of scaling."""
+    import numpy as np
+    from PIL import Image as pil
+
+    levels = np.asarray(picture).astype(np.float64)
+    return pil.fromarray((levels.clip(0, 65535) / 257).round().astype(np.uint8), "L")
+
+
+def _to_srgb(picture: Image, profile: bytes) -> Image:
+    """Return the picture in sRGB; a profile that cannot be used is reported and passed over."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        logger.warning("The picture's colour profile cannot be used (%s); its colours are taken as sRGB.", error)
+        return picture
+    return picture if converted is None else converted
+
+
+def write_image(path: str | Path, pixels: Float[Tensor, "3 h w"]) -> Path:
+    """Write a picture in [-1, 1] as .png, .jpg or .webp, whole or not at all; raises `BadMedia`."""
+    target = check_target(path, PICTURE_SUFFIXES, folder=False)
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(target.suffix.lower(), target.suffix[1:].upper())
+    try:
+        with Partial(target) as partial:
+            to_pil(pixels).save(partial, format=kind, quality=95)
+    except OSError as error:
+        raise BadMedia(f"The picture `{path}` cannot be written ({error}). Free some space and try again.") from error
+    return target
+
+
+def contact_sheet(
+    frames: Float[Tensor, "n 3 h w"], columns: int | None = None, gap: int = 4
+) -> Float[Tensor, "3 sheet_h sheet_w"]:
+    """Lay pictures out in rows on white, `columns` to a row (default: about square)."""
+    count, _, height, width = frames.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = frames.new_ones(3, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for index, frame in enumerate(frames):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[:, top : top + height, left : left + width] = frame
+    return sheet

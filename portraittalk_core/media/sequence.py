@@ -1,0 +1,77 @@
+"""Write numbered pictures into a folder, all of them or none; choose a writer by a target's name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ..errors import BadInput, BadMedia
+from ..types import Frames, Sound
+from .image import from_bytes, to_pil
+from .target import Partial, check_target
+from .video import VideoWriter
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger(__name__)
+
+SEQUENCE_FORMATS = ("png", "webp")
+
+
+class SequenceWriter:
+    """Writes frames as 00000.png, 00001.png ... into a new folder; the same use and promises as `VideoWriter`."""
+
+    def __init__(self, folder: str | Path, format: str = "png") -> None:
+        if format not in SEQUENCE_FORMATS:
+            raise BadInput(f"`format` must be one of {', '.join(SEQUENCE_FORMATS)}, but got {format}. Try png.")
+        self.frames_written = 0
+        self._format = format
+        self._target = check_target(f"{folder}/", suffixes=())
+
+    def __enter__(self) -> Self:
+        self._partial = Partial(self._target, folder=True)
+        return self
+
+    def append(self, pixels: Float[Tensor, "*n 3 h w"] | UInt8[Tensor, "*n 3 h w"]) -> None:
+        """Append one frame or several: float in [-1, 1] or bytes, channels first."""
+        floats = pixels if pixels.is_floating_point() else from_bytes(pixels)
+        try:
+            for frame in floats.reshape(-1, *floats.shape[-3:]):
+                name = self._partial.path / f"{self.frames_written:05d}.{self._format}"
+                to_pil(frame).save(name, lossless=True)
+                self.frames_written += 1
+        except OSError as error:
+            raise BadMedia(f"`{self._target}` cannot be written ({error}). Free some space and try again.") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._partial.__exit__(kind, error, trace)
+
+
+def write_sequence(folder: str | Path, frames: Iterable[Frames | Tensor], format: str = "png") -> Path:
+    """Write frames (records or tensors [*n, 3, h, w]) as a folder of numbered pictures, all or none."""
+    with SequenceWriter(folder, format) as writer:
+        for part in frames:
+            writer.append(part.pixels if isinstance(part, Frames) else part)
+    return Path(folder).absolute()
+
+
+def open_writer(
+    path: str | Path, fps: float | Fraction, size: tuple[int, int], sound: Sound | None = None
+) -> VideoWriter | SequenceWriter:
+    """Return the writer for a target: .mp4, animated .webp, or a folder of PNG pictures (see `check_target`)."""
+    target = check_target(path)
+    if target.suffix.lower() in (".mp4", ".webp"):
+        return VideoWriter(target, fps, size, sound)
+    if sound is not None:
+        logger.warning("%s: a folder of pictures has no sound. Choose .mp4 for a video with sound.", target)
+    return SequenceWriter(target)

@@ -1,0 +1,257 @@
+"""Write videos frame by frame, whole or not at all; read them back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..errors import BadInput, BadMedia
+from ..types import Frames, Sound
+from .audio import moving_pictures, read_sound
+from .image import from_bytes, to_bytes
+from .soundtrack import SoundTrack
+from .target import Partial, check_target, existing_file
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
+
+CRF = 16
+"""Constant rate factor of x264; below about 18 the loss is not seen."""
+
+_BT709 = 1
+_NTSC_BASES = (24, 30, 48, 60, 120)
+
+
+def frame_rate(fps: float | Fraction) -> Fraction:
+    """Return the exact frame rate; 23.976, 29.97, 59.94 ... mean the NTSC rates of n * 1000 / 1001.
+
+    Raises `BadInput` outside 1...120.
+    """
+    if not 1 <= fps <= 120:
+        raise BadInput(f"`fps` must lie between 1 and 120, but got {float(fps):g}. Try 25.")
+    for base in _NTSC_BASES:
+        if abs(fps - base * 1000 / 1001) < 0.005:
+            return Fraction(base * 1000, 1001)
+    return Fraction(fps).limit_denominator(1001)
+
+
+class VideoWriter:
+    """Writes frames one by one into an .mp4 (H.264 with the sound) or an animated .webp (without sound).
+
+    size: height and width of the frames; odd ones are padded by repeating the last row or column, as H.264 wants
+    even sizes. Use it as a context manager: on success the file appears under its name in one step; on any
+    exception, KeyboardInterrupt included, nothing is left and an existing file stays as it was. The sound is never
+    cut; see `SoundTrack` for what is copied and what is encoded. Raises `BadMedia` at once for a target that
+    cannot be written.
+    """
+
+    def __init__(
+        self, path: str | Path, fps: float | Fraction, size: tuple[int, int], sound: Sound | None = None, crf: int = CRF
+    ) -> None:
+        self.fps = frame_rate(fps)
+        self.size = size
+        self.frames_written = 0
+        self._sound = sound
+        self._expected = None if sound is None else sound.frame_count(float(fps))
+        self._crf = crf
+        self._partial = Partial(check_target(path, folder=False))
+        self._track: SoundTrack | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._abort()
+            raise
+        return self
+
+    def append(self, pixels: Float[Tensor, "*n 3 h w"] | UInt8[Tensor, "*n 3 h w"]) -> None:
+        """Append one frame or several: float in [-1, 1] or bytes, channels first."""
+        from av.error import FFmpegError
+
+        if tuple(pixels.shape[-2:]) != tuple(self.size):
+            raise BadInput(f"Frames must have the writer's size {self.size}, but got {tuple(pixels.shape[-2:])}.")
+        levels = to_bytes(pixels) if pixels.is_floating_point() else pixels
+        try:
+            for frame in levels.reshape(-1, *levels.shape[-3:]).cpu():
+                self._write(frame)
+        except FFmpegError as error:
+            raise self._failure(error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._abort()
+
+    def _open(self) -> None:
+        import av
+
+        height, width = self.size
+        animation = self._partial.target.suffix.lower() == ".webp"
+        # The movie's clock counts samples, so that the length of the sound is kept to the sample.
+        ticks = str(self._sound.sample_rate) if self._sound is not None else "90000"
+        options = {"loop": "0"} if animation else {"movflags": "+faststart", "movie_timescale": ticks}
+        self._container = av.open(
+            str(self._partial.path), "w", format="webp" if animation else "mp4", container_options=options
+        )
+        codec, settings = ("libwebp_anim", {"quality": "90"}) if animation else ("libx264", {"crf": str(self._crf)})
+        stream: VideoStream = self._container.add_stream(codec, rate=self.fps, options=settings)
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        if not animation:
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = context.color_range = _BT709
+        self._stream, self._animation = stream, animation
+        if self._sound is not None and animation:
+            logger.warning(
+                "%s: an animated WebP has no sound. Choose .mp4 for a video with sound.", self._partial.target
+            )
+        elif self._sound is not None:
+            self._track = SoundTrack(self._container, self._sound)
+
+    def _write(self, levels: UInt8[Tensor, "3 h w"]) -> None:
+        import av
+        from av.video.reformatter import ColorRange, Colorspace
+
+        height, width = self.size
+        even = pad(levels[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].to(torch.uint8)
+        frame = av.VideoFrame.from_ndarray(even.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+        if not self._animation:
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        frame.pts, frame.time_base = self.frames_written, 1 / self.fps
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+        self.frames_written += 1
+        if self._track is not None:
+            self._track.write_until(self.frames_written / float(self.fps))
+
+    def _finish(self) -> None:
+        from av.error import FFmpegError
+
+        if not self.frames_written:
+            raise BadMedia(f"`{self._partial.target}` got no frames. Nothing was written.")
+        if self._expected is not None and self.frames_written != self._expected:
+            logger.warning("The sound lasts %d frames, but %d were written.", self._expected, self.frames_written)
+        try:
+            for packet in self._stream.encode(None):
+                self._container.mux(packet)
+            if self._track is not None:
+                self._track.finish()
+            self._container.close()
+        except FFmpegError as error:
+            raise self._failure(error) from error
+        self._partial.commit()
+
+    def _abort(self) -> None:
+        """Release everything; after a commit there is nothing left to delete."""
+        from av.error import FFmpegError
+
+        if self._track is not None:
+            self._track.close()
+        if hasattr(self, "_container"):
+            with contextlib.suppress(FFmpegError, ValueError):  # the trailer of a video given up
+                self._container.close()
+        self._partial.discard()
+
+    def _failure(self, error: Exception) -> BadMedia:
+        reason = getattr(error, "strerror", None) or error
+        return BadMedia(f"`{self._partial.target}` cannot be written ({reason}). Free some space and try again.")
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a media file says of itself. Values a file does not have are 0 or empty; duration in seconds."""
+
+    duration_s: float
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    frames: int = 0
+    video_codec: str = ""
+    audio_codec: str = ""
+    sample_rate: int = 0
+    channels: int = 0
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """Return what the headers of a sound or video file say, without decoding it; raises `BadMedia`."""
+    with _opened(path) as container:
+        found: dict[str, object] = {"duration_s": (container.duration or 0) / 1e6}
+        if videos := moving_pictures(container):
+            video = videos[0]
+            found |= {"width": video.width, "height": video.height, "fps": float(video.average_rate or 0)}
+            found |= {"frames": video.frames, "video_codec": video.codec_context.codec.canonical_name}
+        if container.streams.audio:
+            audio = container.streams.audio[0].codec_context
+            found |= {"audio_codec": audio.codec.canonical_name}
+            found |= {"sample_rate": audio.sample_rate, "channels": audio.channels}
+        return MediaInfo(**found)  # type: ignore[arg-type]
+
+
+def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], float, Sound | None]:
+    """Read a video: an iterator of at most `chunk` upright frames at a time, the frame rate, and the sound if any.
+
+    Frames are decoded as they are asked for, so that length costs no memory. Raises `BadMedia`, also from the
+    iterator where the file is damaged.
+    """
+    info = probe(path)
+    if not info.video_codec or not info.fps:
+        raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
+    return _decoded(path, chunk, info.fps), info.fps, read_sound(path) if info.audio_codec else None
+
+
+def _decoded(path: str | Path, chunk: int, fps: float) -> Iterator[Frames]:
+    from av.error import FFmpegError
+
+    with _opened(path) as container:
+        pending: list[Tensor] = []
+        try:
+            for frame in container.decode(video=0):
+                pending.append(_pixels(frame))
+                if len(pending) == chunk:
+                    yield Frames(from_bytes(torch.stack(pending)), fps)
+                    pending = []
+        except FFmpegError as error:
+            raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
+        if pending:
+            yield Frames(from_bytes(torch.stack(pending)), fps)
+
+
+def _pixels(frame: VideoFrame) -> UInt8[Tensor, "3 h w"]:
+    """Return a decoded frame the right way up: telephones store a rotation instead of turning the picture."""
+    levels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+    return torch.rot90(levels, (frame.rotation // 90) % 4, (1, 2)).contiguous()
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[InputContainer]:
+    import av
+    from av.error import FFmpegError
+
+    found = existing_file(path, "media file")
+    try:
+        container = av.open(str(found), options={"protocol_whitelist": "file"})
+    except FFmpegError as error:
+        raise BadMedia(f"`{path}` is no sound or video file ({error.strerror}). Export it as MP4.") from error
+    with container:
+        yield container

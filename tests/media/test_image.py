@@ -1,0 +1,186 @@
+"""Pictures in and out: every kind of file becomes upright RGB in [-1, 1], or one clear line."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from portraittalk_core.errors import BadMedia
+from portraittalk_core.media.image import contact_sheet, from_bytes, read_image, resize, to_bytes, write_image
+
+RED, GREEN = (220, 30, 40), (30, 200, 60)
+
+
+def halves(width: int = 64, height: int = 40) -> Image.Image:
+    """A red left half and a green right half."""
+    picture = Image.new("RGB", (width, height), RED)
+    picture.paste(GREEN, (width // 2, 0, width, height))
+    return picture
+
+
+def level(pixels: torch.Tensor, y: int, x: int) -> list[int]:
+    return to_bytes(pixels)[:, y, x].tolist()
+
+
+def test_bytes_round_trip_exactly():
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
+    assert torch.equal(to_bytes(from_bytes(levels)), levels)
+    assert from_bytes(levels).min() == -1 and from_bytes(levels).max() == 1
+
+
+def test_png_round_trip(tmp_path):
+    pixels = from_bytes(torch.randint(0, 256, (3, 40, 50), dtype=torch.uint8))
+    assert torch.equal(read_image(write_image(tmp_path / "a.png", pixels)), pixels)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    halves().save(tmp_path / "a.jpg", exif=exif, quality=95)
+    pixels = read_image(tmp_path / "a.jpg")
+    height, width = pixels.shape[1:]
+    assert (height, width) == ((40, 64) if turn < 5 else (64, 40))
+    corner = {1: (20, 5), 4: (20, 5), 2: (20, 58), 3: (20, 58), 5: (5, 20), 6: (5, 20), 7: (58, 20), 8: (58, 20)}[turn]
+    assert np.abs(np.array(level(pixels, *corner)) - RED).max() < 12
+
+
+def test_exif_is_applied_after_reduction(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    halves(400, 200).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg", longest_side=100).shape == (3, 100, 50)
+
+
+def test_alpha_is_flattened_on_mid_grey(tmp_path):
+    picture = halves().convert("RGBA")
+    picture.putalpha(Image.fromarray(np.repeat([[0] * 32 + [255] * 32], 40, 0).astype(np.uint8)))
+    picture.save(tmp_path / "a.png")
+    pixels = read_image(tmp_path / "a.png")
+    assert level(pixels, 20, 5) == [128, 128, 128]
+    assert level(pixels, 20, 60) == list(GREEN)
+
+
+def test_palette_with_transparency(tmp_path):
+    picture = halves().quantize(4)
+    picture.save(tmp_path / "a.png", transparency=picture.getpixel((0, 0)))
+    pixels = read_image(tmp_path / "a.png")
+    assert level(pixels, 20, 5) == [128, 128, 128]
+    assert level(pixels, 20, 60) == list(GREEN)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "LA", "YCbCr"])
+def test_colour_modes(tmp_path, mode):
+    name = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
+    halves().convert(mode).save(name)
+    pixels = read_image(name)
+    assert pixels.shape == (3, 40, 64) and pixels.dtype == torch.float32
+    if mode in ("L", "LA"):
+        assert len(set(level(pixels, 20, 5))) == 1
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(40, 0)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    pixels = read_image(tmp_path / "a.png")
+    assert pixels[0, 0].tolist() == pytest.approx(np.linspace(-1, 1, 64).tolist(), abs=0.01)
+
+
+def test_float_levels_are_refused(tmp_path):
+    Image.fromarray(np.ones((40, 40), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(BadMedia, match="floating-point"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_large_jpeg_is_reduced_while_decoding(tmp_path):
+    halves(2400, 1600).save(tmp_path / "a.jpg")
+    assert read_image(tmp_path / "a.jpg").shape == (3, 1024, 1536)
+    assert read_image(tmp_path / "a.jpg", longest_side=None).shape == (3, 1600, 2400)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises any size in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [11_000, 60_000])
+def test_huge_picture_is_refused_by_its_header(tmp_path, side, recwarn):
+    (tmp_path / "a.png").write_bytes(png_header(side, side))
+    with pytest.raises(BadMedia, match="at most 100 Mpx"):
+        read_image(tmp_path / "a.png")
+    assert not recwarn.list
+
+
+def encoded(kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)).save(stream, kind)
+    return stream.getvalue()
+
+
+BROKEN = {
+    "zero.png": (b"", "zero bytes"),
+    "text.png": (b"this is not a picture\n" * 9, "no known kind"),
+    "cut.png": (encoded("PNG")[:6000], "damaged"),
+    "cut.jpg": (encoded("JPEG")[:2500], "damaged"),
+    "cut.webp": (encoded("WEBP")[:2000], "damaged|no known kind"),
+    "empty.png": (png_header(64, 64), "damaged"),
+    "nothing.png": (png_header(0, 0), "no known kind|at least 32 x 32"),
+    "dot.png": (png_header(1, 1), "at least 32 x 32"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_pictures_end_in_one_line(tmp_path, name):
+    data, rule = BROKEN[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadMedia, match=rule) as caught:
+        read_image(tmp_path / name)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(BadMedia, match="there is no"):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(BadMedia, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_unusable_colour_profile_is_passed_over_with_a_warning(tmp_path, caplog):
+    halves().save(tmp_path / "a.png", icc_profile=b"no profile")
+    assert level(read_image(tmp_path / "a.png"), 20, 5) == list(RED)
+    assert "colour profile" in caplog.text
+
+
+def test_contact_sheet_places_frames():
+    frames = torch.stack([torch.full((3, 4, 5), value) for value in (-1.0, -0.5, 0.0)])
+    sheet = contact_sheet(frames, columns=2, gap=1)
+    assert sheet.shape == (3, 9, 11)
+    assert sheet[0, 0, 0] == -1 and sheet[0, 0, 6] == -0.5 and sheet[0, 5, 0] == 0
+    assert sheet[0, 4, 0] == 1 and sheet[0, 8, 10] == 1
+
+
+def test_resize_keeps_range_and_flat_colour():
+    pixels = torch.full((2, 3, 30, 30), -1.0)
+    pixels[..., 15:] = 1.0
+    small = resize(pixels, 10, 12)
+    assert small.shape == (2, 3, 10, 12) and small.min() >= -1 and small.max() <= 1
+    assert torch.allclose(resize(torch.full((3, 9, 9), 0.3), 4, 4), torch.tensor(0.3), atol=1e-5)
+
+
+def test_writing_fails_clearly(tmp_path):
+    with pytest.raises(BadMedia, match="must end in"):
+        write_image(tmp_path / "a.xyz", torch.zeros(3, 40, 40))
+    with pytest.raises(BadMedia, match="folder must exist"):
+        write_image(tmp_path / "no" / "a.png", torch.zeros(3, 40, 40))
