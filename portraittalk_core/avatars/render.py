@@ -29,7 +29,7 @@ def render(parameters: Float[Tensor, "b p"], size: int = 256) -> Float[Tensor, "
 class Renderer:
     """Render many portraits quickly: the same pictures as `render`, compiled for one batch size.
 
-    Compilation happens at the first call and takes about a minute on a CPU. The last batch is padded, since another
+    Compilation happens at the first call and takes about two minutes on a CPU. The last batch is padded, since another
     batch size would be compiled anew.
     """
 
