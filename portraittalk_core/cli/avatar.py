@@ -1,0 +1,72 @@
+"""`portraittalk avatar`: draw a portrait of nobody, to be used as an input picture."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import BadInput
+
+EPILOG = """examples:
+  portraittalk avatar --seed 7 -o face.png
+  portraittalk avatar --seed 7 --hair red --glasses round --background blue -o redhead.png
+
+The same seed is the same person, whatever the other options. The line printed describes the picture in words
+that the tiny model knows; it can be given to `generate --prompt`.
+"""
+
+TAGS = ("hair", "style", "background", "clothes", "beard", "glasses")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "avatar",
+        help="draw a portrait of nobody",
+        description="Draw a portrait of a person who does not exist.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another number, another person (0)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="a .png, .jpg or .webp file")
+    parser.add_argument("--size", type=int, default=256, metavar="N", help="side in pixels, 64 to 1024 (256)")
+    for tag in TAGS:
+        parser.add_argument(f"--{tag}", metavar="WORD", help=f"a word for {tag}; a wrong one lists what is known")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw and write the portrait, print its description."""
+    from ..media.image import write_image
+    from ..media.target import PICTURE_SUFFIXES, check_target
+
+    check_target(arguments.output, PICTURE_SUFFIXES, folder=False)
+    if not 64 <= arguments.size <= 1024:
+        raise BadInput(f"`--size` must lie between 64 and 1024, but got {arguments.size}. Try 256.")
+    if not 0 <= arguments.seed < 2**63:
+        raise BadInput(f"`--seed` must not be negative nor above 2^63 - 1, but got {arguments.seed}. Try 0.")
+    tags = {name: value for name in TAGS if (value := getattr(arguments, name)) is not None}
+    pixels, caption = draw(arguments.seed, tags, arguments.size)
+    write_image(arguments.output, pixels)
+    print(f"{arguments.output}: {caption}")
+    return 0
+
+
+def draw(seed: int, tags: dict[str, str], size: int) -> tuple[Any, str]:
+    """Return a frontal portrait at rest, [3, size, size] in [-1, 1], and a caption of it.
+
+    The identity is drawn first, so that tags change what is worn and not who wears it.
+    """
+    import torch
+
+    from ..avatars import parameters as traits
+    from ..avatars.caption import caption
+    from ..avatars.render import render
+
+    generator = torch.Generator().manual_seed(seed)
+    person, light = traits.sample_identity(generator), traits.sample_light(generator)
+    look = traits.attributes_from_tags(tags, generator)
+    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0), {"expression": "neutral"})
+    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
+    pixels = render(traits.pack(person, look, calm, frontal, light)[None], size=size)[0]
+    return pixels, caption({**person.tags, **look.tags, **calm.tags}, generator)

@@ -1,0 +1,152 @@
+"""`portraittalk doctor`: what is present, what is missing, and the command that cures it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .info import ASSETS, accelerator, missing_files, total_memory
+
+EPILOG = """examples:
+  portraittalk doctor
+"""
+
+OLDEST_PYTHON = (3, 11)
+FREE_DISK_BYTES = 1e9
+MEMORY_BYTES = 3e9
+
+PACKAGES = (
+    ("torch", "runs the networks"),
+    ("diffusers", "the denoiser outside ComfyUI"),
+    ("transformers", "text and speech encoders"),
+    ("insightface", "finds faces"),
+    ("onnxruntime", "runs the face networks"),
+    ("soundfile", "reads sound"),
+    ("soxr", "changes the rate of sound"),
+    ("librosa", "analyses sound"),
+    ("PIL", "reads pictures"),
+    ("safetensors", "reads weights"),
+)
+DISTRIBUTIONS = {"PIL": "pillow"}
+
+TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws its curves"))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One requirement: whether it is there, what was found, and what cures its absence."""
+
+    name: str
+    present: bool
+    found: str
+    cure: str = ""
+    needed: bool = True
+
+    def __str__(self) -> str:
+        state = "ok" if self.present else "MISSING" if self.needed else "absent"
+        line = f"{state:<8} {self.name:<14} {self.found}"
+        return line if self.present else f"{line}\n{'':<23} cure: {self.cure}"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "doctor",
+        help="what is missing, and the command that cures it",
+        description="List every requirement. Exits with 0 if nothing needed is missing, else with 1.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every finding as soon as it is made."""
+    missing = 0
+    for finding in examine():
+        print(finding, flush=True)
+        missing += finding.needed and not finding.present
+    print(f"\n{missing} missing" if missing else "\nEverything that generation needs is here.")
+    return 1 if missing else 0
+
+
+def examine() -> Iterator[Finding]:
+    """Look at one requirement after the other."""
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", sys.version_info >= OLDEST_PYTHON, version, f"install Python {wanted} or newer")
+    for module, purpose in PACKAGES:
+        yield examine_package(module, purpose)
+    yield _video_encoder()
+    yield tiny_assets(ASSETS / "tiny")
+    yield _disk()
+    memory = total_memory()
+    roomy = not memory or memory >= MEMORY_BYTES
+    yield Finding("memory", roomy, f"{memory / 1e9:.1f} GB in all" if memory else "unknown", "use a larger machine")
+    for module, purpose in TRAINING:
+        yield examine_package(module, f"for training: {purpose}", needed=False)
+    yield _espeak()
+    yield _accelerator()
+
+
+def examine_package(module: str, purpose: str, needed: bool = True) -> Finding:
+    """Import a package for real: a broken installation is as good as none."""
+    name = DISTRIBUTIONS.get(module, module)
+    cure = f"{sys.executable} -m pip install --upgrade {name}"
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        absent = purpose if error.name == module else f"{purpose}; it lacks {error.name}"
+        return Finding(name, False, absent, cure, needed)
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
+        return Finding(name, False, f"cannot be imported: {' '.join(str(error).split())[:120]}", cure, needed)
+    return Finding(name, True, str(getattr(found, "__version__", "")), needed=needed)
+
+
+def _video_encoder() -> Finding:
+    found = examine_package("av", "writes videos")
+    if not found.present:
+        return found
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        codecs = [Codec(name, "w").name for name in ("libx264", "aac")]
+    except UnknownCodecError as error:
+        cure = f"{sys.executable} -m pip install --force-reinstall --only-binary av av"
+        return Finding("av", False, f"{found.found} has no encoder {error}", cure)
+    return Finding("av", True, f"{found.found} with {' and '.join(codecs)}")
+
+
+def tiny_assets(folder: Path) -> Finding:
+    """Check that the tiny model's files are there."""
+    missing = missing_files(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    found = f"lacks {', '.join(missing)}" if missing else f"{size:.1f} MB in {folder}"
+    return Finding("tiny model", not missing, found, "git restore portraittalk_core/assets  (or: make train-tiny)")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    return Finding("disk", free >= FREE_DISK_BYTES, f"{free / 1e9:.1f} GB free here", "free some space or go elsewhere")
+
+
+def _espeak() -> Finding:
+    path = shutil.which("espeak-ng") or ""
+    found = path or "for training: makes the speech that training uses"
+    return Finding("espeak-ng", bool(path), found, "sudo apt install espeak-ng", needed=False)
+
+
+def _accelerator() -> Finding:
+    try:
+        name, size = accelerator()
+    except ImportError:  # torch is missing, which was said above
+        name, size = "", 0
+    found = f"{name}, {size / 1e9:.1f} GB" if name else "not needed for tiny; sd15 wants one"
+    return Finding("accelerator", bool(name), found, "use a machine with one for sd15", needed=False)

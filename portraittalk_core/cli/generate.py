@@ -1,0 +1,274 @@
+"""`portraittalk generate`: a portrait, a recording and a prompt become a video.
+
+Everything that can be wrong with the input is found before any weights are loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..types import Frames, Sound, StructureMaps
+
+EPILOG = """examples:
+  portraittalk avatar --seed 7 -o face.png
+  portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav \\
+      --prompt "a person with red hair" -o out.mp4
+  portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav --prompt "a person" \\
+      --edit "2.0: a smiling person" --still-head --preview sheet.png -o out.mp4
+
+-o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
+"""
+
+PREVIEW_FRAMES = 8
+DIALS = ("lip", "head", "blink", "expression")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `generate` was asked for, read and checked."""
+
+    images: list[Tensor]
+    sound: Sound
+    edits: list[tuple[float, str]]
+    options: dict[str, Any]
+    frame_count: int
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "generate",
+        help="make a portrait speak a recording",
+        description="Make a portrait speak a recording. The video lasts exactly as long as the recording.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--image", action="append", required=True, metavar="FILE", help="a portrait; repeat for more of one person")
+    add("--audio", required=True, metavar="FILE", help="the speech: any sound file, or a video's sound")
+    add("--prompt", required=True, metavar="TEXT", help="what the video shows")
+    add("-o", "--output", required=True, metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
+    add(
+        "--edit",
+        action="append",
+        default=[],
+        metavar='"SECONDS: TEXT"',
+        help="another prompt from that time on; repeat",
+    )
+    add("--negative", metavar="TEXT", help="what the video shall not show")
+    add("--preview", metavar="FILE", help=f"also write a contact sheet of {PREVIEW_FRAMES} frames")
+    add("--landmarks", metavar="FILE", help="also write a video of the landmarks that drive the face")
+    add("--model", default="tiny", metavar="NAME", help="tiny (shipped), sd15, or a folder of weights")
+    _add_numbers(parser)
+    add("--fusion", choices=("joint", "streaming"), help="how long videos are made; streaming needs no more memory")
+    add("--still-head", action="store_true", help="do not move the head")
+    add("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def _add_numbers(parser: argparse.ArgumentParser) -> None:
+    def number(name: str, kind: type, low: float, high: float, text: str, *aliases: str, default: Any = None) -> None:
+        checked = _in_range(name, kind, low, high)
+        parser.add_argument(name, *aliases, type=checked, default=default, metavar="N", help=text)
+
+    number("--fps", float, 1, 120, "frames per second (25)", default=25.0)
+    number("--steps", int, 1, 1000, "denoising steps")
+    number("--cfg", float, 0, 30, "how strictly the prompt is followed")
+    number("--identity-scale", float, 0, 10, "how strictly the face is kept")
+    number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser", "--scale-audio")
+    number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
+    number("--window", int, 1, 512, "frames that are denoised together")
+    number("--overlap", int, 0, 511, "frames that neighbouring windows share")
+    number("--face", int, 1, 1000, "which face of a group: 1 is the largest", default=1)
+    for dial in DIALS:
+        number(f"--{dial}", float, 0, 4, f"strength of {dial} motion, 1 is as learned", default=1.0)
+
+
+def _in_range(name: str, kind: type, low: float, high: float) -> Any:
+    def checked(text: str) -> Any:
+        rule = f"`{name}` must be {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}"
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise BadInput(f"{rule}, but got {text!r}. Give a number.") from error
+        if not low <= value <= high:  # also catches nan
+            raise BadInput(f"{rule}, but got {text}. Choose one in that range.")
+        return value
+
+    return checked
+
+
+def parse_edit(text: str) -> tuple[float, str]:
+    """Split "2.0: smiling" into seconds and prompt; raise `BadInput` for anything else."""
+    time_text, colon, prompt = text.partition(":")
+    try:
+        start_s = float(time_text)
+    except ValueError:
+        start_s = math.nan
+    if not colon or not prompt.strip() or not 0 <= start_s < math.inf:
+        raise BadInput(f'`--edit` must be "SECONDS: TEXT", but got {text!r}. Try "2.0: a smiling person".')
+    return start_s, prompt.strip()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything, generate, write; see the module's docstring."""
+    started = time.monotonic()
+    job = prepare(arguments)
+    from ..pipeline import PortraitTalk
+
+    model = PortraitTalk.load(arguments.model)
+    with _progress(arguments.quiet) as on_step:
+        chunks = model.generate(
+            job.images, job.sound, arguments.prompt, edits=job.edits, on_step=on_step, **job.options
+        )
+        kept, size = _write(chunks, arguments, job)
+    if arguments.preview:
+        _write_preview(arguments.preview, kept)
+    seconds = time.monotonic() - started
+    print(
+        f"{arguments.output}: {job.frame_count} frames of {size[1]} x {size[0]} at {arguments.fps:g} fps, "
+        f"{job.sound.duration_s:.2f} s, made in {seconds:.1f} s"
+    )
+    return 0
+
+
+def prepare(arguments: argparse.Namespace) -> Job:
+    """Read and check everything that was asked for; raise a `PortraitTalkError` before anything slow begins."""
+    edits = _sorted_edits(arguments.edit)
+    _check_model(arguments.model)
+    if arguments.overlap is not None and arguments.window is not None and arguments.overlap >= arguments.window:
+        raise BadInput(
+            f"`--overlap` must be shorter than `--window` ({arguments.window} frames), but got {arguments.overlap}. "
+            f"Try {arguments.window // 4}."
+        )
+    _check_targets(arguments)
+    from ..media.audio import read_sound
+    from ..media.image import read_image
+
+    images = [read_image(path) for path in arguments.image]
+    sound = read_sound(arguments.audio)
+    if edits and edits[-1][0] >= sound.duration_s:
+        raise BadInput(
+            f"`--edit` must begin before the sound ends ({sound.duration_s:.2f} s), but one begins at "
+            f"{edits[-1][0]:g} s. Give an earlier time."
+        )
+    return Job(images, sound, edits, _options(arguments), sound.frame_count(arguments.fps))
+
+
+def _sorted_edits(texts: list[str]) -> list[tuple[float, str]]:
+    edits = sorted(parse_edit(text) for text in texts)
+    for (one, _), (other, _) in itertools.pairwise(edits):
+        if one == other:
+            raise BadInput(f"`--edit` must have one prompt a time, but got two at {one:g} s. Join them.")
+    return edits
+
+
+def _check_model(name: str) -> None:
+    from ..presets import PRESETS
+
+    if name not in PRESETS and not Path(name).is_dir():
+        raise BadInput(f"`--model` must be {', '.join(PRESETS)} or a folder, but got {name!r}. Try tiny.")
+
+
+def _check_targets(arguments: argparse.Namespace) -> None:
+    from ..media.target import PICTURE_SUFFIXES, check_target
+
+    targets = [check_target(arguments.output)]
+    if arguments.preview:
+        targets.append(check_target(arguments.preview, PICTURE_SUFFIXES, folder=False))
+    if arguments.landmarks:
+        targets.append(check_target(arguments.landmarks))
+    names = [path.resolve() for path in targets]
+    sources = {Path(path).resolve() for path in (*arguments.image, arguments.audio)}
+    if len(set(names)) < len(names) or sources & set(names):
+        raise BadInput("Inputs and outputs must be different files, but two have the same name. Rename an output.")
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `PortraitTalk.generate` that were given; the others keep the model's defaults."""
+    from ..motion.audio_to_motion import MotionDials
+
+    dials = {name: getattr(arguments, name) for name in DIALS}
+    options: dict[str, Any] = {
+        "negative": arguments.negative,
+        "fps": arguments.fps,
+        "steps": arguments.steps,
+        "cfg": arguments.cfg,
+        "identity_scale": arguments.identity_scale,
+        "audio_scale": arguments.audio_scale,
+        "seed": arguments.seed,
+        "fusion": arguments.fusion,
+        "window": arguments.window,
+        "overlap": arguments.overlap,
+        "dials": MotionDials(**dials, still_head=arguments.still_head),
+        "face": arguments.face - 1,
+    }
+    if arguments.landmarks:
+        options["on_structure"] = lambda maps: _write_landmarks(arguments.landmarks, maps)
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    """Show denoising steps with rate and time left; log lines go around the bar."""
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    package = logging.getLogger(__name__.rpartition(".cli.")[0])
+    with logging_redirect_tqdm([package]), tqdm(unit="step", disable=quiet, dynamic_ncols=True, leave=False) as bar:
+
+        def on_step(done: int, total: int) -> None:
+            if bar.total != total:
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        yield on_step
+
+
+def _write(chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job) -> tuple[list[Tensor], tuple[int, int]]:
+    """Write chunks as they come; return the frames of the preview and the size of a frame."""
+    from ..media.sequence import open_writer
+
+    first = next(chunks)  # its size is the writer's
+    size = (first.pixels.shape[-2], first.pixels.shape[-1])
+    wanted = {round(i * (job.frame_count - 1) / (PREVIEW_FRAMES - 1)) for i in range(PREVIEW_FRAMES)}
+    kept: list[Tensor] = []
+    with open_writer(arguments.output, arguments.fps, size, job.sound) as writer:
+        for chunk in itertools.chain([first], chunks):
+            start = writer.frames_written
+            kept += [frame for i, frame in enumerate(chunk.pixels, start) if i in wanted]
+            writer.append(chunk.pixels)
+    return kept, size
+
+
+def _write_preview(path: str, frames: list[Tensor]) -> None:
+    import torch
+
+    from ..media.image import contact_sheet, write_image
+
+    write_image(path, contact_sheet(torch.stack(frames), columns=min(4, len(frames))))
+
+
+def _write_landmarks(path: str, maps: StructureMaps, size: int = 256) -> None:
+    """Write the moving contours as a video: one bright line a facial part on black."""
+    from ..media.sequence import open_writer
+    from ..motion.geometry import contours
+
+    with open_writer(path, maps.fps, (size, size)) as writer:
+        for start in range(0, len(maps.landmarks), 32):
+            lines = contours(maps.landmarks[start : start + 32].float().cpu(), size=size, sigma=0.008)
+            writer.append(lines.amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) * 2 - 1)

@@ -1,0 +1,181 @@
+"""`portraittalk info`: what is in a weights file, and what this machine can run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput, UnsafeWeights, WeightsMismatch
+
+EPILOG = """examples:
+  portraittalk info
+  portraittalk info tiny
+  portraittalk info portraittalk_core/assets/tiny/text.safetensors
+"""
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+PICKLE_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+SD15_BYTES = 6e9
+"""Accelerator memory that the SD1.5 stack wants at 512 x 512 with half precision."""
+
+BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
+
+
+TINY_FILES = (
+    "denoiser.safetensors",
+    "motion.safetensors",
+    "speech.safetensors",
+    "structure.safetensors",
+    "text.safetensors",
+    "tokenizer.json",
+    "vae.safetensors",
+)
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "info",
+        help="what is in a weights file; what this machine can run",
+        description="Show what is in a weights file or a model; without one, what this machine can run.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="?", metavar="FILE|MODEL", help="a .safetensors file, a folder or a model's name")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was asked about."""
+    what = arguments.what
+    if what is None:
+        lines = describe_machine()
+    elif Path(what).is_file():
+        lines = describe_weights(Path(what))
+    else:
+        lines = describe_model(what)
+    print("\n".join(lines))
+    return 0
+
+
+def describe_weights(path: Path) -> list[str]:
+    """Return the configuration, metadata and tensors of a safetensors file; its tensors are not loaded.
+
+    Raises `UnsafeWeights` for a pickle and `WeightsMismatch` for what is no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    refuse_pickle(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors = [(name, part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()]
+    except SafetensorError as error:
+        raise WeightsMismatch(
+            f"`{path}` must be a safetensors file, but is not ({error}). Download it again."
+        ) from error
+    numbers = sum(math.prod(shape) for _, _, shape in tensors)
+    size = f"{path.stat().st_size / 1e6:.2f} MB"
+    return [
+        f"{path}: {size}, {len(tensors)} tensors, {numbers:,} numbers, {_types(tensors)}",
+        *_describe_metadata(metadata),
+        *(f"  {name:<60} {kind:>5} {list(shape)}" for name, kind, shape in tensors),
+    ]
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise `UnsafeWeights` if a file looks like a pickle, which can run code when it is loaded."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    if head.startswith(PICKLE_MAGIC) or path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin", ".pkl"):
+        convert = (
+            f"import torch, safetensors.torch as s; d = torch.load({str(path)!r}, weights_only=True); "
+            f"s.save_file(d.get('state_dict', d), {str(path.with_suffix('.safetensors'))!r})"
+        )
+        raise UnsafeWeights(
+            f"`{path}` is a pickle, which can run code when it is loaded; only .safetensors files are read. "
+            f'Convert it, which fails if it holds code: python -c "{convert}"'
+        )
+
+
+def _types(tensors: list[tuple[str, str, tuple[int, ...]]]) -> str:
+    counts: Counter[str] = Counter()
+    for _, kind, shape in tensors:
+        counts[kind] += math.prod(shape) * BYTES.get(kind, 1)
+    return ", ".join(f"{kind} {size / 1e6:.2f} MB" for kind, size in counts.most_common())
+
+
+def _describe_metadata(metadata: dict[str, str]) -> list[str]:
+    lines = []
+    for name, text in sorted(metadata.items()):
+        try:
+            shown = json.dumps(json.loads(text))
+        except json.JSONDecodeError:
+            shown = text
+        lines.append(f"  {name}: {shown if len(shown) <= 400 else shown[:400] + ' ...'}")
+    return lines
+
+
+def describe_model(name: str) -> list[str]:
+    """Return the configuration of a model and its files; raise `BadInput` for an unknown one."""
+    from ..config import to_mapping
+    from ..presets import PRESETS
+
+    folder = ASSETS / name if name in PRESETS else Path(name)
+    if name not in PRESETS and not folder.is_dir():
+        raise BadInput(f"`{name}` must be a weights file, a folder or one of {', '.join(PRESETS)}. Check the name.")
+    lines = [f"{name}: {json.dumps(to_mapping(PRESETS[name]()))}"] if name in PRESETS else []
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    lines.append(f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB in {folder}")
+    return lines + [f"  {path.stat().st_size / 1e6:9.2f} MB  {path.relative_to(folder)}" for path in files]
+
+
+def describe_machine() -> list[str]:
+    """Return what this machine has and which models that is enough for."""
+    import torch
+
+    memory = total_memory()
+    lines = [
+        f"python {platform.python_version()}, torch {torch.__version__}, {platform.system()} {platform.machine()}",
+        f"processor: {os.cpu_count()} cores, {memory / 1e9:.1f} GB of memory" if memory else f"{os.cpu_count()} cores",
+    ]
+    name, size = accelerator()
+    lines.append(f"accelerator: {name}, {size / 1e9:.1f} GB" if name else "accelerator: none")
+    tiny = "no: files are missing, see `portraittalk doctor`" if missing_files(ASSETS / "tiny") else "yes"
+    sd15 = "yes" if name and size >= SD15_BYTES else f"no: wants an accelerator with {SD15_BYTES / 1e9:.0f} GB"
+    return [*lines, f"tiny: {tiny}", f"sd15: {sd15}"]
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return which files of the tiny model a folder lacks; an empty file counts as none."""
+    missing = [name for name in TINY_FILES if not (folder / name).is_file()]
+    missing += [] if list(folder.rglob("*.onnx")) else ["the face pack (*.onnx)"]
+    return missing + [f"{p.name} (is empty)" for p in folder.rglob("*.*") if p.is_file() and not p.stat().st_size]
+
+
+def accelerator() -> tuple[str, int]:
+    """Return the name of the accelerator and its memory in bytes; an empty name where there is none."""
+    import torch
+
+    if not torch.accelerator.is_available():
+        return "", 0
+    device = torch.accelerator.current_accelerator()
+    module = torch.get_device_module(device)
+    size = module.mem_get_info()[1] if hasattr(module, "mem_get_info") else total_memory()
+    name = module.get_device_name() if hasattr(module, "get_device_name") else str(device)
+    return name, size
+
+
+def total_memory() -> int:
+    """Return the machine's memory in bytes, 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

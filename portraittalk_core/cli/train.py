@@ -1,0 +1,157 @@
+"""`portraittalk train`: train a part of the tiny model, or one of the two stages of the denoiser."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from ..config import TrainingConfig
+
+EPILOG = """examples:
+  portraittalk train --part text --out runs/text
+  portraittalk train --part vae --minutes 5 --people 20 --out runs/vae
+  portraittalk train --stage 1 --config tiny.toml --minutes 60 --out runs/stage1
+
+Every part but text goes on where a run in the same folder stopped. Speech needs espeak-ng (see `doctor`).
+"""
+
+ORDER = "parts in order: vae, text, structure, faces, speech; then --stage 1, then --stage 2"
+RECIPES = Path(__file__).resolve().parent.parent / "training"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "train",
+        help="train a part of the tiny model, or a stage of the denoiser",
+        description=f"Train a part or a stage; {ORDER}.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--part", choices=tuple(PARTS), help="one of the networks around the denoiser")
+    what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: structure and motion")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file of a stage; tiny.toml is shipped")
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="stop after so long (not text, speech); run again to go on"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of data and training")
+    parser.add_argument("--data", metavar="FOLDER", help="rendered pictures, made if absent (FOLDER of --out/bank)")
+    parser.add_argument("--people", type=int, default=400, metavar="N", help="avatars to render if absent (400)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the arguments, then dispatch to the part's or the stage's training."""
+    _check(arguments)
+    out = Path(arguments.out)
+    if arguments.part:
+        PARTS[arguments.part](arguments, out)
+    else:
+        config = read_config(arguments)
+        from ..training.stages import train_stage
+
+        train_stage(config, out, data=_data_folder(arguments), people=arguments.people)
+    print(f"{out}: done")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
+        raise BadInput(f"`--minutes` must be above 0, but got {arguments.minutes:g}. Try 60.")
+    if arguments.minutes is not None and arguments.part in ("text", "speech"):
+        raise BadInput(f"`--minutes` cannot bound {arguments.part}, whose steps are fixed. Leave it out.")
+    if arguments.people < 1:
+        raise BadInput(f"`--people` must be 1 or more, but got {arguments.people}. Try 400.")
+    if arguments.seed is not None and not 0 <= arguments.seed < 2**63:
+        raise BadInput(f"`--seed` must not be negative nor above 2^63 - 1, but got {arguments.seed}. Try 0.")
+    if arguments.part and arguments.config:
+        raise BadInput("`--config` belongs to a stage, but a part was named. Leave it out or name a --stage.")
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"`--out` must be a folder, but `{out}` is a file. Name a folder.")
+
+
+def read_config(arguments: argparse.Namespace) -> TrainingConfig:
+    """Read a stage's recipe; a file may hold both stages as tables [stage1] and [stage2].
+
+    Options of the command line win. A bare name that is no file here is looked for among the shipped recipes.
+    """
+    import tomllib
+
+    from ..config import TrainingConfig, from_mapping
+
+    chosen = {"stage": arguments.stage, "minutes": arguments.minutes, "seed": arguments.seed}
+    overrides = {name: value for name, value in chosen.items() if value is not None}
+    if not arguments.config:
+        return TrainingConfig(**overrides)
+    path = Path(arguments.config)
+    if not path.is_file() and (RECIPES / path.name).is_file():
+        path = RECIPES / path.name
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"`--config {path}` cannot be read ({error.strerror}). Name a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"`--config {path}` is no TOML file ({error}). Mend it.") from error
+    table = values.get(f"stage{arguments.stage}", {k: v for k, v in values.items() if k not in ("stage1", "stage2")})
+    return from_mapping(TrainingConfig, {**table, **overrides}, str(path))
+
+
+def _data_folder(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.data) if arguments.data else Path(arguments.out) / "bank"
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return the options that were given, so that each part keeps its own defaults."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _train_vae(arguments: argparse.Namespace, out: Path) -> None:
+    from ..training.bank import Bank, render_bank
+    from ..training.vae import train_vae
+
+    options = {"minutes": 60.0, **_given(arguments, "minutes", "seed")}
+    folder = render_bank(_data_folder(arguments), arguments.people, seed=options.get("seed", 0))
+    bank = Bank.open(folder)
+    train_vae(bank.frames, bank.landmarks.numpy(), out, **options)
+
+
+def _train_text(arguments: argparse.Namespace, out: Path) -> None:
+    from ..training.text import train_text
+
+    train_text(out, **_given(arguments, "seed"))
+
+
+def _train_speech(arguments: argparse.Namespace, out: Path) -> None:
+    from ..training.speech import train_speech
+
+    train_speech(out, work_dir=out / "work", **_given(arguments, "seed"))
+
+
+def _train_faces(arguments: argparse.Namespace, out: Path) -> None:
+    from ..training.faces import train_faces
+
+    train_faces(out, work_dir=out / "work", **_given(arguments, "minutes", "seed"))
+
+
+def _train_structure(arguments: argparse.Namespace, out: Path) -> None:
+    from ..training.structure import train_structure
+
+    train_structure(out, **_given(arguments, "minutes", "seed"))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "vae": _train_vae,
+    "text": _train_text,
+    "speech": _train_speech,
+    "faces": _train_faces,
+    "structure": _train_structure,
+}

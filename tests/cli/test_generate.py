@@ -1,0 +1,214 @@
+"""`generate` with a stand-in for the model: what is checked, passed on, written, and left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import types as python_types
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from portraittalk_core.cli.generate import parse_edit
+from portraittalk_core.cli.main import main
+from portraittalk_core.errors import BadInput, NoFaceFound
+from portraittalk_core.media.image import read_image, write_image
+from portraittalk_core.media.video import probe
+from portraittalk_core.types import Frames, StructureMaps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class FakeModel:
+    """Records what it is given and yields grey frames in chunks of ten."""
+
+    calls: ClassVar[list[dict]] = []
+    error: type[BaseException] | None = None
+
+    @classmethod
+    def load(cls, name):
+        cls.calls.append({"model": name})
+        return cls()
+
+    def generate(self, images, sound, prompt, **options):
+        self.calls.append({"images": images, "sound": sound, "prompt": prompt, **options})
+        count = sound.frame_count(options["fps"])
+        if "on_structure" in options:
+            landmarks = torch.rand(count, 70, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+            empty = torch.zeros(count, 7, 1, 1)
+            options["on_structure"](StructureMaps(landmarks, empty, torch.zeros(count, 2, 3), options["fps"]))
+        for start in range(0, count, 10):
+            if start and self.error:
+                raise self.error("no face here")
+            options["on_step"](start, count)
+            yield Frames(torch.linspace(-1, 1, count)[start : start + 10, None, None, None].expand(-1, 3, 32, 48), 25)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    fake = type("Fake", (FakeModel,), {"calls": []})
+    module = python_types.ModuleType("portraittalk_core.pipeline")
+    module.PortraitTalk = fake
+    monkeypatch.setitem(sys.modules, "portraittalk_core.pipeline", module)
+    return fake
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_image(tmp_path / "a.png", torch.rand(3, 64, 64) * 2 - 1)
+    soundfile.write(tmp_path / "s.wav", 0.1 * np.sin(np.arange(32000) / 10), 16000)
+    return tmp_path
+
+
+def command(folder, *more, output="out.mp4"):
+    inputs = ["--image", f"{folder}/a.png", "--audio", f"{folder}/s.wav", "--prompt", "a person"]
+    return ["generate", *inputs, "-o", f"{folder}/{output}", *more]
+
+
+def test_a_video_of_exact_length_is_written(model, folder, capsys):
+    assert main(command(folder)) == 0
+    assert probe(folder / "out.mp4").frames == 50 and probe(folder / "out.mp4").audio_codec == "aac"
+    assert "50 frames of 48 x 32 at 25 fps, 2.00 s" in capsys.readouterr().out
+    given = model.calls[1]
+    assert given["prompt"] == "a person" and given["edits"] == [] and given["seed"] == 0 and given["face"] == 0
+    assert torch.equal(given["images"][0], read_image(folder / "a.png"))
+    assert "steps" not in given and "cfg" not in given and "fusion" not in given
+
+
+def test_options_reach_the_model(model, folder):
+    options = "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --scale-audio 0.5 --seed 3 --fusion streaming --window 8"
+    options += (
+        " --overlap 2 --lip 1.2 --head 0 --blink 2 --expression 0.5 --still-head --face 2 --negative sad --model sd15"
+    )
+    edits = ["--edit", "1.5: sad", "--edit", "0.5:a smiling person: happy"]
+    assert main(command(folder, *options.split(), *edits, "--image", f"{folder}/a.png")) == 0
+    given = model.calls[1]
+    wanted = {"fps": 30, "steps": 4, "cfg": 2, "identity_scale": 1.5, "audio_scale": 0.5, "seed": 3, "window": 8}
+    wanted |= {"fusion": "streaming", "overlap": 2, "face": 1, "negative": "sad"}
+    assert {name: given[name] for name in wanted} == wanted
+    assert given["edits"] == [(0.5, "a smiling person: happy"), (1.5, "sad")]
+    dials = given["dials"]
+    assert (dials.lip, dials.head, dials.blink, dials.expression, dials.still_head) == (1.2, 0, 2, 0.5, True)
+    assert len(given["images"]) == 2 and model.calls[0] == {"model": "sd15"}
+    assert probe(folder / "out.mp4").frames == 60
+
+
+def test_preview_and_landmarks(model, folder):
+    more = ["--preview", f"{folder}/sheet.png", "--landmarks", f"{folder}/lm.mp4"]
+    assert main(command(folder, *more)) == 0
+    sheet = read_image(folder / "sheet.png")
+    assert sheet.shape == (3, 2 * 32 + 4, 4 * 48 + 12)
+    assert sheet[0, 5, 5] == -1 and sheet[0, -5, -5] == 1
+    assert probe(folder / "lm.mp4").frames == 50 and probe(folder / "lm.mp4").width == 256
+
+
+def test_a_folder_of_pictures(model, folder):
+    assert main(command(folder, output="frames/")) == 0
+    assert len(list((folder / "frames").glob("*.png"))) == 50
+
+
+WRONG = {
+    "--edit=smiling": "SECONDS: TEXT",
+    "--edit=2.5: late": "before the sound ends",
+    "--fps=0": "from 1 to 120",
+    "--fps=nan": "from 1 to 120",
+    "--steps=2.5": "whole number",
+    "--seed=-1": "`--seed` must be a whole number from 0",
+    "--cfg=much": "a number from 0 to 30",
+    "--lip=9": "`--lip` must be a number from 0 to 4",
+    "--face=0": "`--face` must be",
+    "--model=huge": "`--model` must be tiny, sd15 or a folder",
+    "--fusion=cold": "invalid choice",
+    "--window=4 --overlap=4": "shorter than `--window`",
+    "--edit=1:a --edit=1.0:b": "one prompt a time",
+    "--preview=sheet.txt": "must end in .png",
+    "--landmarks=nowhere/lm.mp4": "must exist",
+}
+
+
+@pytest.mark.parametrize("options", WRONG)
+def test_wrong_arguments_are_found_before_weights_are_loaded(model, folder, capsys, options):
+    # Split before `--` only: the text of an edit has spaces of its own.
+    assert main(command(folder, *options.replace(" --", "\n--").split("\n"))) == 2
+    output = capsys.readouterr().err
+    assert WRONG[options] in output and output.count("\n") == 1
+    assert not model.calls and not list(folder.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rule"),
+    [("a.png", b"text", "no known kind"), ("s.wav", b"", "zero bytes"), ("s.wav", None, "there is no")],
+)
+def test_bad_files_are_found_before_weights_are_loaded(model, folder, capsys, name, data, rule):
+    (folder / name).unlink()
+    if data is not None:
+        (folder / name).write_bytes(data)
+    assert main(command(folder)) == 2
+    assert rule in capsys.readouterr().err and not model.calls
+
+
+def test_an_input_is_never_overwritten(model, folder, capsys):
+    before = (folder / "a.png").read_bytes()
+    assert main(command(folder, f"--preview={folder}/a.png")) == 2
+    assert "must be different files" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before and not model.calls
+
+
+def test_errors_half_way_leave_nothing(model, folder, capsys):
+    (folder / "out.mp4").write_bytes(b"precious")
+    model.error = NoFaceFound
+    assert main(command(folder)) == 2
+    assert "no face here" in capsys.readouterr().err
+    assert sorted(p.name for p in folder.iterdir()) == ["a.png", "out.mp4", "s.wav"]
+    assert (folder / "out.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("text", ["", "smiling", "2.0", "2.0:", ":smiling", "-1: x", "nan: x", "inf: x", "a: b"])
+def test_edits_that_cannot_be_read(text):
+    with pytest.raises(BadInput, match="SECONDS: TEXT"):
+        parse_edit(text)
+
+
+STUCK = """
+import sys, types, time, torch
+module = types.ModuleType("portraittalk_core.pipeline")
+class PortraitTalk:
+    @classmethod
+    def load(cls, name): return cls()
+    def generate(self, images, sound, prompt, **options):
+        from portraittalk_core.types import Frames
+        while True:
+            yield Frames(torch.zeros(1, 3, 32, 32), 25)
+            print("frame", flush=True)
+            time.sleep(0.05)
+module.PortraitTalk = PortraitTalk
+sys.modules["portraittalk_core.pipeline"] = module
+from portraittalk_core.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_within_a_second_and_leaves_nothing(folder, number):
+    argv = [sys.executable, "-c", STUCK, *command(folder, "--quiet")]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(3):
+            assert process.stdout is not None and process.stdout.readline() == "frame\n"
+        assert list(folder.glob(".out.mp4.*.part"))
+        process.send_signal(number)
+        started = time.monotonic()
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "stopped" in errors and "Traceback" not in errors
+    assert time.monotonic() - started < 1 + 2 * (os.getloadavg()[0] > (os.cpu_count() or 1))
+    assert sorted(p.name for p in folder.iterdir()) == ["a.png", "s.wav"]

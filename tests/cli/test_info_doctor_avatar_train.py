@@ -1,0 +1,179 @@
+"""The smaller subcommands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types as python_types
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from portraittalk_core.cli import doctor, info
+from portraittalk_core.cli.main import main
+from portraittalk_core.media.image import read_image
+
+
+def failure(capsys) -> str:
+    output = capsys.readouterr().err
+    assert output.startswith("portraittalk: error: ") and output.count("\n") == 1
+    return output
+
+
+def test_info_lists_what_a_weights_file_holds(tmp_path, capsys):
+    tensors = {"a.weight": torch.zeros(3, 4, dtype=torch.float16), "b": torch.zeros(5)}
+    save_file(tensors, tmp_path / "w.safetensors", {"config": json.dumps({"dim": 4}), "note": "plain"})
+    assert main(["info", f"{tmp_path}/w.safetensors"]) == 0
+    output = capsys.readouterr().out
+    for text in ("2 tensors, 17 numbers", "F16 0.00 MB", 'config: {"dim": 4}', "note: plain", "a.weight", "[3, 4]"):
+        assert text in output
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_info_refuses_pickles_and_says_how_to_convert(tmp_path, capsys, name):
+    torch.save({"a": torch.zeros(3)}, tmp_path / name)
+    assert main(["info", f"{tmp_path}/{name}"]) == 2
+    line = failure(capsys)
+    assert "is a pickle" in line and "weights_only=True" in line
+
+
+def test_the_conversion_works(tmp_path, capsys):
+    torch.save({"a": torch.zeros(3)}, tmp_path / "w.pt")
+    main(["info", f"{tmp_path}/w.pt"])
+    code = failure(capsys).split('python -c "')[1].rstrip('\n"')
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert main(["info", f"{tmp_path}/w.safetensors"]) == 0
+
+
+def test_info_of_nonsense(tmp_path, capsys):
+    (tmp_path / "w.safetensors").write_bytes(b"nonsense" * 9)
+    assert main(["info", f"{tmp_path}/w.safetensors"]) == 2
+    assert "must be a safetensors file" in failure(capsys)
+    assert main(["info", "no-such-thing"]) == 2
+    assert "Check the name" in failure(capsys)
+
+
+def test_info_of_machine_and_models(capsys):
+    assert main(["info"]) == 0
+    assert "torch" in capsys.readouterr().out
+    assert main(["info", "tiny"]) == 0
+    assert '"size": 256' in capsys.readouterr().out
+
+
+def test_doctor_counts_only_what_is_needed(monkeypatch, capsys):
+    fine = doctor.Finding("one", True, "1.0")
+    absent = doctor.Finding("two", False, "for training", "install two", needed=False)
+    lost = doctor.Finding("three", False, "runs", "install three")
+    monkeypatch.setattr(doctor, "examine", lambda: iter([fine, absent]))
+    assert main(["doctor"]) == 0
+    assert "cure: install two" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "examine", lambda: iter([fine, lost]))
+    assert main(["doctor"]) == 1
+    assert "MISSING  three" in capsys.readouterr().out
+
+
+def test_doctor_finds_absent_and_broken_packages(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text("raise OSError('libGL.so.1: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert doctor.examine_package("json", "x").present
+    absent = doctor.examine_package("no_such_package", "does x")
+    assert (
+        not absent.present
+        and absent.found == "does x"
+        and absent.cure.endswith("pip install --upgrade no_such_package")
+    )
+    assert "libGL" in doctor.examine_package("broken_package", "x").found
+    monkeypatch.setitem(sys.modules, "portraittalk_absent", None)
+    assert not doctor.examine_package("portraittalk_absent", "x").present
+
+
+def test_doctor_checks_the_tiny_model(tmp_path):
+    assert "lacks denoiser.safetensors" in doctor.tiny_assets(tmp_path).found
+    for name in (*info.TINY_FILES, "det.onnx"):
+        (tmp_path / name).write_bytes(b"x")
+    assert doctor.tiny_assets(tmp_path).present
+    (tmp_path / "det.onnx").write_bytes(b"")
+    assert "det.onnx (is empty)" in doctor.tiny_assets(tmp_path).found
+
+
+def test_doctor_runs(capsys):
+    assert doctor._video_encoder().present
+    names = [finding.name for finding in (doctor._disk(), doctor._espeak(), doctor._accelerator())]
+    assert names == ["disk", "espeak-ng", "accelerator"]
+
+
+def test_avatar_is_drawn_and_described(tmp_path, capsys):
+    assert main(["avatar", "--seed", "5", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/a.png"]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path}/a.png: ")
+    assert main(["avatar", "--seed", "5", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/b.png"]) == 0
+    one, two = read_image(tmp_path / "a.png"), read_image(tmp_path / "b.png")
+    assert one.shape == (3, 64, 64) and torch.equal(one, two) and one.std() > 0.2
+    assert main(["avatar", "--seed", "6", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/b.png"]) == 0
+    assert not torch.equal(one, read_image(tmp_path / "b.png"))
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--hair", "rainbow"], "Known here: black, brown"),
+        (["--size", "9"], "between 64 and 1024"),
+        (["--seed", "-3"], "must not be negative"),
+        (["-o", "a.mp4"], "must end in .png"),
+    ],
+)
+def test_wrong_avatars(tmp_path, capsys, options, rule):
+    assert main(["avatar", "-o", f"{tmp_path}/a.png", *options]) == 2
+    assert rule in failure(capsys)
+
+
+def stand_in(monkeypatch, name: str, **functions) -> None:
+    module = python_types.ModuleType(f"portraittalk_core.training.{name}")
+    vars(module).update(functions)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def test_train_dispatches_to_a_part(tmp_path, monkeypatch):
+    calls = []
+    stand_in(monkeypatch, "structure", train_structure=lambda out, **options: calls.append((out, options)))
+    stand_in(monkeypatch, "text", train_text=lambda out, **options: calls.append((out, options)))
+    assert main(["train", "--part", "structure", "--out", f"{tmp_path}/r", "--minutes", "2", "--seed", "4"]) == 0
+    assert main(["train", "--part", "text", "--out", f"{tmp_path}/t"]) == 0
+    assert calls == [(tmp_path / "r", {"minutes": 2, "seed": 4}), (tmp_path / "t", {})]
+
+
+def test_train_dispatches_to_a_stage(tmp_path, monkeypatch):
+    calls = []
+    stand_in(monkeypatch, "stages", train_stage=lambda *given, **options: calls.append((given, options)))
+    (tmp_path / "r.toml").write_text("[stage1]\nrefs = 2\n[stage2]\nrefs = 3\nminutes = 9.0\n")
+    argv = ["train", "--stage", "2", "--config", f"{tmp_path}/r.toml", "--out", f"{tmp_path}/r"]
+    assert main([*argv, "--seed", "8"]) == 0
+    (config, out), options = calls[0]
+    assert (config.stage, config.refs, config.minutes, config.seed) == (2, 3, 9.0, 8)
+    assert out == tmp_path / "r" and options == {"data": tmp_path / "r" / "bank", "people": 400}
+    (tmp_path / "r.toml").write_text("refs = 5\n")
+    assert main([*argv, "--minutes", "1"]) == 0
+    assert (calls[1][0][0].refs, calls[1][0][0].minutes) == (5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--part", "text", "--minutes", "1"], "cannot bound text"),
+        (["--part", "vae", "--minutes", "nan"], "above 0"),
+        (["--part", "vae", "--config", "x.toml"], "belongs to a stage"),
+        (["--part", "vae", "--people", "0"], "1 or more"),
+        (["--stage", "1", "--config", "none.toml"], "cannot be read"),
+        (["--stage", "1", "--config", "BAD"], "no TOML file"),
+        (["--stage", "1", "--config", "ODD"], "unknown key `colour`"),
+        (["--stage", "3"], "invalid choice"),
+    ],
+)
+def test_wrong_trainings(tmp_path, capsys, options, rule):
+    (tmp_path / "bad.toml").write_text("refs = = 3")
+    (tmp_path / "odd.toml").write_text("colour = 3")
+    named = {"BAD": f"{tmp_path}/bad.toml", "ODD": f"{tmp_path}/odd.toml"}
+    assert main(["train", "--out", f"{tmp_path}/r", *(named.get(o, o) for o in options)]) == 2
+    assert rule in failure(capsys)
+    assert not (tmp_path / "r").exists()

@@ -1,0 +1,112 @@
+"""The command line as a whole: exit codes, one-line errors, help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portraittalk_core.cli import avatar, generate, info
+from portraittalk_core.cli.main import COMMANDS, build_parser, main
+from portraittalk_core.errors import BadMedia
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+
+
+def error_line(capsys) -> str:
+    output = capsys.readouterr().err
+    assert output.startswith("portraittalk: error: ") and output.count("\n") == 1
+    return output
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_help(name, capsys):
+    assert main([*([name] if name else []), "--help"]) == 0
+    assert "examples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [[], ["dance"], ["generate"], ["avatar", "--what", "-o", "a.png"], ["train"]])
+def test_wrong_command_lines_are_one_line(argv, capsys):
+    assert main(argv) == 2
+    assert "--help" in error_line(capsys)
+
+
+def commands_in(text: str) -> list[list[str]]:
+    joined = text.replace("\\\n", " ")
+    return [shlex.split(line)[1:] for line in joined.splitlines() if line.startswith("  portraittalk ")]
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_examples_parse_and_name_files_that_exist(name, capsys):
+    main([*([name] if name else []), "--help"])
+    examples = commands_in(capsys.readouterr().out)
+    assert examples
+    for argv in examples:
+        build_parser().parse_args(argv)
+        for path in (word for word in argv if word.startswith("portraittalk_core/")):
+            if not (ROOT / path).exists():
+                pytest.skip(f"NOT TESTED: {path} is not in this checkout")
+
+
+def test_errors_of_ours_keep_their_traceback(monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(info, "describe_machine", lambda: fail(None))
+    with pytest.raises(ZeroDivisionError):
+        main(["info"])
+
+
+def test_errors_of_the_user_become_one_line(monkeypatch, capsys):
+    def fail():
+        raise BadMedia("first\n  second")
+
+    monkeypatch.setattr(info, "describe_machine", fail)
+    assert main(["info"]) == 2
+    assert error_line(capsys) == "portraittalk: error: first second\n"
+
+
+def test_interrupt_is_130(monkeypatch, capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(info, "describe_machine", stop)
+    assert main(["info"]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_warnings_are_shown_only_while_a_command_runs(monkeypatch, capsys):
+    import logging
+
+    logger = logging.getLogger("portraittalk_core.somewhere")
+    monkeypatch.setattr(info, "describe_machine", lambda: logger.warning("mind the gap") or [])
+    assert main(["info"]) == 0
+    assert capsys.readouterr().err == "portraittalk: WARNING: mind the gap\n"
+    assert not logging.getLogger("portraittalk_core").handlers
+
+
+def test_the_command_line_starts_without_heavy_imports():
+    code = (
+        "import sys, portraittalk_core.cli.main; print([m for m in ('torch', 'av', 'PIL', 'tqdm') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_options_of_generate_are_complete(capsys):
+    main(["generate", "--help"])
+    text = capsys.readouterr().out
+    named = "image audio prompt edit negative fps steps cfg identity-scale audio-scale seed fusion still-head preview"
+    for option in [*named.split(), "landmarks", "window", "overlap", "face", "model", *generate.DIALS]:
+        assert re.search(rf"--{option}\b", text), option
+
+
+def test_avatar_tags_are_those_of_the_renderer():
+    from portraittalk_core.avatars.parameters import TAGS
+
+    assert set(avatar.TAGS) == set(TAGS)
