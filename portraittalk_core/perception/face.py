@@ -1,0 +1,143 @@
+"""Find faces in pictures: a thin layer over `insightface.app.FaceAnalysis`.
+
+Any pack in insightface's layout serves: the tiny one that this project trains on rendered avatars, or the public
+ones for photographs. The tiny pack stores its landmarks so that the same rows mean the same points in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ..errors import MissingExtra, WeightsMismatch
+from ..media.image import to_bytes
+from ..types import Face
+
+if TYPE_CHECKING:
+    from insightface.app import FaceAnalysis
+
+ROWS_106 = (
+    *(1, 10, 12, 14, 16, 3, 5, 7, 0, 23, 21, 19, 32, 30, 28, 26, 17),
+    *(43, 48, 49, 51, 50, 102, 103, 104, 105, 101),
+    *(72, 73, 74, 86, 78, 79, 80, 85, 84),
+    *(35, 41, 42, 39, 37, 36, 89, 95, 96, 93, 91, 90),
+    *(52, 64, 63, 71, 67, 68, 61, 58, 59, 53, 56, 55, 65, 66, 62, 70, 69, 57, 60, 54),
+)
+"""The row of insightface's 106-point layout that holds each of the 68 iBUG points (a widely used table)."""
+
+IRIS_ROWS = (38, 88)
+"""The rows of the 106-point layout that hold the pupils: viewer's left, viewer's right."""
+
+LONGEST_SIDE = 1280
+"""Larger pictures are shrunk to this before detection: the networks' crops are small, and bilinear cropping of a
+huge picture would alias."""
+
+
+TINY_HINT = (
+    "The tiny model knows rendered avatars only (`portraittalk avatar` makes one); a photograph needs the SD1.5 model."
+)
+"""What a user can do where the tiny pack finds no face."""
+
+
+class FaceAnalyser:
+    """Detect faces, place 70 landmarks on each and embed them.
+
+    directory: holds detector, landmark networks (68 points in space, 106 in the plane) and recogniser as ONNX
+    files; threshold: least confidence of the detector in [0, 1]; hint: what to tell a user where no face is found;
+    providers: onnxruntime's execution providers.
+    The files are loaded at the first picture. Raises MissingExtra without insightface and onnxruntime,
+    WeightsMismatch where the directory is no complete pack.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        threshold: float = 0.5,
+        hint: str = TINY_HINT,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ):
+        self.directory = Path(directory)
+        self.threshold = threshold
+        self.hint = hint
+        self.providers = list(providers)
+        self._analysis: FaceAnalysis | None = None
+
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+        """Return the faces of one picture (RGB in [-1, 1]), largest first; an empty list where there is none.
+
+        Boxes and landmarks are in pixels of the picture, (0, 0) being its upper left corner.
+        """
+        picture, scale = _as_opencv(pixels)
+        found = self._load().get(picture)
+        faces = [_face(face, scale) for face in found]
+        return sorted(faces, key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))
+
+    def _load(self) -> FaceAnalysis:
+        if self._analysis is None:
+            self._analysis = _open_pack(self.directory, self.providers)
+            self._analysis.prepare(ctx_id=0, det_thresh=self.threshold, det_size=_detector_size(self._analysis))
+        return self._analysis
+
+
+def _open_pack(directory: Path, providers: list[str]) -> FaceAnalysis:
+    if not sorted(directory.glob("*.onnx")):
+        raise WeightsMismatch(
+            f"a face pack must be a folder of .onnx files, but {directory} holds none. "
+            "Give the folder that holds the files themselves, not the one above it."
+        )
+    try:
+        from insightface.app import FaceAnalysis
+    except ImportError as error:
+        raise MissingExtra(
+            f"finding faces needs insightface and onnxruntime, but {error.name} cannot be imported. "
+            "Run: pip install insightface onnxruntime"
+        ) from error
+    try:
+        analysis = FaceAnalysis(name=str(directory.resolve()), providers=providers)
+    except AssertionError as error:
+        raise WeightsMismatch(f"a face pack must hold a detector, but {directory} has none.") from error
+    missing = {"landmark_3d_68", "landmark_2d_106", "recognition"} - set(analysis.models)
+    if missing:
+        raise WeightsMismatch(
+            f"a face pack must hold {', '.join(sorted(missing))}, but {directory} does not. "
+            "Use the tiny pack, antelopev2 or buffalo_l."
+        )
+    return analysis
+
+
+def _detector_size(analysis: FaceAnalysis) -> tuple[int, int]:
+    """Return the detector's own input size where its graph fixes one, otherwise insightface's usual 640."""
+    shape: list[Any] = analysis.models["detection"].session.get_inputs()[0].shape
+    return (shape[3], shape[2]) if isinstance(shape[2], int) and isinstance(shape[3], int) else (640, 640)
+
+
+def _as_opencv(pixels: Float[Tensor, "3 h w"]) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float[Tensor, " 2"]]:
+    """Return the picture as BGR bytes, shrunk where it is huge, and how much larger the original is in x and y."""
+    import cv2
+
+    height, width = pixels.shape[-2:]
+    picture = np.ascontiguousarray(to_bytes(pixels).cpu().permute(1, 2, 0).numpy()[..., ::-1])
+    shrink = LONGEST_SIDE / max(height, width)
+    if shrink < 1:
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return picture, torch.tensor([width / picture.shape[1], height / picture.shape[0]])
+
+
+def _face(found: Any, scale: Float[Tensor, " 2"]) -> Face:
+    """Make a record of what insightface found; OpenCV counts pixel centres, we count their corners."""
+    plane = np.asarray(found.landmark_2d_106)[list(IRIS_ROWS)]
+    points = np.concatenate([np.asarray(found.landmark_3d_68)[:, :2], plane]).astype(np.float32)
+    return Face(
+        box=torch.from_numpy(np.asarray(found.bbox, np.float32)) * scale.repeat(2),
+        landmarks=(torch.from_numpy(points) + 0.5) * scale,
+        score=float(found.det_score),
+        embedding=torch.from_numpy(np.asarray(found.normed_embedding, np.float32)),
+    )

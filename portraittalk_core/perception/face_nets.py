@@ -1,0 +1,169 @@
+"""The three tiny face networks: detector, landmarks, recogniser.
+
+They are trained by `training.faces` and shipped as ONNX files which `insightface.app.FaceAnalysis` loads, so each
+follows that package's contract for its inputs and outputs. Inputs are RGB in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+DETECTOR_SIZE = 256
+"""Side of the detector's square input, pixels."""
+
+LANDMARK_SIZE = 192
+"""Side of the landmark network's input, pixels; insightface recognises landmark networks by it."""
+
+RECOGNISER_SIZE = 112
+"""Side of the recogniser's input, pixels."""
+
+STRIDES = (8, 16, 32)
+"""Pixels a cell of each of the detector's three grids."""
+
+
+class Unit(nn.Sequential):
+    """Convolve, normalise and (unless told otherwise) rectify."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3, rectify: bool = True):
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        super().__init__(*layers, *([nn.ReLU()] if rectify else []))
+
+
+class Residual(nn.Module):
+    """Add two 3x3 convolutions to the input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = Unit(channels, channels)
+        self.second = Unit(channels, channels, rectify=False)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return F.relu(x + self.second(self.first(x)))
+
+
+def enlarge(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Double height and width by repeating cells."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Detector(nn.Module):
+    """Find faces in a 256x256 picture; the output contract is SCRFD's (nine maps, two anchors a cell).
+
+    Both anchors of a cell carry the same prediction: faces of avatars do not overlap enough to need two, and
+    insightface's non-maximum suppression merges them. Distances and offsets are in units of the stride.
+    """
+
+    def __init__(self, *, widths: tuple[int, int, int, int, int] = (8, 24, 48, 64, 96)):
+        super().__init__()
+        a, b, c, d, e = widths
+        self.stem = nn.Sequential(Unit(3, a, stride=2), Unit(a, b, stride=2))
+        self.fine = nn.Sequential(Unit(b, c, stride=2), Unit(c, c))
+        self.middle = nn.Sequential(Unit(c, d, stride=2), Residual(d))
+        self.coarse = nn.Sequential(Unit(d, e, stride=2), Residual(e))
+        self.to_middle = Unit(e, d, kernel=1)
+        self.to_fine = Unit(d, c, kernel=1)
+        self.heads = nn.ModuleList(nn.Sequential(Unit(n, c), nn.Conv2d(c, 15, 1)) for n in (c, d, e))
+        for head in self.heads:
+            nn.init.constant_(head[1].bias[:1], -4.0)
+
+    def forward(self, x: Float[Tensor, "b 3 256 256"]) -> tuple[Float[Tensor, "b 15 h w"], ...]:
+        """Return raw maps at strides 8, 16 and 32: score logit, four log distances, ten key point offsets."""
+        fine = self.fine(self.stem(x))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        middle = middle + enlarge(self.to_middle(coarse))
+        fine = fine + enlarge(self.to_fine(middle))
+        return tuple(head(level) for head, level in zip(self.heads, (fine, middle, coarse)))
+
+
+class DetectorOutputs(nn.Module):
+    """Turn the detector's raw maps into SCRFD's nine outputs: scores, distances, key points for each stride."""
+
+    def __init__(self, detector: Detector):
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, x: Float[Tensor, "1 3 256 256"]) -> tuple[Float[Tensor, "cells k"], ...]:
+        maps = self.detector(x)
+        scores = tuple(self._rows(m[:, 0:1].sigmoid(), 1) for m in maps)
+        boxes = tuple(self._rows(m[:, 1:5].exp(), 4) for m in maps)
+        points = tuple(self._rows(m[:, 5:15], 10) for m in maps)
+        return scores + boxes + points
+
+    @staticmethod
+    def _rows(m: Float[Tensor, "1 k h w"], width: int) -> Float[Tensor, "cells k"]:
+        return torch.cat([m, m], 1).permute(0, 2, 3, 1).reshape(-1, width)
+
+
+class Landmarker(nn.Module):
+    """Place 70 landmarks in a 192x192 crop: an hourglass whose heat maps are averaged into coordinates.
+
+    Expected coordinates of a soft heat map (integral regression, arXiv 1711.08229) are finer than its cells and
+    learn from far fewer pictures than a fully connected layer does.
+    """
+
+    grid: Tensor
+
+    def __init__(self, *, widths: tuple[int, int, int, int, int] = (8, 24, 48, 96, 128), points: int = 70):
+        super().__init__()
+        a, b, c, d, e = widths
+        self.stem = nn.Sequential(Unit(3, a, stride=2), Unit(a, b, stride=2))
+        self.down1 = nn.Sequential(Unit(b, c, stride=2), Residual(c))
+        self.down2 = nn.Sequential(Unit(c, d, stride=2), Residual(d), Residual(d))
+        self.down3 = nn.Sequential(Unit(d, e, stride=2), Residual(e))
+        self.up3 = Unit(e, d, kernel=1)
+        self.up2 = Unit(d, c, kernel=1)
+        self.up1 = Unit(c, b, kernel=1)
+        self.fuse2 = Residual(c)
+        self.fuse1 = Unit(b, b)
+        self.heat = nn.Conv2d(b, points, 1)
+        self.register_buffer("grid", cell_centres(LANDMARK_SIZE // 4), persistent=False)
+
+    def logits(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b points cells"]:
+        """Return the heat maps before the softmax, one row a point, cells row by row."""
+        x1 = self.stem(x)
+        x2 = self.down1(x1)
+        x3 = self.down2(x2)
+        x3 = x3 + enlarge(self.up3(self.down3(x3)))
+        x2 = self.fuse2(x2 + enlarge(self.up2(x3)))
+        return self.heat(self.fuse1(x1 + enlarge(self.up1(x2)))).flatten(2)
+
+    def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b points 2"]:
+        """Return points in insightface's crop coordinates: pixel (as OpenCV counts) = (v + 1) * 96."""
+        return torch.matmul(torch.softmax(self.logits(x), -1), self.grid)
+
+
+def cell_centres(cells: int) -> Float[Tensor, "n 2"]:
+    """Return x, y of the centres of a square grid of cells over [-1, 1], row by row."""
+    centres = (torch.arange(cells) + 0.5) / cells * 2 - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], 1)
+
+
+class Recogniser(nn.Module):
+    """Embed an ArcFace-aligned 112x112 face in 512 dimensions; only the direction carries meaning."""
+
+    def __init__(self, *, widths: tuple[int, int, int, int] = (16, 32, 64, 128), dim: int = 512):
+        super().__init__()
+        a, b, c, d = widths
+        self.body = nn.Sequential(
+            Unit(3, a, stride=2),
+            Unit(a, b, stride=2),
+            Residual(b),
+            Unit(b, c, stride=2),
+            Residual(c),
+            Unit(c, d, stride=2),
+            Residual(d),
+            # A 7x7 depthwise convolution keeps where things are; an average would forget it.
+            nn.Conv2d(d, d, 7, groups=d),
+        )
+        self.project = nn.Linear(d, dim)
+
+    def forward(self, x: Float[Tensor, "b 3 112 112"]) -> Float[Tensor, "b dim"]:
+        return self.project(self.body(x).flatten(1))

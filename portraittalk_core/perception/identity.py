@@ -1,0 +1,118 @@
+"""Turn pictures of one person into an `Identity`: embeddings, and crops framed like the training pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import BadInput, NoFaceFound
+from ..types import Face, Identity
+
+JAW_WIDTH = 1.06
+"""Usual distance of the ends of the jaw line (landmarks 0 and 16) in a training picture, in picture coordinates."""
+
+JAW_CENTRE = (0.0, -0.016)
+"""Usual place of the middle between them."""
+
+WIDTH_RANGE = (0.86, 1.28)
+"""Jaw widths that need no new framing: those of the training pictures (0.91 to 1.22) and a little more."""
+
+CENTRE_RANGE = 0.11
+"""How far, in x and in y, the middle may lie from its usual place without new framing."""
+
+
+class Finder(Protocol):
+    """What `identify` needs of a `FaceAnalyser`."""
+
+    hint: str
+
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]: ...
+
+
+def identify(
+    pictures: Sequence[Float[Tensor, "3 h w"]],
+    analyser: Finder,
+    *,
+    face: int | None = None,
+    size: int = 256,
+) -> Identity:
+    """Return who is in the pictures (RGB in [-1, 1], any size), which all show the same person.
+
+    Of several faces in a picture the largest counts, or the one of number `face`, 1 being the largest. A square
+    picture whose head is framed as in training comes back whole; others are cut around the head, never rotated,
+    their edges repeated outwards where the cut reaches beyond them.
+
+    Raises NoFaceFound where a picture has no face or not as many as asked for; BadInput where there is no picture
+    or `face` is below 1.
+    """
+    if not pictures:
+        raise BadInput("`pictures` must hold at least one picture, but got none. Give one or more pictures.")
+    if face is not None and face < 1:
+        raise BadInput(f"`face` must be 1 (the largest) or more, but got {face}. Leave it out for the largest.")
+    chosen = [_choose(analyser, picture, number, face) for number, picture in enumerate(pictures, 1)]
+    cuts = [frame(picture, found.landmarks, size) for picture, found in zip(pictures, chosen, strict=True)]
+    return Identity(
+        embeddings=torch.stack([found.embedding for found in chosen]),
+        crops=torch.stack([crop for crop, _ in cuts]),
+        landmarks=torch.stack([landmarks for _, landmarks in cuts]),
+    )
+
+
+def _choose(analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face: int | None) -> Face:
+    faces = analyser.find(picture)
+    if not faces:
+        raise NoFaceFound(f"picture {number}: no face was found in it. {analyser.hint}")
+    wanted = face or 1
+    if wanted > len(faces):
+        count = "is 1 face" if len(faces) == 1 else f"are {len(faces)} faces"
+        raise NoFaceFound(
+            f"picture {number}: `face` must be at most the number of faces, but got {wanted} and there {count}. "
+            "Leave it out for the largest."
+        )
+    return faces[wanted - 1]
+
+
+def frame(
+    picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "70 2"], size: int
+) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "70 2"]]:
+    """Return the picture framed like a training picture, and its landmarks (given in pixels) in the crop's [-1, 1]."""
+    height, width = picture.shape[-2:]
+    left, top, side = 0, 0, width
+    if height != width or not _well_framed(landmarks / width * 2 - 1):
+        left, top, side = _square_around(landmarks)
+    crop = _cut(picture, left, top, side)
+    if side != size:
+        crop = F.interpolate(crop[None], (size, size), mode="bilinear", antialias=True)[0].clamp(-1, 1)
+    return crop.clone(), (landmarks - torch.tensor([left, top])) / side * 2 - 1
+
+
+def _well_framed(landmarks: Float[Tensor, "70 2"]) -> bool:
+    width, centre = _jaw(landmarks)
+    off = (centre - torch.tensor(JAW_CENTRE)).abs().max()
+    return WIDTH_RANGE[0] <= width <= WIDTH_RANGE[1] and float(off) <= CENTRE_RANGE
+
+
+def _jaw(landmarks: Float[Tensor, "70 2"]) -> tuple[float, Float[Tensor, " 2"]]:
+    """Return the width of the jaw line, which expressions do not change, and the middle between its ends."""
+    return float((landmarks[16] - landmarks[0]).norm()), (landmarks[0] + landmarks[16]) / 2
+
+
+def _square_around(landmarks: Float[Tensor, "70 2"]) -> tuple[int, int, int]:
+    """Return left, top and side, in whole pixels, of the square in which the head has its usual size and place."""
+    width, centre = _jaw(landmarks)
+    side = max(8, round(width / JAW_WIDTH * 2))
+    left, top = (centre - (torch.tensor(JAW_CENTRE) + 1) / 2 * side).round().int().tolist()
+    return left, top, side
+
+
+def _cut(picture: Float[Tensor, "3 h w"], left: int, top: int, side: int) -> Float[Tensor, "3 side side"]:
+    """Cut a square out; beyond the picture its edge pixels are repeated."""
+    height, width = picture.shape[-2:]
+    rows = torch.arange(top, top + side).clamp(0, height - 1)
+    columns = torch.arange(left, left + side).clamp(0, width - 1)
+    return picture[:, rows][:, :, columns]
