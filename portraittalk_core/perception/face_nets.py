@@ -6,6 +6,8 @@ follows that package's contract for its inputs and outputs. Inputs are RGB in [-
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -68,9 +70,14 @@ class Detector(nn.Module):
         self.coarse = nn.Sequential(Unit(d, e, stride=2), Residual(e))
         self.to_middle = Unit(e, d, kernel=1)
         self.to_fine = Unit(d, c, kernel=1)
-        self.heads = nn.ModuleList(nn.Sequential(Unit(n, c), nn.Conv2d(c, 15, 1)) for n in (c, d, e))
-        for head in self.heads:
-            nn.init.constant_(head[1].bias[:1], -4.0)
+        self.heads = nn.ModuleList(self._head(n, c) for n in (c, d, e))
+
+    @staticmethod
+    def _head(inputs: int, width: int) -> nn.Sequential:
+        last = nn.Conv2d(width, 15, 1)
+        # Nearly every cell is empty: start with scores near 0.02, or the first steps are spent on learning that.
+        nn.init.constant_(cast(Tensor, last.bias)[:1], -4.0)
+        return nn.Sequential(Unit(inputs, width), last)
 
     def forward(self, x: Float[Tensor, "b 3 256 256"]) -> tuple[Float[Tensor, "b 15 h w"], ...]:
         """Return raw maps at strides 8, 16 and 32: score logit, four log distances, ten key point offsets."""

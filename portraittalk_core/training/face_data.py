@@ -33,8 +33,9 @@ MIRROR = np.array(
 )
 """The landmark that each of the 70 becomes in a mirrored picture."""
 
-Draw = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
-"""(seed, people, views) -> pictures uint8 [people * views, 256, 256, 3] RGB, landmarks [people * views, 70, 2]."""
+Draw = Callable[[int, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""(seed, people, views) -> pictures uint8 [people * views, 256, 256, 3] RGB, landmarks [people * views, 70, 2], and
+the traits that make each person, [people, k]."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Album:
 
     chunks: list[np.ndarray]
     points: Float32[np.ndarray, "n 70 2"]
+    traits: Float32[np.ndarray, "people k"]
     views: int
 
     @property
@@ -61,19 +63,21 @@ class Album:
 def open_album(directory: Path, *, seed: int, people: int, views: int, draw: Draw) -> Album:
     """Open the album in `directory`, drawing what is missing; `people` is a multiple of 16."""
     directory.mkdir(parents=True, exist_ok=True)
-    chunks, points = [], []
+    chunks, points, traits = [], [], []
     for k in range(people // PEOPLE_A_CHUNK):
-        file, marks = directory / f"{seed}-{k:04d}.npy", directory / f"{seed}-{k:04d}-points.npy"
+        file, facts = directory / f"{seed}-{k:04d}.npy", directory / f"{seed}-{k:04d}.npz"
         if not file.exists():
-            frames, landmarks = draw(seed * 100_003 + k, PEOPLE_A_CHUNK, views)
-            np.save(marks, landmarks.astype(np.float32))
+            frames, landmarks, person = draw(seed * 100_003 + k, PEOPLE_A_CHUNK, views)
+            np.savez(facts, points=landmarks, traits=person)
             partial = file.with_suffix(".part.npy")
             np.save(partial, frames)
             partial.replace(file)
             log.info("album %s: drew %d of %d people", directory.name, (k + 1) * PEOPLE_A_CHUNK, people)
         chunks.append(np.load(file, mmap_mode="r"))
-        points.append(np.load(marks))
-    return Album(chunks, np.concatenate(points), views)
+        with np.load(facts) as known:
+            points.append(known["points"])
+            traits.append(known["traits"])
+    return Album(chunks, np.concatenate(points), np.concatenate(traits), views)
 
 
 def face_box(points: Float32[np.ndarray, "70 2"]) -> Float32[np.ndarray, " 4"]:
@@ -120,7 +124,8 @@ def weather(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
         picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (side, side))
     if rng.random() < 0.3:
         quality = int(rng.integers(30, 96))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     if rng.random() < 0.04:
         picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
     out = picture.astype(np.float32)
@@ -146,7 +151,7 @@ def landmark_batch(album: Album, seed: int, step: int, size: int) -> tuple[np.nd
         side = max(right - left, bottom - top) * 1.5 * rng.uniform(0.85, 1.18)
         centre = np.array([left + right, top + bottom]) / 2 + rng.uniform(-0.08, 0.08, 2) * side / 1.5
         crop, moved = _turned_crop(rng, album.picture(i), points, centre, 192 / side, 192)
-        crops.append(weather(rng, crop))
+        crops.append(weather(rng, crop) if rng.random() < 0.6 else crop.astype(np.float32))
         targets.append(moved / 96 - 1)
     return to_net(crops), np.stack(targets).astype(np.float32)
 
@@ -169,19 +174,35 @@ def aligned(album: Album, i: int, rng: np.random.Generator | None) -> np.ndarray
     if rng is None:
         return warp(album.picture(i), similarity(points, ARCFACE_POINTS), 112).astype(np.float32)
     scale = np.ptp(points[:, 1]) / 40
-    points = points + rng.normal(0, 1.3, (5, 2)) * scale + rng.normal(0, 0.7, 2) * scale
+    points = points + rng.normal(0, 1.1, (5, 2)) * scale + rng.normal(0, 0.9, 2) * scale
     crop = warp(album.picture(i), similarity(points.astype(np.float32), ARCFACE_POINTS), 112)
-    return weather(rng, crop)
+    return weather(rng, crop) if rng.random() < 0.5 else crop.astype(np.float32)
 
 
-def recogniser_batch(album: Album, seed: int, step: int, people: int) -> Float32[np.ndarray, "b 3 112 112"]:
-    """Return two pictures of each of `people` persons: all first ones, then all second ones."""
+def lookalikes(rng: np.random.Generator, traits: Float32[np.ndarray, "people k"], count: int) -> np.ndarray:
+    """Choose `count` different people, most of them in groups of eight who are like each other.
+
+    Among people drawn at random, skin and eye colour tell nearly all apart; lookalikes ask for more.
+    """
+    pool = rng.permutation(len(traits))
+    chosen = list(pool[: count // 4])
+    while len(chosen) < count:
+        rest = np.setdiff1d(pool[: max(2 * count, len(pool) // 2)], chosen)
+        near = np.square(traits[rest] - traits[rng.choice(rest)]).sum(1).argsort()[:8]
+        chosen += list(rest[near])
+    return np.array(chosen[:count])
+
+
+def recogniser_batch(album: Album, seed: int, step: int, people: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two pictures of each of `people` persons, [2 * people, 3, 112, 112], all first ones before all second
+    ones, and the persons' traits [people, k] scaled to zero mean and unit deviation."""
     rng = np.random.default_rng([seed, 2, step])
-    chosen = rng.choice(album.people, people, replace=False)
+    traits = (album.traits - album.traits.mean(0)) / (album.traits.std(0) + 1e-6)
+    chosen = lookalikes(rng, traits, people)
     pairs = [rng.choice(album.views, 2, replace=False) for _ in chosen]
     crops = []
     for k in (0, 1):
         for person, pair in zip(chosen, pairs):
             crop = aligned(album, person * album.views + pair[k], rng)
             crops.append(crop[:, ::-1] if rng.random() < 0.3 else crop)
-    return to_net(crops)
+    return to_net(crops), traits[chosen].astype(np.float32)

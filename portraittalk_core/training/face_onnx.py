@@ -65,7 +65,7 @@ class _Writer:
 
     def __init__(self, traced: fx.GraphModule):
         self.traced = traced
-        self.modules = dict(traced.named_modules())
+        self.modules: dict[str, Any] = dict(traced.named_modules())
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -110,7 +110,7 @@ def _name(node: Any) -> str:
     return node.meta["onnx"]
 
 
-def _conv(w: _Writer, node: fx.Node) -> str:
+def _conv(w: _Writer, node: Any) -> str:
     conv = w.modules[str(node.target)]
     assert conv.bias is not None
     inputs = [_name(node.args[0]), *(w.constant(p.detach().numpy()) for p in (conv.weight, conv.bias))]
@@ -118,50 +118,50 @@ def _conv(w: _Writer, node: fx.Node) -> str:
     return w.add("Conv", inputs, kernel_shape=[*conv.kernel_size], strides=[*conv.stride], pads=pads, group=conv.groups)
 
 
-def _linear(w: _Writer, node: fx.Node) -> str:
+def _linear(w: _Writer, node: Any) -> str:
     linear = w.modules[str(node.target)]
     inputs = [_name(node.args[0]), *(w.constant(p.detach().numpy()) for p in (linear.weight, linear.bias))]
     return w.add("Gemm", inputs, transB=1)
 
 
-def _simple(kind: str) -> Callable[[_Writer, fx.Node], str]:
+def _simple(kind: str) -> Callable[[_Writer, Any], str]:
     return lambda w, node: w.add(kind, [_name(a) for a in node.args if isinstance(a, fx.Node)])
 
 
-def _resize(w: _Writer, node: fx.Node) -> str:
+def _resize(w: _Writer, node: Any) -> str:
     scales = w.constant(np.array([1, 1, 2, 2], np.float32))
     modes = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
     return w.add("Resize", [_name(node.args[0]), "", scales], **modes)
 
 
-def _slice(w: _Writer, node: fx.Node) -> str:
+def _slice(w: _Writer, node: Any) -> str:
     """`x[:, a:b]`: the only indexing the networks use."""
     part = node.args[1][1]
     bounds = [w.constant(np.array([v], np.int64)) for v in (part.start, part.stop, 1)]
     return w.add("Slice", [_name(node.args[0]), *bounds])
 
 
-def _cat(w: _Writer, node: fx.Node) -> str:
+def _cat(w: _Writer, node: Any) -> str:
     return w.add("Concat", [_name(a) for a in node.args[0]], axis=node.args[1])
 
 
-def _reshape(w: _Writer, node: fx.Node) -> str:
+def _reshape(w: _Writer, node: Any) -> str:
     return w.add("Reshape", [_name(node.args[0]), w.constant(np.array(node.args[1:], np.int64))])
 
 
-def _flatten(w: _Writer, node: fx.Node) -> str:
+def _flatten(w: _Writer, node: Any) -> str:
     """`x.flatten(n)`: keep the first n axes."""
     sizes = np.array([0] * int(node.args[1]) + [-1], np.int64)
     return w.add("Reshape", [_name(node.args[0]), w.constant(sizes)])
 
 
-def _pad(w: _Writer, node: fx.Node) -> str:
+def _pad(w: _Writer, node: Any) -> str:
     """`F.pad(x, (before, 0))` of a matrix: zeros before each row."""
     before, after = node.args[1]
     return w.add("Pad", [_name(node.args[0]), w.constant(np.array([0, before, 0, after], np.int64))], mode="constant")
 
 
-_OPERATIONS: dict[Any, Callable[[_Writer, fx.Node], str]] = {
+_OPERATIONS: dict[Any, Callable[[_Writer, Any], str]] = {
     nn.Conv2d: _conv,
     nn.Linear: _linear,
     nn.Identity: lambda w, node: _name(node.args[0]),

@@ -9,7 +9,9 @@ from torch import Generator
 from ..avatars.landmarks import landmarks
 from ..avatars.parameters import (
     AGES,
+    IDENTITY,
     Traits,
+    column,
     pack,
     sample_attributes,
     sample_expression,
@@ -20,18 +22,22 @@ from ..avatars.parameters import (
 from ..avatars.render import Renderer
 from .face_data import SIDE, Draw
 
+LASTING = tuple(name for name in IDENTITY if name != "age")
+"""The columns that no prompt may change: who somebody is."""
+
 
 def people_drawer(*, compile: bool = True) -> Draw:
     """Return a function that draws people; the renderer is compiled once, at the first picture."""
     renderer = Renderer(size=SIDE, batch=8, compile=compile)
 
-    def draw(seed: int, people: int, views: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(seed: int, people: int, views: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         generator = Generator().manual_seed(seed)
         parameters = torch.stack([row for _ in range(people) for row in person(generator, views)])
         with torch.no_grad():
             pixels = renderer(parameters)
         frames = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        return frames, landmarks(parameters).numpy().astype(np.float32)
+        traits = torch.stack([column(parameters, name) for name in LASTING], dim=1)[::views]
+        return frames, landmarks(parameters).numpy(), traits.numpy()
 
     return draw
 

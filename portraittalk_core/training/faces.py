@@ -2,7 +2,8 @@
 
 Three networks, three recipes: the detector with a focal loss and log distances, the landmarks with soft heat maps
 (mouth, eyes and irises weigh more, as everything downstream hangs on them), the recogniser with InfoNCE between
-pictures of one person whose hair, beard, glasses, clothes, background, age, light, expression and pose differ.
+pictures of one person whose hair, beard, glasses, clothes, background, age, light, expression and pose differ, and
+with the person's traits for a tutor.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 POINT_WEIGHTS = torch.tensor([0.5] * 17 + [0.8] * 10 + [1.0] * 9 + [1.6] * 12 + [1.8] * 20 + [2.5] * 2)
 """How much each landmark counts: jaw, brows, nose, eyes, mouth, irises."""
 
-TEMPERATURE = 0.07
+TEMPERATURE = 0.06
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def train_faces(
     minutes: float = math.inf,
     people: int = 1024,
     views: int = 4,
-    steps: tuple[int, int, int] = (2000, 700, 350),
+    steps: tuple[int, int, int] = (4000, 2000, 3200),
     draw: Draw | None = None,
 ) -> bool:
     """Train landmarks, detector and recogniser for `steps` steps each and write the pack to `out_dir`.
@@ -69,7 +71,9 @@ def train_faces(
     recipes = _recipes(album, seed, steps)
     finished = all(fit(recipe, work_dir=work_dir, end_s=end) for recipe in recipes)
     if finished:
-        write_pack(out_dir, *(averaged(recipe, work_dir) for recipe in recipes))
+        landmarker, detector, tutored = (averaged(recipe, work_dir) for recipe in recipes)
+        assert isinstance(tutored, Tutored)
+        write_pack(out_dir, landmarker, detector, tutored.recogniser)
     return finished
 
 
@@ -77,16 +81,18 @@ def _recipes(album: Album, seed: int, steps: tuple[int, int, int]) -> list[Recip
     """Make the three networks (initialised from `seed`) and their losses."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        landmarker, detector, recogniser = Landmarker(), Detector(), Recogniser()
+        landmarker, detector = Landmarker(), Detector()
+        recogniser = Tutored(Recogniser(), album.traits.shape[1])
 
     def landmarks(net: nn.Module, step: int) -> Tensor:
-        return landmark_loss(net, *landmark_batch(album, seed, step, 16))
+        guide = 0.3 * (1 - step / steps[0]) + 0.02
+        return landmark_loss(net, *landmark_batch(album, seed, step, 16), guide=guide)
 
     def faces(net: nn.Module, step: int) -> Tensor:
         return detector_loss(net, collage_batch(album, seed, step, 16))
 
     def identities(net: nn.Module, step: int) -> Tensor:
-        return identity_loss(net, recogniser_batch(album, seed, step, 32))
+        return identity_loss(net, *recogniser_batch(album, seed, step, 32))
 
     return [
         Recipe("landmarks", landmarker, landmarks, steps[0]),
@@ -100,7 +106,7 @@ def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 3
 
     An exponential average of the weights is kept beside them: it is what ships.
     """
-    net, name = recipe.net.train().to(memory_format=torch.channels_last), recipe.name
+    net, name = cast(Any, recipe.net.train()).to(memory_format=torch.channels_last), recipe.name
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-3)
     state = {"step": 0, "average": {k: v.clone() for k, v in net.state_dict().items()}}
     path = work_dir / f"{name}.pt"
@@ -165,11 +171,11 @@ def _note(path: Path, step: int, loss: float) -> None:
     log.info("%s: step %d, loss %.4f", path.stem, step, loss)
 
 
-def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray) -> Tensor:
+def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray, *, guide: float = 0.3) -> Tensor:
     """Weigh the distance of each point (pixels of the 192 crop) and the cross-entropy of its heat map.
 
-    The cross-entropy against a small Gaussian teaches where to look within a few hundred steps; the distance then
-    teaches the fraction of a cell.
+    The cross-entropy against a small Gaussian, of weight `guide`, teaches where to look within a few hundred steps;
+    the distance then teaches the fraction of a cell.
     """
     assert isinstance(net, Landmarker)
     pictures = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
@@ -180,7 +186,7 @@ def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray) -> Ten
     cells = cell_centres(48)
     wanted = F.softmax(-torch.cdist(truth, cells).square() / (2 * (1.2 / 24) ** 2), -1)
     entropy = -(wanted * log_heat).sum(-1)
-    return ((pixels + 0.3 * entropy) * POINT_WEIGHTS).mean()
+    return ((pixels + guide * entropy) * POINT_WEIGHTS).mean()
 
 
 def detector_loss(net: nn.Module, batch: CollageBatch) -> Tensor:
@@ -197,15 +203,32 @@ def detector_loss(net: nn.Module, batch: CollageBatch) -> Tensor:
         if len(rows):
             size = (wanted[:, 1:3] + wanted[:, 3:5]).mean(1, keepdim=True)
             total = total + (rows[:, 1:5] - wanted[:, 1:5].log()).abs().mean(1).sum() / found * 2
-            total = total + ((rows[:, 5:] - wanted[:, 5:]) / size).abs().mean(1).sum() / found * 8
+            total = total + ((rows[:, 5:] - wanted[:, 5:]) / size).abs().mean(1).sum() / found * 20
     return total
 
 
-def identity_loss(net: nn.Module, crops: np.ndarray) -> Tensor:
-    """Return InfoNCE (arXiv 1807.03748), both ways, over a batch of pairs: first halves against second halves."""
-    vectors = F.normalize(net(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)), dim=1)
-    first, second = vectors.chunk(2)
-    return pair_loss(first, second)
+class Tutored(nn.Module):
+    """A recogniser in training: a linear layer beside it reads the person's traits off the embedding.
+
+    Telling 32 people apart is soon done by their skin alone; the traits ask for the shape of every feature. The
+    layer is thrown away afterwards.
+    """
+
+    def __init__(self, recogniser: Recogniser, traits: int):
+        super().__init__()
+        self.recogniser = recogniser
+        self.tutor = nn.Linear(recogniser.project.out_features, traits)
+
+    def forward(self, x: Float[Tensor, "b 3 112 112"]) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "b traits"]]:
+        vectors = F.normalize(self.recogniser(x), dim=1)
+        return vectors, self.tutor(vectors * math.sqrt(vectors.shape[1]))
+
+
+def identity_loss(net: nn.Module, crops: np.ndarray, traits: np.ndarray) -> Tensor:
+    """Return InfoNCE (arXiv 1807.03748) over pairs, first half against second, plus the error of the traits."""
+    vectors, told = net(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last))
+    known = torch.from_numpy(traits).repeat(2, 1)
+    return pair_loss(*vectors.chunk(2)) + 2 * (told - known).square().mean()
 
 
 def pair_loss(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Tensor:

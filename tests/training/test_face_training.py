@@ -16,6 +16,7 @@ from portraittalk_core.training.face_data import (
     face_box,
     five_points,
     landmark_batch,
+    lookalikes,
     move,
     open_album,
     recogniser_batch,
@@ -38,7 +39,7 @@ def dots(seed, people, views):
         x, y = ((face + 1) * 128 - 0.5).round().astype(int).T
         for step in (-1, 0, 1):
             frame[y + step, x] = frame[y, x + step] = 255
-    return frames, points.astype(np.float32)
+    return frames, points, points[::views, :, 0]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,20 @@ def test_crops_move_the_points_with_the_picture(album):
 
 def test_batches_depend_on_the_step_alone(album):
     same = [recogniser_batch(album, 3, 5, 4) for _ in range(2)]
-    assert np.array_equal(*same) and not np.array_equal(same[0], recogniser_batch(album, 3, 6, 4))
+    assert np.array_equal(same[0][0], same[1][0]) and np.array_equal(same[0][1], same[1][1])
+    assert not np.array_equal(same[0][0], recogniser_batch(album, 3, 6, 4)[0])
+
+
+def test_lookalikes_are_different_people_and_alike():
+    traits = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    chosen = lookalikes(np.random.default_rng(1), traits, 32)
+    assert len(set(chosen.tolist())) == 32
+
+    def nearest(rows):
+        apart = np.square(rows[:, None] - rows[None]).sum(2)
+        return np.sort(apart, 1)[:, 1:8].mean()
+
+    assert nearest(traits[chosen]) < 0.9 * nearest(traits[:32])
 
 
 def test_similarity_recovers_a_turn():
