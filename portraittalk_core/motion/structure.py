@@ -84,16 +84,16 @@ class FaceShaper(nn.Module):
     forward: landmarks `[n, 70, 2]` of an unknown face, the coefficients and pose that a `FaceFitter` reads off them,
     and those that are wanted -> landmarks `[n, 70, 2]` of the same face with these. The wanted pose is relative to
     the fitted one: a fitter's constant error about a face (see there) then cancels. `yaw_limit`, `pitch_limit` and
-    `roll_limit` are the angles it was trained with, in radians.
+    `roll_limit` are the largest angles to ask for, in radians; `structure_maps` keeps to them.
     """
 
     def __init__(
         self,
         width: int = 384,
         blocks: int = 4,
-        yaw_limit: float = 0.45,
-        pitch_limit: float = 0.3,
-        roll_limit: float = 0.25,
+        yaw_limit: float = 0.36,
+        pitch_limit: float = 0.26,
+        roll_limit: float = 0.21,
     ) -> None:
         super().__init__()
         self.limits = (yaw_limit, pitch_limit, roll_limit)
