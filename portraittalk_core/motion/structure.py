@@ -61,6 +61,9 @@ class FaceFitter(nn.Module):
     exactly; what one picture cannot tell (a large head, or a near one?) is a constant for each face.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
         self.net = ResidualMLP(_POINTS, len(COEFFICIENTS) + len(POSE), width, blocks)
@@ -86,6 +89,9 @@ class FaceShaper(nn.Module):
     the fitted one: a fitter's constant error about a face (see there) then cancels. `yaw_limit`, `pitch_limit` and
     `roll_limit` are the largest angles to ask for, in radians; `structure_maps` keeps to them.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,

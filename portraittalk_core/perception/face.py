@@ -50,8 +50,8 @@ class FaceAnalyser:
     """Detect faces, place 70 landmarks on each and embed them.
 
     directory: holds detector, landmark networks (68 points in space, 106 in the plane) and recogniser as ONNX
-    files; threshold: least confidence of the detector in [0, 1] (with the tiny pack avatars score above 0.83, degraded
-    ones above 0.75, nearly all photographs below); hint: what to tell a user where no face is found; providers:
+    files; threshold: least confidence of the detector in [0, 1] (portraits of avatars score
+    0.86 or more with the tiny pack, nearly all photographs less than 0.8); hint: what to tell a user where no face is found; providers:
     onnxruntime's execution providers.
     The files are loaded at the first picture. Raises MissingExtra without insightface and onnxruntime,
     WeightsMismatch where the directory is no complete pack.
@@ -61,7 +61,7 @@ class FaceAnalyser:
         self,
         directory: Path | str,
         *,
-        threshold: float = 0.75,
+        threshold: float = 0.8,
         hint: str = TINY_HINT,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ):

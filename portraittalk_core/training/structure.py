@@ -146,7 +146,12 @@ def shape(
 
 
 def train_structure(
-    out_dir: str | Path, seed: int = 0, minutes: float = 6.0, batch: int = 512, save_every_s: float = 60.0
+    out_dir: str | Path,
+    seed: int = 0,
+    minutes: float = 6.0,
+    batch: int = 512,
+    people: int = 20_000,
+    save_every_s: float = 60.0,
 ) -> Path:
     """Train both networks on the CPU and write `structure.safetensors` and `structure.csv`; return the former's path.
 
@@ -156,7 +161,7 @@ def train_structure(
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(out, seed, minutes, batch)
+    run = _Run(out, seed, minutes, batch, people)
     saved = run.spent
     while run.spent < minutes * 60:
         run.step()
@@ -174,14 +179,15 @@ def train_structure(
 class _Run:
     """The state of one training: networks, optimiser, random generators, time spent."""
 
-    def __init__(self, out: Path, seed: int, minutes: float, batch: int) -> None:
+    def __init__(self, out: Path, seed: int, minutes: float, batch: int, people: int) -> None:
         self.out, self.minutes, self.batch = out, minutes, batch
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # initial weights; the caller's generator is given back
-            self.fitter, self.shaper = FaceFitter(**FITTER), FaceShaper(**SHAPER, **LIMITS)
-        self.people = People(self.generator)
-        self.held_out = held_out_people(seed)
+            self.fitter, self.shaper = FaceFitter(**FITTER), FaceShaper(SHAPER["width"], SHAPER["blocks"], **LIMITS)
+        self.people = People(self.generator, people)
+        self.held_out: People | None = None
+        self.seed = seed
         self._standardise()
         nets = [*self.fitter.parameters(), *self.shaper.parameters()]
         self.optimiser = torch.optim.AdamW(nets, lr=2e-3, weight_decay=1e-3, betas=(0.9, 0.98))
@@ -218,6 +224,7 @@ class _Run:
 
     @torch.no_grad()
     def _log(self, loss: float) -> None:
+        self.held_out = self.held_out or held_out_people(self.seed)
         figures = measure(self.fitter, self.shaper, self.held_out, torch.Generator().manual_seed(5), 512)
         row = {"step": self.steps, "seconds": round(self.spent, 1), "loss": round(loss, 4)} | figures
         path = self.out / "structure.csv"

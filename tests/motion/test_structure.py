@@ -19,6 +19,7 @@ from portraittalk_core.motion.geometry import (
     placement,
 )
 from portraittalk_core.motion.structure import (
+    LOWEST,
     FaceFitter,
     FaceShaper,
     fit_motion,
@@ -28,7 +29,8 @@ from portraittalk_core.motion.structure import (
     structure_maps,
     to_head,
 )
-from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
+from portraittalk_core.training.structure import held_out_people, measure, sample_coefficients, train_structure
+from portraittalk_core.types import COEFFICIENTS, POSE, FaceMotion, Identity
 
 WEIGHTS = Path(__file__).parents[2] / "portraittalk_core/assets/tiny/structure.safetensors"
 needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"{WEIGHTS} is missing: run train_structure")
@@ -208,6 +210,101 @@ def test_fitter_follows_position_roll_and_size_exactly_even_untrained():
     assert float(after[5] / before[5]) == pytest.approx(0.8, abs=1e-4)
 
 
+def test_training_goes_on_where_it_stopped(tmp_path: Path):
+    weights = train_structure(tmp_path, seed=3, minutes=0.004, batch=8, people=8)
+    before = torch.load(tmp_path / "structure_state.pt", weights_only=True)
+    read = load_structure(weights)
+    torch.testing.assert_close(read[0].mean, before["fitter"]["mean"], atol=1e-3, rtol=1e-3)
+    train_structure(tmp_path, seed=3, minutes=0.008, batch=8, people=8)
+    after = torch.load(tmp_path / "structure_state.pt", weights_only=True)
+    assert after["steps"] > before["steps"] > 0
+    assert after["spent"] > before["spent"] >= 0.24
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_coefficients_are_drawn_over_their_ranges():
+    drawn = sample_coefficients(4000, torch.Generator().manual_seed(0))
+    assert bool((drawn >= torch.tensor(LOWEST)).all()) and float(drawn.max()) <= 1
+    assert bool((drawn.amax(0) > 0.95).all()) and bool((drawn.amin(0) < torch.tensor(LOWEST) + 0.05).all())
+
+
+@pytest.fixture(scope="module")
+def nets() -> tuple[FaceFitter, FaceShaper]:
+    return load_structure(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def strangers():
+    return held_out_people(0, 256)
+
+
+@needs_weights
+def test_shipped_networks_fit_and_reshape_strangers(nets, strangers):
+    figures = measure(*nets, strangers, torch.Generator().manual_seed(1), 1000)
+    assert figures["px"] < 1.0, figures
+    assert figures["mouth_px"] < 1.0, figures
+    assert figures["lips_px"] < 0.6, figures
+    assert figures["r_jaw"] > 0.98, figures
+    assert min(figures["r_yaw"], figures["r_pitch"], figures["r_roll"], figures["r_blink"]) > 0.97, figures
+
+
+@needs_weights
+def test_silence_shuts_the_mouth_of_an_open_reference(nets, strangers):
+    open_mouthed = strangers.landmarks[(strangers.coefficients[:, 0] > 0.5) & (strangers.coefficients[:, 3] == 0)][:20]
+    assert float(mouth_opening(open_mouthed).min()) > 0.1
+    for face in open_mouthed:
+        maps = structure_maps(still(2), identity_of(face[None]), *nets)
+        assert float(mouth_opening(maps.landmarks).abs().max()) < 0.02
+
+
+@needs_weights
+def test_motion_commanded_is_motion_read_back(nets, strangers):
+    commanded = moving(100)
+    faces = strangers.landmarks[::97][:10]
+    names = [*COEFFICIENTS, *POSE]
+    r = torch.zeros(len(names))
+    for face in faces:
+        maps = structure_maps(commanded, identity_of(face[None]), *nets, size=8, keep_expression=0)
+        read = fit_motion(maps.landmarks, commanded.fps, nets[0])
+        pairs = zip(
+            torch.cat([commanded.coefficients, commanded.pose], 1).T,
+            torch.cat([read.coefficients, read.pose], 1).T,
+            strict=True,
+        )
+        r += torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs]) / len(faces)
+    figures = dict(zip(names, r.tolist(), strict=True))
+    assert min(figures[name] for name in ("jaw", "blink", *POSE)) > 0.97, figures
+    assert min(figures.values()) > 0.8, figures
+
+
+@needs_weights
+def test_structure_maps_turn_no_further_than_the_limits(nets, strangers):
+    motion = still(3)
+    motion.pose[:, 0] = torch.tensor([-3.0, 0.0, 3.0])
+    maps = structure_maps(motion, identity_of(strangers.landmarks[:1]), *nets, size=32)
+    yaw = nets[0](maps.landmarks)[1][:, 0].tolist()
+    assert maps.contours.shape == (3, 7, 32, 32)
+    assert maps.placement.shape == (3, 2, 3)
+    assert yaw[0] == pytest.approx(-0.36, abs=0.06)
+    assert yaw[2] == pytest.approx(0.36, abs=0.06)
+
+
+@needs_weights
+def test_smile_of_the_reference_stays_until_the_motion_sets_its_own(nets, strangers):
+    smiling = strangers.landmarks[strangers.coefficients[:, 4] > 0.8][:1]
+    rest, asked = still(1), still(1)
+    asked.coefficients[:, 4] = -0.5
+    smile = {
+        name: float(
+            nets[0](structure_maps(motion, identity_of(smiling), *nets, keep_expression=keep).landmarks)[0][0, 4]
+        )
+        for name, motion, keep in (("kept", rest, 1), ("dropped", rest, 0), ("own", asked, 1))
+    }
+    assert smile["kept"] > 0.5
+    assert abs(smile["dropped"]) < 0.3
+    assert smile["own"] < smile["kept"] - 0.5
+
+
 def identity_of(face: torch.Tensor) -> Identity:
     return Identity(torch.zeros(1, 512), torch.zeros(1, 3, 8, 8), face[:1])
 
@@ -216,3 +313,15 @@ def still(frames: int) -> FaceMotion:
     pose = torch.zeros(frames, 6)
     pose[:, 5] = 1
     return FaceMotion(torch.zeros(frames, len(COEFFICIENTS)), pose, 25.0)
+
+
+def moving(frames: int) -> FaceMotion:
+    """Return a motion in which every column follows a wave of its own."""
+    at = torch.arange(frames)[:, None] / frames * 2 * math.pi
+    wave = torch.sin(at * torch.arange(1, 17) + torch.arange(16))
+    coefficients = (0.5 + 0.5 * wave[:, :10]) * (1 - torch.tensor(LOWEST)) + torch.tensor(LOWEST)
+    coefficients[:, 3] = 0
+    coefficients[: frames // 5, 3], coefficients[: frames // 5, 0] = 0.8, 0.0
+    pose = wave[:, 10:] * torch.tensor([0.2, 0.15, 0.1, 0.05, 0.05, 0.05])
+    pose[:, 5] += 1
+    return FaceMotion(coefficients, pose, 25.0)

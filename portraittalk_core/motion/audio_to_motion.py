@@ -1,0 +1,145 @@
+"""From speech to the motion of a face: what the sound determines, and around it what it does not.
+
+The mouth is regressed from the speech features (`AudioToMotion`); head, blinks, brows and gaze are drawn from a
+learned prior (`priors.MotionPrior`). `generate_motion` joins them and applies the user's dials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import BadInput
+from ..types import COEFFICIENTS, POSE, FaceMotion, SpeechFeatures
+
+if TYPE_CHECKING:
+    from .priors import MotionPrior
+
+MOUTH = COEFFICIENTS[:4]
+"""What the sound determines: jaw, wide, round, press."""
+
+SIGNED = {"smile": (-0.5, 1.0), "brow_raise": (-0.5, 1.0), "gaze_x": (-1.0, 1.0), "gaze_y": (-1.0, 1.0)}
+"""Ranges of the coefficients that are not in [0, 1]."""
+
+_BELOW_SPEECH_DB = 30.0
+_ABSOLUTE_DB = -60.0
+_NOISE_MARGIN_DB = 4.0
+_NEAREST_TO_SPEECH_DB = 20.0
+_SHORTEST_SILENCE_S = 0.15
+_RAMP_S = 0.1
+
+
+class AudioToMotion(nn.Module):
+    """Read mouth coefficients off speech features: residual temporal convolutions and a sigmoid.
+
+    dim: width of the speech features; width: channels inside; depth: residual blocks; kernel: frames a block sees.
+    """
+
+    def __init__(self, dim: int = 128, width: int = 96, depth: int = 3, kernel: int = 5) -> None:
+        super().__init__()
+        self.config = {"dim": dim, "width": width, "depth": depth, "kernel": kernel}
+        self.enter = nn.Linear(dim, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
+        self.convolutions = nn.ModuleList(nn.Conv1d(width, width, kernel, padding="same") for _ in range(depth))
+        self.leave = nn.Linear(width, len(MOUTH))
+
+    def forward(self, hidden: Float[Tensor, "*b frames dim"]) -> Float[Tensor, "*b frames 4"]:
+        """Return jaw, wide, round and press in [0, 1] for every frame."""
+        state = self.enter(hidden)
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            state = state + functional.gelu(convolution(norm(state).transpose(-1, -2)).transpose(-1, -2))
+        return self.leave(state).sigmoid()
+
+
+@dataclass(frozen=True)
+class MotionDials:
+    """Strengths of the parts of a motion, each >= 0 with 1 as learned; still_head keeps the head where it is."""
+
+    lip: float = 1.0
+    head: float = 1.0
+    blink: float = 1.0
+    expression: float = 1.0
+    still_head: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self) if f.name != "still_head"):
+            value = getattr(self, name)
+            if not 0 <= value <= 4:
+                raise BadInput(f"`{name}` must lie between 0 and 4, but got {value}. 1 is the strength as learned.")
+
+
+def silent_frames(loudness: Float[Tensor, "frames"], fps: float) -> Bool[Tensor, "frames"]:
+    """Mark frames inside silences of at least 0.15 s.
+
+    A frame is silent below -60 dB, or 30 dB below the clip's speech level (its 95th percentile). Where the clip's
+    floor (5th percentile) is a steady noise above that, the threshold lies just over the floor, but never nearer
+    than 20 dB to the speech: in worse noise what is silence is left to the network.
+    """
+    speech = loudness.quantile(0.95)
+    floor = loudness.quantile(0.05) + _NOISE_MARGIN_DB
+    threshold = (speech - _BELOW_SPEECH_DB).maximum(floor.minimum(speech - _NEAREST_TO_SPEECH_DB))
+    quiet = (loudness < threshold) | (loudness < _ABSOLUTE_DB)
+    least = max(1, round(_SHORTEST_SILENCE_S * fps))
+    if len(quiet) < least:
+        return quiet & quiet.all()
+    # Opening: a frame stays when some window of `least` quiet frames covers it.
+    windows = functional.pad(quiet.unfold(0, least, 1).all(-1), (least - 1, least - 1))
+    return windows.unfold(0, least, 1).any(-1)
+
+
+def silence_gate(loudness: Float[Tensor, "frames"], fps: float) -> Float[Tensor, "frames"]:
+    """Return what the mouth is multiplied with: 0 in silences, 1 in speech, a raised-cosine ramp of 0.1 s between.
+
+    The ramps lie in the speech, so that a silence is closed from its first frame to its last.
+    """
+    silent = silent_frames(loudness, fps)
+    reach = max(1, round(_RAMP_S * fps))
+    gate = torch.ones_like(loudness)
+    for step in range(reach, -1, -1):
+        near = functional.max_pool1d(silent.to(gate)[None], 2 * step + 1, 1, step)[0] > 0
+        value = 0.5 - 0.5 * torch.cos(torch.tensor(torch.pi * step / (reach + 1)))
+        gate = torch.where(near, value.to(gate), gate)
+    return gate
+
+
+@torch.no_grad()
+def generate_motion(
+    features: SpeechFeatures,
+    a2m: AudioToMotion,
+    prior: MotionPrior,
+    dials: MotionDials,
+    generator: torch.Generator,
+    rest_expression: Mapping[str, float] | None = None,
+) -> FaceMotion:
+    """Return the motion of a face that speaks `features`.
+
+    The pose is relative: angles in radians and x, y in picture widths around 0, scale 1. The same generator state
+    gives the same motion. rest_expression: offsets added to coefficients, such as `{"smile": 0.6}`; raises
+    `BadInput` for a name that is not in `COEFFICIENTS`.
+    """
+    unknown = sorted(set(rest_expression or {}) - set(COEFFICIENTS))
+    if unknown:
+        raise BadInput(f"`rest_expression` knows {', '.join(COEFFICIENTS)}, but got {', '.join(unknown)}.")
+    gate = silence_gate(features.loudness, features.fps)[:, None]
+    mouth = a2m(features.hidden) * gate
+    mouth[:, :3] *= dials.lip
+    mouth[:, 3] *= min(dials.lip, 1.0)
+    column = {name: value for name, value in zip(MOUTH, mouth.unbind(-1), strict=True)}
+    free = prior.generate(features.loudness, features.fps, generator)
+    for name in ("smile", "brow_raise", "gaze_x", "gaze_y"):
+        column[name] = free[name] * dials.expression
+    column["blink"] = free["blink"] * dials.blink
+    zero = torch.zeros_like(features.loudness)
+    coefficients = [
+        (column.get(name, zero) + (rest_expression or {}).get(name, 0.0)).clamp(*SIGNED.get(name, (0.0, 1.0)))
+        for name in COEFFICIENTS
+    ]
+    strength = 0.0 if dials.still_head else dials.head
+    pose = [free[name] * strength if name in free else zero + 1.0 for name in POSE]
+    return FaceMotion(torch.stack(coefficients, -1), torch.stack(pose, -1), features.fps)

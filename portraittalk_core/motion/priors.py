@@ -1,0 +1,184 @@
+"""The learned prior of what a face does while it speaks and the sound does not say.
+
+A recurrent network gives, frame after frame, a mixture density over the next head movement, eye movement and blink,
+given what came before and how lively the speech is (mixture density networks: Bishop 1994; with recurrence: Graves,
+arXiv 1308.0850). Drawing from it frame by frame has no length limit and constant memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..perception.speech import resample_rows
+
+CHANNELS = ("yaw", "pitch", "roll", "x", "y", "smile", "brow_raise", "gaze_x", "gaze_y", "blink")
+"""Columns of a free motion. Angles in radians, x and y in picture widths, the others as in `COEFFICIENTS`."""
+
+GROUPS = (7, 2, 1)
+"""Consecutive channels that are drawn together: head with expression, gaze, blink."""
+
+RATE_HZ = 25.0
+"""The prior's own frame rate; other rates are read off by interpolation."""
+
+LOOK_AHEAD = (0, 2, 5, 10)
+"""Frames ahead at which the prior hears the speech: people move with what they are about to stress."""
+
+_RANGE_DB = 40.0
+_LOG_2PI = 1.8378770664
+
+
+@dataclass(frozen=True)
+class PriorState:
+    """Where a drawing stands: the recurrent state [1, b, width], and the last frame and its change [b, channels]."""
+
+    hidden: Tensor
+    frame: Tensor
+    change: Tensor
+
+
+def activity(loudness: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
+    """Return how lively the speech is, in [0, 1]: 1 at the clip's speech level, 0 from 40 dB below it.
+
+    The speech level is the 95th percentile of the loudness, but at least -60 dB, so that silence is not lively.
+    """
+    top = loudness.quantile(0.95).clamp(min=-60.0)
+    return ((loudness - top) / _RANGE_DB + 1).clamp(0, 1)
+
+
+class MotionPrior(nn.Module):
+    """Draw head pose, smile, brows, gaze and blinks, conditioned on speech activity.
+
+    width: of the recurrent state; mixtures: components of each density; floor: the least standard deviation of a
+    component, in units of a channel's usual change. The buffers `spread` and `step` hold each channel's usual size
+    and usual change; training sets them.
+    """
+
+    spread: Tensor
+    step: Tensor
+
+    def __init__(self, width: int = 96, mixtures: int = 4, floor: float = 0.05) -> None:
+        super().__init__()
+        self.config = {"width": width, "mixtures": mixtures, "floor": floor}
+        self.mixtures = mixtures
+        self.floor = floor
+        channels = len(CHANNELS)
+        self.register_buffer("spread", torch.ones(channels))
+        self.register_buffer("step", torch.ones(channels))
+        self.gru = nn.GRU(2 * channels + len(LOOK_AHEAD), width, batch_first=True)
+        self.head = nn.Linear(width, sum(mixtures * (1 + 2 * size) for size in GROUPS))
+
+    def forward(
+        self,
+        frames: Float[Tensor, "b t channels"],
+        changes: Float[Tensor, "b t channels"],
+        heard: Float[Tensor, "b t ahead"],
+        hidden: Tensor | None = None,
+    ) -> tuple[Float[Tensor, "b t params"], Tensor]:
+        """Return the parameters of the densities of the next changes, and the recurrent state.
+
+        frames and changes are of the previous frame, in natural units; heard: speech activity at `LOOK_AHEAD`.
+        """
+        known = torch.cat([frames / self.spread, changes / self.step, heard], -1)
+        states, hidden = self.gru(known, hidden)
+        params = self.head(states)
+        # The head keeps its velocity unless told otherwise: means of the first group count from the last change.
+        size, start = GROUPS[0], self.mixtures
+        keep = (changes / self.step)[..., :size].repeat(1, 1, self.mixtures)
+        means = params[..., start : start + self.mixtures * size] + keep
+        return torch.cat([params[..., :start], means, params[..., start + means.shape[-1] :]], -1), hidden
+
+    def densities(self, params: Float[Tensor, "*b params"]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Split parameters into log-weights [.., k], means and deviations [.., k, size] of each group."""
+        found = []
+        for block, size in zip(params.split([self.mixtures * (1 + 2 * s) for s in GROUPS], -1), GROUPS, strict=True):
+            weight, mean, raw = block.split([self.mixtures, self.mixtures * size, self.mixtures * size], -1)
+            shape = (*weight.shape, size)
+            deviation = functional.softplus(raw.reshape(shape)) + self.floor
+            found.append((weight.log_softmax(-1), mean.reshape(shape), deviation))
+        return found
+
+    def negative_log_likelihood(
+        self, params: Float[Tensor, "b t params"], changes: Float[Tensor, "b t channels"]
+    ) -> Float[Tensor, "b t"]:
+        """Return how surprising `changes` (natural units) are, in nats a frame, in units of `step`."""
+        total = torch.zeros(params.shape[:-1], device=params.device)
+        groups = (changes / self.step).split(GROUPS, -1)
+        for (weight, mean, deviation), change in zip(self.densities(params), groups, strict=True):
+            error = (change[..., None, :] - mean) / deviation
+            each = -(0.5 * error.square() + deviation.log() + 0.5 * _LOG_2PI).sum(-1)
+            total = total - (weight + each).logsumexp(-1)
+        return total
+
+    def _draw(self, params: Float[Tensor, "b params"], generator: torch.Generator) -> Float[Tensor, "b channels"]:
+        drawn = []
+        for weight, mean, deviation in self.densities(params):
+            pick = torch.multinomial(weight.exp(), 1, generator=generator)
+            index = pick[..., None].expand(-1, 1, mean.shape[-1])
+            noise = torch.randn(mean.shape[0], mean.shape[-1], generator=generator, device=mean.device)
+            drawn.append(mean.gather(1, index)[:, 0] + noise * deviation.gather(1, index)[:, 0])
+        return torch.cat(drawn, -1) * self.step
+
+    @torch.no_grad()
+    def sample(
+        self, heard: Float[Tensor, "b t ahead"], generator: torch.Generator, state: PriorState | None = None
+    ) -> tuple[Float[Tensor, "b t channels"], PriorState]:
+        """Draw a stretch of motion at `RATE_HZ`; feed the returned state back for the next stretch.
+
+        Two stretches drawn so equal one drawn at once, given the same generator.
+        """
+        if state is None:
+            zero = heard.new_zeros(heard.shape[0], len(CHANNELS))
+            state = PriorState(heard.new_zeros(1, heard.shape[0], self.gru.hidden_size), zero, zero)
+        hidden, frame, change = state.hidden, state.frame, state.change
+        low, high = self._limits(frame)
+        motion = []
+        for now in heard.unbind(1):
+            params, hidden = self(frame[:, None], change[:, None], now[:, None], hidden)
+            new = (frame + self._draw(params[:, 0], generator)).clamp(low, high)
+            frame, change = new, new - frame
+            motion.append(frame)
+        return torch.stack(motion, 1), PriorState(hidden, frame, change)
+
+    def _limits(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the range of each channel: four times its usual size, and no further than it is defined."""
+        high = (4 * self.spread).to(frame)
+        low = -high
+        blink, smile, brow = (CHANNELS.index(name) for name in ("blink", "smile", "brow_raise"))
+        low[[smile, brow]] = low[[smile, brow]].clamp(min=-0.5)
+        low[blink], high[blink] = 0.0, 1.0
+        return low, high
+
+    def generate(
+        self, loudness: Float[Tensor, "frames"], fps: float, generator: torch.Generator
+    ) -> dict[str, Float[Tensor, "frames"]]:
+        """Draw a motion for a recording's loudness (dB a frame), one track a channel at `fps`.
+
+        Head and brows are smoothed over about 0.1 s, which hides that the draws of neighbouring frames differ.
+        """
+        count = max(1, round(len(loudness) / fps * RATE_HZ))
+        lively = resample_rows(activity(loudness)[:, None], fps, RATE_HZ, count)[:, 0]
+        motion, _ = self.sample(look_ahead(lively)[None], generator)
+        smooth = sum(GROUPS[:1])
+        motion[..., :smooth] = _smooth(motion[..., :smooth])
+        # A lid that trembles by a few hundredths is the noise of the draw, not a blink.
+        motion[..., -1] = ((motion[..., -1] - 0.08) / 0.84).clamp(0, 1)
+        tracks = resample_rows(motion[0], RATE_HZ, fps, len(loudness))
+        return dict(zip(CHANNELS, tracks.unbind(-1), strict=True))
+
+
+def look_ahead(lively: Float[Tensor, "*b frames"]) -> Float[Tensor, "*b frames ahead"]:
+    """Return the activity at `LOOK_AHEAD` frames from each frame; the last value stands for what follows."""
+    count = lively.shape[-1]
+    at = (torch.arange(count)[:, None] + torch.tensor(LOOK_AHEAD)).clamp(max=count - 1)
+    return lively[..., at.to(lively.device)]
+
+
+def _smooth(motion: Float[Tensor, "b frames c"]) -> Float[Tensor, "b frames c"]:
+    kernel = torch.tensor([0.06, 0.24, 0.4, 0.24, 0.06]).to(motion)
+    tracks = functional.pad(motion.transpose(1, 2), (2, 2), mode="replicate")
+    return functional.conv1d(tracks.flatten(0, 1)[:, None], kernel[None, None])[:, 0].unflatten(0, tracks.shape[:2]).mT

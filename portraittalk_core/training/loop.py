@@ -1,0 +1,167 @@
+"""The training loop. One loop serves every stage: what a stage updates is a value, not a branch in the code.
+
+Accelerate drives it: one CPU, several processes of one thread each (which a small CPU prefers to one process of
+several threads), one GPU or many. Everything random is drawn from a generator that is seeded by the step, so a
+resumed run repeats what an uninterrupted one would have done, number for number.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..config import TrainingConfig
+from .progress import plot_curve, progress_bar
+
+logger = logging.getLogger(__name__)
+
+Step = Callable[[nn.Module, torch.Generator], Mapping[str, Tensor]]
+"""Draws a batch with the generator and returns the losses that the (wrapped) module gives for it."""
+
+
+@dataclass
+class State:
+    """Where a run stands; `samples` counts over all processes."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def train(module: nn.Module, step: Step, config: TrainingConfig, out: Path, max_steps: int | None = None) -> State:
+    """Train `module` until `config.minutes` have passed or `max_steps` (in all) are done; return where it stands.
+
+    Parameters that need no gradient stay as they are. Continues from `out` when it holds a checkpoint. Writes
+    `model.safetensors` (the averaged weights, to be used), `last.safetensors` and `state.pt` (to resume), `curve.csv`
+    and `curve.png`. A Ctrl-C writes a checkpoint and is passed on.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    torch.manual_seed(config.seed)
+    trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(
+        trained.values(), lr=config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+    )
+    average = {n: p.detach().clone() for n, p in trained.items()}
+    state = _resume(out, trained, average, optimiser)
+    wrapped, optimiser = accelerator.prepare(module, optimiser)
+    curve = _Curve(out / "curve.csv") if accelerator.is_main_process else None
+    start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
+    total = None if max_steps is None else max_steps - state.step
+    try:
+        with progress_bar(total, config.minutes, accelerator.is_main_process) as bar:
+            while max_steps is None or state.step < max_steps:
+                state.seconds = begun + time.monotonic() - start
+                # Processes agree on when to stop, or the last one would wait for the others for ever.
+                if _agreed(accelerator, state.seconds - begun >= config.minutes * 60):
+                    break
+                losses = _update(accelerator, wrapped, optimiser, step, config, state)
+                _follow(average, trained, min(config.ema, (state.step + 1) / (state.step + 10)))
+                if curve is not None:
+                    curve.add(state, losses)
+                    bar(losses)
+                    if time.monotonic() - saved > config.save_every_s:
+                        saved = time.monotonic()
+                        _save(out, trained, average, optimiser, state)
+    finally:
+        if curve is not None:
+            curve.close()
+            _save(out, trained, average, optimiser, state)
+            plot_curve(out / "curve.csv", out / "curve.png")
+    return state
+
+
+def _update(
+    accelerator: Any, module: nn.Module, optimiser: Any, step: Step, config: TrainingConfig, state: State
+) -> dict[str, float]:
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    generator = torch.Generator().manual_seed((config.seed << 40) + state.step * ranks + rank)
+    for group in optimiser.param_groups:
+        group["lr"] = config.rate * min(1.0, (state.step + 1) / max(config.warmup, 1))
+    losses = step(module, generator)
+    optimiser.zero_grad()
+    accelerator.backward(losses["loss"])
+    accelerator.clip_grad_norm_(module.parameters(), config.clip_gradient)
+    optimiser.step()
+    state.step += 1
+    state.samples += config.refs * config.targets * ranks
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _agreed(accelerator: Any, stop: bool) -> bool:
+    if accelerator.num_processes == 1:
+        return stop
+    return bool(accelerator.reduce(torch.tensor(float(stop), device=accelerator.device), "sum") > 0)
+
+
+def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: float) -> None:
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)
+
+
+def _resume(out: Path, trained: Mapping[str, Tensor], average: dict[str, Tensor], optimiser: Any) -> State:
+    file = out / "state.pt"
+    out.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        return State()
+    stored = torch.load(file, weights_only=True)
+    with torch.no_grad():
+        for target, name in ((trained, "last.safetensors"), (average, "model.safetensors")):
+            for key, value in load_file(out / name).items():
+                if key in target:
+                    target[key].copy_(value)
+    optimiser.load_state_dict(stored["optimiser"])
+    logger.info("resumed at step %d", stored["step"])
+    return State(stored["step"], stored["samples"], stored["seconds"])
+
+
+def _save(
+    out: Path, trained: Mapping[str, Tensor], average: Mapping[str, Tensor], optimiser: Any, state: State
+) -> None:
+    """Write each file under another name first: a run that is cut off keeps the checkpoint it had."""
+    stored = {"optimiser": copy.copy(optimiser.state_dict()), **vars(state)}
+    for name, write in (
+        ("last.safetensors", lambda p: save_file({k: v.detach().contiguous() for k, v in trained.items()}, p)),
+        ("model.safetensors", lambda p: save_file({k: v.contiguous() for k, v in average.items()}, p)),
+        ("state.pt", lambda p: torch.save(stored, p)),
+    ):
+        part = out / f"{name}.part"
+        write(part)
+        os.replace(part, out / name)
+
+
+class _Curve:
+    """Means of the losses, a line every 25 steps."""
+
+    def __init__(self, path: Path, every: int = 25) -> None:
+        fresh = not path.exists()
+        self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in `close`)
+        self._writer = csv.writer(self._file)
+        self._every, self._sums, self._fresh = every, {}, fresh
+
+    def add(self, state: State, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        if state.step % self._every == 0:
+            if self._fresh:
+                self._writer.writerow(["step", "samples", "seconds", *self._sums])
+                self._fresh = False
+            means = [round(v / self._every, 5) for v in self._sums.values()]
+            self._writer.writerow([state.step, state.samples, round(state.seconds, 1), *means])
+            self._file.flush()
+            self._sums = {}
+
+    def close(self) -> None:
+        self._file.close()

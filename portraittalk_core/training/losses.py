@@ -1,0 +1,64 @@
+"""What training minimises: the denoising loss, weighted on the face, and the mask reconstruction loss."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_SPOTS = ((slice(36, 42), 0.16), (slice(42, 48), 0.16), (slice(48, 68), 0.22))
+"""Eyes and mouth: their points, and how far the weight reaches in [-1, 1] units."""
+
+
+def face_weight(landmarks: Float[Tensor, "n 70 2"], size: int, strength: float) -> Float[Tensor, "n 1 size size"]:
+    """Return a weight map of mean one that is larger on eyes and mouth.
+
+    They cover a few per cent of the picture, but they decide whether the person is seen to speak.
+    """
+    axis = (torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1
+    weight = torch.ones(len(landmarks), size, size, device=landmarks.device)
+    for points, reach in _SPOTS:
+        centre = landmarks[:, points].mean(1)
+        x = axis[None, None, :] - centre[:, 0, None, None]
+        y = axis[None, :, None] - centre[:, 1, None, None]
+        weight = weight + strength * torch.exp(-(x * x + y * y) / reach**2)
+    return (weight / weight.mean((1, 2), keepdim=True))[:, None]
+
+
+def random_regions(
+    count: int, size: int, chance: float, generator: torch.Generator
+) -> Float[Tensor, "count 1 size size"]:
+    """Return masks that are 1 in a random rectangle of 1/16 to 1/2 of the picture, with probability `chance`."""
+    draw = torch.rand(count, 5, generator=generator)
+    side = 0.25 + 0.45 * draw[:, 0:2]
+    corner = draw[:, 2:4] * (1 - side)
+    axis = (torch.arange(size) + 0.5) / size
+    inside_x = (axis[None] >= corner[:, :1]) & (axis[None] <= (corner + side)[:, :1])
+    inside_y = (axis[None] >= corner[:, 1:]) & (axis[None] <= (corner + side)[:, 1:])
+    mask = inside_y[:, :, None] & inside_x[:, None, :] & (draw[:, 4] < chance)[:, None, None]
+    return mask[:, None].float()
+
+
+def denoising_loss(
+    predicted: Float[Tensor, "n c h w"],
+    velocity: Float[Tensor, "n c h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    mask: Float[Tensor, "n 1 h w"],
+) -> Tensor:
+    """Return the weighted squared error of the velocity outside the corrupted regions."""
+    return ((predicted - velocity).square() * weight * (1 - mask)).mean()
+
+
+def mask_reconstruction_loss(
+    rebuilt: Float[Tensor, "n c h w"],
+    clean: Float[Tensor, "n c h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    mask: Float[Tensor, "n 1 h w"],
+) -> Tensor:
+    """Return the squared error of the clean latent inside the corrupted regions (PortraitTalk's L_mask).
+
+    Our definition: the paper's equation is not public. Inside a region the input holds no trace of the target, so
+    its velocity, which contains the noise, cannot be told; the clean latent can, from the rest of the face.
+    """
+    error = (rebuilt - clean).square() * weight * mask
+    return error.sum() / (mask.sum() * clean.shape[1]).clamp(min=1.0)

@@ -1,0 +1,49 @@
+"""Show how a run goes: a progress bar while it lasts, a plot of its curve afterwards."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def progress_bar(steps: int | None, minutes: float, shown: bool) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Yield a function to call after every step; the bar counts steps, or seconds where only time bounds the run."""
+    from tqdm import tqdm
+
+    total, unit = (round(minutes * 60), "s") if steps is None else (steps, "step")
+    if not math.isfinite(total):
+        total = None
+    start = time.monotonic()
+    with tqdm(total=total, unit=unit, disable=not shown, mininterval=2.0, dynamic_ncols=True) as bar:
+
+        def update(losses: Mapping[str, float]) -> None:
+            bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()}, refresh=False)
+            bar.update(1 if steps is not None else int(time.monotonic() - start) - bar.n)
+
+        yield update
+
+
+def plot_curve(source: Path, target: Path) -> None:
+    """Draw every loss of a curve file over the samples seen; does nothing for an empty curve."""
+    with open(source, newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_subplot()
+    samples = [float(row["samples"]) for row in rows]
+    for name in rows[0]:
+        if name not in ("step", "samples", "seconds"):
+            axes.plot(samples, [float(row[name]) for row in rows], label=name)
+    axes.set_xlabel("samples")
+    axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(target, dpi=120, bbox_inches="tight")
