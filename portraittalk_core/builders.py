@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .config import ModelConfig
 from .hosts.diffusers_models import build_unet
+from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceNet
-from .nets.structure_encoder import StructureEncoder, structure_channels
-from .sites import UNetShape
+from .sites import Site, UNetShape
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -38,15 +39,28 @@ def identity_net(config: ModelConfig) -> IdentityNet:
     )
 
 
-def structure_encoder(config: ModelConfig) -> StructureEncoder:
-    """Return the structure encoder; its contours are twice as fine as the latent."""
-    fold = config.contour_size * config.vae_factor // config.size
-    channels = structure_channels(latent_channels=config.unet.latent_channels, fold=fold)
-    return StructureEncoder(in_channels=channels, channels=config.unet.channels, width=config.structure_width)
+def animate_net(config: ModelConfig) -> AnimateNet:
+    """Return AnimateNet: structure, identity attention, temporal attention and audio for the configured U-Net."""
+    shape = unet_shape(config)
+    return AnimateNet(
+        shape=shape,
+        latent_channels=config.unet.latent_channels,
+        feature_dim=config.audio_dim,
+        embedding_dim=config.embedding_dim,
+        contour_fold=config.contour_size * config.vae_factor // config.size,
+        structure_width=config.structure_width,
+        identity_tokens=config.identity_tokens,
+        audio_tokens=config.audio_tokens,
+        temporal_sites=_named(config.temporal_layers, shape.layer_sites()),
+        temporal_heads=config.unet.heads,
+        max_frames=config.temporal_frames,
+    )
 
 
 def reference_net(config: ModelConfig) -> ReferenceNet:
     """Return ReferenceNet at the configured sites, or at all attention sites where none are named."""
-    named = set(config.reference_layers)
-    sites = [s for s in unet_shape(config).attention_sites() if not named or str(s) in named]
-    return ReferenceNet(sites=sites)
+    return ReferenceNet(sites=_named(config.reference_layers, unet_shape(config).attention_sites()))
+
+
+def _named(names: Sequence[str], sites: Sequence[Site]) -> list[Site]:
+    return [site for site in sites if not names or str(site) in names]

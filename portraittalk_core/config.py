@@ -77,6 +77,7 @@ class ModelConfig:
     structure_width: int = 64
     reference_layers: tuple[str, ...] = ()
     temporal_layers: tuple[str, ...] = ()
+    temporal_frames: int = 32
     vae_factor: int = 8
 
 

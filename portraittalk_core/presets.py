@@ -16,7 +16,7 @@ def tiny() -> ModelConfig:
         size=256,
         unet=UNetConfig(
             latent_channels=8,
-            channels=(64, 128, 128),
+            channels=(64, 128, 192),
             layers=1,
             attention=(False, True, True),
             heads=4,
@@ -25,7 +25,7 @@ def tiny() -> ModelConfig:
         schedule=ScheduleConfig(
             prediction_type="v_prediction", timestep_spacing="trailing", rescale_zero_snr=True, steps_offset=0
         ),
-        sampling=SamplingConfig(steps=8, text_scale=1.5, guidance_end=0.6, window=16, overlap=4),
+        sampling=SamplingConfig(steps=6, text_scale=1.0, window=16, overlap=4),
         identity_tokens=4,
         audio_dim=128,
         audio_tokens=2,
