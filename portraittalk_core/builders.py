@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .config import ModelConfig
+from .diffusion.schedule import NoiseSchedule
 from .hosts.diffusers_models import build_unet
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
@@ -26,6 +27,11 @@ def unet_shape(config: ModelConfig) -> UNetShape:
 def unet(config: ModelConfig) -> UNet2DConditionModel:
     """Return the base denoiser."""
     return build_unet(**asdict(config.unet))
+
+
+def noise_schedule(config: ModelConfig) -> NoiseSchedule:
+    """Return the configured noise schedule."""
+    return NoiseSchedule(**asdict(config.schedule))
 
 
 def identity_net(config: ModelConfig) -> IdentityNet:

@@ -42,7 +42,7 @@ class ScheduleConfig:
     beta_schedule: str = "scaled_linear"
     prediction_type: str = "epsilon"
     timestep_spacing: str = "leading"
-    rescale_zero_snr: bool = False
+    rescale_betas_zero_snr: bool = False
     steps_offset: int = 1
 
 
@@ -85,25 +85,30 @@ class ModelConfig:
 class TrainingConfig:
     """How one stage is trained; see `training.stages` for what a stage updates.
 
-    minutes: wall time of this run; refs and targets: reference pictures a step, and target frames for each; clip:
-    consecutive frames a target stands for in stage 2; mask_weight: weight of the mask reconstruction loss;
-    high_noise: exponent below 1 that biases the sampled time towards noise; drop_*: chance of leaving a condition
-    out, which is what classifier-free guidance later relies on.
+    minutes: wall time of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays
+    at `rate`); refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive
+    frames a target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
+    chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
+    chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: the lips of
+    the structure maps, so that speech must tell them); precision: `no` or `bf16`, as Accelerate calls them; workers:
+    processes that draw batches ahead.
     """
 
     stage: int = 1
     seed: int = 0
     minutes: float = 60.0
+    steps: int = 0
     refs: int = 6
     targets: int = 4
     clip: int = 1
     rate: float = 6e-4
-    final_rate: float = 1e-4
+    final_rate: float = 3e-5
     warmup: int = 100
     weight_decay: float = 0.01
     clip_gradient: float = 1.0
     ema: float = 0.998
     high_noise: float = 0.7
+    shared_noise: float = 0.5
     face_weight: float = 3.0
     mask_weight: float = 0.25
     mask_chance: float = 0.3
@@ -111,6 +116,9 @@ class TrainingConfig:
     drop_identity: float = 0.1
     drop_reference: float = 0.1
     drop_audio: float = 0.1
+    drop_mouth: float = 0.15
+    precision: str = "no"
+    workers: int = 0
     save_every_s: float = 300.0
 
 

@@ -23,7 +23,7 @@ def tiny() -> ModelConfig:
             cross_dim=128,
         ),
         schedule=ScheduleConfig(
-            prediction_type="v_prediction", timestep_spacing="trailing", rescale_zero_snr=True, steps_offset=0
+            prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
         ),
         sampling=SamplingConfig(steps=6, text_scale=1.0, window=16, overlap=4),
         identity_tokens=4,

@@ -1,22 +1,26 @@
-"""A bank of rendered avatars on disk: drawn once, encoded once, read many times.
+"""A bank of rendered avatars: drawn once, encoded once, read many times.
 
 A person in the bank has several looks (hair, clothes, glasses, beard, background), each drawn in several
 expressions and poses under the same light. Pairs of frames of one person are what the model learns from: with the
 same look it learns to keep, with another look it learns to obey the prompt.
+
+Pictures are thrown away as soon as they are encoded: a hundred thousand of them would fill 20 GB, their latents 1.6.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..avatars import landmarks as avatar_landmarks
@@ -31,43 +35,46 @@ EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
 REDRAWN = 0.85
 """Chance that an attribute differs between two looks: edits must pay, or the model learns to copy."""
 
+Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
+Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 70 2"]], Float[Tensor, "b 512"]]
+
 
 @dataclass(frozen=True)
-class Bank:
-    """An opened bank; row i of every array is frame i.
+class Album:
+    """Frames that are yet to be drawn; row i of every field is frame i.
 
-    tags: what a caption can say of each frame; person and look: to whom a frame belongs; latents and embeddings are
-    None until `encode_bank` and `embed_bank` have run.
+    tags: what a caption can say of each frame; person and look: to whom a frame belongs.
     """
 
-    frames: np.ndarray
-    landmarks: Float[Tensor, "n 70 2"]
     parameters: Float[Tensor, "n p"]
     person: np.ndarray
     look: np.ndarray
     tags: list[dict[str, str]]
-    latents: Float[Tensor, "n c h w"] | None
-    embeddings: Float[Tensor, "n 512"] | None
+
+    def landmarks(self) -> Float[Tensor, "n 70 2"]:
+        """Return the exact landmarks of every frame."""
+        return torch.cat([avatar_landmarks.landmarks(part).float() for part in self.parameters.split(4096)])
+
+
+@dataclass(frozen=True)
+class Bank:
+    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings."""
+
+    album: Album
+    landmarks: Float[Tensor, "n 70 2"]
+    latents: Float[Tensor, "n c h w"]
+    embeddings: Float[Tensor, "n 512"]
 
     @classmethod
     def open(cls, folder: Path) -> Bank:
-        """Open a finished bank; the frames stay on disk."""
+        """Read a bank that `make_bank` finished."""
         index = json.loads((folder / "index.json").read_text())
-
-        def optional(name: str) -> Tensor | None:
-            file = folder / name
-            return torch.from_numpy(np.load(file)) if file.exists() else None
-
-        return cls(
-            frames=np.load(folder / "frames.npy", mmap_mode="r"),
-            landmarks=torch.from_numpy(np.load(folder / "landmarks.npy")),
-            parameters=torch.from_numpy(np.load(folder / "parameters.npy")),
-            person=np.array(index["person"]),
-            look=np.array(index["look"]),
-            tags=index["tags"],
-            latents=optional("latents.npy"),
-            embeddings=optional("embeddings.npy"),
+        parameters, landmarks, latents, embeddings = (
+            torch.from_numpy(np.load(folder / f"{name}.npy"))
+            for name in ("parameters", "landmarks", "latents", "embeddings")
         )
+        album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
+        return cls(album, landmarks, latents, embeddings)
 
 
 def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
@@ -94,65 +101,89 @@ def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tup
     return rows
 
 
-def render_bank(
-    folder: Path, people: int, *, looks: int = 2, frames: int = 3, seed: int = 0, size: int = 256, threads: int = 1
-) -> Path:
-    """Draw a bank of `people * looks * frames` pictures into `folder`; does nothing when it is already there."""
-    if (folder / "index.json").exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    generator = torch.Generator().manual_seed(seed)
-    rows = [(p, *row) for p in range(people) for row in draw_person(looks, frames, generator)]
-    parameters = torch.stack([row[2] for row in rows])
-    np.save(folder / "parameters.npy", parameters.numpy())
-    np.save(folder / "landmarks.npy", avatar_landmarks.landmarks(parameters).float().numpy())
-    store = np.lib.format.open_memmap(folder / "frames.npy", "w+", "uint8", (len(rows), 3, size, size))
-    renderer = Renderer(size=size)
-    for start in range(0, len(rows), 64):
-        pictures = renderer(parameters[start : start + 64])
-        store[start : start + 64] = ((pictures + 1) * 127.5).round().clamp(0, 255).byte().numpy()
-        if start % 960 == 0:
-            logger.info("rendered %d of %d frames", start, len(rows))
-    store.flush()
-    index: dict[str, Any] = {
-        "person": [row[0] for row in rows],
-        "look": [row[1] for row in rows],
-        "tags": [row[3] for row in rows],
-        "seed": seed,
-    }
-    (folder / "index.json").write_text(json.dumps(index))
-    return folder
+def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:
+    """Draw the album of the given people, each named by the seed from which everything about them follows."""
+    parts = in_processes(_draw_people, list(people), (looks, frames), processes)
+    rows = [row for part in parts for row in part]
+    return Album(
+        torch.from_numpy(np.stack([row[2] for row in rows])),
+        np.array([row[0] for row in rows]),
+        np.array([row[1] for row in rows]),
+        [row[3] for row in rows],
+    )
 
 
-def encode_bank(
-    folder: Path, encode: Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]], *, force: bool = False
-) -> None:
-    """Store the latents of every frame as float16 in `latents.npy`."""
-    file = folder / "latents.npy"
-    if file.exists() and not force:
-        return
-    frames = np.load(folder / "frames.npy", mmap_mode="r")
-    parts: list[np.ndarray] = []
-    with torch.no_grad():
-        for start in range(0, len(frames), 32):
-            batch = torch.from_numpy(np.array(frames[start : start + 32])).float() / 127.5 - 1
-            parts.append(encode(batch).half().numpy())
-            if start % 960 == 0:
-                logger.info("encoded %d of %d frames", start, len(frames))
-    np.save(file, np.concatenate(parts))
+def _draw_people(people: list[int], looks: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
+    torch.set_num_threads(1)
+    rows: list[tuple[int, int, np.ndarray, dict[str, str]]] = []
+    for person in people:
+        drawn = draw_person(looks, frames, torch.Generator().manual_seed(person))
+        rows += [(person, look, parameters.numpy(), tags) for look, parameters, tags in drawn]
+    return rows
 
 
-def embed_bank(folder: Path, embed: Callable[[np.ndarray, Tensor], Tensor], *, force: bool = False) -> None:
-    """Store the identity embedding of every frame in `embeddings.npy`.
+def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[Any, ...], processes: int) -> list[Any]:
+    """Return `work(part, *arguments)` for parts of `items`, in order, spread over processes."""
+    parts = [items[start : start + 256] for start in range(0, len(items), 256)]
+    if processes <= 1:
+        return [work(part, *arguments) for part in parts]
+    # Spawned, because a fork would inherit a GPU context that it cannot use.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return [future.result() for future in [pool.submit(work, part, *arguments) for part in parts]]
 
-    embed: (uint8 frames [b, 3, h, w], landmarks [b, 70, 2]) -> [b, 512], unit length.
-    """
-    file = folder / "embeddings.npy"
-    if file.exists() and not force:
-        return
-    frames = np.load(folder / "frames.npy", mmap_mode="r")
-    points = torch.from_numpy(np.load(folder / "landmarks.npy"))
-    parts = [
-        embed(np.array(frames[s : s + 32]), points[s : s + 32]).float().numpy() for s in range(0, len(frames), 32)
-    ]
-    np.save(file, np.concatenate(parts))
+
+def render_frames(
+    parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
+) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
+    """Yield the pictures of an album in batches, on `device`."""
+    batch = 8 if torch.device(device).type == "cpu" else 256
+    renderer = Renderer(size=size, batch=batch, compile=compile)
+    for start in range(0, len(parameters), batch):
+        pictures = renderer(parameters[start : start + batch].to(device))
+        yield ((pictures + 1) * 127.5).round().clamp(0, 255).byte()
+        if start % (batch * 100) == 0:
+            logger.info("rendered %d of %d frames", start, len(parameters))
+
+
+def to_pixels(frames: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Return stored pictures in [-1, 1]."""
+    return frames.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_frames(
+    parameters: Float[Tensor, "n p"],
+    landmarks: Float[Tensor, "n 70 2"],
+    encode: Encode,
+    embed: Embed | None,
+    device: torch.device | str,
+    *,
+    compile: bool = True,
+) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 512"] | None]:
+    """Draw frames and return their latents (float16) and embeddings, on the CPU."""
+    latents, embeddings = [], []
+    done = 0
+    for frames in render_frames(parameters, device, compile=compile):
+        pixels = to_pixels(frames)
+        latents.append(encode(pixels).half().cpu())
+        if embed is not None:
+            embeddings.append(embed(pixels, landmarks[done : done + len(pixels)].to(device)).float().cpu())
+        done += len(pixels)
+    return torch.cat(latents), torch.cat(embeddings) if embeddings else None
+
+
+def make_bank(
+    folder: Path, album: Album, encode: Encode, embed: Embed, device: torch.device | str, *, compile: bool = True
+) -> Bank:
+    """Draw and encode an album into `folder`, unless that was done already, and return the bank."""
+    if not (folder / "index.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        landmarks = album.landmarks()
+        latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, compile=compile)
+        assert embeddings is not None
+        arrays = {"parameters": album.parameters, "landmarks": landmarks, "latents": latents, "embeddings": embeddings}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array.numpy())
+        index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
+        (folder / "index.json").write_text(json.dumps(index))
+    return Bank.open(folder)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import copy
 import csv
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ from .progress import plot_curve, progress_bar
 
 logger = logging.getLogger(__name__)
 
-Step = Callable[[nn.Module, torch.Generator], Mapping[str, Tensor]]
-"""Draws a batch with the generator and returns the losses that the (wrapped) module gives for it."""
+Batches = Callable[[int, int, int, torch.device], Iterable[Any]]
+"""Yields the batches of steps from a first one on, for one of several ranks, on a device."""
 
 
 @dataclass
@@ -39,25 +40,28 @@ class State:
     seconds: float = 0.0
 
 
-def train(module: nn.Module, step: Step, config: TrainingConfig, out: Path, max_steps: int | None = None) -> State:
+def train(
+    module: nn.Module, batches: Batches, config: TrainingConfig, out: Path, max_steps: int | None = None
+) -> State:
     """Train `module` until `config.minutes` have passed or `max_steps` (in all) are done; return where it stands.
 
+    module: takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is minimised.
     Parameters that need no gradient stay as they are. Continues from `out` when it holds a checkpoint. Writes
     `model.safetensors` (the averaged weights, to be used), `last.safetensors` and `state.pt` (to resume), `curve.csv`
     and `curve.png`. A Ctrl-C writes a checkpoint and is passed on.
     """
     from accelerate import Accelerator
 
-    accelerator = Accelerator()
+    accelerator = Accelerator(mixed_precision=config.precision)
     torch.manual_seed(config.seed)
+    module.to(accelerator.device)
     trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(
-        trained.values(), lr=config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
-    )
+    optimiser = torch.optim.AdamW(trained.values(), lr=config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
     average = {n: p.detach().clone() for n, p in trained.items()}
     state = _resume(out, trained, average, optimiser)
     wrapped, optimiser = accelerator.prepare(module, optimiser)
     curve = _Curve(out / "curve.csv") if accelerator.is_main_process else None
+    source = iter(batches(state.step, accelerator.process_index, accelerator.num_processes, accelerator.device))
     start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
     total = None if max_steps is None else max_steps - state.step
     try:
@@ -67,7 +71,7 @@ def train(module: nn.Module, step: Step, config: TrainingConfig, out: Path, max_
                 # Processes agree on when to stop, or the last one would wait for the others for ever.
                 if _agreed(accelerator, state.seconds - begun >= config.minutes * 60):
                     break
-                losses = _update(accelerator, wrapped, optimiser, step, config, state)
+                losses = _update(accelerator, wrapped, optimiser, next(source), config, state)
                 _follow(average, trained, min(config.ema, (state.step + 1) / (state.step + 10)))
                 if curve is not None:
                     curve.add(state, losses)
@@ -84,20 +88,29 @@ def train(module: nn.Module, step: Step, config: TrainingConfig, out: Path, max_
 
 
 def _update(
-    accelerator: Any, module: nn.Module, optimiser: Any, step: Step, config: TrainingConfig, state: State
-) -> dict[str, float]:
+    accelerator: Any, module: nn.Module, optimiser: Any, batch: Any, config: TrainingConfig, state: State
+) -> dict[str, Tensor]:
     rank, ranks = accelerator.process_index, accelerator.num_processes
-    generator = torch.Generator().manual_seed((config.seed << 40) + state.step * ranks + rank)
+    generator = torch.Generator(accelerator.device).manual_seed((config.seed << 40) + state.step * ranks + rank)
     for group in optimiser.param_groups:
-        group["lr"] = config.rate * min(1.0, (state.step + 1) / max(config.warmup, 1))
-    losses = step(module, generator)
+        group["lr"] = _rate(config, state)
+    losses = module(batch, generator)
     optimiser.zero_grad()
     accelerator.backward(losses["loss"])
     accelerator.clip_grad_norm_(module.parameters(), config.clip_gradient)
     optimiser.step()
     state.step += 1
-    state.samples += config.refs * config.targets * ranks
-    return {name: float(value.detach()) for name, value in losses.items()}
+    state.samples += config.refs * config.targets * config.clip * ranks
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def _rate(config: TrainingConfig, state: State) -> float:
+    """Return the learning rate: a warm-up, then a cosine down to `final_rate` at `config.steps`, if that is set."""
+    warm = min(1.0, (state.step + 1) / max(config.warmup, 1))
+    if not config.steps:
+        return config.rate * warm
+    progress = min(1.0, state.step / config.steps)
+    return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def _agreed(accelerator: Any, stop: bool) -> bool:
@@ -116,7 +129,7 @@ def _resume(out: Path, trained: Mapping[str, Tensor], average: dict[str, Tensor]
     out.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         return State()
-    stored = torch.load(file, weights_only=True)
+    stored = torch.load(file, weights_only=True, map_location=next(iter(trained.values())).device)
     with torch.no_grad():
         for target, name in ((trained, "last.safetensors"), (average, "model.safetensors")):
             for key, value in load_file(out / name).items():
@@ -133,8 +146,8 @@ def _save(
     """Write each file under another name first: a run that is cut off keeps the checkpoint it had."""
     stored = {"optimiser": copy.copy(optimiser.state_dict()), **vars(state)}
     for name, write in (
-        ("last.safetensors", lambda p: save_file({k: v.detach().contiguous() for k, v in trained.items()}, p)),
-        ("model.safetensors", lambda p: save_file({k: v.contiguous() for k, v in average.items()}, p)),
+        ("last.safetensors", lambda p: save_file({k: v.detach().contiguous().cpu() for k, v in trained.items()}, p)),
+        ("model.safetensors", lambda p: save_file({k: v.contiguous().cpu() for k, v in average.items()}, p)),
         ("state.pt", lambda p: torch.save(stored, p)),
     ):
         part = out / f"{name}.part"
@@ -149,16 +162,18 @@ class _Curve:
         fresh = not path.exists()
         self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in `close`)
         self._writer = csv.writer(self._file)
-        self._every, self._sums, self._fresh = every, {}, fresh
+        self._every, self._fresh = every, fresh
+        self._sums: dict[str, Any] = {}
 
-    def add(self, state: State, losses: Mapping[str, float]) -> None:
+    def add(self, state: State, losses: Mapping[str, Tensor]) -> None:
+        # Sums stay on the device: reading a number every step would make a GPU wait for the processor.
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         if state.step % self._every == 0:
             if self._fresh:
                 self._writer.writerow(["step", "samples", "seconds", *self._sums])
                 self._fresh = False
-            means = [round(v / self._every, 5) for v in self._sums.values()]
+            means = [round(float(v) / self._every, 5) for v in self._sums.values()]
             self._writer.writerow([state.step, state.samples, round(state.seconds, 1), *means])
             self._file.flush()
             self._sums = {}

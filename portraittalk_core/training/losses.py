@@ -29,10 +29,11 @@ def random_regions(
     count: int, size: int, chance: float, generator: torch.Generator
 ) -> Float[Tensor, "count 1 size size"]:
     """Return masks that are 1 in a random rectangle of 1/16 to 1/2 of the picture, with probability `chance`."""
-    draw = torch.rand(count, 5, generator=generator)
+    device = generator.device
+    draw = torch.rand(count, 5, generator=generator, device=device)
     side = 0.25 + 0.45 * draw[:, 0:2]
     corner = draw[:, 2:4] * (1 - side)
-    axis = (torch.arange(size) + 0.5) / size
+    axis = (torch.arange(size, device=device) + 0.5) / size
     inside_x = (axis[None] >= corner[:, :1]) & (axis[None] <= (corner + side)[:, :1])
     inside_y = (axis[None] >= corner[:, 1:]) & (axis[None] <= (corner + side)[:, 1:])
     mask = inside_y[:, :, None] & inside_x[:, None, :] & (draw[:, 4] < chance)[:, None, None]

@@ -11,24 +11,28 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..host import Call
+from ..host import Branch, Call
 from ..hosts.diffusers_host import DiffusersHost
-from ..motion.geometry import contours, head_cue, placement
+from ..motion.geometry import CONTOUR_GROUPS, contours, head_cue, placement
+from ..nets.animate_net import AnimateNet
 from ..nets.identity_net import IdentityNet
 from ..nets.reference_net import ReferenceNet
-from ..nets.structure_encoder import StructureEncoder, structure_input
+from ..nets.structure_encoder import structure_input
+from ..perception.text import TextEncoder
 from .losses import denoising_loss, face_weight, mask_reconstruction_loss, random_regions
 from .pairs import Batch
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+_LIPS = [CONTOUR_GROUPS.index(name) for name in ("outer_lips", "inner_lips")]
 
 
 class Objective(nn.Module):
-    """The loss of a batch of frames.
+    """The loss of a batch of frames, or of clips.
 
-    unet, identity_net, structure: what is trained; reference: which sites lend the reference's features;
-    alphas: cumulative products of the noise schedule, [steps]; the remaining arguments are those of
+    unet, identity_net, animate_net: what is trained; reference: which sites lend the reference's features; text:
+    frozen; alphas: cumulative products of the noise schedule, [steps]; the remaining arguments are those of
     `TrainingConfig`.
     """
 
@@ -39,73 +43,96 @@ class Objective(nn.Module):
         *,
         unet: UNet2DConditionModel,
         identity_net: IdentityNet,
-        structure: StructureEncoder,
+        animate_net: AnimateNet,
         reference: ReferenceNet,
+        text: TextEncoder,
         alphas: Float[Tensor, "steps"],
         high_noise: float = 0.7,
-        face_strength: float = 3.0,
+        face_weight: float = 3.0,
         mask_weight: float = 0.25,
         mask_chance: float = 0.3,
+        shared_noise: float = 0.5,
     ) -> None:
         super().__init__()
-        self.unet, self.identity_net, self.structure = unet, identity_net, structure
+        self.unet, self.identity_net, self.animate_net = unet, identity_net, animate_net
+        self.text = text
         self._reference = reference
         self._host = DiffusersHost(unet)
         self.register_buffer("alphas", alphas, persistent=False)
-        self._high_noise, self._face_strength = high_noise, face_strength
+        self._high_noise, self._face_strength, self._shared_noise = high_noise, face_weight, shared_noise
         self._mask_weight, self._mask_chance = mask_weight, mask_chance
 
-    def forward(
-        self,
-        batch: Batch,
-        text: Float[Tensor, "n t d"],
-        empty_text: Float[Tensor, "1 t d"],
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """Return `loss` and its parts for one batch.
-
-        text: features of the captions; empty_text: of the empty prompt, which the reference pass sees.
-        """
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return `loss` and its parts for one batch; the generator lives on the batch's device."""
         latents = batch.latents
         rows, size = len(latents), latents.shape[-1]
-        timestep = self._draw_times(rows, generator)
-        noise = torch.randn(latents.shape, generator=generator)
+        timestep = self._draw_times(rows, batch.clip, generator)
+        noise = self._draw_noise(latents, batch.clip, generator)
         mask = random_regions(rows, size, self._mask_chance, generator)
-        foreign = torch.randn(latents.shape, generator=generator)
+        foreign = torch.randn(latents.shape, generator=generator, device=latents.device)
         signal, sigma = self._rates(timestep)
         noisy = signal * latents + sigma * noise
         corrupted = noisy * (1 - mask) + foreign * mask
-        features = self._reference.record(
-            self._host, batch.reference_latents, empty_text.expand(len(batch.reference_latents), -1, -1)
-        )
-        seen = torch.where(batch.present, batch.owner, -1)[:, None]
-        branches = [
-            *self.identity_net.branches(batch.embeddings),
-            *self.structure.branches(self._structure(batch)),
-            *self._reference.branches(features, seen),
-        ]
-        with self._host.attach(branches):
-            predicted = self._host.denoise(corrupted, timestep, text, Call(frames=torch.arange(rows)))
+        call = Call(frames=torch.arange(rows, device=latents.device), clip=batch.clip if batch.clip > 1 else 0)
+        with self._host.attach(self._branches(batch)):
+            predicted = self._host.denoise(corrupted, timestep, self._text(batch.ids), call).float()
         weight = face_weight(batch.landmarks, size, self._face_strength)
         plain = denoising_loss(predicted, signal * noise - sigma * latents, weight, mask)
         rebuilt = mask_reconstruction_loss(signal * corrupted - sigma * predicted, latents, weight, mask)
         return {"loss": plain + self._mask_weight * rebuilt, "denoise": plain.detach(), "mask": rebuilt.detach()}
 
-    def _structure(self, batch: Batch) -> list[Tensor]:
+    def _branches(self, batch: Batch) -> list[Branch]:
+        nobody = self._text(batch.ids.new_tensor(self.text.tokenize([""]).tolist()))
+        features = self._reference.record(
+            self._host, batch.reference_latents, nobody.expand(len(batch.reference_latents), -1, -1)
+        )
+        seen = torch.where(batch.present, batch.owner, -1)[:, None]
+        animate = self.animate_net
+        branches: list[Branch] = [
+            *self.identity_net.branches(batch.embeddings),
+            *animate.identity.branches(batch.embeddings),
+            *animate.structure.branches(animate.structure(self._structure(batch))),
+            *self._reference.branches(features, seen),
+        ]
+        if batch.features is not None:
+            branches += [*animate.audio.branches(batch.features), *animate.temporal.branches()]
+        return branches
+
+    def _structure(self, batch: Batch) -> Tensor:
         reference = batch.reference_landmarks[batch.owner]
-        conditioning = structure_input(
-            contours(batch.landmarks),
+        lines = contours(batch.landmarks)
+        hidden = torch.zeros(lines.shape[1], device=lines.device)
+        hidden[_LIPS] = 1.0
+        return structure_input(
+            lines * (1 - batch.no_mouth[:, None, None, None] * hidden[:, None, None]),
             placement(reference, batch.landmarks),
             head_cue(batch.landmarks),
             batch.reference_latents[batch.owner],
             batch.present,
         )
-        return self.structure(conditioning)
 
-    def _draw_times(self, rows: int, generator: torch.Generator) -> Int[Tensor, "rows"]:
+    @torch.no_grad()
+    def _text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
+        return self.text(ids)
+
+    def _draw_times(self, rows: int, clip: int, generator: torch.Generator) -> Int[Tensor, "rows"]:
         # Layout and colours are decided at high noise, which uniform times would train too little.
         steps = len(self.alphas)
-        return (torch.rand(rows, generator=generator) ** self._high_noise * steps).long().clamp(max=steps - 1)
+        draw = torch.rand(rows // clip, generator=generator, device=generator.device)
+        return (draw**self._high_noise * steps).long().clamp(max=steps - 1).repeat_interleave(clip)
+
+    def _draw_noise(
+        self, latents: Float[Tensor, "n c h w"], clip: int, generator: torch.Generator
+    ) -> Float[Tensor, "n c h w"]:
+        """Return noise whose frames share a random part, since generation may share all of it or nothing."""
+        own = torch.randn(latents.shape, generator=generator, device=latents.device)
+        if clip == 1:
+            return own
+        clips = len(latents) // clip
+        common = torch.randn((clips, *latents.shape[1:]), generator=generator, device=latents.device)
+        draw = torch.rand(2, clips, generator=generator, device=latents.device)
+        share = torch.where(draw[0] < self._shared_noise, 1.0, draw[1]).repeat_interleave(clip).view(-1, 1, 1, 1)
+        return share.sqrt() * common.repeat_interleave(clip, 0) + (1 - share).sqrt() * own
 
     def _rates(self, timestep: Int[Tensor, "n"]) -> tuple[Tensor, Tensor]:
         alpha = self.alphas[timestep].view(-1, 1, 1, 1)

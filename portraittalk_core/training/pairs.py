@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ..avatars.caption import caption
-from .bank import EDITABLE, Bank
+from .bank import EDITABLE, Album, Bank
+
+Tokenize = Callable[[list[str]], Int[Tensor, "n t"]]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which rows a step uses, small enough to be made in another process.
+
+    references: one row a reference picture; targets: one a target frame (or clip); owner: which reference each target
+    belongs to; ids: the tokens of its caption, those of the empty prompt where the text is dropped; no_identity,
+    no_reference, no_audio, no_mouth: which targets go without the embedding, the reference picture, the speech, the
+    lips of the structure maps.
+    """
+
+    references: Int[Tensor, "r"]
+    targets: Int[Tensor, "n"]
+    owner: Int[Tensor, "n"]
+    ids: Int[Tensor, "n t"]
+    no_identity: Bool[Tensor, "n"]
+    no_reference: Bool[Tensor, "n"]
+    no_audio: Bool[Tensor, "n"]
+    no_mouth: Bool[Tensor, "n"]
+
+    def to(self, device: torch.device) -> Draw:
+        """Return the draw on a device."""
+        return Draw(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
 
 @dataclass(frozen=True)
 class Batch:
-    """References and targets of one step.
+    """References and targets of one step, on the device that trains.
 
-    reference_*: one row a reference picture; latents, landmarks: one row a target; owner: which reference row each
-    target belongs to; captions: one a target, empty where the text is dropped; embeddings: of the reference, zero
-    where identity is dropped; present: whether the target sees its reference picture.
+    reference_*: one row a reference picture; latents, landmarks: one row a target frame; owner: which reference row
+    each frame belongs to; ids: caption tokens; embeddings: of the reference, zero where identity is dropped;
+    present: whether the frame sees its reference picture; no_mouth: whether the lips are missing from its structure
+    map; features: speech of each clip, None for single frames; clip: consecutive frames in a row of a clip, 1 for
+    single frames.
     """
 
     reference_latents: Float[Tensor, "r c h w"]
@@ -27,73 +57,93 @@ class Batch:
     latents: Float[Tensor, "n c h w"]
     landmarks: Float[Tensor, "n 70 2"]
     owner: Int[Tensor, "n"]
+    ids: Int[Tensor, "n t"]
     embeddings: Float[Tensor, "n 1 512"]
     present: Bool[Tensor, "n"]
-    captions: list[str]
+    no_mouth: Bool[Tensor, "n"]
+    features: Float[Tensor, "clips frames d"] | None = None
+    clip: int = 1
 
 
-class PairSampler:
-    """Draws batches; the same generator state gives the same batch, on which exact resuming rests.
+class PairDraws(Dataset[Draw]):
+    """Item k is the draw of step k; nothing but `seed` and k decides it, on which exact resuming rests.
 
-    people: first and past-the-last person to draw from, so that some can be held out.
+    refs: people a step; targets: frames of each beside the reference; drop_*: chance of leaving a condition out.
     """
 
     def __init__(
         self,
-        bank: Bank,
+        album: Album,
+        tokenize: Tokenize,
         *,
-        people: tuple[int, int],
+        seed: int,
+        refs: int,
+        targets: int,
         drop_text: float = 0.1,
         drop_identity: float = 0.1,
         drop_reference: float = 0.1,
     ) -> None:
-        if bank.latents is None:
-            raise ValueError("the bank has no latents; run encode_bank first")
-        self.bank = bank
-        self.latents: Tensor = bank.latents
-        self.drops = (drop_text, drop_identity, drop_reference)
-        self.rows = [np.flatnonzero(bank.person == p) for p in range(*people)]
+        self._tags, self._tokenize = album.tags, tokenize
+        self._seed, self._refs, self._targets = seed, refs, targets
+        self._drops = (drop_text, drop_identity, drop_reference)
+        # Frames of a person follow one another in an album.
+        _, self._first, self._count = np.unique(album.person, return_index=True, return_counts=True)
 
-    def draw(self, refs: int, targets: int, generator: torch.Generator) -> Batch:
-        """Return `refs` people with one reference and `targets` target frames each."""
-        people = torch.randint(len(self.rows), (refs,), generator=generator).tolist()
-        chosen = [self._choose(self.rows[p], targets, generator) for p in people]
+    def __getitem__(self, step: int) -> Draw:
+        generator = torch.Generator().manual_seed((self._seed << 40) + step)
+        people = torch.randint(len(self._first), (self._refs,), generator=generator).tolist()
+        chosen = [self._choose(p, generator) for p in people]
         references = torch.tensor([c[0] for c in chosen])
-        wanted = torch.tensor([t for c in chosen for t in c[1:]])
-        owner = torch.arange(refs).repeat_interleave(targets)
-        drop = torch.rand(3, len(wanted), generator=generator)
-        no_text, no_identity, no_reference = (d < limit for d, limit in zip(drop, self.drops, strict=True))
+        targets = torch.tensor([t for c in chosen for t in c[1:]])
+        owner = torch.arange(self._refs).repeat_interleave(self._targets)
+        drop = torch.rand(3, len(targets), generator=generator)
+        no_text, no_identity, no_reference = (d < limit for d, limit in zip(drop, self._drops, strict=True))
         captions = [
-            "" if quiet else self._caption(int(r), int(t), bool(alone), generator)
-            for r, t, alone, quiet in zip(references[owner], wanted, no_reference, no_text, strict=True)
+            "" if quiet else caption_of(self._tags[r], self._tags[t], alone, generator)
+            for r, t, alone, quiet in zip(
+                references[owner].tolist(), targets.tolist(), no_reference.tolist(), no_text.tolist(), strict=True
+            )
         ]
-        bank = self.bank
-        shape = (len(wanted), 1, 512)
-        known = torch.zeros(shape) if bank.embeddings is None else bank.embeddings[references[owner]].view(shape)
+        none = torch.zeros(len(targets), dtype=torch.bool)
+        return Draw(references, targets, owner, self._tokenize(captions), no_identity, no_reference, none, none)
+
+    def _choose(self, person: int, generator: torch.Generator) -> list[int]:
+        count, wanted = int(self._count[person]), self._targets + 1
+        order = torch.randperm(count, generator=generator)[:wanted]
+        while len(order) < wanted:
+            order = torch.cat([order, torch.randperm(count, generator=generator)])[:wanted]
+        return [int(self._first[person]) + i for i in order.tolist()]
+
+
+def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, generator: torch.Generator) -> str:
+    """Speak of everything that differs and of a random part of the rest; of most of it without a reference."""
+    changed = {t for t in EDITABLE if given[t] != wanted[t]}
+    others = [t for t in wanted if t not in changed]
+    extra = float(torch.rand((), generator=generator)) ** 2
+    if alone and float(torch.rand((), generator=generator)) < 0.8:
+        extra = 1.0
+    spoken = changed | {t for t in others if float(torch.rand((), generator=generator)) < extra}
+    return caption(wanted, generator, spoken) if spoken else ""
+
+
+class FrameStore:
+    """A bank on the device that trains, from which a draw becomes a batch."""
+
+    def __init__(self, bank: Bank, device: torch.device) -> None:
+        self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
+        self._embeddings, self._device = bank.embeddings.to(device), device
+
+    def gather(self, draw: Draw) -> Batch:
+        """Return the rows of a draw, float32."""
+        d = draw.to(self._device)
         return Batch(
-            reference_latents=self.latents[references].float(),
-            reference_landmarks=bank.landmarks[references],
-            latents=self.latents[wanted].float(),
-            landmarks=bank.landmarks[wanted],
-            owner=owner,
-            embeddings=known * ~no_identity[:, None, None],
-            present=~no_reference,
-            captions=captions,
+            reference_latents=self._latents[d.references].float(),
+            reference_landmarks=self._landmarks[d.references],
+            latents=self._latents[d.targets].float(),
+            landmarks=self._landmarks[d.targets],
+            owner=d.owner,
+            ids=d.ids,
+            embeddings=(self._embeddings[d.references[d.owner]] * ~d.no_identity[:, None])[:, None],
+            present=~d.no_reference,
+            no_mouth=d.no_mouth,
         )
-
-    def _choose(self, rows: np.ndarray, targets: int, generator: torch.Generator) -> list[int]:
-        order = torch.randperm(len(rows), generator=generator)[: targets + 1]
-        while len(order) < targets + 1:
-            order = torch.cat([order, torch.randperm(len(rows), generator=generator)])[: targets + 1]
-        return [int(rows[i]) for i in order]
-
-    def _caption(self, reference: int, target: int, alone: bool, generator: torch.Generator) -> str:
-        """Speak of everything that differs and of a random part of the rest; of all of it without a reference."""
-        given, wanted = self.bank.tags[reference], self.bank.tags[target]
-        changed = {t for t in EDITABLE if given[t] != wanted[t]}
-        others = [t for t in wanted if t not in changed]
-        extra = float(torch.rand((), generator=generator)) ** 2
-        if alone and float(torch.rand((), generator=generator)) < 0.8:
-            extra = 1.0
-        spoken = changed | {t for t in others if float(torch.rand((), generator=generator)) < extra}
-        return caption(wanted, generator, spoken) if spoken else ""

@@ -8,22 +8,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
-def progress_bar(steps: int | None, minutes: float, shown: bool) -> Iterator[Callable[[Mapping[str, float]], None]]:
+def progress_bar(steps: int | None, minutes: float, shown: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Yield a function to call after every step; the bar counts steps, or seconds where only time bounds the run."""
     from tqdm import tqdm
 
     total, unit = (round(minutes * 60), "s") if steps is None else (steps, "step")
     if not math.isfinite(total):
         total = None
-    start = time.monotonic()
+    start = shown_at = time.monotonic()
     with tqdm(total=total, unit=unit, disable=not shown, mininterval=2.0, dynamic_ncols=True) as bar:
 
-        def update(losses: Mapping[str, float]) -> None:
-            bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()}, refresh=False)
+        def update(losses: Mapping[str, Any]) -> None:
+            nonlocal shown_at
             bar.update(1 if steps is not None else int(time.monotonic() - start) - bar.n)
+            if time.monotonic() - shown_at > 2.0:
+                shown_at = time.monotonic()
+                bar.set_postfix({k: f"{float(v):.3f}" for k, v in losses.items()}, refresh=False)
 
         yield update
 

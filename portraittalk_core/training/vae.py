@@ -10,18 +10,21 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from jaxtyping import Float, UInt8
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..hosts.diffusers_models import build_tiny_vae
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,10 @@ CONFIG: dict[str, Any] = {
     "encoder_blocks": (0, 1, 2, 2),
     "decoder_blocks": (3, 3, 2, 0),
 }
+
+
+HELD_OUT = 64
+"""Frames at the end of the training pictures that are kept for scoring."""
 
 
 def reconstruction_loss(
@@ -58,28 +65,28 @@ def moment_loss(latents: Float[Tensor, "b c h w"]) -> Tensor:
 
 
 def sample_crops(
-    frames: np.ndarray, landmarks: np.ndarray, count: int, crop: int, generator: torch.Generator
+    frames: UInt8[Tensor, "n 3 size size"],
+    landmarks: Float[Tensor, "n 70 2"],
+    count: int,
+    crop: int,
+    generator: torch.Generator,
 ) -> tuple[Float[Tensor, "count 3 crop crop"], Float[Tensor, "count 1 crop crop"]]:
     """Cut crops, three quarters of them around the face, with a weight map that is larger on eyes and mouth."""
-    size = frames.shape[-1]
-    pick = torch.randint(len(frames), (count,), generator=generator).tolist()
-    shift = torch.rand(count, 3, generator=generator).tolist()
-    pictures, weights = [], []
-    axis = np.linspace(-1, 1, crop, dtype=np.float32)
-    for i, (a, b, where) in zip(pick, shift, strict=True):
-        centre = (landmarks[i, 30] + 1) * size / 2 if where < 0.75 else np.array([a, b]) * size
-        spread = crop * 0.35 if where < 0.75 else 0.0
-        corner = centre - crop / 2 + (np.array([a, b]) * 2 - 1) * spread
-        x, y = np.clip(corner, 0, size - crop).astype(int)
-        pictures.append(frames[i, :, y : y + crop, x : x + crop])
-        weight = np.ones((crop, crop), np.float32)
-        for points, radius in ((slice(36, 42), 0.10), (slice(42, 48), 0.10), (slice(48, 68), 0.15)):
-            cx, cy = ((landmarks[i, points].mean(0) + 1) * size / 2 - (x, y)) / crop * 2 - 1
-            reach = (radius * size / crop) ** 2
-            weight += 2.0 * np.exp(-((axis[None] - cx) ** 2 + (axis[:, None] - cy) ** 2) / reach)
-        weights.append(weight)
-    batch = torch.from_numpy(np.stack(pictures)).float() / 127.5 - 1
-    return batch, torch.from_numpy(np.stack(weights))[:, None]
+    size, device = frames.shape[-1], frames.device
+    pick = torch.randint(len(frames), (count,), generator=generator, device=device)
+    draw = torch.rand(count, 3, generator=generator, device=device)
+    near = (landmarks[pick, 30] + 1) * size / 2 + (draw[:, :2] * 2 - 1) * crop * 0.35
+    centre = torch.where(draw[:, 2:] < 0.75, near, draw[:, :2] * size)
+    corner = (centre - crop / 2).clamp(0, size - crop).long()
+    axis = torch.arange(crop, device=device)
+    x, y = corner[:, 0, None] + axis, corner[:, 1, None] + axis
+    pictures = frames[pick[:, None, None], :, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+    weight = torch.ones(count, crop, crop, device=device)
+    for points, radius in ((slice(36, 42), 0.10), (slice(42, 48), 0.10), (slice(48, 68), 0.15)):
+        spot = (landmarks[pick, points].mean(1) + 1) * size / 2
+        away = (x - spot[:, :1])[:, None, :] ** 2 + (y - spot[:, 1:])[:, :, None] ** 2
+        weight += 2.0 * torch.exp(-away / (radius * size / 2) ** 2)
+    return pictures.float() / 127.5 - 1, weight[:, None]
 
 
 def psnr(produced: Tensor, wanted: Tensor) -> float:
@@ -88,8 +95,8 @@ def psnr(produced: Tensor, wanted: Tensor) -> float:
 
 
 def train_vae(
-    frames: np.ndarray,
-    landmarks: np.ndarray,
+    frames: UInt8[Tensor, "n 3 size size"],
+    landmarks: Float[Tensor, "n 70 2"],
     out: Path,
     minutes: float,
     *,
@@ -97,65 +104,89 @@ def train_vae(
     batch: int = 8,
     crop: int = 128,
     rate: float = 1.5e-3,
-    final_rate: float = 1e-4,
+    final_rate: float = 5e-5,
     latent_noise: float = 0.05,
+    ema: float = 0.998,
     decoder_only: bool = False,
 ) -> Path:
-    """Train, or go on training, for `minutes`; the learning rate falls to `final_rate` within each run.
+    """Train, or go on training, for `minutes` on the device of `frames`; the learning rate falls within each run.
 
-    frames: uint8 [n, 3, size, size]; landmarks: float32 [n, 70, 2] in [-1, 1]; the last 64 frames are held out.
-    With `decoder_only` the encoder stays as it is, so that latents made earlier, and a denoiser trained on them,
-    remain valid. Writes `vae.safetensors` (weights), `vae_state.pt` (optimiser) and `vae.csv` (the curve) into `out`.
+    landmarks lie in [-1, 1]; the last 64 frames are held out. With `decoder_only` the encoder stays as it is, so that
+    latents made earlier, and a denoiser trained on them, remain valid. Writes `vae.safetensors` (averaged weights),
+    `vae_state.pt` (to resume) and `vae.csv` (the curve) into `out`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    weights, state_file = out / "vae.safetensors", out / "vae_state.pt"
-    generator = torch.Generator().manual_seed(seed)
+    device = frames.device
+    landmarks = landmarks.to(device)
+    generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)
-    vae = build_tiny_vae(**CONFIG)
-    vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    vae = build_tiny_vae(**CONFIG).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    step = 0
-    if weights.exists():
-        vae.load_state_dict(load_file(weights))
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
-        generator.manual_seed(seed + step)
-    average = {k: v.detach().clone() for k, v in vae.state_dict().items()}
+    step = _resume(out, vae, optimiser, generator, seed)
+    average = [p.detach().clone() for p in vae.parameters()]
     start = last = time.monotonic()
     with open(out / "vae.csv", "a", newline="") as file:
         log = csv.writer(file)
         while (elapsed := time.monotonic() - start) < minutes * 60:
-            warm = min(1.0, (step + 1) / 100)
-            lr = warm * (final_rate + (rate - final_rate) * 0.5 * (1 + np.cos(np.pi * elapsed / (minutes * 60))))
+            warm, fall = min(1.0, (step + 1) / 100), 0.5 * (1 + math.cos(math.pi * elapsed / (minutes * 60)))
             for group in optimiser.param_groups:
-                group["lr"] = lr
-            wanted, weight = sample_crops(frames[:-64], landmarks, batch, crop, generator)
+                group["lr"] = warm * (final_rate + (rate - final_rate) * fall)
+            wanted, weight = sample_crops(frames[:-HELD_OUT], landmarks, batch, crop, generator)
             latents = vae.encode(wanted.contiguous(memory_format=torch.channels_last)).latents
-            noise = torch.randn(latents.shape, generator=generator) * latent_noise
-            produced = vae.decode(latents + noise).sample
-            loss = reconstruction_loss(produced, wanted, weight) + 0.05 * moment_loss(latents)
+            noise = torch.randn(latents.shape, generator=generator, device=device) * latent_noise
+            loss = reconstruction_loss(vae.decode(latents + noise).sample, wanted, weight)
+            loss = loss + 0.05 * moment_loss(latents)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
             optimiser.step()
             step += 1
-            decay = min(0.998, (step + 1) / (step + 10))
-            for key, value in vae.state_dict().items():
-                average[key].lerp_(value.detach(), 1 - decay)
-            if step % 100 == 0 or time.monotonic() - last > 60:
+            with torch.no_grad():
+                torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))
+            if time.monotonic() - last > 10:
                 last = time.monotonic()
-                log.writerow([step, step * batch, round(elapsed, 1), round(float(loss), 5)])
+                log.writerow([step, step * batch, round(elapsed, 1), round(float(loss.detach()), 5)])
                 file.flush()
-                _save(out, average, optimiser, step)
-                logger.info("vae step %d loss %.4f psnr of crop %.2f", step, float(loss), psnr(produced, wanted))
-    _save(out, average, optimiser, step)
-    return weights
+                logger.info("vae step %d loss %.4f", step, float(loss.detach()))
+    _save(out, vae, average, optimiser, step)
+    return out / "vae.safetensors"
 
 
-def _save(out: Path, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, step: int) -> None:
-    dense = {k: v.contiguous() for k, v in average.items()}
+@torch.no_grad()
+def score_vae(
+    vae: AutoencoderTiny, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 70 2"]
+) -> dict[str, float]:
+    """Return the mean PSNR in dB over whole pictures and over the boxes of the landmarks, and the latents' moments."""
+    whole, face, moments = [], [], []
+    for row, points in zip(frames, landmarks, strict=True):
+        wanted = row[None].float() / 127.5 - 1
+        latents = vae.encode(wanted).latents
+        produced = vae.decode(latents).sample
+        low, high = (((points.amin(0), points.amax(0))[k] + 1) * row.shape[-1] / 2 for k in (0, 1))
+        (left, top), (right, bottom) = low.long().clamp(min=0).tolist(), high.long().tolist()
+        whole.append(psnr(produced, wanted))
+        face.append(psnr(produced[..., top:bottom, left:right], wanted[..., top:bottom, left:right]))
+        moments.append(torch.stack([latents.mean(), latents.std()]))
+    mean, std = torch.stack(moments).mean(0).tolist()
+    return {"whole": sum(whole) / len(whole), "face": sum(face) / len(face), "latent_mean": mean, "latent_std": std}
+
+
+def _resume(
+    out: Path, vae: AutoencoderTiny, optimiser: torch.optim.Optimizer, generator: torch.Generator, seed: int
+) -> int:
+    if not (out / "vae_state.pt").exists():
+        return 0
+    state = torch.load(out / "vae_state.pt", weights_only=True, map_location=generator.device)
+    vae.load_state_dict(state["last"])
+    optimiser.load_state_dict(state["optimiser"])
+    generator.manual_seed(seed + state["step"])
+    return state["step"]
+
+
+def _save(out: Path, vae: AutoencoderTiny, average: list[Tensor], optimiser: torch.optim.Optimizer, step: int) -> None:
+    names = [name for name, _ in vae.named_parameters()]
+    dense = {name: value.contiguous().cpu() for name, value in zip(names, average, strict=True)}
     save_file(dense, out / "vae.safetensors", metadata={"config": json.dumps(CONFIG)})
-    torch.save({"optimiser": optimiser.state_dict(), "step": step}, out / "vae_state.pt")
+    state = {"last": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+    torch.save(state, out / "vae_state.pt")

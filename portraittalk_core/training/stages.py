@@ -1,0 +1,192 @@
+"""The two stages of training the denoiser (PortraitTalk): a stage is a value that says what is updated, and on what.
+
+Stage 1 learns identity and appearance on single frames. Our base is trained from scratch, so it learns the U-Net and
+the structure encoder as well; with a public base the two would be given. Stage 2 freezes what stage 1 learned, except
+the structure encoder, and adds motion over time and speech, on clips.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from .. import builders, presets
+from ..config import ModelConfig, TrainingConfig
+from ..errors import BadConfig, BadInput
+from ..hosts.diffusers_models import build_tiny_vae
+from ..perception.text import TextEncoder, load_text_encoder
+from .bank import Encode, draw_album, make_bank
+from .clip_bank import ClipDraws, ClipStore, make_clip_bank
+from .face_embedding import EmbedFrames
+from .loop import Batches, State, train
+from .objective import Objective
+from .pairs import Batch, Draw, FrameStore, PairDraws
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets" / "tiny"
+"""Where the networks lie that are trained before the denoiser."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage updates: parameters of `Objective` by the beginning of their names."""
+
+    trained: tuple[str, ...]
+
+
+STAGES = {
+    1: Stage(("unet.", "identity_net.", "animate_net.identity.", "animate_net.structure.")),
+    2: Stage(("animate_net.structure.", "animate_net.temporal.", "animate_net.audio.")),
+}
+
+
+def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncoder) -> Objective:
+    """Return the objective of a stage, of which only the stage's parameters ask for gradients.
+
+    Raises `BadConfig` for a stage that does not exist.
+    """
+    if config.stage not in STAGES:
+        raise BadConfig(f"`stage` must be one of {sorted(STAGES)}, but got {config.stage}.")
+    torch.manual_seed(config.seed)
+    objective = Objective(
+        unet=builders.unet(model),
+        identity_net=builders.identity_net(model),
+        animate_net=builders.animate_net(model),
+        reference=builders.reference_net(model),
+        text=text,
+        alphas=builders.noise_schedule(model).alphas_cumprod.float(),
+        high_noise=config.high_noise,
+        face_weight=config.face_weight,
+        mask_weight=config.mask_weight,
+        mask_chance=config.mask_chance,
+        shared_noise=config.shared_noise,
+    )
+    for name, parameter in objective.named_parameters():
+        parameter.requires_grad_(name.startswith(STAGES[config.stage].trained))
+    return objective
+
+
+def load_weights(objective: Objective, *files: Path) -> None:
+    """Load trained weights, later files over earlier ones; keys the objective lacks are an error.
+
+    Raises `BadInput` naming up to ten of them.
+    """
+    own = dict(objective.named_parameters())
+    for file in files:
+        stored = load_file(file)
+        foreign = sorted(stored.keys() - own.keys())
+        if foreign:
+            raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same preset.")
+        with torch.no_grad():
+            for name, value in stored.items():
+                own[name].copy_(value)
+
+
+def load_vae_encoder(file: Path, device: torch.device | str) -> Encode:
+    """Return the encoder of a trained VAE as a function from pixels to latents."""
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(str(file), "pt") as opened:
+        config = json.loads(opened.metadata()["config"])
+    vae = build_tiny_vae(**config)
+    vae.load_state_dict({k: v.float() for k, v in load_file(file).items()})
+    vae.to(device).eval().requires_grad_(False)
+
+    def encode(pixels: Tensor) -> Tensor:
+        return vae.encode(pixels).latents
+
+    return encode
+
+
+def draw_batches(
+    dataset: Dataset[Draw], gather: Callable[[torch.device], Callable[[Draw], Batch]], workers: int
+) -> Batches:
+    """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device."""
+
+    def batches(first: int, rank: int, ranks: int, device: torch.device) -> Iterable[Any]:
+        steps: Iterator[int] = itertools.count(first * ranks + rank, ranks)
+        options: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
+        loader: Any = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=steps,
+            num_workers=workers,
+            **options,  # pyright: ignore
+        )
+        return map(gather(device), loader)
+
+    return batches
+
+
+def train_stage(
+    config: TrainingConfig,
+    out: Path,
+    *,
+    data: Path,
+    people: int,
+    assets: Path = ASSETS,
+    start: Path | None = None,
+    speech: Path | None = None,
+    processes: int = 1,
+    device: torch.device | str | None = None,
+    end: float = math.inf,
+    max_steps: int | None = None,
+) -> State:
+    """Train a stage of the tiny model; data that is not there yet is drawn first.
+
+    out: weights, state and curves; data: folder of the banks; people: avatars (stage 1) or clips (stage 2) to draw;
+    assets: the trained VAE, text encoder and face pack; start: weights to begin with, for stage 2 those of stage 1 (by
+    default `stage1/model.safetensors` beside `out`); speech: features for stage 2, as `clips.speech_clips` writes them.
+    end: when to stop at the latest, as `time.monotonic` counts. Raises `BadInput` where something to begin with is
+    missing.
+    """
+    place = torch.device(device) if device else _usual_device()
+    model, text = presets.tiny(), load_text_encoder(assets / "text.safetensors")
+    objective = build_objective(model, config, text)
+    start = start or (out.parent / "stage1" / "model.safetensors" if config.stage == 2 else None)
+    if start is not None:
+        if not start.exists():
+            raise BadInput(f"stage {config.stage} begins with trained weights, but {start} is missing. Train stage 1.")
+        load_weights(objective, start)
+    encode, embed = load_vae_encoder(assets / "vae.safetensors", place), EmbedFrames(assets / "faces", place)
+    drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
+    if config.stage == 1:
+        bank = make_bank(data, draw_album(range(people), processes=processes), encode, embed, place)
+        pairs = PairDraws(
+            bank.album, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops
+        )
+        batches = draw_batches(pairs, lambda where: FrameStore(bank, where).gather, config.workers)
+    else:
+        if speech is None:
+            raise BadInput("stage 2 needs `speech`, a file of speech features. Make it: see training/clips.py.")
+        clips = make_clip_bank(data, speech, people, encode, embed, place, processes=processes)
+        draws = ClipDraws(
+            clips.bank.album,
+            text.tokenize,
+            seed=config.seed,
+            clips=config.refs,
+            frames=config.clip,
+            drop_audio=config.drop_audio,
+            drop_mouth=config.drop_mouth,
+            **drops,
+        )
+        batches = draw_batches(draws, lambda where: ClipStore(clips, config.clip, where).gather, config.workers)
+    left = (end - time.monotonic()) / 60  # drawing the data took its share
+    return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
+
+
+def _usual_device() -> torch.device:
+    from accelerate import PartialState
+
+    return PartialState().device
