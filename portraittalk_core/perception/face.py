@@ -50,8 +50,8 @@ class FaceAnalyser:
     """Detect faces, place 70 landmarks on each and embed them.
 
     directory: holds detector, landmark networks (68 points in space, 106 in the plane) and recogniser as ONNX
-    files; threshold: least confidence of the detector in [0, 1] (portraits of avatars score
-    0.86 or more with the tiny pack, nearly all photographs less than 0.8); hint: what to tell a user where no face is found; providers:
+    files; threshold: least confidence of the detector in [0, 1] (portraits of avatars score 0.86 or more with the tiny
+    pack, nearly all photographs less than 0.8); hint: what to tell a user where no face is found; providers:
     onnxruntime's execution providers.
     The files are loaded at the first picture. Raises MissingExtra without insightface and onnxruntime,
     WeightsMismatch where the directory is no complete pack.
