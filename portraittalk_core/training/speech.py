@@ -84,7 +84,8 @@ def make_corpus(minutes: float, voices: tuple[str, ...], seed: int) -> list[Reco
     return corpus
 
 
-def _stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
+def stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
+    """Return the corpus kept in `path`, made first if it is not there."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         corpus = make_corpus(minutes, voices, seed)
@@ -193,8 +194,8 @@ def train_speech(
     minutes: of synthetic speech, made once and kept in `work_dir` with the checkpoint and `speech.csv`. Calling
     again with the same arguments resumes. Returns the scores on held-out voices and sentences.
     """
-    corpus = _stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
-    held_out = _stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
+    corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
+    held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
     encoder, a2m = build_tiny_listener(seed)
     modules = torch.nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
     optimizer = torch.optim.AdamW(modules.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)

@@ -1,0 +1,172 @@
+"""A judge of generated portraits that had no part in training the generator: who is it, and what does it wear?
+
+The benchmark asks it whether a face is still the person's and whether an edit took place. It learns from true
+renderings alone, blurred and shifted a little, so that it looks at what matters rather than at the renderer's pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+SIZE = 128
+"""Pictures are judged at this side, pixels."""
+
+TAGS = ("background", "hair", "style", "clothes", "beard", "glasses", "expression")
+"""What the judge names."""
+
+
+class Judge(nn.Module):
+    """Embed the person and name the tags of portraits.
+
+    words: the values of each tag; width: channels of the first layer; dim: of the embedding.
+    """
+
+    def __init__(self, *, words: dict[str, list[str]], width: int = 32, dim: int = 128) -> None:
+        super().__init__()
+        self.config = {"words": words, "width": width, "dim": dim}
+        self.words = words
+        widths = [width, 2 * width, 3 * width, 4 * width, 6 * width]
+        layers: list[nn.Module] = []
+        for a, b in zip([3, *widths], widths):
+            layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
+            layers += [nn.Conv2d(b, b, 3, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
+        self.body = nn.Sequential(*layers)
+        # Flattened, not averaged: where a feature lies says who it is.
+        self.person = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 512), nn.SiLU(), nn.Linear(512, dim))
+        self.tags = nn.ModuleDict({tag: nn.Linear(512, len(values)) for tag, values in words.items()})
+        self.shared = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 512), nn.SiLU())
+
+    def forward(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b d"], dict[str, Tensor]]:
+        """Return unit embeddings, and logits for each tag."""
+        if pixels.shape[-1] != SIZE:
+            pixels = F.interpolate(pixels, (SIZE, SIZE), mode="area")
+        features = self.body(pixels)
+        told = self.shared(features)
+        return F.normalize(self.person(features), dim=1), {tag: layer(told) for tag, layer in self.tags.items()}
+
+    @torch.no_grad()
+    def embed(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d"]:
+        """Return who is in each picture; the dot product of two embeddings says how alike they are."""
+        return torch.cat([self(part)[0] for part in pixels.split(64)])
+
+    @torch.no_grad()
+    def classify(self, pixels: Float[Tensor, "b 3 s s"]) -> dict[str, list[str]]:
+        """Return the word of every tag for each picture."""
+        parts = [self(part)[1] for part in pixels.split(64)]
+        return {
+            tag: [self.words[tag][i] for part in parts for i in part[tag].argmax(1).tolist()] for tag in self.words
+        }
+
+
+def train_judge(
+    frames: UInt8[Tensor, "n 3 size size"],
+    person: Int[Tensor, "n"],
+    tags: Sequence[dict[str, str]],
+    out: Path,
+    minutes: float,
+    *,
+    seed: int = 0,
+    batch: int = 256,
+    rate: float = 2e-3,
+) -> Path:
+    """Train a judge on the device of `frames` for `minutes` and write it to `out` in half precision."""
+    device = frames.device
+    torch.manual_seed(seed)
+    words = {tag: sorted({row[tag] for row in tags}) for tag in TAGS}
+    judge = Judge(words=words).to(device)
+    generator = torch.Generator(device).manual_seed(seed)
+    labels = {t: torch.tensor([words[t].index(row[t]) for row in tags], device=device) for t in TAGS}
+    pairs = _Pairs(person)
+    optimiser = torch.optim.AdamW(judge.parameters(), rate, weight_decay=0.01)
+    small = torch.cat([F.interpolate(p.float(), (SIZE, SIZE), mode="area").round().byte() for p in frames.split(256)])
+    average = [p.detach().clone() for p in judge.parameters()]
+    start, step, shown = time.monotonic(), 0, 0.0
+    while (elapsed := time.monotonic() - start) < minutes * 60:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - elapsed / (minutes * 60))
+        rows = pairs.draw(batch, generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
+            vectors, told = judge(degrade(small[rows].float() / 127.5 - 1, generator))
+        first, second = vectors.float().chunk(2)
+        alike = first @ second.T / 0.07
+        same = torch.arange(len(first), device=device)
+        loss = (F.cross_entropy(alike, same) + F.cross_entropy(alike.T, same)) / 2
+        for tag, logits in told.items():
+            loss = loss + F.cross_entropy(logits.float(), labels[tag][rows])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(average, list(judge.parameters()), 1 - min(0.99, step / (step + 10)))
+        if elapsed - shown > 10:
+            shown = elapsed
+            logger.info("judge step %d loss %.4f", step, float(loss.detach()))
+    with torch.no_grad():
+        torch._foreach_copy_(list(judge.parameters()), average)
+    save_judge(judge, out)
+    return out
+
+
+class _Pairs:
+    """Draws two frames of each of several people; the frames of a person follow one another."""
+
+    def __init__(self, person: Int[Tensor, "n"]) -> None:
+        _, counts = person.unique_consecutive(return_counts=True)
+        self._counts, self._first = counts, counts.cumsum(0) - counts
+
+    def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "b"]:
+        device = self._counts.device
+        people = torch.randperm(len(self._counts), generator=generator, device=device)[: batch // 2]
+        count, first = self._counts[people], self._first[people]
+        draw = torch.rand(2, len(people), generator=generator, device=device)
+        one = (draw[0] * count).long()
+        other = (one + 1 + (draw[1] * (count - 1)).long()) % count
+        return torch.cat([first + one, first + other])
+
+
+def degrade(pixels: Float[Tensor, "b 3 s s"], generator: torch.Generator) -> Float[Tensor, "b 3 s s"]:
+    """Shift, scale, blur and stain pictures a little, as a decoder or a detector's crop might."""
+    count, device = len(pixels), pixels.device
+    draw = torch.rand(count, 8, generator=generator, device=device) * 2 - 1
+    theta = torch.zeros(count, 2, 3, device=device)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 + 0.05 * draw[:, 0]
+    theta[:, :, 2] = 0.04 * draw[:, 1:3]
+    grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
+    moved = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    soft = F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False)
+    moved = torch.lerp(moved, soft, draw[:, 3].clamp(min=0).view(-1, 1, 1, 1))
+    moved = moved * (1 + 0.06 * draw[:, 4].view(-1, 1, 1, 1)) + 0.04 * draw[:, 5:8, None, None]
+    noise = torch.randn(pixels.shape, generator=generator, device=device)
+    return moved + 0.02 * noise
+
+
+def save_judge(judge: Judge, path: Path) -> None:
+    """Write a judge in half precision, its configuration in the metadata."""
+    from safetensors.torch import save_file
+
+    tensors = {k: v.detach().half().contiguous().cpu() for k, v in judge.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, {"config": json.dumps(judge.config)})
+
+
+def load_judge(path: Path | str) -> Judge:
+    """Read a judge, float32, frozen."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        judge = Judge(**json.loads(file.metadata()["config"]))
+        judge.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+    return judge.eval().requires_grad_(False)
