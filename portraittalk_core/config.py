@@ -85,7 +85,7 @@ class ModelConfig:
 class TrainingConfig:
     """How one stage is trained; see `training.stages` for what a stage updates.
 
-    minutes: wall time of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays
+    size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays
     at `rate`); refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive
     frames a target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
     chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
@@ -95,6 +95,7 @@ class TrainingConfig:
     """
 
     stage: int = 1
+    size: int = 256
     seed: int = 0
     minutes: float = 60.0
     steps: int = 0

@@ -16,7 +16,7 @@ def tiny() -> ModelConfig:
         size=256,
         unet=UNetConfig(
             latent_channels=8,
-            channels=(64, 128, 192),
+            channels=(64, 128, 128),
             layers=1,
             attention=(False, True, True),
             heads=4,

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -66,12 +67,12 @@ class Bank:
     embeddings: Float[Tensor, "n 512"]
 
     @classmethod
-    def open(cls, folder: Path) -> Bank:
-        """Read a bank that `make_bank` finished."""
+    def open(cls, folder: Path, size: int = 256) -> Bank:
+        """Read a bank that `make_bank` finished, its latents those of pictures of `size` pixels."""
         index = json.loads((folder / "index.json").read_text())
         parameters, landmarks, latents, embeddings = (
             torch.from_numpy(np.load(folder / f"{name}.npy"))
-            for name in ("parameters", "landmarks", "latents", "embeddings")
+            for name in ("parameters", "landmarks", f"latents_{size}", "embeddings")
         )
         album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
         return cls(album, landmarks, latents, embeddings)
@@ -155,35 +156,41 @@ def encode_frames(
     parameters: Float[Tensor, "n p"],
     landmarks: Float[Tensor, "n 70 2"],
     encode: Encode,
-    embed: Embed | None,
+    embed: Embed,
     device: torch.device | str,
-    *,
-    compile: bool = True,
-) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 512"] | None]:
-    """Draw frames and return their latents (float16) and embeddings, on the CPU."""
-    latents, embeddings = [], []
+    sizes: Sequence[int],
+) -> tuple[list[Float[Tensor, "n c h w"]], Float[Tensor, "n 512"]]:
+    """Draw frames and return their latents (float16, one tensor a picture size) and embeddings, on the CPU."""
+    latents: list[list[Tensor]] = [[] for _ in sizes]
+    embeddings: list[Tensor] = []
     done = 0
-    for frames in render_frames(parameters, device, compile=compile):
+    for frames in render_frames(parameters, device):
         pixels = to_pixels(frames)
-        latents.append(encode(pixels).half().cpu())
-        if embed is not None:
-            embeddings.append(embed(pixels, landmarks[done : done + len(pixels)].to(device)).float().cpu())
+        for size, found in zip(sizes, latents, strict=True):
+            small = pixels if size == pixels.shape[-1] else F.interpolate(pixels, (size, size), mode="area")
+            found.append(encode(small).half().cpu())
+        embeddings.append(embed(pixels, landmarks[done : done + len(pixels)].to(device)).float().cpu())
         done += len(pixels)
-    return torch.cat(latents), torch.cat(embeddings) if embeddings else None
+    return [torch.cat(found) for found in latents], torch.cat(embeddings)
 
 
 def make_bank(
-    folder: Path, album: Album, encode: Encode, embed: Embed, device: torch.device | str, *, compile: bool = True
-) -> Bank:
-    """Draw and encode an album into `folder`, unless that was done already, and return the bank."""
-    if not (folder / "index.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        landmarks = album.landmarks()
-        latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, compile=compile)
-        assert embeddings is not None
-        arrays = {"parameters": album.parameters, "landmarks": landmarks, "latents": latents, "embeddings": embeddings}
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array.numpy())
-        index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
-        (folder / "index.json").write_text(json.dumps(index))
-    return Bank.open(folder)
+    folder: Path,
+    album: Album,
+    encode: Encode,
+    embed: Embed,
+    device: torch.device | str,
+    sizes: Sequence[int] = (128, 256),
+) -> None:
+    """Draw an album and encode it at each picture size into `folder`, unless that was done already."""
+    if (folder / "index.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    landmarks = album.landmarks()
+    latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, sizes)
+    arrays = {"parameters": album.parameters, "landmarks": landmarks, "embeddings": embeddings}
+    arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array.numpy())
+    index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
+    (folder / "index.json").write_text(json.dumps(index))

@@ -91,16 +91,19 @@ def make_clip_bank(
     device: torch.device | str,
     *,
     processes: int = 1,
-    compile: bool = True,
-) -> ClipBank:
+) -> None:
     """Draw and encode `count` clips into `folder`, unless that was done already."""
-    file = folder / "features.npy"
-    if not (folder / "index.json").exists():
-        album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
-        bank = make_bank(folder, album, encode, embed, device, compile=compile)
-        np.save(file, features.numpy())
-        return ClipBank(bank, features)
-    return ClipBank(Bank.open(folder), torch.from_numpy(np.load(file)))
+    if (folder / "index.json").exists():
+        return
+    album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "features.npy", features.numpy())
+    make_bank(folder, album, encode, embed, device, sizes=(256,))
+
+
+def open_clip_bank(folder: Path) -> ClipBank:
+    """Read what `make_clip_bank` finished."""
+    return ClipBank(Bank.open(folder), torch.from_numpy(np.load(folder / "features.npy")))
 
 
 class ClipDraws(Dataset[Draw]):

@@ -101,7 +101,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="of speech in the corpus")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    corpus = stored_corpus(given.work / f"corpus_{given.seed}_{given.minutes:g}.pt", given.minutes, TRAIN_VOICES, given.seed)
+    corpus = stored_corpus(
+        given.work / f"corpus_{given.seed}_{given.minutes:g}.pt", given.minutes, TRAIN_VOICES, given.seed
+    )
     encoder = load_speech_encoder(ASSETS / "speech.safetensors")
     save_speech_clips(make_speech_clips(encoder, corpus, given.seed), given.out)
 

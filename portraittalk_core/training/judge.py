@@ -64,9 +64,7 @@ class Judge(nn.Module):
     def classify(self, pixels: Float[Tensor, "b 3 s s"]) -> dict[str, list[str]]:
         """Return the word of every tag for each picture."""
         parts = [self(part)[1] for part in pixels.split(64)]
-        return {
-            tag: [self.words[tag][i] for part in parts for i in part[tag].argmax(1).tolist()] for tag in self.words
-        }
+        return {tag: [self.words[tag][i] for part in parts for i in part[tag].argmax(1).tolist()] for tag in self.words}
 
 
 def train_judge(

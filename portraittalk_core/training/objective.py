@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..host import Branch, Call
 from ..hosts.diffusers_host import DiffusersHost
-from ..motion.geometry import CONTOUR_GROUPS, contours, head_cue, placement
+from ..motion.geometry import CONTOUR_GROUPS, CONTOUR_SIGMA, contours, head_cue, placement
 from ..nets.animate_net import AnimateNet
 from ..nets.identity_net import IdentityNet
 from ..nets.reference_net import ReferenceNet
@@ -32,7 +32,8 @@ class Objective(nn.Module):
     """The loss of a batch of frames, or of clips.
 
     unet, identity_net, animate_net: what is trained; reference: which sites lend the reference's features; text:
-    frozen; alphas: cumulative products of the noise schedule, [steps]; the remaining arguments are those of
+    frozen; alphas: cumulative products of the noise schedule, [steps]; latent_size: side of
+    the latents that generation will use (training may use smaller ones); the remaining arguments are those of
     `TrainingConfig`.
     """
 
@@ -52,6 +53,7 @@ class Objective(nn.Module):
         mask_weight: float = 0.25,
         mask_chance: float = 0.3,
         shared_noise: float = 0.5,
+        latent_size: int = 32,
     ) -> None:
         super().__init__()
         self.unet, self.identity_net, self.animate_net = unet, identity_net, animate_net
@@ -60,6 +62,7 @@ class Objective(nn.Module):
         self._host = DiffusersHost(unet)
         self.register_buffer("alphas", alphas, persistent=False)
         self._high_noise, self._face_strength, self._shared_noise = high_noise, face_weight, shared_noise
+        self._latent_size = latent_size
         self._mask_weight, self._mask_chance = mask_weight, mask_chance
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -100,7 +103,9 @@ class Objective(nn.Module):
 
     def _structure(self, batch: Batch) -> Tensor:
         reference = batch.reference_landmarks[batch.owner]
-        lines = contours(batch.landmarks)
+        size = batch.latents.shape[-1]
+        # A line is as wide in latent cells at every picture size, or small pictures would show dotted ones.
+        lines = contours(batch.landmarks, 2 * size, CONTOUR_SIGMA * self._latent_size / size)
         hidden = torch.zeros(lines.shape[1], device=lines.device)
         hidden[_LIPS] = 1.0
         return structure_input(

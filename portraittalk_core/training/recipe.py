@@ -1,8 +1,9 @@
-"""Train the tiny model from nothing to its weights: VAE, judge, stage 1, stage 2, in this order, resumable.
+"""Train the tiny model's VAE and denoiser from nothing to weights, resumable: `python -m …training.recipe`.
 
-Speech, text, structure and faces are trained before (`portraittalk train --part …`), since they need no pictures of
-the denoiser. Usage: `python -m portraittalk_core.training.recipe --work runs/tiny`; `tiny.toml` beside this file says
-how much of everything.
+A recipe is a TOML file: which pictures are drawn, how the VAE and the judge of the benchmark are trained on them, and
+a list of runs, each a stage at a picture size that begins with what the run before it learned. Training begins on
+small pictures: what hair, clothes and a turned head look like is learned four times as fast there. Text, speech,
+structure and faces are trained before (`portraittalk train --part …`), for they need no denoiser.
 """
 
 from __future__ import annotations
@@ -12,46 +13,57 @@ import dataclasses
 import json
 import logging
 import os
-import shutil
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..config import TrainingConfig, read_toml
-from .bank import Album, draw_album, render_frames
+from .bank import draw_album, render_frames
 from .stages import ASSETS, train_stage
-from .vae import HELD_OUT, score_vae, train_vae
+from .vae import HELD_OUT, load_vae, score_vae, train_vae
 
 logger = logging.getLogger(__name__)
 
 TOML = Path(__file__).with_name("tiny.toml")
+
+PICTURES_FROM = 300_000
+"""Seed of the first person that the VAE and the judge see; those of the denoiser count from 0."""
 
 
 @dataclass(frozen=True)
 class PictureConfig:
     """Pictures and minutes for the networks that look at pixels: the VAE, and the judge of the benchmark."""
 
-    people: int = 3000
-    minutes: float = 5.0
-    batch: int = 64
-    crop: int = 128
-    rate: float = 1.5e-3
-    judge_minutes: float = 1.5
+    people: int = 300
+    looks: int = 2
+    frames: int = 2
+    minutes: float = 18.0
+    batch: int = 4
+    crop: int = 96
+    rate: float = 4e-3
+    judge_minutes: float = 0.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is trained on pictures; people and clips: how many stage 1 and stage 2 draw."""
+    """Everything that is trained on pictures.
 
-    pictures: PictureConfig = field(default_factory=PictureConfig)
-    people: int = 20_000
-    clips: int = 4000
+    people, looks, frames: the bank of stage 1; clips: how many stage 2 draws; processes: that draw albums; ranks: that
+    train (a small CPU prefers one of one thread for each core); runs: in order, each an own folder of `work`.
+    """
+
+    people: int = 2000
+    looks: int = 2
+    frames: int = 2
+    clips: int = 400
     processes: int = 1
-    stage1: TrainingConfig = field(default_factory=TrainingConfig)
-    stage2: TrainingConfig = field(default_factory=lambda: TrainingConfig(stage=2))
+    ranks: int = 1
+    pictures: PictureConfig = field(default_factory=PictureConfig)
+    runs: tuple[TrainingConfig, ...] = ()
 
 
 def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float("inf")) -> bool:
@@ -60,90 +72,78 @@ def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float(
     speech: the features that stage 2 needs, see `training/clips.py`.
     """
     end = time.monotonic() + limit_s
-    device = torch.device("cpu") if not torch.accelerator.is_available() else torch.accelerator.current_accelerator()
-    assets = _gather_assets(work)
-    if not (assets / "vae.safetensors").exists():
-        _train_on_pictures(recipe, work, device)
-    for stage, people in ((recipe.stage1, recipe.people), (recipe.stage2, recipe.clips)):
-        out = work / f"stage{stage.stage}"
-        left = min(stage.minutes - _minutes_spent(out), (end - time.monotonic()) / 60)
+    vae = work / "vae" / "vae.safetensors"
+    if not (work / "vae" / "scores.json").exists():
+        train_pictures(recipe.pictures, work, recipe.processes)
+    before = None
+    for number, run in enumerate(recipe.runs):
+        out = work / f"run{number}"
+        left = min(run.minutes - minutes_spent(out), (end - time.monotonic()) / 60)
         if left > 0.05:
             train_stage(
-                dataclasses.replace(stage, minutes=left),
+                dataclasses.replace(run, minutes=left),
                 out,
-                data=work / f"bank{stage.stage}",
-                people=people,
-                assets=assets,
+                data=work / f"bank{run.stage}",
+                people=recipe.clips if run.stage == 2 else recipe.people,
+                looks=recipe.looks,
+                frames=recipe.frames,
+                vae=vae,
+                start=before,
                 speech=speech,
                 processes=recipe.processes,
-                device=device,
                 end=end,
             )
-        if _minutes_spent(out) < stage.minutes - 0.1:
+        if minutes_spent(out) < run.minutes - 0.1:
             return False
+        before = out / "model.safetensors"
     return True
 
 
-def _gather_assets(work: Path) -> Path:
-    """Return a folder with the networks trained before, to which the VAE will be added."""
-    folder = work / "assets"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("text.safetensors", "tokenizer.json"):
-        shutil.copy(ASSETS / name, folder / name)
-    shutil.copytree(ASSETS / "faces", folder / "faces", dirs_exist_ok=True)
-    return folder
-
-
-def _train_on_pictures(recipe: Recipe, work: Path, device: torch.device) -> None:
-    from ..hosts.diffusers_models import build_tiny_vae
+def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
+    """Train the VAE, and the judge if it has minutes, and score the VAE on held-out frames."""
     from .judge import train_judge
-    from .vae import CONFIG
 
-    chosen = recipe.pictures
-    frames, landmarks, album = _pictures(chosen.people, recipe.processes, device)
-    file = train_vae(
-        frames, landmarks, work / "vae", chosen.minutes, batch=chosen.batch, crop=chosen.crop, rate=chosen.rate
-    )
-    vae = build_tiny_vae(**CONFIG)
-    from safetensors.torch import load_file
-
-    vae.load_state_dict(load_file(file))
-    scores = score_vae(vae.to(device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(device))
-    logger.info("vae: %s", scores)
-    (work / "vae" / "scores.json").write_text(json.dumps(scores))
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
+    album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
+    frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
+    options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
+    file = train_vae(frames, landmarks, work / "vae", chosen.minutes, **options)
     if chosen.judge_minutes > 0:
         person = torch.from_numpy(album.person).to(device)
         train_judge(frames, person, album.tags, work / "judge.safetensors", chosen.judge_minutes)
-    part = work / "assets" / "vae.part"
-    shutil.copy(file, part)
-    os.replace(part, work / "assets" / "vae.safetensors")
+    scores = score_vae(load_vae(file, device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(device))
+    logger.info("vae: %s", scores)
+    (work / "vae" / "scores.json").write_text(json.dumps(scores))
 
 
-def _pictures(people: int, processes: int, device: torch.device) -> tuple[Tensor, Tensor, Album]:
-    album = draw_album(range(300_000, 300_000 + people), processes=processes)
-    start = time.monotonic()
-    frames = torch.cat(list(render_frames(album.parameters, device)))
-    logger.info("rendered %d frames in %.0f s", len(frames), time.monotonic() - start)
-    return frames, album.landmarks(), album
-
-
-def _minutes_spent(out: Path) -> float:
+def minutes_spent(out: Path) -> float:
+    """Return for how long a run has been trained."""
     file = out / "state.pt"
     return torch.load(file, weights_only=True, map_location="cpu")["seconds"] / 60 if file.exists() else 0.0
 
 
 def main() -> None:
-    """Read the command line and train."""
+    """Read the command line and train, in several processes where the recipe asks for them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="banks, checkpoints, curves; run again to go on")
     parser.add_argument("--speech", type=Path, required=True, help="speech features, see training/clips.py")
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = read_toml(Recipe, arguments.config)
-    done = train_tiny(recipe, arguments.work, arguments.speech, arguments.limit)
+    recipe = read_toml(Recipe, given.config)
+    if recipe.ranks > 1 and "WORLD_SIZE" not in os.environ:
+        sys.exit(_launch(recipe.ranks))
+    done = train_tiny(recipe, given.work, given.speech, given.limit)
     logger.info("finished" if done else "not finished: run again to go on")
+
+
+def _launch(ranks: int) -> int:
+    """Run this command again under Accelerate, as so many processes of one thread."""
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(ranks)]
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--num_cpu_threads_per_process", "1"]
+    return subprocess.call([sys.executable, *launcher, "-m", __spec__.name, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -23,14 +24,14 @@ from torch.utils.data import DataLoader, Dataset
 from .. import builders, presets
 from ..config import ModelConfig, TrainingConfig
 from ..errors import BadConfig, BadInput
-from ..hosts.diffusers_models import build_tiny_vae
 from ..perception.text import TextEncoder, load_text_encoder
-from .bank import Encode, draw_album, make_bank
-from .clip_bank import ClipDraws, ClipStore, make_clip_bank
+from .bank import Bank, Encode, draw_album, make_bank
+from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
 from .face_embedding import EmbedFrames
 from .loop import Batches, State, train
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
+from .vae import load_vae
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 """Where the networks lie that are trained before the denoiser."""
@@ -69,6 +70,7 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
         mask_weight=config.mask_weight,
         mask_chance=config.mask_chance,
         shared_noise=config.shared_noise,
+        latent_size=model.size // model.vae_factor,
     )
     for name, parameter in objective.named_parameters():
         parameter.requires_grad_(name.startswith(STAGES[config.stage].trained))
@@ -89,24 +91,6 @@ def load_weights(objective: Objective, *files: Path) -> None:
         with torch.no_grad():
             for name, value in stored.items():
                 own[name].copy_(value)
-
-
-def load_vae_encoder(file: Path, device: torch.device | str) -> Encode:
-    """Return the encoder of a trained VAE as a function from pixels to latents."""
-    import json
-
-    from safetensors import safe_open
-
-    with safe_open(str(file), "pt") as opened:
-        config = json.loads(opened.metadata()["config"])
-    vae = build_tiny_vae(**config)
-    vae.load_state_dict({k: v.float() for k, v in load_file(file).items()})
-    vae.to(device).eval().requires_grad_(False)
-
-    def encode(pixels: Tensor) -> Tensor:
-        return vae.encode(pixels).latents
-
-    return encode
 
 
 def draw_batches(
@@ -135,58 +119,67 @@ def train_stage(
     *,
     data: Path,
     people: int,
-    assets: Path = ASSETS,
+    looks: int = 2,
+    frames: int = 3,
+    vae: Path = ASSETS / "vae.safetensors",
     start: Path | None = None,
     speech: Path | None = None,
     processes: int = 1,
-    device: torch.device | str | None = None,
     end: float = math.inf,
     max_steps: int | None = None,
 ) -> State:
     """Train a stage of the tiny model; data that is not there yet is drawn first.
 
-    out: weights, state and curves; data: folder of the banks; people: avatars (stage 1) or clips (stage 2) to draw;
-    assets: the trained VAE, text encoder and face pack; start: weights to begin with, for stage 2 those of stage 1 (by
-    default `stage1/model.safetensors` beside `out`); speech: features for stage 2, as `clips.speech_clips` writes them.
-    end: when to stop at the latest, as `time.monotonic` counts. Raises `BadInput` where something to begin with is
-    missing.
+    out: weights, state and curves; data: folder of the bank; people: avatars (stage 1, each in `looks` looks with
+    `frames` frames) or clips (stage 2) to draw; vae: trained before; start: weights to begin with; speech: features
+    for stage 2, as `clips.save_speech_clips` writes them; processes: that draw; end: when to stop at the latest, as
+    `time.monotonic` counts. Raises `BadInput` where something to begin with is missing.
     """
-    place = torch.device(device) if device else _usual_device()
-    model, text = presets.tiny(), load_text_encoder(assets / "text.safetensors")
+    if start is None and config.stage == 2:
+        start = out.parent / "stage1" / "model.safetensors"
+    for what, file in (("the VAE", vae), ("the weights to begin with", start)):
+        if file is not None and not file.exists():
+            raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
+    if config.stage == 2 and speech is None:
+        raise BadInput("stage 2 needs `speech`, a file of speech features. Make it: see training/clips.py.")
+    model, text = presets.tiny(), load_text_encoder(ASSETS / "text.safetensors")
     objective = build_objective(model, config, text)
-    start = start or (out.parent / "stage1" / "model.safetensors" if config.stage == 2 else None)
     if start is not None:
-        if not start.exists():
-            raise BadInput(f"stage {config.stage} begins with trained weights, but {start} is missing. Train stage 1.")
         load_weights(objective, start)
-    encode, embed = load_vae_encoder(assets / "vae.safetensors", place), EmbedFrames(assets / "faces", place)
-    drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
-    if config.stage == 1:
-        bank = make_bank(data, draw_album(range(people), processes=processes), encode, embed, place)
-        pairs = PairDraws(
-            bank.album, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops
-        )
-        batches = draw_batches(pairs, lambda where: FrameStore(bank, where).gather, config.workers)
-    else:
-        if speech is None:
-            raise BadInput("stage 2 needs `speech`, a file of speech features. Make it: see training/clips.py.")
-        clips = make_clip_bank(data, speech, people, encode, embed, place, processes=processes)
-        draws = ClipDraws(
-            clips.bank.album,
-            text.tokenize,
-            seed=config.seed,
-            clips=config.refs,
-            frames=config.clip,
-            drop_audio=config.drop_audio,
-            drop_mouth=config.drop_mouth,
-            **drops,
-        )
-        batches = draw_batches(draws, lambda where: ClipStore(clips, config.clip, where).gather, config.workers)
+    if PartialState().is_main_process:
+        device = PartialState().device
+        encode, embed = _encoder(vae, device), EmbedFrames(ASSETS / "faces", device)
+        if config.stage == 1:
+            album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
+            make_bank(data, album, encode, embed, device)
+        else:
+            assert speech is not None
+            make_clip_bank(data, speech, people, encode, embed, device, processes=processes)
+    PartialState().wait_for_everyone()
+    batches = _pairs(config, data, text) if config.stage == 1 else _clips(config, data, text)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
 
 
-def _usual_device() -> torch.device:
-    from accelerate import PartialState
+def _pairs(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
+    bank = Bank.open(data, config.size)
+    drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
+    draws = PairDraws(bank.album, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops)
+    return draw_batches(draws, lambda device: FrameStore(bank, device).gather, config.workers)
 
-    return PartialState().device
+
+def _clips(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
+    clips = open_clip_bank(data)
+    names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
+    drops = {name: getattr(config, name) for name in names}
+    draws = ClipDraws(clips.bank.album, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)
+    return draw_batches(draws, lambda device: ClipStore(clips, config.clip, device).gather, config.workers)
+
+
+def _encoder(file: Path, device: torch.device) -> Encode:
+    vae = load_vae(file, device)
+
+    def encode(pixels: Tensor) -> Tensor:
+        return vae.encode(pixels).latents
+
+    return encode

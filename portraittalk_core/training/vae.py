@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..hosts.diffusers_models import build_tiny_vae
+from .optimiser import MuonAdamW
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -103,7 +105,7 @@ def train_vae(
     seed: int = 0,
     batch: int = 8,
     crop: int = 128,
-    rate: float = 1.5e-3,
+    rate: float = 4e-3,
     final_rate: float = 5e-5,
     latent_noise: float = 0.05,
     ema: float = 0.998,
@@ -122,7 +124,7 @@ def train_vae(
     torch.manual_seed(seed)
     vae = build_tiny_vae(**CONFIG).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     vae.encoder.requires_grad_(not decoder_only)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
+    optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
     step = _resume(out, vae, optimiser, generator, seed)
     average = [p.detach().clone() for p in vae.parameters()]
     start = last = time.monotonic()
@@ -144,13 +146,22 @@ def train_vae(
             step += 1
             with torch.no_grad():
                 torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))
-            if time.monotonic() - last > 10:
+            if time.monotonic() - last > 20:
                 last = time.monotonic()
                 log.writerow([step, step * batch, round(elapsed, 1), round(float(loss.detach()), 5)])
                 file.flush()
+                _save(out, vae, average, optimiser, step)
                 logger.info("vae step %d loss %.4f", step, float(loss.detach()))
     _save(out, vae, average, optimiser, step)
     return out / "vae.safetensors"
+
+
+def load_vae(file: Path, device: torch.device | str = "cpu") -> AutoencoderTiny:
+    """Read a trained VAE, float32, frozen."""
+    with safe_open(str(file), "pt") as opened:
+        vae = build_tiny_vae(**json.loads(opened.metadata()["config"]))
+        vae.load_state_dict({key: opened.get_tensor(key).float() for key in opened.keys()})  # noqa: SIM118
+    return vae.to(device).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
 
 
 @torch.no_grad()

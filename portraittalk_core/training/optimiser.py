@@ -1,0 +1,89 @@
+"""Muon for weight matrices, AdamW for the rest, as one optimiser.
+
+On a CPU the steps are few, so each has to count: with orthogonalised momentum (Jordan et al. 2024,
+https://kellerjordan.github.io/posts/muon/) the same number of samples goes further than with AdamW. `torch.optim.Muon`
+takes plain matrices only and works in bfloat16, which an ordinary CPU lacks; most of our weights are convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Update tensors of two or more axes by Muon and all others by AdamW.
+
+    lr: of both; Muon's step is scaled so that its root mean square is `0.2 * lr`, AdamW's usual size, hence learning rates
+    that suit AdamW suit both (Liu et al., arXiv 2502.16982). betas: momentum of Muon and of AdamW's mean, and decay of
+    AdamW's squares.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        *,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.01,
+        steps: int = 5,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "steps": steps}
+        super().__init__(parameters, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update every parameter that has a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                update = _muon if parameter.ndim >= 2 and min(parameter.shape[:2]) > 1 else _adam
+                update(parameter, self.state[parameter], group)
+        return loss
+
+
+def _muon(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    momentum, gradient = group["betas"][0], parameter.grad
+    assert gradient is not None
+    if not state:
+        state["mean"] = torch.zeros_like(gradient)
+    state["mean"].lerp_(gradient, 1 - momentum)
+    ahead = gradient.lerp(state["mean"], momentum).flatten(1)
+    direction = orthogonalise(ahead, group["steps"])
+    size = 0.2 * max(direction.shape) ** 0.5
+    parameter.sub_(direction.view_as(parameter), alpha=group["lr"] * size)
+
+
+def _adam(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    gradient, (first, second) = parameter.grad, group["betas"]
+    assert gradient is not None
+    if not state:
+        state |= {"mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient), "count": torch.zeros(())}
+    state["count"] += 1
+    state["mean"].lerp_(gradient, 1 - first)
+    state["square"].lerp_(gradient.square(), 1 - second)
+    count = float(state["count"])
+    root = (state["square"] / (1 - second**count)).sqrt_().add_(1e-8)
+    parameter.addcdiv_(state["mean"] / (1 - first**count), root, value=-group["lr"])
+
+
+def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor, "m n"]:
+    """Return a matrix with the same singular vectors and singular values near 1, by Newton-Schulz iterations."""
+    a, b, c = _COEFFICIENTS
+    x = matrix.float()
+    x = x / (x.norm() + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if tall else x).to(matrix.dtype)
