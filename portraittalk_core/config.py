@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import BadConfig
 
@@ -159,7 +159,8 @@ def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
         problems.append(f"`{name}` must be a table, but got {value!r}")
         return value
     if isinstance(value, list):
-        return tuple(value)
+        item = next(iter(get_args(kind)), None)
+        return tuple(_convert(item, v, f"{name}[{k}]", problems) for k, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in (int, float, str, bool) and not (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):

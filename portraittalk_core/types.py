@@ -119,15 +119,15 @@ class FaceMotion:
 
 @dataclass(frozen=True)
 class StructureMaps:
-    """What the denoiser is shown of the motion, one map a frame.
+    """What the denoiser is shown of the motion, a row a frame.
 
-    landmarks: the moving face's points; contours: soft lines through them in [0, 1], one channel a group of
-    facial parts; placement: the affine map [2, 3] that takes coordinates of the output frame to coordinates of
-    the (first) reference, so that sampling the reference with it puts the head where the motion wants it.
+    landmarks: the moving face's points, through which `motion.geometry.contours` draws its lines when a window is
+    denoised (kept as pictures, the lines of a long video would fill the memory); placement: the affine map [2, 3] that
+    takes coordinates of the output frame to coordinates of the (first) reference, so that sampling the reference with
+    it puts the head where the motion wants it.
     """
 
     landmarks: Float[Tensor, "frames 70 2"]
-    contours: Float[Tensor, "frames groups size size"]
     placement: Float[Tensor, "frames 2 3"]
     fps: float
 

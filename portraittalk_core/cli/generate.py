@@ -215,7 +215,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "window": arguments.window,
         "overlap": arguments.overlap,
         "dials": MotionDials(**dials, still_head=arguments.still_head),
-        "face": arguments.face - 1,
+        "face": arguments.face,
     }
     if arguments.landmarks:
         options["on_structure"] = lambda maps: _write_landmarks(arguments.landmarks, maps)

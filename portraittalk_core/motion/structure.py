@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import BadInput, WeightsMismatch
 from ..types import COEFFICIENTS, LANDMARKS, POSE, FaceMotion, Identity, StructureMaps
-from .geometry import STEADY, check_landmarks, contours, placement
+from .geometry import STEADY, check_landmarks, placement
 
 LOWEST = (0.0, 0.0, 0.0, 0.0, -0.5, -0.5, 0.0, 0.0, -1.0, -1.0)
 """Lower ends of the ranges of `COEFFICIENTS`; every upper end is 1."""
@@ -155,10 +155,9 @@ def structure_maps(
     identity: Identity,
     fitter: FaceFitter,
     shaper: FaceShaper,
-    size: int = 64,
     keep_expression: float = 1.0,
 ) -> StructureMaps:
-    """Draw the motion on the face of the first reference: landmarks, contours and head placement, one a frame.
+    """Draw the motion on the face of the first reference: landmarks and head placement, one a frame.
 
     `motion.pose` holds offsets around rest: angles, x and y are added to the reference's own pose, whose angles are
     pulled a little towards frontal, and scale is a factor; angles bend softly at the shaper's limits. Coefficients
@@ -179,7 +178,7 @@ def structure_maps(
     count = len(pose)
     shared = [value.expand(count, *value.shape[1:]) for value in (reference, has, rest)]
     landmarks = shaper(*shared, wanted, pose)
-    return StructureMaps(landmarks, contours(landmarks, size), placement(reference, landmarks), motion.fps)
+    return StructureMaps(landmarks, placement(reference, landmarks), motion.fps)
 
 
 @torch.no_grad()

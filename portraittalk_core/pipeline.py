@@ -1,0 +1,330 @@
+"""The whole system: portrait, recording and prompt in, frames of a talking portrait out.
+
+`PortraitTalk.generate` is the short way. Each of its steps is a method from records to a record, for whoever wants to
+look at, replace or reuse what lies between (the ComfyUI nodes, the benchmark).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from . import builders
+from .conditioning import PromptTrack, Scales, WindowConditions, expression_track
+from .config import ModelConfig
+from .diffusion.guidance import GuidanceScales
+from .diffusion.latent_fusion import sample_video
+from .errors import BadInput, OutsideWorld
+from .hosts.diffusers_host import DiffusersHost
+from .media.audio import speech_waveform
+from .motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
+from .motion.priors import MotionPrior
+from .motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
+from .nets.animate_net import AnimateNet
+from .nets.identity_net import IdentityNet
+from .perception.face import FaceAnalyser
+from .perception.identity import identify
+from .perception.speech import SpeechEncoder, load_speech_encoder
+from .perception.text import TextEncoder, load_text_encoder
+from .types import COEFFICIENTS, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
+from .weights import load_denoiser, load_vae, model_folder
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+logger = logging.getLogger(__name__)
+
+Fusion = Literal["joint", "streaming"]
+OnStep = Callable[[int, int], None]
+
+JOINT_UP_TO_S = 20.0
+"""Videos up to this long are made in one piece unless the caller says otherwise; longer ones stream."""
+
+DECODED_AT_ONCE = 8
+
+FAMILIAR_DB = 20.0
+"""Least PSNR with which the VAE must rebuild a face for the model to know its kind."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of one model."""
+
+    config: ModelConfig
+    unet: UNet2DConditionModel
+    identity_net: IdentityNet
+    animate_net: AnimateNet
+    vae: AutoencoderTiny
+    text: TextEncoder
+    speech: SpeechEncoder
+    audio_to_motion: AudioToMotion
+    prior: MotionPrior
+    fitter: FaceFitter
+    shaper: FaceShaper
+    faces: FaceAnalyser
+
+
+class PortraitTalk:
+    """A loaded model. See `load` and `generate`."""
+
+    def __init__(self, networks: Networks, device: torch.device | str = "cpu") -> None:
+        self.networks, self.device = networks, torch.device(device)
+        self.config = networks.config
+        self._host = DiffusersHost(networks.unet)
+        self._reference_net = builders.reference_net(self.config)
+
+    @classmethod
+    def load(cls, name: str = "tiny", device: torch.device | str = "cpu") -> PortraitTalk:
+        """Load a model by name (`tiny`) or from a folder of the same files.
+
+        Raises `BadInput` for an unknown name, `WeightsMismatch` for files that do not fit, `MissingExtra` without
+        diffusers.
+        """
+        folder = model_folder(name)
+        config, unet, identity_net, animate_net = load_denoiser(folder / "denoiser.safetensors")
+        audio_to_motion, prior = load_motion(folder / "motion.safetensors")
+        fitter, shaper = load_structure(folder / "structure.safetensors")
+        networks = Networks(
+            config=config,
+            unet=unet.to(device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+            identity_net=identity_net.to(device),
+            animate_net=animate_net.to(device),
+            vae=load_vae(folder / "vae.safetensors").to(device, memory_format=torch.channels_last),  # pyright: ignore
+            text=load_text_encoder(folder / "text.safetensors").to(device),
+            speech=load_speech_encoder(folder / "speech.safetensors"),
+            audio_to_motion=audio_to_motion,
+            prior=prior,
+            fitter=fitter,
+            shaper=shaper,
+            faces=FaceAnalyser(folder / "faces"),
+        )
+        return cls(networks, device)
+
+    def generate(
+        self,
+        images: Sequence[Float[Tensor, "3 h w"]],
+        speech: Sound,
+        prompt: str,
+        *,
+        edits: Sequence[tuple[float, str]] = (),
+        negative: str = "",
+        fps: float = 25.0,
+        steps: int | None = None,
+        cfg: float | None = None,
+        identity_scale: float | None = None,
+        audio_scale: float | None = None,
+        seed: int = 0,
+        dials: MotionDials | None = None,
+        fusion: Fusion | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        face: int | None = None,
+        on_step: OnStep | None = None,
+        on_structure: Callable[[StructureMaps], None] | None = None,
+    ) -> Iterator[Frames]:
+        """Yield the frames of the portrait speaking, in order, `round(duration * fps)` in all.
+
+        images: pictures of one person, RGB in [-1, 1]; edits: (seconds, prompt), the prompt from then on; negative:
+        what shall not be seen (acts where `cfg` is above 1); cfg, identity_scale, audio_scale: how strictly text,
+        face and sound are followed; seed: of head motion and noise; fusion: how windows of `window` frames join (by
+        default `joint` up to 20 s, then `streaming`, whose memory does not grow); face: which of several in a
+        picture, 1 the largest; on_step: called after every step with (done, total), where an exception ends the
+        work; on_structure: gets the structure maps before denoising. Arguments left out are the model's.
+
+        Raises `NoFaceFound`, `OutsideWorld`, `BadInput` before the first frame.
+        """
+        identity = self.identify(images, face=face)
+        features = self.listen(speech, fps)
+        count = len(features.hidden)
+        prompts = PromptTrack(prompt, edits, fps, count)
+        motion = self.move(features, dials=dials, seed=seed, prompts=prompts)
+        structure = self.structure(motion, identity)
+        if on_structure is not None:
+            on_structure(structure)
+        latents = self.animate(
+            identity,
+            structure,
+            features,
+            prompts,
+            negative=negative,
+            steps=steps,
+            cfg=cfg,
+            identity_scale=identity_scale,
+            audio_scale=audio_scale,
+            seed=seed,
+            fusion=fusion,
+            window=window,
+            overlap=overlap,
+            on_step=on_step,
+        )
+        return (frames for video in latents for frames in self.decode(video))
+
+    def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Identity:
+        """Find the person in the pictures. Raises `NoFaceFound` and `OutsideWorld`."""
+        identity = identify(images, self.networks.faces, face=face, size=self.config.size)
+        for number, (crop, points) in enumerate(zip(identity.crops, identity.landmarks, strict=True), 1):
+            familiarity = self.familiarity(crop, points)
+            if familiarity < FAMILIAR_DB:
+                raise OutsideWorld(
+                    f"picture {number}: this face is not of the kind that the {self.config.name} model knows, which is "
+                    f"rendered avatars (its own networks rebuild it at {familiarity:.1f} dB; avatars reach "
+                    f"{FAMILIAR_DB:g} and more). Use the SD1.5 model for photographs, or `portraittalk avatar`."
+                )
+        return identity
+
+    @torch.inference_mode()
+    def familiarity(self, crop: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "70 2"]) -> float:
+        """Return the PSNR in dB with which the VAE rebuilds the face of a crop: a measure of how familiar it is."""
+        rebuilt = self._decode(self.encode(crop[None]))[0]
+        low, high = landmarks.amin(0), landmarks.amax(0)
+        left, top = ((low + 1) / 2 * crop.shape[-1]).long().clamp(min=0).tolist()
+        right, bottom = ((high + 1) / 2 * crop.shape[-1]).long().tolist()
+        error = (rebuilt.cpu() - crop)[:, top:bottom, left:right] / 2
+        return float(-10 * error.square().mean().clamp(min=1e-10).log10())
+
+    @torch.inference_mode()
+    def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
+        """Encode a recording at the frame rate of the video. Raises `BadInput` for one that is empty or not finite."""
+        waveform = speech_waveform(speech)
+        return self.networks.speech.encode(waveform, fps, speech.frame_count(fps))
+
+    @torch.inference_mode()
+    def move(
+        self,
+        features: SpeechFeatures,
+        *,
+        dials: MotionDials | None = None,
+        seed: int = 0,
+        prompts: PromptTrack | None = None,
+    ) -> FaceMotion:
+        """Return how the face moves with the speech, wearing the expression that the prompts ask for."""
+        nets, generator = self.networks, torch.Generator().manual_seed(seed)
+        motion = generate_motion(features, nets.audio_to_motion, nets.prior, dials or MotionDials(), generator)
+        if prompts is None:
+            return motion
+        asked = expression_track(nets.text, prompts, len(motion.coefficients), COEFFICIENTS)
+        return replace(motion, coefficients=clamp_coefficients(motion.coefficients + asked))
+
+    def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps:
+        """Draw the motion on the person's face."""
+        return structure_maps(motion, identity, self.networks.fitter, self.networks.shaper)
+
+    def animate(
+        self,
+        identity: Identity,
+        structure: StructureMaps,
+        features: SpeechFeatures | None,
+        prompts: PromptTrack,
+        *,
+        negative: str = "",
+        steps: int | None = None,
+        cfg: float | None = None,
+        identity_scale: float | None = None,
+        audio_scale: float | None = None,
+        seed: int = 0,
+        fusion: Fusion | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        on_step: OnStep | None = None,
+    ) -> Iterator[LatentVideo]:
+        """Yield the latents of the video in order, as soon as they are final. Arguments as in `generate`."""
+        usual, count = self.config.sampling, len(structure.landmarks)
+        longest = self.config.temporal_frames
+        window = usual.window if window is None else window
+        overlap = min(usual.overlap, window // 2) if overlap is None else overlap
+        if window > longest:
+            raise BadInput(f"`window` must be at most {longest} frames, but got {window}. Try {usual.window}.")
+        chosen: Fusion = fusion or ("joint" if count / structure.fps <= JOINT_UP_TO_S else "streaming")
+        conditions = self._conditions(
+            identity,
+            structure,
+            features,
+            prompts,
+            negative,
+            Scales(
+                usual.identity_scale if identity_scale is None else identity_scale,
+                usual.audio_scale if audio_scale is None else audio_scale,
+            ),
+            keep=1 if chosen == "streaming" else count,
+        )
+        chunks = sample_video(
+            conditions.predict,
+            count,
+            self._latent_shape(),
+            builders.noise_schedule(self.config),
+            generator=torch.Generator().manual_seed(seed),
+            steps=usual.steps if steps is None else steps,
+            window=window,
+            overlap=overlap,
+            fusion=chosen,
+            scales=GuidanceScales(text=usual.text_scale if cfg is None else cfg, end=usual.guidance_end),
+            shared_noise=usual.shared_noise,
+            on_step=on_step,
+            device=self.device,
+        )
+        return (LatentVideo(latents, structure.fps) for _, latents in _without_gradients(chunks))
+
+    def decode(self, video: LatentVideo) -> Iterator[Frames]:
+        """Yield the pictures of a video, a few at a time, on the CPU."""
+        for part in video.latents.split(DECODED_AT_ONCE):
+            with torch.inference_mode():
+                pixels = self._decode(part).cpu()
+            yield Frames(pixels, video.fps)
+
+    @torch.inference_mode()
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures."""
+        return self.networks.vae.encode(pixels.to(self.device)).latents
+
+    def _decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
+        return self.networks.vae.decode(latents.to(self.device)).sample.clamp(-1, 1)
+
+    def _latent_shape(self) -> tuple[int, int, int]:
+        side = self.config.size // self.config.vae_factor
+        return self.config.unet.latent_channels, side, side
+
+    @torch.inference_mode()
+    def _conditions(
+        self,
+        identity: Identity,
+        structure: StructureMaps,
+        features: SpeechFeatures | None,
+        prompts: PromptTrack,
+        negative: str,
+        scales: Scales,
+        keep: int,
+    ) -> WindowConditions:
+        nets = self.networks
+        return WindowConditions(
+            host=self._host,
+            identity_net=nets.identity_net,
+            animate_net=nets.animate_net,
+            reference_net=self._reference_net,
+            text=nets.text,
+            identity=identity,
+            reference_latents=self.encode(identity.crops),
+            structure=structure,
+            speech=features,
+            prompts=prompts,
+            negative=negative,
+            contour_size=self.config.contour_size,
+            scales=scales,
+            keep=keep,
+        )
+
+
+def _without_gradients(chunks: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    """Run a generator in inference mode, and only it: the caller's mode is its own between two chunks."""
+    while True:
+        with torch.inference_mode():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
