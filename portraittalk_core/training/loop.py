@@ -53,7 +53,7 @@ def train(
     """
     from accelerate import Accelerator
 
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
     torch.manual_seed(config.seed)
     module.to(accelerator.device)
     trained = {n: p for n, p in module.named_parameters() if p.requires_grad}

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import logging
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -140,10 +139,12 @@ def main() -> None:
 
 
 def _launch(ranks: int) -> int:
-    """Run this command again under Accelerate, as so many processes of one thread."""
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(ranks)]
-    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--num_cpu_threads_per_process", "1"]
-    return subprocess.call([sys.executable, *launcher, "-m", __spec__.name, *sys.argv[1:]])
+    """Run this command again as so many processes, of one thread each on a CPU; Accelerate finds its rank in them."""
+    from torch.distributed.run import main as torchrun
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torchrun(["--standalone", "--nproc-per-node", str(ranks), "-m", __spec__.name, *sys.argv[1:]])
+    return 0
 
 
 if __name__ == "__main__":

@@ -146,8 +146,10 @@ def train_stage(
     objective = build_objective(model, config, text)
     if start is not None:
         load_weights(objective, start)
-    if PartialState().is_main_process:
-        device = PartialState().device
+    # Accelerate joins processes without a GPU only where it is told that they have none.
+    processes_at_work = PartialState(cpu=not torch.accelerator.is_available())
+    if processes_at_work.is_main_process:
+        device = processes_at_work.device
         encode, embed = _encoder(vae, device), EmbedFrames(ASSETS / "faces", device)
         if config.stage == 1:
             album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
@@ -155,7 +157,7 @@ def train_stage(
         else:
             assert speech is not None
             make_clip_bank(data, speech, people, encode, embed, device, processes=processes)
-    PartialState().wait_for_everyone()
+    processes_at_work.wait_for_everyone()
     batches = _pairs(config, data, text) if config.stage == 1 else _clips(config, data, text)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
