@@ -163,8 +163,9 @@ class WindowConditions:
         return list(self._animate.structure.branches(*maps))
 
     def _speech_branches(self, frames: Int[Tensor, "n"]) -> list[Branch]:
-        if self._speech is None:
-            return []
+        if self._speech is None:  # what training shows where it leaves the speech out
+            nothing = self._latents.new_zeros(len(frames), self._animate.audio.feature_dim)
+            return list(self._animate.audio.branches(nothing, self._scales.audio))
         # Speech around the window is seen too: each frame looks at its neighbours.
         reach = self._animate.audio.window
         first, last = int(frames[0]), int(frames[-1])

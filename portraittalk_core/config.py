@@ -6,13 +6,18 @@ Size is data: the tiny model and the SD1.5 stack are two values of `ModelConfig`
 from __future__ import annotations
 
 import dataclasses
-import tomllib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import BadConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 T = TypeVar("T")
 
@@ -85,8 +90,8 @@ class ModelConfig:
 class TrainingConfig:
     """How one stage is trained; see `training.stages` for what a stage updates.
 
-    size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays
-    at `rate`); refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive
+    size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time
+    of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays at `rate`); refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive
     frames a target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
     chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
     chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: the lips of
@@ -163,7 +168,9 @@ def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
         return tuple(_convert(item, v, f"{name}[{k}]", problems) for k, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind in (int, float, str, bool) and not (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
+    if kind in (int, float, str, bool) and not (
+        isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    ):
         problems.append(f"`{name}` must be {kind.__name__}, but got {value!r}")
     return value
 
@@ -175,10 +182,15 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 def read_toml(cls: type[T], path: str | Path, **overrides: Any) -> T:
     """Read a record from a TOML file; `overrides` that are not None win. Raises `BadConfig`."""
+    values = toml_values(path)
+    return from_mapping(cls, {**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
+
+
+def toml_values(path: str | Path) -> dict[str, Any]:
+    """Return what a TOML file holds. Raises `BadConfig`."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfig(f"{path}: cannot be read ({error.strerror}). Give the path of a TOML file.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{path}: is not valid TOML ({error}).") from error
-    return from_mapping(cls, {**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path}: is no TOML file ({error}). Mend it.") from error

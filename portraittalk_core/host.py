@@ -67,8 +67,8 @@ class Call:
     ) -> Float[Tensor, "b ..."]:
         """Return one row for each row of the batch: `given` in the passes that see `condition`, else `absent`.
 
-        Both may have one row for each frame of the video or a single row for all; `absent=None` means that the condition
-        is never taken away.
+        Both may have one row for each frame of the video or a single row for all; `absent=None` means that the
+        condition is never taken away.
         """
         parts = [self.rows(given if absent is None or getattr(p, condition) else absent) for p in self.passes]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

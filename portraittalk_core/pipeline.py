@@ -278,6 +278,11 @@ class PortraitTalk:
                 pixels = self._decode(part).cpu()
             yield Frames(pixels, video.fps)
 
+    def decode_pixels(self, pixels: Float[Tensor, "n 3 s s"], fps: float = 25.0) -> Iterator[Frames]:
+        """Yield pictures as they are after the VAE: what the best denoiser could reach."""
+        for part in pixels.split(DECODED_AT_ONCE):
+            yield from self.decode(LatentVideo(self.encode(part), fps))
+
     @torch.inference_mode()
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures."""

@@ -18,7 +18,7 @@ from ..errors import BadInput, MissingExtra
 from ..types import SPEECH_RATE
 from .mouth_shapes import MOUTH, STOPS, Phoneme, mouth_track
 
-__all__ = ["MOUTH", "TRAIN_VOICES", "HELD_OUT_VOICES", "Phoneme", "mouth_track", "synthesise"]
+__all__ = ["HELD_OUT_VOICES", "MOUTH", "TRAIN_VOICES", "Phoneme", "mouth_track", "synthesise"]
 
 _LIBRARY = "libespeak-ng.so.1"
 _SYNCHRONOUS, _OPTIONS = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on errors

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   portraittalk train --part text --out runs/text
-  portraittalk train --part vae --minutes 5 --people 20 --out runs/vae
+  portraittalk train --part vae --minutes 5 --people 20 --out runs/first
   portraittalk train --stage 1 --config tiny.toml --minutes 60 --out runs/stage1
 
 Every part but text goes on where a run in the same folder stopped. Speech needs espeak-ng (see `doctor`).
@@ -45,6 +45,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="seed of data and training")
     parser.add_argument("--data", metavar="FOLDER", help="rendered pictures, made if absent (FOLDER of --out/bank)")
     parser.add_argument("--people", type=int, default=400, metavar="N", help="avatars to render if absent (400)")
+    parser.add_argument("--vae", metavar="FILE", help="the VAE that a stage encodes with (the shipped one)")
+    parser.add_argument("--start", metavar="FILE", help="weights that a stage begins with (stage 2: those of stage 1)")
+    parser.add_argument("--speech", metavar="FILE", help="speech features for stage 2, see training/clips.py")
     parser.set_defaults(run=run)
 
 
@@ -55,10 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.part:
         PARTS[arguments.part](arguments, out)
     else:
-        config = read_config(arguments)
-        from ..training.stages import train_stage
-
-        train_stage(config, out, data=_data_folder(arguments), people=arguments.people)
+        _train_runs(arguments, out)
     print(f"{out}: done")
     return 0
 
@@ -79,30 +79,42 @@ def _check(arguments: argparse.Namespace) -> None:
         raise BadInput(f"`--out` must be a folder, but `{out}` is a file. Name a folder.")
 
 
-def read_config(arguments: argparse.Namespace) -> TrainingConfig:
-    """Read a stage's recipe; a file may hold both stages as tables [stage1] and [stage2].
+def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
+    """Read a stage's runs; a file holds them as [[runs]], as tables [stage1] and [stage2], or is one run itself.
 
     Options of the command line win. A bare name that is no file here is looked for among the shipped recipes.
     """
-    import tomllib
-
-    from ..config import TrainingConfig, from_mapping
+    from ..config import TrainingConfig, from_mapping, toml_values
 
     chosen = {"stage": arguments.stage, "minutes": arguments.minutes, "seed": arguments.seed}
     overrides = {name: value for name, value in chosen.items() if value is not None}
     if not arguments.config:
-        return TrainingConfig(**overrides)
+        return [TrainingConfig(**overrides)]
     path = Path(arguments.config)
     if not path.is_file() and (RECIPES / path.name).is_file():
         path = RECIPES / path.name
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"`--config {path}` cannot be read ({error.strerror}). Name a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"`--config {path}` is no TOML file ({error}). Mend it.") from error
-    table = values.get(f"stage{arguments.stage}", {k: v for k, v in values.items() if k not in ("stage1", "stage2")})
-    return from_mapping(TrainingConfig, {**table, **overrides}, str(path))
+    values = toml_values(path)
+    if "runs" in values:
+        runs = [run for run in values["runs"] if run.get("stage") == arguments.stage]
+        if not runs:
+            raise BadInput(f"`--config {path}` has no run of stage {arguments.stage}. Name another stage or file.")
+    else:
+        plain = {k: v for k, v in values.items() if k not in ("stage1", "stage2")}
+        runs = [values.get(f"stage{arguments.stage}", plain)]
+    return [from_mapping(TrainingConfig, {**run, **overrides}, str(path)) for run in runs]
+
+
+def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
+    """Train the runs of a stage one after the other, each from what the one before it learned."""
+    configs = read_configs(arguments)
+    from ..training.stages import train_stage
+
+    optional = {"vae": arguments.vae, "start": arguments.start, "speech": arguments.speech}
+    options: dict[str, Any] = {name: Path(value) for name, value in optional.items() if value}
+    for number, config in enumerate(configs):
+        place = out if len(configs) == 1 else out / f"run{number}"
+        train_stage(config, place, data=_data_folder(arguments), people=arguments.people, **options)
+        options["start"] = place / "model.safetensors"
 
 
 def _data_folder(arguments: argparse.Namespace) -> Path:
@@ -115,13 +127,10 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _train_vae(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.bank import Bank, render_bank
-    from ..training.vae import train_vae
+    from ..training.recipe import PictureConfig, train_pictures
 
-    options = {"minutes": 60.0, **_given(arguments, "minutes", "seed")}
-    folder = render_bank(_data_folder(arguments), arguments.people, seed=options.get("seed", 0))
-    bank = Bank.open(folder)
-    train_vae(bank.frames, bank.landmarks.numpy(), out, **options)
+    chosen = {"minutes": arguments.minutes} if arguments.minutes else {}
+    train_pictures(PictureConfig(people=arguments.people, **chosen), out, processes=1)
 
 
 def _train_text(arguments: argparse.Namespace, out: Path) -> None:

@@ -62,4 +62,4 @@ def build_tiny_vae(
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra("diffusers is needed to run without ComfyUI. Install it: pip install 'portraittalk[standalone]'.")
+    return MissingExtra("diffusers is needed to run without ComfyUI. Run: pip install 'portraittalk[standalone]'.")

@@ -95,8 +95,8 @@ def _check_format(path: str | Path, rate: int, channels: int, duration_s: float,
         )
     if duration_s > max_duration_s or duration_s * rate * channels > MAX_VALUES:
         raise BadMedia(
-            f"The sound file `{path}` must last at most {max_duration_s:g} s, but has {duration_s:.0f} s with {channels} "
-            "channels. Cut it."
+            f"The sound file `{path}` must last at most {max_duration_s:g} s, but has {duration_s:.0f} s with "
+            f"{channels} channels. Cut it."
         )
 
 

@@ -139,7 +139,8 @@ class SpeechEncoder(nn.Module):
         frames = max(1, round(len(speech) / SPEECH_RATE * fps)) if frames is None else frames
         loudness = _loudness(speech, fps, frames)
         rows = self._rows(_normalise(speech[None])[0])
-        return SpeechFeatures(hidden=resample_rows(rows, SPEECH_RATE / self.stride, fps, frames), loudness=loudness, fps=fps)
+        hidden = resample_rows(rows, SPEECH_RATE / self.stride, fps, frames)
+        return SpeechFeatures(hidden=hidden, loudness=loudness, fps=fps)
 
     def _rows(self, speech: Float[Tensor, "n"]) -> Float[Tensor, "rows dim"]:
         """Encode a normalised recording in chunks; a tail shorter than a stride is filled with zeros."""
@@ -228,5 +229,5 @@ def load_speech_encoder(path: str | Path) -> SpeechEncoder:
         model.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0]
-        raise WeightsMismatch(f"`path` must be a speech encoder, but {path} is not: {why} Run `train_speech`.") from error
+        raise WeightsMismatch(f"`path` must be a speech encoder, but {path} is none: {why} Train speech.") from error
     return SpeechEncoder(model).eval().requires_grad_(False)

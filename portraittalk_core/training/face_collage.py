@@ -77,7 +77,7 @@ def _pasted(rng: np.random.Generator, album: Album) -> tuple[np.ndarray, list[np
     for _ in range(int(rng.integers(1, 4))):
         i, side = int(rng.integers(len(album.points))), int(np.exp(rng.uniform(np.log(28), np.log(200))))
         x, y = (int(rng.integers(0, SIDE - side + 1)) for _ in range(2))
-        if any(x < r and l < x + side and y < b and t < y + side for l, t, r, b in taken):
+        if any(x < r and left < x + side and y < b and t < y + side for left, t, r, b in taken):
             continue
         matrix = np.array([[side / SIDE, 0, 0], [0, side / SIDE, 0]], np.float32)
         picture[y : y + side, x : x + side] = _shrink(album.picture(i), side)

@@ -23,7 +23,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import TrainingConfig
-from .optimiser import MuonAdamW
 from .progress import plot_curve, progress_bar
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ import torch
 
 from ..config import TrainingConfig, read_toml
 from .bank import draw_album, render_frames
-from .stages import ASSETS, train_stage
+from .stages import train_stage
 from .vae import HELD_OUT, load_vae, score_vae, train_vae
 
 logger = logging.getLogger(__name__)

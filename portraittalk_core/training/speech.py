@@ -248,13 +248,13 @@ def _record(path: Path, step: int, scores: dict[str, float]) -> None:
     logger.info("step %d: %s", step, scores)
 
 
-def _checkpoint(path: Path, step: int, modules, optimizer, schedule) -> None:  # noqa: ANN001
+def _checkpoint(path: Path, step: int, modules, optimizer, schedule) -> None:
     state = {"step": step, "modules": modules.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({**state, "schedule": schedule.state_dict()}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
-def _resume(path: Path, modules, optimizer, schedule) -> int:  # noqa: ANN001
+def _resume(path: Path, modules, optimizer, schedule) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -149,7 +150,8 @@ def train_stage(
     # Accelerate joins processes without a GPU only where it is told that they have none.
     processes_at_work = PartialState(cpu=not torch.accelerator.is_available())
     if processes_at_work.is_main_process:
-        device = processes_at_work.device
+        device, threads = processes_at_work.device, torch.get_num_threads()
+        torch.set_num_threads(os.cpu_count() or 1)  # the others wait
         encode, embed = _encoder(vae, device), EmbedFrames(ASSETS / "faces", device)
         if config.stage == 1:
             album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
@@ -157,6 +159,7 @@ def train_stage(
         else:
             assert speech is not None
             make_clip_bank(data, speech, people, encode, embed, device, processes=processes)
+        torch.set_num_threads(threads)
     processes_at_work.wait_for_everyone()
     batches = _pairs(config, data, text) if config.stage == 1 else _clips(config, data, text)
     left = (end - time.monotonic()) / 60  # drawing the data took its share

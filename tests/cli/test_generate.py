@@ -42,8 +42,7 @@ class FakeModel:
         count = sound.frame_count(options["fps"])
         if "on_structure" in options:
             landmarks = torch.rand(count, 70, 2, generator=torch.Generator().manual_seed(0)) - 0.5
-            empty = torch.zeros(count, 7, 1, 1)
-            options["on_structure"](StructureMaps(landmarks, empty, torch.zeros(count, 2, 3), options["fps"]))
+            options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
         for start in range(0, count, 10):
             if start and self.error:
                 raise self.error("no face here")
@@ -77,7 +76,7 @@ def test_a_video_of_exact_length_is_written(model, folder, capsys):
     assert probe(folder / "out.mp4").frames == 50 and probe(folder / "out.mp4").audio_codec == "aac"
     assert "50 frames of 48 x 32 at 25 fps, 2.00 s" in capsys.readouterr().out
     given = model.calls[1]
-    assert given["prompt"] == "a person" and given["edits"] == [] and given["seed"] == 0 and given["face"] == 0
+    assert given["prompt"] == "a person" and given["edits"] == [] and given["seed"] == 0 and given["face"] == 1
     assert torch.equal(given["images"][0], read_image(folder / "a.png"))
     assert "steps" not in given and "cfg" not in given and "fusion" not in given
 
@@ -91,7 +90,7 @@ def test_options_reach_the_model(model, folder):
     assert main(command(folder, *options.split(), *edits, "--image", f"{folder}/a.png")) == 0
     given = model.calls[1]
     wanted = {"fps": 30, "steps": 4, "cfg": 2, "identity_scale": 1.5, "audio_scale": 0.5, "seed": 3, "window": 8}
-    wanted |= {"fusion": "streaming", "overlap": 2, "face": 1, "negative": "sad"}
+    wanted |= {"fusion": "streaming", "overlap": 2, "face": 2, "negative": "sad"}
     assert {name: given[name] for name in wanted} == wanted
     assert given["edits"] == [(0.5, "a smiling person: happy"), (1.5, "sad")]
     dials = given["dials"]
@@ -210,5 +209,5 @@ def test_ctrl_c_stops_within_a_second_and_leaves_nothing(folder, number):
     finally:
         process.kill()
     assert process.returncode == 130 and "stopped" in errors and "Traceback" not in errors
-    assert time.monotonic() - started < 1 + 2 * (os.getloadavg()[0] > (os.cpu_count() or 1))
+    assert time.monotonic() - started < (1 if os.getloadavg()[0] < (os.cpu_count() or 1) else 10)
     assert sorted(p.name for p in folder.iterdir()) == ["a.png", "s.wav"]

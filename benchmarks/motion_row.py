@@ -1,0 +1,90 @@
+"""Does the picture do what it was told: mouth, head and eyes, likeness, stillness."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import torch
+from held_out import FPS, Subject, draw_subject
+from torch import Tensor
+
+from portraittalk_core.conditioning import PromptTrack
+from portraittalk_core.motion.geometry import eye_opening, mouth_opening, placement
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.types import StructureMaps
+
+QUANTITIES = ("jaw", "yaw", "pitch", "roll", "blink")
+
+
+def measure(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Make a clip of every person from the exact landmarks of the commanded motion, and read it."""
+    rows = [_one(model, number, given) for number in range(given.people)]
+    found = {
+        f"{name} r": {"value": _mean(rows, name), "ceiling": _mean(rows, f"{name} ceiling"), "n": len(rows)}
+        for name in QUANTITIES
+    }
+    found["likeness, dB"] = {"value": _mean(rows, "likeness"), "n": len(rows)}
+    found["stillness, of 255"] = {"value": _mean(rows, "stillness"), "n": len(rows)}
+    return found
+
+
+def _mean(rows: list[dict[str, float]], name: str) -> float:
+    return sum(row[name] for row in rows) / len(rows)
+
+
+def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[str, float]:
+    file = given.work / f"motion_{number}_{given.frames}.json"
+    if file.exists():
+        return json.loads(file.read_text())
+    subject = draw_subject(number, given.frames)
+    truth, produced = subject.truth(), produce(model, subject)
+    through = torch.cat([f.pixels for f in model.decode_pixels(truth)])
+    told = {name: subject.column(name) for name in QUANTITIES}
+    seen, best = read(model, produced), read(model, through)
+    row = {name: correlation(seen[name], told[name]) for name in QUANTITIES}
+    row |= {f"{name} ceiling": correlation(best[name], told[name]) for name in QUANTITIES}
+    row["likeness"] = float(-10 * ((produced - through) / 2).square().mean((1, 2, 3)).log10().mean())
+    still = (truth.std(0).amax(0) < 1e-4)[None].expand(3, -1, -1)
+    row["stillness"] = float(produced.std(0)[still].mean() * 127.5)
+    file.write_text(json.dumps(row))
+    sys.stdout.write(f"  person {number}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()) + "\n")
+    sys.stdout.flush()
+    return row
+
+
+def produce(model: PortraitTalk, subject: Subject, prompt: str = "") -> Tensor:
+    """Return the frames that the model makes of a subject's clip, told by exact landmarks."""
+    identity = model.identify([subject.reference])
+    points = subject.landmarks()
+    maps = StructureMaps(points, placement(identity.landmarks[:1], points), FPS)
+    prompts = PromptTrack(prompt, (), FPS, len(points))
+    videos = model.animate(identity, maps, None, prompts, seed=subject.number)
+    return torch.cat([frames.pixels for video in videos for frames in model.decode(video)])
+
+
+def read(model: PortraitTalk, frames: Tensor) -> dict[str, Tensor]:
+    """Read mouth, head and eyes off pictures by the face pack; a frame without a face repeats the one before."""
+    points: list[Tensor] = []
+    for frame in frames:
+        faces = model.networks.faces.find(frame)
+        found = (
+            faces[0].landmarks / frame.shape[-1] * 2 - 1 if faces else (points[-1] if points else torch.zeros(70, 2))
+        )
+        points.append(found)
+    landmarks = torch.stack(points)
+    _, pose = model.networks.fitter(landmarks)
+    return {
+        "jaw": mouth_opening(landmarks),
+        "yaw": pose[:, 0],
+        "pitch": pose[:, 1],
+        "roll": pose[:, 2],
+        "blink": -eye_opening(landmarks),
+    }
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Return Pearson's r; 0 where one side does not move."""
+    a, b = a.double() - a.double().mean(), b.double() - b.double().mean()
+    return float((a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-9))

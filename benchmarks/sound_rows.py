@@ -1,0 +1,151 @@
+"""From sound to picture: sync, silence; and what a long video costs: speed, drift, memory."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+from held_out import FPS, draw_subject
+from motion_row import correlation, read
+from torch import Tensor
+
+from portraittalk_core.avatars.speech import HELD_OUT_VOICES
+from portraittalk_core.errors import MissingExtra
+from portraittalk_core.perception.speech import resample_rows
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.training.speech import TRACK_HZ, make_recording
+from portraittalk_core.types import SPEECH_RATE, Sound
+
+CLIPS, CLIP_S, MOST_LAG = 16, 3.0, 5
+LONG_S, SHORT_S = 60.0, 10.0
+SILENCE_S = 0.4
+
+
+def _recordings(count: int, seconds: float) -> list[tuple[Sound, Tensor]]:
+    """Return speech of held-out voices with the true jaw track at `FPS`; [] where espeak-ng is missing."""
+    found = []
+    for number in range(count):
+        try:
+            recording = make_recording(HELD_OUT_VOICES, torch.Generator().manual_seed(1_000_000 + number))
+        except MissingExtra as error:
+            sys.stdout.write(f"  skipped: {error}\n")
+            return []
+        samples = recording.samples[: int(seconds * SPEECH_RATE)].float() / 32768
+        frames = round(len(samples) / SPEECH_RATE * FPS)
+        jaw = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)[:, 0]
+        found.append((Sound(samples[None], SPEECH_RATE), jaw))
+    return found
+
+
+def _speak(model: PortraitTalk, number: int, sound: Sound, **options: object) -> Tensor:
+    chunks = model.generate([draw_subject(number, 1).reference], sound, "", seed=number, **options)  # pyright: ignore
+    return torch.cat([chunk.pixels for chunk in chunks])
+
+
+def sync(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Mouth of the produced frames against the mouth that the sound was made with; lag of the best match."""
+    scores, lags = [], []
+    for number, (sound, jaw) in enumerate(_recordings(CLIPS, CLIP_S)):
+        seen = read(model, _speak(model, number, sound))["jaw"]
+        scores.append(correlation(seen, jaw))
+        lags.append(best_lag(seen, jaw))
+        sys.stdout.write(f"  clip {number}: r {scores[-1]:.3f}, lag {lags[-1]}\n")
+        sys.stdout.flush()
+    if not scores:
+        return {}
+    return {
+        "sync r": {"value": sum(scores) / len(scores), "n": len(scores)},
+        "sync lag, frames": {"value": float(torch.tensor(lags).float().median()), "n": len(lags)},
+    }
+
+
+def best_lag(seen: Tensor, true: Tensor) -> int:
+    """Return by how many frames `seen` is late."""
+
+    def at(lag: int) -> float:
+        a, b = (seen[lag:], true[: len(true) - lag]) if lag >= 0 else (seen[:lag], true[-lag:])
+        return correlation(a, b)
+
+    return max(range(-MOST_LAG, MOST_LAG + 1), key=at)
+
+
+def silence(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Mouth opening in silences of at least 0.4 s as a share of the clip's range, on clips with a second of it."""
+    shares = []
+    for number, (sound, _) in enumerate(_recordings(4, 2.0)):
+        quiet = torch.zeros(1, SPEECH_RATE)
+        samples = torch.cat([sound.samples[:, :SPEECH_RATE], quiet, sound.samples[:, SPEECH_RATE:]], 1)
+        seen = read(model, _speak(model, number, Sound(samples, SPEECH_RATE)))["jaw"]
+        # Between the words' own endings: 0.2 s after the voice stops and before it starts again.
+        inside = seen[round(1.2 * FPS) : round(1.8 * FPS)]
+        low, high = seen.min(), seen.quantile(0.98)
+        shares.append(float((inside - low).mean() / (high - low).clamp(min=1e-6)))
+    if not shares:
+        return {}
+    return {"silence, % of range": {"value": 100 * sum(shares) / len(shares), "n": len(shares)}}
+
+
+def speed(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Wall seconds for each second of video at 25 fps, default steps, after a warm-up."""
+    (sound, _), *_ = _recordings(1, 4.0) or [(Sound(torch.zeros(1, 4 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
+    _speak(model, 0, Sound(sound.samples[:, :SPEECH_RATE], SPEECH_RATE))
+    start = time.monotonic()
+    frames = _speak(model, 0, sound)
+    return {"seconds per second": {"value": (time.monotonic() - start) / (len(frames) / FPS), "n": 1}}
+
+
+def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """The last second of 60 against the first, streaming: likeness of the embedding, and sharpness."""
+    (sound, _), *_ = _recordings(1, 8.0) or [(Sound(torch.zeros(1, 8 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
+    times = int(LONG_S * SPEECH_RATE / sound.samples.shape[1]) + 1
+    long = Sound(sound.samples.repeat(1, times)[:, : int(LONG_S * SPEECH_RATE)], SPEECH_RATE)
+    chunks = model.generate([draw_subject(0, 1).reference], long, "", fusion="streaming")
+    first, last = [], []
+    for chunk in chunks:
+        for frame in chunk.pixels:
+            if len(first) < FPS:
+                first.append(frame)
+            last = [*last[-int(FPS) + 1 :], frame]
+    faces = [torch.stack([model.networks.faces.find(f)[0].embedding for f in part]).mean(0) for part in (first, last)]
+    one, other = (sharpness(torch.stack(part)) for part in (first, last))
+    alike = float(torch.nn.functional.cosine_similarity(faces[0], faces[1], dim=0))
+    return {
+        "drift: identity": {"value": alike, "n": 1},
+        "drift: sharpness, %": {"value": 100 * (other / one - 1), "n": 1},
+    }
+
+
+def sharpness(frames: Tensor) -> float:
+    """Return the mean size of the Laplacian of the brightness."""
+    gray = frames.mean(1, keepdim=True)
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
+    return float(torch.nn.functional.conv2d(gray, kernel).abs().mean())
+
+
+def memory(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Peak resident memory of a process that streams 60 s, over that of one that streams 10 s."""
+    peaks = [
+        int(subprocess.check_output([sys.executable, __file__, str(seconds), given.model]).split()[-1])
+        for seconds in (LONG_S, SHORT_S)
+    ]
+    return {"memory 60 s / 10 s": {"value": peaks[0] / peaks[1], "n": 1}}
+
+
+def _stream(seconds: float, name: str) -> None:
+    """Stream a video of noise and print this process's peak memory; two steps, for only the memory is asked for."""
+    model = PortraitTalk.load(name)
+    generator = torch.Generator().manual_seed(0)
+    sound = Sound(0.1 * torch.randn(1, int(seconds * SPEECH_RATE), generator=generator), SPEECH_RATE)
+    count = 0
+    for chunk in model.generate([draw_subject(0, 1).reference], sound, "", fusion="streaming", steps=2):
+        count += len(chunk.pixels)
+    assert count == round(seconds * FPS)
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
+
+
+if __name__ == "__main__":
+    _stream(float(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,124 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from portraittalk_core import presets
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.errors import BadConfig, BadInput
+from portraittalk_core.perception.text import load_text_encoder
+from portraittalk_core.training import losses
+from portraittalk_core.training.bank import EDITABLE, Bank, draw_album
+from portraittalk_core.training.clip_bank import FRAMES, ClipBank, ClipDraws, ClipStore
+from portraittalk_core.training.pairs import FrameStore, PairDraws
+from portraittalk_core.training.stages import ASSETS, STAGES, build_objective, train_stage
+
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def text():
+    return load_text_encoder(ASSETS / "text.safetensors")
+
+
+@pytest.fixture(scope="module")
+def bank():
+    """Latents of nothing in particular, 8x8 to be quick, under a real album."""
+    album = draw_album(range(3), looks=2, frames=2)
+    generator = torch.Generator().manual_seed(0)
+    count = len(album.tags)
+    embeddings = F.normalize(torch.randn(count, 512, generator=generator), dim=1)
+    return Bank(album, album.landmarks(), torch.randn(count, 8, 8, 8, generator=generator).half(), embeddings)
+
+
+def test_people_of_an_album_keep_who_they_are_and_change_what_they_wear(bank):
+    album = bank.album
+    assert album.person.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and album.look.tolist() == [0, 0, 1, 1] * 3
+    for tag in ("age", "skin", "eyes"):
+        assert all(len({album.tags[i][tag] for i in range(p * 4, p * 4 + 4)}) == 1 for p in range(3))
+    assert any(album.tags[0][t] != album.tags[2][t] for t in EDITABLE)
+    again = draw_album([1], looks=2, frames=2)
+    assert torch.equal(again.parameters, album.parameters[4:8])
+
+
+def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(bank, text):
+    draws = PairDraws(bank.album, text.tokenize, seed=3, refs=4, targets=3)
+    one, same, other = draws[5], draws[5], draws[6]
+    assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(same).values()))
+    assert not torch.equal(one.targets, other.targets)
+    person = torch.from_numpy(bank.album.person)
+    assert torch.equal(person[one.targets], person[one.references[one.owner]])
+    assert (one.targets != one.references[one.owner]).all()
+
+
+def test_what_is_dropped_is_gone_from_the_batch(bank, text):
+    draws = PairDraws(
+        bank.album, text.tokenize, seed=0, refs=4, targets=3, drop_text=1, drop_identity=1, drop_reference=1
+    )
+    batch = FrameStore(bank, DEVICE).gather(draws[0])
+    assert not batch.present.any() and not batch.embeddings.any()
+    assert torch.equal(batch.ids, text.tokenize([""]).expand(12, -1))
+
+
+def test_clips_are_consecutive_frames_of_one_person(text):
+    album = draw_album([7], looks=1, frames=FRAMES + 1)
+    album = dataclasses.replace(album, person=np.zeros(FRAMES + 1, int))
+    latents = torch.arange(FRAMES + 1.0).view(-1, 1, 1, 1).expand(-1, 8, 4, 4)
+    embeddings = torch.ones(FRAMES + 1, 512)
+    features = torch.arange(float(FRAMES)).view(1, -1, 1).expand(-1, -1, 128)
+    clips = ClipBank(Bank(album, album.landmarks(), latents, embeddings), features)
+    draws = ClipDraws(album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0)
+    batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
+    frames = batch.latents[:, 0, 0, 0].view(2, 16)
+    assert (frames.diff(dim=1) == 1).all() and batch.clip == 16
+    assert torch.equal(batch.features[:, :, 0], frames - 1)  # frame 0 is the reference
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_stage_updates_its_own_parts_only_and_all_of_them(stage, bank, text):
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=stage), text)
+    draws = PairDraws(bank.album, text.tokenize, seed=0, refs=2, targets=2, drop_reference=0)
+    batch = FrameStore(bank, DEVICE).gather(draws[0])
+    if stage == 2:
+        batch = dataclasses.replace(batch, features=torch.randn(2, 2, 128), clip=2)
+    with torch.no_grad():  # what starts at zero blocks the gradient of what lies before it
+        for p in objective.parameters():
+            if p.requires_grad and not p.any():
+                p.normal_(std=0.02, generator=torch.Generator().manual_seed(1))
+    losses_found = objective(batch, torch.Generator().manual_seed(0))
+    losses_found["loss"].backward()
+    reached = {n for n, p in objective.named_parameters() if p.grad is not None and p.grad.any()}
+    wanted = {n for n, p in objective.named_parameters() if n.startswith(STAGES[stage].trained)}
+    assert reached <= wanted
+    # The last text token projections of a U-Net whose cross attention sees them all get gradients too.
+    assert len(wanted - reached) <= 0.05 * len(wanted), sorted(wanted - reached)
+
+
+def test_an_unknown_stage_and_missing_beginnings_are_named(tmp_path, text):
+    with pytest.raises(BadConfig, match="`stage` must be one of"):
+        build_objective(presets.tiny(), TrainingConfig(stage=3), text)
+    options = {"data": tmp_path / "b", "people": 1}
+    with pytest.raises(BadInput, match="needs the weights to begin with"):
+        train_stage(TrainingConfig(stage=2), tmp_path / "s", **options)
+    with pytest.raises(BadInput, match="needs the VAE"):
+        train_stage(TrainingConfig(stage=1), tmp_path / "s", vae=tmp_path / "none", **options)
+
+
+def test_the_mask_loss_judges_the_corrupted_region_and_the_other_the_rest():
+    clean, weight = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., :2] = 1
+    wrong = torch.zeros(1, 2, 4, 4)
+    wrong[..., :2] = 3.0
+    assert losses.mask_reconstruction_loss(wrong, clean, weight, mask) == pytest.approx(9.0)
+    assert losses.denoising_loss(wrong, clean, weight, mask) == 0
+    assert losses.denoising_loss(wrong.flip(-1), clean, weight, mask) == pytest.approx(4.5)
+
+
+def test_random_regions_cover_a_part_with_the_given_chance():
+    masks = losses.random_regions(400, 16, 0.3, torch.Generator().manual_seed(0))
+    share = masks.mean((1, 2, 3))
+    assert 0.22 < float((share > 0).float().mean()) < 0.38
+    assert share[share > 0].min() > 0.03 and share.max() < 0.55
