@@ -91,8 +91,9 @@ class TrainingConfig:
     """How one stage is trained; see `training.stages` for what a stage updates.
 
     size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time
-    of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays at `rate`); refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive
-    frames a target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
+    of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays at `rate`);
+    refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive frames a
+    target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
     chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
     chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: the lips of
     the structure maps, so that speech must tell them); precision: `no` or `bf16`, as Accelerate calls them; workers:

@@ -21,8 +21,8 @@ class MuonAdamW(torch.optim.Optimizer):
     """Update tensors of two or more axes by Muon and all others by AdamW.
 
     lr: of both; Muon's step is scaled so that its root mean square is `0.2 * lr`, AdamW's usual size, hence learning
-    rates that suit AdamW suit both (Liu et al., arXiv 2502.16982). betas: momentum of Muon and of AdamW's mean, and decay of
-    AdamW's squares.
+    rates that suit AdamW suit both (Liu et al., arXiv 2502.16982). betas: momentum of Muon and of AdamW's mean, and
+    decay of AdamW's squares.
     """
 
     def __init__(

@@ -1,0 +1,52 @@
+"""A whole model whose denoiser is random: what a test of the machinery needs, without the shipped denoiser."""
+
+import shutil
+
+import pytest
+import torch
+
+from portraittalk_core import builders, presets, weights
+from portraittalk_core.avatars import parameters as traits
+from portraittalk_core.avatars.landmarks import landmarks
+from portraittalk_core.avatars.render import render
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.types import Identity
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory) -> PortraitTalk:
+    folder = tmp_path_factory.mktemp("model")
+    shutil.copytree(weights.ASSETS / "tiny", folder, dirs_exist_ok=True)
+    config = presets.tiny()
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        nets = {
+            "unet": builders.unet(config),
+            "identity_net": builders.identity_net(config),
+            "animate_net": builders.animate_net(config),
+        }
+    tensors = {f"{name}.{key}": value for name, net in nets.items() for key, value in net.state_dict().items()}
+    for key, value in tensors.items():  # what starts at zero would hide what it should add
+        if not value.any() and value.is_floating_point():
+            tensors[key] = 0.02 * torch.randn(value.shape, generator=generator)
+    weights.save_denoiser(folder / "denoiser.safetensors", tensors, config)
+    return PortraitTalk.load(str(folder))
+
+
+@pytest.fixture(scope="session")
+def portrait() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a picture of a held-out avatar [3, 256, 256] and its exact landmarks [70, 2]."""
+    generator = torch.Generator().manual_seed(1_000_031)
+    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
+    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
+    parts = (traits.sample_identity(generator), traits.sample_light(generator), traits.sample_attributes(generator))
+    row = traits.pack(*parts, calm, frontal)[None]
+    return render(row)[0], landmarks(row)[0]
+
+
+@pytest.fixture(scope="session")
+def somebody(portrait) -> Identity:
+    picture, points = portrait
+    embedding = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(3)), dim=1)
+    return Identity(embedding, picture[None], points[None])

@@ -1,0 +1,112 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from portraittalk_core import weights
+from portraittalk_core.errors import BadInput, NoFaceFound, OutsideWorld
+from portraittalk_core.media.audio import read_sound
+from portraittalk_core.motion.audio_to_motion import MotionDials
+from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "media" / "portraits"
+
+
+def hum(seconds: float, rate: int = SPEECH_RATE) -> Sound:
+    time_s = torch.arange(int(seconds * rate)) / rate
+    return Sound((0.3 * torch.sin(2 * math.pi * 180 * time_s) * torch.sin(2 * math.pi * 3 * time_s))[None], rate)
+
+
+def frames_of(model, portrait, sound, **options):
+    return torch.cat([f.pixels for f in model.generate([portrait[0]], sound, "a man", steps=1, **options)])
+
+
+def test_a_video_has_a_frame_for_every_moment_of_the_sound(random_model, portrait):
+    sound = hum(0.5, 8000)
+    seen = []
+    frames = frames_of(random_model, portrait, sound, fps=30, on_step=lambda done, total: seen.append((done, total)))
+    assert frames.shape == (15, 3, 256, 256) and frames.min() >= -1 and frames.max() <= 1
+    assert seen == [(1, 1)]
+
+
+def test_the_seed_decides_and_nothing_else(random_model, portrait):
+    one, same, other = (frames_of(random_model, portrait, hum(0.2), seed=s) for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+
+
+def test_streaming_one_window_equals_joint(random_model, portrait):
+    joint, stream = (frames_of(random_model, portrait, hum(0.4), fusion=f) for f in ("joint", "streaming"))
+    torch.testing.assert_close(joint, stream, rtol=0, atol=1e-5)
+
+
+def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model, portrait):
+    steps = []
+    chunks = random_model.generate(
+        [portrait[0]],
+        hum(1.0),
+        "",
+        steps=1,
+        window=8,
+        overlap=2,
+        fusion="streaming",
+        on_step=lambda d, t: steps.append(d),
+    )
+    first = next(chunks)
+    assert len(first.pixels) == 6 and steps == [1]
+    assert 6 + sum(len(c.pixels) for c in chunks) == 25
+
+
+def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, portrait):
+    unet = random_model.networks.unet
+    args = (torch.randn(1, 8, 32, 32), torch.tensor(5), torch.randn(1, 77, 128))
+    with torch.no_grad():
+        before = unet(*args).sample
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        frames_of(random_model, portrait, hum(0.2), on_step=stop)
+    with torch.no_grad():
+        assert torch.equal(unet(*args).sample, before)
+
+
+def test_prompts_ask_the_face_for_an_expression(random_model):
+    from portraittalk_core.conditioning import PromptTrack
+
+    features = random_model.listen(hum(2.0))
+    smile = COEFFICIENTS.index("smile")
+    plain = random_model.move(features, seed=3)
+    track = PromptTrack("a person", [(1.0, "a smiling person")], 25, 50)
+    asked = random_model.move(features, seed=3, prompts=track)
+    rise = (asked.coefficients - plain.coefficients)[:, smile]
+    assert rise[:24].abs().max() < 0.15 and rise[35:].min() > 0.3
+    still = random_model.move(features, dials=MotionDials(still_head=True))
+    assert not still.pose[:, :5].any()
+
+
+def test_wrong_arguments_are_one_line(random_model, portrait):
+    with pytest.raises(BadInput, match="`window` must be at most 32"):
+        frames_of(random_model, portrait, hum(0.2), window=40)
+    with pytest.raises(NoFaceFound, match="no face was found"):
+        frames_of(random_model, (torch.zeros(3, 256, 256), None), hum(0.2))
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="no shared/media/portraits beside the repository")
+def test_no_photograph_is_taken_for_an_avatar(random_model):
+    from portraittalk_core.media.image import read_image
+
+    for file in sorted(PHOTOGRAPHS.iterdir()):
+        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+            with pytest.raises((NoFaceFound, OutsideWorld), match=r"SD1\.5"):
+                random_model.identify([read_image(file)])
+
+
+def test_the_shipped_recording_and_portrait_are_good_input(random_model):
+    from portraittalk_core.media.image import read_image
+
+    sound = read_sound(weights.ASSETS / "speech.wav")
+    assert sound.frame_count(25) == 100 and sound.sample_rate == SPEECH_RATE
+    identity = random_model.identify([read_image(weights.ASSETS / "portrait.png")])
+    assert identity.crops.shape == (1, 3, 256, 256) and identity.embeddings.norm() == pytest.approx(1, abs=1e-4)
