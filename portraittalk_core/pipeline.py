@@ -50,8 +50,8 @@ JOINT_UP_TO_S = 20.0
 DECODED_AT_ONCE = 8
 
 FAMILIAR_SCORE = 0.86
-"""Least score of the tiny face detector for a face of the model's own kind. It has seen nothing but avatars: 30 held-out
-ones scored 0.905 and more, the faces of 15 photographs and paintings at most 0.83, if it found them at all."""
+"""Least score of the tiny face detector for a face of the model's own kind. It has seen nothing but avatars: 30
+held-out ones scored 0.905 and more, faces of 15 photographs and paintings at most 0.83, if it found them at all."""
 
 
 @dataclass(frozen=True)
@@ -323,9 +323,9 @@ class _Familiar:
         familiar = [face for face in found if face.score >= FAMILIAR_SCORE]
         if found and not familiar:
             raise OutsideWorld(
-                f"The face in the picture must be of the kind that the {self.model} model knows, a rendered avatar, but "
-                f"its detector is only {found[0].score:.0%} sure of it ({FAMILIAR_SCORE:.0%} is asked). For photographs "
-                "use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
+                f"The face in the picture must be of the kind that the {self.model} model knows, a rendered avatar, "
+                f"but its detector is only {found[0].score:.0%} sure of it ({FAMILIAR_SCORE:.0%} is asked). For "
+                "photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
             )
         return familiar
 

@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.motion.audio_to_motion import (
+    MOUTH,
+    MotionDials,
+    generate_motion,
+    load_motion,
+    silence_gate,
+    silent_frames,
+)
+from portraittalk_core.types import COEFFICIENTS, POSE, SpeechFeatures
+from portraittalk_core.weights import ASSETS
+
+JAW, BLINK = COEFFICIENTS.index("jaw"), COEFFICIENTS.index("blink")
+
+
+@pytest.fixture(scope="module")
+def nets():
+    return load_motion(ASSETS / "tiny" / "motion.safetensors")
+
+
+def speech(frames=100, quiet=slice(40, 70)) -> SpeechFeatures:
+    generator = torch.Generator().manual_seed(0)
+    loudness = -20 + 5 * torch.randn(frames, generator=generator)
+    loudness[quiet] = -95
+    return SpeechFeatures(torch.randn(frames, 128, generator=generator), loudness, 25.0)
+
+
+def move(nets, features, seed=0, **dials):
+    return generate_motion(features, *nets, MotionDials(**dials), torch.Generator().manual_seed(seed))
+
+
+def test_the_mouth_is_closed_from_the_first_frame_of_a_silence_to_its_last(nets):
+    mouth = move(nets, speech()).coefficients[:, [COEFFICIENTS.index(name) for name in MOUTH]]
+    assert not mouth[40:70].any() and mouth[:36].any() and mouth[75:].any()
+
+
+def test_a_short_gap_between_words_is_no_silence():
+    loudness = torch.full((60,), -20.0)
+    loudness[20:22] = -95
+    loudness[40:50] = -95
+    silent = silent_frames(loudness, 25)
+    assert silent.nonzero().flatten().tolist() == list(range(40, 50))
+    gate = silence_gate(loudness, 25)
+    assert not gate[40:50].any() and gate[20] == 1 and 0 < gate[39] < 1 and gate[30] == 1
+
+
+def test_pure_silence_keeps_the_mouth_closed_and_the_face_alive(nets):
+    features = SpeechFeatures(torch.randn(250, 128), torch.full((250,), -100.0), 25.0)
+    motion = move(nets, features)
+    assert not motion.coefficients[:, JAW].any()
+    assert motion.coefficients[:, BLINK].max() > 0.7 and motion.pose[:, 0].std() > 0.005
+
+
+def test_the_seed_decides_head_and_blinks_but_not_the_mouth(nets):
+    one, same, other = (move(nets, speech(), seed) for seed in (1, 1, 2))
+    assert torch.equal(one.pose, same.pose) and torch.equal(one.coefficients, same.coefficients)
+    assert torch.equal(one.coefficients[:, JAW], other.coefficients[:, JAW])
+    assert (one.pose[:, 0] - other.pose[:, 0]).abs().max() > 0.01
+
+
+def test_people_blink_as_often_as_people_do(nets):
+    features = SpeechFeatures(torch.zeros(3000, 128), -20 + 8 * torch.sin(torch.arange(3000) / 3.0), 25.0)
+    lid = move(nets, features).coefficients[:, BLINK] > 0.5
+    blinks = int((lid[1:] & ~lid[:-1]).sum())
+    assert 14 <= blinks <= 60  # in two minutes
+    lengths = (~lid).nonzero().flatten().diff()
+    assert lengths.max() <= 15  # no eye stays shut for more than 0.6 s
+
+
+def test_dials_scale_what_they_name(nets):
+    plain = move(nets, speech())
+    wide = move(nets, speech(), lip=0.5, head=2.0, blink=0.0)
+    torch.testing.assert_close(wide.coefficients[:, JAW], 0.5 * plain.coefficients[:, JAW])
+    torch.testing.assert_close(wide.pose[:, :5], 2 * plain.pose[:, :5])
+    assert not wide.coefficients[:, BLINK].any()
+    still = move(nets, speech(), still_head=True)
+    assert not still.pose[:, : POSE.index("scale")].any() and (still.pose[:, POSE.index("scale")] == 1).all()
+
+
+def test_an_expression_is_worn_throughout_and_unknown_ones_are_named(nets):
+    features, generator = speech(), torch.Generator().manual_seed(0)
+    plain = generate_motion(features, *nets, MotionDials(), torch.Generator().manual_seed(0))
+    smiling = generate_motion(features, *nets, MotionDials(), generator, {"smile": 0.5})
+    rise = (smiling.coefficients - plain.coefficients)[:, COEFFICIENTS.index("smile")]
+    assert rise.min() > 0.3
+    with pytest.raises(BadInput, match="but got grin"):
+        generate_motion(features, *nets, MotionDials(), generator, {"grin": 1.0})
+
+
+def test_coefficients_stay_in_their_ranges(nets):
+    motion = move(nets, speech(400), lip=4.0, head=4.0, blink=4.0, expression=4.0)
+    for name, column in zip(COEFFICIENTS, motion.coefficients.unbind(1), strict=True):
+        low = {"smile": -0.5, "brow_raise": -0.5, "gaze_x": -1.0, "gaze_y": -1.0}.get(name, 0.0)
+        assert column.min() >= low and column.max() <= 1, name
+
+
+def test_wrong_dials_and_files_are_one_line(tmp_path):
+    with pytest.raises(BadInput, match="`lip` must lie between 0 and 4, but got 5"):
+        MotionDials(lip=5)
+    with pytest.raises(WeightsMismatch, match="must be a motion file"):
+        load_motion(tmp_path / "none.safetensors")
