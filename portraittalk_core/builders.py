@@ -15,7 +15,7 @@ from .nets.reference_net import ReferenceNet
 from .sites import Site, UNetShape
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 def unet_shape(config: ModelConfig) -> UNetShape:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .errors import BadInput
-from .host import Branch, Call, Host, Pass
+from .host import Branch, Call, CrossBranch, Host, Pass
 from .motion.geometry import contours, head_cue
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
@@ -172,16 +172,17 @@ class WindowConditions:
         left, right = min(reach, first), min(reach, len(self._speech.hidden) - 1 - last)
         hidden = self._speech.hidden[first - left : last + right + 1].to(self._latents.device)
         branches = self._animate.audio.branches(hidden, self._scales.audio)
-        return [_Shifted(branch, left) for branch in branches] if left else list(branches)
+        shifted: list[Branch] = [_Shifted(branch, left) for branch in branches]
+        return shifted if left else list(branches)
 
 
 class _Shifted:
     """A CROSS branch whose rows begin some frames before the window."""
 
-    def __init__(self, branch: Branch, left: int) -> None:
+    def __init__(self, branch: CrossBranch, left: int) -> None:
         self.site = branch.site
         self._branch, self._left = branch, left
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
         moved = Call(frames=call.frames + self._left, passes=call.passes, clip=call.clip)
-        return self._branch.cross(query, heads, moved)  # pyright: ignore
+        return self._branch.cross(query, heads, moved)

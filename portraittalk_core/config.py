@@ -17,7 +17,7 @@ from .errors import BadConfig
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 T = TypeVar("T")
 

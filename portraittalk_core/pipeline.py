@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 logger = logging.getLogger(__name__)
+
+N = TypeVar("N", bound=torch.nn.Module)
 
 Fusion = Literal["joint", "streaming"]
 OnStep = Callable[[int, int], None]
@@ -94,10 +96,10 @@ class PortraitTalk:
         fitter, shaper = load_structure(folder / "structure.safetensors")
         networks = Networks(
             config=config,
-            unet=unet.to(device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+            unet=_placed(unet, device),
             identity_net=identity_net.to(device),
             animate_net=animate_net.to(device),
-            vae=load_vae(folder / "vae.safetensors").to(device, memory_format=torch.channels_last),  # pyright: ignore
+            vae=_placed(load_vae(folder / "vae.safetensors"), device),
             text=load_text_encoder(folder / "text.safetensors").to(device),
             speech=load_speech_encoder(folder / "speech.safetensors"),
             audio_to_motion=audio_to_motion,
@@ -268,10 +270,10 @@ class PortraitTalk:
     @torch.inference_mode()
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures."""
-        return self.networks.vae.encode(pixels.to(self.device)).latents
+        return cast(Any, self.networks.vae.encode(pixels.to(self.device))).latents
 
     def _decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
-        return self.networks.vae.decode(latents.to(self.device)).sample.clamp(-1, 1)
+        return cast(Any, self.networks.vae.decode(latents.to(self.device))).sample.clamp(-1, 1)
 
     def _latent_shape(self) -> tuple[int, int, int]:
         side = self.config.size // self.config.vae_factor
@@ -328,6 +330,11 @@ class _Familiar:
                 "photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
             )
         return familiar
+
+
+def _placed(network: N, device: torch.device | str) -> N:
+    """Move a convolutional network, its weights in the order that convolutions on a CPU prefer."""
+    return cast(Any, network).to(device, memory_format=torch.channels_last)
 
 
 def _without_gradients(chunks: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:

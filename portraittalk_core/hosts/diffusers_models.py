@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import MissingExtra
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderTiny, UNet2DConditionModel
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 def build_unet(
@@ -22,7 +23,7 @@ def build_unet(
 ) -> UNet2DConditionModel:
     """Return an untrained U-Net of SD1.5's kind; arguments as in `config.UNetConfig`. Raises `MissingExtra`."""
     try:
-        from diffusers import UNet2DConditionModel
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     except ImportError as error:
         raise _missing() from error
     down = tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention)
@@ -47,7 +48,7 @@ def build_tiny_vae(
     coarsest in the decoder. Raises `MissingExtra`.
     """
     try:
-        from diffusers import AutoencoderTiny
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     except ImportError as error:
         raise _missing() from error
     return AutoencoderTiny(

@@ -19,7 +19,7 @@ from .target import Partial, check_target
 from .video import VideoWriter
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 

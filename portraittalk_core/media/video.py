@@ -24,7 +24,7 @@ from .soundtrack import SoundTrack
 from .target import Partial, check_target, existing_file
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
     from av.container import InputContainer
     from av.video.frame import VideoFrame

@@ -84,13 +84,13 @@ class MotionPrior(nn.Module):
         frames and changes are of the previous frame, in natural units; heard: speech activity at `LOOK_AHEAD`.
         """
         known = torch.cat([frames / self.spread, changes / self.step, heard], -1)
-        states, hidden = self.gru(known, hidden)
+        states, after = self.gru(known, hidden)
         params = self.head(states)
         # The head keeps its velocity unless told otherwise: means of the first group count from the last change.
         size, start = GROUPS[0], self.mixtures
         keep = (changes / self.step)[..., :size].repeat(1, 1, self.mixtures)
         means = params[..., start : start + self.mixtures * size] + keep
-        return torch.cat([params[..., :start], means, params[..., start + means.shape[-1] :]], -1), hidden
+        return torch.cat([params[..., :start], means, params[..., start + means.shape[-1] :]], -1), after
 
     def densities(self, params: Float[Tensor, "*b params"]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Split parameters into log-weights [.., k], means and deviations [.., k, size] of each group."""

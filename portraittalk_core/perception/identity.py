@@ -30,7 +30,8 @@ CENTRE_RANGE = 0.17
 class Finder(Protocol):
     """What `identify` needs of a `FaceAnalyser`."""
 
-    hint: str
+    @property
+    def hint(self) -> str: ...
 
     def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]: ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -65,7 +65,8 @@ def initialise_filters(model: Wav2Vec2Model) -> None:
     A network that starts from a filter bank needs minutes instead of hours; the filters remain trainable. Bandwidths
     grow with frequency as those of mel filters do (O'Shaughnessy's mel formula).
     """
-    weight = model.feature_extractor.conv_layers[0].conv.weight
+    first: Any = model.feature_extractor.conv_layers[0]  # transformers leaves the layers untyped
+    weight: Tensor = first.conv.weight
     count, _, length = weight.shape
     bands = (count + 1) // 2
     mel = torch.linspace(_mel(80.0), _mel(7200.0), bands + 2)
@@ -163,7 +164,7 @@ class SpeechEncoder(nn.Module):
         """Return mean and variance over the whole recording of each filter of the first layer."""
         if self.model.config.feat_extract_norm != "group":
             return None
-        conv = self.model.feature_extractor.conv_layers[0].conv
+        conv: Any = cast(Any, self.model.feature_extractor.conv_layers[0]).conv
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         count = (len(padded) - kernel) // stride + 1
         step = chunk * self.stride // stride
@@ -179,7 +180,7 @@ class SpeechEncoder(nn.Module):
     def _piece(self, piece: Float[Tensor, "n"], moments: tuple[Tensor, Tensor] | None) -> Float[Tensor, "rows dim"]:
         if moments is None:
             return self.model(piece[None]).last_hidden_state[0]
-        model = self.model
+        model: Any = self.model
         first, *others = model.feature_extractor.conv_layers
         mean, variance = (m[:, None] for m in moments)
         norm = first.layer_norm

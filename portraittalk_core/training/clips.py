@@ -80,8 +80,8 @@ def draw_clip(
     spans = [(a, b) for a, b in zip(clips.starts, clips.starts[1:]) if b - a >= frames]
     first, end = spans[int(torch.randint(len(spans), (), generator=generator))]
     at = first + int(torch.randint(end - first - frames + 1, (), generator=generator))
-    column = dict(zip(MOUTH, clips.mouth[at : at + frames].float().unbind(-1), strict=True))
-    free = dict(zip(CHANNELS, clips.motion[at : at + frames].float().unbind(-1), strict=True))
+    column: dict[str, Tensor] = dict(zip(MOUTH, clips.mouth[at : at + frames].float().unbind(-1), strict=True))
+    free: dict[str, Tensor] = dict(zip(CHANNELS, clips.motion[at : at + frames].float().unbind(-1), strict=True))
     zero = torch.zeros(frames)
     coefficients = [
         column.get(name, free.get(name, zero)).clamp(*SIGNED.get(name, (0.0, 1.0))) for name in COEFFICIENTS

@@ -121,7 +121,7 @@ def _agreed(accelerator: Any, stop: bool) -> bool:
 
 def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: float) -> None:
     with torch.no_grad():
-        torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)
+        torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _resume(out: Path, trained: Mapping[str, Tensor], average: dict[str, Tensor], optimiser: Any) -> State:

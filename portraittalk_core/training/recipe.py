@@ -20,7 +20,10 @@ from pathlib import Path
 
 import torch
 
+from .. import presets
 from ..config import TrainingConfig, read_toml
+from ..perception.text import load_text_encoder
+from ..weights import save_denoiser, save_modules
 from .bank import draw_album, render_frames
 from .stages import train_stage
 from .vae import HELD_OUT, load_vae, score_vae, train_vae
@@ -116,6 +119,19 @@ def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
     (work / "vae" / "scores.json").write_text(json.dumps(scores))
 
 
+def pack(work: Path, out: Path) -> None:
+    """Write what was trained so far as a model: `vae.safetensors` and `denoiser.safetensors`."""
+    from .vae import CONFIG
+
+    config = presets.tiny()
+    objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"))
+    trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
+    load_weights(objective, *trained)
+    tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith("text.")}
+    save_denoiser(out / "denoiser.safetensors", tensors, config)
+    save_modules(out / "vae.safetensors", load_vae(work / "vae" / "vae.safetensors").state_dict(), CONFIG)
+
+
 def minutes_spent(out: Path) -> float:
     """Return for how long a run has been trained."""
     file = out / "state.pt"
@@ -126,16 +142,27 @@ def main() -> None:
     """Read the command line and train, in several processes where the recipe asks for them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="banks, checkpoints, curves; run again to go on")
-    parser.add_argument("--speech", type=Path, required=True, help="speech features, see training/clips.py")
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        default=Path("runs/clips/speech_clips.npz"),
+        help="speech features, see training/clips.py",
+    )
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
+    parser.add_argument(
+        "--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
-    if recipe.ranks > 1 and "WORLD_SIZE" not in os.environ:
+    if recipe.ranks > 1 and not given.pack and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(recipe.ranks))
-    done = train_tiny(recipe, given.work, given.speech, given.limit)
-    logger.info("finished" if done else "not finished: run again to go on")
+    if not given.pack:
+        done = train_tiny(recipe, given.work, given.speech, given.limit)
+        logger.info("finished" if done else "not finished: run again to go on")
+    else:
+        pack(given.work, given.pack)
 
 
 def _launch(ranks: int) -> int:

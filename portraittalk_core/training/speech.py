@@ -11,6 +11,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -145,7 +146,8 @@ def evaluate_speech(
 
     A positive lag means that the predicted mouth is late.
     """
-    encoder.eval(), a2m.eval()
+    encoder.eval()
+    a2m.eval()
     scores: list[Tensor] = []
     lags: list[int] = []
     for recording in corpus:
@@ -175,7 +177,8 @@ def build_tiny_listener(seed: int) -> tuple[SpeechEncoder, AudioToMotion]:
         torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
         model = build_wav2vec2(**TINY_SPEECH)
         initialise_filters(model)
-        model.feature_extractor.conv_layers[0].layer_norm.weight.data.fill_(2.0)
+        first: Any = model.feature_extractor.conv_layers[0]
+        first.layer_norm.weight.data.fill_(2.0)
         return SpeechEncoder(model), AudioToMotion(dim=TINY_SPEECH["hidden_size"])
 
 
@@ -202,7 +205,8 @@ def train_speech(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     step = _resume(work_dir / "speech.pt", modules, optimizer, schedule)
     while step < steps:
-        encoder.train(), a2m.train()
+        encoder.train()
+        a2m.train()
         generator = torch.Generator().manual_seed(seed * 7_368_787 + step)
         sound, wanted = make_batch(corpus, batch, generator)
         with torch.random.fork_rng(devices=[]):

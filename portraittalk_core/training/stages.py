@@ -150,7 +150,8 @@ def train_stage(
     # Accelerate joins processes without a GPU only where it is told that they have none.
     processes_at_work = PartialState(cpu=not torch.accelerator.is_available())
     if processes_at_work.is_main_process:
-        device, threads = processes_at_work.device, torch.get_num_threads()
+        device: Any = processes_at_work.device
+        threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)  # the others wait
         encode, embed = _encoder(vae, device), EmbedFrames(ASSETS / "faces", device)
         if config.stage == 1:

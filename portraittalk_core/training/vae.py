@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +122,8 @@ def train_vae(
     landmarks = landmarks.to(device)
     generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)
-    vae = build_tiny_vae(**CONFIG).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    vae: Any = build_tiny_vae(**CONFIG)
+    vae.to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
     step = _resume(out, vae, optimiser, generator, seed)
@@ -145,7 +146,7 @@ def train_vae(
             optimiser.step()
             step += 1
             with torch.no_grad():
-                torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))
+                torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))  # pyright: ignore[reportPrivateImportUsage]
             if time.monotonic() - last > 20:
                 last = time.monotonic()
                 log.writerow([step, step * batch, round(elapsed, 1), round(float(loss.detach()), 5)])
@@ -161,13 +162,12 @@ def load_vae(file: Path, device: torch.device | str = "cpu") -> AutoencoderTiny:
     with safe_open(str(file), "pt") as opened:
         vae = build_tiny_vae(**json.loads(opened.metadata()["config"]))
         vae.load_state_dict({key: opened.get_tensor(key).float() for key in opened.keys()})  # noqa: SIM118
-    return vae.to(device).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
+    vae.eval().requires_grad_(False)
+    return cast(nn.Module, vae).to(device)  # pyright: ignore[reportReturnType]
 
 
 @torch.no_grad()
-def score_vae(
-    vae: AutoencoderTiny, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 70 2"]
-) -> dict[str, float]:
+def score_vae(vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 70 2"]) -> dict[str, float]:
     """Return the mean PSNR in dB over whole pictures and over the boxes of the landmarks, and the latents' moments."""
     whole, face, moments = [], [], []
     for row, points in zip(frames, landmarks, strict=True):
