@@ -24,11 +24,10 @@ from .soundtrack import SoundTrack
 from .target import Partial, check_target, existing_file
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from ..config import TrainingConfig, read_toml
 from ..perception.text import load_text_encoder
 from ..weights import save_denoiser, save_modules
 from .bank import draw_album, render_frames
-from .stages import train_stage
+from .stages import ASSETS, build_objective, load_weights, train_stage
 from .vae import HELD_OUT, load_vae, score_vae, train_vae
 
 logger = logging.getLogger(__name__)
