@@ -119,7 +119,7 @@ class WindowConditions:
             *reference_net.branches(features, strength=self._scales.reference),
             *animate_net.temporal.branches(),
         ]
-        self._windows: OrderedDict[tuple[int, int], list[Branch]] = OrderedDict()
+        self._windows: OrderedDict[tuple[int, int, bool], list[Branch]] = OrderedDict()
 
     def predict(
         self,
@@ -136,22 +136,24 @@ class WindowConditions:
         hidden = self._unprompted.expand(len(frames), -1, -1)
         text = torch.cat([shown if p.text else hidden for p in passes])
         call = Call(frames=torch.arange(len(frames)), passes=passes, clip=len(frames))
-        with self._host.attach(self._branches(frames)):
+        with self._host.attach(self._branches(frames, all(p.identity for p in passes))):
             return self._host.denoise(latents.repeat(count, 1, 1, 1), timestep, text, call)
 
-    def _branches(self, frames: Int[Tensor, "n"]) -> list[Branch]:
-        key = (int(frames[0]), int(frames[-1]))
+    def _branches(self, frames: Int[Tensor, "n"], known: bool) -> list[Branch]:
+        key = (int(frames[0]), int(frames[-1]), known)
         if key not in self._windows:
             while len(self._windows) >= self._keep:
                 self._windows.popitem(last=False)
-            self._windows[key] = [*self._shared, *self._structure_branches(frames), *self._speech_branches(frames)]
+            structure = self._structure_branches(frames, known)
+            self._windows[key] = [*self._shared, *structure, *self._speech_branches(frames)]
         return self._windows[key]
 
-    def _structure_branches(self, frames: Int[Tensor, "n"]) -> list[Branch]:
+    def _structure_branches(self, frames: Int[Tensor, "n"], known: bool) -> list[Branch]:
+        """Return structure's branches; maps without the reference are made only where a pass shall not know it."""
         device = self._latents.device
         landmarks = self._structure.landmarks[frames].to(device)
         maps = []
-        for present in (True, False):
+        for present in (True,) if known else (True, False):
             conditioning = structure_input(
                 contours(landmarks, self._contour_size),
                 self._structure.placement[frames].to(device),

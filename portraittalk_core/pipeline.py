@@ -33,7 +33,7 @@ from .perception.identity import identify
 from .perception.speech import SpeechEncoder, load_speech_encoder
 from .perception.text import TextEncoder, load_text_encoder
 from .types import COEFFICIENTS, Face, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
-from .weights import load_denoiser, load_vae, model_folder
+from .weights import load_denoiser, load_vae, model_files, model_folder
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -90,23 +90,23 @@ class PortraitTalk:
         Raises `BadInput` for an unknown name, `WeightsMismatch` for files that do not fit, `MissingExtra` without
         diffusers.
         """
-        folder = model_folder(name)
-        config, unet, identity_net, animate_net = load_denoiser(folder / "denoiser.safetensors")
-        audio_to_motion, prior = load_motion(folder / "motion.safetensors")
-        fitter, shaper = load_structure(folder / "structure.safetensors")
+        files = model_files(name)
+        config, unet, identity_net, animate_net = load_denoiser(files["denoiser"])
+        audio_to_motion, prior = load_motion(files["motion"])
+        fitter, shaper = load_structure(files["structure"])
         networks = Networks(
             config=config,
             unet=_placed(unet, device),
             identity_net=identity_net.to(device),
             animate_net=animate_net.to(device),
-            vae=_placed(load_vae(folder / "vae.safetensors"), device),
-            text=load_text_encoder(folder / "text.safetensors").to(device),
-            speech=load_speech_encoder(folder / "speech.safetensors"),
+            vae=_placed(load_vae(files["vae"]), device),
+            text=load_text_encoder(files["text"]).to(device),
+            speech=load_speech_encoder(files["speech"]),
             audio_to_motion=audio_to_motion,
             prior=prior,
             fitter=fitter,
             shaper=shaper,
-            faces=FaceAnalyser(folder / "faces", threshold=0.5),
+            faces=FaceAnalyser(model_folder(name) / "faces", threshold=0.5),
         )
         return cls(networks, device)
 
@@ -129,17 +129,19 @@ class PortraitTalk:
         window: int | None = None,
         overlap: int | None = None,
         face: int | None = None,
+        motion: FaceMotion | None = None,
         on_step: OnStep | None = None,
         on_structure: Callable[[StructureMaps], None] | None = None,
     ) -> Iterator[Frames]:
         """Yield the frames of the portrait speaking, in order, `round(duration * fps)` in all.
 
         images: pictures of one person, RGB in [-1, 1]; edits: (seconds, prompt), the prompt from then on; negative:
-        what shall not be seen (acts where `cfg` is above 1); cfg, identity_scale, audio_scale: how strictly text,
-        face and sound are followed; seed: of head motion and noise; fusion: how windows of `window` frames join (by
-        default `joint` up to 20 s, then `streaming`, whose memory does not grow); face: which of several in a
-        picture, 1 the largest; on_step: called after every step with (done, total), where an exception ends the
-        work; on_structure: gets the structure maps before denoising. Arguments left out are the model's.
+        what shall not be seen (acts where `cfg` is above 1); cfg, identity_scale, audio_scale: how strictly text, face
+        and sound are followed; seed: of head motion and noise; fusion: how windows of `window` frames join (by default
+        `joint` up to 20 s, then `streaming`, whose memory does not grow); face: which of several in a picture, 1 the
+        largest; motion: how the face moves instead of by the sound; on_step: called after every step with (done,
+        total), where an exception ends the work; on_structure: gets the structure maps before denoising. Arguments left
+        out are the model's.
 
         Raises `NoFaceFound`, `OutsideWorld`, `BadInput` before the first frame.
         """
@@ -147,7 +149,9 @@ class PortraitTalk:
         features = self.listen(speech, fps)
         count = len(features.hidden)
         prompts = PromptTrack(prompt, edits, fps, count)
-        motion = self.move(features, dials=dials, seed=seed, prompts=prompts)
+        if motion is None:
+            motion = self.move(features, dials=dials, seed=seed, prompts=prompts)
+        _check_length(motion, features)
         structure = self.structure(motion, identity)
         if on_structure is not None:
             on_structure(structure)
@@ -173,13 +177,13 @@ class PortraitTalk:
         """Find the person in the pictures. Raises `NoFaceFound` and `OutsideWorld`."""
         return identify(images, _Familiar(self.networks.faces, self.config.name), face=face, size=self.config.size)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
         """Encode a recording at the frame rate of the video. Raises `BadInput` for one that is empty or not finite."""
         waveform = speech_waveform(speech)
         return self.networks.speech.encode(waveform, fps, speech.frame_count(fps))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def move(
         self,
         features: SpeechFeatures,
@@ -253,21 +257,21 @@ class PortraitTalk:
             on_step=on_step,
             device=self.device,
         )
-        return (LatentVideo(latents, structure.fps) for _, latents in _without_gradients(chunks))
+        return (LatentVideo(latents.clone(), structure.fps) for _, latents in _without_gradients(chunks))
 
     def decode(self, video: LatentVideo) -> Iterator[Frames]:
         """Yield the pictures of a video, a few at a time, on the CPU."""
         for part in video.latents.split(DECODED_AT_ONCE):
             with torch.inference_mode():
                 pixels = self._decode(part).cpu()
-            yield Frames(pixels, video.fps)
+            yield Frames(pixels.clone(), video.fps)  # what is made in inference mode refuses to be changed in place
 
     def decode_pixels(self, pixels: Float[Tensor, "n 3 s s"], fps: float = 25.0) -> Iterator[Frames]:
         """Yield pictures as they are after the VAE: what the best denoiser could reach."""
         for part in pixels.split(DECODED_AT_ONCE):
             yield from self.decode(LatentVideo(self.encode(part), fps))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures."""
         return cast(Any, self.networks.vae.encode(pixels.to(self.device))).latents
@@ -330,6 +334,15 @@ class _Familiar:
                 "photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
             )
         return familiar
+
+
+def _check_length(motion: FaceMotion, features: SpeechFeatures) -> None:
+    count, wanted = len(motion.coefficients), len(features.hidden)
+    if count != wanted or motion.fps != features.fps:
+        raise BadInput(
+            f"`motion` must have the {wanted} frames at {features.fps:g} fps that the recording lasts, but got {count} "
+            f"at {motion.fps:g} fps. Resample it, or cut the recording."
+        )
 
 
 def _placed(network: N, device: torch.device | str) -> N:

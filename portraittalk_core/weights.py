@@ -1,6 +1,7 @@
 """Read and write weights files: safetensors whose metadata holds what the networks were built from.
 
-One loader serves every size of model, because the file says what it is. A pickle is never unpacked as such.
+One loader serves every size of model, because the file says what it is. A pickle is opened only by torch's restricted
+unpickler, which runs no code, and refused where that is not enough.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from . import builders
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+
+PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure")
+"""The networks of a model, one safetensors file each."""
 
 _LISTED = 10
 
@@ -44,6 +50,23 @@ def model_folder(name: str) -> Path:
     if not folder.is_dir():
         raise BadInput(f"`name` must be tiny or a folder of weights, but {name} is no folder. Try tiny.")
     return folder
+
+
+def model_files(name: str) -> dict[str, Path]:
+    """Return the weights files of a model, one each of `PARTS`.
+
+    Raises `BadInput` as `model_folder` does, and `WeightsMismatch` naming every file that is not there.
+    """
+    folder = model_folder(name)
+    files = {part: folder / f"{part}.safetensors" for part in PARTS}
+    missing = [file.name for file in files.values() if not file.is_file()]
+    if missing:
+        cure = "Run `git checkout -- portraittalk_core/assets` or `make train-tiny`"
+        cure = cure if name == "tiny" else "Give the folder of a complete model, such as that of tiny"
+        raise WeightsMismatch(
+            f"{folder}: a model must hold {len(PARTS)} files, but lacks {', '.join(missing)}. {cure}."
+        )
+    return files
 
 
 def save_modules(path: Path | str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -95,33 +118,51 @@ def load_vae(path: Path | str) -> AutoencoderTiny:
 def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return a file's configuration and its tensors as float32.
 
-    Raises `WeightsMismatch` for a file that is missing, no safetensors, or without configuration, and `UnsafeWeights`
-    for a pickle.
+    A pickle is read if it is nothing but `{"config": JSON text, "state_dict": tensors}`. Raises `WeightsMismatch` for
+    a file that is missing, unreadable, or without configuration, and `UnsafeWeights` for any other pickle.
     """
-    from safetensors import SafetensorError, safe_open
-
     file = Path(path)
     if not file.is_file():
         raise WeightsMismatch(f"{file}: there is no such weights file. Give the folder of a complete model.")
-    if _is_pickle(file):
-        raise UnsafeWeights(f"{file}: is a pickle, which can run code when it is opened. Convert it to safetensors.")
-    try:
-        with safe_open(str(file), "pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsMismatch(f"{file}: cannot be read as safetensors ({error}). Fetch it again.") from error
+    metadata, tensors = _from_pickle(file) if _is_pickle(file) else _from_safetensors(file)
     try:
         config = json.loads(metadata["config"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsMismatch(f"{file}: has no configuration in its metadata. Use a file of this project.") from error
     return config, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def _from_safetensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), "pt") as opened:
+            return opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsMismatch(f"{file}: cannot be read as safetensors ({error}). Fetch it again.") from error
 
 
 def _is_pickle(file: Path) -> bool:
     with file.open("rb") as opened:
         start = opened.read(4)
     return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
+
+
+def _from_pickle(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise UnsafeWeights(
+            f"{file}: is a pickle that holds more than tensors, and opening it could run code. Convert it to "
+            "safetensors where it came from."
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        why = str(error).splitlines()[0] if str(error) else "it is cut off"
+        raise WeightsMismatch(f"{file}: cannot be read ({why}). Fetch it again.") from error
+    values = found if isinstance(found, dict) else {}
+    tensors = values.get("state_dict", values)
+    named = isinstance(tensors, dict) and {k: v for k, v in tensors.items() if isinstance(v, Tensor)}
+    return values, named or {}
 
 
 def _check(path: Path | str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

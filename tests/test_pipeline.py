@@ -54,6 +54,7 @@ def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model
     )
     first = next(chunks)
     assert len(first.pixels) == 6 and steps == [1]
+    assert not first.pixels.is_inference()  # or the caller could not change it in place
     assert 6 + sum(len(c.pixels) for c in chunks) == 25
 
 
@@ -84,6 +85,17 @@ def test_prompts_ask_the_face_for_an_expression(random_model):
     assert rise[:24].abs().max() < 0.15 and rise[35:].min() > 0.3
     still = random_model.move(features, dials=MotionDials(still_head=True))
     assert not still.pose[:, :5].any()
+
+
+def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
+    sound, seen = hum(0.2), []
+    given = random_model.move(random_model.listen(sound), seed=9)
+    given.coefficients[:, COEFFICIENTS.index("jaw")] = 0.8
+    frames_of(random_model, portrait, sound, motion=given, on_structure=seen.append)
+    wanted = random_model.structure(given, random_model.identify([portrait[0]]))
+    assert torch.equal(seen[0].landmarks, wanted.landmarks)
+    with pytest.raises(BadInput, match="`motion` must have the 10 frames at 25 fps"):
+        random_model.generate([portrait[0]], hum(0.4), "", motion=given)
 
 
 def test_wrong_arguments_are_one_line(random_model, portrait):

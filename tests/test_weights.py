@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,9 +60,6 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
 def test_files_that_are_no_weights_are_refused(tmp_path):
     with pytest.raises(WeightsMismatch, match="no such weights file"):
         weights.read_tensors(tmp_path / "none.safetensors")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "a.pt")
-    with pytest.raises(UnsafeWeights, match="is a pickle"):
-        weights.read_tensors(tmp_path / "a.pt")
     (tmp_path / "b.safetensors").write_bytes(b"hello, this is not a tensor file")
     with pytest.raises(WeightsMismatch, match="cannot be read as safetensors"):
         weights.read_tensors(tmp_path / "b.safetensors")
@@ -71,6 +69,44 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     weights.save_modules(tmp_path / "e.safetensors", {"a": torch.zeros(1)}, {"dim": 3})
     with pytest.raises(WeightsMismatch, match="is no VAE"):
         weights.load_vae(tmp_path / "e.safetensors")
+
+
+def test_a_pickle_is_read_only_where_it_holds_nothing_but_tensors(tmp_path):
+    values = {"w": torch.ones(2, dtype=torch.float16)}
+    torch.save({"config": '{"dim": 3}', "state_dict": values}, tmp_path / "good.pt")
+    config, tensors = weights.read_tensors(tmp_path / "good.pt")
+    assert config == {"dim": 3} and tensors["w"].tolist() == [1, 1] and tensors["w"].dtype == torch.float32
+    torch.save(values, tmp_path / "bare.bin")
+    with pytest.raises(WeightsMismatch, match="no configuration"):
+        weights.read_tensors(tmp_path / "bare.bin")
+    marker = tmp_path / "ran"
+    for name, old in (("evil.pt", False), ("evil.ckpt", True)):
+        torch.save({"w": Evil(marker)}, tmp_path / name, _use_new_zipfile_serialization=not old)
+        with pytest.raises(UnsafeWeights, match="is a pickle that holds more than tensors") as caught:
+            weights.read_tensors(tmp_path / name)
+        assert "\n" not in str(caught.value) and not marker.exists()
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:200])
+    with pytest.raises(WeightsMismatch, match="cannot be read"):
+        weights.read_tensors(tmp_path / "cut.pt")
+
+
+class Evil:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_what_a_model_lacks_is_named_at_once(tmp_path):
+    (tmp_path / "vae.safetensors").write_bytes(b"x")
+    with pytest.raises(WeightsMismatch, match=r"lacks denoiser\.safetensors, text\.safetensors, .* complete model"):
+        weights.model_files(str(tmp_path))
+    for part in weights.PARTS:
+        (tmp_path / f"{part}.safetensors").write_bytes(b"x")
+    assert weights.model_files(str(tmp_path))["text"] == tmp_path / "text.safetensors"
 
 
 def test_models_are_found_by_name_or_folder(tmp_path):

@@ -17,7 +17,7 @@ EPILOG = """examples:
   portraittalk doctor
 """
 
-OLDEST_PYTHON = (3, 11)
+OLDEST_PYTHON = (3, 10)
 FREE_DISK_BYTES = 1e9
 MEMORY_BYTES = 3e9
 
@@ -31,9 +31,12 @@ PACKAGES = (
     ("soxr", "changes the rate of sound"),
     ("librosa", "analyses sound"),
     ("PIL", "reads pictures"),
+    ("cv2", "prepares pictures for the face networks"),
+    ("jaxtyping", "names the shapes of tensors"),
+    ("tqdm", "draws progress bars"),
     ("safetensors", "reads weights"),
 )
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python"}
 
 TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws its curves"))
 

