@@ -61,7 +61,7 @@ def _one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespa
     wanted = {tag: subject.edit(tag, generator) for tag in EDITS}
     identity = model.identify([subject.reference])
     frames = []
-    for prompt in ["", *(text for _, text in wanted.values())]:
+    for prompt in [subject.caption(), *(text for _, text in wanted.values())]:
         prompts = PromptTrack(prompt, (), FPS, 1)
         rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
         asked = model.networks.text.expression_of(prompt)

@@ -46,6 +46,10 @@ class Subject:
         """Return what the clip commands of a coefficient or of the pose."""
         return traits.column(self.rows, name)
 
+    def caption(self) -> str:
+        """Return a caption that says all that can be said of the person and the clip's look."""
+        return caption(self.tags, torch.Generator().manual_seed(self.number), set(self.tags))
+
     def edit(self, tag: str, generator: torch.Generator) -> tuple[str, str]:
         """Return the wanted word of a tag, which differs from what the person wears, and a prompt that asks for it."""
         if tag == "expression":

@@ -39,7 +39,7 @@ def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[st
     if file.exists():
         return json.loads(file.read_text())
     subject = draw_subject(number, given.frames)
-    truth, produced = subject.truth(), produce(model, subject)
+    truth, produced = subject.truth(), produce(model, subject, subject.caption())
     through = torch.cat([f.pixels for f in model.decode_pixels(truth)])
     told = {name: subject.column(name) for name in QUANTITIES}
     seen, best = read(model, produced), read(model, through)

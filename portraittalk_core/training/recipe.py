@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from .. import presets
 from ..config import TrainingConfig, read_toml
@@ -95,6 +96,7 @@ def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float(
                 processes=recipe.processes,
                 end=end,
             )
+        PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
         if minutes_spent(out) < run.minutes - 0.1:
             return False
         before = out / "model.safetensors"
