@@ -20,7 +20,7 @@ from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.speech import TRACK_HZ, make_recording
 from portraittalk_core.types import SPEECH_RATE, Sound
 
-CLIPS, CLIP_S, MOST_LAG = 16, 3.0, 5
+CLIPS, CLIP_S, MOST_LAG = 8, 3.0, 5
 LONG_S, SHORT_S = 60.0, 10.0
 SILENCE_S = 0.4
 

@@ -34,6 +34,7 @@ from portraittalk_core.training.judge import load_judge
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tiny.json"
+JUDGE = ROOT / "benchmarks" / "judge.safetensors"
 PAGE = ROOT / "docs" / "tiny.md"
 START, END = "<!-- figures: written by benchmarks/tiny_figures.py -->", "<!-- end of figures -->"
 
@@ -120,7 +121,12 @@ def vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[st
 
 
 def identity_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    return edits_row.measure(model, load_judge(ROOT / "benchmarks" / "judge.safetensors"), given)
+    if not JUDGE.exists():
+        sys.stdout.write(
+            f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}; set judge_minutes in the recipe\n"
+        )
+        return {}
+    return edits_row.measure(model, load_judge(JUDGE), given)
 
 
 ROWS: dict[str, Rows] = {

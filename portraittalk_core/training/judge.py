@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from .optimiser import MuonAdamW
+
 logger = logging.getLogger(__name__)
 
 SIZE = 128
@@ -86,7 +88,7 @@ def train_judge(
     generator = torch.Generator(device).manual_seed(seed)
     labels = {t: torch.tensor([words[t].index(row[t]) for row in tags], device=device) for t in TAGS}
     pairs = _Pairs(person)
-    optimiser = torch.optim.AdamW(judge.parameters(), rate, weight_decay=0.01)
+    optimiser = MuonAdamW(judge.parameters(), rate, betas=(0.95, 0.99))
     small = torch.cat([F.interpolate(p.float(), (SIZE, SIZE), mode="area").round().byte() for p in frames.split(256)])
     average = [p.detach().clone() for p in judge.parameters()]
     start, step, shown = time.monotonic(), 0, 0.0
