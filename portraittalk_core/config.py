@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from .errors import BadConfig
 
@@ -164,9 +164,11 @@ def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
             return _build(kind, value, f"{name}.", problems)  # pyright: ignore[reportArgumentType]
         problems.append(f"`{name}` must be a table, but got {value!r}")
         return value
-    if isinstance(value, list):
-        item = next(iter(get_args(kind)), None)
-        return tuple(_convert(item, v, f"{name}[{k}]", problems) for k, v in enumerate(value))
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            problems.append(f"`{name}` must be a list, but got {value!r}")
+            return value
+        return tuple(_convert(get_args(kind)[0], v, f"{name}[{k}]", problems) for k, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in (int, float, str, bool) and not (
