@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import BadInput
 from .host import Branch, Call, CrossBranch, Host, Pass
@@ -108,6 +108,7 @@ class WindowConditions:
         self._structure, self._speech = structure, speech
         self._latents, self._contour_size = reference_latents, contour_size
         self._prompts, self._keep = prompts, keep
+        self._hears = _trained(animate_net.audio, "to_v_ip")
         self._text = text.encode(prompts.prompts)
         self._unprompted = text.encode([negative])
         nobody = text.encode([""]).expand(len(reference_latents), -1, -1)
@@ -117,7 +118,7 @@ class WindowConditions:
             *identity_net.branches(embeddings, self._scales.identity),
             *animate_net.identity.branches(embeddings, min(1.0, self._scales.identity)),
             *reference_net.branches(features, strength=self._scales.reference),
-            *animate_net.temporal.branches(),
+            *animate_net.temporal.branches(float(_trained(animate_net.temporal, "proj_out"))),
         ]
         self._windows: OrderedDict[tuple[int, int, bool], list[Branch]] = OrderedDict()
 
@@ -165,6 +166,8 @@ class WindowConditions:
         return list(self._animate.structure.branches(*maps))
 
     def _speech_branches(self, frames: Int[Tensor, "n"]) -> list[Branch]:
+        if not self._hears:
+            return []
         if self._speech is None:  # what training shows where it leaves the speech out
             nothing = self._latents.new_zeros(len(frames), self._animate.audio.feature_dim)
             return list(self._animate.audio.branches(nothing, self._scales.audio))
@@ -176,6 +179,11 @@ class WindowConditions:
         branches = self._animate.audio.branches(hidden, self._scales.audio)
         shifted: list[Branch] = [_Shifted(branch, left) for branch in branches]
         return shifted if left else list(branches)
+
+
+def _trained(net: nn.Module, last: str) -> bool:
+    """Say whether layers named `last` have left zero, where stage 2 begins; until then they cost time for nothing."""
+    return any(bool(value.any()) for name, value in net.named_parameters() if f"{last}." in name)
 
 
 class _Shifted:
