@@ -1,6 +1,7 @@
 """The house rules that a machine can hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_sizes_and_habits(file):
     assert len(text.splitlines()) <= 400 and file.name != "utils.py"
     assert ast.get_docstring(tree), "a file says what it is for"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < 80, f"{node.name} is too long"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"bare except in line {node.lineno}"
@@ -27,6 +28,18 @@ def test_sizes_and_habits(file):
             assert not node.value.startswith("cuda"), f"a device is named in line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             assert "cli" in file.parts, f"print in line {node.lineno}"
+
+
+def test_every_folder_of_the_core_is_a_package():
+    folders = {file.parent for file in CORE.rglob("*.py")}
+    assert not [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").is_file()]
+
+
+def test_the_readme_points_at_files_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = {*re.findall(r"`([\w/]+/[\w/]*\.\w+|tests/[\w/]*)`", text), *re.findall(r"\]\(([\w./]+)\)", text)}
+    assert len(named) > 10
+    assert not sorted(name for name in named if not ((ROOT / name).exists() or (CORE / name).exists()))
 
 
 def test_importing_the_package_loads_nothing_heavy():
