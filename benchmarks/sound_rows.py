@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 from held_out import FPS, draw_subject
@@ -144,7 +144,16 @@ def _stream(seconds: float, name: str) -> None:
     for chunk in model.generate([draw_subject(0, 1).reference], sound, "", fusion="streaming", steps=2):
         count += len(chunk.pixels)
     assert count == round(seconds * FPS)
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
+    sys.stdout.write(f"{_peak_kib()}\n")
+
+
+def _peak_kib() -> int:
+    """Return the most memory this process has held, KiB.
+
+    Not `getrusage`: on Linux its figure survives `exec`, so a child reports the size of the parent that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":
