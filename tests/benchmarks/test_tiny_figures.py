@@ -1,6 +1,7 @@
 """The arithmetic of the benchmark: what it reads, how it judges, what it writes."""
 
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,3 +97,16 @@ def test_the_page_keeps_what_is_written_by_hand(bench, tmp_path):
     assert page.startswith("# Above\n") and page.endswith("\nBelow\n") and "old" not in page
     assert "| jaw r | >= 0.93 | 0.5 |  | 64 | **missed** |" in page
     assert page.count("not measured yet") == len(figures.REQUIRED) - 1
+
+
+def test_peak_memory_is_the_childs_own(bench):
+    """A child of a large process must not report its parent's size, as `getrusage` does."""
+    ballast = bytearray(400_000_000)
+    source = (
+        f"import sys; sys.path[:0] = [{str(BENCHMARKS)!r}, {str(BENCHMARKS.parent)!r}]\n"
+        "text = open(sys.path[0] + '/sound_rows.py').read()\n"
+        "body = text[text.index('def _peak_kib'):text.index('if __name__')]\n"
+        "scope = {}; exec('from pathlib import Path\\n' + body, scope); print(scope['_peak_kib']())"
+    )
+    peak = int(subprocess.check_output([sys.executable, "-c", source]))
+    assert 0 < peak * 1024 < len(ballast) / 2
