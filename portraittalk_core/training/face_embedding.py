@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..errors import WeightsMismatch
@@ -22,7 +22,7 @@ _SIZE = 112
 
 
 class EmbedFrames:
-    """Callable: pixels [b, 3, s, s] in [-1, 1] and landmarks [b, 70, 2] in [-1, 1] -> unit embeddings [b, 512].
+    """Callable: pixels [b, 3, s, s] in [-1, 1] or uint8, landmarks [b, 70, 2] in [-1, 1] -> unit embeddings [b, 512].
 
     faces: folder of the face pack; jitter_px: standard deviation of an error added to each of the five points, in
     pixels of a 256x256 picture, as predicted landmarks have it.
@@ -36,10 +36,12 @@ class EmbedFrames:
     @torch.no_grad()
     def __call__(
         self,
-        pixels: Float[Tensor, "b 3 s s"],
+        pixels: Float[Tensor, "b 3 s s"] | UInt8[Tensor, "b 3 s s"],
         landmarks: Float[Tensor, "b 70 2"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "b 512"]:
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.float() / 127.5 - 1
         points = five_points(landmarks)
         if self._jitter_px:
             noise = torch.randn(points.shape, generator=generator, device=points.device)

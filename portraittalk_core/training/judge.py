@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from ..errors import WeightsMismatch
 from .optimiser import MuonAdamW
 
 logger = logging.getLogger(__name__)
@@ -79,31 +81,34 @@ def train_judge(
     seed: int = 0,
     batch: int = 256,
     rate: float = 2e-3,
+    width: int = 32,
+    steps: float = math.inf,
 ) -> Path:
-    """Train a judge on the device of `frames` for `minutes` and write it to `out` in half precision."""
+    """Train a judge on the device of `frames` for `minutes`, at most `steps`, and write it to `out` in half precision.
+
+    person: who is in each frame, several frames a person, whose look (hair, clothes, background ...) should differ
+    between them, or the judge learns the look; tags: what can be said of each frame, at least `TAGS`; batch: frames a
+    step; width: see `Judge`. A larger batch has more strangers to tell apart.
+    """
     device = frames.device
-    torch.manual_seed(seed)
-    words = {tag: sorted({row[tag] for row in tags}) for tag in TAGS}
-    judge = Judge(words=words).to(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # layers initialise from the global state, which is put back
+        judge = Judge(words={tag: sorted({row[tag] for row in tags}) for tag in TAGS}, width=width).to(device)
     generator = torch.Generator(device).manual_seed(seed)
-    labels = {t: torch.tensor([words[t].index(row[t]) for row in tags], device=device) for t in TAGS}
-    pairs = _Pairs(person)
+    labels = label_rows(judge, tags, device)
+    pairs = _Pairs(person.to(device))
     optimiser = MuonAdamW(judge.parameters(), rate, betas=(0.95, 0.99))
     small = torch.cat([F.interpolate(p.float(), (SIZE, SIZE), mode="area").round().byte() for p in frames.split(256)])
     average = [p.detach().clone() for p in judge.parameters()]
     start, step, shown = time.monotonic(), 0, 0.0
-    while (elapsed := time.monotonic() - start) < minutes * 60:
+    while (elapsed := time.monotonic() - start) < minutes * 60 and step < steps:
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - elapsed / (minutes * 60))
+            done = max(elapsed / (minutes * 60), step / steps)
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - done)
         rows = pairs.draw(batch, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
             vectors, told = judge(degrade(small[rows].float() / 127.5 - 1, generator))
-        first, second = vectors.float().chunk(2)
-        alike = first @ second.T / 0.07
-        same = torch.arange(len(first), device=device)
-        loss = (F.cross_entropy(alike, same) + F.cross_entropy(alike.T, same)) / 2
-        for tag, logits in told.items():
-            loss = loss + F.cross_entropy(logits.float(), labels[tag][rows])
+        loss = judge_loss(vectors, told, {tag: values[rows] for tag, values in labels.items()})
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
@@ -120,12 +125,31 @@ def train_judge(
     return out
 
 
+def label_rows(judge: Judge, tags: Sequence[dict[str, str]], device: torch.device | str) -> dict[str, Int[Tensor, "n"]]:
+    """Return the place of every frame's word among the judge's words, for each tag."""
+    return {t: torch.tensor([words.index(row[t]) for row in tags], device=device) for t, words in judge.words.items()}
+
+
+def judge_loss(
+    vectors: Float[Tensor, "b d"], told: dict[str, Tensor], labels: dict[str, Int[Tensor, "b"]]
+) -> Float[Tensor, ""]:
+    """Return InfoNCE between first and second half, which show the same people, plus the tags' cross entropy."""
+    first, second = vectors.float().chunk(2)
+    alike = first @ second.T / 0.07
+    same = torch.arange(len(first), device=alike.device)
+    loss = (F.cross_entropy(alike, same) + F.cross_entropy(alike.T, same)) / 2
+    for tag, logits in told.items():
+        loss = loss + F.cross_entropy(logits.float(), labels[tag])
+    return loss
+
+
 class _Pairs:
-    """Draws two frames of each of several people; the frames of a person follow one another."""
+    """Draws two frames of each of several people; a person with a single frame is paired with itself."""
 
     def __init__(self, person: Int[Tensor, "n"]) -> None:
-        _, counts = person.unique_consecutive(return_counts=True)
-        self._counts, self._first = counts, counts.cumsum(0) - counts
+        self._order = person.argsort(stable=True)
+        _, self._counts = person.unique(return_counts=True)
+        self._first = self._counts.cumsum(0) - self._counts
 
     def draw(self, batch: int, generator: torch.Generator) -> Int[Tensor, "b"]:
         device = self._counts.device
@@ -134,7 +158,7 @@ class _Pairs:
         draw = torch.rand(2, len(people), generator=generator, device=device)
         one = (draw[0] * count).long()
         other = (one + 1 + (draw[1] * (count - 1)).long()) % count
-        return torch.cat([first + one, first + other])
+        return self._order[torch.cat([first + one, first + other])]
 
 
 def degrade(pixels: Float[Tensor, "b 3 s s"], generator: torch.Generator) -> Float[Tensor, "b 3 s s"]:
@@ -163,10 +187,15 @@ def save_judge(judge: Judge, path: Path) -> None:
 
 
 def load_judge(path: Path | str) -> Judge:
-    """Read a judge, float32, frozen."""
+    """Read a judge, float32, frozen. Raises `WeightsMismatch` for a file that `save_judge` did not write."""
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:
-        judge = Judge(**json.loads(file.metadata()["config"]))
+        config = json.loads((file.metadata() or {}).get("config", "{}"))
+        if "words" not in config:
+            raise WeightsMismatch(
+                f"{path}: a judge's file must name its words, but it does not. Use train_judge's file."
+            )
+        judge = Judge(**config)
         judge.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
     return judge.eval().requires_grad_(False)
