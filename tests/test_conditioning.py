@@ -99,3 +99,29 @@ def test_several_references_join_in(random_model, somebody):
     one = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
     both = conditions(random_model, two, maps, speech).predict(latents, time, frames, (Pass(),), None)
     assert not torch.allclose(one, both, atol=1e-6)
+
+
+@torch.no_grad()
+def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(random_model, somebody, monkeypatch):
+    maps, speech = parts(random_model, 4, somebody)
+    latents, frames, time = torch.randn(4, 8, 32, 32), torch.arange(4), torch.tensor(500)
+    animate = random_model.networks.animate_net
+    last = [
+        p
+        for n, p in animate.named_parameters()
+        if "temporal_transformer.proj_out." in n or ("audio" in n and "to_v" in n)
+    ]
+    before = [p.clone() for p in last]
+    trained = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    try:
+        for parameter in last:
+            parameter.zero_()
+        skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+        with monkeypatch.context() as patch:
+            patch.setattr("portraittalk_core.conditioning._trained", lambda net, last: True)
+            run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    finally:
+        for parameter, value in zip(last, before, strict=True):
+            parameter.copy_(value)
+    torch.testing.assert_close(skipped, run, rtol=0, atol=1e-4)
+    assert not torch.allclose(skipped, trained, atol=1e-3)

@@ -211,14 +211,14 @@ def test_fitter_follows_position_roll_and_size_exactly_even_untrained():
 
 
 def test_training_goes_on_where_it_stopped(tmp_path: Path):
-    weights = train_structure(tmp_path, seed=3, minutes=0.004, batch=8, people=8)
+    weights = train_structure(tmp_path, seed=3, minutes=0.02, batch=8, people=8)
     before = torch.load(tmp_path / "structure_state.pt", weights_only=True)
     read = load_structure(weights)
     torch.testing.assert_close(read[0].mean, before["fitter"]["mean"], atol=1e-3, rtol=1e-3)
-    train_structure(tmp_path, seed=3, minutes=0.008, batch=8, people=8)
+    train_structure(tmp_path, seed=3, minutes=0.05, batch=8, people=8)
     after = torch.load(tmp_path / "structure_state.pt", weights_only=True)
     assert after["steps"] > before["steps"] > 0
-    assert after["spent"] > before["spent"] >= 0.24
+    assert after["spent"] > before["spent"] >= 1.2
     assert not list(tmp_path.glob("*.partial"))
 
 
