@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -24,10 +25,10 @@ from accelerate import PartialState
 from .. import presets
 from ..config import TrainingConfig, read_toml
 from ..perception.text import load_text_encoder
-from ..weights import save_denoiser, save_modules
+from ..weights import load_vae, save_denoiser, save_modules
 from .bank import draw_album, render_frames
 from .stages import ASSETS, build_objective, load_weights, train_stage
-from .vae import HELD_OUT, load_vae, score_vae, train_vae
+from .vae import HELD_OUT, score_vae, train_vae
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
     if chosen.judge_minutes > 0:
         person = torch.from_numpy(album.person).to(device)
         train_judge(frames, person, album.tags, work / "judge.safetensors", chosen.judge_minutes)
-    scores = score_vae(load_vae(file, device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(device))
+    vae: Any = load_vae(file)
+    scores = score_vae(vae.to(device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(device))
     logger.info("vae: %s", scores)
     (work / "vae" / "scores.json").write_text(json.dumps(scores))
 

@@ -26,13 +26,13 @@ from .. import builders, presets
 from ..config import ModelConfig, TrainingConfig
 from ..errors import BadConfig, BadInput
 from ..perception.text import TextEncoder, load_text_encoder
+from ..weights import load_vae
 from .bank import Bank, Encode, draw_album, make_bank
 from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
 from .face_embedding import EmbedFrames
 from .loop import Batches, State, train
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
-from .vae import load_vae
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 """Where the networks lie that are trained before the denoiser."""
@@ -183,7 +183,8 @@ def _clips(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
 
 
 def _encoder(file: Path, device: torch.device) -> Encode:
-    vae = load_vae(file, device)
+    vae: Any = load_vae(file)
+    vae.to(device)
 
     def encode(pixels: Tensor) -> Tensor:
         return vae.encode(pixels).latents

@@ -13,12 +13,11 @@ import logging
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -155,15 +154,6 @@ def train_vae(
                 logger.info("vae step %d loss %.4f", step, float(loss.detach()))
     _save(out, vae, average, optimiser, step)
     return out / "vae.safetensors"
-
-
-def load_vae(file: Path, device: torch.device | str = "cpu") -> AutoencoderTiny:
-    """Read a trained VAE, float32, frozen."""
-    with safe_open(str(file), "pt") as opened:
-        vae = build_tiny_vae(**json.loads(opened.metadata()["config"]))
-        vae.load_state_dict({key: opened.get_tensor(key).float() for key in opened.keys()})  # noqa: SIM118
-    vae.eval().requires_grad_(False)
-    return cast(nn.Module, vae).to(device)  # pyright: ignore[reportReturnType]
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@ import torch
 
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.training import judge, vae
+from portraittalk_core.weights import load_vae
 
 
 def stripes(count, size=64):
@@ -25,7 +26,7 @@ def test_crops_lie_in_their_picture_and_weigh_eyes_and_mouth(tmp_path):
 def test_training_lowers_the_error_and_resumes(tmp_path):
     frames, landmarks = stripes(80), torch.zeros(80, 70, 2)
     file = vae.train_vae(frames, landmarks, tmp_path, 0.05, batch=4, crop=32)
-    first = vae.score_vae(vae.load_vae(file), frames[-2:], landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None])
+    first = vae.score_vae(load_vae(file), frames[-2:], landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None])
     step = torch.load(tmp_path / "vae_state.pt", weights_only=True)["step"]
     untrained = build_tiny_vae(**vae.CONFIG).eval()
     before = vae.score_vae(untrained, frames[-2:], landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None])
