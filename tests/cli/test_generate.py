@@ -176,7 +176,9 @@ def test_edits_that_cannot_be_read(text):
 
 
 STUCK = """
-import sys, types, time, torch
+import signal, sys, types, time, torch
+# A background job inherits that Ctrl-C is ignored; a terminal does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module = types.ModuleType("portraittalk_core.pipeline")
 class PortraitTalk:
     @classmethod
