@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from held_out import EDITS, FPS, draw_subject
 from torch import Tensor
 
-from portraittalk_core.conditioning import PromptTrack
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.training.judge import Judge
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, StructureMaps
 
@@ -64,7 +64,7 @@ def _one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespa
     for prompt in [subject.caption(), *(text for _, text in wanted.values())]:
         prompts = PromptTrack(prompt, (), FPS, 1)
         rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
-        asked = model.networks.text.expression_of(prompt)
+        asked = model.networks.preparation.text.expression_of(prompt)
         for name, value in asked.items():
             rest.coefficients[0, COEFFICIENTS.index(name)] = value
         maps: StructureMaps = model.structure(rest, identity)

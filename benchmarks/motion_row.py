@@ -10,9 +10,9 @@ import torch
 from held_out import FPS, Subject, draw_subject
 from torch import Tensor
 
-from portraittalk_core.conditioning import PromptTrack
 from portraittalk_core.motion.geometry import eye_opening, mouth_opening, placement
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.types import StructureMaps
 
 QUANTITIES = ("jaw", "yaw", "pitch", "roll", "blink")
@@ -68,13 +68,13 @@ def read(model: PortraitTalk, frames: Tensor) -> dict[str, Tensor]:
     """Read mouth, head and eyes off pictures by the face pack; a frame without a face repeats the one before."""
     points: list[Tensor] = []
     for frame in frames:
-        faces = model.networks.faces.find(frame)
+        faces = model.networks.preparation.faces.find(frame)
         found = (
             faces[0].landmarks / frame.shape[-1] * 2 - 1 if faces else (points[-1] if points else torch.zeros(70, 2))
         )
         points.append(found)
     landmarks = torch.stack(points)
-    _, pose = model.networks.fitter(landmarks)
+    _, pose = model.networks.preparation.fitter(landmarks)
     return {
         "jaw": mouth_opening(landmarks),
         "yaw": pose[:, 0],

@@ -110,7 +110,8 @@ def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
             if len(first) < FPS:
                 first.append(frame)
             last = [*last[-int(FPS) + 1 :], frame]
-    faces = [torch.stack([model.networks.faces.find(f)[0].embedding for f in part]).mean(0) for part in (first, last)]
+    find = model.networks.preparation.faces.find
+    faces = [torch.stack([find(f)[0].embedding for f in part]).mean(0) for part in (first, last)]
     one, other = (sharpness(torch.stack(part)) for part in (first, last))
     alike = float(torch.nn.functional.cosine_similarity(faces[0], faces[1], dim=0))
     return {

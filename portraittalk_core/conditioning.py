@@ -1,72 +1,27 @@
-"""What the denoiser is told about each frame: prompts over time, and the branches of a window of frames."""
+"""What the denoiser is told about the frames of a window: conditions, each of which makes branches for any host."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .errors import BadInput
 from .host import Branch, Call, CrossBranch, Host, Pass
 from .motion.geometry import contours, head_cue
-from .nets.animate_net import AnimateNet
+from .nets.animate_net import IdentityAttention
+from .nets.audio_net import AudioNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceFeatures, ReferenceNet
-from .nets.structure_encoder import structure_input
+from .nets.structure_encoder import StructureEncoder, structure_input
+from .nets.temporal import TemporalNet
 from .perception.text import TextEncoder
-from .types import Identity, SpeechFeatures, StructureMaps
-
-FADE_S = 0.24
-"""How long one prompt takes to become the next."""
-
-
-class PromptTrack:
-    """Prompts over time: at frame i, which of them hold, and how strongly.
-
-    prompt: from the start; edits: (seconds, prompt), in any order, each of which replaces the one before it over
-    `FADE_S`; fps and frames: of the video. Raises `BadInput` for an edit before the start.
-    """
-
-    def __init__(self, prompt: str, edits: Sequence[tuple[float, str]], fps: float, frames: int) -> None:
-        if any(not start_s >= 0 for start_s, _ in edits):
-            raise BadInput(
-                f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Mend the time."
-            )
-        ordered = sorted(edits, key=lambda edit: edit[0])
-        self.prompts = [prompt, *(text for _, text in ordered)]
-        starts = torch.tensor([start_s for start_s, _ in ordered], dtype=torch.float64)
-        time_s = torch.arange(frames, dtype=torch.float64)[:, None] / fps
-        entered = ((time_s - starts) / FADE_S + 1e-6).clamp(0, 1) if len(starts) else time_s.new_zeros(frames, 0)
-        entered = torch.cat([entered.new_ones(frames, 1), entered], 1)
-        self.weights: Float[Tensor, "frames prompts"] = _shares(entered).float()
-
-    def mix(self, values: Float[Tensor, "prompts *rest"], frames: Int[Tensor, "n"]) -> Float[Tensor, "n *rest"]:
-        """Blend one value a prompt into one a frame."""
-        weights = self.weights[frames.cpu()].to(values)
-        return torch.einsum("np,p...->n...", weights, values)
-
-
-def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames prompts"]:
-    """Return how much of each frame each prompt has: the last to have entered covers those before it."""
-    rest = torch.ones_like(entered[:, 0])
-    shares: list[Tensor] = []
-    for column in reversed(entered.unbind(1)):
-        shares.append(column * rest)
-        rest = rest * (1 - column)
-    return torch.stack(shares[::-1], 1)
-
-
-def expression_track(
-    text: TextEncoder, prompts: PromptTrack, frames: int, names: Sequence[str]
-) -> Float[Tensor, "frames names"]:
-    """Return what the prompts ask of the face (a smile, raised brows), as offsets of the named coefficients."""
-    offsets = [text.expression_of(prompt) for prompt in prompts.prompts]
-    table = torch.tensor([[found.get(name, 0.0) for name in names] for found in offsets])
-    return prompts.mix(table, torch.arange(frames))
+from .prompts import PromptTrack
+from .types import SpeechFeatures, StructureMaps
 
 
 @dataclass(frozen=True)
@@ -78,49 +33,183 @@ class Scales:
     reference: float = 1.0
 
 
-class WindowConditions:
-    """Runs the denoiser on windows of one video, with everything it is told about their frames.
+class Condition(Protocol):
+    """Something that the denoiser is told about every frame of a video."""
 
-    Branches of a window are made when it is first denoised and kept for its later steps. `keep` windows are kept: all
-    of them in joint fusion, one in streaming, where memory must not grow with the video.
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the branches for some frames; rows count from the first of `frames`.
+
+        host: runs the denoiser, in case something has to be recorded with it; known: whether every pass sees who
+        the person is, so that nothing need be made for passes that do not; device: where the denoiser runs.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Drop what was computed with networks or a denoiser that may have changed since."""
+        ...
+
+
+class IdentityCondition:
+    """Who the person is: IdentityNet beside the text and AnimateNet's identity attention.
+
+    embeddings: unit length, one a reference picture; scale: lambda_id.
     """
 
     def __init__(
         self,
-        *,
-        host: Host,
-        identity_net: IdentityNet,
-        animate_net: AnimateNet,
-        reference_net: ReferenceNet,
-        text: TextEncoder,
-        identity: Identity,
-        reference_latents: Float[Tensor, "r c h w"],
-        structure: StructureMaps,
-        speech: SpeechFeatures | None,
-        prompts: PromptTrack,
-        negative: str = "",
-        contour_size: int = 64,
-        scales: Scales | None = None,
-        keep: int = 1,
+        net: IdentityNet,
+        attention: IdentityAttention,
+        embeddings: Float[Tensor, "references embedding"],
+        scale: float = 1.0,
     ) -> None:
-        self._host, self._animate = host, animate_net
-        self._scales = scales or Scales()
-        self._structure, self._speech = structure, speech
-        self._latents, self._contour_size = reference_latents, contour_size
-        self._prompts, self._keep = prompts, keep
-        self._hears = _trained(animate_net.audio, "to_v_ip")
+        self._net, self._attention = net, attention
+        self._embeddings, self._scale = embeddings, scale
+        self._made: list[Branch] | None = None
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the same branches for all frames."""
+        if self._made is None:
+            embeddings = self._embeddings.to(device)
+            attention = self._attention.branches(embeddings, min(1.0, self._scale))
+            self._made = [*self._net.branches(embeddings, self._scale), *attention]
+        return self._made
+
+    def forget(self) -> None:
+        """Project the embeddings anew next time."""
+        self._made = None
+
+
+class ReferenceCondition:
+    """How the person looks in the reference pictures (ReferenceNet).
+
+    latents: of the pictures, as the denoiser sees latents; text: tokens of the empty prompt, [1, tokens, dim].
+    """
+
+    def __init__(
+        self,
+        net: ReferenceNet,
+        latents: Float[Tensor, "r c h w"],
+        text: Float[Tensor, "1 tokens dim"],
+        strength: float = 1.0,
+    ) -> None:
+        self._net, self._latents, self._text, self._strength = net, latents, text, strength
+        self._features: ReferenceFeatures | None = None
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the same branches for all frames; the pictures are run through the host's denoiser once."""
+        if self._features is None:
+            text = self._text.expand(len(self._latents), -1, -1).to(device)
+            self._features = self._net.record(host, self._latents.to(device), text)
+        return list(self._net.branches(self._features, strength=self._strength))
+
+    def forget(self) -> None:
+        """Record the pictures anew next time."""
+        self._features = None
+
+
+class MotionCondition:
+    """How head and face move: the structure maps, with the reference placed where the head will be.
+
+    reference: latent of the first picture, [1, c, h, w]; contour_size: side of the contour pictures in pixels.
+    """
+
+    def __init__(
+        self, net: StructureEncoder, maps: StructureMaps, reference: Float[Tensor, "1 c h w"], contour_size: int
+    ) -> None:
+        self._net, self._maps, self._reference, self._size = net, maps, reference, contour_size
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return structure's branches; maps without the reference are made only where a pass shall not know it."""
+        landmarks = self._maps.landmarks[frames].to(device)
+        drawn = contours(landmarks, self._size)
+        maps = []
+        for present in (True,) if known else (True, False):
+            conditioning = structure_input(
+                drawn,
+                self._maps.placement[frames].to(device),
+                head_cue(landmarks),
+                self._reference.to(device),
+                torch.tensor([present], device=device),
+            )
+            maps.append(self._net(conditioning))
+        return list(self._net.branches(*maps))
+
+    def forget(self) -> None:
+        """Keep nothing: maps are made for each window."""
+
+
+class SpeechCondition:
+    """What is being said (AudioNet), or that nothing is known of it, which training also shows; scale: lambda_aud."""
+
+    def __init__(self, net: AudioNet, speech: SpeechFeatures | None, scale: float = 1.0) -> None:
+        self._net, self._speech, self._scale = net, speech, scale
+        self._hears = _trained(net, "to_v_ip")
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the branches of the frames; speech around them is heard too, each frame listens to its neighbours."""
+        if not self._hears:
+            return []
+        if self._speech is None:
+            return list(self._net.branches(torch.zeros(len(frames), self._net.feature_dim, device=device), self._scale))
+        first = max(0, int(frames.min()) - self._net.window)
+        last = int(frames.max()) + self._net.window
+        branches = self._net.branches(self._speech.hidden[first : last + 1].to(device), self._scale)
+        return [_Rows(branch, frames - first) for branch in branches]
+
+    def forget(self) -> None:
+        """Keep nothing: tokens are made for each window."""
+
+
+class TemporalCondition:
+    """That frames follow one another: AnimateNet's temporal attention over the window."""
+
+    def __init__(self, net: TemporalNet) -> None:
+        self._branches = net.branches(float(_trained(net, "proj_out")))
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the same branches for all frames."""
+        return list(self._branches)
+
+    def forget(self) -> None:
+        """Keep nothing: the branches hold no result."""
+
+
+class Conditions:
+    """Several conditions as one, which keeps the branches of a window for its later steps.
+
+    keep: how many windows are kept: all of them in joint fusion, one in streaming, where memory must not grow with
+    the video.
+    """
+
+    def __init__(self, conditions: Sequence[Condition], keep: int = 1) -> None:
+        self._conditions, self._keep = list(conditions), keep
+        self._windows: OrderedDict[tuple[object, ...], list[Branch]] = OrderedDict()
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        """Return the branches of all conditions."""
+        key = (*frames.tolist(), known, device)
+        if key not in self._windows:
+            while len(self._windows) >= self._keep:
+                self._windows.popitem(last=False)
+            self._windows[key] = [b for c in self._conditions for b in c.branches(host, frames, known, device)]
+        return self._windows[key]
+
+    def forget(self) -> None:
+        """Drop all windows."""
+        self._windows.clear()
+        for condition in self._conditions:
+            condition.forget()
+
+
+class PromptedDenoiser:
+    """Runs the denoiser on windows of one video, with prompts and everything else it is told about their frames."""
+
+    def __init__(
+        self, host: Host, text: TextEncoder, prompts: PromptTrack, negative: str, conditions: Condition
+    ) -> None:
+        self._host, self._prompts, self._conditions = host, prompts, conditions
         self._text = text.encode(prompts.prompts)
         self._unprompted = text.encode([negative])
-        nobody = text.encode([""]).expand(len(reference_latents), -1, -1)
-        features: ReferenceFeatures = reference_net.record(host, reference_latents, nobody)
-        embeddings = identity.embeddings.to(reference_latents.device)
-        self._shared: list[Branch] = [
-            *identity_net.branches(embeddings, self._scales.identity),
-            *animate_net.identity.branches(embeddings, min(1.0, self._scales.identity)),
-            *reference_net.branches(features, strength=self._scales.reference),
-            *animate_net.temporal.branches(float(_trained(animate_net.temporal, "proj_out"))),
-        ]
-        self._windows: OrderedDict[tuple[int, int, bool], list[Branch]] = OrderedDict()
 
     def predict(
         self,
@@ -137,48 +226,9 @@ class WindowConditions:
         hidden = self._unprompted.expand(len(frames), -1, -1)
         text = torch.cat([shown if p.text else hidden for p in passes])
         call = Call(frames=torch.arange(len(frames)), passes=passes, clip=len(frames))
-        with self._host.attach(self._branches(frames, all(p.identity for p in passes))):
+        known = all(p.identity for p in passes)
+        with self._host.attach(self._conditions.branches(self._host, frames, known, latents.device)):
             return self._host.denoise(latents.repeat(count, 1, 1, 1), timestep, text, call)
-
-    def _branches(self, frames: Int[Tensor, "n"], known: bool) -> list[Branch]:
-        key = (int(frames[0]), int(frames[-1]), known)
-        if key not in self._windows:
-            while len(self._windows) >= self._keep:
-                self._windows.popitem(last=False)
-            structure = self._structure_branches(frames, known)
-            self._windows[key] = [*self._shared, *structure, *self._speech_branches(frames)]
-        return self._windows[key]
-
-    def _structure_branches(self, frames: Int[Tensor, "n"], known: bool) -> list[Branch]:
-        """Return structure's branches; maps without the reference are made only where a pass shall not know it."""
-        device = self._latents.device
-        landmarks = self._structure.landmarks[frames].to(device)
-        maps = []
-        for present in (True,) if known else (True, False):
-            conditioning = structure_input(
-                contours(landmarks, self._contour_size),
-                self._structure.placement[frames].to(device),
-                head_cue(landmarks),
-                self._latents[:1],
-                torch.tensor([present], device=device),
-            )
-            maps.append(self._animate.structure(conditioning))
-        return list(self._animate.structure.branches(*maps))
-
-    def _speech_branches(self, frames: Int[Tensor, "n"]) -> list[Branch]:
-        if not self._hears:
-            return []
-        if self._speech is None:  # what training shows where it leaves the speech out
-            nothing = self._latents.new_zeros(len(frames), self._animate.audio.feature_dim)
-            return list(self._animate.audio.branches(nothing, self._scales.audio))
-        # Speech around the window is seen too: each frame looks at its neighbours.
-        reach = self._animate.audio.window
-        first, last = int(frames[0]), int(frames[-1])
-        left, right = min(reach, first), min(reach, len(self._speech.hidden) - 1 - last)
-        hidden = self._speech.hidden[first - left : last + right + 1].to(self._latents.device)
-        branches = self._animate.audio.branches(hidden, self._scales.audio)
-        shifted: list[Branch] = [_Shifted(branch, left) for branch in branches]
-        return shifted if left else list(branches)
 
 
 def _trained(net: nn.Module, last: str) -> bool:
@@ -186,13 +236,12 @@ def _trained(net: nn.Module, last: str) -> bool:
     return any(bool(value.any()) for name, value in net.named_parameters() if f"{last}." in name)
 
 
-class _Shifted:
-    """A CROSS branch whose rows begin some frames before the window."""
+class _Rows:
+    """A CROSS branch that holds more rows than the window, and at other places."""
 
-    def __init__(self, branch: CrossBranch, left: int) -> None:
+    def __init__(self, branch: CrossBranch, rows: Int[Tensor, "n"]) -> None:
         self.site = branch.site
-        self._branch, self._left = branch, left
+        self._branch, self._rows = branch, rows
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
-        moved = Call(frames=call.frames + self._left, passes=call.passes, clip=call.clip)
-        return self._branch.cross(query, heads, moved)
+        return self._branch.cross(query, heads, Call(self._rows[call.frames], call.passes, call.clip))

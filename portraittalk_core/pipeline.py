@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import torch
@@ -16,24 +16,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import builders
-from .conditioning import PromptTrack, Scales, WindowConditions, expression_track
+from .conditioning import (
+    Conditions,
+    IdentityCondition,
+    MotionCondition,
+    PromptedDenoiser,
+    ReferenceCondition,
+    Scales,
+    SpeechCondition,
+    TemporalCondition,
+)
 from .config import ModelConfig
 from .diffusion.guidance import GuidanceScales
 from .diffusion.latent_fusion import sample_video
-from .errors import BadInput, OutsideWorld
+from .errors import BadInput
 from .hosts.diffusers_host import DiffusersHost
-from .media.audio import speech_waveform
-from .motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
-from .motion.priors import MotionPrior
-from .motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
+from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
-from .perception.face import FaceAnalyser
-from .perception.identity import identify
-from .perception.speech import SpeechEncoder, load_speech_encoder
-from .perception.text import TextEncoder, load_text_encoder
-from .types import COEFFICIENTS, Face, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
-from .weights import load_denoiser, load_vae, model_files, model_folder
+from .preparation import Preparation
+from .prompts import PromptTrack, expression_track
+from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
+from .weights import load_denoiser, load_vae, model_files
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -51,10 +55,6 @@ JOINT_UP_TO_S = 20.0
 
 DECODED_AT_ONCE = 8
 
-FAMILIAR_SCORE = 0.86
-"""Least score of the tiny face detector for a face of the model's own kind. It has seen nothing but avatars: 30
-held-out ones scored 0.905 and more, faces of 15 photographs and paintings at most 0.83, if it found them at all."""
-
 
 @dataclass(frozen=True)
 class Networks:
@@ -65,13 +65,7 @@ class Networks:
     identity_net: IdentityNet
     animate_net: AnimateNet
     vae: AutoencoderTiny
-    text: TextEncoder
-    speech: SpeechEncoder
-    audio_to_motion: AudioToMotion
-    prior: MotionPrior
-    fitter: FaceFitter
-    shaper: FaceShaper
-    faces: FaceAnalyser
+    preparation: Preparation
 
 
 class PortraitTalk:
@@ -92,21 +86,13 @@ class PortraitTalk:
         """
         files = model_files(name)
         config, unet, identity_net, animate_net = load_denoiser(files["denoiser"])
-        audio_to_motion, prior = load_motion(files["motion"])
-        fitter, shaper = load_structure(files["structure"])
         networks = Networks(
             config=config,
             unet=_placed(unet, device),
             identity_net=identity_net.to(device),
             animate_net=animate_net.to(device),
             vae=_placed(load_vae(files["vae"]), device),
-            text=load_text_encoder(files["text"]).to(device),
-            speech=load_speech_encoder(files["speech"]),
-            audio_to_motion=audio_to_motion,
-            prior=prior,
-            fitter=fitter,
-            shaper=shaper,
-            faces=FaceAnalyser(model_folder(name) / "faces", threshold=0.5),
+            preparation=Preparation.load(name, config.name, config.size),
         )
         return cls(networks, device)
 
@@ -175,15 +161,12 @@ class PortraitTalk:
 
     def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Identity:
         """Find the person in the pictures. Raises `NoFaceFound` and `OutsideWorld`."""
-        return identify(images, _Familiar(self.networks.faces, self.config.name), face=face, size=self.config.size)
+        return self.networks.preparation.identify(images, face=face)
 
-    @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
         """Encode a recording at the frame rate of the video. Raises `BadInput` for one that is empty or not finite."""
-        waveform = speech_waveform(speech)
-        return self.networks.speech.encode(waveform, fps, speech.frame_count(fps))
+        return self.networks.preparation.listen(speech, fps)
 
-    @torch.no_grad()
     def move(
         self,
         features: SpeechFeatures,
@@ -193,16 +176,13 @@ class PortraitTalk:
         prompts: PromptTrack | None = None,
     ) -> FaceMotion:
         """Return how the face moves with the speech, wearing the expression that the prompts ask for."""
-        nets, generator = self.networks, torch.Generator().manual_seed(seed)
-        motion = generate_motion(features, nets.audio_to_motion, nets.prior, dials or MotionDials(), generator)
-        if prompts is None:
-            return motion
-        asked = expression_track(nets.text, prompts, len(motion.coefficients), COEFFICIENTS)
-        return replace(motion, coefficients=clamp_coefficients(motion.coefficients + asked))
+        preparation = self.networks.preparation
+        asked = None if prompts is None else expression_track(preparation.text, prompts)
+        return preparation.move(features, dials=dials, seed=seed, expression=asked)
 
     def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps:
         """Draw the motion on the person's face."""
-        return structure_maps(motion, identity, self.networks.fitter, self.networks.shaper)
+        return self.networks.preparation.structure(motion, identity)
 
     def animate(
         self,
@@ -230,20 +210,14 @@ class PortraitTalk:
         if window > longest:
             raise BadInput(f"`window` must be at most {longest} frames, but got {window}. Try {usual.window}.")
         chosen: Fusion = fusion or ("joint" if count / structure.fps <= JOINT_UP_TO_S else "streaming")
-        conditions = self._conditions(
-            identity,
-            structure,
-            features,
-            prompts,
-            negative,
-            Scales(
-                usual.identity_scale if identity_scale is None else identity_scale,
-                usual.audio_scale if audio_scale is None else audio_scale,
-            ),
-            keep=1 if chosen == "streaming" else count,
+        scales = Scales(
+            usual.identity_scale if identity_scale is None else identity_scale,
+            usual.audio_scale if audio_scale is None else audio_scale,
         )
+        conditions = self._conditions(identity, structure, features, scales, keep=1 if chosen == "streaming" else count)
+        denoiser = PromptedDenoiser(self._host, self.networks.preparation.text, prompts, negative, conditions)
         chunks = sample_video(
-            conditions.predict,
+            denoiser.predict,
             count,
             self._latent_shape(),
             builders.noise_schedule(self.config),
@@ -289,51 +263,21 @@ class PortraitTalk:
         identity: Identity,
         structure: StructureMaps,
         features: SpeechFeatures | None,
-        prompts: PromptTrack,
-        negative: str,
         scales: Scales,
         keep: int,
-    ) -> WindowConditions:
-        nets = self.networks
-        return WindowConditions(
-            host=self._host,
-            identity_net=nets.identity_net,
-            animate_net=nets.animate_net,
-            reference_net=self._reference_net,
-            text=nets.text,
-            identity=identity,
-            reference_latents=self.encode(identity.crops),
-            structure=structure,
-            speech=features,
-            prompts=prompts,
-            negative=negative,
-            contour_size=self.config.contour_size,
-            scales=scales,
-            keep=keep,
+    ) -> Conditions:
+        nets, animate = self.networks, self.networks.animate_net
+        latents, nobody = self.encode(identity.crops), nets.preparation.text.encode([""])
+        return Conditions(
+            [
+                IdentityCondition(nets.identity_net, animate.identity, identity.embeddings, scales.identity),
+                ReferenceCondition(self._reference_net, latents, nobody, scales.reference),
+                TemporalCondition(animate.temporal),
+                MotionCondition(animate.structure, structure, latents[:1], self.config.contour_size),
+                SpeechCondition(animate.audio, features, scales.audio),
+            ],
+            keep,
         )
-
-
-@dataclass(frozen=True)
-class _Familiar:
-    """Finds only faces of the kind that the model was trained on."""
-
-    faces: FaceAnalyser
-    model: str
-
-    @property
-    def hint(self) -> str:
-        return self.faces.hint
-
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
-        found = self.faces.find(pixels)
-        familiar = [face for face in found if face.score >= FAMILIAR_SCORE]
-        if found and not familiar:
-            raise OutsideWorld(
-                f"The face in the picture must be of the kind that the {self.model} model knows, a rendered avatar, "
-                f"but its detector is only {found[0].score:.0%} sure of it ({FAMILIAR_SCORE:.0%} is asked). For "
-                "photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
-            )
-        return familiar
 
 
 def _check_length(motion: FaceMotion, features: SpeechFeatures) -> None:

@@ -1,35 +1,20 @@
-import pytest
 import torch
 
-from portraittalk_core.conditioning import FADE_S, PromptTrack, WindowConditions
-from portraittalk_core.errors import BadInput
+from portraittalk_core.conditioning import (
+    Conditions,
+    IdentityCondition,
+    MotionCondition,
+    PromptedDenoiser,
+    ReferenceCondition,
+    SpeechCondition,
+    TemporalCondition,
+)
 from portraittalk_core.host import Pass
 from portraittalk_core.motion.geometry import placement
+from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
 BOTH = (Pass(), Pass(text=False, identity=False, audio=False))
-
-
-def test_without_edits_one_prompt_holds_throughout():
-    track = PromptTrack("a", [], 25, 10)
-    assert track.prompts == ["a"] and torch.equal(track.weights, torch.ones(10, 1))
-
-
-def test_an_edit_fades_in_at_its_time_and_covers_what_was_before():
-    track = PromptTrack("a", [(1.0, "c"), (0.4, "b")], 25, 50)
-    assert track.prompts == ["a", "b", "c"]
-    assert torch.allclose(track.weights.sum(1), torch.ones(50))
-    assert track.weights[9].tolist() == [1, 0, 0] and track.weights[24].tolist() == [0, 1, 0]
-    assert track.weights[-1].tolist() == [0, 0, 1]
-    fade = track.weights[10:17, 1]
-    assert (fade.diff() >= 0).all() and fade[0] < 0.1 and fade[round(FADE_S * 25)] == 1
-    values = torch.tensor([[0.0], [1.0], [2.0]])
-    assert track.mix(values, torch.tensor([0, 20, 49])).flatten().tolist() == [0, 1, 2]
-
-
-def test_an_edit_before_the_start_is_refused():
-    with pytest.raises(BadInput, match="must begin at 0 s or later"):
-        PromptTrack("a", [(-1.0, "b")], 25, 10)
 
 
 def parts(model, frames, identity):
@@ -41,21 +26,21 @@ def parts(model, frames, identity):
     return maps, speech
 
 
-def conditions(model, identity, maps, speech, **options) -> WindowConditions:
-    nets = model.networks
-    return WindowConditions(
-        host=model._host,
-        identity_net=nets.identity_net,
-        animate_net=nets.animate_net,
-        reference_net=model._reference_net,
-        text=nets.text,
-        identity=identity,
-        reference_latents=torch.zeros(len(identity.crops), 8, 32, 32),
-        structure=maps,
-        speech=speech,
-        prompts=PromptTrack("a man with red hair", [], 25, len(maps.landmarks)),
-        **options,
+def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
+    nets, animate, text = model.networks, model.networks.animate_net, model.networks.preparation.text
+    latents = torch.zeros(len(identity.crops), 8, 32, 32)
+    told = Conditions(
+        [
+            IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
+            ReferenceCondition(model._reference_net, latents, text.encode([""])),
+            TemporalCondition(animate.temporal),
+            MotionCondition(animate.structure, maps, latents[:1], 64),
+            SpeechCondition(animate.audio, speech),
+        ],
+        keep,
     )
+    prompts = PromptTrack("a man with red hair", [], 25, len(maps.landmarks))
+    return PromptedDenoiser(model._host, text, prompts, "", told)
 
 
 @torch.no_grad()

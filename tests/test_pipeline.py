@@ -74,7 +74,7 @@ def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, port
 
 
 def test_prompts_ask_the_face_for_an_expression(random_model):
-    from portraittalk_core.conditioning import PromptTrack
+    from portraittalk_core.prompts import PromptTrack
 
     features = random_model.listen(hum(2.0))
     smile = COEFFICIENTS.index("smile")

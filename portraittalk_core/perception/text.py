@@ -152,12 +152,12 @@ class TextEncoder(nn.Module):
         if isinstance(prompts, str) or not all(isinstance(p, str) for p in prompts):
             raise BadInput(f"`prompts` must be a list of strings, but got {prompts!r:.60}. Wrap a single one in [].")
         self._warn(prompts)
-        return self(self.tokenize(prompts).to(self._device))
+        return self(self.tokenize(prompts).to(self.device))
 
     @torch.no_grad()
     def expression_of(self, prompt: str) -> dict[str, float]:
         """Return the offsets of `EXPRESSION` that a prompt asks for: zero where it says nothing of the face."""
-        offsets = self.expression(self(self.tokenize([prompt]).to(self._device)))[0]
+        offsets = self.expression(self(self.tokenize([prompt]).to(self.device)))[0]
         return dict(zip(EXPRESSION, offsets.float().tolist(), strict=True))
 
     def unknown_words(self, prompt: str) -> list[str]:
@@ -172,7 +172,8 @@ class TextEncoder(nn.Module):
         return close[0] if close else None
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the weights are."""
         return self.expression.query.device
 
     def _warn(self, prompts: Sequence[str]) -> None:

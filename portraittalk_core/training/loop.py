@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import TrainingConfig
+from .optimiser import MuonAdamW
 from .progress import plot_curve, progress_bar
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def train(
     torch.manual_seed(config.seed)
     module.to(accelerator.device)
     trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(trained.values(), lr=config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    optimiser = MuonAdamW(trained.values(), config.rate, betas=(0.95, 0.98), weight_decay=config.weight_decay)
     average = {n: p.detach().clone() for n, p in trained.items()}
     state = _resume(out, trained, average, optimiser)
     wrapped, optimiser = accelerator.prepare(module, optimiser)
