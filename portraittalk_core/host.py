@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .errors import BadInput
 from .sites import Site
 
 if TYPE_CHECKING:
@@ -28,6 +29,21 @@ class Hook(Enum):
     SELF = "self"
     AFTER = "after"
     INPUT = "input"
+
+
+METHODS = {Hook.CROSS: "cross", Hook.SELF: "tokens", Hook.AFTER: "after", Hook.INPUT: "residual"}
+"""The method by which a branch acts through a hook."""
+
+
+def hooks_of(branch: object) -> list[Hook]:
+    """Return the hooks that a branch uses. Raises `BadInput` for an object that is no branch."""
+    hooks = [hook for hook, method in METHODS.items() if hasattr(branch, method)]
+    if not hooks or not hasattr(branch, "site"):
+        raise BadInput(
+            f"A branch must have `site` and one of {', '.join(METHODS.values())}, but got {type(branch).__name__}. "
+            "Attach what a network's `branches()` returns."
+        )
+    return hooks
 
 
 @dataclass(frozen=True)

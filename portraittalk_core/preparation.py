@@ -61,9 +61,14 @@ class Preparation:
             faces=FaceAnalyser(model_folder(model) / "faces", threshold=0.5),
         )
 
-    def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Identity:
-        """Find the person in the pictures, RGB in [-1, 1]. Raises `NoFaceFound` and `OutsideWorld`."""
-        return identify(images, _Familiar(self.faces, self.name), face=face, size=self.size)
+    def identify(
+        self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip: bool = False
+    ) -> Identity:
+        """Find the person in the pictures, RGB in [-1, 1]; see `perception.identity.identify`.
+
+        Raises `NoFaceFound` and `OutsideWorld`.
+        """
+        return identify(images, _Familiar(self.faces, self.name), face=face, size=self.size, skip=skip)
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +16,31 @@ from .types import COEFFICIENTS
 
 FADE_S = 0.24
 """How long one prompt takes to become the next."""
+
+
+def parse_edit(text: str, name: str = "edits") -> tuple[float, str]:
+    """Read `SECONDS: TEXT`; name: what the user calls it. Raises `BadInput`."""
+    start, colon, prompt = text.partition(":")
+    try:
+        start_s = float(start)
+    except ValueError:
+        start_s = math.nan
+    if not colon or not prompt.strip() or not 0 <= start_s < math.inf:
+        raise BadInput(f'`{name}` must be "SECONDS: TEXT", but got {text!r}. Try "2.0: a smiling person".')
+    return start_s, prompt.strip()
+
+
+def parse_edits(texts: str | Sequence[str], name: str = "edits") -> list[tuple[float, str]]:
+    """Read timed edits in the order of their times, from a list or from the lines of a text; empty lines do not count.
+
+    Raises `BadInput` for one that cannot be read, and for two at the same time.
+    """
+    lines = texts.splitlines() if isinstance(texts, str) else texts
+    edits = sorted(parse_edit(line, name) for line in lines if line.strip() or not isinstance(texts, str))
+    for (one, _), (other, _) in pairwise(edits):
+        if one == other:
+            raise BadInput(f"`{name}` must have one prompt a time, but got two at {one:g} s. Join them.")
+    return edits
 
 
 class PromptTrack:

@@ -95,11 +95,17 @@ def load_denoiser(path: Path | str) -> tuple[ModelConfig, UNet2DConditionModel, 
         "identity_net": builders.identity_net(config),
         "animate_net": builders.animate_net(config),
     }
-    expected = {f"{name}.{k}": v for name, net in nets.items() for k, v in net.state_dict().items()}
-    _check(path, expected, tensors)
-    for name, net in nets.items():
-        net.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
-        net.eval().requires_grad_(False)
+    _fill(path, nets, tensors)
+    return config, *nets.values()  # pyright: ignore[reportReturnType]
+
+
+def load_adapters(path: Path | str) -> tuple[ModelConfig, IdentityNet, AnimateNet]:
+    """Read what goes with a U-Net, not the U-Net, from a denoiser's file; else as `load_denoiser`."""
+    values, tensors = read_tensors(path)
+    config = from_mapping(ModelConfig, values, str(path))
+    own = {k: v for k, v in tensors.items() if not k.startswith("unet.")}
+    nets = {"identity_net": builders.identity_net(config), "animate_net": builders.animate_net(config)}
+    _fill(path, nets, own)
     return config, *nets.values()  # pyright: ignore[reportReturnType]
 
 
@@ -130,6 +136,15 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsMismatch(f"{file}: has no configuration in its metadata. Use a file of this project.") from error
     return config, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def _fill(path: Path | str, nets: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Load tensors into networks by the names that they have in the file, and freeze them."""
+    expected = {f"{name}.{k}": v for name, net in nets.items() for k, v in net.state_dict().items()}
+    _check(path, expected, tensors)
+    for name, net in nets.items():
+        net.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
+        net.eval().requires_grad_(False)
 
 
 def _from_safetensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -6,9 +6,7 @@ Everything that can be wrong with the input is found before any weights are load
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,18 +110,6 @@ def _in_range(name: str, kind: type, low: float, high: float) -> Any:
     return checked
 
 
-def parse_edit(text: str) -> tuple[float, str]:
-    """Split "2.0: smiling" into seconds and prompt; raise `BadInput` for anything else."""
-    time_text, colon, prompt = text.partition(":")
-    try:
-        start_s = float(time_text)
-    except ValueError:
-        start_s = math.nan
-    if not colon or not prompt.strip() or not 0 <= start_s < math.inf:
-        raise BadInput(f'`--edit` must be "SECONDS: TEXT", but got {text!r}. Try "2.0: a smiling person".')
-    return start_s, prompt.strip()
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, generate, write; see the module's docstring."""
     started = time.monotonic()
@@ -148,7 +134,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def prepare(arguments: argparse.Namespace) -> Job:
     """Read and check everything that was asked for; raise a `PortraitTalkError` before anything slow begins."""
-    edits = _sorted_edits(arguments.edit)
+    from ..prompts import parse_edits
+
+    edits = parse_edits(arguments.edit, "--edit")
     _check_model(arguments.model)
     if arguments.overlap is not None and arguments.window is not None and arguments.overlap >= arguments.window:
         raise BadInput(
@@ -167,14 +155,6 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"{edits[-1][0]:g} s. Give an earlier time."
         )
     return Job(images, sound, edits, _options(arguments), sound.frame_count(arguments.fps))
-
-
-def _sorted_edits(texts: list[str]) -> list[tuple[float, str]]:
-    edits = sorted(parse_edit(text) for text in texts)
-    for (one, _), (other, _) in itertools.pairwise(edits):
-        if one == other:
-            raise BadInput(f"`--edit` must have one prompt a time, but got two at {one:g} s. Join them.")
-    return edits
 
 
 def _check_model(name: str) -> None:
@@ -266,9 +246,9 @@ def _write_preview(path: str, frames: list[Tensor]) -> None:
 def _write_landmarks(path: str, maps: StructureMaps, size: int = 256) -> None:
     """Write the moving contours as a video: one bright line a facial part on black."""
     from ..media.sequence import open_writer
-    from ..motion.geometry import contours
+    from ..motion.geometry import draw_lines
 
     with open_writer(path, maps.fps, (size, size)) as writer:
         for start in range(0, len(maps.landmarks), 32):
-            lines = contours(maps.landmarks[start : start + 32].float().cpu(), size=size, sigma=0.008)
-            writer.append(lines.amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) * 2 - 1)
+            lines = draw_lines(maps.landmarks[start : start + 32].cpu(), size)
+            writer.append(lines.expand(-1, 3, -1, -1) * 2 - 1)

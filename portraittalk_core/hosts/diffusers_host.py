@@ -11,14 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import BadInput, SiteNotFound
-from ..host import Branch, Call, Hook
+from ..host import METHODS, Branch, Call, Hook, hooks_of
 from ..sites import Site, UNetShape
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from typing_extensions import Self
 
-_METHODS = {Hook.CROSS: "cross", Hook.SELF: "tokens", Hook.AFTER: "after", Hook.INPUT: "residual"}
 _PLAIN = {"DownBlock2D": False, "CrossAttnDownBlock2D": True}
 
 
@@ -93,7 +92,7 @@ class DiffusersHost:
         Raises `SiteNotFound` for a site the U-Net lacks and `BadInput` for an object that is no branch.
         """
         for branch in branches:
-            for hook in _hooks_of(branch):
+            for hook in hooks_of(branch):
                 self._check_site(hook, branch.site)
         attachment = DiffusersAttachment(self, branches)
         self._attachments.append(attachment)
@@ -138,7 +137,7 @@ class DiffusersHost:
         with ExitStack() as stack:
             for attachment in self._attachments:
                 for branch in attachment.counts:
-                    for hook in _hooks_of(branch):
+                    for hook in hooks_of(branch):
                         for handle in self._install(hook, branch, _counted(attachment, branch, hook, call)):
                             stack.callback(handle.remove)
             yield
@@ -180,16 +179,6 @@ class DiffusersHost:
             )
 
 
-def _hooks_of(branch: Branch) -> list[Hook]:
-    hooks = [hook for hook, method in _METHODS.items() if hasattr(branch, method)]
-    if not hooks or not hasattr(branch, "site"):
-        raise BadInput(
-            f"A branch must have `site` and one of {', '.join(_METHODS.values())}, but got {type(branch).__name__}. "
-            "Attach what a network's `branches()` returns."
-        )
-    return hooks
-
-
 def _layer(unet: UNet2DConditionModel, site: Site) -> tuple[nn.Module, Any | None]:
     """Return the ResNet and, where there is one, the transformer at a site."""
     block: Any = unet.mid_block if site.stage == "mid" else getattr(unet, f"{site.stage}_blocks")[site.block]
@@ -199,7 +188,7 @@ def _layer(unet: UNet2DConditionModel, site: Site) -> tuple[nn.Module, Any | Non
 
 def _counted(attachment: DiffusersAttachment, branch: Branch, hook: Hook, call: Call) -> Any:
     """Bind a branch's method to the running call and count how often it is used."""
-    method = getattr(branch, _METHODS[hook])
+    method = getattr(branch, METHODS[hook])
 
     def run(*args: Any) -> Any:
         attachment.counts[branch] += 1

@@ -69,6 +69,11 @@ def contours(
     return torch.cat(drawn) if drawn else points.new_zeros(0, len(CONTOUR_GROUPS), size, size)
 
 
+def draw_lines(landmarks: Float[Tensor, "n 70 2"], size: int = 256) -> Float[Tensor, "n 1 size size"]:
+    """Draw the contours for people to look at: thin bright lines on black, in [0, 1]."""
+    return contours(landmarks, size, sigma=0.008 * max(1.0, 256 / size)).amax(1, keepdim=True)
+
+
 def placement(reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 2 3"]:
     """Fit the affine map that takes coordinates of the output (`target`) to coordinates of the reference.
 

@@ -129,7 +129,7 @@ class _FramePositions(nn.Module):
         self.register_buffer("pe", torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[None, :, :width])
 
     def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f c"]:
-        return tokens + self.pe[:, : tokens.shape[1]].to(tokens.dtype)
+        return tokens + self.pe[:, : tokens.shape[1]].to(tokens)
 
 
 class _FeedForward(nn.Module):

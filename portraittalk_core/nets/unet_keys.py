@@ -7,6 +7,7 @@ output blocks numbered in running order, with up- and downsamplers as blocks or 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -69,6 +70,25 @@ def comfy_config(shape: UNetShape, *, in_channels: int, out_channels: int) -> di
         "adm_in_channels": None,
         "use_checkpoint": False,
     }
+
+
+def shape_from_comfy(config: Mapping[str, Any], heads: int) -> UNetShape:
+    """Return the shape of ComfyUI's `UNetModel` with these keyword arguments; heads: of its attentions.
+
+    Raises `BadInput` for layouts that have no sites here: other than SD1.5's, with several transformer blocks a layer
+    or layer counts that change from level to level.
+    """
+    layers, depths, levels = config["num_res_blocks"], config["transformer_depth"], len(config["channel_mult"])
+    count = layers if isinstance(layers, int) else layers[0]
+    per_level = [tuple(depths[count * k : count * (k + 1)]) for k in range(levels)]
+    even = isinstance(layers, int) or len(set(layers)) == 1
+    if not even or any(depth not in ((0,) * count, (1,) * count) for depth in per_level):
+        raise BadInput(
+            f"The model must have the layout of SD1.5, but has {layers} layers and {depths} transformer blocks a "
+            "level. Use a checkpoint of the SD1.5 family."
+        )
+    channels = tuple(config["model_channels"] * m for m in config["channel_mult"])
+    return UNetShape(channels, count, tuple(bool(d[0]) for d in per_level), config["context_dim"], heads)
 
 
 def to_comfy(state: Mapping[str, Tensor], shape: UNetShape) -> dict[str, Tensor]:

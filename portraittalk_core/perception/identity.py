@@ -42,12 +42,15 @@ def identify(
     *,
     face: int | None = None,
     size: int = 256,
+    skip: bool = False,
 ) -> Identity:
     """Return who is in the pictures (RGB in [-1, 1], any size), which all show the same person.
 
     Of several faces in a picture the largest counts, or the one of number `face`, 1 being the largest. A square
     picture whose head is framed as in training comes back whole; others are cut around the head, never rotated,
     their edges repeated outwards where the cut reaches beyond them.
+
+    skip: leave out pictures without such a face, as long as one picture has it.
 
     Raises NoFaceFound where a picture has no face or not as many as asked for; BadInput where there is no picture
     or `face` is below 1.
@@ -56,8 +59,17 @@ def identify(
         raise BadInput("`pictures` must hold at least one picture, but got none. Give one or more pictures.")
     if face is not None and face < 1:
         raise BadInput(f"`face` must be 1 (the largest) or more, but got {face}. Leave it out for the largest.")
-    chosen = [_choose(analyser, picture, number, face) for number, picture in enumerate(pictures, 1)]
-    cuts = [frame(picture, found.landmarks, size) for picture, found in zip(pictures, chosen, strict=True)]
+    chosen: list[Face] = []
+    cuts: list[tuple[Tensor, Tensor]] = []
+    for number, picture in enumerate(pictures, 1):
+        try:
+            found = _choose(analyser, picture, number, face)
+        except NoFaceFound:
+            if not skip or (number == len(pictures) and not chosen):
+                raise
+            continue
+        chosen.append(found)
+        cuts.append(frame(picture, found.landmarks, size))
     return Identity(
         embeddings=torch.stack([found.embedding for found in chosen]),
         crops=torch.stack([crop for crop, _ in cuts]),

@@ -16,11 +16,11 @@ import pytest
 import soundfile
 import torch
 
-from portraittalk_core.cli.generate import parse_edit
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.video import probe
+from portraittalk_core.prompts import parse_edit
 from portraittalk_core.types import Frames, StructureMaps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +172,7 @@ def test_errors_half_way_leave_nothing(model, folder, capsys):
 @pytest.mark.parametrize("text", ["", "smiling", "2.0", "2.0:", ":smiling", "-1: x", "nan: x", "inf: x", "a: b"])
 def test_edits_that_cannot_be_read(text):
     with pytest.raises(BadInput, match="SECONDS: TEXT"):
-        parse_edit(text)
+        parse_edit(text, "--edit")
 
 
 STUCK = """
@@ -184,7 +184,8 @@ class PortraitTalk:
     @classmethod
     def load(cls, name): return cls()
     def generate(self, images, sound, prompt, **options):
-        from portraittalk_core.types import Frames
+        from portraittalk_core.prompts import parse_edit
+from portraittalk_core.types import Frames
         while True:
             yield Frames(torch.zeros(1, 3, 32, 32), 25)
             print("frame", flush=True)

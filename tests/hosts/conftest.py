@@ -1,9 +1,11 @@
-"""A U-Net small enough for every test, and its shape."""
+"""A U-Net small enough for every test, and its shape; ComfyUI where there is one."""
 
 import pytest
 import torch
 
 from portraittalk_core.sites import UNetShape
+
+from .comfy_env import comfy_host, pack  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""AnimateNet Apply, AnimateNet Sampler: the portrait moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, Somebody, SpeechSocket
+
+
+def _inputs() -> list[Any]:
+    return [
+        io.Model.Input("model"),
+        MotionSocket.Input("motion", tooltip="From Speech to Motion."),
+        SpeechSocket.Input("speech", tooltip="From Encode Audio, the same that made the motion."),
+        IdentitySocket.Input("identity", tooltip="From Load Identity."),
+        io.Int.Input("window", default=16, min=1, max=128, tooltip="Frames denoised together."),
+        io.Int.Input("overlap", default=4, min=0, max=64, tooltip="Frames that neighbouring windows share."),
+        io.Combo.Input(
+            "fusion",
+            options=["joint", "streaming"],
+            default="joint",
+            tooltip="joint: all windows at every step, the smoothest. streaming: one window after the other, for long "
+            "videos on little memory.",
+        ),
+        io.Float.Input(
+            "audio_scale",
+            default=1.0,
+            min=0.0,
+            max=3.0,
+            step=0.05,
+            tooltip="How strictly the picture itself listens to the sound (lambda), beside the motion.",
+        ),
+        io.Vae.Input(
+            "vae", optional=True, tooltip="Needed with Load PortraitTalk Adapters only: the checkpoint's own VAE."
+        ),
+    ]
+
+
+class AnimateNetApply(io.ComfyNode):
+    """Makes a model draw the frames of a moving face, for any sampler."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_AnimateNetApply",
+            display_name="AnimateNet Apply",
+            category=CATEGORY,
+            description="Tells a model how the face moves in each frame and what is being said. Sample the latent with "
+            "any sampler: one frame of it is one frame of the video.",
+            inputs=_inputs(),
+            outputs=[
+                io.Model.Output("model_out", display_name="model"),
+                io.Latent.Output("latent", tooltip="Empty, as long as the speech; all frames begin with one noise."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        motion: Any,
+        speech: Any,
+        identity: Somebody,
+        window: int = 16,
+        overlap: int = 4,
+        fusion: str = "joint",
+        audio_scale: float = 1.0,
+        vae: Any = None,
+    ) -> io.NodeOutput:
+        from . import attaching
+
+        return io.NodeOutput(
+            *attaching.animate_net(model, motion, speech, identity, window, overlap, fusion, audio_scale, vae)
+        )
+
+
+class AnimateNetSampler(io.ComfyNode):
+    """AnimateNet Apply and KSampler in one, with a live preview."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        import comfy.samplers
+
+        return io.Schema(
+            node_id="PortraitTalk_AnimateNetSampler",
+            display_name="AnimateNet Sampler",
+            category=CATEGORY,
+            description="AnimateNet Apply and KSampler in one, with a live preview of the running window.",
+            inputs=[
+                *_inputs(),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True),
+                io.Int.Input("steps", default=6, min=1, max=1000, tooltip="6 suffice for tiny, SD1.5 wants 20."),
+                io.Float.Input("cfg", default=1.0, min=0.0, max=30.0, step=0.1, tooltip="1 is fastest."),
+                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler"),
+                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="simple"),
+                io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip="Below 1 needs `latent`."),
+                io.Latent.Input("latent", optional=True, tooltip="Frames to start from, with a denoise below 1."),
+            ],
+            outputs=[io.Latent.Output("latent_out", display_name="latent")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        motion: Any,
+        speech: Any,
+        identity: Somebody,
+        positive: Any,
+        negative: Any,
+        window: int = 16,
+        overlap: int = 4,
+        fusion: str = "joint",
+        audio_scale: float = 1.0,
+        vae: Any = None,
+        latent: Any = None,
+        **sampling: Any,
+    ) -> io.NodeOutput:
+        from . import attaching
+        from . import sampling as sampler
+
+        told, empty = attaching.animate_net(model, motion, speech, identity, window, overlap, fusion, audio_scale, vae)
+        return io.NodeOutput(sampler.sample(told, positive, negative, latent, empty, **sampling))

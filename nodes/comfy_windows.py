@@ -1,0 +1,203 @@
+"""Progressive latent fusion inside ComfyUI's sampling, for any sampler; weights and plan are the core's.
+
+Joint fusion wraps the prediction: every window at every step. Streaming wraps the whole sampling: one window after the
+other, each fused at every step with what the window before had there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ..portraittalk_core.diffusion.windows import Window, fusion_weights, later_share, plan_windows
+from ..portraittalk_core.errors import BadInput
+from .comfy_host import FRAMES
+
+KEY = "portraittalk_windows"
+
+
+def add_windows(model: Any, window: int, overlap: int, fusion: str) -> None:
+    """Make a MODEL denoise long videos in windows; it must be a clone of the caller's own."""
+    model.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, KEY)
+    model.remove_wrappers_with_key(WrappersMP.SAMPLER_SAMPLE, KEY)
+    if fusion == "joint":
+        model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, Joint(window, overlap))
+        return
+    stream = Streaming(window, overlap)
+    model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, stream.sample)
+    model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, stream.predict)
+
+
+class Joint:
+    """Predicts for all windows and averages by `fusion_weights`."""
+
+    def __init__(self, window: int, overlap: int) -> None:
+        self.window, self.overlap = window, overlap
+
+    def __call__(
+        self, executor: Any, model: Any, conds: list[Any], x: Tensor, sigma: Tensor, options: dict[str, Any]
+    ) -> list[Tensor]:
+        """Return a prediction for each of `conds`; x: latents of the whole video, sigma: one a frame."""
+        windows = plan_windows(len(x), self.window, self.overlap)
+        if _windowed(options) or len(windows) == 1:
+            return executor(model, conds, x, sigma, options)
+        step, steps = _step(options, sigma)
+        fused = [torch.zeros_like(x) for _ in conds]
+        for window, weight in zip(windows, fusion_weights(windows, step / max(1, steps - 1)), strict=True):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            parts = _predict(executor, model, conds, x[window.frames], sigma[window.frames], options, window, len(x))
+            for total, part in zip(fused, parts, strict=True):
+                total[window.frames] += part * weight.to(part).reshape(-1, 1, 1, 1)
+        return fused
+
+
+class Streaming:
+    """Samples one window after the other. `_tail` is what the window before had at each step, of the shared frames."""
+
+    def __init__(self, window: int, overlap: int) -> None:
+        self.window, self.overlap = window, overlap
+        self._now: Window | None = None
+        self._before: Window | None = None
+        self._kept = self._count = 0
+        self._tail: list[Tensor] = []
+        self._next_tail: list[Tensor] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Streaming:
+        return self  # the two wrappers of a MODEL have to stay one object
+
+    def sample(
+        self,
+        executor: Any,
+        guider: Any,
+        sigmas: Tensor,
+        extra: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent: Tensor | None = None,
+        mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        """Run the host's sampler on each window; returns the latents of the whole video."""
+        windows = plan_windows(len(noise), self.window, self.overlap)
+        if len(windows) == 1:
+            return executor(guider, sigmas, extra, callback, noise, latent, mask, disable_pbar)
+        if mask is not None:
+            raise BadInput("`fusion` must be joint where the latent has a noise mask, but got streaming. Set joint.")
+        done: list[Tensor] = []
+        try:
+            for number, window in enumerate(windows):
+                after = windows[number + 1] if number + 1 < len(windows) else None
+                self._begin(window, windows[number - 1] if number else None, after, len(noise))
+                counted = _counted(callback, number, len(windows))
+                part = None if latent is None else latent[window.frames]
+                rows = executor(guider, sigmas, dict(extra), counted, noise[window.frames], part, None, disable_pbar)
+                self._fuse(rows, len(sigmas) - 2, len(sigmas) - 1)
+                done.append(rows[: len(window) - self._kept])
+                self._tail, self._next_tail = self._next_tail, []
+        finally:
+            self._now, self._tail, self._next_tail = None, [], []
+        return torch.cat(done)
+
+    def predict(
+        self, executor: Any, model: Any, conds: list[Any], x: Tensor, sigma: Tensor, options: dict[str, Any]
+    ) -> list[Tensor]:
+        """Return a prediction for each of `conds` on the running window."""
+        if self._now is None:
+            return executor(model, conds, x, sigma, options)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        step, steps = _step(options, sigma)
+        if step and len(self._next_tail) < step:
+            # Here the sampler has just finished a step. What it holds is changed in place: samplers of k-diffusion go
+            # on with the very tensor that they have given to the model.
+            self._fuse(x, step - 1, steps)
+        return _predict(executor, model, conds, x, sigma, options, self._now, self._count)
+
+    def _begin(self, window: Window, before: Window | None, after: Window | None, count: int) -> None:
+        self._now, self._before, self._count = window, before, count
+        self._kept = window.stop - after.start if after else 0
+
+    def _fuse(self, x: Tensor, step: int, steps: int) -> None:
+        """Blend the frames shared with the window before, and keep those shared with the next one."""
+        if self._before is not None and self._now is not None:
+            share = later_share(self._before, self._now, step / max(1, steps - 1)).to(x).reshape(-1, 1, 1, 1)
+            x[: len(share)] = torch.lerp(self._tail[step], x[: len(share)], share)
+        self._next_tail.append(x[len(x) - self._kept :].clone())
+
+
+def _predict(
+    executor: Any,
+    model: Any,
+    conds: list[Any],
+    x: Tensor,
+    sigma: Tensor,
+    options: dict[str, Any],
+    window: Window,
+    count: int,
+) -> list[Tensor]:
+    """Predict for one window: what has a row a frame of the whole video is cut to the window's."""
+    told = {**options["transformer_options"], FRAMES: window.indices}
+    cut = [None if cond is None else [_cut(entry, window, count) for entry in cond] for cond in conds]
+    with _hints(conds, window, count):
+        return executor(model, cut, x, sigma, {**options, "transformer_options": told})
+
+
+def _cut(entry: dict[str, Any], window: Window, count: int) -> dict[str, Any]:
+    tensors = dict(entry["model_conds"])
+    for name, value in tensors.items():
+        tensor = getattr(value, "cond", None)
+        if torch.is_tensor(tensor) and len(tensor) == count:
+            tensors[name] = value._copy_with(tensor[window.frames])
+    return {**entry, "model_conds": tensors}
+
+
+@contextmanager
+def _hints(conds: list[Any], window: Window, count: int) -> Iterator[None]:
+    """Let ControlNets see the hints of the window only, where they have one a frame."""
+    held: list[tuple[Any, Any, Any]] = []
+    for control in _controls(conds):
+        hint = getattr(control, "cond_hint_original", None)
+        if torch.is_tensor(hint) and len(hint) == count:
+            held.append((control, hint, control.cond_hint))
+            control.cond_hint_original, control.cond_hint = hint[window.frames], None
+    try:
+        yield
+    finally:
+        for control, hint, prepared in held:
+            control.cond_hint_original, control.cond_hint = hint, prepared
+
+
+def _controls(conds: Sequence[Any]) -> list[Any]:
+    found: dict[int, Any] = {}
+    for entry in (entry for cond in conds if cond is not None for entry in cond):
+        control = entry.get("control")
+        while control is not None:
+            found[id(control)] = control
+            control = getattr(control, "previous_controlnet", None)
+    return list(found.values())
+
+
+def _windowed(options: dict[str, Any]) -> bool:
+    """Say whether another pack, or the host, has cut the video into windows already."""
+    told = options.get("transformer_options", {})
+    return told.get("context_window") is not None or bool((told.get("ad_params") or {}).get("sub_idxs"))
+
+
+def _step(options: dict[str, Any], sigma: Tensor) -> tuple[int, int]:
+    """Return which step runs, of how many; a sampler may also ask between two steps, which counts as the former."""
+    sigmas = options["transformer_options"]["sample_sigmas"]
+    level = sigma.flatten()[0]
+    passed = int((sigmas[:-1].to(level) >= level * (1 - 1e-5)).sum())
+    return max(0, passed - 1), len(sigmas) - 1
+
+
+def _counted(callback: Any, number: int, windows: int) -> Any:
+    """Return a callback that counts the steps of all windows."""
+    if callback is None:
+        return None
+    return lambda step, x0, x, total: callback(number * total + step, x0, x, windows * total)

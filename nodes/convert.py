@@ -1,0 +1,77 @@
+"""Between the host's values and the core's records: the only place where ranges and layouts change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.types import Identity, Sound
+
+NO_SOUND = "`audio` must hold sound, but got none. Connect Load Audio."
+
+
+def pictures(images: Tensor) -> list[Tensor]:
+    """Return IMAGE [n, h, w, c] in 0..1 as pictures [3, h, w] in [-1, 1]; transparent parts become white."""
+    colour, alpha = images[..., :3].float(), images[..., 3:4].float()
+    if alpha.shape[-1]:
+        colour = colour * alpha + 1 - alpha
+    if colour.shape[-1] == 1:
+        colour = colour.expand(*colour.shape[:-1], 3)
+    return list((colour.clamp(0, 1) * 2 - 1).movedim(-1, 1).cpu())
+
+
+def images(pixels: Tensor) -> Tensor:
+    """Return pictures [n, 3, h, w] in [-1, 1] as IMAGE."""
+    return (pixels.movedim(1, -1) / 2 + 0.5).clamp(0, 1).float().cpu()
+
+
+def masked(image: Tensor, mask: Tensor | None) -> Tensor:
+    """Return IMAGE with everything outside a MASK [n, h, w] gray, so that no other face is found there."""
+    if mask is None:
+        return image
+    rows = mask if mask.ndim == 3 else mask[None]
+    if rows.shape[1:] != image.shape[1:3]:
+        rows = torch.nn.functional.interpolate(rows[:, None].float(), image.shape[1:3], mode="bilinear")[:, 0]
+    if not rows.any():
+        raise BadInput("`mask` must mark the face, but it is empty. Paint over the face, or disconnect it.")
+    seen = (rows if len(rows) == len(image) else rows[:1]).to(image)[..., None]
+    return image[..., :3] * seen + 0.5 * (1 - seen)
+
+
+def face_masks(identity: Identity) -> Tensor:
+    """Return MASK of the faces in the crops: 1 inside the outline of the jaw and the brows."""
+    import cv2
+    import numpy as np
+
+    size = identity.crops.shape[-1]
+    made = []
+    for landmarks in identity.landmarks:
+        outline = cv2.convexHull(((landmarks[:68].numpy() + 1) / 2 * size).round().astype(np.int32))
+        made.append(torch.from_numpy(cv2.fillConvexPoly(np.zeros((size, size), np.float32), outline, 1.0)))
+    return torch.stack(made)
+
+
+def sound(audio: dict[str, Any] | None, start_s: float = 0.0, duration_s: float = 0.0) -> Sound:
+    """Return a part of AUDIO, of the first item of its batch; a duration of 0 lasts to the end. Raises `BadInput`."""
+    if audio is None:
+        raise BadInput(NO_SOUND)
+    samples, rate = audio["waveform"][0].float().cpu(), int(audio["sample_rate"])
+    first = round(start_s * rate)
+    last = samples.shape[-1] if duration_s <= 0 else min(samples.shape[-1], first + round(duration_s * rate))
+    if last <= first:
+        have = samples.shape[-1] / rate
+        raise BadInput(f"`start_s` must lie before the end of the sound ({have:.2f} s), but got {start_s:g}.")
+    return Sound(samples[:, first:last].clone(), rate)
+
+
+def audio(cut: Sound) -> dict[str, Any]:
+    """Return a sound as AUDIO."""
+    return {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
+
+
+def embeddings(conditioning: list[Any]) -> Tensor:
+    """Return the text tokens [n, t, d] of the first entry of a CONDITIONING."""
+    return conditioning[0][0]

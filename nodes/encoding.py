@@ -1,0 +1,36 @@
+"""Prompts through the host's CLIP."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..portraittalk_core.prompts import PromptTrack
+
+
+def encode(clip: Any, prompt: str) -> list[Any]:
+    """Return CONDITIONING as CLIP Text Encode makes it."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+
+
+def over_time(clip: Any, prompt: str, edits: Sequence[tuple[float, str]], frames: int, fps: float) -> list[Any]:
+    """Return CONDITIONING with one row a frame, or one row for all where there are no edits.
+
+    Prompts of different lengths are repeated to a common one, which leaves attention over them as it was. Raises
+    `BadInput` for edits before the start.
+    """
+    if not edits:
+        return encode(clip, prompt)
+    track = PromptTrack(prompt, edits, fps, frames)
+    encoded = [encode(clip, text)[0] for text in track.prompts]
+    length = math.lcm(*(tokens.shape[1] for tokens, _ in encoded))
+    tokens = torch.cat([tokens.repeat(1, length // tokens.shape[1], 1) for tokens, _ in encoded])
+    mixed = track.mix(tokens, torch.arange(frames))
+    pooled = [extra.get("pooled_output") for _, extra in encoded]
+    extra = dict(encoded[0][1])
+    if all(p is not None for p in pooled):
+        extra["pooled_output"] = track.mix(torch.cat(pooled), torch.arange(frames))
+    return [[mixed, extra]]

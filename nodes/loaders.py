@@ -1,0 +1,71 @@
+"""Load PortraitTalk, Load PortraitTalk Adapters."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY, PortraitTalkSocket
+
+
+def _choice() -> io.Combo.Input:
+    from .adapters import available
+
+    return io.Combo.Input(
+        "model",
+        options=available(),
+        default="tiny",
+        tooltip="tiny is bundled: it knows rendered avatars and runs on a CPU. Others are folders in "
+        "models/portraittalk.",
+    )
+
+
+class LoadPortraitTalk(io.ComfyNode):
+    """A whole model: the base as ordinary MODEL, CLIP and VAE, and the adapters that make it speak."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_Load",
+            display_name="Load PortraitTalk",
+            category=CATEGORY,
+            description="Loads a talking-portrait model as ordinary MODEL, CLIP and VAE, with the adapters beside it.",
+            inputs=[_choice()],
+            outputs=[
+                io.Model.Output("model_out", display_name="model"),
+                io.Clip.Output("clip"),
+                io.Vae.Output("vae"),
+                PortraitTalkSocket.Output("portraittalk"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: str) -> io.NodeOutput:
+        from ..portraittalk_core.weights import model_files
+        from . import adapters, tiny_models
+
+        folder = adapters.located(model)
+        files = model_files(folder)
+        vae = tiny_models.load_vae(files["vae"])
+        base, clip = tiny_models.load_model(files["denoiser"]), tiny_models.load_clip(files["text"])
+        return io.NodeOutput(base, clip, vae, adapters.load(folder, vae))
+
+
+class LoadAdapters(io.ComfyNode):
+    """The adapters alone, to go with a stock checkpoint of the same shape."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_LoadAdapters",
+            display_name="Load PortraitTalk Adapters",
+            category=CATEGORY,
+            description="Loads only what makes a model speak, to go with a MODEL, CLIP and VAE from elsewhere.",
+            inputs=[_choice()],
+            outputs=[PortraitTalkSocket.Output("portraittalk")],
+        )
+
+    @classmethod
+    def execute(cls, model: str) -> io.NodeOutput:
+        from . import adapters
+
+        return io.NodeOutput(adapters.load(adapters.located(model)))

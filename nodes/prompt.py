@@ -1,0 +1,56 @@
+"""Prompt Edit: what the portrait shows, over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY
+
+
+class PromptEdit(io.ComfyNode):
+    """Encodes a prompt whose edits take effect at given times."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_PromptEdit",
+            display_name="Prompt Edit",
+            category=CATEGORY,
+            description="Encodes a prompt that may change over time. Without edits it is CLIP Text Encode for both "
+            "prompts; with edits the conditioning has one row a frame, which any sampler can use.",
+            inputs=[
+                io.Clip.Input("clip"),
+                io.String.Input(
+                    "prompt", multiline=True, default="", tooltip="What the portrait shows from the start."
+                ),
+                io.String.Input(
+                    "negative", multiline=True, default="", tooltip="What it shall not show (cfg above 1)."
+                ),
+                io.String.Input(
+                    "edits",
+                    multiline=True,
+                    default="",
+                    tooltip="One line each: seconds, a colon, the prompt from then on, such as `2.0: smiling`.",
+                ),
+                io.Int.Input(
+                    "frame_count", default=100, min=1, max=1000000, tooltip="Of the video; connect Encode Audio's."
+                ),
+                io.Float.Input("fps", default=25.0, min=1.0, max=120.0, step=0.01, tooltip="Connect Encode Audio's."),
+            ],
+            outputs=[
+                io.Conditioning.Output("positive"),
+                io.Conditioning.Output("negative_out", display_name="negative"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, clip: Any, prompt: str, negative: str = "", edits: str = "", frame_count: int = 100, fps: float = 25.0
+    ) -> io.NodeOutput:
+        from ..portraittalk_core.prompts import parse_edits
+        from . import encoding
+
+        positive = encoding.over_time(clip, prompt, parse_edits(edits), frame_count, fps)
+        return io.NodeOutput(positive, encoding.encode(clip, negative))

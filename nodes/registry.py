@@ -1,0 +1,32 @@
+"""The nodes of the pack, in the order in which a graph uses them."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .animate import AnimateNetApply, AnimateNetSampler
+from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
+from .loaders import LoadAdapters, LoadPortraitTalk
+from .prompt import PromptEdit
+from .speech import EncodeAudio, SpeechToMotion
+
+NODES: list[type[io.ComfyNode]] = [
+    LoadPortraitTalk,
+    LoadAdapters,
+    LoadIdentity,
+    EncodeAudio,
+    SpeechToMotion,
+    PromptEdit,
+    IdentityNetConditioning,
+    ReferenceNetApply,
+    AnimateNetApply,
+    AnimateNetSampler,
+]
+
+
+class PortraitTalkExtension(ComfyExtension):
+    """What ComfyUI asks of a pack."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Return the nodes."""
+        return NODES

@@ -1,0 +1,112 @@
+"""Encode Audio, Speech to Motion: from a recording to how the face moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, PortraitTalkSocket, Somebody, SpeechSocket
+
+
+class EncodeAudio(io.ComfyNode):
+    """Listens to a recording, once for every frame of the video."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_EncodeAudio",
+            display_name="Encode Audio",
+            category=CATEGORY,
+            description="Encodes speech at the frame rate of the video. The audio comes out cut to the same length.",
+            inputs=[
+                PortraitTalkSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
+                io.Audio.Input("audio", tooltip="The recording: any rate, mono or stereo."),
+                io.Custom("AUDIO_ENCODER_OUTPUT").Input(
+                    "encoded",
+                    optional=True,
+                    tooltip="Of ComfyUI's Audio Encoder Encode, for models made for its features. It must be of the "
+                    "same recording, whole.",
+                ),
+                io.Float.Input("fps", default=25.0, min=1.0, max=120.0, step=0.01, tooltip="Frames a second."),
+                io.Float.Input("start_s", default=0.0, min=0.0, max=86400.0, step=0.01, tooltip="Begin here, seconds."),
+                io.Float.Input(
+                    "duration_s", default=0.0, min=0.0, max=86400.0, step=0.01, tooltip="Seconds; 0 is to the end."
+                ),
+            ],
+            outputs=[
+                SpeechSocket.Output("speech"),
+                io.Int.Output("frame_count", display_name="frame count"),
+                io.Float.Output("fps_out", display_name="fps"),
+                io.Audio.Output("audio_out", display_name="audio"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        portraittalk: Any,
+        audio: Any,
+        fps: float = 25.0,
+        start_s: float = 0.0,
+        duration_s: float = 0.0,
+        encoded: Any = None,
+    ) -> io.NodeOutput:
+        from . import convert, listening
+
+        cut = convert.sound(audio, start_s, duration_s)
+        speech = listening.encode(portraittalk, cut, fps, encoded, start_s)
+        return io.NodeOutput(speech, len(speech.hidden), fps, convert.audio(cut))
+
+
+class SpeechToMotion(io.ComfyNode):
+    """Turns speech into the movements of a face and a head."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_SpeechToMotion",
+            display_name="Speech to Motion",
+            category=CATEGORY,
+            description="Moves lips, eyes, brows and head with the speech. The seed varies what the voice leaves open.",
+            inputs=[
+                SpeechSocket.Input("speech", tooltip="From Encode Audio."),
+                IdentitySocket.Input("identity", tooltip="From Load Identity."),
+                io.Conditioning.Input(
+                    "positive", optional=True, tooltip="From Prompt Edit: the face wears what the prompt asks for."
+                ),
+                _dial("lip", "How far the mouth opens and shapes."),
+                _dial("head", "How much the head sways."),
+                _dial("blink", "How fully the eyes close."),
+                _dial("expression", "How much brows and smile move."),
+                io.Boolean.Input("still_head", default=False, tooltip="Keep the head where it is in the picture."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True),
+            ],
+            outputs=[
+                MotionSocket.Output("motion"),
+                io.Image.Output("preview", tooltip="The moving outlines that the model will follow."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        speech: Any,
+        identity: Somebody,
+        lip: float = 1.0,
+        head: float = 1.0,
+        blink: float = 1.0,
+        expression: float = 1.0,
+        still_head: bool = False,
+        seed: int = 0,
+        positive: Any = None,
+    ) -> io.NodeOutput:
+        from . import listening
+
+        dials = {"lip": lip, "head": head, "blink": blink, "expression": expression, "still_head": still_head}
+        motion, preview = listening.move(speech, identity, dials, seed, positive)
+        return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, preview, cls))
+
+
+def _dial(name: str, what: str) -> io.Float.Input:
+    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as learned, 0 not at all.")
