@@ -1,0 +1,365 @@
+"""The keystone: same weights, noise and noise levels give the same latents in diffusers and in ComfyUI. Chaining."""
+
+import shutil
+
+import pytest
+import torch
+
+from portraittalk_core import conditioning, presets, weights
+from portraittalk_core.builders import noise_schedule, reference_net
+from portraittalk_core.diffusion.guidance import GuidanceScales
+from portraittalk_core.diffusion.latent_fusion import sample_video
+from portraittalk_core.diffusion.noise import initial_noise
+from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
+from portraittalk_core.errors import WeightsMismatch
+from portraittalk_core.hosts.diffusers_host import DiffusersHost
+from portraittalk_core.motion.geometry import placement
+from portraittalk_core.prompts import PromptTrack
+from portraittalk_core.types import SpeechFeatures, StructureMaps
+
+pytestmark = pytest.mark.comfy
+
+FRAMES, STEPS, SIDE = 6, 3, 16
+PROMPTS = PromptTrack("a man", [(0.08, "a smiling woman with red hair")], 25, FRAMES)
+ALONE = ("identity", "reference", "structure", "temporal", "speech")
+
+
+@pytest.fixture(scope="module")
+def folder(random_model, tmp_path_factory):
+    """Return the files of a model whose every branch matters."""
+    folder = tmp_path_factory.mktemp("random")
+    shutil.copytree(weights.ASSETS / "tiny", folder, dirs_exist_ok=True)
+    nets = random_model.networks
+    parts = {"unet": nets.unet, "identity_net": nets.identity_net, "animate_net": nets.animate_net}
+    tensors = {f"{name}.{key}": value for name, net in parts.items() for key, value in net.state_dict().items()}
+    weights.save_denoiser(folder / "denoiser.safetensors", tensors, presets.tiny())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(pack, folder):
+    return pack("nodes.tiny_models").load_model(folder / "denoiser.safetensors")
+
+
+@pytest.fixture(scope="module")
+def adapters(pack, folder):
+    return pack("nodes.adapters").load(str(folder))
+
+
+@pytest.fixture(autouse=True)
+def as_the_host_runs_nodes():
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def told(somebody):
+    """Return what the conditions are made of: latents of two references, maps, speech, embeddings."""
+    generator = torch.Generator().manual_seed(2)
+    landmarks = somebody.landmarks + 0.01 * torch.randn(FRAMES, 1, 2, generator=generator).cumsum(0)
+    maps = StructureMaps(landmarks, placement(somebody.landmarks, landmarks), 25.0)
+    speech = SpeechFeatures(torch.randn(FRAMES, 128, generator=generator), torch.zeros(FRAMES), 25.0)
+    latents = torch.randn(2, 8, SIDE, SIDE, generator=generator)
+    embeddings = torch.nn.functional.normalize(torch.randn(2, 512, generator=generator), dim=1)
+    return {"latents": latents, "maps": maps, "speech": speech, "embeddings": embeddings}
+
+
+def conditions(module, told, names, identity_net, animate, reference, nobody):
+    """Make the named conditions by the core's module, or by the pack's copy of it."""
+    made = {
+        "identity": lambda: module.IdentityCondition(identity_net, animate.identity, told["embeddings"], 0.8),
+        "reference": lambda: module.ReferenceCondition(reference, told["latents"], nobody, 0.9),
+        "structure": lambda: module.MotionCondition(animate.structure, told["maps"], told["latents"][:1], 2 * SIDE),
+        "temporal": lambda: module.TemporalCondition(animate.temporal),
+        "speech": lambda: module.SpeechCondition(animate.audio, told["speech"], 0.7),
+    }
+    return module.Conditions([made[name]() for name in names], keep=8)
+
+
+def finite_schedule():
+    """Return the model's schedule with the highest noise level that ComfyUI can count: infinite there is 4096."""
+    schedule = noise_schedule(presets.tiny())
+    schedule.alphas_cumprod = schedule.alphas_cumprod.clamp(min=SMALLEST_ALPHA)
+    return schedule
+
+
+def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None):
+    nets, text = model.networks, model.networks.preparation.text
+    given = conditions(
+        conditioning,
+        told,
+        names,
+        nets.identity_net,
+        nets.animate_net,
+        reference_net(model.config),
+        text.encode([""]),
+    )
+    denoiser = conditioning.PromptedDenoiser(DiffusersHost(nets.unet), text, PROMPTS, "gray", given)
+    chunks = sample_video(
+        denoiser.predict,
+        FRAMES,
+        (8, SIDE, SIDE),
+        finite_schedule(),
+        generator=torch.Generator().manual_seed(5),
+        steps=STEPS,
+        window=window,
+        overlap=1,
+        fusion=fusion,
+        scales=scales,
+        sampler=sampler,
+        initial=start,
+        denoise=1.0 if start is None else 2 / STEPS,
+    )
+    return torch.cat([latents for _, latents in chunks])
+
+
+def attached(pack, base, adapters, told, names, hides=False):
+    nets = adapters.nets
+    given = conditions(
+        pack("portraittalk_core.conditioning"),
+        told,
+        names,
+        nets.identity_net,
+        nets.animate_net,
+        adapters.reference_net,
+        adapters.nobody,
+    )
+    host = pack("nodes.comfy_host")
+    return host.attach(base, given, adapters.shape, adapters.patcher, frames=FRAMES, hides=hides)
+
+
+def sampled(model, told_text, cfg=1.0, sampler="dpmpp_2m", start=None):
+    """Sample as the host does, at the core's noise levels."""
+    import comfy.sample
+    import comfy.samplers
+
+    noise = initial_noise(FRAMES, (8, SIDE, SIDE), torch.Generator().manual_seed(5), 1.0)
+    sigmas = noise_schedule(presets.tiny()).sigmas(STEPS)
+    sigmas = sigmas if start is None else sigmas[1:]
+    shown = PROMPTS.mix(told_text.encode(PROMPTS.prompts), torch.arange(FRAMES))
+    positive, negative = [[shown, {}]], [[told_text.encode(["gray"]), {}]]
+    chosen = comfy.samplers.sampler_object(sampler)
+    first = torch.zeros_like(noise) if start is None else start
+    return comfy.sample.sample_custom(model, noise, cfg, chosen, sigmas, positive, negative, first, disable_pbar=True)
+
+
+SAMPLERS = {"dpm++2m": "dpmpp_2m", "ddim": "euler"}
+"""The core's names and the host's for the same sampler."""
+
+
+def check(
+    random_model,
+    pack,
+    base,
+    adapters,
+    told,
+    names,
+    window=16,
+    fusion="joint",
+    cfg=1.0,
+    hides=False,
+    sampler="dpm++2m",
+    start=None,
+    bound=1e-4,
+):
+    scales = GuidanceScales(text=cfg, identity=cfg if hides else 1.0)
+    expected = in_diffusers(random_model, told, names, window, fusion, scales, sampler, start)
+    model = attached(pack, base, adapters, told, names, hides)
+    if window < FRAMES:
+        pack("nodes.comfy_windows").add_windows(model, window, 1, fusion)
+    found = sampled(model, random_model.networks.preparation.text, cfg, SAMPLERS[sampler], start)
+    difference = float((found - expected).abs().max())
+    print(f"{'+'.join(names) or 'bare'} {sampler} window {window} {fusion} cfg {cfg:g}: {difference:.1e}")
+    assert difference <= bound
+    return found
+
+
+@pytest.mark.parametrize("name", ["", *ALONE])
+def test_keystone_each_branch_alone(random_model, pack, base, adapters, told, name):
+    names = (name,) if name else ()
+    found = check(random_model, pack, base, adapters, told, names)
+    if names:  # the branch must matter, or its equality says nothing
+        assert (found - sampled(base, random_model.networks.preparation.text)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize(("window", "fusion"), [(16, "joint"), (3, "joint"), (3, "streaming")])
+@pytest.mark.parametrize("cfg", [1.0, 7.0])
+def test_keystone_all_branches_together(random_model, pack, base, adapters, told, window, fusion, cfg, hides):
+    if hides and cfg == 1:
+        pytest.skip("nothing is hidden where nothing is guided")
+    check(random_model, pack, base, adapters, told, ALONE, window, fusion, cfg, hides)
+
+
+@pytest.mark.parametrize("fusion", ["joint", "streaming"])
+def test_keystone_with_ddim_from_latents(random_model, pack, base, adapters, told, fusion):
+    start = torch.randn(FRAMES, 8, SIDE, SIDE, generator=torch.Generator().manual_seed(9))
+    check(random_model, pack, base, adapters, told, ALONE, 3, fusion, 7.0, sampler="ddim", start=start)
+
+
+def test_keystone_with_ddim_from_nothing(random_model, pack, base, adapters, told):
+    """From the highest noise level, 4096, Euler's sum in float32 loses four digits: that is the host's arithmetic."""
+    check(random_model, pack, base, adapters, told, ALONE, sampler="ddim", bound=5e-4)
+
+
+def plain(base):
+    import comfy.model_management
+
+    comfy.model_management.load_models_gpu([base])
+    x = torch.randn(2, 8, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    text = torch.randn(2, 77, 128, generator=torch.Generator().manual_seed(2))
+    return base.model.apply_model(x, torch.tensor([3.0, 3.0]), c_crossattn=text, transformer_options={})
+
+
+def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_model, pack, base, adapters, told):
+    text, before = random_model.networks.preparation.text, plain(base)
+    model = attached(pack, base, adapters, told, ALONE)
+    sampled(model, text)
+    assert torch.equal(plain(base), before)
+
+    class Interrupted(Exception):
+        pass
+
+    class Stops:
+        def branches(self, host, frames, known, device):
+            raise Interrupted
+
+        def forget(self):
+            pass
+
+    host = pack("nodes.comfy_host")
+    failing = host.attach(model, Stops(), adapters.shape, adapters.patcher)
+    with pytest.raises(Interrupted):
+        sampled(failing, text)
+    assert torch.equal(plain(base), before)
+    sampled(model, text)  # and the next run is right
+    assert torch.equal(plain(base), before)
+
+
+def test_two_identity_nodes_in_a_row_add_up(random_model, pack, base, adapters, told):
+    text = random_model.networks.preparation.text
+    one = attached(pack, base, adapters, told, ("identity",))
+    other = {**told, "embeddings": told["embeddings"].flip(1)}
+    both = attached(pack, one, adapters, other, ("identity",))
+    first, second = sampled(one, text), sampled(both, text)
+    assert (first - second).abs().max() > 1e-3
+    reverse = attached(pack, attached(pack, base, adapters, other, ("identity",)), adapters, told, ("identity",))
+    torch.testing.assert_close(sampled(reverse, text), second, atol=1e-4, rtol=0)
+
+
+class Foreign:
+    """An attention patch of another pack: plain attention, made a little weaker, that counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __call__(self, q, k, v, extra):
+        from comfy.ldm.modules.attention import optimized_attention
+
+        self.calls += 1
+        return 0.9 * optimized_attention(q, k, v, extra["n_heads"])
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.parametrize("key", [(), (0,)])
+def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapters, told, ours_first, key):
+    """Under the block's key in either order; under our own, more specific one if it comes first."""
+    if ours_first and key:
+        pytest.skip("the later of two under one key replaces the earlier: that is the host's rule, see the next test")
+    text, foreign = random_model.networks.preparation.text, Foreign()
+    site = ("input", 3)
+
+    def patched(model):
+        clone = model.clone()
+        clone.set_model_attn2_replace(foreign, *site, *key)
+        return clone
+
+    def ours(model):
+        return attached(pack, model, adapters, told, ("identity",))
+
+    alone = sampled(ours(base), text)
+    both = sampled(patched(ours(base)) if ours_first else ours(patched(base)), text)
+    assert foreign.calls == STEPS
+    assert (both - alone).abs().max() > 1e-4
+
+
+def test_a_patch_that_replaces_ours_is_named(random_model, pack, base, adapters, told):
+    model = attached(pack, base, adapters, told, ("identity",))
+    model.set_model_attn2_replace(Foreign(), "input", 3, 0)
+    error = pack("portraittalk_core.errors").SiteNotFound
+    with pytest.raises(error, match="cross at input 3: another node has replaced this part"):
+        sampled(model, random_model.networks.preparation.text)
+
+
+def test_a_lora_before_and_after_and_a_controls_residual(random_model, pack, base, adapters, told):
+    text = random_model.networks.preparation.text
+    key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
+    weight = dict(base.model.named_parameters())[key]
+    patch = {key: (0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)}
+
+    def with_lora(model):
+        clone = model.clone()
+        assert clone.add_patches(patch) == [key]
+        return clone
+
+    unpatched = sampled(attached(pack, base, adapters, told, ALONE), text)
+    before = sampled(attached(pack, with_lora(base), adapters, told, ALONE), text)
+    after = sampled(with_lora(attached(pack, base, adapters, told, ALONE)), text)
+    assert torch.equal(before, after) and (before - unpatched).abs().max() > 1e-3
+    same = attached(pack, base, adapters, told, ALONE)
+    assert torch.equal(sampled(same, text), unpatched)
+
+    def residual(h, options):
+        return h + 0.1 if options["block"] == ("input", 2) else h
+
+    controlled = attached(pack, base, adapters, told, ALONE)
+    controlled.set_model_input_block_patch(residual)
+    assert (sampled(controlled, text) - unpatched).abs().max() > 1e-3
+
+
+def test_freeu_works_on_top(random_model, pack, comfy_host, base, adapters, told):
+    comfy_host.load_extra_nodes()
+    model = attached(pack, base, adapters, told, ALONE)
+    freeu = comfy_host.node("FreeU")
+    if hasattr(freeu, "execute"):
+        result = freeu.execute(model=model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)
+        changed = result.result[0] if hasattr(result, "result") else result[0]
+    else:
+        changed = freeu().patch(model, 1.3, 1.4, 0.9, 0.2)[0]
+    text = random_model.networks.preparation.text
+    # FreeU looks for SD1.5's channel counts; on this narrower model it must at least do no harm.
+    assert torch.isfinite(sampled(changed, text)).all()
+
+
+def test_what_was_recorded_is_forgotten_between_runs(random_model, pack, base, adapters, told):
+    """A LoRA that is changed after the reference was recorded must show in the next run of the same graph."""
+    text = random_model.networks.preparation.text
+    model = attached(pack, base, adapters, told, ("reference",))
+    sampled(model, text)
+    key = "diffusion_model.input_blocks.1.0.in_layers.2.weight"
+    weight = dict(base.model.named_parameters())[key]
+    changed = model.clone()
+    changed.add_patches({key: (torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)})
+    fresh_base = base.clone()
+    fresh_base.add_patches({key: (torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)})
+    fresh = attached(pack, fresh_base, adapters, told, ("reference",))
+    assert torch.equal(sampled(changed, text), sampled(fresh, text))
+
+
+def test_a_latent_of_another_length_and_a_foreign_model_are_refused(random_model, pack, base, adapters, told):
+    import comfy.sample
+
+    errors = pack("portraittalk_core.errors")
+    model = attached(pack, base, adapters, told, ("structure",))
+    latent, text = torch.zeros(4, 8, SIDE, SIDE), random_model.networks.preparation.text.encode(["a"])
+    with pytest.raises(errors.BadInput, match="one frame for each of the motion's 6, but got 4"):
+        comfy.sample.sample(
+            model, latent, 1, 1.0, "euler", "simple", [[text, {}]], [[text, {}]], latent, disable_pbar=True
+        )
+    other = adapters.shape.__class__((32, 64), 1, (True, True), 128, 4)
+    with pytest.raises(errors.WeightsMismatch, match="Load a model and adapters that belong together"):
+        pack("nodes.comfy_host").attach(base, object(), other, adapters.patcher)
+    assert errors.WeightsMismatch is not WeightsMismatch  # two copies of the core, as under ComfyUI
