@@ -11,7 +11,7 @@ from .sockets import CATEGORY, IdentitySocket, MotionSocket, Somebody, SpeechSoc
 
 def _inputs() -> list[Any]:
     return [
-        io.Model.Input("model"),
+        io.Model.Input("model", tooltip="From ReferenceNet Apply or IdentityNet Conditioning."),
         MotionSocket.Input("motion", tooltip="From Speech to Motion."),
         SpeechSocket.Input("speech", tooltip="From Encode Audio, the same that made the motion."),
         IdentitySocket.Input("identity", tooltip="From Load Identity."),
@@ -90,13 +90,30 @@ class AnimateNetSampler(io.ComfyNode):
             description="AnimateNet Apply and KSampler in one, with a live preview of the running window.",
             inputs=[
                 *_inputs(),
-                io.Conditioning.Input("positive"),
-                io.Conditioning.Input("negative"),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True),
+                io.Conditioning.Input("positive", tooltip="From IdentityNet Conditioning, or any other."),
+                io.Conditioning.Input("negative", tooltip="Counts where cfg is above 1."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Of the noise that all frames share.",
+                ),
                 io.Int.Input("steps", default=6, min=1, max=1000, tooltip="6 suffice for tiny, SD1.5 wants 20."),
                 io.Float.Input("cfg", default=1.0, min=0.0, max=30.0, step=0.1, tooltip="1 is fastest."),
-                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler"),
-                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="simple"),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="euler",
+                    tooltip="As in KSampler. Streaming is exact with samplers that ask once a step, as euler does.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="simple",
+                    tooltip="As in KSampler.",
+                ),
                 io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip="Below 1 needs `latent`."),
                 io.Latent.Input("latent", optional=True, tooltip="Frames to start from, with a denoise below 1."),
             ],

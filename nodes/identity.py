@@ -64,9 +64,9 @@ class IdentityNetConditioning(io.ComfyNode):
             description="Decoupled cross-attention: the model attends to the person beside the text. Nodes in a row "
             "add up. The conditioning passes through, so that the node sits in the line as ControlNet's does.",
             inputs=[
-                io.Model.Input("model"),
-                io.Conditioning.Input("positive"),
-                io.Conditioning.Input("negative"),
+                io.Model.Input("model", tooltip="The model to tell; others may have patched it before."),
+                io.Conditioning.Input("positive", tooltip="Passes through."),
+                io.Conditioning.Input("negative", tooltip="Passes through."),
                 IdentitySocket.Input("identity", tooltip="From Load Identity."),
                 io.Float.Input(
                     "identity_scale",
@@ -122,7 +122,7 @@ class ReferenceNetApply(io.ComfyNode):
             category=CATEGORY,
             description="Runs the model once on the reference pictures and lends what it saw to its self-attention.",
             inputs=[
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="The model to tell; others may have patched it before."),
                 IdentitySocket.Input("identity", tooltip="From Load Identity."),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
                 io.Float.Input(

@@ -21,7 +21,7 @@ class PromptEdit(io.ComfyNode):
             description="Encodes a prompt that may change over time. Without edits it is CLIP Text Encode for both "
             "prompts; with edits the conditioning has one row a frame, which any sampler can use.",
             inputs=[
-                io.Clip.Input("clip"),
+                io.Clip.Input("clip", tooltip="From Load PortraitTalk, or of the checkpoint."),
                 io.String.Input(
                     "prompt", multiline=True, default="", tooltip="What the portrait shows from the start."
                 ),

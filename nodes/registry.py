@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .animate import AnimateNetApply, AnimateNetSampler
+from .examples import AvatarPortrait, ExampleSpeech
 from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
 from .loaders import LoadAdapters, LoadPortraitTalk
 from .prompt import PromptEdit
@@ -21,6 +22,8 @@ NODES: list[type[io.ComfyNode]] = [
     ReferenceNetApply,
     AnimateNetApply,
     AnimateNetSampler,
+    AvatarPortrait,
+    ExampleSpeech,
 ]
 
 

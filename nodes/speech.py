@@ -80,7 +80,14 @@ class SpeechToMotion(io.ComfyNode):
                 _dial("blink", "How fully the eyes close."),
                 _dial("expression", "How much brows and smile move."),
                 io.Boolean.Input("still_head", default=False, tooltip="Keep the head where it is in the picture."),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Of what the voice leaves open: sway, blinks, glances.",
+                ),
             ],
             outputs=[
                 MotionSocket.Output("motion"),

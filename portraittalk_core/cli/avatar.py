@@ -37,6 +37,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw and write the portrait, print its description."""
+    from ..avatars.portrait import draw_portraits
     from ..media.image import write_image
     from ..media.target import PICTURE_SUFFIXES, check_target
 
@@ -46,27 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.seed < 2**63:
         raise BadInput(f"`--seed` must not be negative nor above 2^63 - 1, but got {arguments.seed}. Try 0.")
     tags = {name: value for name in TAGS if (value := getattr(arguments, name)) is not None}
-    pixels, caption = draw(arguments.seed, tags, arguments.size)
-    write_image(arguments.output, pixels)
+    pixels, caption = draw_portraits(arguments.seed, tags, arguments.size)
+    write_image(arguments.output, pixels[0])
     print(f"{arguments.output}: {caption}")
     return 0
-
-
-def draw(seed: int, tags: dict[str, str], size: int) -> tuple[Any, str]:
-    """Return a frontal portrait at rest, [3, size, size] in [-1, 1], and a caption of it.
-
-    The identity is drawn first, so that tags change what is worn and not who wears it.
-    """
-    import torch
-
-    from ..avatars import parameters as traits
-    from ..avatars.caption import caption
-    from ..avatars.render import render
-
-    generator = torch.Generator().manual_seed(seed)
-    person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    look = traits.attributes_from_tags(tags, generator)
-    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0), {"expression": "neutral"})
-    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-    pixels = render(traits.pack(person, look, calm, frontal, light)[None], size=size)[0]
-    return pixels, caption({**person.tags, **look.tags, **calm.tags}, generator)

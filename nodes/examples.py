@@ -1,0 +1,57 @@
+"""Avatar Portrait, Example Speech: something to try the pack with before one's own pictures and recordings."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY
+
+
+class AvatarPortrait(io.ComfyNode):
+    """Draws a person who does not exist, of the kind that the tiny model knows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_AvatarPortrait",
+            display_name="Avatar Portrait",
+            category=CATEGORY,
+            description="Draws a person who does not exist. The tiny model knows such people, and no photographs.",
+            inputs=[
+                io.Int.Input("seed", default=1000031, min=0, max=2**53 - 1, tooltip="Another number, another person."),
+                io.Int.Input("pictures", default=1, min=1, max=8, tooltip="Of the same person; the first is frontal."),
+            ],
+            outputs=[io.Image.Output("image"), io.String.Output("caption", tooltip="The first picture in words.")],
+        )
+
+    @classmethod
+    def execute(cls, seed: int, pictures: int = 1) -> io.NodeOutput:
+        from ..portraittalk_core.avatars.portrait import draw_portraits
+        from . import convert
+
+        drawn, caption = draw_portraits(seed, count=pictures)
+        return io.NodeOutput(convert.images(drawn), caption)
+
+
+class ExampleSpeech(io.ComfyNode):
+    """Four seconds of speech that come with the pack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PortraitTalk_ExampleSpeech",
+            display_name="Example Speech",
+            category=CATEGORY,
+            description="Four seconds of a woman reading (LJ Speech, public domain).",
+            inputs=[io.Int.Input("repeats", default=1, min=1, max=100, tooltip="How often it is said.")],
+            outputs=[io.Audio.Output("audio")],
+        )
+
+    @classmethod
+    def execute(cls, repeats: int = 1) -> io.NodeOutput:
+        from ..portraittalk_core.media.audio import read_sound
+        from ..portraittalk_core.weights import ASSETS
+        from . import convert
+
+        said = convert.audio(read_sound(ASSETS / "speech.wav"))
+        return io.NodeOutput({**said, "waveform": said["waveform"].repeat(1, 1, repeats)})

@@ -1,0 +1,124 @@
+"""Every tiny workflow, run over HTTP by a real ComfyUI, gives a playable video as long as its sound."""
+
+import importlib.util
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from portraittalk_core.media.audio import read_sound
+from portraittalk_core.media.video import probe
+from portraittalk_core.weights import ASSETS
+
+from .comfy_server import missing_host, serve
+
+pytestmark = pytest.mark.comfy
+
+FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+
+
+def _graphs():
+    spec = importlib.util.spec_from_file_location("graphs", FOLDER / "graphs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GRAPHS = _graphs()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    why = missing_host()
+    if why:
+        pytest.skip(why)
+    with serve(tmp_path_factory.mktemp("comfy")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def speech_s() -> float:
+    return read_sound(ASSETS / "speech.wav").duration_s
+
+
+@pytest.mark.parametrize("make", GRAPHS.TINY, ids=lambda make: make.__name__)
+def test_a_tiny_workflow_runs_as_it_is(server, tmp_path, make, speech_s):
+    graph = make()
+    started = time.monotonic()
+    run = server.run(graph, timeout_s=900)
+    assert run.status == "success", run.error
+    (shown,) = server.files(run, ".mp4")
+    video = tmp_path / "video.mp4"
+    video.write_bytes(server.fetch(shown))
+    asked = speech_s * graph["3"]["inputs"]["repeats"]
+    found = probe(video)
+    print(f"{make.__name__}: {found.frames} frames in {time.monotonic() - started:.0f} s")
+    assert found.frames == round(asked * 25) and (found.width, found.height) == (256, 256)
+    assert found.audio_codec == "aac"
+    assert abs(read_sound(video).duration_s - asked) < 0.02 + 0.1  # AAC pads to whole packets
+    curves = run.outputs["7"]["portraittalk_motion"][0]
+    assert curves["frames"] == len(curves["jaw"]) == len(curves["loudness"]) == found.frames
+    if "10" in graph and graph["10"]["class_type"].endswith("Sampler"):
+        assert len([1 for node, _ in run.previews if node == "10"]) >= 6
+
+
+def _short(seconds: float = 0.4, **sampler):
+    graph = GRAPHS.quickstart_tiny()
+    graph["5"]["inputs"]["duration_s"] = seconds
+    graph["10"]["inputs"] |= sampler
+    return graph
+
+
+def test_an_interrupt_stops_within_a_step_and_the_next_run_is_right(server):
+    before = server.run(_short(steps=2))
+    assert before.status == "success", before.error
+    done = {}
+    graph = _short(seconds=4.0, steps=200, seed=3)
+    thread = threading.Thread(target=lambda: done.update(run=server.run(graph, timeout_s=300)))
+    thread.start()
+    while not any(q for q in server.get_json("/queue")["queue_running"]):
+        time.sleep(0.2)
+    time.sleep(8)
+    asked = time.monotonic()
+    server.post("/interrupt", {})
+    thread.join(60)
+    took = time.monotonic() - asked
+    run = done["run"]
+    print(f"stopped after {took:.1f} s")
+    assert any(m["type"] == "execution_interrupted" for m in run.messages)
+    # One step of a 16-frame window is about a second here; the whole step has seven windows.
+    assert took < 20
+    after = server.run(
+        _short(steps=2, seed=0) | {"14": {"class_type": "PreviewImage", "inputs": {"images": ["11", 0]}}}
+    )
+    assert after.status == "success", after.error
+
+
+def test_errors_are_one_line_and_leave_the_host_usable(server):
+    graph = _short(window=40)
+    run = server.run(graph)
+    assert run.status == "error"
+    assert run.error["exception_message"].strip() == (
+        "`window` must be at most 32 frames for this model, but got 40. Try 16."
+    )
+    empty = _short()
+    empty["2"] = {"class_type": "EmptyImage", "inputs": {"width": 256, "height": 256, "batch_size": 1, "color": 0}}
+    run = server.run(empty)
+    assert "no face was found" in run.error["exception_message"] and run.error["node_id"] == "4"
+    assert server.run(_short(steps=1)).status == "success"
+
+
+def test_the_nodes_are_the_committed_ones(server):
+    committed = json.loads((Path(__file__).parents[1] / "nodes" / "schemas.json").read_text())
+    served = {k: v for k, v in server.get_json("/object_info").items() if k.startswith("PortraitTalk_")}
+    assert sorted(served) == sorted(committed)
+    for name, schema in committed.items():
+        order = served[name]["input_order"]
+        asked = [i["id"] for i in schema["inputs"] if not i.get("optional")]
+        assert order["required"] == asked, name
+        assert served[name]["output"] == [o["type"] for o in schema["outputs"]], name
+        described = {**served[name]["input"]["required"], **served[name]["input"].get("optional", {})}
+        bare = [key for key, (_, *options) in described.items() if not (options and options[0].get("tooltip"))]
+        assert not bare, f"{name}: inputs without a tooltip: {bare}"

@@ -1,0 +1,170 @@
+"""The graphs of the shipped workflows in ComfyUI's API format, from which `export.py` makes the files beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Graph = dict[str, dict[str, Any]]
+
+
+def _node(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def _ours(kind: str, **inputs: Any) -> dict[str, Any]:
+    return _node(f"PortraitTalk_{kind}", **inputs)
+
+
+def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green sweater", edits: str = "") -> Graph:
+    """Return the shortest way from a portrait and a recording to a video."""
+    return {
+        "1": _ours("Load", model="tiny"),
+        "2": _ours("AvatarPortrait", seed=1000031, pictures=1),
+        "3": _ours("ExampleSpeech", repeats=1),
+        "4": _ours("LoadIdentity", portraittalk=["1", 3], image=["2", 0], face=1, no_face="stop"),
+        "5": _ours("EncodeAudio", portraittalk=["1", 3], audio=["3", 0], fps=25.0, start_s=0.0, duration_s=0.0),
+        "6": _ours(
+            "PromptEdit", clip=["1", 1], prompt=prompt, negative="", edits=edits, frame_count=["5", 1], fps=["5", 2]
+        ),
+        "7": _ours(
+            "SpeechToMotion",
+            speech=["5", 0],
+            identity=["4", 0],
+            positive=["6", 0],
+            lip=1.0,
+            head=1.0,
+            blink=1.0,
+            expression=1.0,
+            still_head=False,
+            seed=0,
+        ),
+        "8": _ours(
+            "IdentityNetConditioning",
+            model=["1", 0],
+            positive=["6", 0],
+            negative=["6", 1],
+            identity=["4", 0],
+            identity_scale=1.0,
+            start_percent=0.0,
+            end_percent=1.0,
+            guide_identity=True,
+        ),
+        "9": _ours("ReferenceNetApply", model=["8", 0], identity=["4", 0], vae=["1", 2], strength=1.0),
+        "10": _ours(
+            "AnimateNetSampler",
+            model=["9", 0],
+            motion=["7", 0],
+            speech=["5", 0],
+            identity=["4", 0],
+            window=16,
+            overlap=4,
+            fusion="joint",
+            audio_scale=1.0,
+            positive=["8", 1],
+            negative=["8", 2],
+            seed=0,
+            steps=6,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="simple",
+            denoise=1.0,
+        ),
+        "11": _node("VAEDecode", samples=["10", 0], vae=["1", 2]),
+        "12": _node("CreateVideo", images=["11", 0], fps=["5", 2], audio=["5", 3]),
+        "13": _node("SaveVideo", video=["12", 0], filename_prefix="video/portraittalk", format="mp4", codec="h264"),
+    }
+
+
+def prompt_edit() -> Graph:
+    """Return a portrait whose look changes while it speaks."""
+    return quickstart_tiny(
+        "a woman with long blond hair and a blue background",
+        "1.3: a smiling woman with long red hair and a blue background\n"
+        "2.6: a woman with long black hair and round glasses",
+    )
+
+
+def multi_reference() -> Graph:
+    """Return a portrait from three pictures of one person."""
+    graph = quickstart_tiny("a young woman in a red sweater")
+    graph["2"]["inputs"]["pictures"] = 3
+    return graph
+
+
+def long_video() -> Graph:
+    """Return a longer video, one window after the other, whose memory does not grow with its length."""
+    graph = quickstart_tiny("a woman with red hair")
+    graph["3"]["inputs"]["repeats"] = 2
+    graph["10"]["inputs"] |= {"fusion": "streaming"}
+    return graph
+
+
+def any_sampler() -> Graph:
+    """Return the same with stock nodes where there are some: AnimateNet Apply, FreeU, KSampler."""
+    graph = quickstart_tiny("a smiling man with a beard and glasses")
+    sampler = graph["10"]["inputs"]
+    names = ("model", "motion", "speech", "identity", "window", "overlap", "fusion", "audio_scale")
+    graph["10"] = _ours("AnimateNetApply", **{name: sampler[name] for name in names})
+    graph["14"] = _node("FreeU", model=["10", 0], b1=1.1, b2=1.2, s1=0.9, s2=0.2)
+    names = ("positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
+    graph["15"] = _node("KSampler", model=["14", 0], latent_image=["10", 1], **{name: sampler[name] for name in names})
+    graph["11"]["inputs"]["samples"] = ["15", 0]
+    return graph
+
+
+def _sd15(chain: bool) -> Graph:
+    """Return a graph on a public SD1.5 checkpoint, with a LoRA and a ControlNet in the chain or without."""
+    graph = quickstart_tiny("portrait photo of a smiling person, soft light")
+    checkpoint = "v1-5-pruned-emaonly-fp16.safetensors"
+    graph["1"] = _ours("LoadAdapters", model="tiny")
+    graph["2"] = _node("LoadImage", image="example.png")
+    graph["3"] = _node("LoadAudio", audio="speech.wav")
+    graph["16"] = _node("CheckpointLoaderSimple", ckpt_name=checkpoint)
+    for node, name in (("4", "portraittalk"), ("5", "portraittalk")):
+        graph[node]["inputs"][name] = ["1", 0]
+    model, clip = ["16", 0], ["16", 1]
+    if chain:
+        graph["17"] = _node(
+            "LoraLoader",
+            model=model,
+            clip=clip,
+            lora_name="add_detail.safetensors",
+            strength_model=0.7,
+            strength_clip=0.7,
+        )
+        model, clip = ["17", 0], ["17", 1]
+        graph["18"] = _node("ControlNetLoader", control_net_name="control_v11p_sd15_softedge_fp16.safetensors")
+        graph["19"] = _node(
+            "ControlNetApplyAdvanced",
+            positive=["8", 1],
+            negative=["8", 2],
+            control_net=["18", 0],
+            image=["4", 1],
+            strength=0.4,
+            start_percent=0.0,
+            end_percent=0.6,
+            vae=["16", 2],
+        )
+        graph["10"]["inputs"] |= {"positive": ["19", 0], "negative": ["19", 1]}
+    graph["6"]["inputs"]["clip"] = clip
+    graph["8"]["inputs"]["model"] = model
+    graph["9"]["inputs"]["vae"] = graph["11"]["inputs"]["vae"] = ["16", 2]
+    graph["10"]["inputs"] |= {"vae": ["16", 2], "steps": 20, "cfg": 5.0}
+    return graph
+
+
+def sd15_public_weights() -> Graph:
+    """Return the graph for photographs. Its adapters do not load yet; the graph says what it will need."""
+    return _sd15(chain=False)
+
+
+def chain_with_lora_and_controlnet() -> Graph:
+    """Return the graph for photographs with a LoRA before and a ControlNet beside our nodes."""
+    return _sd15(chain=True)
+
+
+TINY = (quickstart_tiny, prompt_edit, multi_reference, long_video, any_sampler)
+"""Graphs that run as they are, without a download."""
+
+SD15 = (sd15_public_weights, chain_with_lora_and_controlnet)
+"""Graphs that need public weights."""
