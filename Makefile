@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ASSETS := portraittalk_core/assets
 PROMPT := a smiling person with red hair in front of a blue background
 
-.PHONY: demo test lint train-tiny bench clean
+.PHONY: demo test test-comfyui lint train-tiny bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m portraittalk_core generate --image $(ASSETS)/portrait.png --audio $(ASSETS)/speech.wav \
@@ -13,6 +13,17 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -q
+
+# Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
+# ours, pytest and, for the browser test, playwright with Chromium. One line a test file.
+COMFYUI_PYTHON ?= $(BIN)/python
+test-comfyui:
+	@status=0; for file in tests/nodes/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py; do \
+		printf '%-36s ' $$file; \
+		COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) -m pytest -q --no-header $$file > .comfyui-test.log 2>&1 \
+			|| { [ $$? -eq 5 ] || { status=1; cat .comfyui-test.log; }; }; \
+		tail -n 1 .comfyui-test.log; \
+	done; rm -f .comfyui-test.log; exit $$status
 
 lint: $(VENV)/ready
 	$(BIN)/ruff format --check .

@@ -29,7 +29,6 @@ PACKAGES = (
     ("onnxruntime", "runs the face networks"),
     ("soundfile", "reads sound"),
     ("soxr", "changes the rate of sound"),
-    ("librosa", "analyses sound"),
     ("PIL", "reads pictures"),
     ("cv2", "prepares pictures for the face networks"),
     ("jaxtyping", "names the shapes of tensors"),

@@ -69,7 +69,7 @@ def speech_waveform(sound: Sound) -> Float[Tensor, " samples"]:
         mono = sound.samples[int(levels.argmax())]
     if sound.sample_rate == SPEECH_RATE:
         return mono.clone()
-    import soxr  # what librosa.resample calls, without librosa's seconds of imports
+    import soxr
 
     resampled = soxr.resample(mono.numpy(), sound.sample_rate, SPEECH_RATE, quality="HQ")
     return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)).clamp(-1, 1)
