@@ -52,7 +52,11 @@ class AnimateNetApply(io.ComfyNode):
             inputs=_inputs(),
             outputs=[
                 io.Model.Output("model_out", display_name="model"),
-                io.Latent.Output("latent", tooltip="Empty, as long as the speech; all frames begin with one noise."),
+                io.Latent.Output(
+                    "latent",
+                    display_name="latent",
+                    tooltip="Empty, as long as the speech; all frames begin with one noise.",
+                ),
             ],
         )
 

@@ -21,7 +21,10 @@ class AvatarPortrait(io.ComfyNode):
                 io.Int.Input("seed", default=1000031, min=0, max=2**53 - 1, tooltip="Another number, another person."),
                 io.Int.Input("pictures", default=1, min=1, max=8, tooltip="Of the same person; the first is frontal."),
             ],
-            outputs=[io.Image.Output("image"), io.String.Output("caption", tooltip="The first picture in words.")],
+            outputs=[
+                io.Image.Output("image", display_name="image"),
+                io.String.Output("caption", display_name="caption", tooltip="The first picture in words."),
+            ],
         )
 
     @classmethod
@@ -44,7 +47,7 @@ class ExampleSpeech(io.ComfyNode):
             category=CATEGORY,
             description="Four seconds of a woman reading (LJ Speech, public domain).",
             inputs=[io.Int.Input("repeats", default=1, min=1, max=100, tooltip="How often it is said.")],
-            outputs=[io.Audio.Output("audio")],
+            outputs=[io.Audio.Output("audio", display_name="audio")],
         )
 
     @classmethod

@@ -34,8 +34,10 @@ class LoadIdentity(io.ComfyNode):
                 ),
             ],
             outputs=[
-                IdentitySocket.Output("identity"),
-                io.Image.Output("cropped", tooltip="The pictures framed as the model sees them."),
+                IdentitySocket.Output("identity", display_name="identity"),
+                io.Image.Output(
+                    "cropped", display_name="cropped", tooltip="The pictures framed as the model sees them."
+                ),
                 io.Mask.Output("face_mask", display_name="face mask", tooltip="The faces in the framed pictures."),
             ],
         )

@@ -32,9 +32,9 @@ class LoadPortraitTalk(io.ComfyNode):
             inputs=[_choice()],
             outputs=[
                 io.Model.Output("model_out", display_name="model"),
-                io.Clip.Output("clip"),
-                io.Vae.Output("vae"),
-                PortraitTalkSocket.Output("portraittalk"),
+                io.Clip.Output("clip", display_name="clip"),
+                io.Vae.Output("vae", display_name="vae"),
+                PortraitTalkSocket.Output("portraittalk", display_name="portraittalk"),
             ],
         )
 
@@ -61,7 +61,7 @@ class LoadAdapters(io.ComfyNode):
             category=CATEGORY,
             description="Loads only what makes a model speak, to go with a MODEL, CLIP and VAE from elsewhere.",
             inputs=[_choice()],
-            outputs=[PortraitTalkSocket.Output("portraittalk")],
+            outputs=[PortraitTalkSocket.Output("portraittalk", display_name="portraittalk")],
         )
 
     @classmethod

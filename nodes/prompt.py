@@ -40,7 +40,7 @@ class PromptEdit(io.ComfyNode):
                 io.Float.Input("fps", default=25.0, min=1.0, max=120.0, step=0.01, tooltip="Connect Encode Audio's."),
             ],
             outputs=[
-                io.Conditioning.Output("positive"),
+                io.Conditioning.Output("positive", display_name="positive"),
                 io.Conditioning.Output("negative_out", display_name="negative"),
             ],
         )

@@ -35,7 +35,7 @@ class EncodeAudio(io.ComfyNode):
                 ),
             ],
             outputs=[
-                SpeechSocket.Output("speech"),
+                SpeechSocket.Output("speech", display_name="speech"),
                 io.Int.Output("frame_count", display_name="frame count"),
                 io.Float.Output("fps_out", display_name="fps"),
                 io.Audio.Output("audio_out", display_name="audio"),
@@ -90,8 +90,10 @@ class SpeechToMotion(io.ComfyNode):
                 ),
             ],
             outputs=[
-                MotionSocket.Output("motion"),
-                io.Image.Output("preview", tooltip="The moving outlines that the model will follow."),
+                MotionSocket.Output("motion", display_name="motion"),
+                io.Image.Output(
+                    "preview", display_name="preview", tooltip="The moving outlines that the model will follow."
+                ),
             ],
         )
 

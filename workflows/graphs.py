@@ -6,6 +6,29 @@ from typing import Any
 
 Graph = dict[str, dict[str, Any]]
 
+CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
+LORA = "lcm-lora-sdv1-5.safetensors"
+CONTROLNET = "control_v11p_sd15_softedge_fp16.safetensors"
+
+MODELS = {
+    "CheckpointLoaderSimple": {
+        "name": CHECKPOINT,
+        "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/" + CHECKPOINT,
+        "directory": "checkpoints",
+    },
+    "LoraLoader": {
+        "name": LORA,
+        "url": "https://huggingface.co/latent-consistency/lcm-lora-sdv1-5/resolve/main/pytorch_lora_weights.safetensors",
+        "directory": "loras",
+    },
+    "ControlNetLoader": {
+        "name": CONTROLNET,
+        "url": "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/" + CONTROLNET,
+        "directory": "controlnet",
+    },
+}
+"""Where the public files of a node come from, which the frontend offers to fetch."""
+
 
 def _node(kind: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
@@ -115,11 +138,10 @@ def any_sampler() -> Graph:
 def _sd15(chain: bool) -> Graph:
     """Return a graph on a public SD1.5 checkpoint, with a LoRA and a ControlNet in the chain or without."""
     graph = quickstart_tiny("portrait photo of a smiling person, soft light")
-    checkpoint = "v1-5-pruned-emaonly-fp16.safetensors"
     graph["1"] = _ours("LoadAdapters", model="tiny")
     graph["2"] = _node("LoadImage", image="example.png")
     graph["3"] = _node("LoadAudio", audio="speech.wav")
-    graph["16"] = _node("CheckpointLoaderSimple", ckpt_name=checkpoint)
+    graph["16"] = _node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
     for node, name in (("4", "portraittalk"), ("5", "portraittalk")):
         graph[node]["inputs"][name] = ["1", 0]
     model, clip = ["16", 0], ["16", 1]
@@ -133,7 +155,7 @@ def _sd15(chain: bool) -> Graph:
             strength_clip=0.7,
         )
         model, clip = ["17", 0], ["17", 1]
-        graph["18"] = _node("ControlNetLoader", control_net_name="control_v11p_sd15_softedge_fp16.safetensors")
+        graph["18"] = _node("ControlNetLoader", control_net_name=CONTROLNET)
         graph["19"] = _node(
             "ControlNetApplyAdvanced",
             positive=["8", 1],
@@ -149,7 +171,8 @@ def _sd15(chain: bool) -> Graph:
     graph["6"]["inputs"]["clip"] = clip
     graph["8"]["inputs"]["model"] = model
     graph["9"]["inputs"]["vae"] = graph["11"]["inputs"]["vae"] = ["16", 2]
-    graph["10"]["inputs"] |= {"vae": ["16", 2], "steps": 20, "cfg": 5.0}
+    sampling = {"steps": 8, "cfg": 1.5, "sampler_name": "lcm"} if chain else {"steps": 20, "cfg": 5.0}
+    graph["10"]["inputs"] |= {"vae": ["16", 2], **sampling}
     return graph
 
 
