@@ -20,7 +20,7 @@ FADE_S = 0.24
 
 def parse_edit(text: str, name: str = "edits") -> tuple[float, str]:
     """Read `SECONDS: TEXT`; name: what the user calls it. Raises `BadInput`."""
-    start, colon, prompt = text.partition(":")
+    start, colon, prompt = text.replace("：", ":", 1).partition(":")  # the colon of a Chinese keyboard
     try:
         start_s = float(start)
     except ValueError:

@@ -53,6 +53,11 @@ PLACE = """columns => {
   app.canvas.setDirty(true, true);
 }"""
 
+FIX_SEEDS = """() => {
+  for (const node of app.graph._nodes)
+    for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
+}"""
+
 SHOW = """() => {
   let right = 0, bottom = 0;
   for (const n of app.graph._nodes) {
@@ -75,7 +80,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as base, serve(Path(base)) as server, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as base, _serve(Path(base)) as server, sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
@@ -89,11 +94,24 @@ def main() -> None:
         browser.close()
 
 
+def _serve(base: Path) -> Any:
+    """Start the host with empty stand-ins for the public files: the frontend makes no node whose list is empty."""
+    for model in graphs.MODELS.values():
+        folder = base / "models" / model["directory"]
+        folder.mkdir(parents=True)
+        (folder / model["name"]).touch()
+    (base / "input").mkdir()
+    for name in ("example.png", "speech.wav"):
+        (base / "input" / name).touch()
+    return serve(base)
+
+
 def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
     """Write one workflow, its picture and its thumbnail."""
     name, graph = make.__name__, make()
     page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, name])
     page.wait_for_timeout(1500)
+    page.evaluate(FIX_SEEDS)
     page.evaluate(PLACE, COLUMNS)
     page.evaluate(SHOW)
     page.wait_for_timeout(1500)

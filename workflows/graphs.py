@@ -150,9 +150,9 @@ def _sd15(chain: bool) -> Graph:
             "LoraLoader",
             model=model,
             clip=clip,
-            lora_name="add_detail.safetensors",
-            strength_model=0.7,
-            strength_clip=0.7,
+            lora_name=LORA,
+            strength_model=1.0,
+            strength_clip=1.0,
         )
         model, clip = ["17", 0], ["17", 1]
         graph["18"] = _node("ControlNetLoader", control_net_name=CONTROLNET)

@@ -1,8 +1,6 @@
 """The nodes without a host: ids and sockets never change by accident, and `execute` stays thin."""
 
 import ast
-import importlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,25 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from . import fake_host
-
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("schemas.json")
 MOST_STATEMENTS = 10
 
 
 @pytest.fixture(scope="module")
-def nodes():
-    before = set(sys.modules)
-    sys.modules.update({k: v for k, v in fake_host.modules().items() if k not in sys.modules})
-    spec = importlib.util.spec_from_file_location("portraittalk_pack", ROOT / "__init__.py")
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["portraittalk_pack"] = package
-    spec.loader.exec_module(package)
-    try:
-        yield importlib.import_module("portraittalk_pack.nodes.registry").NODES
-    finally:
-        fake_host.forget(before)
+def nodes(pack):
+    return pack("nodes.registry").NODES
 
 
 def described(node) -> dict:

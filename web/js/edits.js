@@ -5,7 +5,7 @@
  * (empty ones, half-typed ones) stand where and as they were.
  */
 
-const EDIT = /^\s*\+?(\d+\.?\d*|\.\d+)\s*:\s*(\S.*?)\s*$/
+const EDIT = /^\s*\+?(\d+\.?\d*|\.\d+)\s*[:：]\s*(\S.*?)\s*$/
 
 /**
  * Split a text into lines. `startS` is null where a line is no edit.
