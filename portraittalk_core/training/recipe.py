@@ -19,14 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
+from jaxtyping import UInt8
+from torch import Tensor
 
 from .. import presets
 from ..config import TrainingConfig, read_toml
 from ..perception.text import load_text_encoder
 from ..weights import load_vae, save_denoiser, save_modules
-from .bank import draw_album, render_frames
+from .bank import Album, draw_album, render_frames
 from .stages import ASSETS, build_objective, load_weights, train_stage
 from .vae import HELD_OUT, score_vae, train_vae
 
@@ -40,7 +43,12 @@ PICTURES_FROM = 300_000
 
 @dataclass(frozen=True)
 class PictureConfig:
-    """Pictures and minutes for the networks that look at pixels: the VAE, and the judge of the benchmark."""
+    """Pictures and minutes for the networks that look at pixels: the VAE, and the judge of the benchmark.
+
+    people, looks, frames: what the VAE learns from; decoder_minutes: go on with its decoder alone when the denoiser is
+    trained, which leaves latents as they are; judge_people: whom the judge and the decoder see, each in `looks` looks,
+    one frame each.
+    """
 
     people: int = 300
     looks: int = 2
@@ -49,7 +57,10 @@ class PictureConfig:
     batch: int = 4
     crop: int = 96
     rate: float = 4e-3
+    decoder_minutes: float = 0.0
+    judge_people: int = 1000
     judge_minutes: float = 0.0
+    judge_batch: int = 256
 
 
 @dataclass(frozen=True)
@@ -105,22 +116,51 @@ def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float(
 
 
 def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
-    """Train the VAE, and the judge if it has minutes, and score the VAE on held-out frames."""
-    from .judge import train_judge
-
+    """Train the VAE and score it on held-out frames."""
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
     album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
     frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
     options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
     file = train_vae(frames, landmarks, work / "vae", chosen.minutes, **options)
-    if chosen.judge_minutes > 0:
-        person = torch.from_numpy(album.person).to(device)
-        train_judge(frames, person, album.tags, work / "judge.safetensors", chosen.judge_minutes)
+    _score(file, frames, landmarks)
+
+
+def train_decoder(chosen: PictureConfig, work: Path) -> None:
+    """Go on training the VAE's decoder, and score the VAE anew."""
+    frames, album = draw_pictures(chosen, work)
+    options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate / 2, "decoder_only": True}
+    landmarks = album.landmarks()
+    _score(train_vae(frames, landmarks, work / "vae", chosen.decoder_minutes, **options), frames, landmarks)
+
+
+def train_benchmark_judge(chosen: PictureConfig, work: Path) -> None:
+    """Train the network that judges people and edits in the benchmark."""
+    from .judge import train_judge
+
+    frames, album = draw_pictures(chosen, work)
+    person = torch.from_numpy(album.person).to(frames.device)
+    file = work / "judge.safetensors"
+    train_judge(frames, person, album.tags, file, chosen.judge_minutes, batch=chosen.judge_batch)
+
+
+def draw_pictures(chosen: PictureConfig, work: Path) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
+    """Return the judge's pictures, rendered once and kept in `work`, and what they show."""
+    people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.judge_people)
+    album = draw_album(people, looks=chosen.looks, frames=1)
+    file, device = work / "pictures.npy", torch.accelerator.current_accelerator() or torch.device("cpu")
+    if not file.exists():
+        rendered = torch.cat([part.cpu() for part in render_frames(album.parameters, device)])
+        np.save(work / "pictures.part.npy", rendered.numpy())
+        (work / "pictures.part.npy").rename(file)
+    return torch.from_numpy(np.load(file)).to(device), album
+
+
+def _score(file: Path, frames: Tensor, landmarks: Tensor) -> None:
     vae: Any = load_vae(file)
-    scores = score_vae(vae.to(device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(device))
+    scores = score_vae(vae.to(frames.device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(frames.device))
     logger.info("vae: %s", scores)
-    (work / "vae" / "scores.json").write_text(json.dumps(scores))
+    (file.parent / "scores.json").write_text(json.dumps(scores))
 
 
 def pack(work: Path, out: Path) -> None:
@@ -153,6 +193,12 @@ def main() -> None:
         help="speech features, see training/clips.py",
     )
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
+    parser.add_argument(
+        "--part",
+        choices=("denoiser", "decoder", "judge"),
+        default="denoiser",
+        help="denoiser (with the VAE before it), then the VAE's decoder alone, then the judge of the benchmark",
+    )
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing"
@@ -160,9 +206,13 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
-    if recipe.ranks > 1 and not given.pack and "WORLD_SIZE" not in os.environ:
+    if recipe.ranks > 1 and given.part == "denoiser" and not given.pack and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(recipe.ranks))
-    if not given.pack:
+    if given.part == "decoder":
+        train_decoder(recipe.pictures, given.work)
+    elif given.part == "judge":
+        train_benchmark_judge(recipe.pictures, given.work)
+    elif not given.pack:
         done = train_tiny(recipe, given.work, given.speech, given.limit)
         logger.info("finished" if done else "not finished: run again to go on")
     else:

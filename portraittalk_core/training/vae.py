@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..hosts.diffusers_models import build_tiny_vae
@@ -126,6 +126,8 @@ def train_vae(
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
     step = _resume(out, vae, optimiser, generator, seed)
+    if decoder_only and step:  # the averaged encoder is the one that made those latents
+        vae.load_state_dict(load_file(out / "vae.safetensors"))
     average = [p.detach().clone() for p in vae.parameters()]
     start = last = time.monotonic()
     with open(out / "vae.csv", "a", newline="") as file:
