@@ -78,6 +78,7 @@ def page(server, chromium):
     opened.wait_for_function(READY, timeout=120_000)
     opened.wait_for_timeout(2500)
     opened.keyboard.press("Escape")
+    opened.wait_for_timeout(1500)  # a dialog that is closing cannot be opened again
     yield opened
     opened.close()
     assert not ours
