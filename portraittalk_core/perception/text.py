@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..errors import BadInput
+from ..errors import BadInput, WeightsMismatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -186,14 +186,21 @@ class TextEncoder(nn.Module):
 
 
 def load_text_encoder(path: str | Path) -> TextEncoder:
-    """Load a text encoder from a safetensors file whose metadata holds its constructor's arguments."""
+    """Load a text encoder from a safetensors file whose metadata holds its constructor's arguments.
+
+    Raises `WeightsMismatch` for another file.
+    """
     import json
 
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(path), framework="pt") as file:
-        config = json.loads(file.metadata()["config"])
-        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    encoder = TextEncoder(**config)
-    encoder.load_state_dict(state)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            config = json.loads((file.metadata() or {})["config"])
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        encoder = TextEncoder(**config)
+        encoder.load_state_dict(state)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise WeightsMismatch(f"`path` must be a text encoder, but {path} is none: {why} Train text.") from error
     return encoder.eval().requires_grad_(False)
