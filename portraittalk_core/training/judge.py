@@ -33,13 +33,15 @@ TAGS = ("background", "hair", "style", "clothes", "beard", "glasses", "expressio
 class Judge(nn.Module):
     """Embed the person and name the tags of portraits.
 
-    words: the values of each tag; width: channels of the first layer; dim: of the embedding.
+    words: the values of each tag; width: channels of the first layer, to which all others are in proportion; dim: of
+    the embedding.
     """
 
     def __init__(self, *, words: dict[str, list[str]], width: int = 32, dim: int = 128) -> None:
         super().__init__()
         self.config = {"words": words, "width": width, "dim": dim}
         self.words = words
+        hidden = 16 * width
         widths = [width, 2 * width, 3 * width, 4 * width, 6 * width]
         layers: list[nn.Module] = []
         for a, b in zip([3, *widths], widths):
@@ -47,9 +49,9 @@ class Judge(nn.Module):
             layers += [nn.Conv2d(b, b, 3, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
         self.body = nn.Sequential(*layers)
         # Flattened, not averaged: where a feature lies says who it is.
-        self.person = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 512), nn.SiLU(), nn.Linear(512, dim))
-        self.tags = nn.ModuleDict({tag: nn.Linear(512, len(values)) for tag, values in words.items()})
-        self.shared = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 512), nn.SiLU())
+        self.person = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, hidden), nn.SiLU(), nn.Linear(hidden, dim))
+        self.tags = nn.ModuleDict({tag: nn.Linear(hidden, len(values)) for tag, values in words.items()})
+        self.shared = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, hidden), nn.SiLU())
 
     def forward(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b d"], dict[str, Tensor]]:
         """Return unit embeddings, and logits for each tag."""

@@ -61,6 +61,7 @@ class PictureConfig:
     judge_people: int = 1000
     judge_minutes: float = 0.0
     judge_batch: int = 256
+    judge_width: int = 32
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def train_benchmark_judge(chosen: PictureConfig, work: Path) -> None:
     frames, album = draw_pictures(chosen, work)
     person = torch.from_numpy(album.person).to(frames.device)
     file = work / "judge.safetensors"
-    train_judge(frames, person, album.tags, file, chosen.judge_minutes, batch=chosen.judge_batch)
+    options = {"batch": chosen.judge_batch, "width": chosen.judge_width}
+    train_judge(frames, person, album.tags, file, chosen.judge_minutes, **options)
 
 
 def draw_pictures(chosen: PictureConfig, work: Path) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
@@ -163,14 +165,14 @@ def _score(file: Path, frames: Tensor, landmarks: Tensor) -> None:
     (file.parent / "scores.json").write_text(json.dumps(scores))
 
 
-def pack(work: Path, out: Path) -> None:
-    """Write what was trained so far as a model: `vae.safetensors` and `denoiser.safetensors`."""
+def pack(work: Path, out: Path, runs: int | None = None) -> None:
+    """Write what was trained, by the first `runs` runs, as a model: `vae.safetensors` and `denoiser.safetensors`."""
     from .vae import CONFIG
 
     config = presets.tiny()
     objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"))
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
-    load_weights(objective, *trained)
+    load_weights(objective, *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith("text.")}
     save_denoiser(out / "denoiser.safetensors", tensors, config)
     save_modules(out / "vae.safetensors", load_vae(work / "vae" / "vae.safetensors").state_dict(), CONFIG)
@@ -203,6 +205,7 @@ def main() -> None:
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing"
     )
+    parser.add_argument("--runs", type=int, metavar="N", help="with --pack: only the first N runs (all)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
@@ -216,7 +219,7 @@ def main() -> None:
         done = train_tiny(recipe, given.work, given.speech, given.limit)
         logger.info("finished" if done else "not finished: run again to go on")
     else:
-        pack(given.work, given.pack)
+        pack(given.work, given.pack, given.runs)
 
 
 def _launch(ranks: int) -> int:
