@@ -135,9 +135,7 @@ def vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[st
 
 def identity_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     if not JUDGE.exists():
-        sys.stdout.write(
-            f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}. Train it: recipe --part judge\n"
-        )
+        sys.stdout.write(f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}. Train it: recipe --part judge\n")
         return {}
     return edits_row.measure(model, load_judge(JUDGE), given)
 

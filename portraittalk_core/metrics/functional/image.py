@@ -1,0 +1,183 @@
+"""Measure pictures: likeness to the truth, sharpness, colour, flicker. Pixels are float in [-1, 1], channels first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import BadInput, MissingExtra
+
+_LUMA = (0.299, 0.587, 0.114)
+_CHUNK = 64
+
+
+def psnr(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> float:
+    """Return the peak signal-to-noise ratio in dB, mean over frames; infinite where every frame is the same.
+
+    Frames that are the same to the last bit count as 100 dB beside frames that are not. Raises `BadInput` for shapes
+    that differ.
+    """
+    _check_pair(pixels, reference)
+    error = (pixels.double() - reference.double()).square().mean((1, 2, 3))
+    if not bool(error.any()):
+        return math.inf
+    return float((10 * torch.log10(4 / error.clamp(min=1e-12))).clamp(max=100).mean())
+
+
+def ssim(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> float:
+    """Return structural similarity in [-1, 1] (Wang et al. 2004: Gaussian window, sigma 1.5), mean over frames.
+
+    scikit-image computes it; raises `MissingExtra` without it and `BadInput` for shapes that differ.
+    """
+    _check_pair(pixels, reference)
+    try:
+        from skimage.metrics import structural_similarity
+    except ImportError as error:
+        raise MissingExtra("SSIM: unscored, it needs scikit-image: pip install scikit-image") from error
+    settings: dict[str, Any] = {
+        "data_range": 2.0,
+        "channel_axis": 0,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
+    pairs = zip(pixels.double().cpu().numpy(), reference.double().cpu().numpy(), strict=True)
+    values = [structural_similarity(a, b, **settings) for a, b in pairs]
+    return float(sum(values) / len(values))
+
+
+def lpips(
+    pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"], network: Callable[..., Tensor] | None = None
+) -> float:
+    """Return LPIPS (Zhang et al. 2018, AlexNet), lower is better, mean over frames.
+
+    network: a ready `lpips.LPIPS`; without one it is made by the lpips package. Raises `MissingExtra` where the
+    package or its weights are missing and `BadInput` for shapes that differ.
+    """
+    _check_pair(pixels, reference)
+    network = _lpips_network() if network is None else network
+    with torch.no_grad():
+        parts = zip(pixels.split(_CHUNK), reference.split(_CHUNK), strict=True)
+        return float(torch.cat([network(a, b).flatten() for a, b in parts]).mean())
+
+
+def _lpips_network() -> Callable[..., Tensor]:
+    try:
+        import lpips as package  # pyright: ignore[reportMissingImports]
+
+        return package.LPIPS(net="alex", verbose=False).eval()
+    except ImportError as error:
+        raise MissingExtra("LPIPS: unscored, it needs the lpips package: pip install lpips") from error
+    except OSError as error:
+        raise MissingExtra(f"LPIPS: unscored, its AlexNet is missing ({error}). Go online once.") from error
+
+
+def fid(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "m 3 h w"]) -> float:
+    """Return the Fréchet Inception distance of two sets of pictures, lower is better.
+
+    torchmetrics computes it; raises `MissingExtra` where it, torch-fidelity or the Inception weights are missing. Few
+    hundred pictures give figures that only compare with sets of the same size.
+    """
+    try:
+        from torchmetrics.image.fid import FrechetInceptionDistance  # pyright: ignore[reportMissingImports]
+
+        metric = FrechetInceptionDistance(feature=2048, normalize=True)
+    except (ImportError, OSError) as error:
+        raise MissingExtra(
+            f"FID: unscored, it needs torchmetrics and Inception's weights ({error}): pip install torchmetrics[image]"
+        ) from error
+    for part, real in ((reference, True), (pixels, False)):
+        for chunk in part.split(_CHUNK):
+            metric.update((chunk * 0.5 + 0.5).clamp(0, 1), real=real)
+    return float(metric.compute())
+
+
+def sharpness(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
+    """Return the variance of the Laplacian of each frame's luma, in squared levels of 255.
+
+    The usual focus measure (Pech-Pacheco et al. 2000): the four-neighbour Laplacian inside the border, Rec. 601 luma.
+    It depends on resolution and content: compare frames of one video only.
+    """
+    _check_pixels(pixels)
+    weights = torch.tensor(_LUMA, dtype=pixels.dtype, device=pixels.device)
+    luma = torch.einsum("nchw,c->nhw", pixels, weights) * 127.5
+    centre = luma[:, 1:-1, 1:-1]
+    around = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:]
+    return (around - 4 * centre).flatten(1).var(1, correction=0)
+
+
+def mean_colour(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3"]:
+    """Return the mean colour of each frame in CIE L*a*b* (D65); a distance of about 2 can just be seen."""
+    _check_pixels(pixels)
+    mean = (pixels.double() * 0.5 + 0.5).clamp(0, 1).mean((2, 3))
+    linear = torch.where(mean <= 0.04045, mean / 12.92, ((mean + 0.055) / 1.055) ** 2.4)
+    matrix = torch.tensor(  # sRGB to XYZ (IEC 61966-2-1), each row divided by the white point
+        [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]],
+        dtype=torch.float64,
+        device=pixels.device,
+    )
+    x, y, z = ((linear @ matrix.T) / matrix.sum(1)).unbind(1)
+    x, y, z = (torch.where(t > 0.008856, t.clamp(min=1e-9) ** (1 / 3), 7.787 * t + 16 / 116) for t in (x, y, z))
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1).float()
+
+
+def flicker(pixels: Float[Tensor, "n 3 h w"], static: Bool[Tensor, "h w"] | None = None) -> float:
+    """Return how much pixels that should stay change from frame to frame, in levels of 255.
+
+    The root-mean-square second difference over time divided by √6: what is constant or drifts steadily gives 0, noise
+    that is drawn anew for each frame gives its standard deviation. static: pixels to look at, see `static_region`.
+    Raises `BadInput` for fewer than three frames or a region without pixels.
+    """
+    _check_pixels(pixels)
+    if len(pixels) < 3:
+        raise BadInput(f"Flicker: unscored, a video must have 3 frames or more, but has {len(pixels)}.")
+    if static is not None and not bool(static.any()):
+        raise BadInput("Flicker: unscored, `static` must hold at least one pixel, but holds none. The face fills it.")
+    total = torch.zeros((), dtype=torch.float64, device=pixels.device)
+    for i in range(1, len(pixels) - 1):
+        bend = pixels[i - 1] - 2 * pixels[i] + pixels[i + 1]
+        total += (bend if static is None else bend[:, static]).double().square().mean()
+    return float((total / (len(pixels) - 2) / 6).sqrt() * 127.5)
+
+
+def static_region(landmarks: Float[Tensor, "f p 2"], height: int, width: int) -> Bool[Tensor, "h w"]:
+    """Return the pixels that neither head and hair nor shoulders ever cover: candidates for `flicker`.
+
+    landmarks: pixels of the picture, NaN rows without a face. The box around all faces of the clip is widened by half
+    a face at the sides and by a whole one above; everything below the chins counts as body. Raises `BadInput` when no
+    frame has a face.
+    """
+    points = landmarks[torch.isfinite(landmarks).flatten(1).all(1)].flatten(0, 1)
+    if not len(points):
+        raise BadInput("Flicker: unscored, no frame has a face, so no region is known to be still.")
+    (left, top), (right, bottom) = points.min(0).values.tolist(), points.max(0).values.tolist()
+    wide, tall = right - left, bottom - top
+    x = torch.arange(width)
+    y = torch.arange(height)
+    covered = (x > left - wide / 2) & (x < right + wide / 2)
+    return ~(((y > top - tall)[:, None] & covered[None, :]) | (y > bottom)[:, None])
+
+
+def resize_to(pixels: Float[Tensor, "n 3 h w"], size: int) -> Float[Tensor, "n 3 size size"]:
+    """Return the frames at `size` by area averaging, so that measures of unlike resolutions can be compared."""
+    return functional.interpolate(pixels, (size, size), mode="area")
+
+
+def _check_pixels(pixels: Tensor, name: str = "pixels") -> None:
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or not len(pixels):
+        raise BadInput(f"`{name}` must have the shape [n, 3, h, w], but got {list(pixels.shape)}.")
+
+
+def _check_pair(pixels: Tensor, reference: Tensor) -> None:
+    _check_pixels(pixels)
+    if pixels.shape != reference.shape:
+        raise BadInput(
+            f"`pixels` and `reference` must have one shape, but got {list(pixels.shape)} and {list(reference.shape)}. "
+            f"Cut and resize them alike."
+        )

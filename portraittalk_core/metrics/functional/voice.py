@@ -1,0 +1,123 @@
+"""What the sound asks of a mouth: how loud speech is over time, and where nobody speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import BadInput
+from .signals import GRID_HZ, smooth
+
+PHONETIC_HZ = (1500.0, 4000.0)
+"""The band of the second and third formant, whose level follows the lips best (Chandrasekaran et al. 2009)."""
+
+SPEECH_HZ = (80.0, 7500.0)
+"""The band in which speech is told from silence."""
+
+SILENT_DB = -65.0
+"""What stays below this level, in dB of full scale, is silence whatever else the recording holds."""
+
+_DYNAMIC_DB, _VOICED_DB, _SILENCE_DB, _SURE_DB = 35.0, 25.0, 32.0, 8.0
+_CLICK_S, _DEEPEST_DB = 0.04, 45.0
+_NEAR_S = 0.3
+_SETTLE_S = 0.15
+_SHORTEST_SILENCE_S = 0.1
+_WINDOW_S = 0.025
+_CHUNK = 6000
+_FLOOR_DB = -120.0
+
+
+def check_audio(audio: Float[Tensor, "n"], sample_rate: int) -> Float[Tensor, "n"]:
+    """Return the samples in single precision on the CPU; raises `BadInput` for what is not one finite channel."""
+    if audio.ndim != 1 or not len(audio):
+        raise BadInput(f"`audio` must be one channel of samples, but got shape {list(audio.shape)}. Mix it to mono.")
+    if not audio.is_floating_point():
+        raise BadInput(f"`audio` must be floating point in [-1, 1], but got {audio.dtype}. Divide by its full scale.")
+    if not bool(torch.isfinite(audio).all()):
+        raise BadInput("`audio` must be finite, but holds NaN or infinite samples. Repair the recording.")
+    if not sample_rate >= 4000:
+        raise BadInput(f"`sample_rate` must be 4000 Hz or more, but got {sample_rate}. Check the file's header.")
+    return audio.detach().float().cpu()
+
+
+def band_levels(
+    audio: Float[Tensor, "n"], sample_rate: int, bands: tuple[tuple[float, float], ...]
+) -> Float[Tensor, "t bands"]:
+    """Return the level of each band (lowest and highest frequency, Hz) at times 0, 1 / GRID_HZ, ..., in dB.
+
+    Hann windows of 25 ms; dB relative to a sine of full scale, not below -120. Bands beyond half the sample rate are
+    cut there. The number of rows is `floor(seconds * GRID_HZ) + 1`.
+    """
+    sound = check_audio(audio, sample_rate)
+    window = round(_WINDOW_S * sample_rate)
+    steps = int(len(sound) / sample_rate * GRID_HZ) + 1
+    padded = functional.pad(sound, (window, window))
+    taper = torch.hann_window(window)
+    hertz = torch.fft.rfftfreq(window, 1 / sample_rate)
+    pick = torch.stack([((hertz >= low) & (hertz < high)).float() for low, high in bands], 1)
+    scale = 4 / float(taper.sum()) ** 2 / 1.5  # a full-scale sine spreads over bins worth 1.5 of its main one
+    starts = (torch.arange(steps, dtype=torch.float64) * sample_rate / GRID_HZ).round().long() + window - window // 2
+    levels = []
+    for part in starts.split(_CHUNK):
+        pieces = padded[part[:, None] + torch.arange(window)] * taper
+        power = torch.fft.rfft(pieces).abs().square() @ pick * scale
+        levels.append(10 * torch.log10(power.double().clamp(min=10 ** (_FLOOR_DB / 10))))
+    return torch.cat(levels)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What is heard, a row every 1 / GRID_HZ seconds.
+
+    level: of the phonetic band, 0 at 35 dB below the clip's loud speech (its 95th percentile) and 1 at it; voiced:
+    within 25 dB of loud speech; silent: how surely nobody speaks, from 0 at 28 dB below loud speech to 1 at 36 dB, the
+    mouth having had 0.15 s to settle; near_speech: within 0.3 s of something voiced.
+    """
+
+    level: Float[Tensor, "t"]
+    voiced: Bool[Tensor, "t"]
+    silent: Float[Tensor, "t"]
+    near_speech: Bool[Tensor, "t"]
+
+    def cut(self, steps: int) -> Voice:
+        """Return the first `steps` rows."""
+        return Voice(*(getattr(self, name)[:steps] for name in ("level", "voiced", "silent", "near_speech")))
+
+
+def voice_signals(audio: Float[Tensor, "n"], sample_rate: int) -> Voice:
+    """Return the level of speech and where it is; nothing depends on how loud the recording is, down to `SILENT_DB`.
+
+    In a recording with steady noise less than 28 dB below speech nothing is silent. A click shorter than 0.1 s does not
+    end a silence: codecs and lips make them.
+    """
+    phonetic, speech = band_levels(audio, sample_rate, (PHONETIC_HZ, SPEECH_HZ)).unbind(1)
+    top, loud = phonetic.quantile(0.95).clamp(min=SILENT_DB), speech.quantile(0.95)
+    level = ((phonetic - top) / _DYNAMIC_DB + 1).clamp(0, 1.5)
+    voiced = (speech > loud - _VOICED_DB) & (speech > SILENT_DB)
+    # Held from below first, or the depth of a digital silence would reach into the speech beside it.
+    slow = smooth(torch.maximum(speech, loud - _DEEPEST_DB)[:, None], _CLICK_S)[:, 0]
+    below = torch.maximum(loud - _SILENCE_DB, loud.new_tensor(SILENT_DB)) - slow
+    quiet = (below / _SURE_DB + 0.5).clamp(0, 1)
+    eroded = -_widen(-quiet, _SETTLE_S + _SHORTEST_SILENCE_S / 2)
+    silent = _widen(eroded, _SHORTEST_SILENCE_S / 2) * ~voiced
+    return Voice(level, voiced, silent, _widen(voiced.double(), _NEAR_S) > 0.5)
+
+
+def silent_frames(audio: Float[Tensor, "n"], sample_rate: int, fps: float, frames: int) -> Bool[Tensor, "f"]:
+    """Return in which of `frames` video frames surely nobody speaks, for `landmarks.silent_lip_motion`.
+
+    Frames beyond the end of the sound are not silent: nothing is known of them.
+    """
+    silent = voice_signals(audio, sample_rate).silent > 0.5
+    at = ((torch.arange(frames, dtype=torch.float64) + 0.5) / fps * GRID_HZ).round().long()
+    return silent[at.clamp(max=len(silent) - 1)] & (at < len(silent))
+
+
+def _widen(values: Float[Tensor, "t"], by_s: float) -> Float[Tensor, "t"]:
+    """Return the largest value within `by_s` of each step; the ends of the recording count as more of the same."""
+    reach = round(by_s * GRID_HZ)
+    return functional.max_pool1d(values[None, None], 2 * reach + 1, 1, reach)[0, 0]

@@ -1,0 +1,36 @@
+"""Find the networks that some scores need and that are not ours to ship. Nothing is ever downloaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import MissingExtra
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A network that a score needs. file: its usual name; source: where its makers publish it."""
+
+    file: str
+    source: str
+
+
+NEEDED = {
+    "LSE": Needed("syncnet_v2.model", "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model"),
+    "CSIM": Needed("w600k_r50.onnx", "the buffalo_l pack of https://github.com/deepinsight/insightface"),
+    "FVD": Needed("i3d_torchscript.pt", "the I3D network of the FVD code that your field compares with"),
+}
+"""Scores whose networks a user must bring."""
+
+
+def find_weights(score: str, path: str | Path | None) -> Path:
+    """Return the file or folder at `path` that `score` needs; raises `MissingExtra` that says what to get and where.
+
+    A score without its network has no figure at all; a made-up one would be worse than none.
+    """
+    if path is not None and Path(path).exists():
+        return Path(path)
+    needed = NEEDED[score]
+    where = "no path was given" if path is None else f"there is nothing at `{path}`"
+    raise MissingExtra(f"{score}: unscored, it needs `{needed.file}`, but {where}. Get it from {needed.source}.")
