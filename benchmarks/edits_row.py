@@ -14,7 +14,7 @@ from torch import Tensor
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.training.judge import Judge
-from portraittalk_core.types import COEFFICIENTS, FaceMotion, StructureMaps
+from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
 
 
 def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -52,6 +52,16 @@ def top1(faces: Tensor, gallery: Tensor) -> float:
     return float((nearest == torch.arange(len(gallery))).float().mean())
 
 
+def one_frame(model: PortraitTalk, identity: Identity, prompt: str, seed: int) -> Tensor:
+    """Return the person at rest, wearing what the prompt says, [3, 256, 256]."""
+    rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
+    for name, value in model.networks.preparation.text.expression_of(prompt).items():
+        rest.coefficients[0, COEFFICIENTS.index(name)] = value
+    maps = model.structure(rest, identity)
+    video = next(model.animate(identity, maps, None, PromptTrack(prompt, (), FPS, 1), seed=seed))
+    return next(model.decode(video)).pixels[0]
+
+
 def _one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespace) -> dict:
     file = given.work / f"edits_{number}.json"
     if file.exists():
@@ -60,17 +70,8 @@ def _one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespa
     generator = torch.Generator().manual_seed(number)
     wanted = {tag: subject.edit(tag, generator) for tag in EDITS}
     identity = model.identify([subject.reference])
-    frames = []
-    for prompt in [subject.caption(), *(text for _, text in wanted.values())]:
-        prompts = PromptTrack(prompt, (), FPS, 1)
-        rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
-        asked = model.networks.preparation.text.expression_of(prompt)
-        for name, value in asked.items():
-            rest.coefficients[0, COEFFICIENTS.index(name)] = value
-        maps: StructureMaps = model.structure(rest, identity)
-        video = next(model.animate(identity, maps, None, prompts, seed=number))
-        frames.append(next(model.decode(video)).pixels)
-    pictures = torch.cat(frames)
+    prompts = [subject.caption(), *(text for _, text in wanted.values())]
+    pictures = torch.stack([one_frame(model, identity, prompt, number) for prompt in prompts])
     named = judge.classify(pictures[1:])
     record = {
         "enrolled": judge.embed(subject.enrolment[None])[0].tolist(),

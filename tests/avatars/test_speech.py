@@ -1,6 +1,7 @@
 """Speech for training data: sound and phonemes belong together. Skipped where espeak-ng is not installed."""
 
 import ctypes
+import itertools
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_phonemes_cover_the_sound_without_gaps():
     waveform, phonemes = speech.synthesise("my puppy might bump a map")
     assert waveform.ndim == 1 and waveform.abs().max() > 0.1
     assert phonemes[0].start_s == pytest.approx(0, abs=0.02)
-    assert all(a.end_s == pytest.approx(b.start_s) for a, b in zip(phonemes, phonemes[1:]))
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in itertools.pairwise(phonemes))
     assert phonemes[-1].end_s == pytest.approx(len(waveform) / SPEECH_RATE, abs=0.05)
     assert {"m", "p"} <= {p.symbol[:1] for p in phonemes}
 

@@ -1,0 +1,183 @@
+"""The catalogue of public files, and where each of them is on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..config import from_mapping, toml_values
+from ..errors import BadConfig, BadInput, MissingExtra
+
+CATALOGUE = Path(__file__).with_name("catalogue.toml")
+
+MODELS_VARIABLE = "PORTRAITTALK_MODELS"
+"""The environment variable that names the folder of downloaded files."""
+
+_COMMON = ("diffusion_pytorch_model", "pytorch_model", "model")
+"""File names that many repositories use, which therefore say nothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public file. size: bytes, exact if `exact`; sha256: the sum or its beginning, "" where it is unknown;
+    save_as: path below the models folder; unpack: a zip whose networks go into the folder `save_as`; commercial:
+    `yes`, `no` or `unclear`; instead: an entry that may stand in where the licence does not allow this one.
+    """
+
+    name: str = ""
+    part: str = ""
+    file: str = ""
+    save_as: str = ""
+    licence: str = ""
+    commercial: str = "unclear"
+    size: int = 0
+    exact: bool = False
+    sha256: str = ""
+    repo: str = ""
+    url: str = ""
+    unpack: bool = False
+    instead: str = ""
+    note: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where the file is fetched from, for people."""
+        return f"huggingface.co/{self.repo}/{self.file}" if self.repo else self.url
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    files: tuple[Entry, ...] = ()
+
+
+@cache
+def _values() -> dict[str, Any]:
+    return toml_values(CATALOGUE)
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return every file of the catalogue."""
+    return from_mapping(_Catalogue, {"files": _values()["files"]}, str(CATALOGUE)).files
+
+
+def recipes() -> dict[str, list[str]]:
+    """Return the named sets of files."""
+    return _values()["recipes"]
+
+
+def select(names: Sequence[str]) -> list[Entry]:
+    """Return the entries of files and recipes by name, each once. Raises `BadInput` for a name that is neither."""
+    known = {entry.name: entry for entry in entries()}
+    wanted = [file for name in names for file in recipes().get(name, [name])]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise BadInput(
+            f"`{unknown[0]}` must be a recipe ({', '.join(recipes())}) or a file of the catalogue. See "
+            "`portraittalk models list`."
+        )
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def models_folder(comfyui: Path | None = None) -> Path:
+    """Return where files are put: $PORTRAITTALK_MODELS, else ComfyUI's `models`, else a folder in the user's cache."""
+    named = os.environ.get(MODELS_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    host = comfyui_folder(comfyui)
+    return host / "models" if host else Path.home() / ".cache" / "portraittalk" / "models"
+
+
+def comfyui_folder(given: Path | None = None) -> Path | None:
+    """Return ComfyUI's folder: the given one, $COMFYUI_PATH, or the one this pack is installed in; else None.
+
+    Raises `BadInput` if the given one is no ComfyUI.
+    """
+    if given is not None and not (given / "models").is_dir():
+        raise BadInput(f"`comfyui` must be ComfyUI's folder, with `models` in it, but got {given}.")
+    named = os.environ.get("COMFYUI_PATH")
+    above = [parent.parent for parent in Path(__file__).resolve().parents if parent.name == "custom_nodes"]
+    choices = [given, Path(named).expanduser() if named else None, *above]
+    return next((folder for folder in choices if folder is not None and (folder / "models").is_dir()), None)
+
+
+def search_folders(comfyui: Path | None = None) -> list[Path]:
+    """Return the folders that are searched for files, each once: ours, ComfyUI's, and those of its
+    `extra_model_paths.yaml`. Raises `BadConfig` for a file of that name that cannot be read.
+    """
+    folders = [models_folder(comfyui)]
+    host = comfyui_folder(comfyui)
+    if host:
+        folders.append(host / "models")
+        extra = host / "extra_model_paths.yaml"
+        folders += _extra_folders(extra) if extra.is_file() else []
+    return list(dict.fromkeys(folders))
+
+
+def find(entry: Entry, folders: Iterable[Path]) -> Path | None:
+    """Return where a file already is, or None: in its own place, under its name anywhere below the folders, or in the
+    cache of huggingface_hub. A file much smaller than it should be (a pointer, a broken download) does not count.
+    """
+    for folder in folders:
+        place = folder / entry.save_as
+        if _plausible(place, entry):
+            return place
+        for path in _below(folder, _names(entry)):
+            if _plausible(path, entry):
+                return path
+    return _in_hub_cache(entry)
+
+
+def _names(entry: Entry) -> set[str]:
+    own = Path(entry.file).name
+    common = own.split(".")[0] in _COMMON or entry.unpack
+    return {Path(entry.save_as).name} | (set() if common else {own})
+
+
+def _below(folder: Path, names: set[str]) -> Iterator[Path]:
+    for parent, children, files in os.walk(folder, followlinks=True):
+        children[:] = sorted(child for child in children if not child.startswith("."))
+        yield from (Path(parent, name) for name in (*files, *children) if name in names)
+
+
+def _plausible(path: Path, entry: Entry) -> bool:
+    if entry.unpack:
+        return path.is_dir() and any(path.glob("*.onnx"))
+    if not path.is_file():
+        return False
+    size = path.stat().st_size
+    return size == entry.size if entry.exact else size > entry.size // 4
+
+
+def _in_hub_cache(entry: Entry) -> Path | None:
+    if not entry.repo:
+        return None
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:  # then there is no cache either
+        return None
+    found = try_to_load_from_cache(entry.repo, entry.file)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _extra_folders(path: Path) -> list[Path]:
+    """Return the folders that a ComfyUI path file names: a section each, with `base_path` and lines of folders."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtra(f"PyYAML is needed to read {path}. Run: pip install pyyaml.") from error
+    try:
+        sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found: list[Path] = []
+        for section in filter(None, sections.values()):
+            base = Path(os.path.expandvars(str(section.get("base_path", "")))).expanduser()
+            for name, lines in section.items():
+                if name not in ("base_path", "is_default"):
+                    found += [path.parent / base / line.strip() for line in lines.split("\n") if line.strip()]
+        return [folder for folder in found if folder.is_dir()]
+    except (yaml.YAMLError, AttributeError, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise BadConfig(f"{path}: is no list of model folders ({why}). Mend it as ComfyUI's example shows.") from error

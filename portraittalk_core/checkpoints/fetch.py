@@ -1,0 +1,179 @@
+"""Fetch files of the catalogue, check what was fetched, and convert pickles to safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import BadInput, MissingExtra, WeightsMismatch
+from .catalogue import Entry
+from .files import open_weights
+
+_SPARE = 1.05
+"""Disk space asked for, over the sizes of the files: sizes are rounded, and a zip is unpacked beside itself."""
+
+_BLOCK = 1 << 20
+
+
+def check_disk(wanted: Sequence[Entry], folder: Path) -> None:
+    """Raise `BadInput` unless the disk of `folder` has room for the files."""
+    needed = int(sum(entry.size * (2 if entry.unpack else 1) for entry in wanted) * _SPARE)
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise BadInput(
+            f"{folder} must have {needed / 1e9:.1f} GB free, but has {free / 1e9:.1f} GB. Free some space, or name "
+            "another folder with --to."
+        )
+
+
+def check_licences(wanted: Sequence[Entry], accepted: bool) -> None:
+    """Raise `BadInput` that names what may not be used commercially, and what stands in, unless that was accepted."""
+    closed = [entry for entry in wanted if entry.commercial == "no"]
+    if accepted or not closed:
+        return
+    named = "; ".join(
+        f"{e.name} ({e.licence}{f', instead: {e.instead}' if e.instead else ', nothing stands in'})" for e in closed
+    )
+    raise BadInput(f"These may not be used commercially: {named}. Add --accept-non-commercial to fetch them.")
+
+
+def fetch(entry: Entry, folder: Path) -> Path:
+    """Fetch one file into `folder` and return its path. It gets its name only when it is whole and has been checked.
+
+    huggingface_hub does the fetching, with its resuming, mirrors (HF_ENDPOINT), offline mode and tokens; addresses
+    elsewhere are read plainly and resume too. Raises `BadInput` when it cannot be fetched, `WeightsMismatch` when
+    what came is not the file of the catalogue, `MissingExtra` without huggingface_hub.
+    """
+    target = folder / entry.save_as
+    staging = folder / ".incoming" / entry.name
+    staging.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    came = _from_hub(entry, staging) if entry.repo else _from_address(entry, staging)
+    try:
+        verify(entry, came)
+    except WeightsMismatch:
+        shutil.rmtree(staging)
+        raise
+    if entry.unpack:
+        came = _unpacked(came, staging / "unpacked")
+    os.replace(came, target)
+    shutil.rmtree(staging)
+    return target
+
+
+def verify(entry: Entry, path: Path) -> str:
+    """Compare a file with what the catalogue knows of it; return what was compared.
+
+    Raises `WeightsMismatch` for another size or sum.
+    """
+    if path.is_dir():
+        return "not compared: the catalogue knows the zip, not what is in it"
+    size = path.stat().st_size
+    if entry.exact and size != entry.size:
+        raise WeightsMismatch(
+            f"{path}: must have {entry.size} bytes to be {entry.name}, but has {size}. Fetch it again."
+        )
+    if not entry.sha256:
+        return f"{size} bytes; no sum is known"
+    found = checksum(path)
+    if not found.startswith(entry.sha256):
+        raise WeightsMismatch(
+            f"{path}: must have the sha256 {entry.sha256[:16]}… to be {entry.name}, but has {found[:16]}…. "
+            "Fetch it again."
+        )
+    known = "sha256" if len(entry.sha256) == 64 else f"the first {len(entry.sha256)} digits of the sha256"
+    return f"{size} bytes; {known} as in the catalogue"
+
+
+def checksum(path: Path) -> str:
+    """Return the sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def convert(source: Path | str, target: Path | str) -> int:
+    """Write the tensors of a pickle as safetensors, without loss; return how many there are.
+
+    Nested dictionaries become names with dots. The target gets its name only when it is whole. Raises
+    `UnsafeWeights` for a pickle that holds code, `BadInput` for a target that exists or has another ending.
+    """
+    from safetensors.torch import save_file
+
+    target = Path(target)
+    if target.suffix != ".safetensors" or target.exists():
+        raise BadInput(f"`target` must be a new file that ends with .safetensors, but got {target}.")
+    tensors = open_weights(source).tensors()
+    if not tensors:
+        raise WeightsMismatch(f"{source}: must hold tensors, but holds none.")
+    part = target.with_name(target.name + ".part")
+    # A copy each: safetensors refuses tensors that share memory, as views of one storage in a pickle do.
+    save_file({name: t.clone().contiguous() for name, t in tensors.items()}, part, metadata={"format": "pt"})
+    os.replace(part, target)
+    return len(tensors)
+
+
+def _from_hub(entry: Entry, staging: Path) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtra("huggingface_hub is needed to fetch files. Run: pip install huggingface_hub.") from error
+    try:
+        endpoint = os.environ.get("HF_ENDPOINT") or None
+        return Path(hf_hub_download(entry.repo, entry.file, local_dir=staging, endpoint=endpoint))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise _unreachable(entry, error) from error
+
+
+def _from_address(entry: Entry, staging: Path) -> Path:
+    """Read an address into a partial file, going on where an earlier attempt stopped."""
+    part, whole = staging / "download.part", staging / Path(entry.file).name
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(entry.url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            goes_on = answer.status == 206
+            length = int(answer.headers.get("Content-Length") or 0)
+            with part.open("ab" if goes_on else "wb") as file:
+                shutil.copyfileobj(answer, file, _BLOCK)
+            got = part.stat().st_size - (have if goes_on else 0)
+        if length and got != length:
+            raise OSError(f"{got} of {length} bytes came")
+    except (urllib.error.URLError, OSError) as error:
+        raise _unreachable(entry, error) from error
+    os.replace(part, whole)
+    return whole
+
+
+def _unreachable(entry: Entry, error: Exception) -> BadInput:
+    why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return BadInput(
+        f"{entry.name}: cannot be fetched from {entry.source} ({why}). Run it again to go on, or put the file where "
+        f"`portraittalk models where {entry.name}` says."
+    )
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """Unpack the networks of a zip side by side, whatever folders they are in there."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [name for name in opened.namelist() if name.endswith(".onnx")]
+            folder.mkdir()
+            for name in members:
+                with opened.open(name) as source, (folder / Path(name).name).open("wb") as out:
+                    shutil.copyfileobj(source, out, _BLOCK)
+    except zipfile.BadZipFile as error:
+        raise WeightsMismatch(f"{archive}: is no zip ({error}). Fetch it again.") from error
+    if not members:
+        raise WeightsMismatch(f"{archive}: must hold networks (*.onnx), but holds none. Fetch it again.")
+    return folder

@@ -1,0 +1,167 @@
+"""Rebuild the metric face mesh from landmarks: where each of 468 points is in centimetres, and how the head stands.
+
+MediaPipe computes the mesh inside and gives only the matrix away. The method is that of its face geometry pipeline
+(github.com/google-ai-edge/mediapipe, `face_geometry`): a camera of 63 degrees, and the canonical face fitted by
+weighted Procrustes analysis, first for the scale and then for the pose.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import BadInput, WeightsMismatch
+
+POINTS = 468
+
+_NEAR, _FIELD_OF_VIEW = 1.0, math.radians(63)
+_METADATA = "geometry_pipeline_metadata_landmarks.binarypb"
+_FLOATS_A_VERTEX = 5  # position and texture
+
+
+@dataclass(frozen=True)
+class CanonicalFace:
+    """The face that others are compared with. vertices: centimetres; weights: of each point in the comparison, most
+    are 0.
+    """
+
+    vertices: Float[Tensor, "468 3"]
+    weights: Float[Tensor, "468"]
+
+
+@dataclass(frozen=True)
+class MetricFace:
+    """A face in space. mesh: centimetres, turned as the canonical face is; matrix: from there to the camera, which
+    looks along -z.
+    """
+
+    mesh: Float[Tensor, "468 3"]
+    matrix: Float[Tensor, "4 4"]
+
+
+def read_canonical_face(path: Path | str) -> CanonicalFace:
+    """Read the canonical face out of MediaPipe's face landmarker (`.task`).
+
+    Raises `WeightsMismatch` for a file without one.
+    """
+    try:
+        with zipfile.ZipFile(path) as task:
+            return _parse(task.read(_METADATA))
+    except (OSError, KeyError, zipfile.BadZipFile, IndexError, struct.error, ValueError) as error:
+        raise WeightsMismatch(
+            f"{path}: must be MediaPipe's face landmarker with its geometry, but {error}. Fetch face-landmarker."
+        ) from error
+
+
+def metric_face(landmarks: Float[Tensor, "points 3"], width: int, height: int, canonical: CanonicalFace) -> MetricFace:
+    """Return the mesh and the pose of a face.
+
+    landmarks: MediaPipe's, as shares of width and height, with depth; the first 468 are used. Computed in float64.
+    Raises `BadInput` for fewer points or points without depth.
+    """
+    if landmarks.ndim != 2 or len(landmarks) < POINTS or landmarks.shape[1] != 3:
+        raise BadInput(f"`landmarks` must be [{POINTS} or more, 3], but got {list(landmarks.shape)}.")
+    source, weights = canonical.vertices.double(), canonical.weights.double()
+    tall = 2 * _NEAR * math.tan(_FIELD_OF_VIEW / 2)
+    wide = tall * width / height
+    x, y, z = landmarks[:POINTS].double().unbind(1)
+    screen = torch.stack([(x - 0.5) * wide, (0.5 - y) * tall, z * wide], 1)
+    scale = _scale(source, screen * screen.new_tensor([1, 1, -1]), weights)
+    scale = scale * _scale(source, _in_space(screen, scale), weights)
+    points = _in_space(screen, scale)
+    matrix = _fit(source, points, weights)
+    mesh = (points - matrix[:3, 3]) @ torch.linalg.inv(matrix[:3, :3]).T
+    return MetricFace(mesh.float(), matrix.float())
+
+
+def project(points: Float[Tensor, "n 3"], width: int, height: int) -> Float[Tensor, "n 2"]:
+    """Return where points before the camera (z < 0) are in the picture, in pixels."""
+    tall = 2 * _NEAR * math.tan(_FIELD_OF_VIEW / 2)
+    flat = points[:, :2] / -points[:, 2:] * _NEAR
+    share = flat / points.new_tensor([tall * width / height, -tall]) + 0.5
+    return share * points.new_tensor([width, height])
+
+
+def _in_space(screen: Float[Tensor, "n 3"], scale: Tensor) -> Float[Tensor, "n 3"]:
+    """Return the points before the camera that are seen at `screen`, the mean depth at the near plane times scale."""
+    depth = (screen[:, 2] - screen[:, 2].mean() + _NEAR) / scale
+    return torch.stack([screen[:, 0] * depth / _NEAR, screen[:, 1] * depth / _NEAR, -depth], 1)
+
+
+def _scale(source: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"], weights: Float[Tensor, "n"]) -> Tensor:
+    return _fit(source, target, weights)[:3, 0].norm()
+
+
+def _fit(
+    source: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"], weights: Float[Tensor, "n"]
+) -> Float[Tensor, "4 4"]:
+    """Return the rotation, scale and translation that bring `source` nearest to `target`, by weighted squares."""
+    share = (weights / weights.sum())[:, None]
+    centre = (source * share).sum(0)
+    centred = source - centre
+    u, _, vt = torch.linalg.svd((target * share).T @ centred)
+    if torch.linalg.det(u) * torch.linalg.det(vt) < 0:
+        u = u * u.new_tensor([1, 1, -1])
+    rotation = u @ vt
+    scale = ((centred @ rotation.T) * target * share).sum() / (centred * source * share).sum()
+    matrix = torch.eye(4, dtype=source.dtype)
+    matrix[:3, :3] = scale * rotation
+    matrix[:3, 3] = ((target - source @ matrix[:3, :3].T) * share).sum(0)
+    return matrix
+
+
+def _parse(data: bytes) -> CanonicalFace:
+    """Read MediaPipe's `GeometryPipelineMetadata`: a mesh (field 1) and weighted points (field 2)."""
+    vertices, weights = np.zeros(0, np.float32), torch.zeros(POINTS)
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, bytes):
+            found = [part for field, part in _fields(value) if field == 3]
+            packed = b"".join(part if isinstance(part, bytes) else struct.pack("<I", part) for part in found)
+            vertices = np.frombuffer(packed, "<f4")
+        elif number == 2 and isinstance(value, bytes):
+            point = dict(_fields(value))
+            (weights[int(point.get(1, 0))],) = struct.unpack("<f", struct.pack("<I", point[2]))
+    if len(vertices) != POINTS * _FLOATS_A_VERTEX:
+        raise ValueError(f"its mesh has {len(vertices)} numbers instead of {POINTS * _FLOATS_A_VERTEX}")
+    positions = torch.from_numpy(vertices.copy()).reshape(POINTS, _FLOATS_A_VERTEX)[:, :3].contiguous()
+    return CanonicalFace(positions, weights)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the fields of a protocol buffer: number and value; fixed numbers as the integer of their bits."""
+    place = 0
+    while place < len(data):
+        key, place = _varint(data, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield key >> 3, value
+        elif kind == 2:
+            length, place = _varint(data, place)
+            yield key >> 3, data[place : place + length]
+            place += length
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+            yield key >> 3, int.from_bytes(data[place : place + size], "little")
+            place += size
+        else:
+            raise ValueError(f"it has a field of kind {kind}")
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = data[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place
