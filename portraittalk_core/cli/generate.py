@@ -6,6 +6,7 @@ Everything that can be wrong with the input is found before any weights are load
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import time
 from collections.abc import Iterator
