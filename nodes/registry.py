@@ -9,6 +9,7 @@ from .examples import AvatarPortrait, ExampleSpeech
 from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
 from .loaders import LoadAdapters, LoadPortraitTalk
 from .prompt import PromptEdit
+from .score import AdfdScore
 from .speech import EncodeAudio, SpeechToMotion
 
 NODES: list[type[io.ComfyNode]] = [
@@ -24,6 +25,7 @@ NODES: list[type[io.ComfyNode]] = [
     AnimateNetSampler,
     AvatarPortrait,
     ExampleSpeech,
+    AdfdScore,
 ]
 
 

@@ -1,0 +1,109 @@
+"""What `evaluate` measures: every figure with its name, which way is better, and how it is taken."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..metrics.functional.drift import DRIFT_AT_S
+from ..metrics.networks import NEEDED
+
+SUITES = ("quick", "full")
+"""quick: what needs no further network; full: also what compares pictures and people with networks."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a clip. key: in results.json; better: "higher", "lower" or "" where neither is; how: its protocol."""
+
+    key: str
+    title: str
+    better: str
+    how: str
+    decimals: int = 3
+
+
+ADFD = (
+    Figure("adfd", "ADFD", "higher", "geometric mean of the parts, our own definition: docs/adfd.md; 0 to 1"),
+    Figure("spatial", "spatial", "higher", "articulation of lips and face against what the voice asks for; 0 to 1"),
+    Figure("temporal", "temporal", "higher", "without jerk, jitter or freezing; 0 to 1"),
+    Figure("audio", "audio", "higher", "windowed correlation of mouth and voice near the natural lag; 0 to 1"),
+    Figure("stillness", "stillness", "higher", "the mouth rests while nobody speaks; 0 to 1"),
+    Figure("offset_frames", "offset, frames", "", "by how much the sound is late (+) or early (-), whole frames", 0),
+    Figure("offset_s", "offset, s", "", "the same in seconds, not rounded"),
+)
+MOTION = (
+    Figure("blinks_per_minute", "blinks / min", "", "runs of at most 0.6 s of narrow eyes; people: 15 to 30", 1),
+    Figure("head_motion", "head motion", "", "deviation of yaw, pitch and roll over time, mean of the three, radians"),
+    Figure("silent_lips", "silent lips, %", "lower", "lips' stray in silence, % of the interocular distance", 2),
+)
+PICTURE = (
+    Figure("flicker", "flicker", "lower", "second difference over time where neither head nor body is, levels of 255"),
+    Figure("sharpness", "sharpness", "", "variance of the Laplacian, mean of all frames; compare one size only", 1),
+)
+DRIFT = tuple(
+    Figure(f"{what}_drift_{second:g}s", f"{title} at {second:g} s", better, f"{how}, the second from {second:g} s on")
+    for what, title, better, how in (
+        ("sharpness", "sharpness drift, %", "", "change of sharpness against second 0"),
+        ("colour", "colour drift", "lower", "distance in L*a*b* of the mean colour from that of second 0"),
+        ("identity", "identity drift", "higher", "cosine similarity of the face's embeddings to those of second 0"),
+    )
+    for second in DRIFT_AT_S
+)
+REFERENCE = (
+    Figure("adfd_with_truth", "ADFD, truth known", "higher", "ADFD against the reference's track, which would score 1"),
+    Figure("f_lmd", "F-LMD, %", "lower", "distance of 68 landmarks, centres aligned, % of the interocular distance", 2),
+    Figure("m_lmd", "M-LMD, %", "lower", "the same for the 20 points of the mouth", 2),
+    Figure("psnr", "PSNR, dB", "higher", "of whole pictures, mean over frames, 100 where nothing differs", 2),
+)
+NETWORKS = (
+    Figure("ssim", "SSIM", "higher", "scikit-image, Gaussian window of sigma 1.5, mean over frames"),
+    Figure("lpips", "LPIPS", "lower", "the lpips package, AlexNet, mean over frames"),
+    Figure("csim", "CSIM", "higher", "cosine similarity of face embeddings, all frames of clip and reference"),
+)
+FIGURES = (*ADFD, *MOTION, *PICTURE, *DRIFT, *REFERENCE, *NETWORKS)
+"""All figures, in the order of the tables."""
+
+_PACKAGES = ("portraittalk", "torch", "numpy", "av", "insightface", "onnxruntime", "mediapipe", "scikit-image", "lpips")
+
+
+def unavailable() -> dict[str, str]:
+    """Return the scores that this command has no network for, each with the reason."""
+    return {
+        name: f"{name}: unscored, it needs `{NEEDED[name].file}` ({NEEDED[name].source}) and a program that runs it. "
+        "Its formula is in portraittalk_core/metrics."
+        for name in ("LSE", "FVD")
+    }
+
+
+def protocol(suite: str, finder: str, sound: str | None, reference: str | None) -> dict[str, Any]:
+    """Return how the figures of a run are taken: what must be the same for two runs to be compared."""
+    return json.loads(
+        json.dumps(
+            {
+                "suite": suite,
+                "faces": finder,
+                "crop": "none: landmarks in the whole picture, head pose taken out where a figure says so",
+                "frames": "all of each file, at its own rate and size; the frames used stand in each record",
+                "sound": f"{sound}, whole" if sound else "that of each file, mixed to mono at 16 kHz",
+                "reference": reference or "none",
+                "intervals": "95 %, percentile bootstrap over clips, 2000 draws, seed 0",
+                "figures": {figure.key: figure.how for figure in FIGURES},
+                "unavailable": unavailable() if suite == "full" else {},
+                "versions": {"python": platform.python_version(), **_versions()},
+            }
+        )
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

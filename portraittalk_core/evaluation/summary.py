@@ -1,0 +1,62 @@
+"""Means over clips with their confidence, and paired differences of two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .figures import FIGURES
+
+DRAWS, SEED = 2000, 0
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over clips. low, high: its 95 % confidence interval, None for a single clip; clips: how many count."""
+
+    value: float
+    low: float | None
+    high: float | None
+    clips: int
+
+
+def bootstrap_mean(values: Sequence[float], draws: int = DRAWS, seed: int = SEED) -> Mean | None:
+    """Return the mean with its percentile bootstrap interval (Efron 1979); None without values. Seeded."""
+    if not values:
+        return None
+    data = torch.tensor(values, dtype=torch.float64)
+    mean = float(data.mean())
+    if len(data) < 2:
+        return Mean(mean, None, None, 1)
+    generator = torch.Generator().manual_seed(seed)
+    means = data[torch.randint(len(data), (draws, len(data)), generator=generator)].mean(1)
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Mean(mean, low, high, len(data))
+
+
+def means(records: Sequence[dict[str, Any]]) -> dict[str, Mean]:
+    """Return the mean of every figure that at least one clip has."""
+    found = {f.key: bootstrap_mean([r[f.key] for r in records if r.get(f.key) is not None]) for f in FIGURES}
+    return {key: mean for key, mean in found.items() if mean is not None}
+
+
+def paired_differences(
+    records: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]
+) -> dict[str, tuple[Mean, Mean, Mean]]:
+    """Return for every figure the means of both runs and of this minus the other, over the clips that both scored.
+
+    Clips are paired by the name of their file, so that what a clip is does not count, only what was done to it.
+    """
+    other = {record["file"]: record for record in others}
+    pairs = [(record, other[record["file"]]) for record in records if record["file"] in other]
+    found = {}
+    for key in (figure.key for figure in FIGURES):
+        both = [(a[key], b[key]) for a, b in pairs if a.get(key) is not None and b.get(key) is not None]
+        columns = [a for a, _ in both], [b for _, b in both], [a - b for a, b in both]
+        summed = [mean for mean in map(bootstrap_mean, columns) if mean is not None]
+        if len(summed) == 3:
+            found[key] = (summed[0], summed[1], summed[2])
+    return found

@@ -1,0 +1,148 @@
+"""`portraittalk evaluate`: a folder in, a report out, whatever lies in the folder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from portraittalk_core.cli import evaluate
+from portraittalk_core.cli.main import main
+from portraittalk_core.evaluation import score, tracks
+
+from ..evaluation.conftest import TableFinder, pictures, write
+from ..metrics.conftest import make_talk
+
+
+@pytest.fixture(scope="module")
+def talk():
+    return make_talk(5, seconds=3.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, talk):
+    root = tmp_path_factory.mktemp("videos")
+    write(root / "good.mp4", pictures(len(talk.landmarks), noise=0.02), talk.voice)
+    write(root / "sub" / "silent.mp4", pictures(40), None)
+    (root / "broken.mp4").write_bytes((root / "good.mp4").read_bytes()[:700])
+    (root / "notes.txt").write_text("no video")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def finder(monkeypatch, talk):
+    monkeypatch.setattr(tracks, "open_finder", lambda faces: TableFinder(talk.landmarks))
+
+
+def run(*argv) -> int:
+    return main(["evaluate", "--quiet", *map(str, argv)])
+
+
+def results(report) -> dict:
+    return json.loads((report / "results.json").read_text())
+
+
+def test_bad_clips_do_not_stop_the_others(folder, tmp_path, capsys):
+    assert run(folder, "-o", tmp_path / "r") == 0
+    videos = {v["file"]: v for v in results(tmp_path / "r")["videos"]}
+    assert list(videos) == ["broken.mp4", "good.mp4", "sub/silent.mp4"]
+    assert videos["good.mp4"]["adfd"] > 0.5 and videos["good.mp4"]["offset_frames"] in (-1, 0, 1)
+    for name in ("broken.mp4", "sub/silent.mp4"):
+        assert videos[name]["adfd"] is None and len(videos[name]["unscored"]) == 1
+    output = capsys.readouterr()
+    assert "sub/silent.mp4: no sound" in output.out and "over 1 of 3 clips" in output.out and not output.err
+    assert {p.name for p in (tmp_path / "r").iterdir()} == {"results.json", "results.csv", "report.html", "curves"}
+
+
+def test_two_runs_give_the_same(folder, tmp_path):
+    for name in ("one", "two"):
+        assert run(folder, "-o", tmp_path / name) == 0
+    for name in ("results.json", "results.csv", "report.html"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
+    kept, seen = score.Scorer.score, []
+
+    def stopping(self, clip, on_frame=None):
+        seen.append(clip.label)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return kept(self, clip, on_frame)
+
+    monkeypatch.setattr(score.Scorer, "score", stopping)
+    assert run(folder, "-o", tmp_path / "r") == 130
+    assert len(results(tmp_path / "r")["videos"]) == 2
+    assert not [p for p in (tmp_path / "r").rglob("*") if ".part" in p.name]
+    assert run(folder, "-o", tmp_path / "r") == 0
+    assert seen == ["broken.mp4", "good.mp4", "sub/silent.mp4", "sub/silent.mp4"]
+    assert len(results(tmp_path / "r")["videos"]) == 3 and (tmp_path / "r" / "report.html").is_file()
+    monkeypatch.setattr(score.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
+    assert run(folder, "-o", tmp_path / "r") == 0
+
+
+def test_reference_audio_and_comparison(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "true")
+    assert run(folder / "good.mp4", "--reference", tmp_path / "true", "-o", tmp_path / "old") == 0
+    (record,) = results(tmp_path / "old")["videos"]
+    assert record["adfd_with_truth"] == 1 and record["psnr"] == 100
+    argv = (folder / "sub", "--audio", folder / "good.mp4", "--compare", tmp_path / "old" / "results.json")
+    assert run(*argv, "-o", tmp_path / "new") == 0
+    assert results(tmp_path / "new")["videos"][0]["adfd"] > 0
+    assert "Compared with" in (tmp_path / "new" / "report.html").read_text()
+    capsys.readouterr()
+
+
+def test_names(folder, tmp_path):
+    clips = evaluate.find_clips([str(folder), str(folder / "good.mp4")])
+    assert [c.label for c in clips] == ["broken.mp4", "good.mp4", "sub/silent.mp4"]
+    other = shutil.copytree(folder, tmp_path / "other")
+    labels = [c.label for c in evaluate.find_clips([str(folder), str(other)])]
+    assert len(set(labels)) == 6 and str(other / "good.mp4") in labels
+    truths = evaluate.find_clips([str(folder)], None, str(other))
+    assert [c.reference for c in truths] == [other / c.label for c in truths]
+    inside = evaluate.find_clips([str(folder)], output=str(folder / "sub"))
+    assert [c.label for c in inside] == ["broken.mp4", "good.mp4"]
+
+
+@pytest.mark.parametrize(
+    "argv, text",
+    [
+        (["gone/", "-o", "r"], "there is no `gone/`"),
+        ([".", "-o", "r"], "needs a video"),
+        (["{v}", "-o", "{v}"], "`-o` must be a folder"),
+        (["{v}", "-o", "a/b/c"], "`-o` must exist"),
+        (["{v}", "-o", "r", "--reference", "gone"], "`--reference` must be a file or a folder"),
+        (["{v}", "-o", "r", "--compare", "gone"], "must be a results.json"),
+    ],
+)
+def test_wrong_command_lines_are_one_line(argv, text, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*(word.format(v=folder / "good.mp4") for word in argv)) == 2
+    line = capsys.readouterr().err
+    assert text in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
+
+
+def test_a_bar_with_the_time_left(folder, tmp_path, capsys):
+    assert main(["evaluate", str(folder / "good.mp4"), "-o", str(tmp_path / "r")]) == 0
+    assert "clips [" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_rendered_avatar_from_file_to_score(tmp_path, monkeypatch, talk):
+    monkeypatch.undo()
+    from portraittalk_core.avatars import parameters as traits
+    from portraittalk_core.avatars.render import render
+
+    people = [part(torch.Generator().manual_seed(3)) for part in (traits.sample_identity, traits.sample_attributes)]
+    light = traits.sample_light(torch.Generator().manual_seed(3))
+    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
+    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
+    rows = traits.pack(*people, light, calm, frontal).repeat(len(talk.landmarks), 1)
+    for name, values in talk.columns.items():
+        traits.column(rows, name).copy_(values)
+    frames = torch.cat([render(part) for part in rows.split(16)])
+    write(tmp_path / "avatar.mp4", frames, talk.voice)
+    assert run(tmp_path / "avatar.mp4", "-o", tmp_path / "r") == 0
+    (record,) = results(tmp_path / "r")["videos"]
+    assert record["adfd"] > 0.6 and abs(record["offset_frames"]) <= 1 and record["frames_with_face"] == record["frames"]

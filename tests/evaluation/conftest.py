@@ -1,0 +1,76 @@
+"""Small videos whose face is known without looking: a finder that reads its landmarks from a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from portraittalk_core.evaluation.tracks import Sighting
+from portraittalk_core.media.video import VideoWriter
+from portraittalk_core.types import Sound
+
+from ..metrics.conftest import RATE, Talk, make_talk
+
+SIDE = 96
+FPS = 25.0
+
+
+@dataclass
+class TableFinder:
+    """Sees row i of a track in picture i, in the middle of the picture; nobody in black pictures."""
+
+    track: Tensor
+    name: str = "table"
+    hint: str = "Look elsewhere."
+
+    @contextlib.contextmanager
+    def watching(self, fps: float) -> Iterator[Callable[[Tensor], list[Sighting]]]:
+        rows = iter(self.track)
+
+        def look(pixels: Tensor) -> list[Sighting]:
+            row = next(rows)
+            return [] if float(pixels.mean()) < -0.9 else [Sighting(in_pixels(row))]
+
+        yield look
+
+
+def in_pixels(track: Tensor) -> Tensor:
+    """Put a face of unit coordinates into the middle of a picture, small enough that a border stays free."""
+    return (0.25 * track.float() + 0.5) * SIDE
+
+
+def pictures(frames: int, seed: int = 0, noise: float = 0.0, level: float = 0.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    still = torch.rand(1, 3, SIDE, SIDE, generator=generator) * 0.2 + level
+    moved = still + noise * torch.randn(frames, 3, SIDE, SIDE, generator=generator)
+    return moved.clamp(-1, 1)
+
+
+def write(path: Path, frames: Tensor, voice: Tensor | None, fps: float = FPS) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = None if voice is None else Sound(voice[None].float(), RATE)
+    with VideoWriter(path, fps, (frames.shape[-2], frames.shape[-1]), sound) as writer:
+        writer.append(frames)
+    return path
+
+
+@pytest.fixture(scope="session")
+def talk() -> Talk:
+    return make_talk(3, seconds=4.0)
+
+
+@pytest.fixture(scope="session")
+def finder(talk) -> TableFinder:
+    return TableFinder(talk.landmarks)
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory, talk) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    return write(folder / "good.mp4", pictures(len(talk.landmarks), noise=0.02), talk.voice)
