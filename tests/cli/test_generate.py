@@ -184,8 +184,7 @@ class PortraitTalk:
     @classmethod
     def load(cls, name): return cls()
     def generate(self, images, sound, prompt, **options):
-        from portraittalk_core.prompts import parse_edit
-from portraittalk_core.types import Frames
+        from portraittalk_core.types import Frames
         while True:
             yield Frames(torch.zeros(1, 3, 32, 32), 25)
             print("frame", flush=True)

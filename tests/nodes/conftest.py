@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def pack():
     """Return a function that imports a module of the pack, for example `nodes.convert`."""
-    before = set(sys.modules)
-    sys.modules.update({k: v for k, v in fake_host.modules().items() if k not in sys.modules})
+    before = dict(sys.modules)  # a real host may be there, from the tests of the hosts
+    sys.modules.update(fake_host.modules())
     spec = importlib.util.spec_from_file_location("portraittalk_pack", ROOT / "__init__.py")
     package = importlib.util.module_from_spec(spec)
     sys.modules["portraittalk_pack"] = package
@@ -24,4 +24,5 @@ def pack():
     try:
         yield lambda name: importlib.import_module(f"portraittalk_pack.{name}")
     finally:
-        fake_host.forget(before)
+        fake_host.forget(set(before))
+        sys.modules.update({k: v for k, v in before.items() if k in fake_host.modules()})
