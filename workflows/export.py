@@ -48,7 +48,7 @@ PLACE = """columns => {
       y += node.size[1] + 60;
       widest = Math.max(widest, node.size[0]);
     }
-    x += widest ? widest + 70 : 0;
+    x += widest ? widest + 150 : 0;  // the player makes its node wider
   }
   app.canvas.setDirty(true, true);
 }"""
