@@ -14,6 +14,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def _strip(server: ComfyServer, graph: graphs.Graph) -> bytes:
     import av
     import numpy as np
 
-    run = server.run(graph, timeout_s=1200)
+    # Playwright's own event loop runs in this thread.
+    with ThreadPoolExecutor(1) as other:
+        run = other.submit(server.run, graph, 1200).result()
     if run.status != "success":
         raise RuntimeError(run.error)
     (shown,) = server.files(run, ".mp4")
