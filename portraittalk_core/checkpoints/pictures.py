@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -88,6 +88,6 @@ def load_clip_vision(path: Path | str, dtype: torch.dtype = torch.float32) -> Lo
     ignored = account(path, f"CLIP {found.version}", expected, file.shapes, (_CONSTANT,))
     tensors = file.tensors(dtype)
     model.load_state_dict({name: tensors[name] for name in expected}, assign=True)
-    embeddings = model.vision_model.embeddings  # its positions are no tensor of the file
+    embeddings: Any = model.vision_model.embeddings  # its positions are no tensor of the file
     embeddings.position_ids = torch.arange(embeddings.position_embedding.weight.shape[0])[None]
     return LoadedClipVision(model.eval().requires_grad_(False), ignored)

@@ -209,5 +209,7 @@ def _protocol(protocol: dict[str, Any]) -> str:
     plain.append(("versions", ", ".join(f"{k} {v}" for k, v in protocol["versions"].items())))
     plain += [("not scored", line) for line in protocol["unavailable"].values()]
     figures = [(titles.get(k, k), v) for k, v in protocol["figures"].items()]
-    rows = "".join(f"<tr><td>{escape(k)}</td><td class='text'>{escape(v)}</td></tr>" for k, v in plain + figures)
+    rows = "".join(
+        f"<tr><td>{escape(k or '')}</td><td class='text'>{escape(v or '')}</td></tr>" for k, v in plain + figures
+    )
     return f"<table><tbody>{rows}</tbody></table>"

@@ -46,9 +46,9 @@ def empty_vae() -> AutoencoderKL:
         return AutoencoderKL(
             in_channels=3,
             out_channels=3,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512),
+            down_block_types=("DownEncoderBlock2D",) * 4,  # pyright: ignore[reportArgumentType] - diffusers says tuple[str]
+            up_block_types=("UpDecoderBlock2D",) * 4,  # pyright: ignore[reportArgumentType]
+            block_out_channels=(128, 256, 512, 512),  # pyright: ignore[reportArgumentType]
             layers_per_block=2,
             latent_channels=4,
             sample_size=512,

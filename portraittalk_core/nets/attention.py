@@ -25,6 +25,27 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+class GatedFeedForward(nn.Module):
+    """Widens tokens fourfold behind a gate (GEGLU) and narrows them; its keys are those of diffusers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = nn.ModuleList([_Gated(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
+
+    def forward(self, tokens: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+        return self.net[2](self.net[0](tokens))
+
+
+class _Gated(nn.Module):
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, 2 * inner)
+
+    def forward(self, tokens: Float[Tensor, "*n c"]) -> Float[Tensor, "*n inner"]:
+        value, gate = self.proj(tokens).chunk(2, -1)
+        return value * F.gelu(gate)
+
+
 class TokenProjection(nn.Module):
     """Turns one vector into tokens: Linear, GELU, Linear, LayerNorm.
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..errors import BadInput
 from ..host import InputBranch
 from ..sites import Site
-from .attention import attend
+from .attention import GatedFeedForward, attend
 from .structure_encoder import MapResidual
 
 
@@ -124,7 +124,7 @@ class _Block(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn1 = _SelfAttention(width, heads)
         self.norm3 = nn.LayerNorm(width)
-        self.ff = _FeedForward(width)
+        self.ff = GatedFeedForward(width)
 
     def forward(self, tokens: Float[Tensor, "n l c"]) -> Float[Tensor, "n l c"]:
         tokens = tokens + self.attn1(self.norm1(tokens))
@@ -142,22 +142,3 @@ class _SelfAttention(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "n l c"]) -> Float[Tensor, "n l c"]:
         return self.to_out[0](attend(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens), self.heads))
-
-
-class _FeedForward(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.net = nn.ModuleList([_Gated(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
-
-    def forward(self, tokens: Float[Tensor, "n l c"]) -> Float[Tensor, "n l c"]:
-        return self.net[2](self.net[0](tokens))
-
-
-class _Gated(nn.Module):
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(width, 2 * inner)
-
-    def forward(self, tokens: Float[Tensor, "n l c"]) -> Float[Tensor, "n l inner"]:
-        value, gate = self.proj(tokens).chunk(2, -1)
-        return value * F.gelu(gate)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..errors import BadInput
 from ..host import AfterBranch, Call
 from ..sites import Site
-from .attention import attend
+from .attention import GatedFeedForward, attend
 
 
 class TemporalNet(nn.Module):
@@ -94,7 +93,7 @@ class _TemporalBlock(nn.Module):
         super().__init__()
         self.attention_blocks = nn.ModuleList(_FrameAttention(width, heads, max_frames) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.ff = _FeedForward(width)
+        self.ff = GatedFeedForward(width)
         self.ff_norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f c"]:
@@ -130,25 +129,6 @@ class _FramePositions(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f c"]:
         return tokens + self.pe[:, : tokens.shape[1]].to(tokens)
-
-
-class _FeedForward(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.net = nn.ModuleList([_Gated(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
-
-    def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f c"]:
-        return self.net[2](self.net[0](tokens))
-
-
-class _Gated(nn.Module):
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(width, 2 * inner)
-
-    def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f inner"]:
-        value, gate = self.proj(tokens).chunk(2, -1)
-        return value * F.gelu(gate)
 
 
 class _TemporalBranch:

@@ -48,7 +48,7 @@ def ssim(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) 
         "use_sample_covariance": False,
     }
     pairs = zip(pixels.double().cpu().numpy(), reference.double().cpu().numpy(), strict=True)
-    values = [structural_similarity(a, b, **settings) for a, b in pairs]
+    values: list[Any] = [structural_similarity(a, b, **settings) for a, b in pairs]
     return float(sum(values) / len(values))
 
 
