@@ -7,7 +7,6 @@ insists that all tensors fit.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -32,8 +31,6 @@ from ..portraittalk_core.config import ModelConfig, from_mapping
 from ..portraittalk_core.errors import WeightsMismatch
 from ..portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from ..portraittalk_core.perception.text import TextEncoder
-
-logger = logging.getLogger(__name__)
 
 _LISTED = 10
 _MODEL_TYPES = {
@@ -217,18 +214,10 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         """Return one section of (token, weight) pairs, as long as the context."""
         host = comfy.sd1_clip
         parts = [(text, 1.0)] if kwargs.get("disable_weights") else host.token_weights(host.escape_important(text), 1.0)
-        self._warn(" ".join(host.unescape_important(part) for part, _ in parts))
+        prompt = " ".join(host.unescape_important(part) for part, _ in parts)
+        self._encoder.warn_of_length([prompt])
+        self._encoder.warn_of_words([prompt])
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)[:1]
-
-    def _warn(self, prompt: str) -> None:
-        encoder = self._encoder
-        count, room = len(encoder.tokenizer.tokenize(prompt)), encoder.context - 2
-        if count > room:
-            logger.warning("The prompt has %d words and commas, the model reads %d: the end is ignored.", count, room)
-        near = {word: encoder.nearest_word(word) for word in encoder.unknown_words(prompt)}
-        if near:
-            named = [f'"{word}"' + (f' (did you mean "{known}"?)' if known else "") for word, known in near.items()]
-            logger.warning("The text model does not know %s and ignores it.", ", ".join(named))
 
 
 def _text_config(encoder: TextEncoder) -> dict[str, Any]:

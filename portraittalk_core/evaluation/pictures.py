@@ -18,7 +18,7 @@ from ..errors import BadInput, BadMedia, MissingExtra
 from ..media.image import contact_sheet, resize, to_pil
 from ..media.video import read_video
 from ..metrics import functional as metrics
-from ..metrics.functional.image import _lpips_network as lpips_network
+from ..metrics.functional.image import lpips_network
 from .tracks import Track
 
 STRIP_FRAMES, STRIP_SIDE = 8, 120

@@ -130,14 +130,7 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b t"]:
         """Return token ids [b, context]; what does not fit is cut off, with a warning."""
-        for prompt in prompts:
-            count = len(self.tokenizer.tokenize(prompt))
-            if count > self.context - 2:
-                logger.warning(
-                    "The prompt has %d words and commas, the model reads %d: the end is ignored.",
-                    count,
-                    self.context - 2,
-                )
+        self.warn_of_length(prompts)
         encoded = self.tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=self.context, return_tensors="pt"
         )
@@ -151,7 +144,7 @@ class TextEncoder(nn.Module):
         """
         if isinstance(prompts, str) or not all(isinstance(p, str) for p in prompts):
             raise BadInput(f"`prompts` must be a list of strings, but got {prompts!r:.60}. Wrap a single one in [].")
-        self._warn(prompts)
+        self.warn_of_words(prompts)
         return self(self.tokenize(prompts).to(self.device))
 
     @torch.no_grad()
@@ -176,7 +169,17 @@ class TextEncoder(nn.Module):
         """Where the weights are."""
         return self.expression.query.device
 
-    def _warn(self, prompts: Sequence[str]) -> None:
+    def warn_of_length(self, prompts: Sequence[str]) -> None:
+        """Say in the log which prompts are longer than what is read of them."""
+        room = self.context - 2
+        for count in (len(self.tokenizer.tokenize(prompt)) for prompt in prompts):
+            if count > room:
+                logger.warning(
+                    "The prompt has %d words and commas, the model reads %d: the end is ignored.", count, room
+                )
+
+    def warn_of_words(self, prompts: Sequence[str]) -> None:
+        """Name in one line of the log the words that the model does not know."""
         unknown = dict.fromkeys(word for prompt in prompts for word in self.unknown_words(prompt))
         if not unknown:
             return

@@ -61,13 +61,14 @@ def lpips(
     package or its weights are missing and `BadInput` for shapes that differ.
     """
     _check_pair(pixels, reference)
-    network = _lpips_network() if network is None else network
+    network = lpips_network() if network is None else network
     with torch.no_grad():
         parts = zip(pixels.split(_CHUNK), reference.split(_CHUNK), strict=True)
         return float(torch.cat([network(a, b).flatten() for a, b in parts]).mean())
 
 
-def _lpips_network() -> Callable[..., Tensor]:
+def lpips_network() -> Callable[..., Tensor]:
+    """Load the network of LPIPS. Raises `MissingExtra` without its package or its weights."""
     try:
         import lpips as package  # pyright: ignore[reportMissingImports]
 
