@@ -50,6 +50,20 @@ class Subject:
         """Return a caption that says all that can be said of the person and the clip's look."""
         return caption(self.tags, torch.Generator().manual_seed(self.number), set(self.tags))
 
+    def wearing(self, tag: str, word: str) -> Tensor:
+        """Return the true picture of the edit `tag` to `word`, [1, 3, 256, 256]."""
+        row = self.rows[:1].clone()
+        if tag == "expression":
+            low, high = traits.EXPRESSION_RANGES[word][0]
+            changed = {"smile": (low + high) / 2}
+        else:
+            known = {key: self.tags[key] for key in traits.TAGS}
+            drawn = traits.attributes_from_tags({**known, tag: word}, torch.Generator().manual_seed(self.number))
+            changed = drawn.values
+        for name, value in {**dict.fromkeys(traits.EXPRESSION, 0.0), **changed}.items():
+            row[:, traits.INDEX[name]] = value
+        return render(row)
+
     def edit(self, tag: str, generator: torch.Generator) -> tuple[str, str]:
         """Return the wanted word of a tag, which differs from what the person wears, and a prompt that asks for it."""
         if tag == "expression":

@@ -75,7 +75,7 @@ def animate_net(
         keep=1 if fusion == "streaming" else 2 * len(windows),  # one with and one without the person
     )
     told = attach(model, condition, adapters.shape, adapters.patcher, frames=count)
-    add_windows(told, window, overlap, fusion)
+    add_windows(told, window, overlap, fusion, config.sampling.flicker)
     side = config.size // config.vae_factor
     empty = torch.zeros(count, config.unet.latent_channels, side, side)
     # The host gives rows of the same batch index the same noise; with noise of its own every frame would flicker.

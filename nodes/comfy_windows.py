@@ -1,7 +1,7 @@
 """Progressive latent fusion inside ComfyUI's sampling, for any sampler; weights and plan are the core's.
 
 Joint fusion wraps the prediction: every window at every step. Streaming wraps the whole sampling: one window after the
-other, each fused at every step with what the window before had there.
+other, each fused at every step with what the window before had there. What stands still in the finished video is held.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ..portraittalk_core.diffusion.stillness import hold_still
 from ..portraittalk_core.diffusion.windows import Window, fusion_weights, later_share, plan_windows
 from ..portraittalk_core.errors import BadInput
 from .comfy_host import FRAMES
@@ -22,10 +23,15 @@ from .comfy_host import FRAMES
 KEY = "portraittalk_windows"
 
 
-def add_windows(model: Any, window: int, overlap: int, fusion: str) -> None:
-    """Make a MODEL denoise long videos in windows; it must be a clone of the caller's own."""
+def add_windows(model: Any, window: int, overlap: int, fusion: str, flicker: float = 0.0) -> None:
+    """Make a MODEL denoise long videos in windows; it must be a clone of the caller's own.
+
+    flicker: what is taken out of regions that stand still, see `StillRegions`.
+    """
     model.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, KEY)
     model.remove_wrappers_with_key(WrappersMP.SAMPLER_SAMPLE, KEY)
+    if flicker:
+        model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, Still(window, overlap, flicker))
     if fusion == "joint":
         model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, Joint(window, overlap))
         return
@@ -128,6 +134,20 @@ class Streaming:
             share = later_share(self._before, self._now, step / max(1, steps - 1)).to(x).reshape(-1, 1, 1, 1)
             x[: len(share)] = torch.lerp(self._tail[step], x[: len(share)], share)
         self._next_tail.append(x[len(x) - self._kept :].clone())
+
+
+class Still:
+    """Holds regions still when the host's sampler, or the stream of windows, has finished a video."""
+
+    def __init__(self, window: int, overlap: int, flicker: float) -> None:
+        self.window, self.overlap, self.flicker = window, overlap, flicker
+
+    def __call__(self, executor: Any, guider: Any, sigmas: Tensor, *arguments: Any) -> Tensor:
+        """Return the latents of the whole video; those that another sampler goes on with stay as they are."""
+        rows = executor(guider, sigmas, *arguments)
+        if float(sigmas[-1]) > 0:
+            return rows
+        return hold_still(rows, plan_windows(len(rows), self.window, self.overlap), self.flicker)
 
 
 def _predict(

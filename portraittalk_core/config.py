@@ -53,7 +53,10 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Defaults of generation. window and overlap count frames; the guidance scales are those of `GuidanceScales`."""
+    """Defaults of generation. window and overlap count frames; the guidance scales are those of `GuidanceScales`.
+
+    flicker: how much the denoiser's answer varies where nothing moves, see `StillRegions`.
+    """
 
     steps: int = 25
     text_scale: float = 7.0
@@ -63,6 +66,7 @@ class SamplingConfig:
     window: int = 16
     overlap: int = 4
     shared_noise: float = 1.0
+    flicker: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from .guidance import GuidanceScales, combine, plan
 from .noise import FrameNoise
 from .sampler import Sampler, make_sampler
 from .schedule import NoiseSchedule
+from .stillness import hold_chunks, hold_still
 from .windows import Window, fusion_weights, later_share, plan_windows
 
 Fusion = Literal["joint", "streaming"]
@@ -63,6 +64,7 @@ class _Job:
     initial: Tensor | None
     on_step: OnStep | None
     device: torch.device
+    flicker: float
 
     @property
     def steps(self) -> int:
@@ -116,13 +118,15 @@ def sample_video(
     reference: Float[Tensor, "r c h w"] | None = None,
     initial: Float[Tensor, "n c h w"] | None = None,
     denoise: float = 1.0,
+    flicker: float = 0.0,
     on_step: OnStep | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
     """Denoise a video's latents; yield (first frame, latents) chunks that join to all frames in order.
 
     latent_shape: (c, h, w); shared_noise: see `FrameNoise`; initial: clean latents to start from, one a frame or
-    one for all, with `denoise` < 1 (the last fraction of the steps is run). `joint` yields one chunk at the end.
+    one for all, with `denoise` < 1 (the last fraction of the steps is run); flicker: see `StillRegions`. `joint`
+    yields one chunk at the end.
     Raises `BadInput` at once, not at the first chunk, where arguments do not fit together.
     """
     if fusion not in ("joint", "streaming"):
@@ -141,8 +145,9 @@ def sample_video(
         initial=initial,
         on_step=on_step,
         device=torch.device(device),
+        flicker=flicker,
     )
-    return _joint(job) if fusion == "joint" else _streaming(job)
+    return _joint(job) if fusion == "joint" else hold_chunks(_streaming(job), flicker)
 
 
 @torch.no_grad()
@@ -158,7 +163,7 @@ def _joint(job: _Job) -> Iterator[tuple[int, Tensor]]:
             done += 1
             job.report(done)
         latents, memory = job.sampler.step(latents, fused, step, memory, job.step_noise(step, frames))
-    yield 0, latents
+    yield 0, hold_still(latents, job.windows, job.flicker)
 
 
 @torch.no_grad()

@@ -137,7 +137,7 @@ def render_frames(
     parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
 ) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
     """Yield the pictures of an album in batches, on `device`."""
-    batch = 8 if torch.device(device).type == "cpu" else 256
+    batch = 8 * (256 // size) ** 2 if torch.device(device).type == "cpu" else 256
     renderer = Renderer(size=size, batch=batch, compile=compile)
     for start in range(0, len(parameters), batch):
         pictures = renderer(parameters[start : start + batch].to(device))

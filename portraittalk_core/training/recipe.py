@@ -46,8 +46,8 @@ class PictureConfig:
     """Pictures and minutes for the networks that look at pixels: the VAE, and the judge of the benchmark.
 
     people, looks, frames: what the VAE learns from; decoder_minutes: go on with its decoder alone when the denoiser is
-    trained, which leaves latents as they are; judge_people: whom the judge and the decoder see, each in `looks` looks,
-    one frame each.
+    trained, which leaves latents as they are; decoder_people: whom it sees then, one frame a look; judge_people: whom
+    the judge sees, one frame each.
     """
 
     people: int = 300
@@ -58,7 +58,8 @@ class PictureConfig:
     crop: int = 96
     rate: float = 4e-3
     decoder_minutes: float = 0.0
-    judge_people: int = 1000
+    decoder_people: int = 1000
+    judge_people: int = 20000
     judge_minutes: float = 0.0
     judge_batch: int = 256
     judge_width: int = 32
@@ -127,34 +128,38 @@ def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
     _score(file, frames, landmarks)
 
 
-def train_decoder(chosen: PictureConfig, work: Path) -> None:
+def train_decoder(chosen: PictureConfig, work: Path, processes: int) -> None:
     """Go on training the VAE's decoder, and score the VAE anew."""
-    frames, album = draw_pictures(chosen, work)
+    people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.decoder_people)
+    frames, album = draw_pictures(people, chosen.looks, work / "pictures.npy", processes)
     options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate / 2, "decoder_only": True}
     landmarks = album.landmarks()
     _score(train_vae(frames, landmarks, work / "vae", chosen.decoder_minutes, **options), frames, landmarks)
 
 
-def train_benchmark_judge(chosen: PictureConfig, work: Path) -> None:
+def train_benchmark_judge(chosen: PictureConfig, work: Path, processes: int) -> None:
     """Train the network that judges people and edits in the benchmark."""
-    from .judge import train_judge
+    from .judge import SIZE, train_judge
 
-    frames, album = draw_pictures(chosen, work)
-    person = torch.from_numpy(album.person).to(frames.device)
+    first = PICTURES_FROM + chosen.people + chosen.decoder_people
+    people = range(first, first + chosen.judge_people)
+    frames, album = draw_pictures(people, 1, work / "judge_pictures.npy", processes, SIZE)
     file = work / "judge.safetensors"
     options = {"batch": chosen.judge_batch, "width": chosen.judge_width}
-    train_judge(frames, person, album.tags, file, chosen.judge_minutes, **options)
+    train_judge(frames, album.parameters, album.tags, file, chosen.judge_minutes, **options)
 
 
-def draw_pictures(chosen: PictureConfig, work: Path) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
-    """Return the judge's pictures, rendered once and kept in `work`, and what they show."""
-    people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.judge_people)
-    album = draw_album(people, looks=chosen.looks, frames=1)
-    file, device = work / "pictures.npy", torch.accelerator.current_accelerator() or torch.device("cpu")
+def draw_pictures(
+    people: range, looks: int, file: Path, processes: int, size: int = 256
+) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
+    """Return pictures of people, one a look, rendered once and kept in `file`, and what they show."""
+    album = draw_album(people, looks=looks, frames=1, processes=processes)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
     if not file.exists():
-        rendered = torch.cat([part.cpu() for part in render_frames(album.parameters, device)])
-        np.save(work / "pictures.part.npy", rendered.numpy())
-        (work / "pictures.part.npy").rename(file)
+        rendered = torch.cat([part.cpu() for part in render_frames(album.parameters, device, size=size)])
+        part = file.with_suffix(".part.npy")
+        np.save(part, rendered.numpy())
+        part.rename(file)
     return torch.from_numpy(np.load(file)).to(device), album
 
 
@@ -212,9 +217,9 @@ def main() -> None:
     if recipe.ranks > 1 and given.part == "denoiser" and not given.pack and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(recipe.ranks))
     if given.part == "decoder":
-        train_decoder(recipe.pictures, given.work)
+        train_decoder(recipe.pictures, given.work, recipe.processes)
     elif given.part == "judge":
-        train_benchmark_judge(recipe.pictures, given.work)
+        train_benchmark_judge(recipe.pictures, given.work, recipe.processes)
     elif not given.pack:
         done = train_tiny(recipe, given.work, given.speech, given.limit)
         logger.info("finished" if done else "not finished: run again to go on")

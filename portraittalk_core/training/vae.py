@@ -1,7 +1,7 @@
 """Train the tiny VAE: an `AutoencoderTiny` whose latents have zero mean and unit variance by training.
 
-The network has the TAESD layout with narrower layers and without blocks at full resolution, where nearly all the
-arithmetic of TAESD is spent. Zero-padded it is a TAESD again, number for number, which is how ComfyUI loads it.
+The network has the TAESD layout with narrower layers, and an encoder without blocks at full resolution, where nearly
+all the arithmetic of TAESD is spent. Zero-padded it is a TAESD again, number for number, which is how ComfyUI loads it.
 Detail of eyes, teeth and lips decides whether a face looks alive, so crops gather there and errors weigh more.
 """
 
@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
+from ..weights import read_tensors
 from .optimiser import MuonAdamW
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ CONFIG: dict[str, Any] = {
     "latent_channels": 8,
     "width": 32,
     "encoder_blocks": (0, 1, 2, 2),
-    "decoder_blocks": (3, 3, 2, 0),
+    "decoder_blocks": (3, 3, 3, 1),
 }
 
 
@@ -113,7 +116,8 @@ def train_vae(
     """Train, or go on training, for `minutes` on the device of `frames`; the learning rate falls within each run.
 
     landmarks lie in [-1, 1]; the last 64 frames are held out. With `decoder_only` the encoder stays as it is, so that
-    latents made earlier, and a denoiser trained on them, remain valid. Writes `vae.safetensors` (averaged weights),
+    latents made earlier, and a denoiser trained on them, remain valid. A decoder in `out` that has fewer blocks than
+    `CONFIG` is grown first, see `grow_decoder`. Writes `vae.safetensors` (averaged weights),
     `vae_state.pt` (to resume) and `vae.csv` (the curve) into `out`.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -125,15 +129,15 @@ def train_vae(
     vae.to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
-    step = _resume(out, vae, optimiser, generator, seed)
+    first = step = _resume(out, vae, optimiser, generator, seed)
     if decoder_only and step:  # the averaged encoder is the one that made those latents
-        vae.load_state_dict(load_file(out / "vae.safetensors"))
+        vae.load_state_dict(_grown(out / "vae.safetensors", load_file(out / "vae.safetensors"), vae))
     average = [p.detach().clone() for p in vae.parameters()]
     start = last = time.monotonic()
     with open(out / "vae.csv", "a", newline="") as file:
         log = csv.writer(file)
         while (elapsed := time.monotonic() - start) < minutes * 60:
-            warm, fall = min(1.0, (step + 1) / 100), 0.5 * (1 + math.cos(math.pi * elapsed / (minutes * 60)))
+            warm, fall = min(1.0, (step - first + 1) / 100), 0.5 * (1 + math.cos(math.pi * elapsed / (minutes * 60)))
             for group in optimiser.param_groups:
                 group["lr"] = warm * (final_rate + (rate - final_rate) * fall)
             wanted, weight = sample_crops(frames[:-HELD_OUT], landmarks, batch, crop, generator)
@@ -181,10 +185,53 @@ def _resume(
     if not (out / "vae_state.pt").exists():
         return 0
     state = torch.load(out / "vae_state.pt", weights_only=True, map_location=generator.device)
-    vae.load_state_dict(state["last"])
-    optimiser.load_state_dict(state["optimiser"])
+    last = _grown(out / "vae.safetensors", state["last"], vae)
+    vae.load_state_dict(last)
+    if len(last) == len(state["last"]):
+        optimiser.load_state_dict(state["optimiser"])  # its moments are of the parameters that were there
     generator.manual_seed(seed + state["step"])
     return state["step"]
+
+
+def grow_decoder(
+    state: Mapping[str, Tensor], fresh: Mapping[str, Tensor], before: Sequence[int], after: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return a VAE's tensors with more decoder blocks: those of `state`, the added ones from `fresh`.
+
+    before, after: blocks of the decoder a level, from the coarsest. An added block begins by passing its input on (a
+    residual of zero), so nothing learned is lost but what was below zero at a level that had no block.
+    """
+    old, new = _decoder_layers(before), _decoder_layers(after)
+    if any(a > b for a, b in zip(before, after, strict=True)):
+        raise BadInput(f"A decoder can only grow, but got {tuple(before)} blocks for {tuple(after)}. Start afresh.")
+    grown = dict(fresh)
+    for name in fresh:
+        place, _, rest = name.removeprefix("decoder.layers.").partition(".")
+        if not name.startswith("decoder.layers."):
+            grown[name] = state[name]
+        elif (label := new[int(place)]) in old:
+            grown[name] = state[f"decoder.layers.{old.index(label)}.{rest}"]
+        elif rest.startswith("conv.4."):  # the last of the three convolutions of a block
+            grown[name] = torch.zeros_like(fresh[name])
+    return grown
+
+
+def _decoder_layers(blocks: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Name the layers of a decoder of the TAESD layout in order."""
+    layers = [("in", 0, 0), ("relu", 0, 0)]
+    for level, count in enumerate(blocks):
+        layers += [("block", level, k) for k in range(count)]
+        layers += [("up", level, 0)] if level < len(blocks) - 1 else []
+        layers += [("conv", level, 0)]
+    return layers
+
+
+def _grown(file: Path, state: dict[str, Tensor], vae: AutoencoderTiny) -> dict[str, Tensor]:
+    """Return tensors that were stored beside or in `file` as they fit `vae`."""
+    before = read_tensors(file)[0]["decoder_blocks"]
+    if tuple(before) == tuple(CONFIG["decoder_blocks"]):
+        return state
+    return grow_decoder(state, vae.state_dict(), before, CONFIG["decoder_blocks"])
 
 
 def _save(out: Path, vae: AutoencoderTiny, average: list[Tensor], optimiser: torch.optim.Optimizer, step: int) -> None:

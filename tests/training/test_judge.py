@@ -6,6 +6,8 @@ from safetensors.torch import save_file
 from torch import Generator
 
 from portraittalk_core.avatars.parameters import (
+    IDENTITY,
+    INDEX,
     pack,
     sample_attributes,
     sample_expression,
@@ -20,18 +22,17 @@ from portraittalk_core.training import judge
 
 @pytest.fixture(scope="module")
 def portraits():
-    """Three people in two looks each: frames uint8 [6, 3, 256, 256], who it is, and what can be said."""
+    """Four people in two looks each: frames uint8 [8, 3, 256, 256], their parameters, and what can be said."""
     generator = Generator().manual_seed(3)
-    rows, tags, person = [], [], []
-    for number in range(3):
+    rows, tags = [], []
+    for _ in range(4):
         who = sample_identity(generator)
         for _ in range(2):
             look, expression = sample_attributes(generator), sample_expression(generator)
             rows.append(pack(who, look, expression, sample_pose(generator), sample_light(generator)))
             tags.append({**who.tags, **look.tags, **expression.tags})
-            person.append(number)
     pixels = render(torch.stack(rows))
-    return ((pixels + 1) * 127.5).round().byte(), torch.tensor(person), tags
+    return ((pixels + 1) * 127.5).round().byte(), torch.stack(rows), tags
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,12 @@ def trained(portraits, tmp_path_factory):
 
 
 def loss_of(file, portraits):
-    frames, _, tags = portraits
+    frames, parameters, tags = portraits
     network = judge.load_judge(file)
-    order = torch.tensor([0, 2, 4, 1, 3, 5])  # first halves, then second halves, of the same people
-    labels = {tag: values[order] for tag, values in judge.label_rows(network, tags, "cpu").items()}
-    vectors, told = network(frames[order].float() / 127.5 - 1)
-    return float(judge.judge_loss(vectors, told, labels))
+    traits = (parameters[:, [INDEX[name] for name in IDENTITY]] - network.mean) / network.std
+    read, told = network(frames[:6].float() / 127.5 - 1)
+    labels = {tag: values[:6] for tag, values in judge.label_rows(network, tags, "cpu").items()}
+    return float(judge.judge_loss(read, traits[:6], told, labels))
 
 
 def test_the_loss_falls(trained, portraits):
@@ -58,33 +59,32 @@ def test_the_loss_falls(trained, portraits):
 
 def test_a_judge_from_its_file_names_what_it_learned(trained, portraits):
     frames, _, tags = portraits
-    named = judge.load_judge(trained[1]).classify(frames.float() / 127.5 - 1)
+    named = judge.load_judge(trained[1]).classify(frames[:6].float() / 127.5 - 1)
     assert set(named) == set(judge.TAGS)
-    right = [told == row[tag] for tag, words in named.items() for told, row in zip(words, tags, strict=True)]
+    right = [told == row[tag] for tag, words in named.items() for told, row in zip(words, tags, strict=False)]
     assert sum(right) / len(right) > 0.8
 
 
-def test_embeddings_have_unit_length_at_any_size(trained, portraits):
-    frames = portraits[0].float() / 127.5 - 1
+def test_pictures_of_one_person_lie_nearest_at_any_size(trained, portraits):
+    frames = portraits[0][:6].float() / 127.5 - 1
     network = judge.load_judge(trained[1])
     small = torch.nn.functional.interpolate(frames, (128, 128), mode="area")
-    assert torch.allclose(network.embed(frames).norm(dim=1), torch.ones(6), atol=1e-4)
-    assert torch.allclose(network.embed(frames), network.embed(small), atol=1e-4)
+    found = network.embed(frames)
+    assert torch.allclose(found, network.embed(small), atol=1e-3)
+    apart = torch.cdist(found, found) + torch.eye(6) * 1e9
+    assert apart.argmin(1).tolist() == [1, 0, 3, 2, 5, 4]
+
+
+def test_whitening_makes_the_judges_errors_alike(trained, portraits):
+    network = judge.load_judge(trained[1])
+    assert torch.allclose(network.whitening, network.whitening.T, atol=1e-2)
+    assert not torch.allclose(network.whitening, torch.eye(len(IDENTITY)), atol=0.1)
 
 
 def test_training_leaves_the_global_generator_alone(portraits, tmp_path):
     before = torch.random.get_rng_state()
     judge.train_judge(*portraits, tmp_path / "j.safetensors", 1.0, steps=0, width=16)
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_pairs_show_one_person_each_wherever_their_frames_lie():
-    person = torch.tensor([5, 9, 5, 7, 9, 7, 5, 3])
-    pairs = judge._Pairs(person)
-    for seed in range(5):
-        first, second = pairs.draw(8, Generator().manual_seed(seed)).chunk(2)
-        assert torch.equal(person[first], person[second]) and len(set(person[first].tolist())) == 4
-        assert (first != second)[person[first] != 3].all()
 
 
 def test_degrading_keeps_the_picture_and_its_colours(portraits):

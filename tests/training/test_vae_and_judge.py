@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
-from portraittalk_core.training import judge, vae
+from portraittalk_core.training import vae
 from portraittalk_core.weights import load_vae
 
 
@@ -40,21 +41,25 @@ def test_moments_are_zero_for_normal_latents():
     assert vae.moment_loss(normal) < 1e-3 and vae.moment_loss(normal * 2 + 1) > 1
 
 
-def test_a_judge_learns_and_survives_the_file(tmp_path):
-    frames = stripes(12).repeat_interleave(2, 0)
-    tags = [{**dict.fromkeys(judge.TAGS, "same"), "hair": f"h{i // 2 % 2}"} for i in range(24)]
-    person = torch.arange(12).repeat_interleave(2)
-    file = judge.train_judge(frames, person, tags, tmp_path / "j.safetensors", 0.05, batch=8)
-    loaded = judge.load_judge(file)
-    pixels = frames[:4].float() / 127.5 - 1
-    vectors = loaded.embed(pixels)
-    assert torch.allclose(vectors.norm(dim=1), torch.ones(4), atol=1e-4)
-    assert (vectors[0] @ vectors[1]) > (vectors[0] @ vectors[2])
-    named = loaded.classify(pixels)
-    assert named["style"] == ["same"] * 4 and set(named["hair"]) <= {"h0", "h1"}
-
-
 @pytest.mark.parametrize("strength", [0.1, 1.0])
 def test_psnr_is_that_of_the_definition(strength):
     wanted = torch.zeros(1, 3, 4, 4)
     assert vae.psnr(wanted + strength, wanted) == pytest.approx(-20 * torch.tensor(strength / 2).log10().item())
+
+
+def test_a_grown_decoder_begins_as_the_decoder_that_it_was():
+    small = build_tiny_vae(**{**vae.CONFIG, "decoder_blocks": (1, 1, 1, 1)}).eval()
+    large = build_tiny_vae(**{**vae.CONFIG, "decoder_blocks": (2, 1, 3, 1)}).eval()
+    large.load_state_dict(vae.grow_decoder(small.state_dict(), large.state_dict(), (1, 1, 1, 1), (2, 1, 3, 1)))
+    latents = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(large.decode(latents).sample, small.decode(latents).sample, atol=1e-5)
+        assert torch.equal(
+            large.encode(torch.zeros(1, 3, 32, 32)).latents, small.encode(torch.zeros(1, 3, 32, 32)).latents
+        )
+
+
+def test_a_decoder_does_not_shrink():
+    state = build_tiny_vae(**vae.CONFIG).state_dict()
+    with pytest.raises(BadInput, match="can only grow"):
+        vae.grow_decoder(state, state, (3, 3, 3, 1), (3, 3, 2, 1))
