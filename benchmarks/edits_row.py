@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import json
 import sys
 
 import torch
-from held_out import EDITS, FPS, draw_subject
+from held_out import EDITS, FPS, JUDGE, draw_subject
 from torch import Tensor
 
 from portraittalk_core.pipeline import PortraitTalk
@@ -22,7 +24,7 @@ def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dic
     obeyed: dict[str, list[bool]] = {tag: [] for tag in EDITS}
     able: dict[str, list[bool]] = {tag: [] for tag in EDITS}
     for number in range(given.people):
-        record = _one(model, judge, number, given)
+        record = one(model, judge, number, given)
         enrolled.append(torch.tensor(record["enrolled"]))
         true_same.append(torch.tensor(record["true"]))
         kept.append(torch.tensor(record["kept"]))
@@ -75,8 +77,14 @@ def one_frame(model: PortraitTalk, identity: Identity, prompt: str, seed: int) -
     return next(model.decode(video)).pixels[0]
 
 
-def _one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespace) -> dict:
-    file = given.work / f"edits_{number}.json"
+@functools.cache
+def _judge_version() -> str:
+    return hashlib.sha256(JUDGE.read_bytes()).hexdigest()[:8]
+
+
+def one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespace) -> dict:
+    """Make and judge the pictures of one person, unless that was done already."""
+    file = given.work / f"edits_{_judge_version()}_{number}.json"
     if file.exists():
         return json.loads(file.read_text())
     subject = draw_subject(number, 1)

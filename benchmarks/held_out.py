@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from portraittalk_core.avatars.render import render
 
 FIRST_SEED = 1_000_000
 FPS = 25.0
+
+JUDGE = Path(__file__).resolve().parent / "judge.safetensors"
+"""The network that says who a picture shows and what they wear."""
 
 EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")
 """Attributes that the benchmark edits, one at a time; `expression` is edited to a smile."""

@@ -20,7 +20,7 @@ QUANTITIES = ("jaw", "yaw", "pitch", "roll", "blink")
 
 def measure(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Make a clip of every person from the exact landmarks of the commanded motion, and read it."""
-    rows = [_one(model, number, given) for number in range(given.people)]
+    rows = [one(model, number, given) for number in range(given.people)]
     found = {
         f"{name} r": {"value": _mean(rows, name), "ceiling": _mean(rows, f"{name} ceiling"), "n": len(rows)}
         for name in QUANTITIES
@@ -34,7 +34,8 @@ def _mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(row[name] for row in rows) / len(rows)
 
 
-def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[str, float]:
+def one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[str, float]:
+    """Make and read the clip of one person, unless that was done already."""
     file = given.work / f"motion_{number}_{given.frames}.json"
     if file.exists():
         return json.loads(file.read_text())

@@ -9,16 +9,19 @@ import time
 from pathlib import Path
 
 import torch
-from held_out import FPS, draw_subject
+from held_out import FPS, JUDGE, draw_subject
 from motion_row import correlation, read
 from torch import Tensor
 
+from portraittalk_core.avatars import parameters as traits
+from portraittalk_core.avatars.render import render
 from portraittalk_core.avatars.speech import HELD_OUT_VOICES
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.training.judge import load_judge
 from portraittalk_core.training.speech import TRACK_HZ, make_recording
-from portraittalk_core.types import SPEECH_RATE, Sound
+from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
 
 CLIPS, CLIP_S, MOST_LAG = 8, 3.0, 5
 LONG_S, SHORT_S = 60.0, 10.0
@@ -39,6 +42,16 @@ def _recordings(count: int, seconds: float) -> list[tuple[Sound, Tensor]]:
         jaw = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)[:, 0]
         found.append((Sound(samples[None], SPEECH_RATE), jaw))
     return found
+
+
+def _true_frames(model: PortraitTalk, number: int, motion: FaceMotion, frames: slice) -> Tensor:
+    """Return what a subject looks like who moves so, through the VAE."""
+    subject = draw_subject(number, 1)
+    rows = subject.rows.repeat(len(motion.pose[frames]), 1)
+    for names, values in ((COEFFICIENTS, motion.coefficients), (POSE, motion.pose)):
+        rows[:, [traits.INDEX[name] for name in names]] = values[frames]
+    pixels = torch.cat([render(part) for part in rows.split(8)])
+    return torch.cat([part.pixels for part in model.decode_pixels(pixels)])
 
 
 def _speak(model: PortraitTalk, number: int, sound: Sound, **options: object) -> Tensor:
@@ -74,19 +87,27 @@ def best_lag(seen: Tensor, true: Tensor) -> int:
 
 
 def silence(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Mouth opening in silences of at least 0.4 s as a share of the clip's range, on clips with a second of it."""
-    shares = []
+    """Mouth opening in silences of at least 0.4 s as a share of the clip's range, on clips with a second of it.
+
+    The ceiling is the same reading of true renderings, whose mouths are closed: what is left is the reader's own.
+    """
+    shares: dict[str, list[float]] = {"value": [], "ceiling": []}
     for number, (sound, _) in enumerate(_recordings(4, 2.0)):
         quiet = torch.zeros(1, SPEECH_RATE)
         samples = torch.cat([sound.samples[:, :SPEECH_RATE], quiet, sound.samples[:, SPEECH_RATE:]], 1)
-        seen = read(model, _speak(model, number, Sound(samples, SPEECH_RATE)))["jaw"]
-        # Between the words' own endings: 0.2 s after the voice stops and before it starts again.
-        inside = seen[round(1.2 * FPS) : round(1.8 * FPS)]
-        low, high = seen.min(), seen.quantile(0.98)
-        shares.append(float((inside - low).mean() / (high - low).clamp(min=1e-6)))
-    if not shares:
+        sound = Sound(samples, SPEECH_RATE)
+        motion = model.move(model.listen(sound), seed=number)
+        videos = {"value": _speak(model, number, sound), "ceiling": _true_frames(model, number, motion, slice(None))}
+        for name, frames in videos.items():
+            seen = read(model, frames)["jaw"]
+            # Between the words' own endings: 0.2 s after the voice stops and before it starts again.
+            inside = seen[round(1.2 * FPS) : round(1.8 * FPS)]
+            low, high = seen.min(), seen.quantile(0.98)
+            shares[name].append(float((inside - low).mean() / (high - low).clamp(min=1e-6)))
+    if not shares["value"]:
         return {}
-    return {"silence, % of range": {"value": 100 * sum(shares) / len(shares), "n": len(shares)}}
+    means = {name: 100 * sum(found) / len(found) for name, found in shares.items()}
+    return {"silence, % of range": {**means, "n": len(shares["value"])}}
 
 
 def speed(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -99,25 +120,52 @@ def speed(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
 
 
 def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The last second of 60 against the first, streaming: likeness of the embedding, and sharpness."""
+    """The last second of 60 against the first, streaming: who it is, by the judge, and sharpness.
+
+    The person is also asked of the face pack's recogniser, which conditions the model. The ceiling is the same of the
+    true renderings of that motion, through the VAE: a head that has turned meanwhile looks less like itself, to both.
+    """
     (sound, _), *_ = _recordings(1, 8.0) or [(Sound(torch.zeros(1, 8 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
     times = int(LONG_S * SPEECH_RATE / sound.samples.shape[1]) + 1
     long = Sound(sound.samples.repeat(1, times)[:, : int(LONG_S * SPEECH_RATE)], SPEECH_RATE)
-    chunks = model.generate([draw_subject(0, 1).reference], long, "", fusion="streaming")
+    motion = model.move(model.listen(long), seed=0)
+    chunks = model.generate([draw_subject(0, 1).reference], long, "", fusion="streaming", motion=motion)
     first, last = [], []
     for chunk in chunks:
         for frame in chunk.pixels:
             if len(first) < FPS:
                 first.append(frame)
             last = [*last[-int(FPS) + 1 :], frame]
-    find = model.networks.preparation.faces.find
-    faces = [torch.stack([find(f)[0].embedding for f in part]).mean(0) for part in (first, last)]
-    one, other = (sharpness(torch.stack(part)) for part in (first, last))
-    alike = float(torch.nn.functional.cosine_similarity(faces[0], faces[1], dim=0))
-    return {
-        "drift: identity": {"value": alike, "n": 1},
+    made = torch.stack(first), torch.stack(last)
+    second = round(FPS)
+    true = tuple(_true_frames(model, 0, motion, part) for part in (slice(0, second), slice(-second, None)))
+    one, other = (sharpness(part) for part in made)
+    found = {
+        "recogniser: drift of identity": {
+            "value": alike(*(_recognised(model, part) for part in made)),
+            "ceiling": alike(*(_recognised(model, part) for part in true)),
+            "n": 1,
+        },
         "drift: sharpness, %": {"value": 100 * (other / one - 1), "n": 1},
     }
+    if JUDGE.exists():
+        judge = load_judge(JUDGE)
+        found["drift: identity"] = {
+            "value": alike(*(judge.embed(part).mean(0) for part in made)),
+            "ceiling": alike(*(judge.embed(part).mean(0) for part in true)),
+            "n": 1,
+        }
+    return found
+
+
+def alike(one: Tensor, other: Tensor) -> float:
+    """Return the cosine similarity of two vectors."""
+    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+
+
+def _recognised(model: PortraitTalk, frames: Tensor) -> Tensor:
+    find = model.networks.preparation.faces.find
+    return torch.stack([find(frame)[0].embedding for frame in frames]).mean(0)
 
 
 def sharpness(frames: Tensor) -> float:

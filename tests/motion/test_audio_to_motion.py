@@ -5,6 +5,7 @@ from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.motion.audio_to_motion import (
     MOUTH,
     MotionDials,
+    delay_rows,
     generate_motion,
     load_motion,
     silence_gate,
@@ -102,3 +103,11 @@ def test_wrong_dials_and_files_are_one_line(tmp_path):
         MotionDials(lip=5)
     with pytest.raises(WeightsMismatch, match="must be a motion file"):
         load_motion(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [(0, [0, 1, 2, 3]), (1, [0, 0, 1, 2]), (0.5, [0, 0.5, 1.5, 2.5]), (1.25, [0, 0, 0.75, 1.75]), (9, [0, 0, 0, 0])],
+)
+def test_a_delayed_track_begins_with_its_first_row(frames, expected):
+    assert delay_rows(torch.arange(4.0)[:, None], frames)[:, 0].tolist() == expected

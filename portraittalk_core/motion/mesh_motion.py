@@ -1,0 +1,107 @@
+"""Move a face mesh in space and see where its points are in the picture: AniPortrait's motion space.
+
+The expression of a frame is 468 offsets, in centimetres, from the mesh of the reference face; its pose is a rotation
+and a shift before the pose that the reference has. The arithmetic is AniPortrait's (github.com/Zejun-Yang/AniPortrait),
+with one camera for taking the mesh out of the picture and for putting it back, so that no motion gives the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import BadInput
+from ..perception.metric_mesh import POINTS, CanonicalFace, metric_face, project
+
+_REFINED = 478
+
+REACH_CM = 19.0
+"""Half of what a picture shows at the distance of a head of 17 cm that fills 0.45 of it, as `mesh_identity` frames."""
+
+_EYES = ((33, 133, range(468, 473)), (362, 263, range(473, 478)))
+"""Outer and inner corner of each eye in the mesh, and the points of its iris."""
+
+
+@dataclass(frozen=True)
+class MeshMotion:
+    """How a face mesh moves. offsets: centimetres in the space of the canonical face, where x is right as the viewer
+    sees it, y up and z towards the viewer; pose: rotation about x, y and z in degrees (in this order, about axes that
+    stand still), then a shift in centimetres.
+    """
+
+    offsets: Float[Tensor, "frames 468 3"]
+    pose: Float[Tensor, "frames 6"]
+    fps: float
+
+
+@dataclass(frozen=True)
+class MeshMaps:
+    """Where the moving face's points are: x and y as shares of the square picture, a row a frame."""
+
+    landmarks: Float[Tensor, "frames 478 2"]
+    fps: float
+
+
+def mesh_maps(motion: MeshMotion, reference: Float[Tensor, "478 3"], canonical: CanonicalFace) -> MeshMaps:
+    """Return the points of the reference face in motion.
+
+    reference: shares of a square picture, with depth. Irises are in no mesh: they keep their place between the corners
+    of the eye. Raises `BadInput` for a motion of another form, or one that moves a face behind the camera.
+    """
+    frames = len(motion.offsets)
+    if not frames or motion.offsets.shape[1:] != (POINTS, 3) or tuple(motion.pose.shape) != (frames, 6):
+        raise BadInput(
+            f"`motion` must have offsets [frames, {POINTS}, 3] and poses [frames, 6], but got "
+            f"{list(motion.offsets.shape)} and {list(motion.pose.shape)}. Move the face with a mesh network."
+        )
+    if tuple(reference.shape) != (_REFINED, 3):
+        raise BadInput(f"`reference` must be [{_REFINED}, 3] points of a face mesh, but got {list(reference.shape)}.")
+    face = metric_face(reference, 1, 1, canonical)
+    moved = pose_matrix(motion.pose.double())
+    matrix = face.matrix.double() @ moved
+    points = (face.mesh.double() + motion.offsets.double().cpu()) @ matrix[:, :3, :3].mT + matrix[:, None, :3, 3]
+    if bool((points[..., 2] > -1e-3).any()):
+        raise BadInput("`motion` must leave the face before the camera, but shifts it behind. Weaken the head motion.")
+    flat = project(points.flatten(0, 1), 1, 1).unflatten(0, (frames, POINTS)).float()
+    return MeshMaps(torch.cat([flat, _irises(flat, reference[:, :2].float())], 1), motion.fps)
+
+
+def pose_matrix(pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 4 4"]:
+    """Return the matrices of poses: x first, then y, then z, about axes that stand still, then the shift."""
+    x, y, z = torch.deg2rad(pose[:, :3]).unbind(1)
+    matrix = torch.eye(4, dtype=pose.dtype).repeat(len(pose), 1, 1)
+    matrix[:, :3, :3] = _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2)
+    matrix[:, :3, 3] = pose[:, 3:]
+    return matrix
+
+
+def prior_to_pose(pose: Float[Tensor, "frames 6"], reach_cm: float = REACH_CM) -> Float[Tensor, "frames 6"]:
+    """Return head movements of `types.POSE` around rest as poses of a mesh.
+
+    Yaw, pitch and roll turn about the head's own axes; x and y, in the coordinates of the picture, are shifts in
+    centimetres, `reach_cm` being half of what is seen at the head's distance. The scale, a constant here, is left out.
+    """
+    yaw, pitch, roll, x, y, _ = pose.cpu().unbind(1)
+    turned = torch.rad2deg(torch.stack([pitch, yaw, -roll], 1))
+    return torch.cat([turned, torch.stack([x * reach_cm, -y * reach_cm, torch.zeros_like(x)], 1)], 1)
+
+
+def _turn(angle: Float[Tensor, "n"], first: int, second: int) -> Float[Tensor, "n 3 3"]:
+    """Return rotations that take the first axis towards the second."""
+    matrix = torch.eye(3, dtype=angle.dtype).repeat(len(angle), 1, 1)
+    matrix[:, first, first] = matrix[:, second, second] = angle.cos()
+    matrix[:, second, first], matrix[:, first, second] = angle.sin(), -angle.sin()
+    return matrix
+
+
+def _irises(points: Float[Tensor, "frames 468 2"], reference: Float[Tensor, "478 2"]) -> Float[Tensor, "frames 10 2"]:
+    """Carry the irises along: the similarity that moves the corners of an eye moves its iris."""
+    seen, rest = torch.view_as_complex(points.contiguous()), torch.view_as_complex(reference.contiguous())
+    moved = []
+    for outer, inner, iris in _EYES:
+        place = (rest[list(iris)] - rest[outer]) / (rest[inner] - rest[outer])
+        moved.append(seen[:, outer, None] + place * (seen[:, inner] - seen[:, outer])[:, None])
+    return torch.view_as_real(torch.cat(moved, 1))
