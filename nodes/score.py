@@ -10,7 +10,7 @@ from .sockets import CATEGORY, PortraitTalkSocket
 
 
 class AdfdScore(io.ComfyNode):
-    """Scores a talking face against its sound."""
+    """Scores a talking face against its sound, and shows both below the video."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -29,18 +29,28 @@ class AdfdScore(io.ComfyNode):
                 io.Float.Input(
                     "fps", default=25.0, min=1.0, max=120.0, step=0.01, tooltip="Frames a second: Encode Audio's fps."
                 ),
+                io.Image.Input(
+                    "ground_truth",
+                    optional=True,
+                    tooltip="The true video of the same words at the same fps, if there is one: likeness to it then "
+                    "counts too, and it would score 1 itself.",
+                ),
             ],
             outputs=[
                 io.Float.Output("adfd", display_name="adfd"),
                 io.Float.Output("audio_alignment", display_name="audio alignment"),
                 io.Int.Output("offset_frames", display_name="offset frames"),
                 io.String.Output("report", display_name="report"),
+                io.Image.Output("plot", display_name="plot", tooltip="The score, its parts, and mouth against voice."),
             ],
+            is_output_node=True,
         )
 
     @classmethod
-    def execute(cls, portraittalk: Any, images: Any, audio: Any, fps: float = 25.0) -> io.NodeOutput:
+    def execute(
+        cls, portraittalk: Any, images: Any, audio: Any, fps: float = 25.0, ground_truth: Any = None
+    ) -> io.NodeOutput:
         from . import convert, scoring
 
-        found = scoring.score(portraittalk.preparation.faces, images, convert.sound(audio), fps)
-        return io.NodeOutput(*scoring.summary(found))
+        found = scoring.score(portraittalk.preparation.faces, images, convert.sound(audio), fps, ground_truth)
+        return io.NodeOutput(*scoring.summary(found), scoring.plot(found), ui=scoring.player(found, images, cls))

@@ -2,44 +2,106 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput, NoFaceFound
-from ..portraittalk_core.evaluation.tracks import PackFinder, PictureFinder, track_video
+from ..portraittalk_core.evaluation.illustrations import curves
+from ..portraittalk_core.evaluation.tracks import PackFinder, PictureFinder, Track, track_video
 from ..portraittalk_core.media.audio import speech_waveform
+from ..portraittalk_core.media.image import resize
 from ..portraittalk_core.metrics.functional import AdfdScore, adfd
+from ..portraittalk_core.metrics.functional.dynamics import facial_dynamics
+from ..portraittalk_core.metrics.plot import Agreement, describe_offset, draw_score
 from ..portraittalk_core.types import SPEECH_RATE, Frames, Sound
 from . import convert
+
+PREVIEWS, PREVIEW_SIDE = 50, 256
+"""Frames shown on the node at most (a longer video is thinned out), and their longer side."""
 
 _PARTS = ("spatial", "temporal", "audio", "stillness")
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A score, and what it was taken from. truth: whether a ground truth was given."""
+
+    score: AdfdScore
+    track: Track
+    waveform: Float[Tensor, "n"]
+    truth: bool = False
+
+
 @torch.no_grad()
-def score(faces: PictureFinder, images: Tensor, sound: Sound, fps: float) -> AdfdScore:
-    """Return ADFD of IMAGE [n, h, w, c] with its sound. Raises `NoFaceFound`, and `BadInput` where nobody speaks."""
-    chunks = (Frames(torch.stack(convert.pictures(images[i : i + 8])), fps) for i in range(0, len(images), 8))
-    track = track_video(chunks, fps, PackFinder(faces, "of the model"))
-    if track.seen < 2:
-        raise NoFaceFound(
-            f"ADFD: unscored, a face must be seen in 2 of the {len(images)} pictures, but was in {track.seen}. "
-            f"{faces.hint}"
-        )
-    found = adfd(track.landmarks, speech_waveform(sound), SPEECH_RATE, fps)
+def score(faces: PictureFinder, images: Tensor, sound: Sound, fps: float, truth: Tensor | None = None) -> Scored:
+    """Return ADFD of IMAGE [n, h, w, c] with its sound, against another IMAGE where there is a ground truth.
+
+    Raises `NoFaceFound`, and `BadInput` where nobody speaks.
+    """
+    finder = PackFinder(faces, "of the model")
+    track = _track(finder, images, fps, "images")
+    reference = None if truth is None else _track(finder, truth, fps, "ground_truth").landmarks
+    waveform = speech_waveform(sound)
+    found = adfd(track.landmarks, waveform, SPEECH_RATE, fps, reference)
     if found.audio is None:
         raise BadInput("ADFD: unscored, somebody must speak while the face is seen, but the sound holds no speech.")
-    return found
+    return Scored(found, track, waveform, truth is not None)
 
 
-def summary(found: AdfdScore) -> tuple[float, float, int, str]:
+def _track(finder: PackFinder, images: Tensor, fps: float, name: str) -> Track:
+    chunks = (Frames(torch.stack(convert.pictures(images[i : i + 8])), fps) for i in range(0, len(images), 8))
+    track = track_video(chunks, fps, finder)
+    if track.seen < 2:
+        raise NoFaceFound(
+            f"ADFD: unscored, a face must be seen in 2 of the {len(images)} pictures of `{name}`, but was in "
+            f"{track.seen}. {finder.faces.hint}"
+        )
+    return track
+
+
+def summary(scored: Scored) -> tuple[float, float, int, str]:
     """Return score, audio part, offset in frames, and a few lines to read."""
-    offset = int(found.offset_frames or 0)
-    late = "in time" if offset == 0 else f"{'late' if offset > 0 else 'early'} by {abs(offset)}"
+    found = scored.score
     values = [(name, getattr(found, name)) for name in _PARTS]
+    against = ", against the ground truth" if scored.truth else ""
     lines = [
-        f"ADFD {found.score:.3f} over {found.seconds:.1f} s (our own definition, docs/adfd.md)",
+        f"ADFD {found.score:.3f} over {found.seconds:.1f} s{against} (our own definition, docs/adfd.md)",
         *(f"{name}: {'unscored' if value is None else format(value, '.3f')}" for name, value in values),
-        f"sound: {late}{'' if offset == 0 else ' frames' if abs(offset) > 1 else ' frame'}",
+        describe_offset(found.offset_frames),
         *found.notes,
     ]
-    return found.score, found.audio or 0.0, offset, "\n".join(lines)
+    if scored.track.crowded:
+        lines.append(f"{scored.track.crowded} frames show more than one face; the first one is followed")
+    return found.score, found.audio or 0.0, int(found.offset_frames or 0), "\n".join(lines)
+
+
+def plot(scored: Scored) -> Tensor:
+    """Return IMAGE of the score, its parts, and mouth against voice over time."""
+    track = scored.track
+    dynamics = facial_dynamics(track.landmarks, scored.waveform, SPEECH_RATE, track.fps)
+    agreement = Agreement(dynamics.lags_s, dynamics.curve, track.fps)
+    return convert.images(draw_score(scored.score, curves(track, scored.waveform), agreement)[None])
+
+
+def player(scored: Scored, images: Tensor, node: Any) -> dict[str, Any]:
+    """Return what the node shows: some frames of the video, and the curves of mouth and voice below them."""
+    from comfy_api.latest import ui
+
+    count, track = len(images), scored.track
+    chosen = torch.linspace(0, count - 1, min(count, PREVIEWS)).round().long()
+    pixels = torch.stack(convert.pictures(images[chosen]))
+    shrink = min(1.0, PREVIEW_SIDE / max(track.height, track.width))
+    if shrink < 1:
+        pixels = resize(pixels, *(max(1, round(side * shrink)) for side in (track.height, track.width)))
+    told = {
+        "fps": track.fps,
+        "frames": count,
+        "adfd": round(scored.score.score, 4),
+        "offset": int(scored.score.offset_frames or 0),
+        **curves(track, scored.waveform),
+    }
+    return {"portraittalk_score": [told], **ui.PreviewImage(convert.images(pixels), cls=node).as_dict()}

@@ -34,6 +34,8 @@ COLUMNS = (
     ("7", "8", "19"),
     ("9", "10", "14", "15"),
     ("11", "12", "13"),
+    ("20",),
+    ("21", "22"),
 )
 """Which nodes stand under one another, from left to right."""
 
@@ -133,9 +135,10 @@ def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
 
 
 def _strip(server: ComfyServer, graph: graphs.Graph) -> bytes:
-    """Run a graph; return four frames of its video side by side as a JPEG."""
+    """Run a graph; return four frames of its video as a JPEG, or two above the plot where it draws one."""
     import av
     import numpy as np
+    from PIL import Image
 
     # Playwright's own event loop runs in this thread.
     with ThreadPoolExecutor(1) as other:
@@ -146,8 +149,12 @@ def _strip(server: ComfyServer, graph: graphs.Graph) -> bytes:
     with av.open(io.BytesIO(server.fetch(shown))) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     chosen = [frames[round(k * (len(frames) - 1))] for k in (0.1, 0.4, 0.65, 0.95)]
-    grid = np.concatenate([np.concatenate(chosen[:2], 1), np.concatenate(chosen[2:], 1)])
-    return _jpeg(grid)
+    above, below = (np.concatenate(part, 1) for part in (chosen[:2], chosen[2:]))
+    if graphs.PLOT in run.outputs:
+        (plot,) = run.outputs[graphs.PLOT]["images"]
+        image = Image.open(io.BytesIO(server.fetch(plot))).convert("RGB")
+        below = np.asarray(image.resize((above.shape[1], round(above.shape[1] * image.height / image.width))))
+    return _jpeg(np.concatenate([above, below]))
 
 
 def _small(picture: bytes) -> bytes:

@@ -30,6 +30,10 @@ MODELS = {
 """Where the public files of a node come from, which the frontend offers to fetch."""
 
 
+PLOT = "21"
+"""The node that shows the plot of a score."""
+
+
 def _node(kind: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
 
@@ -135,6 +139,15 @@ def any_sampler() -> Graph:
     return graph
 
 
+def adfd_score() -> Graph:
+    """Return a video and its score: how well the face moves with the voice, as a figure, a plot and a few lines."""
+    graph = quickstart_tiny("a woman with brown hair and a blue sweater")
+    graph["20"] = _ours("ADFDScore", portraittalk=["1", 3], images=["11", 0], audio=["5", 3], fps=["5", 2])
+    graph[PLOT] = _node("PreviewImage", images=["20", 4])
+    graph["22"] = _node("PreviewAny", source=["20", 3])
+    return graph
+
+
 def _sd15(chain: bool) -> Graph:
     """Return a graph on a public SD1.5 checkpoint, with a LoRA and a ControlNet in the chain or without."""
     graph = quickstart_tiny("portrait photo of a smiling person, soft light")
@@ -186,7 +199,7 @@ def chain_with_lora_and_controlnet() -> Graph:
     return _sd15(chain=True)
 
 
-TINY = (quickstart_tiny, prompt_edit, multi_reference, long_video, any_sampler)
+TINY = (quickstart_tiny, prompt_edit, multi_reference, long_video, any_sampler, adfd_score)
 """Graphs that run as they are, without a download."""
 
 SD15 = (sd15_public_weights, chain_with_lora_and_controlnet)

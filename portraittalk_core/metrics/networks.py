@@ -19,7 +19,11 @@ class Needed:
 NEEDED = {
     "LSE": Needed("syncnet_v2.model", "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model"),
     "CSIM": Needed("w600k_r50.onnx", "the buffalo_l pack of https://github.com/deepinsight/insightface"),
-    "FVD": Needed("i3d_torchscript.pt", "the I3D network of the FVD code that your field compares with"),
+    "FID": Needed(
+        "inception-2015-12-05.pt",
+        "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    ),
+    "FVD": Needed("i3d_torchscript.pt", "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt (StyleGAN-V's)"),
 }
 """Scores whose networks a user must bring."""
 

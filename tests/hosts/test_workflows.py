@@ -62,6 +62,23 @@ def test_a_tiny_workflow_runs_as_it_is(server, tmp_path, make, speech_s):
     assert curves["frames"] == len(curves["jaw"]) == len(curves["loudness"]) == found.frames
     if "10" in graph and graph["10"]["class_type"].endswith("Sampler"):
         assert len([1 for node, _ in run.previews if node == "10"]) >= 6
+    if GRAPHS.PLOT in graph:
+        _check_score(server, run, found.frames)
+
+
+def _check_score(server, run, frames):
+    """The tiny model's own face networks find its face, so that the video has a score, a plot and a curve."""
+    (score,) = run.outputs["20"]["portraittalk_score"]
+    (report,) = run.outputs["22"]["text"]
+    (plot,) = run.outputs[GRAPHS.PLOT]["images"]
+    print(report)
+    assert report.startswith(f"ADFD {score['adfd']:.3f} over ") and 0.3 < score["adfd"] <= 1
+    assert abs(score["offset"]) <= 2, "the mouth follows the voice"
+    assert score["frames"] == frames and abs(len(score["mouth"]) - frames) <= 2
+    assert sum(value is not None for value in score["mouth"]) > 0.9 * frames
+    assert len(run.outputs["20"]["images"]) == min(frames, 50)
+    data = server.fetch(plot)
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(data[16:20], "big") == 1200
 
 
 def _short(seconds: float = 0.4, **sampler):

@@ -39,13 +39,6 @@ def test_a_missing_package_is_named_and_no_figure_made_up(monkeypatch, pictures,
         score(pictures, pictures)
 
 
-def test_fid_without_its_package_says_so(monkeypatch, pictures):
-    monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
-    monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    with pytest.raises(MissingExtra, match="FID: unscored"):
-        image.fid(pictures, pictures)
-
-
 def test_lpips_uses_the_network_it_is_given(pictures):
     distance = image.lpips(pictures, -pictures, network=lambda a, b: (a - b).abs().mean((1, 2, 3)))
     assert distance == pytest.approx(2 * float(pictures.abs().mean()), rel=1e-5)

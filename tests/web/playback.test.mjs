@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { clock, frameAt, jawHeights, loudnessHeights, pictureOf, thinned } from '../../web/js/playback.js'
+import {
+  clock,
+  frameAt,
+  jawHeights,
+  loudnessHeights,
+  pictureOf,
+  runs,
+  scoreTitle,
+  secondsToX,
+  segments,
+  thinned,
+} from '../../web/js/playback.js'
 
 test('frames follow the clock and begin again', () => {
   assert.deepEqual([0, 0.039, 0.04, 3.99, 4, 4.05].map((s) => frameAt(s, 25, 100)), [0, 0, 1, 99, 0, 1])
@@ -31,4 +42,30 @@ test('the widest jaw is 1, a still one stays low', () => {
 
 test('the clock tells both times', () => {
   assert.equal(clock(31, 97, 25), '1.24 / 3.88 s')
+})
+
+test('a curve breaks where it is unknown', () => {
+  assert.deepEqual(segments([null, 0.1, 0, null, null, 1]), [
+    { first: 1, values: [0.1, 0] },
+    { first: 5, values: [1] },
+  ])
+  assert.deepEqual(segments([]), [])
+})
+
+test('runs of flags have their first index and the one behind the last', () => {
+  assert.deepEqual(runs([1, 1, 0, 1, 0]), [[0, 2], [3, 4]])
+  assert.deepEqual(runs([0, 0]), [])
+})
+
+test('moments lie on the width that the frames fill', () => {
+  const film = { frames: 100, fps: 25 }
+  assert.deepEqual([0, 1, 4, 9, -1].map((s) => secondsToX(s, film, 400)), [0, 100, 400, 400, 0])
+  assert.equal(secondsToX(1, { frames: 0, fps: 25 }, 400), 0)
+})
+
+test('a score tells where the sound lies', () => {
+  const words = { inTime: 'in time', lateBy: 'late by', earlyBy: 'early by' }
+  assert.equal(scoreTitle({ adfd: 0.8125, offset: 0 }, words), 'ADFD 0.813 · in time')
+  assert.equal(scoreTitle({ adfd: 0.5, offset: 3 }, words), 'ADFD 0.500 · late by 3')
+  assert.equal(scoreTitle({ adfd: 0.5, offset: -1 }, words), 'ADFD 0.500 · early by 1')
 })

@@ -1,4 +1,4 @@
-/** Which frame is shown when, and how loudness and jaw become heights. */
+/** Which frame is shown when, and how curves become heights and lines. */
 
 const QUIETEST_DB = -60
 const LEAST_JAW = 0.2
@@ -41,4 +41,38 @@ export function jawHeights(jaw) {
 /** Write a moment as "1.24 / 3.88 s". */
 export function clock(frame, frames, fps) {
   return `${(frame / fps).toFixed(2)} / ${(frames / fps).toFixed(2)} s`
+}
+
+/** Return the unbroken parts of a curve whose unknown values are null: `{first, values}` each, `first` an index. */
+export function segments(values) {
+  const found = []
+  let open = null
+  values.forEach((value, number) => {
+    if (!Number.isFinite(value)) open = null
+    else if (open) open.values.push(value)
+    else found.push((open = { first: number, values: [value] }))
+  })
+  return found
+}
+
+/** Return where flags are set: the first index of each run and the one behind its last. */
+export function runs(flags) {
+  const found = []
+  flags.forEach((flag, number) => {
+    if (!flag) return
+    if (number && flags[number - 1]) found.at(-1)[1] = number + 1
+    else found.push([number, number + 1])
+  })
+  return found
+}
+
+/** Return the x of a moment where `frames` at `fps` fill the width; never beyond it. */
+export function secondsToX(seconds, { frames, fps }, width) {
+  return frames > 0 ? Math.min(1, Math.max(0, (seconds * fps) / frames)) * width : 0
+}
+
+/** Write a score and what is known of the sound's place: "ADFD 0.812 · late by 2" (frames); `words` are the texts. */
+export function scoreTitle({ adfd, offset }, words) {
+  const place = offset ? `${offset > 0 ? words.lateBy : words.earlyBy} ${Math.abs(offset)}` : words.inTime
+  return `ADFD ${adfd.toFixed(3)} · ${place}`
 }

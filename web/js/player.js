@@ -1,34 +1,37 @@
-/** The player of Speech to Motion: the structure maps as a film, with loudness and jaw below. */
+/** The player of Speech to Motion and ADFD Score: pictures as a film, with curves of the same time below. */
 import { colour, fitCanvas, localX, make } from './drawing.js'
-import { clock, frameAt, jawHeights, loudnessHeights, pictureOf, thinned } from './playback.js'
+import { clock, frameAt, pictureOf, thinned } from './playback.js'
+import { motionStrip } from './strips.js'
 import { text } from './texts.js'
 
 const MOST_PICTURES = 500
-const STRIP_SPLIT = 0.55
 export const PLAYER_HEIGHT = 330
 export const EMPTY_HEIGHT = 64
 
 export class Player {
-  constructor() {
+  /** `kind` draws below the film (see `strips.js`); `name` and `empty` are the keys of texts: a name, a hint. */
+  constructor({ kind = motionStrip, name = 'motion', empty = 'notRun' } = {}) {
+    this.kind = kind
     this.motion = null
     this.frame = 0
     this.playing = false
-    this.element = make('div', 'pt-player', { role: 'group', 'aria-label': text('motion') })
+    this.element = make('div', 'pt-player', { role: 'group', 'aria-label': text(name) })
     this.empty = make('div', 'pt-empty')
-    this.empty.textContent = text('notRun')
-    this.picture = make('canvas', 'pt-picture', { role: 'img', 'aria-label': text('motion') })
+    this.empty.textContent = text(empty)
+    this.picture = make('canvas', 'pt-picture', { role: 'img', 'aria-label': text(name) })
     this.toggle = make('button', 'pt-button pt-play', { type: 'button' })
     this.time = make('span', 'pt-time')
+    this.title = make('div', 'pt-title', { role: 'status' })
     this.strip = make('canvas', 'pt-strip', { role: 'slider', tabindex: '0', 'aria-label': text('seek') })
     const bar = make('div', 'pt-foot')
     const legend = make('span', 'pt-legend')
-    legend.append(...['loudness', 'jaw'].map((name) => {
-      const entry = make('span', `pt-${name}`)
-      entry.textContent = text(name)
+    legend.append(...kind.legend.map((each) => {
+      const entry = make('span', `pt-${each}`)
+      entry.textContent = text(each)
       return entry
     }))
     bar.append(this.toggle, this.time, legend)
-    this.element.append(this.empty, this.picture, bar, this.strip)
+    this.element.append(this.empty, this.picture, this.title, bar, this.strip)
     this._listen()
     this._state()
     this.observer = new ResizeObserver(() => this.draw())
@@ -42,15 +45,13 @@ export class Player {
 
   /**
    * Show a motion.
-   * @param {{fps: number, frames: number, jaw: number[], loudness: number[]}} motion
+   * @param {{fps: number, frames: number}} motion with the curves that the kind draws
    * @param {string[]} urls of its pictures, evenly taken from its frames
+   * @param {string} title shown beside the time
    */
-  show(motion, urls) {
-    this.motion = {
-      ...motion,
-      jawHeights: jawHeights(motion.jaw ?? []),
-      loudnessHeights: loudnessHeights(motion.loudness ?? []),
-    }
+  show(motion, urls, title = '') {
+    this.motion = { ...motion, ...this.kind.prepare(motion) }
+    this.title.textContent = title
     this.pictures = thinned(urls, MOST_PICTURES).map((url) => {
       const image = new Image()
       image.addEventListener('load', () => this.draw())
@@ -124,45 +125,11 @@ export class Player {
 
   _drawStrip() {
     const { context, width, height } = fitCanvas(this.strip)
-    const split = Math.round(height * STRIP_SPLIT)
     context.clearRect(0, 0, width, height)
-    this._drawLoudness(context, width, split)
-    this._drawJaw(context, width, split + 3, height - 2)
+    this.kind.draw(context, width, height, this.motion, this.frame, this.element)
     const x = ((this.frame + 0.5) / this.motion.frames) * width
     context.fillStyle = colour(this.element, '--input-text', '#ddd')
     context.fillRect(Math.round(x) - 0.75, 0, 1.5, height)
-  }
-
-  _drawLoudness(context, width, bottom) {
-    const { loudnessHeights: heights } = this.motion
-    const step = width / Math.max(1, heights.length)
-    const middle = bottom / 2
-    context.fillStyle = colour(this.element, '--pt-loudness', '#5aa9e6')
-    heights.forEach((share, number) => {
-      const half = Math.max(0.5, share * (middle - 2))
-      context.globalAlpha = number <= this.frame ? 1 : 0.45
-      context.fillRect(number * step, middle - half, Math.max(0.5, step - (step > 3 ? 1 : 0)), 2 * half)
-    })
-    context.globalAlpha = 1
-  }
-
-  _drawJaw(context, width, top, bottom) {
-    const { jawHeights: heights } = this.motion
-    if (!heights.length) return
-    context.beginPath()
-    heights.forEach((share, number) => {
-      context.lineTo(((number + 0.5) / heights.length) * width, bottom - share * (bottom - top - 2))
-    })
-    context.strokeStyle = colour(this.element, '--pt-jaw', '#f0a35e')
-    context.lineWidth = 1.5
-    context.lineJoin = 'round'
-    context.stroke()
-    context.lineTo(width, bottom)
-    context.lineTo(0, bottom)
-    context.globalAlpha = 0.15
-    context.fillStyle = context.strokeStyle
-    context.fill()
-    context.globalAlpha = 1
   }
 
   _state() {

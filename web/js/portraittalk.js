@@ -1,13 +1,16 @@
-/** The extension: hangs the timeline on Prompt Edit and the player on Speech to Motion. */
+/** The extension: hangs the timeline on Prompt Edit, and players on Speech to Motion and ADFD Score. */
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { sourceOf, videoLength, widgetOf } from './length.js'
+import { scoreTitle } from './playback.js'
 import { Player } from './player.js'
-import { chooseTexts } from './texts.js'
+import { scoreStrip } from './strips.js'
+import { chooseTexts, text } from './texts.js'
 import { Timeline, TIMELINE_HEIGHT } from './timeline.js'
 
 const PROMPT_EDIT = 'PortraitTalk_PromptEdit'
 const SPEECH_TO_MOTION = 'PortraitTalk_SpeechToMotion'
+const ADFD_SCORE = 'PortraitTalk_ADFDScore'
 const PLAYER_WIDTH = 300
 const TIMELINE_WIDTH = 420
 const TEXT_HEIGHT = 90
@@ -104,21 +107,37 @@ function addTimeline(node) {
   enlarge(node, TIMELINE_WIDTH, TEXT_HEIGHT)
 }
 
-function addPlayer(node) {
-  const player = new Player()
+function addMotionPlayer(node) {
+  addPlayer(node, new Player(), (output, player) => {
+    const motion = output?.portraittalk_motion?.[0]
+    if (!motion?.frames) return false
+    player.show(motion, (output.images ?? []).map(fileUrl))
+    for (const told of onMotion.values()) told(motion, sourceOf(node, 'speech'))
+    return true
+  })
+}
+
+function addScorePlayer(node) {
+  addPlayer(node, new Player({ kind: scoreStrip, name: 'score', empty: 'notScored' }), (output, player) => {
+    const score = output?.portraittalk_score?.[0]
+    if (!score?.frames) return false
+    const words = { inTime: text('inTime'), lateBy: text('lateBy'), earlyBy: text('earlyBy') }
+    player.show(score, (output.images ?? []).map(fileUrl), scoreTitle(score, words))
+    return true
+  })
+}
+
+/** Put a player on a node; `show` gives it what a run told and says whether there was something. */
+function addPlayer(node, player, show) {
   addElement(node, 'player', player.element, () => player.height)
   // The pictures are shown by the player: without these two the frontend would show them all a second time.
   node.hideOutputImages = true
   node.onDrawBackground = () => {}
-  const show = (output) => {
-    const motion = output?.portraittalk_motion?.[0]
-    if (!motion?.frames) return
-    player.show(motion, (output.images ?? []).map(fileUrl))
-    for (const told of onMotion.values()) told(motion, sourceOf(node, 'speech'))
-    requestAnimationFrame(() => enlarge(node, PLAYER_WIDTH))
+  const told = (output) => {
+    if (show(output, player)) requestAnimationFrame(() => enlarge(node, PLAYER_WIDTH))
   }
-  chain(node, 'onExecuted', show)
-  chain(node, 'onConfigure', () => show(app.nodeOutputs?.[node.id])) // back from another workflow's tab
+  chain(node, 'onExecuted', told)
+  chain(node, 'onConfigure', () => told(app.nodeOutputs?.[node.id])) // back from another workflow's tab
   chain(node, 'onRemoved', () => player.remove())
   enlarge(node, PLAYER_WIDTH)
 }
@@ -148,7 +167,11 @@ app.registerExtension({
     }
   },
   async beforeRegisterNodeDef(nodeType, nodeData) {
-    const adders = { [PROMPT_EDIT]: addTimeline, [SPEECH_TO_MOTION]: addPlayer }
+    const adders = {
+      [PROMPT_EDIT]: addTimeline,
+      [SPEECH_TO_MOTION]: addMotionPlayer,
+      [ADFD_SCORE]: addScorePlayer,
+    }
     const add = adders[nodeData.name]
     if (add) chain(nodeType.prototype, 'onNodeCreated', function () {
       add(this)

@@ -17,6 +17,13 @@ const ENGLISH = {
   seek: 'Moment of the video',
   loudness: 'loudness',
   jaw: 'jaw',
+  score: 'Mouth against voice',
+  notScored: 'Run the graph to see mouth and voice here',
+  mouth: 'mouth',
+  voice: 'voice',
+  inTime: 'in time',
+  lateBy: 'late by',
+  earlyBy: 'early by',
 }
 
 let chosen = ENGLISH

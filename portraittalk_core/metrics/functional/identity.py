@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import BadInput
+from ...types import COEFFICIENTS
 
 
 def csim(embeddings: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
@@ -24,9 +25,13 @@ def csim(embeddings: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> f
 def frechet_distance(features: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
     """Return the Fréchet distance of two sets of features taken for Gaussians: `|μ-ν|² + tr(A + B - 2 (AB)^½)`.
 
-    FID with Inception features (Heusel et al. 2017), FVD with I3D features (Unterthiner et al. 2018), E-FID with
-    expression coefficients (EMO, Tian et al. 2024). At least 0; the covariances are unbiased. Sets smaller than a few
-    times d give figures that are too high. Raises `BadInput` for widths that differ or fewer than two rows.
+    FID with Inception's features of pictures (Heusel et al. 2017), FVD with I3D's of clips (Unterthiner et al. 2018),
+    see `metrics.features`; `e_fid` with expressions. At least 0; the covariances are unbiased. Small sets give figures
+    that are too high: see `frechet_note`. Raises `BadInput` for widths that differ or fewer than two rows.
+
+    The trace of (AB)^½ is the sum of the singular values of XYᵀ for any XᵀX = A and YᵀY = B. The sets' own centred
+    rows are such factors: no root of a covariance is taken, so that sets with fewer rows than columns, whose
+    covariances are singular, are no special case and nothing is added to a diagonal.
     """
     if features.ndim != 2 or reference.ndim != 2 or features.shape[1] != reference.shape[1]:
         raise BadInput(
@@ -34,17 +39,44 @@ def frechet_distance(features: Float[Tensor, "n d"], reference: Float[Tensor, "m
             f"{list(reference.shape)}. Use one network for both."
         )
     first, second = _known_rows(features, "features", 2), _known_rows(reference, "reference", 2)
-    a, b = _covariance(first), _covariance(second)
-    # tr (AB)^½ through the symmetric A^½ B A^½, which has the same eigenvalues and no imaginary noise
-    values, vectors = torch.linalg.eigh(a)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ b @ root).clamp(min=0).sqrt().sum()
-    distance = (first.mean(0) - second.mean(0)).square().sum() + a.trace() + b.trace() - 2 * cross
+    a, b = (_factor(rows) for rows in (first, second))
+    cross = torch.linalg.svdvals(a @ b.T).sum()
+    distance = (first.mean(0) - second.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross
     return max(0.0, float(distance))
 
 
-def _covariance(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
-    return torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1])
+def frechet_note(features: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> str | None:
+    """Return what must stand beside a Fréchet distance of sets smaller than their features are wide, else None."""
+    rows, width = min(len(features), len(reference)), features.shape[1]
+    if rows > width:
+        return None
+    return (
+        f"the smaller set has {rows} rows for {width} features: the Fréchet distance is too high by an unknown amount "
+        "and compares with sets of the same size only"
+    )
+
+
+def e_fid(coefficients: Float[Tensor, "n 10"], reference: Float[Tensor, "m 10"]) -> float:
+    """Return E-FID, the Fréchet distance of the expressions of two sets of frames, lower is better. Our definition.
+
+    EMO (Tian et al. 2024) takes the expression coefficients of a morphable face model, which is not ours to ship. Ours
+    are the ten of `types.COEFFICIENTS`, in their own ranges and unscaled, as `motion.structure.fit_motion` reads them
+    off landmarks; head pose does not count. So the figures do not compare with papers'. Rows with NaN are frames
+    without a face. Raises `BadInput` for other columns or fewer than two rows.
+    """
+    for name, rows in (("coefficients", coefficients), ("reference", reference)):
+        if rows.ndim != 2 or rows.shape[1] != len(COEFFICIENTS):
+            raise BadInput(
+                f"`{name}` must have the {len(COEFFICIENTS)} columns of `types.COEFFICIENTS`, but has the shape "
+                f"{list(rows.shape)}. Use `motion.structure.fit_motion`."
+            )
+    return frechet_distance(coefficients, reference)
+
+
+def _factor(rows: Float[Tensor, "n d"]) -> Float[Tensor, "k d"]:
+    """Return F of at most d rows with FᵀF the unbiased covariance of the rows."""
+    centred = (rows - rows.mean(0)) / (len(rows) - 1) ** 0.5
+    return centred if len(rows) <= rows.shape[1] else torch.linalg.qr(centred, mode="r").R
 
 
 def _known_rows(rows: Float[Tensor, "n d"], name: str, least: int = 1) -> Float[Tensor, "k d"]:

@@ -79,26 +79,6 @@ def lpips_network() -> Callable[..., Tensor]:
         raise MissingExtra(f"LPIPS: unscored, its AlexNet is missing ({error}). Go online once.") from error
 
 
-def fid(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "m 3 h w"]) -> float:
-    """Return the Fréchet Inception distance of two sets of pictures, lower is better.
-
-    torchmetrics computes it; raises `MissingExtra` where it, torch-fidelity or the Inception weights are missing. Few
-    hundred pictures give figures that only compare with sets of the same size.
-    """
-    try:
-        from torchmetrics.image.fid import FrechetInceptionDistance  # pyright: ignore[reportMissingImports]
-
-        metric = FrechetInceptionDistance(feature=2048, normalize=True)
-    except (ImportError, OSError) as error:
-        raise MissingExtra(
-            f"FID: unscored, it needs torchmetrics and Inception's weights ({error}): pip install torchmetrics[image]"
-        ) from error
-    for part, real in ((reference, True), (pixels, False)):
-        for chunk in part.split(_CHUNK):
-            metric.update((chunk * 0.5 + 0.5).clamp(0, 1), real=real)
-    return float(metric.compute())
-
-
 def sharpness(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
     """Return the variance of the Laplacian of each frame's luma, in squared levels of 255.
 
