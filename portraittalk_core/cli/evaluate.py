@@ -1,4 +1,4 @@
-"""`portraittalk evaluate`: score videos of talking faces and write a report.
+"""`portraittalk evaluate`: score videos of talking faces, or make and score a benchmark, and write a report.
 
 A clip that cannot be scored becomes a line in the report; the others are scored all the same. A run that was stopped
 goes on where it was.
@@ -16,18 +16,28 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput, BadMedia
 
 if TYPE_CHECKING:
+    from ..evaluation.benchmark import Benchmark
+    from ..evaluation.engine import Engine
     from ..evaluation.report import Report
-    from ..evaluation.score import Clip
+    from ..evaluation.score import Clip, Scorer
 
 EPILOG = """examples:
   portraittalk evaluate videos/ -o report/
   portraittalk evaluate one.mp4 two.mp4 --audio speech.wav -o report/
   portraittalk evaluate made/ --reference true/ --suite full --faces buffalo_l/ -o report/
   portraittalk evaluate new/ --compare old_report/results.json -o report/
+  portraittalk evaluate GRID/ --dataset grid --faces face_landmarker.task -o report/
+  portraittalk evaluate made/ --reference GRID/ --dataset grid --faces face_landmarker.task -o report/
+  portraittalk evaluate --model tiny --benchmark avatars -o report/ --page docs/benchmark.md
+  portraittalk evaluate --model tiny --benchmark avatars --variants all --engine ray -o report/
 
 The report folder gets results.json, results.csv and report.html, which opens offline. Clips that are in results.json
 already, with the same size and time, are not scored again. Without --faces only rendered avatars are found; for people
 give the folder of an insightface pack or MediaPipe's face_landmarker.task. Figures of two detectors do not compare.
+
+The avatars benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
+run loses no finished clip. --variants adds what must lose against the model. On a Ray cluster of several machines the
+folders must be on a disk that all of them see.
 """
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
@@ -44,34 +54,158 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("videos", nargs="+", metavar="VIDEO", help="a video file, or a folder of them")
+    add("videos", nargs="*", metavar="VIDEO", help="a video file, or a folder of them (not with --benchmark)")
     add("-o", "--output", required=True, metavar="FOLDER", help="the folder of the report; a stopped run goes on")
     add("--reference", metavar="DIR", help="the true videos: a folder with the same file names, or one file for all")
     add("--audio", metavar="FILE", help="the sound instead of the videos' own: one file, or a folder with their names")
-    add("--suite", choices=("quick", "full"), default="quick", help="full: also SSIM, LPIPS and CSIM (quick)")
+    add("--suite", choices=("quick", "full"), help="full: also SSIM, LPIPS and CSIM (quick; of a benchmark: full)")
     add("--faces", metavar="PACK", help="what finds faces: an insightface folder or a MediaPipe .task (avatars only)")
     add("--compare", metavar="FILE", help="results.json of another run to be shown beside this one")
+    add("--dataset", choices=("hdtf", "mead", "grid"), help="VIDEO (or --reference) is a folder of this set")
+    add("--split", metavar="NAME", help="which of the set's clips: test, all, last (MEAD), or a file of names")
     add("--quiet", action="store_true", help="no progress bar")
+    _add_benchmark(parser.add_argument_group("making clips"))
+    group = parser.add_argument_group("where it runs")
+    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on all CPUs or a cluster")
+    group.add_argument("--workers", type=int, metavar="N", help="how many at once with --engine ray (all CPUs)")
+    group.add_argument("--ray-address", metavar="ADDRESS", help="a running cluster (that of RAY_ADDRESS, or none)")
     parser.set_defaults(run=run)
 
 
+def _add_benchmark(group: Any) -> None:
+    add = group.add_argument
+    add("--benchmark", choices=("avatars",), help="make the clips of this benchmark and score them")
+    add("--model", metavar="NAME", help="what makes them: tiny or a folder of weights (tiny)")
+    add("--device", default="cpu", metavar="NAME", help="where the model runs (cpu)")
+    add("--variants", nargs="+", default=["full"], metavar="NAME", help="full and what must lose to it, or all (full)")
+    add("--people", type=int, default=64, metavar="N", help="unseen avatars (64)")
+    add("--variant-people", type=int, metavar="N", help="of how many of them the other variants are made (all)")
+    add("--sentences", type=int, default=2, metavar="N", help="sentences of each (2)")
+    add("--seconds", type=float, default=5.0, metavar="S", help="where clips are cut (5)")
+    add("--steps", type=int, metavar="N", help="denoising steps (the model's own)")
+    add("--no-edits", action="store_true", help="do not judge edits by prompts")
+    add("--page", metavar="FILE", help="also write the tables into this Markdown page, between its markers")
+
+
 def run(arguments: argparse.Namespace) -> int:
+    """Check what goes together, then score videos or make the benchmark."""
+    from ..evaluation.engine import Engine
+
+    engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
+    if arguments.benchmark:
+        unfit = [name for name in ("videos", "reference", "audio", "dataset", "compare") if getattr(arguments, name)]
+        if unfit:
+            name = "VIDEO" if unfit[0] == "videos" else f"--{unfit[0]}"
+            raise BadInput(f"`--benchmark` makes its own clips, but got {name}. Leave one of them out.")
+        return run_benchmark(arguments, engine)
+    if arguments.model or arguments.page or arguments.variants != ["full"]:
+        raise BadInput("`--model`, `--variants` and `--page` belong to `--benchmark avatars`. Add it.")
+    if not arguments.videos:
+        raise BadInput("`evaluate` needs a video, a folder of videos, or --benchmark avatars, but got none. Name one.")
+    return run_videos(arguments, engine)
+
+
+def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     """Check everything, score clip by clip, write the report and print the means."""
     from ..evaluation.figures import protocol
     from ..evaluation.report import Report, read_results
     from ..evaluation.tracks import open_finder
 
-    clips = find_clips(arguments.videos, arguments.audio, arguments.reference, arguments.output)
+    suite = arguments.suite or "quick"
+    clips = _clips(arguments)
     _check_output(arguments.output)
     if arguments.compare:
         read_results(arguments.compare)
+    engine.check()
     finder = open_finder(arguments.faces)
-    kept = protocol(arguments.suite, finder.name, arguments.audio, arguments.reference)
+    kept = protocol(suite, finder.name, arguments.audio, arguments.reference) | _set_protocol(arguments)
     report = Report(arguments.output, clips, kept)
-    _score(report, finder, arguments.suite, arguments.quiet)
+    if engine.name == "local":
+        _score(report, finder, suite, arguments.quiet)
+        lost = []
+    else:
+        lost = _score_elsewhere(report, engine, arguments.faces, suite, arguments.quiet)
     page = report.finish(arguments.compare)
     _print_summary(report, page)
-    return 0
+    return _print_lost(lost)
+
+
+def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
+    """Make what is missing of the benchmark, score it, write the reports and the page."""
+    from ..evaluation.benchmark import Benchmark, Settings
+
+    settings = Settings(
+        folder=Path(arguments.output),
+        model=arguments.model or "tiny",
+        device=arguments.device,
+        people=arguments.people,
+        sentences=arguments.sentences,
+        longest_s=arguments.seconds,
+        steps=arguments.steps,
+        suite=arguments.suite or "full",
+        faces=arguments.faces,
+        variants=tuple(arguments.variants),
+        variant_people=arguments.variant_people,
+        edits=not arguments.no_edits,
+    )
+    _check_output(arguments.output)
+    engine.check()
+    benchmark = Benchmark(settings, load_model, engine)
+    with _progress(len(benchmark), 0, arguments.quiet) as (begin, _, done):
+        for job in benchmark.run():
+            begin(job.label)
+            done()
+    page = benchmark.finish()
+    if arguments.page:
+        _write_page(benchmark, Path(arguments.page))
+    for key, reason in benchmark.skipped.items():
+        print(f"{key}: not made, {reason}")
+    _print_summary(benchmark.reports["full"], page)
+    return _print_lost(benchmark.lost)
+
+
+def load_model(name: str, device: str) -> Any:
+    """Load what makes the clips; workers of a cluster import this by name."""
+    from ..pipeline import PortraitTalk
+
+    return PortraitTalk.load(name, device)
+
+
+def _write_page(benchmark: Benchmark, page: Path) -> None:
+    from ..evaluation.benchmark_page import benchmark_text, write_between
+    from ..evaluation.variants import named
+
+    full = benchmark.reports["full"]
+    records = {key: report.records for key, report in benchmark.reports.items() if key not in benchmark.skipped}
+    edits = [record for _, record in sorted(benchmark.edits.items())]
+    variants, cases = named(benchmark.settings.variants), len(benchmark.settings.cases)
+    write_between(page, benchmark_text(records, variants, full.protocol, edits, benchmark.skipped, cases))
+
+
+def _clips(arguments: argparse.Namespace) -> list[Clip]:
+    """Return the clips that were named, by files and folders or by a set's layout."""
+    if not arguments.dataset:
+        if arguments.split:
+            raise BadInput("`--split` chooses clips of a set, but there is no --dataset. Add it, or leave --split out.")
+        return find_clips(arguments.videos, arguments.audio, arguments.reference, arguments.output)
+    from ..evaluation.datasets import DATASETS, with_results
+
+    if len(arguments.videos) != 1 or arguments.audio:
+        raise BadInput("`--dataset` needs one folder, with the set's own sound. Name it, and leave --audio out.")
+    folder = Path(arguments.reference or arguments.videos[0])
+    clips = DATASETS[arguments.dataset].clips(folder, arguments.split)
+    return with_results(clips, Path(arguments.videos[0])) if arguments.reference else clips
+
+
+def _set_protocol(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what a set prescribes, for the report."""
+    if not arguments.dataset:
+        return {}
+    from ..evaluation.datasets import DATASETS
+
+    found = DATASETS[arguments.dataset]
+    split = arguments.split or next(iter(found.splits))
+    return {"set": found.name, "split": split} | {f"set: {key}": text for key, text in found.protocol.items()}
 
 
 def find_clips(
@@ -155,6 +289,34 @@ def _score(report: Report, finder: Any, suite: str, quiet: bool) -> None:
             done()
 
 
+def _score_elsewhere(report: Report, engine: Engine, faces: str | None, suite: str, quiet: bool) -> list[str]:
+    """Score what is pending on a cluster; return a line for each clip that killed its workers."""
+    from ..evaluation.engine import Lost
+
+    pending, lost = report.pending, []
+
+    def build() -> Any:
+        return open_scorer(faces, suite).score
+
+    with _progress(len(report.clips), len(report.clips) - len(pending), quiet) as (begin, _, done):
+        for clip, result in engine.run(pending, build):
+            begin(clip.label)
+            if isinstance(result, Lost):
+                lost.append(f"{clip.label}: {result.reason}")
+            else:
+                report.add(result)
+            done()
+    return lost
+
+
+def open_scorer(faces: str | None, suite: str) -> Scorer:
+    """Return a scorer of its own for a worker."""
+    from ..evaluation.score import Scorer
+    from ..evaluation.tracks import open_finder
+
+    return Scorer(open_finder(faces), suite)
+
+
 @contextmanager
 def _progress(clips: int, scored: int, quiet: bool) -> Iterator[tuple[Any, Any, Any]]:
     """Show clips with the time left, a part of a clip counting as that part; log lines go around the bar."""
@@ -196,3 +358,10 @@ def _print_summary(report: Report, page: Path) -> None:
         return
     interval = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
     print(f"{page}: ADFD {found.value:.3f}{interval} over {found.clips} of {len(report.clips)} clips")
+
+
+def _print_lost(lost: Sequence[str]) -> int:
+    """Print what a cluster lost; return the exit code, 1 where something was."""
+    for line in lost:
+        print(line)
+    return 1 if lost else 0

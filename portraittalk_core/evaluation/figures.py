@@ -59,12 +59,27 @@ REFERENCE = (
     Figure("m_lmd", "M-LMD, %", "lower", "the same for the 20 points of the mouth", 2),
     Figure("psnr", "PSNR, dB", "higher", "of whole pictures, mean over frames, 100 where nothing differs", 2),
 )
+LIKENESS = (
+    Figure(
+        "face_likeness",
+        "face likeness",
+        "higher",
+        "cosine similarity of the shipped face pack's embeddings to the reference's, frame by frame; avatars only, and "
+        "the tiny model is conditioned on that network, so it is no judge from outside",
+    ),
+)
+GENERATION = (
+    Figure("seconds_per_second", "s / s", "lower", "wall clock for a second of video, everything but loading", 2),
+    Figure("peak_mib", "peak MiB", "lower", "most memory that the process (on a GPU: its tensors) held so far", 0),
+)
+"""Of clips that were made here."""
+
 NETWORKS = (
     Figure("ssim", "SSIM", "higher", "scikit-image, Gaussian window of sigma 1.5, mean over frames"),
     Figure("lpips", "LPIPS", "lower", "the lpips package, AlexNet, mean over frames"),
     Figure("csim", "CSIM", "higher", "cosine similarity of face embeddings, all frames of clip and reference"),
 )
-FIGURES = (*ADFD, *MOTION, *PICTURE, *DRIFT, *REFERENCE, *NETWORKS)
+FIGURES = (*ADFD, *MOTION, *PICTURE, *DRIFT, *REFERENCE, *LIKENESS, *NETWORKS, *GENERATION)
 """All figures, in the order of the tables."""
 
 _PACKAGES = ("portraittalk", "torch", "numpy", "av", "insightface", "onnxruntime", "mediapipe", "scikit-image", "lpips")

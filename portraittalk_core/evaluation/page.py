@@ -141,11 +141,15 @@ def _comparison(comparison: Comparison) -> str:
 
 
 def _troubles(records: Sequence[dict[str, Any]]) -> str:
+    """Say what is unscored and noted; what all of several clips share, once."""
+    lines = {r["file"]: [*r["unscored"], *r["notes"]] for r in records}
+    shared = [line for line in next(iter(lines.values()), []) if all(line in own for own in lines.values())]
+    shared = shared if len(lines) > 1 else []
+    listed = {"every clip": shared} | {f: [x for x in own if x not in shared] for f, own in lines.items()}
     rows = [
-        f"<tr><td>{escape(r['file'])}</td><td class='text'>{'<br>'.join(map(escape, [*r['unscored'], *r['notes']]))}"
-        "</td></tr>"
-        for r in records
-        if r["unscored"] or r["notes"]
+        f"<tr><td>{escape(name)}</td><td class='text'>{'<br>'.join(map(escape, own))}</td></tr>"
+        for name, own in listed.items()
+        if own
     ]
     if not rows:
         return ""

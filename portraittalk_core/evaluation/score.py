@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from ..media.video import probe, read_video
 from ..metrics import functional as metrics
 from ..metrics.networks import NEEDED
 from ..types import SPEECH_RATE, Sound
-from .figures import DRIFT, FIGURES
+from .expected import Expected
+from .figures import DRIFT, FIGURES, GENERATION
 from .illustrations import curves
 from .pictures import Pictures, look_again
 from .tracks import Finder, Track, track_video
@@ -27,17 +29,24 @@ CHUNK = 8
 """Frames that are decoded together."""
 
 _DIGITS = 6
+_GENERATION = tuple(figure.key for figure in GENERATION)
 _NO_SOUND = "no sound: ADFD and silent lips are unscored. Give the speech with --audio."
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to score. label: its name in results and report; sound, reference: files that replace or complete it."""
+    """A video to score. label: its name in results and report; sound, reference: files that replace or complete it.
+
+    facts: what is known of it already, by key of its record; expected: what its set's protocol says of it, see
+    `expected.Expected`.
+    """
 
     path: Path
     label: str
     sound: Path | None = None
     reference: Path | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    expected: Expected | None = None
 
     @property
     def signature(self) -> dict[str, str]:
@@ -75,7 +84,8 @@ class Scorer:
                 shown = self._fill(clip, record, sheet, on_frame)
             except (BadMedia, BadInput) as error:
                 sheet.unscored.append(_one_line(error))
-        kept = {k: v for k, v in record.items() if self._asked_for(k)}
+        record |= clip.facts
+        kept = {k: v for k, v in record.items() if self._asked_for(k, clip)}
         lines = {"unscored": sheet.unscored, "notes": list(dict.fromkeys(sheet.notes))}
         return Scored({**kept, **lines, "signature": clip.signature}, shown)
 
@@ -84,6 +94,8 @@ class Scorer:
     ) -> dict[str, Any]:
         """Write the figures into the record, step by step, so that what was found before an error stays."""
         info = probe(clip.path)
+        if clip.expected is not None:
+            sheet.notes += clip.expected.differences(info.fps, info.width, info.height)
         chunks, fps, own = read_video(clip.path, CHUNK)
         total = info.frames or round(info.duration_s * fps)
         track = track_video(chunks, fps, self.finder, on_frame and (lambda done: on_frame(done, total)))
@@ -138,7 +150,9 @@ class Scorer:
             return found
         return None
 
-    def _asked_for(self, key: str) -> bool:
+    def _asked_for(self, key: str, clip: Clip) -> bool:
+        if key in _GENERATION:
+            return key in clip.facts
         networks = ("ssim", "lpips", "csim")
         return self.suite == "full" or key not in networks
 
@@ -227,6 +241,9 @@ class _Sheet:
             "m_lmd": self.value(lambda: metrics.m_lmd(made, true)),
         }
         mine, theirs = track.embeddings, reference.embeddings
+        if mine is not None and theirs is not None and recognises is not True:
+            alike = torch.cosine_similarity(mine[:frames], theirs[:frames], dim=-1)
+            figures["face_likeness"] = self.value(lambda: _mean_of_known(alike))
         if recognises and mine is not None and theirs is not None:
             figures["csim"] = self.value(lambda: metrics.csim(mine, theirs))
         elif recognises is not None:
@@ -247,6 +264,11 @@ def _facts(track: Track, sound: Sound | None, video_codec: str, audio_codec: str
         "video_codec": video_codec,
         "audio_codec": audio_codec,
     }
+
+
+def _mean_of_known(values: Float[Tensor, "n"]) -> float | None:
+    known = values[torch.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _same_size(track: Track, reference: Track) -> bool:

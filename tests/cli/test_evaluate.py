@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -121,6 +122,63 @@ def test_wrong_command_lines_are_one_line(argv, text, folder, tmp_path, monkeypa
     assert run(*(word.format(v=folder / "good.mp4") for word in argv)) == 2
     line = capsys.readouterr().err
     assert text in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "argv, text",
+    [
+        (["-o", "r"], "needs a video, a folder of videos, or --benchmark avatars"),
+        (["{v}", "-o", "r", "--benchmark", "avatars"], "`--benchmark` makes its own clips, but got VIDEO"),
+        (["-o", "r", "--benchmark", "avatars", "--compare", "x"], "makes its own clips, but got --compare"),
+        (["-o", "r", "--benchmark", "avatars", "--people", "0"], "`--people` must be 1 or more"),
+        (["-o", "r", "--benchmark", "avatars", "--variants", "best"], "`--variants` knows full, own-head, still"),
+        (["-o", "r", "--benchmark", "avatars", "--model", "gone"], "gone"),
+        (["{v}", "-o", "r", "--model", "tiny"], "belong to `--benchmark avatars`"),
+        (["{v}", "-o", "r", "--page", "p.md"], "belong to `--benchmark avatars`"),
+        (["{v}", "-o", "r", "--workers", "0"], "`--workers` must be 1 or more"),
+        (["{v}", "-o", "r", "--split", "test"], "there is no --dataset"),
+        (["{v}", "{v}", "-o", "r", "--dataset", "grid"], "`--dataset` needs one folder"),
+        ([".", "-o", "r", "--dataset", "grid"], "must hold clips as GRID does"),
+    ],
+)
+def test_wrong_benchmarks_and_sets_are_one_line(argv, text, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*(word.format(v=folder / "good.mp4") for word in argv)) == 2
+    line = capsys.readouterr().err
+    assert text in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
+
+
+def test_a_set_is_scored_by_its_layout_and_its_protocol_is_in_the_report(folder, tmp_path):
+    for name in ("s1/bbaf2n.mp4", "s3/swwp2s.mp4"):
+        (tmp_path / "grid" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "good.mp4", tmp_path / "grid" / name)
+    assert run(tmp_path / "grid", "--dataset", "grid", "-o", tmp_path / "true") == 0
+    found = results(tmp_path / "true")
+    assert [v["file"] for v in found["videos"]] == ["s1_bbaf2n"] and found["videos"][0]["adfd"] > 0.5
+    assert found["protocol"]["set"] == "GRID" and "LipNet" in found["protocol"]["set: test"]
+    (tmp_path / "made").mkdir()
+    shutil.copy(folder / "good.mp4", tmp_path / "made" / "s1_bbaf2n.mp4")
+    argv = (tmp_path / "made", "--reference", tmp_path / "grid", "--dataset", "grid", "--split", "all")
+    assert run(*argv, "-o", tmp_path / "r") == 0
+    one, other = results(tmp_path / "r")["videos"]
+    assert one["psnr"] == 100 and one["adfd_with_truth"] == 1
+    assert other["adfd"] is None and "there is no" in other["unscored"][0]
+
+
+def test_without_ray_nothing_is_begun(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run(folder, "--engine", "ray", "-o", tmp_path / "r") == 2
+    assert "pip install 'portraittalk[ray]'" in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_scores_the_same_as_this_process(folder, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="NOT TESTED: --engine ray, for ray is not installed. Run: pip install ray")
+    monkeypatch.undo()  # a worker elsewhere knows nothing of our finder
+    assert run(folder, "-o", tmp_path / "here") == 0
+    assert run(folder, "--engine", "ray", "--workers", 2, "--ray-address", "local", "-o", tmp_path / "there") == 0
+    for name in ("results.json", "results.csv", "report.html"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
 
 
 def test_a_bar_with_the_time_left(folder, tmp_path, capsys):

@@ -99,3 +99,14 @@ def test_csv_keeps_lines_and_empty_fields():
     record = {"file": "x,y.mp4", "adfd": None, "unscored": ["a", "b"], "notes": []}
     (row,) = csv.DictReader(io.StringIO(table([record])))
     assert row["file"] == "x,y.mp4" and row["adfd"] == "" and row["unscored"] == "a | b"
+
+
+def test_lines_that_all_clips_share_are_said_once():
+    from portraittalk_core.evaluation.page import _troubles
+
+    def record(name, *lines):
+        return {"file": name, "unscored": list(lines), "notes": []}
+
+    text = _troubles([record("a", "no network", "no sound"), record("b", "no network"), record("c", "no network")])
+    assert text.count("no network") == 1 and "every clip" in text and ">b<" not in text and ">a<" in text
+    assert "every clip" not in _troubles([record("a", "no network")]) and not _troubles([record("a"), record("b")])

@@ -124,7 +124,12 @@ def test_signatures_name_every_file(video, tmp_path):
 
 def test_every_figure_is_in_a_record(scored):
     keys = {figure.key for figure in FIGURES}
-    assert keys - set(scored.record) == {"ssim", "lpips", "csim"}
+    assert keys - set(scored.record) == {"ssim", "lpips", "csim", "seconds_per_second", "peak_mib"}
+
+
+def test_what_is_known_of_a_clip_is_in_its_record(tmp_path, finder):
+    clip = Clip(tmp_path / "gone.mp4", "x", facts={"seconds_per_second": 3.5})
+    assert Scorer(finder).score(clip).record["seconds_per_second"] == 3.5
 
 
 def test_a_face_at_the_border_still_has_a_strip(video, talk):

@@ -1,0 +1,87 @@
+"""Jobs here and on a Ray cluster: each result as it comes, a dead worker costs its job alone."""
+
+import os
+import sys
+from functools import partial
+
+import pytest
+
+from portraittalk_core.errors import BadInput, MissingExtra
+from portraittalk_core.evaluation import engine as engines
+from portraittalk_core.evaluation.engine import TRIES, Engine, Lost
+
+
+class Squares:
+    """Squares numbers; dies at 3 the first time, at 5 always; refuses 8."""
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    def __call__(self, number):
+        with (self.notes / f"begun_{number}").open("a") as file:
+            file.write("x")
+        if number == 5 or (number == 3 and (self.notes / "begun_3").read_text() == "x"):
+            os._exit(9)
+        if number == 8:
+            raise BadInput("`number` must not be 8, but got 8. Try 7.")
+        return number * number
+
+
+def test_here(tmp_path):
+    built = []
+
+    def build():
+        built.append(1)
+        return Squares(tmp_path)
+
+    assert list(Engine().run([1, 2, 4], build)) == [(1, 1), (2, 4), (4, 16)] and built == [1]
+    assert list(Engine().run([], build)) == [] and built == [1]
+
+
+def test_results_before_an_error_are_handed_back(tmp_path):
+    seen = []
+    with pytest.raises(BadInput, match="must not be 8"):
+        for job, _ in Engine().run([1, 2, 8, 4], partial(Squares, tmp_path)):
+            seen.append(job)
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("given, text", [({"name": "slurm"}, "local or ray"), ({"workers": 0}, "1 or more")])
+def test_wrong_engines(given, text):
+    with pytest.raises(BadInput, match=text):
+        Engine(**given)
+
+
+def test_without_ray_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"`--engine ray` needs ray.*pip install 'portraittalk\[ray\]'"):
+        Engine("ray").check()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray", reason="NOT TESTED: --engine ray, for ray is not installed. Run: pip install ray")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
+    known = {"env_vars": engines._environment()}
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=known)
+    yield Engine("ray", workers=2)
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_dead_worker_loses_no_other_job(cluster, tmp_path, caplog):
+    found = dict(cluster.run(list(range(8)), partial(Squares, tmp_path)))
+    assert set(found) == set(range(8))
+    lost = found.pop(5)
+    assert isinstance(lost, Lost) and f"died {TRIES} times" in lost.reason
+    assert found == {n: n * n for n in found}
+    assert (tmp_path / "begun_5").read_text() == "x" * TRIES and (tmp_path / "begun_3").read_text() == "xx"
+    assert all((tmp_path / f"begun_{n}").read_text() == "x" for n in (0, 1, 2, 4, 6, 7))
+    assert "A worker died at 3 (try 1 of 3)" in caplog.text
+
+
+@pytest.mark.slow
+def test_what_a_worker_raises_is_what_arrives(cluster, tmp_path):
+    with pytest.raises(BadInput) as caught:
+        list(cluster.run([8], partial(Squares, tmp_path)))
+    assert type(caught.value) is BadInput and str(caught.value) == "`number` must not be 8, but got 8. Try 7."
