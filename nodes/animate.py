@@ -104,7 +104,7 @@ class AnimateNetSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Of the noise that all frames share.",
                 ),
-                io.Int.Input("steps", default=6, min=1, max=1000, tooltip="6 suffice for tiny, SD1.5 wants 20."),
+                io.Int.Input("steps", default=4, min=1, max=1000, tooltip="4 suffice for tiny, SD1.5 wants 20."),
                 io.Float.Input("cfg", default=1.0, min=0.0, max=30.0, step=0.1, tooltip="1 is fastest."),
                 io.Combo.Input(
                     "sampler_name",

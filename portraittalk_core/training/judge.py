@@ -105,16 +105,20 @@ def train_judge(
     rate: float = 2e-3,
     width: int = 32,
     steps: float = math.inf,
+    start: Path | None = None,
 ) -> Path:
     """Train a judge on the device of `frames` for `minutes`, at most `steps`, and write it to `out` in half precision.
 
     frames: one or more of each person, the more people the better; parameters: the rows they were rendered from;
-    tags: what can be said of each frame, at least `TAGS`; batch: frames a step; width: see `Judge`.
+    tags: what can be said of each frame, at least `TAGS`; batch: frames a step; width: see `Judge`; start: a judge of
+    the same width to go on from.
     """
     device = frames.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # layers initialise from the global state, which is put back
         judge = Judge(words={tag: sorted({row[tag] for row in tags}) for tag in TAGS}, width=width).to(device)
+    if start is not None:
+        judge.load_state_dict(load_judge(start).state_dict())
     generator = torch.Generator(device).manual_seed(seed)
     labels = label_rows(judge, tags, device)
     traits = _standardise(judge, parameters.to(device))

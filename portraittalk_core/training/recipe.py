@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,14 +139,16 @@ def train_decoder(chosen: PictureConfig, work: Path, processes: int) -> None:
 
 
 def train_benchmark_judge(chosen: PictureConfig, work: Path, processes: int) -> None:
-    """Train the network that judges people and edits in the benchmark."""
+    """Train the network that judges people and edits in the benchmark, or go on training it."""
     from .judge import SIZE, train_judge
 
     first = PICTURES_FROM + chosen.people + chosen.decoder_people
     people = range(first, first + chosen.judge_people)
     frames, album = draw_pictures(people, 1, work / "judge_pictures.npy", processes, SIZE)
     file = work / "judge.safetensors"
-    options = {"batch": chosen.judge_batch, "width": chosen.judge_width}
+    options: dict[str, Any] = {"batch": chosen.judge_batch, "width": chosen.judge_width}
+    if file.exists():
+        options |= {"start": file, "seed": zlib.crc32(file.read_bytes())}  # other pictures in another order
     train_judge(frames, album.parameters, album.tags, file, chosen.judge_minutes, **options)
 
 
