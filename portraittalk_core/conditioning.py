@@ -19,7 +19,6 @@ from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceFeatures, ReferenceNet
 from .nets.structure_encoder import StructureEncoder, structure_input
 from .nets.temporal import TemporalNet
-from .perception.text import TextEncoder
 from .prompts import PromptTrack
 from .types import SpeechFeatures, StructureMaps
 
@@ -201,12 +200,16 @@ class Conditions:
             condition.forget()
 
 
+class Encodes(Protocol):
+    """Reads prompts: a `TextEncoder`, or CLIP's."""
+
+    def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b tokens dim"]: ...
+
+
 class PromptedDenoiser:
     """Runs the denoiser on windows of one video, with prompts and everything else it is told about their frames."""
 
-    def __init__(
-        self, host: Host, text: TextEncoder, prompts: PromptTrack, negative: str, conditions: Condition
-    ) -> None:
+    def __init__(self, host: Host, text: Encodes, prompts: PromptTrack, negative: str, conditions: Condition) -> None:
         self._host, self._prompts, self._conditions = host, prompts, conditions
         self._text = text.encode(prompts.prompts)
         self._unprompted = text.encode([negative])

@@ -29,9 +29,16 @@ class Hook(Enum):
     SELF = "self"
     AFTER = "after"
     INPUT = "input"
+    SKIP = "skip"
 
 
-METHODS = {Hook.CROSS: "cross", Hook.SELF: "tokens", Hook.AFTER: "after", Hook.INPUT: "residual"}
+METHODS = {
+    Hook.CROSS: "cross",
+    Hook.SELF: "tokens",
+    Hook.AFTER: "after",
+    Hook.INPUT: "residual",
+    Hook.SKIP: "skip",
+}
 """The method by which a branch acts through a hook."""
 
 
@@ -55,6 +62,18 @@ class Pass:
     audio: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class UNetInputs:
+    """What the U-Net itself is given in a run; a new object for every run, so that it tells runs apart.
+
+    A branch whose network looks at the noise, such as a ControlNet, needs it.
+    """
+
+    latents: Float[Tensor, "b c h w"]
+    timestep: Int[Tensor, "*b"]
+    text: Float[Tensor, "b t d"]
+
+
 @dataclass(frozen=True)
 class Call:
     """What a host tells every branch about the running U-Net call.
@@ -62,13 +81,14 @@ class Call:
     The batch is `len(passes)` groups, one after the other, of `len(frames)` rows each. `frames` are indices into
     the whole video, so that a branch that holds one row a frame can take what the window needs. During training
     the rows are samples and `frames` is `arange(batch)`. `clip` is the number of consecutive rows that form one
-    stretch of video for temporal attention; 0 means all rows of a pass.
+    stretch of video for temporal attention; 0 means all rows of a pass. `inputs` is set by the host.
     """
 
     frames: Int[Tensor, "frames"]
     passes: tuple[Pass, ...] = (Pass(),)
     clip: int = 0
     extra: dict[str, object] = field(default_factory=dict)
+    inputs: UNetInputs | None = None
 
     def rows(self, per_frame: Float[Tensor, "n ..."]) -> Float[Tensor, "frames ..."]:
         """Return one row a frame of this call; a tensor with a single row is shared by all frames."""
@@ -130,7 +150,21 @@ class InputBranch(Protocol):
     def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
 
 
-Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch
+@runtime_checkable
+class SkipBranch(Protocol):
+    """Adds to the skip that a layer on the way up joins (`site` is that layer, which names the skip).
+
+    `UNetShape.skip_sites()` lists them in the order in which the skips are made. Its width is
+    `UNetShape.skip_width(site)`. The running map is not shown; a residual for the mid block's result is an INPUT
+    branch at the first layer on the way up.
+    """
+
+    site: Site
+
+    def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+
+
+Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch | SkipBranch
 
 
 class Attachment(Protocol):

@@ -35,6 +35,7 @@ from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
 from .preparation import Preparation
+from .presets import PUBLIC
 from .prompts import PromptTrack, expression_track
 from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 from .weights import load_denoiser, load_vae, model_files
@@ -47,7 +48,8 @@ logger = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=torch.nn.Module)
 
-Fusion = Literal["joint", "streaming"]
+Fusion = Literal["joint", "streaming", "wrapped"]
+"""How windows join; `wrapped` is AniPortrait's way, for the stacks of public files only."""
 OnStep = Callable[[int, int], None]
 
 JOINT_UP_TO_S = 20.0
@@ -78,12 +80,18 @@ class PortraitTalk:
         self._reference_net = builders.reference_net(self.config)
 
     @classmethod
-    def load(cls, name: str = "tiny", device: torch.device | str = "cpu") -> PortraitTalk:
-        """Load a model by name (`tiny`) or from a folder of the same files.
+    def load(cls, name: str = "tiny", device: torch.device | str = "cpu", **options: Any) -> PortraitTalk:
+        """Load a model by name (`tiny`, `sd15-portraittalk`, `sd15-magictalk`) or from a folder of tiny's files.
 
-        Raises `BadInput` for an unknown name, `WeightsMismatch` for files that do not fit, `MissingExtra` without
-        diffusers.
+        options: of the models made of public files, see `PublicPortraitTalk.load`. Raises `BadInput` for an unknown
+        name or option, `WeightsMismatch` for files that do not fit, `MissingExtra` without diffusers.
         """
+        if name in PUBLIC:
+            from .public_pipeline import PublicPortraitTalk
+
+            return PublicPortraitTalk.load_public(name, device, **options)
+        if options:
+            raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
         files = model_files(name)
         config, unet, identity_net, animate_net = load_denoiser(files["denoiser"])
         networks = Networks(
@@ -137,7 +145,7 @@ class PortraitTalk:
         prompts = PromptTrack(prompt, edits, fps, count)
         if motion is None:
             motion = self.move(features, dials=dials, seed=seed, prompts=prompts)
-        _check_length(motion, features)
+        _check_length(len(motion.pose), motion.fps, features)
         structure = self.structure(motion, identity)
         if on_structure is not None:
             on_structure(structure)
@@ -225,9 +233,10 @@ class PortraitTalk:
             steps=usual.steps if steps is None else steps,
             window=window,
             overlap=overlap,
-            fusion=chosen,
+            fusion=cast(Any, chosen),  # it refuses what is not for this model
             scales=GuidanceScales(text=usual.text_scale if cfg is None else cfg, end=usual.guidance_end),
             shared_noise=usual.shared_noise,
+            flicker=usual.flicker,
             on_step=on_step,
             device=self.device,
         )
@@ -280,12 +289,12 @@ class PortraitTalk:
         )
 
 
-def _check_length(motion: FaceMotion, features: SpeechFeatures) -> None:
-    count, wanted = len(motion.coefficients), len(features.hidden)
-    if count != wanted or motion.fps != features.fps:
+def _check_length(count: int, fps: float, features: SpeechFeatures) -> None:
+    wanted = len(features.hidden)
+    if count != wanted or fps != features.fps:
         raise BadInput(
             f"`motion` must have the {wanted} frames at {features.fps:g} fps that the recording lasts, but got {count} "
-            f"at {motion.fps:g} fps. Resample it, or cut the recording."
+            f"at {fps:g} fps. Resample it, or cut the recording."
         )
 
 

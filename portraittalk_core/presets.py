@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .config import ModelConfig, SamplingConfig, ScheduleConfig, UNetConfig
 
 
@@ -25,7 +27,7 @@ def tiny() -> ModelConfig:
         schedule=ScheduleConfig(
             prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
         ),
-        sampling=SamplingConfig(steps=6, text_scale=1.0, window=16, overlap=4),
+        sampling=SamplingConfig(steps=4, text_scale=1.0, window=16, overlap=4, flicker=0.05),
         identity_tokens=4,
         audio_dim=128,
         audio_tokens=2,
@@ -40,4 +42,46 @@ def sd15() -> ModelConfig:
     return ModelConfig()
 
 
-PRESETS = {"tiny": tiny, "sd15": sd15}
+def sd15_portraittalk() -> ModelConfig:
+    """Return the shape of PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
+
+    Steps and guidance are those of FaceID's own demonstration. Frames start from noise of their own, as AnimateDiff
+    was trained. The schedule is AnimateDiff's; a mix with other parts runs on theirs (`checkpoints.mixes`).
+    """
+    return replace(
+        sd15(),
+        name="sd15-portraittalk",
+        schedule=ScheduleConfig(beta_schedule="linear"),
+        sampling=SamplingConfig(steps=30, text_scale=7.5, shared_noise=0.0),
+        identity_tokens=16,
+    )
+
+
+def sd15_magictalk() -> ModelConfig:
+    """Return the shape of MAGIC-Talk's recipe from public files: AniPortrait's networks, with text beside them.
+
+    Steps, guidance and schedule are those of AniPortrait's released program.
+    """
+    return replace(
+        sd15(),
+        name="sd15-magictalk",
+        schedule=ScheduleConfig(
+            beta_schedule="linear",
+            prediction_type="v_prediction",
+            timestep_spacing="trailing",
+            rescale_betas_zero_snr=True,
+        ),
+        sampling=SamplingConfig(steps=25, text_scale=3.5, shared_noise=0.0),
+        identity_tokens=16,
+    )
+
+
+PUBLIC = ("sd15-portraittalk", "sd15-magictalk")
+"""Models that are made of public files."""
+
+PRESETS = {
+    "tiny": tiny,
+    "sd15": sd15,
+    "sd15-portraittalk": sd15_portraittalk,
+    "sd15-magictalk": sd15_magictalk,
+}

@@ -78,6 +78,21 @@ class UNetShape:
         sites = self.attention_sites()
         return [s for s in sites if s.stage != "mid"] + [s for s in sites if s.stage == "mid"]
 
+    def skip_sites(self) -> list[Site]:
+        """Return the layers on the way up in the order in which the skips they join are made on the way down.
+
+        The first skip is the first feature map, then come every layer's and every downsampler's result; each layer
+        on the way up joins the latest that is left. That is the order of a ControlNet's residuals.
+        """
+        return [site for site in self.layer_sites() if site.stage == "up"][::-1]
+
+    def skip_width(self, site: Site) -> int:
+        """Return the channel count of the skip that the layer at `site`, on the way up, joins."""
+        made = [self.channels[0]]
+        for level, width in enumerate(self.channels):
+            made += [width] * (self.layers + (level + 1 < len(self.channels)))
+        return made[self.skip_sites().index(site)]
+
     def _attends(self, site: Site) -> bool:
         if site.stage == "mid":
             return True

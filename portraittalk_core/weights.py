@@ -22,6 +22,7 @@ from .errors import BadInput, UnsafeWeights, WeightsMismatch
 from .hosts.diffusers_models import build_tiny_vae
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
+from .presets import PUBLIC
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -42,9 +43,10 @@ def model_folder(name: str) -> Path:
     """
     if name == "tiny":
         return ASSETS / "tiny"
-    if name == "sd15":
+    if name in ("sd15", *PUBLIC):
         raise BadInput(
-            "`name` must be tiny or a folder of weights: loading the SD1.5 stack does not work yet. Try tiny."
+            f"`name` must be tiny or a folder of weights, but {name} is made of public files. `PortraitTalk.load` "
+            "takes sd15-portraittalk and sd15-magictalk; sd15 alone has nothing that moves a face."
         )
     folder = Path(name)
     if not folder.is_dir():

@@ -48,5 +48,12 @@ def test_input_width_is_that_of_the_map_that_arrives(site, width):
     assert SD15.input_width(site) == width
 
 
+def test_skips_are_named_by_the_layers_that_join_them():
+    sites = SD15.skip_sites()
+    assert [str(s) for s in (sites[0], sites[1], sites[-1])] == ["up.3.2", "up.3.1", "up.0.0"]
+    widths = [320] * 4 + [640] * 3 + [1280] * 5  # those of a ControlNet's zero convolutions
+    assert [SD15.skip_width(site) for site in sites] == widths
+
+
 def test_a_site_prints_as_its_address():
     assert str(Site("up", 1, 2)) == "up.1.2"

@@ -111,7 +111,7 @@ def test_what_a_model_lacks_is_named_at_once(tmp_path):
 
 def test_models_are_found_by_name_or_folder(tmp_path):
     assert weights.model_folder("tiny").name == "tiny" and weights.model_folder(str(tmp_path)) == tmp_path
-    with pytest.raises(BadInput, match="SD1.5 stack does not work yet"):
+    with pytest.raises(BadInput, match="sd15 is made of public files.*takes sd15-portraittalk"):
         weights.model_folder("sd15")
     with pytest.raises(BadInput, match="is no folder"):
         weights.model_folder(str(tmp_path / "none"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 
 from ..errors import WeightsMismatch
 from ..hosts.sd15_models import empty_text_encoder, empty_unet, empty_vae
+from ..nets.low_rank import transformer_name
 from ..nets.unet_keys import to_comfy
 from ..nets.vae_keys import deprecated_name, is_attention_weight, ldm_name
 from .detect import Kind, detect, expect
@@ -116,6 +118,48 @@ def load_base(
         ignored |= plans[name].ignored
     # Every part has been held against its layout before the first of the gigabytes is read.
     return LoadedBase(**{name: _fill(plan, dtype) for name, plan in plans.items()}, ignored=ignored)
+
+
+Part = Literal["unet", "vae", "text_encoder"]
+
+
+def load_base_part(path: Path | str, part: Part, dtype: torch.dtype = torch.float32) -> Any:
+    """Read one network of an SD1.5 checkpoint or diffusers folder, or a U-Net or VAE that is a file of its own; frozen.
+
+    Who has little memory reads one after the other. Raises as `load_base` does.
+    """
+    return _fill(plan_part(path, part), dtype)
+
+
+def plan_part(path: Path | str, part: Part) -> _Plan:
+    """Hold one network of a base against its layout without reading it; raises as `load_base` does."""
+    single = {"unet": Kind.UNET, "vae": Kind.VAE, "text_encoder": Kind.TEXT}[part]
+    found = expect(path, Kind.CHECKPOINT, Kind.FOLDER, single)
+    make, names_of, prefix = _NETWORKS[part]
+    own: Path | str | None = path if found.kind is single else None
+    if found.kind is Kind.FOLDER:
+        stems = ("model", "pytorch_model") if part == "text_encoder" else ("diffusion_pytorch_model",)
+        own = _part_file(None, Path(path), part, *stems)
+    file = open_weights(path if own is None else own)
+    if own is None and not any(name.startswith(prefix) for name in file.shapes):
+        raise WeightsMismatch(f"{path}: has no {part}. Name a file that has one, such as vae-ft-mse for the VAE.")
+    return _plan(make(), file, names_of, prefix if own is None else "")
+
+
+def load_text_keys(path: Path | str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Read what a base's cross-attentions make of text: keys and values as `nets.attention.KeyValues` names them.
+
+    With these a U-Net whose own cross-attention was trained on something else (AniPortrait's) can be told text beside
+    it. Raises as `load_base` does.
+    """
+    plan = plan_part(path, "unet")
+    names: dict[str, str] = {}
+    for k, site in enumerate(SD15_SHAPE.adapter_sites()):
+        for kind in ("to_k", "to_v"):
+            own = f"{transformer_name(site)}.attn2.{kind}.weight"
+            names[f"{2 * k + 1}.{kind}_ip.weight"] = plan.names[own]
+    tensors = plan.file.tensors(dtype, names=names.values())
+    return {own: tensors[there] for own, there in names.items()}
 
 
 def load_vae(path: Path | str, dtype: torch.dtype = torch.float32) -> AutoencoderKL:

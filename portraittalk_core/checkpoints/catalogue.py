@@ -17,7 +17,7 @@ CATALOGUE = Path(__file__).with_name("catalogue.toml")
 MODELS_VARIABLE = "PORTRAITTALK_MODELS"
 """The environment variable that names the folder of downloaded files."""
 
-_COMMON = ("diffusion_pytorch_model", "pytorch_model", "model")
+_COMMON = ("diffusion_pytorch_model", "pytorch_model", "model", "tokenizer")
 """File names that many repositories use, which therefore say nothing."""
 
 
@@ -65,8 +65,13 @@ def entries() -> tuple[Entry, ...]:
 
 
 def recipes() -> dict[str, list[str]]:
-    """Return the named sets of files."""
-    return _values()["recipes"]
+    """Return the named sets of files; those of the stacks are among them."""
+    return {**_values()["recipes"], **{name: list(parts.values()) for name, parts in stacks().items()}}
+
+
+def stacks() -> dict[str, dict[str, str]]:
+    """Return the ready stacks: for each part that a stack has, the file it is taken from."""
+    return _values().get("stacks", {})
 
 
 def select(names: Sequence[str]) -> list[Entry]:

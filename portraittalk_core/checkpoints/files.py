@@ -35,9 +35,13 @@ class WeightsFile:
     metadata: dict[str, str] = field(default_factory=dict)
     pickled: bool = False
 
-    def tensors(self, dtype: torch.dtype | None = None, prefix: str = "") -> dict[str, Tensor]:
-        """Read the tensors whose names begin with `prefix`, on the CPU; floating ones in `dtype` if it is given."""
-        wanted = [name for name in self.shapes if name.startswith(prefix)]
+    def tensors(
+        self, dtype: torch.dtype | None = None, prefix: str = "", names: Collection[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Read the tensors whose names begin with `prefix`, or those of `names`, on the CPU; floating ones in `dtype`
+        if it is given.
+        """
+        wanted = [name for name in self.shapes if name.startswith(prefix)] if names is None else list(names)
         found = _from_pickle(self.path, "cpu") if self.pickled else _from_safetensors(self.path, wanted)
         return {
             name: found[name].to(dtype) if dtype and found[name].is_floating_point() else found[name] for name in wanted

@@ -71,19 +71,23 @@ def load_pose_guider(
     return LoadedPoseGuider(net.eval().requires_grad_(False), ignored)
 
 
+def empty_clip_vision(version: str) -> CLIPVisionModelWithProjection:
+    """Return CLIP `ViT-L/14` or `ViT-H/14` with its projection on the meta device."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    with torch.device("meta"):
+        return CLIPVisionModelWithProjection(CLIPVisionConfig(patch_size=14, image_size=224, **_VISION[version]))
+
+
 def load_clip_vision(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedClipVision:
     """Read CLIP ViT-L/14 or ViT-H/14 with its projection, told apart by their width.
 
     Raises `WeightsMismatch` for another width or unless every tensor has its place.
     """
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
     found = expect(path, Kind.CLIP_VISION)
     if found.version not in _VISION:
         raise WeightsMismatch(f"{path}: must be CLIP {' or '.join(_VISION)}, but has {found.version}. Name another.")
-    file = open_weights(path)
-    with torch.device("meta"):
-        model = CLIPVisionModelWithProjection(CLIPVisionConfig(patch_size=14, image_size=224, **_VISION[found.version]))
+    file, model = open_weights(path), empty_clip_vision(found.version)
     expected = shapes_of(model.state_dict())
     ignored = account(path, f"CLIP {found.version}", expected, file.shapes, (_CONSTANT,))
     tensors = file.tensors(dtype)

@@ -37,6 +37,8 @@ PACKAGES = (
 )
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python"}
 
+PHOTOGRAPHS = (("mediapipe", "finds the points of a face"), ("huggingface_hub", "fetches public files"))
+
 TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws its curves"))
 
 
@@ -91,6 +93,8 @@ def examine() -> Iterator[Finding]:
     memory = total_memory()
     roomy = not memory or memory >= MEMORY_BYTES
     yield Finding("memory", roomy, f"{memory / 1e9:.1f} GB in all" if memory else "unknown", "use a larger machine")
+    for module, purpose in PHOTOGRAPHS:
+        yield examine_package(module, f"for photographs (sd15): {purpose}", needed=False)
     for module, purpose in TRAINING:
         yield examine_package(module, f"for training: {purpose}", needed=False)
     yield _espeak()

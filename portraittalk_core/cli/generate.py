@@ -20,6 +20,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..motion.mesh_motion import MeshMaps
     from ..types import Frames, Sound, StructureMaps
 
 EPILOG = """examples:
@@ -71,9 +72,25 @@ def add_parser(commands: Any) -> None:
     add("--negative", metavar="TEXT", help="what the video shall not show")
     add("--preview", metavar="FILE", help=f"also write a contact sheet of {PREVIEW_FRAMES} frames")
     add("--landmarks", metavar="FILE", help="also write a video of the landmarks that drive the face")
-    add("--model", default="tiny", metavar="NAME", help="tiny (shipped), sd15, or a folder of weights")
+    add(
+        "--model", default="tiny", metavar="NAME", help="tiny (shipped), sd15-portraittalk, sd15-magictalk, or a folder"
+    )
+    add(
+        "--part",
+        action="append",
+        default=[],
+        metavar="PART=FILE",
+        help="sd15: another file for a part, a path or a name of `portraittalk models list`; repeat",
+    )
+    add("--device", metavar="NAME", help="sd15: where networks run (default: the accelerator, else cpu)")
+    add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
+    add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
     _add_numbers(parser)
-    add("--fusion", choices=("joint", "streaming"), help="how long videos are made; streaming needs no more memory")
+    add(
+        "--fusion",
+        choices=("joint", "streaming", "wrapped"),
+        help="how long videos are made; streaming needs no more memory",
+    )
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -90,6 +107,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     number("--identity-scale", float, 0, 10, "how strictly the face is kept")
     number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser", "--scale-audio")
     number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
+    number("--size", int, 64, 2048, "sd15: side of a frame in pixels, a multiple of 64 (512)")
     number("--window", int, 1, 512, "frames that are denoised together")
     number("--overlap", int, 0, 511, "frames that neighbouring windows share")
     number("--face", int, 1, 1000, "which face of a group: 1 is the largest", default=1)
@@ -117,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     job = prepare(arguments)
     from ..pipeline import PortraitTalk
 
-    model = PortraitTalk.load(arguments.model)
+    model = PortraitTalk.load(arguments.model, **_model_options(arguments))
     with _progress(arguments.quiet) as on_step:
         chunks = model.generate(
             job.images, job.sound, arguments.prompt, edits=job.edits, on_step=on_step, **job.options
@@ -156,6 +174,34 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"{edits[-1][0]:g} s. Give an earlier time."
         )
     return Job(images, sound, edits, _options(arguments), sound.frame_count(arguments.fps))
+
+
+def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `PortraitTalk.load` that were given; models of public files know where they run."""
+    from ..presets import PUBLIC
+
+    parts = dict(text.partition("=")[::2] for text in arguments.part)
+    bad = [text for text in arguments.part if not all(text.partition("="))]
+    if bad:
+        raise BadInput(f"`--part` must be PART=FILE, but got {bad[0]!r}. Try base=model.safetensors.")
+    device = arguments.device
+    if device is None and arguments.model in PUBLIC:
+        device = default_device()
+    options = {
+        "device": device,
+        "parts": parts or None,
+        "size": arguments.size,
+        "comfyui": arguments.comfyui,
+        "low_memory": arguments.low_memory,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def default_device() -> str:
+    """Return the name of the accelerator, `cpu` where there is none."""
+    import torch
+
+    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
 
 
 def _check_model(name: str) -> None:
@@ -244,12 +290,20 @@ def _write_preview(path: str, frames: list[Tensor]) -> None:
     write_image(path, contact_sheet(torch.stack(frames), columns=min(4, len(frames))))
 
 
-def _write_landmarks(path: str, maps: StructureMaps, size: int = 256) -> None:
-    """Write the moving contours as a video: one bright line a facial part on black."""
+def _write_landmarks(path: str, maps: StructureMaps | MeshMaps, size: int = 256) -> None:
+    """Write the moving contours as a video: one bright line a facial part on black, or a mesh's coloured lines."""
+    import torch
+
     from ..media.sequence import open_writer
     from ..motion.geometry import draw_lines
+    from ..perception.face_drawing import draw_for_controlnet
+    from ..types import LANDMARKS
 
     with open_writer(path, maps.fps, (size, size)) as writer:
         for start in range(0, len(maps.landmarks), 32):
-            lines = draw_lines(maps.landmarks[start : start + 32].cpu(), size)
-            writer.append(lines.expand(-1, 3, -1, -1) * 2 - 1)
+            faces = maps.landmarks[start : start + 32].cpu()
+            if faces.shape[1] == LANDMARKS:
+                lines = draw_lines(faces, size).expand(-1, 3, -1, -1)
+            else:
+                lines = torch.stack([draw_for_controlnet([face], size, size) for face in faces])
+            writer.append(lines * 2 - 1)

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
-from . import avatar, doctor, evaluate, generate, info, models, train
+from . import avatar, doctor, evaluate, generate, info, models, plan, train
 
-COMMANDS = (generate, evaluate, train, avatar, models, info, doctor)
+COMMANDS = (generate, evaluate, train, avatar, models, plan, info, doctor)
 
 EPILOG = """examples that work on a fresh clone:
   portraittalk doctor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,18 +12,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import BadInput, SiteNotFound
-from ..host import METHODS, Branch, Call, Hook, hooks_of
+from ..host import METHODS, Branch, Call, Hook, UNetInputs, hooks_of
 from ..sites import Site, UNetShape
 
 if TYPE_CHECKING:
+    from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from typing_extensions import Self
 
 _PLAIN = {"DownBlock2D": False, "CrossAttnDownBlock2D": True}
 
 
-def shape_of(unet: UNet2DConditionModel) -> UNetShape:
-    """Read from a U-Net's config what the sites need to know.
+def shape_of(unet: UNet2DConditionModel | ControlNetModel) -> UNetShape:
+    """Read from the config of a U-Net or ControlNet what the sites need to know.
 
     Raises `BadInput` for layouts that have no sites here: other block types than SD1.5's, several transformer
     blocks a layer, layer counts or head counts that change from level to level.
@@ -71,7 +73,7 @@ class DiffusersAttachment:
 class DiffusersHost:
     """Runs a `UNet2DConditionModel` with branches attached; see `host.Host`.
 
-    All four hooks are module hooks that exist only while `denoise` runs. The attention processors stay those that
+    All hooks are module hooks that exist only while `denoise` runs. The attention processors stay those that
     the U-Net has, so a U-Net without branches computes exactly what it did before, whoever calls it, and a U-Net
     called directly never meets a branch. Works with and without autograd, not with gradient checkpointing (the
     recomputation would run without the branches).
@@ -125,6 +127,7 @@ class DiffusersHost:
                 "Call `unet.disable_gradient_checkpointing()`."
             )
         before = [dict(a.counts) for a in self._attachments]
+        call = replace(call, inputs=UNetInputs(latents, timestep, text))
         with self._hooked(call):
             out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False)[0]
         for attachment, counts in zip(self._attachments, before, strict=True):
@@ -152,6 +155,8 @@ class DiffusersHost:
             return [(transformer or resnet).register_forward_hook(_after_hook(run))]
         if hook is Hook.INPUT:
             return [resnet.register_forward_pre_hook(_input_hook(run, self.shape.input_width(site)))]
+        if hook is Hook.SKIP:
+            return [resnet.register_forward_pre_hook(_skip_hook(run, self.shape.input_width(site)))]
         assert transformer is not None  # `attach` has checked it
         block = transformer.transformer_blocks[0]
         if hook is Hook.SELF:
@@ -159,8 +164,8 @@ class DiffusersHost:
         return _cross_hooks(block.attn2, run)
 
     def _check_site(self, hook: Hook, site: Site | None) -> None:
-        attends = hook in (Hook.CROSS, Hook.SELF)
-        valid = self.shape.attention_sites() if attends else self.shape.layer_sites()
+        valid = self.shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else self.shape.layer_sites()
+        valid = self.shape.skip_sites() if hook is Hook.SKIP else valid
         if site in valid or (site is None and hook is Hook.INPUT):
             return
         names = ", ".join(str(s) for s in valid)
@@ -210,6 +215,14 @@ def _input_hook(run: Any, width: int) -> Any:
         hidden, skip = args[0][:, :width], args[0][:, width:]
         hidden = hidden + run(hidden)
         return (torch.cat([hidden, skip], 1) if skip.shape[1] else hidden, *args[1:])
+
+    return hook
+
+
+def _skip_hook(run: Any, width: int) -> Any:
+    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden, skip = args[0][:, :width], args[0][:, width:]
+        return (torch.cat([hidden, skip + run(skip)], 1), *args[1:])
 
     return hook
 

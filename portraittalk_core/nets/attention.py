@@ -91,7 +91,7 @@ class KeyValues(nn.ModuleDict):
         self,
         given: Float[Tensor, "n m token"],
         absent: Float[Tensor, "1 m token"],
-        condition: Literal["identity", "audio"],
+        condition: Literal["text", "identity", "audio"],
         scale: float,
     ) -> list[CrossBranch]:
         """Return a CROSS branch for every site; see `TokenCross`."""
@@ -111,12 +111,12 @@ class TokenCross:
         layer: KeyValue,
         given: Float[Tensor, "n m token"],
         absent: Float[Tensor, "1 m token"],
-        condition: Literal["identity", "audio"],
+        condition: Literal["text", "identity", "audio"],
         scale: float,
     ) -> None:
         self.site = site
         self._given, self._absent = layer(given), layer(absent)
-        self._condition: Literal["identity", "audio"] = condition
+        self._condition: Literal["text", "identity", "audio"] = condition
         self._scale = scale
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:

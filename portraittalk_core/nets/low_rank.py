@@ -32,8 +32,7 @@ class LowRankPatch:
     @property
     def module(self) -> str:
         """The layer's name in a diffusers U-Net."""
-        block = "mid_block" if self.site.stage == "mid" else f"{self.site.stage}_blocks.{self.site.block}"
-        return f"{block}.attentions.{self.site.layer}.transformer_blocks.0.{self.attention}.{self.projection}"
+        return f"{transformer_name(self.site)}.{self.attention}.{self.projection}"
 
     def added(self, inputs: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]:
         """Return what is added to the layer's result."""
@@ -42,6 +41,12 @@ class LowRankPatch:
     def delta(self) -> Float[Tensor, "out in"]:
         """Return what is added to the layer's weight."""
         return self.up @ self.down
+
+
+def transformer_name(site: Site) -> str:
+    """Return the name in a diffusers U-Net of the transformer block at a site."""
+    block = "mid_block" if site.stage == "mid" else f"{site.stage}_blocks.{site.block}"
+    return f"{block}.attentions.{site.layer}.transformer_blocks.0"
 
 
 def comfy_names(patches: Sequence[LowRankPatch], shape: UNetShape) -> dict[str, LowRankPatch]:

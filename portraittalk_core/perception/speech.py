@@ -138,7 +138,7 @@ class SpeechEncoder(nn.Module):
         if not fps > 0:
             raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")
         frames = max(1, round(len(speech) / SPEECH_RATE * fps)) if frames is None else frames
-        loudness = _loudness(speech, fps, frames)
+        loudness = loudness_track(speech, fps, frames)
         rows = self._rows(_normalise(speech[None])[0])
         hidden = resample_rows(rows, SPEECH_RATE / self.stride, fps, frames)
         return SpeechFeatures(hidden=hidden, loudness=loudness, fps=fps)
@@ -197,7 +197,7 @@ def _normalise(speech: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     return centred / (centred.square().mean(-1, keepdim=True) + 1e-7).sqrt()
 
 
-def _loudness(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float[Tensor, "frames"]:
+def loudness_track(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float[Tensor, "frames"]:
     """Return the level of each frame's span in decibels; the span of a frame may be shorter than the others."""
     power = functional.pad(speech.double().square().cumsum(0), (1, 0))
     edges = (torch.arange(frames + 1, device=speech.device) * SPEECH_RATE / fps).round().long().clamp(max=len(speech))

@@ -123,7 +123,7 @@ WRONG = {
     "--cfg=much": "a number from 0 to 30",
     "--lip=9": "`--lip` must be a number from 0 to 4",
     "--face=0": "`--face` must be",
-    "--model=huge": "`--model` must be tiny, sd15 or a folder",
+    "--model=huge": "`--model` must be tiny, sd15, sd15-portraittalk, sd15-magictalk or a folder",
     "--fusion=cold": "invalid choice",
     "--window=4 --overlap=4": "shorter than `--window`",
     "--edit=1:a --edit=1.0:b": "one prompt a time",

@@ -1,4 +1,4 @@
-"""The diffusers host: four hooks that come and go without a trace."""
+"""The diffusers host: hooks that come and go without a trace."""
 
 import pytest
 import torch
@@ -46,6 +46,15 @@ class Input:
         return torch.full_like(hidden, self.value)
 
 
+class Skip:
+    def __init__(self, site, value=0.1):
+        self.site, self.value, self.width = site, value, None
+
+    def skip(self, hidden, call):
+        self.width = hidden.shape[1]
+        return torch.full_like(hidden, self.value)
+
+
 class Broken:
     site = Site("mid", 0, 0)
 
@@ -59,6 +68,7 @@ def everywhere(shape):
         *(Self_(s) for s in shape.attention_sites()),
         *(After(s) for s in shape.layer_sites()),
         *(Input(s) for s in [None, *shape.layer_sites()]),
+        *(Skip(s) for s in shape.skip_sites()),
     ]
 
 
@@ -127,10 +137,11 @@ def test_an_exception_in_the_forward_leaves_nothing_behind(host, unet, shape, in
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", [Cross, Self_, After, Input])
+@pytest.mark.parametrize("kind", [Cross, Self_, After, Input, Skip])
 def test_each_hook_at_each_site_changes_the_result(host, shape, inputs, kind):
     bare = host.denoise(*inputs, CALL)
     sites = shape.attention_sites() if kind in (Cross, Self_) else shape.layer_sites()
+    sites = shape.skip_sites() if kind is Skip else sites
     for site in sites:
         with host.attach([kind(site)]):
             assert not torch.equal(host.denoise(*inputs, CALL), bare), site
@@ -144,6 +155,7 @@ def test_neutral_branches_change_nothing(host, shape, inputs):
         *(Self_(s, lambda hidden: None) for s in shape.attention_sites()),
         *(After(s, lambda h: h) for s in shape.layer_sites()),
         *(Input(s, 0.0) for s in [None, *shape.layer_sites()]),
+        *(Skip(s, 0.0) for s in shape.skip_sites()),
     ]
     with host.attach(neutral):
         assert torch.equal(host.denoise(*inputs, CALL), bare)
@@ -187,6 +199,27 @@ def test_input_residuals_see_the_running_map_only(host, shape, inputs):
 
 
 @torch.no_grad()
+def test_skips_are_those_that_diffusers_adds_residuals_to(host, unet, shape, inputs):
+    branches = [Skip(site, 0.05 * (k + 1)) for k, site in enumerate(shape.skip_sites())]
+    with host.attach([*branches, Input(Site("up", 0, 0), 0.3)]):
+        found = host.denoise(*inputs, CALL)
+    assert [b.width for b in branches] == [shape.skip_width(b.site) for b in branches]
+    skips = []
+    handle = unet.conv_in.register_forward_hook(lambda _m, _a, out: skips.append(out))
+    handles = [b.register_forward_hook(lambda _m, _a, out: skips.extend(out[1])) for b in unet.down_blocks]
+    unet(*inputs)
+    for h in (handle, *handles):
+        h.remove()
+    residuals = [torch.full_like(skip, 0.05 * (k + 1)) for k, skip in enumerate(skips)]
+    middle = torch.full((4, 64, 4, 4), 0.3)
+    latents, timestep, text = inputs
+    expected = unet(
+        latents, timestep, text, down_block_additional_residuals=residuals, mid_block_additional_residual=middle
+    ).sample
+    assert torch.equal(found, expected)
+
+
+@torch.no_grad()
 def test_attachments_stack_and_detach_in_any_order(host, inputs):
     site = Site("mid", 0, 0)
     first, second = host.attach([After(site, lambda h: h + 1)]), host.attach([After(site, lambda h: h * 2)])
@@ -213,6 +246,11 @@ def test_a_bare_host_shares_the_unet_and_has_no_branches(host, unet, inputs):
 def test_an_unknown_site_is_named_with_the_valid_ones(host, branch):
     with pytest.raises(SiteNotFound, match=rf"(?s)down\.1\.0.*but got {branch.site}"):
         host.attach([branch])
+
+
+def test_only_layers_on_the_way_up_join_skips(host):
+    with pytest.raises(SiteNotFound, match=r"`skip` branch must be at one of up\.2\.1, .* but got down\.1\.0"):
+        host.attach([Skip(Site("down", 1, 0))])
 
 
 def test_what_is_no_branch_is_refused(host):

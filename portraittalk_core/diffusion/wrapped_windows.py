@@ -1,0 +1,76 @@
+"""AniPortrait's windows: fixed, wrapping around the video's end, and averaged with equal weights.
+
+What the released program does (github.com/Zejun-Yang/AniPortrait, context schedule `uniform`, stride 1, asked at step
+0 every time): kept so that results can be compared with its own. For long videos our own fusion (`latent_fusion`) is
+better founded: it does not blend the last frames with the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..errors import BadInput
+from .guidance import GuidanceScales, combine, plan
+from .latent_fusion import Predict
+from .noise import FrameNoise
+from .sampler import make_sampler
+from .schedule import NoiseSchedule
+
+
+def plan_wrapped(frame_count: int, window: int = 16, overlap: int = 4) -> list[Int[Tensor, "window"]]:
+    """Return the frames of each window: they begin every `window - overlap` frames and wrap at the end.
+
+    A video no longer than a window is one window. 24 frames give 0...15 and 12...23, 0...3. Raises `BadInput` for sizes
+    that cannot work.
+    """
+    if frame_count < 1 or not 0 <= overlap < window:
+        raise BadInput(
+            f"`frame_count` must be at least 1 and `overlap` shorter than `window`, but got {frame_count}, {overlap} "
+            f"and {window}. Try 16 and 4."
+        )
+    if frame_count <= window:
+        return [torch.arange(frame_count)]
+    return [torch.arange(start, start + window) % frame_count for start in range(0, frame_count, window - overlap)]
+
+
+@torch.no_grad()
+def sample_wrapped(
+    predict: Predict,
+    frame_count: int,
+    latent_shape: Sequence[int],
+    schedule: NoiseSchedule,
+    *,
+    generator: torch.Generator,
+    steps: int = 25,
+    window: int = 16,
+    overlap: int = 4,
+    scales: GuidanceScales | None = None,
+    shared_noise: float = 0.0,
+    on_step: Callable[[int, int], None] | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
+    """Denoise a video's latents as AniPortrait does: DDIM on the mean over windows. Arguments as in `sample_video`."""
+    windows = plan_wrapped(frame_count, window, overlap)
+    sampler = make_sampler("ddim", schedule, steps)
+    noise = FrameNoise(tuple(latent_shape), generator, shared=shared_noise)
+    latents = noise.at(torch.arange(frame_count)).to(device)
+    count = torch.zeros(frame_count, 1, 1, 1, device=device)
+    for frames in windows:
+        count[frames] += 1
+    done = 0
+    for step, time in enumerate(sampler.timesteps):
+        guided = (scales or GuidanceScales()).at(step, len(sampler.timesteps))
+        passes, weights = zip(*plan(guided), strict=True)
+        total = torch.zeros_like(latents)
+        for frames in windows:
+            rows = predict(latents[frames], time.to(device), frames, passes, None)
+            total[frames] += combine(rows, weights, guided.rescale)
+            done += 1
+            if on_step is not None:
+                on_step(done, len(sampler.timesteps) * len(windows))
+        latents, _ = sampler.step(latents, total / count, step)
+    yield 0, latents

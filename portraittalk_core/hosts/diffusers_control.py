@@ -1,0 +1,98 @@
+"""Run a ControlNet beside a U-Net: what it gives is added to the U-Net's skips and to what leaves its mid block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import BadInput
+from ..host import Branch, Call, UNetInputs
+from ..sites import Site
+from .diffusers_host import shape_of
+
+if TYPE_CHECKING:
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+
+_HINT_FACTOR = 8
+
+
+def control_branches(net: ControlNetModel, pictures: Float[Tensor, "n 3 h w"], scale: float = 1.0) -> list[Branch]:
+    """Return the branches of a ControlNet: SKIP at every layer on the way up, INPUT at the first of them.
+
+    pictures: in [0, 1], eight times the latent's size, one row a frame of the call; every pass sees them. scale:
+    multiplies what is added, at 0 there are no branches. The net runs once a U-Net call, on the noise, the time and
+    the text that the U-Net gets (what diffusers' pipelines call `guess_mode=False`).
+    Raises `BadInput` for pictures of another form.
+    """
+    if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.shape[-1] % _HINT_FACTOR:
+        raise BadInput(
+            f"`pictures` must be [frames, 3, h, w] with sides that are multiples of {_HINT_FACTOR}, but got "
+            f"{list(pictures.shape)}. Draw them at the video's size."
+        )
+    if scale == 0:
+        return []
+    sites = shape_of(net).skip_sites()
+    run = _Run(net, pictures, scale)
+    return [*(_SkipResidual(site, run, k) for k, site in enumerate(sites)), _MidResidual(run)]
+
+
+class _Run:
+    """Runs the net once for each call of the U-Net; the branches share what it gives."""
+
+    def __init__(self, net: ControlNetModel, pictures: Tensor, scale: float) -> None:
+        self._net, self._pictures, self._scale = net, pictures, scale
+        self._inputs: UNetInputs | None = None
+        self._made: list[Tensor | None] = []
+
+    def take(self, number: int, call: Call) -> Tensor:
+        """Return a residual, -1 being the mid block's; it is let go with that."""
+        if call.inputs is None:
+            raise BadInput("A ControlNet must know what the U-Net is given, but this host does not set `Call.inputs`.")
+        if self._inputs is not call.inputs:
+            self._inputs, self._made = call.inputs, self._compute(call.inputs, call)
+        residual, self._made[number] = self._made[number], None
+        if residual is None:
+            raise BadInput("A ControlNet's branches must each run once in a call, but one ran twice. Attach it once.")
+        return residual
+
+    def _compute(self, given: UNetInputs, call: Call) -> list[Tensor | None]:
+        weights, size = self._net.dtype, tuple(_HINT_FACTOR * side for side in given.latents.shape[-2:])
+        if tuple(self._pictures.shape[-2:]) != size:
+            raise BadInput(
+                f"`pictures` must be {size[0]}x{size[1]}, eight times the latent's size, but are "
+                f"{self._pictures.shape[-2]}x{self._pictures.shape[-1]}. Draw them at the video's size."
+            )
+        down, mid = self._net(
+            given.latents.to(weights),
+            given.timestep,
+            given.text.to(weights),
+            controlnet_cond=call.batch(self._pictures).to(weights),
+            conditioning_scale=self._scale,
+            return_dict=False,
+        )
+        return [*down, mid]
+
+
+class _SkipResidual:
+    """Adds one of the residuals to its skip."""
+
+    def __init__(self, site: Site, run: _Run, number: int) -> None:
+        self.site = site
+        self._run, self._number = run, number
+
+    def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        return self._run.take(self._number, call).to(hidden.dtype)
+
+
+class _MidResidual:
+    """Adds the last residual to what leaves the mid block, which is what enters the way up."""
+
+    site: Site | None = Site("up", 0, 0)
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        return self._run.take(-1, call).to(hidden.dtype)

@@ -1,0 +1,133 @@
+"""Who is in photographs, with the points of the face mesh: what a stack of public files begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import BadInput, NoFaceFound
+from ..types import Face
+from .clip_input import aligned_face
+from .identity import Finder
+
+FACE_SHARE = 0.45
+"""Height of the face mesh, brow to chin, over the side of a picture that is cut anew."""
+
+SHARES = (0.28, 0.72)
+"""Heights that need no new cut, if the picture is square."""
+
+_ABOVE = 0.46
+
+
+@dataclass(frozen=True)
+class MeshIdentity:
+    """Who a person is, from n reference pictures.
+
+    crops: square pictures, [-1, 1]; landmarks: x and y as shares of the crop, and depth; embeddings: unit length, of
+    insightface; faces: upright close-ups for CLIP, [-1, 1]. The last two are None without insightface. The first
+    reference is the one that moves.
+    """
+
+    crops: Float[Tensor, "n 3 size size"]
+    landmarks: Float[Tensor, "n 478 3"]
+    embeddings: Float[Tensor, "n 512"] | None = None
+    faces: Float[Tensor, "n 3 224 224"] | None = None
+
+
+class Mesher(Protocol):
+    """What `identify_mesh` needs of a `FaceMesher`."""
+
+    hint: str
+
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "478 3"]]: ...
+
+
+def identify_mesh(
+    pictures: Sequence[Float[Tensor, "3 h w"]],
+    mesher: Mesher,
+    analyser: Finder | None = None,
+    *,
+    face: int | None = None,
+    size: int = 512,
+) -> MeshIdentity:
+    """Return who is in the pictures (RGB in [-1, 1], any size), which all show the same person.
+
+    Of several faces the largest counts, or the one of number `face`, 1 being the largest. A square picture in which
+    the face has a usual size comes back whole; of others a square around the face is cut, never beyond the picture.
+
+    Raises `NoFaceFound` where a picture has no face, not as many as asked for, or one that only one of the two finders
+    sees; `BadInput` where there is no picture or `face` is below 1.
+    """
+    if not pictures or (face is not None and face < 1):
+        raise BadInput(
+            f"`pictures` must hold at least one and `face` be 1 or more, but got {len(pictures)} and {face}. Leave "
+            "`face` out for the largest."
+        )
+    crops: list[Tensor] = []
+    landmarks: list[Tensor] = []
+    seen: list[Face] = []
+    upright: list[Tensor] = []
+    for number, picture in enumerate(pictures, 1):
+        points = _chosen(mesher, picture, number, face)
+        crop, placed = frame_portrait(picture, points, size)
+        crops.append(crop)
+        landmarks.append(placed)
+        if analyser is not None:
+            seen.append(_same_face(analyser, picture, points, number))
+            upright.append(aligned_face(picture, seen[-1].landmarks))
+    if analyser is None:
+        return MeshIdentity(torch.stack(crops), torch.stack(landmarks))
+    embeddings = torch.stack([found.embedding for found in seen])
+    return MeshIdentity(torch.stack(crops), torch.stack(landmarks), embeddings, torch.stack(upright))
+
+
+def frame_portrait(
+    picture: Float[Tensor, "3 h w"], points: Float[Tensor, "478 3"], size: int
+) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "478 3"]]:
+    """Return a square picture of the face, and its points (given in pixels) as shares of that."""
+    height, width = picture.shape[-2:]
+    low, high = points[:, :2].amin(0), points[:, :2].amax(0)
+    tall = float(high[1] - low[1])
+    share = tall / height
+    side, left, top = min(height, width), 0, 0
+    if height != width or not SHARES[0] <= share <= SHARES[1]:
+        side = max(8, min(side, round(tall / FACE_SHARE)))
+        middle = (low + high) / 2
+        left = min(max(0, round(float(middle[0]) - side / 2)), width - side)
+        top = min(max(0, round(float(middle[1]) - side * _ABOVE)), height - side)
+    crop = picture[:, top : top + side, left : left + side]
+    if side != size:
+        crop = F.interpolate(crop[None], (size, size), mode="bicubic", antialias=True)[0].clamp(-1, 1)
+    return crop.clone(), (points - torch.tensor([left, top, 0.0])) / side
+
+
+def _chosen(mesher: Mesher, picture: Tensor, number: int, face: int | None) -> Tensor:
+    faces = mesher.find(picture)
+    if not faces:
+        raise NoFaceFound(f"picture {number}: no face was found in it. {mesher.hint}")
+    if (face or 1) > len(faces):
+        raise NoFaceFound(
+            f"picture {number}: `face` must be at most the number of faces, {len(faces)}, but got {face}. Leave it out "
+            "for the largest."
+        )
+    return faces[(face or 1) - 1]
+
+
+def _same_face(analyser: Finder, picture: Tensor, points: Tensor, number: int) -> Face:
+    """Return insightface's view of the face that the mesh is on."""
+    middle = points[:, :2].mean(0)
+    inside = [
+        found for found in analyser.find(picture) if bool(((middle > found.box[:2]) & (middle < found.box[2:])).all())
+    ]
+    if not inside:
+        raise NoFaceFound(
+            f"picture {number}: MediaPipe sees a face that insightface does not, and only that tells who it is. "
+            f"{analyser.hint}"
+        )
+    return min(inside, key=lambda found: float((middle - (found.box[:2] + found.box[2:]) / 2).norm()))
