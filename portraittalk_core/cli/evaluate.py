@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..errors import BadInput, BadMedia
 if TYPE_CHECKING:
     from ..evaluation.benchmark import Benchmark
     from ..evaluation.engine import Engine
+    from ..evaluation.network_files import NetworkFiles
     from ..evaluation.report import Report
     from ..evaluation.score import Clip, Scorer
 
@@ -25,6 +26,7 @@ EPILOG = """examples:
   portraittalk evaluate videos/ -o report/
   portraittalk evaluate one.mp4 two.mp4 --audio speech.wav -o report/
   portraittalk evaluate made/ --reference true/ --suite full --faces buffalo_l/ -o report/
+  portraittalk evaluate made/ --reference true/ --suite full --syncnet syncnet_v2.model -o report/
   portraittalk evaluate new/ --compare old_report/results.json -o report/
   portraittalk evaluate GRID/ --dataset grid --faces face_landmarker.task -o report/
   portraittalk evaluate made/ --reference GRID/ --dataset grid --faces face_landmarker.task -o report/
@@ -34,14 +36,12 @@ EPILOG = """examples:
 The report folder gets results.json, results.csv and report.html, which opens offline. Clips that are in results.json
 already, with the same size and time, are not scored again. Without --faces only rendered avatars are found; for people
 give the folder of an insightface pack or MediaPipe's face_landmarker.task. Figures of two detectors do not compare.
+LSE, FID and FVD need networks of others, which are never downloaded here: the report names those that were not given.
 
 The avatars benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
 run loses no finished clip. --variants adds what must lose against the model. On a Ray cluster of several machines the
 folders must be on a disk that all of them see.
 """
-
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
-SOUND_SUFFIXES = (".wav", ".mp3", ".flac", ".m4a", ".ogg", *SUFFIXES)
 
 
 def add_parser(commands: Any) -> None:
@@ -58,8 +58,9 @@ def add_parser(commands: Any) -> None:
     add("-o", "--output", required=True, metavar="FOLDER", help="the folder of the report; a stopped run goes on")
     add("--reference", metavar="DIR", help="the true videos: a folder with the same file names, or one file for all")
     add("--audio", metavar="FILE", help="the sound instead of the videos' own: one file, or a folder with their names")
-    add("--suite", choices=("quick", "full"), help="full: also SSIM, LPIPS and CSIM (quick; of a benchmark: full)")
+    add("--suite", choices=("quick", "full"), help="full: also what needs networks (quick; of a benchmark: full)")
     add("--faces", metavar="PACK", help="what finds faces: an insightface folder or a MediaPipe .task (avatars only)")
+    _add_networks(parser.add_argument_group("networks of others, with --suite full"))
     add("--compare", metavar="FILE", help="results.json of another run to be shown beside this one")
     add("--dataset", choices=("hdtf", "mead", "grid"), help="VIDEO (or --reference) is a folder of this set")
     add("--split", metavar="NAME", help="which of the set's clips: test, all, last (MEAD), or a file of names")
@@ -70,6 +71,28 @@ def add_parser(commands: Any) -> None:
     group.add_argument("--workers", type=int, metavar="N", help="how many at once with --engine ray (all CPUs)")
     group.add_argument("--ray-address", metavar="ADDRESS", help="a running cluster (that of RAY_ADDRESS, or none)")
     parser.set_defaults(run=run)
+
+
+def _add_networks(group: Any) -> None:
+    add = group.add_argument
+    add("--syncnet", metavar="FILE", help="syncnet_v2.model: LSE-C and LSE-D")
+    add("--inception", metavar="FILE", help="StyleGAN2-ADA's inception-2015-12-05.pt: FID against --reference")
+    add("--i3d", metavar="FILE", help="StyleGAN-V's i3d_torchscript.pt: FVD against --reference")
+
+
+def _network_files(arguments: argparse.Namespace, suite: str) -> NetworkFiles:
+    """Return the networks that were named, each tried; raises `BadInput` where nothing would use one."""
+    from ..evaluation.network_files import OPTIONS, NetworkFiles
+
+    named = {name: getattr(arguments, name) for name in ("syncnet", "inception", "i3d")}
+    files = NetworkFiles(**{name: None if path is None else Path(path) for name, path in named.items()})
+    for score in files.given:
+        if suite != "full":
+            raise BadInput(f"`{OPTIONS[score]}` belongs to the full suite, but this is {suite}. Add --suite full.")
+        if score != "LSE" and not (arguments.reference or arguments.benchmark):
+            raise BadInput(f"`{OPTIONS[score]}` compares with true videos, but got none. Name them with --reference.")
+    files.check()
+    return files
 
 
 def _add_benchmark(group: Any) -> None:
@@ -109,6 +132,7 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     """Check everything, score clip by clip, write the report and print the means."""
     from ..evaluation.figures import protocol
     from ..evaluation.report import Report, read_results
+    from ..evaluation.score import Scorer
     from ..evaluation.tracks import open_finder
 
     suite = arguments.suite or "quick"
@@ -117,14 +141,15 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     if arguments.compare:
         read_results(arguments.compare)
     engine.check()
+    files = _network_files(arguments, suite)
     finder = open_finder(arguments.faces)
-    kept = protocol(suite, finder.name, arguments.audio, arguments.reference) | _set_protocol(arguments)
+    kept = protocol(suite, finder.name, arguments.audio, arguments.reference, files) | _set_protocol(arguments)
     report = Report(arguments.output, clips, kept)
     if engine.name == "local":
-        _score(report, finder, suite, arguments.quiet)
+        _score(report, Scorer(finder, suite, files), arguments.quiet)
         lost = []
     else:
-        lost = _score_elsewhere(report, engine, arguments.faces, suite, arguments.quiet)
+        lost = _score_elsewhere(report, engine, (arguments.faces, suite, files), arguments.quiet)
     page = report.finish(arguments.compare)
     _print_summary(report, page)
     return _print_lost(lost)
@@ -134,6 +159,7 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
     """Make what is missing of the benchmark, score it, write the reports and the page."""
     from ..evaluation.benchmark import Benchmark, Settings
 
+    suite = arguments.suite or "full"
     settings = Settings(
         folder=Path(arguments.output),
         model=arguments.model or "tiny",
@@ -142,11 +168,12 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
         sentences=arguments.sentences,
         longest_s=arguments.seconds,
         steps=arguments.steps,
-        suite=arguments.suite or "full",
+        suite=suite,
         faces=arguments.faces,
         variants=tuple(arguments.variants),
         variant_people=arguments.variant_people,
         edits=not arguments.no_edits,
+        files=_network_files(arguments, suite),
     )
     _check_output(arguments.output)
     engine.check()
@@ -184,6 +211,8 @@ def _write_page(benchmark: Benchmark, page: Path) -> None:
 
 def _clips(arguments: argparse.Namespace) -> list[Clip]:
     """Return the clips that were named, by files and folders or by a set's layout."""
+    from ..evaluation.clips import find_clips
+
     if not arguments.dataset:
         if arguments.split:
             raise BadInput("`--split` chooses clips of a set, but there is no --dataset. Add it, or leave --split out.")
@@ -208,66 +237,6 @@ def _set_protocol(arguments: argparse.Namespace) -> dict[str, str]:
     return {"set": found.name, "split": split} | {f"set: {key}": text for key, text in found.protocol.items()}
 
 
-def find_clips(
-    videos: Sequence[str], audio: str | None = None, reference: str | None = None, output: str | None = None
-) -> list[Clip]:
-    """Return the clips that were named, by folder or one by one, with what belongs to each.
-
-    Folders are searched through, hidden ones and the report's own left out. A clip is called by its path in its folder;
-    where two would have one name, by the path that was given. Raises `BadMedia` for names that are not there and
-    `BadInput` where no video is found.
-    """
-    from ..evaluation.score import Clip
-
-    found: dict[Path, Path] = {}
-    for name in videos:
-        path = Path(name)
-        if not path.exists():
-            raise BadMedia(f"The video must exist, but there is no `{name}`. Check the name and the folder.")
-        inside = _videos_in(path, output) if path.is_dir() else [path]
-        found |= {file: file.relative_to(path) if path.is_dir() else Path(file.name) for file in inside}
-    if not found:
-        raise BadInput(f"`evaluate` needs a video, but {', '.join(videos)} holds none ({' '.join(SUFFIXES)}).")
-    sounds, truths = _companions(audio, "--audio", SOUND_SUFFIXES), _companions(reference, "--reference", SUFFIXES)
-    names = list(found.values())
-    return [
-        Clip(
-            path=file,
-            label=(name if names.count(name) == 1 else file).as_posix(),
-            sound=sounds(name),
-            reference=truths(name),
-        )
-        for file, name in found.items()
-    ]
-
-
-def _videos_in(folder: Path, output: str | None) -> list[Path]:
-    own = None if output is None else Path(output).resolve()
-    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
-    shown = (file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
-    return sorted(file for file in shown if own is None or own not in file.resolve().parents or own == folder.resolve())
-
-
-def _companions(given: str | None, option: str, suffixes: Sequence[str]) -> Callable[[Path], Path | None]:
-    """Return which file goes with the video of a name: one for all, or that of the same name in a folder.
-
-    A file that the folder lacks is reported with its clip, hence its path is returned all the same.
-    """
-    if given is None:
-        return lambda name: None
-    base = Path(given)
-    if not base.exists():
-        raise BadMedia(f"`{option}` must be a file or a folder, but there is no `{given}`. Check the name.")
-    if base.is_file():
-        return lambda name: base
-
-    def companion(name: Path) -> Path:
-        candidates = [base / name.with_suffix(suffix) for suffix in (name.suffix, *suffixes)]
-        return next((file for file in candidates if file.is_file()), base / name)
-
-    return companion
-
-
 def _check_output(name: str) -> None:
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
@@ -276,11 +245,8 @@ def _check_output(name: str) -> None:
         raise BadMedia(f"The folder of `-o` must exist, but `{folder.absolute().parent}` does not. Create it first.")
 
 
-def _score(report: Report, finder: Any, suite: str, quiet: bool) -> None:
+def _score(report: Report, scorer: Scorer, quiet: bool) -> None:
     """Score what is pending; every clip is written as soon as it is done."""
-    from ..evaluation.score import Scorer
-
-    scorer = Scorer(finder, suite)
     pending = report.pending
     with _progress(len(report.clips), len(report.clips) - len(pending), quiet) as (begin, on_frame, done):
         for clip in pending:
@@ -289,14 +255,19 @@ def _score(report: Report, finder: Any, suite: str, quiet: bool) -> None:
             done()
 
 
-def _score_elsewhere(report: Report, engine: Engine, faces: str | None, suite: str, quiet: bool) -> list[str]:
-    """Score what is pending on a cluster; return a line for each clip that killed its workers."""
+def _score_elsewhere(
+    report: Report, engine: Engine, judged_by: tuple[str | None, str, NetworkFiles], quiet: bool
+) -> list[str]:
+    """Score what is pending on a cluster; return a line for each clip that killed its workers.
+
+    judged_by: what `open_scorer` takes.
+    """
     from ..evaluation.engine import Lost
 
     pending, lost = report.pending, []
 
     def build() -> Any:
-        return open_scorer(faces, suite).score
+        return open_scorer(*judged_by).score
 
     with _progress(len(report.clips), len(report.clips) - len(pending), quiet) as (begin, _, done):
         for clip, result in engine.run(pending, build):
@@ -309,12 +280,12 @@ def _score_elsewhere(report: Report, engine: Engine, faces: str | None, suite: s
     return lost
 
 
-def open_scorer(faces: str | None, suite: str) -> Scorer:
+def open_scorer(faces: str | None, suite: str, files: NetworkFiles) -> Scorer:
     """Return a scorer of its own for a worker."""
     from ..evaluation.score import Scorer
     from ..evaluation.tracks import open_finder
 
-    return Scorer(open_finder(faces), suite)
+    return Scorer(open_finder(faces), suite, files)
 
 
 @contextmanager
@@ -347,11 +318,17 @@ def _progress(clips: int, scored: int, quiet: bool) -> Iterator[tuple[Any, Any, 
 
 
 def _print_summary(report: Report, page: Path) -> None:
+    from ..evaluation.figures import SET_FIGURES
     from ..evaluation.summary import means
 
     failed = [record for record in report.records if record["adfd"] is None]
     for record in failed:
         print(f"{record['file']}: {' '.join(record['unscored'])}")
+    for figure in SET_FIGURES:
+        entry = report.whole.get(figure.key)
+        if entry is not None:
+            value = "unscored" if entry["value"] is None else f"{entry['value']:.3f}"
+            print(f"{figure.title} {value} over {entry['clips']} of {entry['of']} clips; the page says what to know")
     found = means(report.records).get("adfd")
     if found is None:
         print(f"{page}: no clip of {len(report.clips)} could be scored")

@@ -30,6 +30,7 @@ from .avatars import FPS, LONGEST_S, PEOPLE, SENTENCES, AvatarCase, Material, dr
 from .edits import judge_edits
 from .engine import Engine, Lost
 from .figures import protocol
+from .network_files import NetworkFiles
 from .report import Report
 from .score import Clip, Scored, Scorer
 from .tracks import open_finder
@@ -42,7 +43,8 @@ Load = Callable[[str, str], Talker]
 @dataclass(frozen=True)
 class Settings:
     """What is made. steps: of denoising, None for the model's own; edits: whether prompt edits are judged too;
-    variant_people: of how many people the variants beside the full model are made, None for all."""
+    variant_people: of how many people the variants beside the full model are made, None for all; files: networks that
+    the user brought for scores."""
 
     folder: Path
     model: str = "tiny"
@@ -56,6 +58,7 @@ class Settings:
     variants: tuple[str, ...] = (FULL.key,)
     edits: bool = True
     variant_people: int | None = None
+    files: NetworkFiles = field(default_factory=NetworkFiles)
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.sentences < 1:
@@ -127,7 +130,8 @@ class Worker:
         Files(self._settings, job.case, job.variant).material.make()
 
     def _clip(self, job: Job) -> Scored:
-        self._scorer = self._scorer or Scorer(open_finder(self._settings.faces), self._settings.suite)
+        settings = self._settings
+        self._scorer = self._scorer or Scorer(open_finder(settings.faces), settings.suite, settings.files)
         files = Files(self._settings, job.case, job.variant)
         if not files.made:
             self._make(job, files)
@@ -237,7 +241,8 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         finder, suite = open_finder(self.settings.faces).name, self.settings.suite
-        shared = protocol(suite, finder, "each clip's uncompressed speech", "the true rendering, H.264 like the clips")
+        sound, truth = "each clip's uncompressed speech", "the true rendering, H.264 like the clips"
+        shared = protocol(suite, finder, sound, truth, self.settings.files)
         for variant in named(self.settings.variants):
             clips = [Files(self.settings, case, variant).clip for case in self.settings.cases_of(variant)]
             self.reports[variant.key] = Report(self._home(variant), clips, shared | self._protocol(variant))

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..metrics.functional.drift import DRIFT_AT_S
-from ..metrics.networks import NEEDED
+from .network_files import NetworkFiles, unavailable
 
 SUITES = ("quick", "full")
 """quick: what needs no further network; full: also what compares pictures and people with networks."""
@@ -74,28 +74,62 @@ GENERATION = (
 )
 """Of clips that were made here."""
 
+_SYNC = "crops by our detector's boxes (not S3FD's) in pictures as decoded, 25 fps; clips of 100 frames or more"
+
 NETWORKS = (
     Figure("ssim", "SSIM", "higher", "scikit-image, Gaussian window of sigma 1.5, mean over frames"),
     Figure("lpips", "LPIPS", "lower", "the lpips package, AlexNet, mean over frames"),
     Figure("csim", "CSIM", "higher", "cosine similarity of face embeddings, all frames of clip and reference"),
 )
-FIGURES = (*ADFD, *MOTION, *PICTURE, *DRIFT, *REFERENCE, *LIKENESS, *NETWORKS, *GENERATION)
-"""All figures, in the order of the tables."""
+SYNC = (
+    Figure("lse_c", "LSE-C", "higher", f"SyncNet v2: median minus smallest mean distance over 31 shifts, {_SYNC}"),
+    Figure("lse_d", "LSE-D", "lower", f"SyncNet v2: smallest mean distance over 31 shifts, {_SYNC}"),
+    Figure("lse_offset_frames", "LSE offset, frames", "", "SyncNet's shift, + where the sound is late, at 25 fps", 0),
+)
+"""With the user's SyncNet."""
+
+FIGURES = (*ADFD, *MOTION, *PICTURE, *DRIFT, *REFERENCE, *LIKENESS, *NETWORKS, *SYNC, *GENERATION)
+"""All figures of a clip, in the order of the tables."""
+
+FID_EVERY = 5
+"""Of so many neighbouring pictures FID takes one: the others hold little news."""
+
+SET_FIGURES = (
+    Figure(
+        "fid",
+        "FID",
+        "lower",
+        "Fréchet distance to the references of Inception's features (StyleGAN2-ADA's TorchScript), whole pictures, "
+        f"every {FID_EVERY}th of each file",
+    ),
+    Figure(
+        "fvd",
+        "FVD",
+        "lower",
+        "Fréchet distance to the references of I3D's features (StyleGAN-V's TorchScript), whole pictures, all clips of "
+        "16 frames that do not overlap, at the files' own rate",
+    ),
+    Figure(
+        "e_fid",
+        "E-FID",
+        "lower",
+        "Fréchet distance to the references of the ten expression coefficients that the tiny model's fitter, trained "
+        "on avatars, reads off the landmarks of every frame with a face; our definition, not comparable with papers'",
+    ),
+)
+"""Figures of a whole set against its references."""
 
 _PACKAGES = ("portraittalk", "torch", "numpy", "av", "insightface", "onnxruntime", "mediapipe", "scikit-image", "lpips")
 
 
-def unavailable() -> dict[str, str]:
-    """Return the scores that this command has no network for, each with the reason."""
-    return {
-        name: f"{name}: unscored, it needs `{NEEDED[name].file}` ({NEEDED[name].source}) and a program that runs it. "
-        "Its formula is in portraittalk_core/metrics."
-        for name in ("LSE", "FVD")
-    }
+def protocol(
+    suite: str, finder: str, sound: str | None, reference: str | None, files: NetworkFiles | None = None
+) -> dict[str, Any]:
+    """Return how the figures of a run are taken: what must be the same for two runs to be compared.
 
-
-def protocol(suite: str, finder: str, sound: str | None, reference: str | None) -> dict[str, Any]:
-    """Return how the figures of a run are taken: what must be the same for two runs to be compared."""
+    files: the networks that the user brought.
+    """
+    files = files or NetworkFiles()
     return json.loads(
         json.dumps(
             {
@@ -106,8 +140,9 @@ def protocol(suite: str, finder: str, sound: str | None, reference: str | None) 
                 "sound": f"{sound}, whole" if sound else "that of each file, mixed to mono at 16 kHz",
                 "reference": reference or "none",
                 "intervals": "95 %, percentile bootstrap over clips, 2000 draws, seed 0",
-                "figures": {figure.key: figure.how for figure in FIGURES},
-                "unavailable": unavailable() if suite == "full" else {},
+                "figures": {figure.key: figure.how for figure in (*FIGURES, *SET_FIGURES)},
+                **files.described(),
+                "unavailable": unavailable(files.given) if suite == "full" else {},
                 "versions": {"python": platform.python_version(), **_versions()},
             }
         )

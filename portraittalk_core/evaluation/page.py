@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from .figures import FIGURES, Figure
+from .figures import FIGURES, SET_FIGURES, Figure
 from .summary import Mean, means
 
 WORST = 5
@@ -37,11 +37,16 @@ img { width: 100%; border-radius: 4px; display: block; } ul { margin: .2rem 0; p
 
 @dataclass(frozen=True)
 class Comparison:
-    """Another run beside ours. path: its results; differences: see `paired_differences`; differing: protocol's keys."""
+    """Another run beside ours.
+
+    path: its results; differences: see `paired_differences`; differing: protocol's keys; whole: its figures of the
+    whole set.
+    """
 
     path: str
     differences: dict[str, tuple[Mean, Mean, Mean]]
     differing: list[str]
+    whole: dict[str, float] = field(default_factory=dict)
 
 
 def render_page(results: dict[str, Any], shown: dict[str, dict[str, Any]], comparison: Comparison | None = None) -> str:
@@ -58,6 +63,7 @@ def render_page(results: dict[str, Any], shown: dict[str, dict[str, Any]], compa
         _clip_table(records, summed, [f for f in FIGURES if f.key in _PARTS]),
         "<h2>Means</h2>",
         _mean_table(summed),
+        _set_table(results.get("set", {}), comparison),
         "" if comparison is None else _comparison(comparison),
         "<h2>Further figures</h2>",
         _clip_table(records, summed, [f for f in FIGURES if f.key in summed and f.key not in _PARTS]),
@@ -82,7 +88,7 @@ def _number(value: float | None, figure: Figure) -> str:
     if value is None:
         return ""
     text = f"{value:.{max(1, figure.decimals)}f}" if isinstance(value, float) else str(value)
-    return f"+{text}" if figure.key.startswith("offset") and float(text) > 0 else text
+    return f"+{text}" if "offset" in figure.key and float(text) > 0 else text
 
 
 def _clip_table(records: Sequence[dict[str, Any]], summed: dict[str, Mean], figures: Sequence[Figure]) -> str:
@@ -115,6 +121,29 @@ def _mean_table(summed: dict[str, Mean]) -> str:
     ]
     head = "<tr><th>figure</th><th>mean <small>[95 %]</small></th><th>clips</th></tr>"
     return f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _set_table(whole: dict[str, dict[str, Any]], comparison: Comparison | None) -> str:
+    """Show FID, FVD and E-FID with what they were taken from and how."""
+    rows = []
+    for figure in (figure for figure in SET_FIGURES if figure.key in whole):
+        entry = whole[figure.key]
+        other = "" if comparison is None else f"<td>{_number(comparison.whole.get(figure.key), figure)}</td>"
+        text = "<br>".join(map(escape, (f"{entry['how']}.", *entry["notes"])))
+        rows.append(
+            f"<tr><td>{escape(figure.title)}{_ARROWS[figure.better]}</td><td>{_number(entry['value'], figure)}</td>"
+            f"{other}<td>{entry['clips']} of {entry['of']}</td><td>{entry['rows']}</td>"
+            f"<td>{entry['reference_rows']}</td><td class='text'>{text}</td></tr>"
+        )
+    if not rows:
+        return ""
+    beside = "" if comparison is None else "<th>the other run</th>"
+    head = f"<tr><th>figure</th><th>this run</th>{beside}<th>clips</th><th>rows</th><th>true rows</th><th>how</th></tr>"
+    return (
+        "<h2>The whole set against its references</h2><p>One figure for all clips together, hence without an "
+        "interval: a bootstrap of a Fréchet distance is biased upwards.</p>"
+        f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
 
 
 def _comparison(comparison: Comparison) -> str:
@@ -208,7 +237,7 @@ def _runs(flags: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _protocol(protocol: dict[str, Any]) -> str:
-    titles = {figure.key: figure.title for figure in FIGURES}
+    titles = {figure.key: figure.title for figure in (*FIGURES, *SET_FIGURES)}
     plain = [(k, v) for k, v in protocol.items() if isinstance(v, str)]
     plain.append(("versions", ", ".join(f"{k} {v}" for k, v in protocol["versions"].items())))
     plain += [("not scored", line) for line in protocol["unavailable"].values()]

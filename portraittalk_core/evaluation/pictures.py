@@ -49,9 +49,9 @@ def look_again(path: Path, track: Track, chunk: int, reference: Path | None = No
     flicker, likeness = _Flicker(still), _likeness(networks)
     wanted = {round(i * (len(track.landmarks) - 1) / (STRIP_FRAMES - 1)) for i in range(STRIP_FRAMES)}
     strip: list[Tensor] = []
-    others = iter(()) if reference is None else _pixels(reference, chunk)
+    others = iter(()) if reference is None else pixels_of(reference, chunk)
     at = 0
-    for pixels in _pixels(path, chunk):
+    for pixels in pixels_of(path, chunk):
         if still is not None:
             flicker.update(pixels)
         strip += [_portrait(pixels[i - at], track, i) for i in range(at, at + len(pixels)) if i in wanted]
@@ -69,7 +69,7 @@ def look_again(path: Path, track: Track, chunk: int, reference: Path | None = No
     return found
 
 
-def _pixels(path: Path, chunk: int) -> Iterator[Tensor]:
+def pixels_of(path: Path, chunk: int) -> Iterator[Tensor]:
     """Yield the pictures of a video up to where it is damaged; that was reported when it was read first."""
     try:
         chunks, _, _ = read_video(path, chunk)

@@ -1,7 +1,7 @@
 """The folder of a report: results.json, results.csv and report.html, always whole, continued where it stopped.
 
-results.json is the truth; `curves/` keeps what only the page shows, one file a clip, so that a clip that is already
-scored need not be looked at again.
+results.json is the truth; `curves/` keeps what only the page shows and `features/` the rows for figures of the whole
+set, one file a clip each, so that a clip that is already scored need not be looked at again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from .figures import FIGURES
 from .page import Comparison, render_page
 from .score import Clip, Scored
 from .summary import paired_differences
+from .whole_set import set_figures, write_rows
 
 logger = logging.getLogger(__name__)
 
-RESULTS, TABLE, PAGE, CURVES = "results.json", "results.csv", "report.html", "curves"
+RESULTS, TABLE, PAGE = "results.json", "results.csv", "report.html"
+CURVES, FEATURES = "curves", "features"
 
 _FACTS = ("frames", "frames_with_face", "fps", "width", "height", "sound_s", "voiced_s", "silent_s")
 
@@ -41,6 +43,7 @@ class Report:
         self.folder = Path(folder)
         self.clips = list(clips)
         self.protocol = protocol
+        self.whole: dict[str, dict[str, Any]] = {}
         self._records: dict[str, dict[str, Any]] = {}
         self._continue()
 
@@ -52,11 +55,16 @@ class Report:
         if stored["protocol"] != self.protocol:
             logger.warning("%s was made under another protocol; every clip is scored again.", path)
             return
-        signatures = {clip.label: clip.signature for clip in self.clips}
+        clips = {clip.label: clip for clip in self.clips}
         for record in stored["videos"]:
-            label = record["file"]
-            if signatures.get(label) == record.get("signature") and self._shown_path(label).is_file():
-                self._records[label] = record
+            clip = clips.get(record["file"])
+            if clip is not None and clip.signature == record.get("signature") and self._whole(clip):
+                self._records[clip.label] = record
+
+    def _whole(self, clip: Clip) -> bool:
+        """Say whether what lies beside the record of a clip is there."""
+        compared = clip.reference is not None
+        return self._shown_path(clip.label).is_file() and (not compared or self._rows_path(clip).is_file())
 
     @property
     def pending(self) -> list[Clip]:
@@ -71,16 +79,25 @@ class Report:
     def add(self, scored: Scored) -> None:
         """Write a clip's results; from here on it counts as done, whatever happens next."""
         label = scored.record["file"]
+        clip = next((clip for clip in self.clips if clip.label == label), None)
+        if clip is not None and clip.reference is not None:
+            write_rows(self._rows_path(clip), scored.rows)
+        self.whole = {}
         self._write(self._shown_path(label), json.dumps(scored.shown))
         self._records[label] = scored.record
         self._write(self.folder / RESULTS, json.dumps(self.results(), indent=1, ensure_ascii=False) + "\n")
 
     def results(self) -> dict[str, Any]:
-        """Return what results.json holds."""
-        return {"videos": self.records, "protocol": self.protocol}
+        """Return what results.json holds; figures of the whole set only when all clips are done."""
+        whole = {"set": self.whole} if self.whole else {}
+        return {"videos": self.records, **whole, "protocol": self.protocol}
 
     def finish(self, compare: Path | str | None = None) -> Path:
-        """Write the table and the page, with another run's results beside ours where asked; return the page's path."""
+        """Write the table and the page, with another run's results beside ours where asked; return the page's path.
+
+        Figures of the whole set are taken here. Raises `BadMedia` where what lies beside the results is damaged.
+        """
+        self.whole = set_figures([c for c in self.clips if c.label in self._records], len(self.clips), self._rows_path)
         self._write(self.folder / RESULTS, json.dumps(self.results(), indent=1, ensure_ascii=False) + "\n")
         self._write(self.folder / TABLE, table(self.records))
         shown = {label: json.loads(self._shown_path(label).read_text(encoding="utf-8")) for label in self._records}
@@ -91,10 +108,13 @@ class Report:
     def _comparison(self, path: Path) -> Comparison:
         other = read_results(path)
         differing = [k for k in self.protocol if self.protocol[k] != other["protocol"].get(k)]
-        return Comparison(str(path), paired_differences(self.records, other["videos"]), differing)
+        return Comparison(str(path), paired_differences(self.records, other["videos"]), differing, _values(other))
 
     def _shown_path(self, label: str) -> Path:
-        return self.folder / CURVES / f"{hashlib.sha256(label.encode()).hexdigest()[:16]}.json"
+        return self.folder / CURVES / f"{_short(label)}.json"
+
+    def _rows_path(self, clip: Clip) -> Path:
+        return self.folder / FEATURES / f"{_short(clip.label)}.safetensors"
 
     def _write(self, path: Path, text: str) -> None:
         try:
@@ -104,6 +124,16 @@ class Report:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise BadMedia(f"The report `{path}` cannot be written ({reason}). Choose another folder.") from error
+
+
+def _short(label: str) -> str:
+    return hashlib.sha256(label.encode()).hexdigest()[:16]
+
+
+def _values(results: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of the whole set that a run's results hold, maybe by an older version."""
+    known = results.get("set") or {}
+    return {key: entry["value"] for key, entry in known.items() if entry.get("value") is not None}
 
 
 def read_results(path: Path | str) -> dict[str, Any]:

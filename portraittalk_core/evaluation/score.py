@@ -18,18 +18,22 @@ from ..media.audio import read_sound, speech_waveform
 from ..media.video import probe, read_video
 from ..metrics import functional as metrics
 from ..metrics.networks import NEEDED
+from ..metrics.sync import SyncNetwork, score_sync
 from ..types import SPEECH_RATE, Sound
 from .expected import Expected
-from .figures import DRIFT, FIGURES, GENERATION
+from .figures import DRIFT, FIGURES, GENERATION, SYNC
 from .illustrations import curves
-from .pictures import Pictures, look_again
+from .network_files import NetworkFiles
+from .pictures import Pictures, look_again, pixels_of
 from .tracks import Finder, Track, track_video
+from .whole_set import Rows, RowTaker
 
 CHUNK = 8
 """Frames that are decoded together."""
 
 _DIGITS = 6
 _GENERATION = tuple(figure.key for figure in GENERATION)
+_FULL_ONLY = ("ssim", "lpips", "csim", *(figure.key for figure in SYNC))
 _NO_SOUND = "no sound: ADFD and silent lips are unscored. Give the speech with --audio."
 
 
@@ -57,18 +61,25 @@ class Clip:
 
 @dataclass(frozen=True)
 class Scored:
-    """A clip's record for results.json, and what only the page shows: see `illustrations`."""
+    """A clip's record for results.json, what only the page shows (`illustrations`), and its rows (`whole_set`)."""
 
     record: dict[str, Any]
     shown: dict[str, Any]
+    rows: Rows = field(default_factory=dict)
 
 
 class Scorer:
-    """Scores clips one after the other. The track of a reference is kept while clips share it."""
+    """Scores clips one after the other. The track of a reference is kept while clips share it.
 
-    def __init__(self, finder: Finder, suite: str = "quick") -> None:
+    files: networks that the user brought; they count in the full suite only.
+    """
+
+    def __init__(self, finder: Finder, suite: str = "quick", files: NetworkFiles | None = None) -> None:
         self.finder = finder
         self.suite = suite
+        self._files = files if files is not None and suite == "full" else NetworkFiles()
+        self._taker = RowTaker(self._files)
+        self._sync: SyncNetwork | None = None
         self._reference: tuple[Path, Track] | None = None
 
     def score(self, clip: Clip, on_frame: Callable[[int, int], None] | None = None) -> Scored:
@@ -86,8 +97,8 @@ class Scorer:
                 sheet.unscored.append(_one_line(error))
         record |= clip.facts
         kept = {k: v for k, v in record.items() if self._asked_for(k, clip)}
-        lines = {"unscored": sheet.unscored, "notes": list(dict.fromkeys(sheet.notes))}
-        return Scored({**kept, **lines, "signature": clip.signature}, shown)
+        lines = {"unscored": list(dict.fromkeys(sheet.unscored)), "notes": list(dict.fromkeys(sheet.notes))}
+        return Scored({**kept, **lines, "signature": clip.signature}, shown, sheet.rows)
 
     def _fill(
         self, clip: Clip, record: dict[str, Any], sheet: _Sheet, on_frame: Callable[[int, int], None] | None
@@ -105,6 +116,8 @@ class Scorer:
             sheet.notes.append(f"{track.damage} Scored the {len(track.landmarks)} frames before.")
         if track.crowded:
             sheet.notes.append(f"{track.crowded} frames show more than one face; the first one is followed")
+        if clip.reference is not None:
+            sheet.take(self._taker.pictures(clip.path, clip.reference, track.fps))
         if not track.seen:
             sheet.unscored.append(f"no face found in {len(track.landmarks)} frames. {self.finder.hint}")
             record |= sheet.picture_figures(track, look_again(clip.path, track, CHUNK))
@@ -116,12 +129,20 @@ class Scorer:
             sheet.unscored.append(_NO_SOUND)
         else:
             record |= sheet.adfd_figures(track, waveform, reference)
+            record |= sheet.sync_figures(track, waveform, clip.path, self._sync_network())
         if reference is not None:
+            sheet.take(self._taker.expressions(track, reference))
             record |= sheet.distances(track, reference, self._recognises())
         compared = clip.reference if reference is not None and _same_size(track, reference) else None
         pictures = look_again(clip.path, track, CHUNK, compared, networks=self.suite == "full")
         record |= sheet.picture_figures(track, pictures)
         return {"strip": pictures.strip, **(curves(track, waveform) if waveform is not None else {})}
+
+    def _sync_network(self) -> SyncNetwork | None:
+        """Return SyncNet, opened once; None where the user has none, which the report's protocol says."""
+        if self._sync is None and self._files.syncnet is not None:
+            self._sync = self._files.sync_network()
+        return self._sync
 
     def _recognises(self) -> bool | None:
         """Return whether the detector's embeddings are those that CSIM is defined on; None where nobody asked."""
@@ -153,8 +174,7 @@ class Scorer:
     def _asked_for(self, key: str, clip: Clip) -> bool:
         if key in _GENERATION:
             return key in clip.facts
-        networks = ("ssim", "lpips", "csim")
-        return self.suite == "full" or key not in networks
+        return self.suite == "full" or key not in _FULL_ONLY
 
 
 class _Sheet:
@@ -163,6 +183,12 @@ class _Sheet:
     def __init__(self) -> None:
         self.unscored: list[str] = []
         self.notes: list[str] = []
+        self.rows: Rows = {}
+
+    def take(self, taken: tuple[Rows, list[str]]) -> None:
+        """Keep rows for the figures of the whole set, and the lines about those that are missing."""
+        self.rows |= taken[0]
+        self.unscored += taken[1]
 
     def value(self, score: Callable[[], float | None]) -> float | None:
         """Return a figure, or None and a line where it cannot be had."""
@@ -194,6 +220,21 @@ class _Sheet:
                 lambda: metrics.adfd(points, waveform, SPEECH_RATE, track.fps, true).score
             )
         return figures
+
+    def sync_figures(
+        self, track: Track, waveform: Float[Tensor, "n"], path: Path, network: SyncNetwork | None
+    ) -> dict[str, Any]:
+        """Return LSE, or nothing without its network or, with a line, for a clip under 100 frames."""
+        if network is None:
+            return {}
+        boxes = metrics.face_boxes(track.landmarks)
+        try:
+            found = score_sync(pixels_of(path, CHUNK), boxes, track.fps, waveform, network)
+        except BadInput as error:
+            self.unscored.append(_one_line(error))
+            return {}
+        scores = {"lse_c": round(found.lse_c, _DIGITS), "lse_d": round(found.lse_d, _DIGITS)}
+        return {**scores, "lse_offset_frames": int(found.offset_frames)}
 
     def motion_figures(self, track: Track, waveform: Float[Tensor, "n"] | None) -> dict[str, Any]:
         """Return how eyes, head and resting lips move."""

@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from portraittalk_core.cli import evaluate
 from portraittalk_core.cli.main import main
 from portraittalk_core.evaluation import score, tracks
+from portraittalk_core.evaluation.clips import find_clips
 
 from ..evaluation.conftest import TableFinder, pictures, write
 from ..metrics.conftest import make_talk
@@ -95,14 +95,14 @@ def test_reference_audio_and_comparison(folder, tmp_path, capsys):
 
 
 def test_names(folder, tmp_path):
-    clips = evaluate.find_clips([str(folder), str(folder / "good.mp4")])
+    clips = find_clips([str(folder), str(folder / "good.mp4")])
     assert [c.label for c in clips] == ["broken.mp4", "good.mp4", "sub/silent.mp4"]
     other = shutil.copytree(folder, tmp_path / "other")
-    labels = [c.label for c in evaluate.find_clips([str(folder), str(other)])]
+    labels = [c.label for c in find_clips([str(folder), str(other)])]
     assert len(set(labels)) == 6 and str(other / "good.mp4") in labels
-    truths = evaluate.find_clips([str(folder)], None, str(other))
+    truths = find_clips([str(folder)], None, str(other))
     assert [c.reference for c in truths] == [other / c.label for c in truths]
-    inside = evaluate.find_clips([str(folder)], output=str(folder / "sub"))
+    inside = find_clips([str(folder)], output=str(folder / "sub"))
     assert [c.label for c in inside] == ["broken.mp4", "good.mp4"]
 
 
