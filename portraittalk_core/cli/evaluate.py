@@ -85,7 +85,7 @@ def _network_files(arguments: argparse.Namespace, suite: str) -> NetworkFiles:
     from ..evaluation.network_files import OPTIONS, NetworkFiles
 
     named = {name: getattr(arguments, name) for name in ("syncnet", "inception", "i3d")}
-    files = NetworkFiles(**{name: None if path is None else Path(path) for name, path in named.items()})
+    files = NetworkFiles(**{name: None if path is None else Path(path).absolute() for name, path in named.items()})
     for score in files.given:
         if suite != "full":
             raise BadInput(f"`{OPTIONS[score]}` belongs to the full suite, but this is {suite}. Add --suite full.")
@@ -327,7 +327,7 @@ def _print_summary(report: Report, page: Path) -> None:
     for figure in SET_FIGURES:
         entry = report.whole.get(figure.key)
         if entry is not None:
-            value = "unscored" if entry["value"] is None else f"{entry['value']:.3f}"
+            value = "unscored" if entry["value"] is None else f"{entry['value']:.{figure.decimals}f}"
             print(f"{figure.title} {value} over {entry['clips']} of {entry['of']} clips; the page says what to know")
     found = means(report.records).get("adfd")
     if found is None:

@@ -3,15 +3,17 @@
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from portraittalk_core.cli.main import main
-from portraittalk_core.evaluation import score, tracks
+from portraittalk_core.evaluation import network_files, score, tracks
 from portraittalk_core.evaluation.clips import find_clips
 
 from ..evaluation.conftest import TableFinder, pictures, write
+from ..evaluation.networks import I3D, Ears, Inception, saved
 from ..metrics.conftest import make_talk
 
 
@@ -94,6 +96,27 @@ def test_reference_audio_and_comparison(folder, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_figures_of_the_whole_set_and_lse(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "syncnet_v2.model").write_bytes(b"stands in")
+    monkeypatch.setattr(network_files, "load_syncnet", lambda path: SimpleNamespace(net=Ears()))
+    true = write(tmp_path / "true" / "long.mp4", pictures(110, noise=0.1, seed=2), make_talk(5, seconds=4.4).voice)
+    made = write(tmp_path / "made" / "long.mp4", pictures(110, noise=0.02), make_talk(5, seconds=4.4).voice)
+    still = make_talk(5, seconds=5.0).landmarks
+    monkeypatch.setattr(tracks, "open_finder", lambda faces: TableFinder(still))
+    argv = ("--inception", saved(Inception(), tmp_path / "i.pt"), "--i3d", saved(I3D(), tmp_path / "v.pt"))
+    argv = (made, "--reference", true.parent, "--suite", "full", "--syncnet", tmp_path / "syncnet_v2.model", *argv)
+    assert run(*argv, "-o", tmp_path / "r") == 0
+    found = results(tmp_path / "r")
+    (record,) = found["videos"]
+    assert record["lse_d"] > 0 and record["lse_c"] >= 0 and found["protocol"]["unavailable"] == {}
+    assert found["set"]["fid"]["value"] > 0 and found["set"]["fvd"]["value"] > 0 and found["set"]["e_fid"]["value"] == 0
+    output = capsys.readouterr().out
+    assert "E-FID 0.0000 over 1 of 1 clips" in output and "FVD " in output
+    monkeypatch.setattr(score.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
+    kept = (tmp_path / "r" / "results.json").read_bytes()
+    assert run(*argv, "-o", tmp_path / "r") == 0 and (tmp_path / "r" / "results.json").read_bytes() == kept
+
+
 def test_names(folder, tmp_path):
     clips = find_clips([str(folder), str(folder / "good.mp4")])
     assert [c.label for c in clips] == ["broken.mp4", "good.mp4", "sub/silent.mp4"]
@@ -115,13 +138,20 @@ def test_names(folder, tmp_path):
         (["{v}", "-o", "a/b/c"], "`-o` must exist"),
         (["{v}", "-o", "r", "--reference", "gone"], "`--reference` must be a file or a folder"),
         (["{v}", "-o", "r", "--compare", "gone"], "must be a results.json"),
+        (["{v}", "-o", "r", "--syncnet", "x"], "`--syncnet` belongs to the full suite, but this is quick"),
+        (["{v}", "-o", "r", "--suite", "full", "--i3d", "x"], "`--i3d` compares with true videos, but got none"),
+        (["{v}", "-o", "r", "--suite", "full", "--syncnet", "gone"], "LSE: unscored, it needs `syncnet_v2.model`"),
+        (
+            ["{v}", "-o", "r", "--suite", "full", "--reference", ".", "--inception", "{v}"],
+            "FID: unscored, {v} must be a TorchScript file",
+        ),
     ],
 )
 def test_wrong_command_lines_are_one_line(argv, text, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(*(word.format(v=folder / "good.mp4") for word in argv)) == 2
     line = capsys.readouterr().err
-    assert text in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
+    assert text.format(v=folder / "good.mp4") in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_what_is_made_is_never_made_again(settings):
     assert record["seconds_per_second"] > 0 and record["peak_mib"] > 10 and record["psnr"] > 0
     assert record["face_likeness"] == 1 and record["adfd_with_truth"] == 1 and record["frames"] == FRAMES
     assert stored["protocol"]["variant"].startswith("full model")
+    assert (stored["set"]["e_fid"]["clips"], stored["set"]["e_fid"]["rows"]) == (2, 2 * FRAMES)
     again, labels = run(settings)
     assert labels == [] and len(again) == 0 and len(Pretender.calls) == 2
 
