@@ -31,6 +31,8 @@ def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dic
         edited.append(torch.tensor(record["edited"]))
         true_edited.append(torch.tensor(record["true edited"]))
         for tag in EDITS:
+            if tag == "hair" and record["bald"]:
+                continue  # there is no hair to see
             obeyed[tag].append(record["obeyed"][tag])
             able[tag].append(record["able"][tag])
     gallery = torch.stack(enrolled)
@@ -49,6 +51,7 @@ def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dic
     for tag in EDITS:
         made, best = obeyed[tag], able[tag]
         found[f"edit {tag}"] = {"value": sum(made) / len(made), "ceiling": sum(best) / len(best), "n": len(made)}
+        found[f"edit {tag}"]["of"] = given.people
     return found
 
 
@@ -97,6 +100,7 @@ def one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespac
     true_edits = through_vae(model, torch.cat([subject.wearing(tag, word) for tag, (word, _) in wanted.items()]))
     true_names = judge.classify(true_edits)
     record = {
+        "bald": subject.tags["style"] == "bald",
         "enrolled": judge.embed(subject.enrolment[None])[0].tolist(),
         "true": judge.embed(through_vae(model, subject.reference[None]))[0].tolist(),
         "true edited": judge.embed(true_edits).tolist(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,11 +11,12 @@ from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.caption import caption
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.avatars.render import render
+from portraittalk_core.weights import ASSETS
 
 FIRST_SEED = 1_000_000
 FPS = 25.0
 
-JUDGE = Path(__file__).resolve().parent / "judge.safetensors"
+JUDGE = ASSETS / "judge.safetensors"
 """The network that says who a picture shows and what they wear."""
 
 EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")

@@ -8,9 +8,9 @@
                                                             without --share for the figures
 
 What is read from produced frames is read by the shipped face pack (landmarks) and by a judge network that had no part
-in training (`benchmarks/judge.safetensors`); the same reading on the true rendering passed through the VAE is the
-ceiling, printed beside each figure. Results are kept in benchmarks/results/tiny.json, clips already measured are not
-made again.
+in training (`portraittalk_core/assets/judge.safetensors`); the same reading on the true rendering passed through the
+VAE is the ceiling, printed beside each figure. Results are kept in benchmarks/results/tiny.json, clips already measured
+are not made again.
 """
 
 from __future__ import annotations
@@ -188,6 +188,8 @@ def table(results: dict[str, dict], weights: str) -> str:
             continue
         ceiling = f"{figures['ceiling']:.3g}" if "ceiling" in figures else ""
         value, n = f"{figures['value']:.3g}", f"{figures.get('n', 0):g}"
+        if figures.get("of", figures.get("n")) != figures.get("n"):
+            n += f" of {figures['of']:g}"  # the bald have no hair to colour
         lines.append(f"| {name} | {wanted} | {value} | {ceiling} | {n} | {verdict(name, figures, weights)} |")
     for name in FURTHER:
         if name in results:
@@ -204,7 +206,7 @@ def verdict(name: str, figures: dict, weights: str) -> str:
     met = value >= bound if rule == ">=" else value <= bound if rule == "<=" else abs(value) <= bound
     if not met:
         said = "**missed**"
-    elif not name.startswith(NOT_OF_PEOPLE) and figures.get("n", 0) < ENOUGH:
+    elif not name.startswith(NOT_OF_PEOPLE) and figures.get("of", figures.get("n", 0)) < ENOUGH:
         said = f"met so far, on fewer than the {ENOUGH} people asked for"
     else:
         said = "met"
