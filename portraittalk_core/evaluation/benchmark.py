@@ -339,9 +339,10 @@ def late(sound: Sound, by_s: float) -> Sound:
 
 
 def peak_mib(device: str) -> float:
-    """Return the most memory held so far, MiB: the tensors on a GPU, else this process (0 where unknown)."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
+    """Return the most memory held so far, MiB: the tensors on an accelerator, else this process (0 where unknown)."""
+    measure = getattr(torch.get_device_module(device), "max_memory_allocated", None)
+    if measure is not None:
+        return measure(device) / 2**20
     if sys.platform.startswith("linux"):
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="ignore")
         return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
