@@ -195,7 +195,8 @@ def table(results: dict[str, dict], weights: str) -> str:
         if name in results:
             figures = results[name]
             ceiling = f"{figures['ceiling']:.3g}" if "ceiling" in figures else ""
-            lines.append(f"| {name} | no bound | {figures['value']:.3g} | {ceiling} | {figures['n']:g} | |")
+            age = "of earlier weights" if figures.get("weights", weights) != weights else ""
+            lines.append(f"| {name} | no bound | {figures['value']:.3g} | {ceiling} | {figures['n']:g} | {age} |")
     return "\n".join(lines)
 
 
