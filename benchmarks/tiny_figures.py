@@ -16,7 +16,6 @@ are not made again.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import sys
@@ -34,6 +33,7 @@ import recogniser_row
 import sound_rows
 from held_out import JUDGE, draw_subject
 
+from portraittalk_core.evaluation.benchmark import fingerprint
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.judge import load_judge
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "figures")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    weights = _fingerprint(given.model)
+    weights = fingerprint(given.model)
     given.work = given.work / weights
     given.work.mkdir(parents=True, exist_ok=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -127,15 +127,6 @@ def main() -> None:
 def _share(text: str) -> tuple[int, int]:
     first, _, step = text.partition("/")
     return int(first), int(step)
-
-
-def _fingerprint(model: str) -> str:
-    from portraittalk_core.weights import model_folder
-
-    digest = hashlib.sha256()
-    for file in sorted(model_folder(model).glob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:

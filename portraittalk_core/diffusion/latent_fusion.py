@@ -9,7 +9,7 @@ streaming  One window after the other. At every step the shared frames are blend
            Frames are handed out as soon as no later window can change them; memory does not grow with length.
 
 Both anchor every window to the reference latent, which is passed to each prediction, and both are the plain
-sampler, bit for bit, where one window suffices.
+sampler, bit for bit, where one window suffices and no `flicker` is taken out of the finished video (`stillness`).
 """
 
 from __future__ import annotations
