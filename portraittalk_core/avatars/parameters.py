@@ -9,7 +9,7 @@ Lengths are in head units: the face is about 0.8 wide and 1.05 tall, its middle 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -110,6 +110,16 @@ TAGS: dict[str, tuple[str, ...]] = {
 """Values of the tags that `attributes_from_tags` takes."""
 
 TAG_CHANCES: dict[str, tuple[float, ...]] = {"beard": (0.6, 0.2, 0.2), "glasses": (0.5, 0.25, 0.25)}
+
+COLUMNS_OF_TAG: dict[str, tuple[str, ...]] = {
+    "hair": ("hair_r", "hair_g", "hair_b"),
+    "style": (*(f"style_{word}" for word in STYLES if word != "bald"), "hair_seed"),
+    "background": ("background_r", "background_g", "background_b", "bokeh", "background_seed"),
+    "clothes": ("clothes_r", "clothes_g", "clothes_b", "collar"),
+    "beard": ("beard_mustache", "beard_beard"),
+    "glasses": ("glasses_round", "glasses_square", "glasses_tone"),
+}
+"""The columns of `ATTRIBUTES` that belong to each tag."""
 
 EXPRESSION_RANGES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "neutral": ((-0.10, 0.15), (-0.15, 0.20), (0.0, 0.0)),
@@ -241,6 +251,15 @@ def attributes_from_tags(tags: Mapping[str, str], generator: Generator) -> Trait
         if name in values:
             values[name] = 1.0
     return Traits(values, chosen)
+
+
+def mixed(changed: Traits, kept: Traits, keep: Collection[str]) -> Traits:
+    """Return the attributes `changed`, but for the tags in `keep` everything that `kept` has of them.
+
+    What is kept is kept to the last curl: tints and seeds as well as words.
+    """
+    values = changed.values | {c: kept.values[c] for tag in keep for c in COLUMNS_OF_TAG[tag]}
+    return Traits(values, changed.tags | {tag: kept.tags[tag] for tag in keep})
 
 
 def sample_expression(generator: Generator) -> Traits:

@@ -61,9 +61,10 @@ def structure_input(
 class StructureEncoder(nn.Module):
     """Turns `structure_input` into residuals for the U-Net's first map and for the first layer of each deeper level.
 
-    Two convolutions at the latent's resolution, one strided convolution a level, SiLU between. The last
-    convolution of each output starts at zero, so that an untrained encoder leaves the U-Net as it is (ControlNet's
-    practice).
+    Two convolutions at the latent's resolution, one strided convolution a level, SiLU between, and one linear
+    convolution past them all to the finest output: what the placed reference shows can be copied without loss. The
+    last convolution of each output starts at zero, so that an untrained encoder leaves the U-Net as it is
+    (ControlNet's practice).
 
     in_channels: of the conditioning, see `structure_channels`; channels: the U-Net's `block_out_channels`; width:
     of the encoder.
@@ -78,11 +79,12 @@ class StructureEncoder(nn.Module):
         )
         # The map that enters level k has the width of level k - 1.
         self.out = nn.ModuleList(_zeroed(nn.Conv2d(width, c, 3, padding=1)) for c in (channels[0], *channels[:-1]))
+        self.direct = _zeroed(nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False))
 
     def forward(self, conditioning: Float[Tensor, "n channels h w"]) -> list[Tensor]:
         """Return one residual map a level, fine to coarse. Compute it once a clip, not once a step."""
         hidden = self.refine(self.enter(conditioning))
-        maps = [self.out[0](hidden)]
+        maps = [self.out[0](hidden) + self.direct(conditioning)]
         for down, out in zip(self.down, list(self.out)[1:], strict=True):
             hidden = down(hidden)
             maps.append(out(hidden))

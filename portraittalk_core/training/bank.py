@@ -33,8 +33,14 @@ logger = logging.getLogger(__name__)
 EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
 """The attributes that a prompt may change; everything else belongs to the person."""
 
-REDRAWN = 0.85
-"""Chance that an attribute differs between two looks: edits must pay, or the model learns to copy."""
+REDRAWN = (0.85, 0.25)
+"""Chance that an attribute differs between two looks, the one or the other: large changes, or edits must pay too little
+and the model learns to copy; small ones, because that is what people ask for, and then all else must stay."""
+
+NEAR, NEAR_SPREAD = 0.6, 0.4
+"""Chance that a picture's head pose is near the person's first one, as in a video of speech, and how far it strays at
+most, as a share of all poses. Where poses are always far apart, no copy of the reference is exact, and what a model
+learns then is to blur it."""
 
 Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
 Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 70 2"]], Float[Tensor, "b 512"]]
@@ -79,27 +85,36 @@ class Bank:
 
 
 def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
-    """Return `count` looks of one person; each redraws most editable attributes of the first and keeps the rest."""
+    """Return `count` looks of one person; each redraws some editable attributes of the first and keeps the rest."""
     first = traits.sample_attributes(generator)
     looks = [first]
     for _ in range(count - 1):
         fresh = traits.sample_attributes(generator)
-        keep = {t for t in EDITABLE if float(torch.rand((), generator=generator)) >= REDRAWN}
-        tags = {t: (first if t in keep else fresh).tags[t] for t in EDITABLE if t in first.tags}
-        looks.append(traits.attributes_from_tags(tags, generator))
+        draw = torch.rand(1 + len(EDITABLE), generator=generator)
+        chance = REDRAWN[int(draw[0] < 0.5)]
+        looks.append(traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance}))
     return looks
 
 
 def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
     """Return (look, parameters, tags) for every frame of a new person."""
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
+    usual = traits.sample_pose(generator)
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
     for number, look in enumerate(draw_looks(looks, generator)):
         for _ in range(frames):
-            expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
+            expression, pose = traits.sample_expression(generator), _stray(usual, generator)
             tags = {**person.tags, **look.tags, **expression.tags}
             rows.append((number, traits.pack(person, look, expression, pose, light), tags))
     return rows
+
+
+def _stray(usual: traits.Traits, generator: torch.Generator) -> traits.Traits:
+    """Return a head pose near the usual one, or any."""
+    fresh = traits.sample_pose(generator)
+    draw = torch.rand(2, generator=generator)
+    share = NEAR_SPREAD * float(draw[1]) if float(draw[0]) < NEAR else 1.0
+    return traits.Traits({k: v + share * (fresh.values[k] - v) for k, v in usual.values.items()})
 
 
 def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:

@@ -57,6 +57,13 @@ def test_a_missing_reference_is_zeros_and_says_so(conditions):
     assert torch.equal(made[1, :28], structure_input(*conditions)[1, :28])
 
 
+def test_what_the_placed_reference_shows_can_pass_without_loss(conditions, encoder):
+    made = structure_input(*conditions)
+    with torch.no_grad():
+        encoder.direct.weight[5, 30, 1, 1] = 1.0  # the third channel of the placed reference
+    assert torch.equal(encoder(made)[0][:, 5], made[:, 30])
+
+
 def test_coordinates_are_pixel_centres(conditions):
     x, y = structure_input(*conditions)[0, -2:]
     torch.testing.assert_close(x[7], (torch.arange(16) + 0.5) / 8 - 1)

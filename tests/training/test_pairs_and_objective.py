@@ -6,11 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from portraittalk_core import presets
+from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
 from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training import losses
-from portraittalk_core.training.bank import EDITABLE, Bank, draw_album
+from portraittalk_core.training.bank import EDITABLE, Bank, draw_album, draw_looks
 from portraittalk_core.training.clip_bank import FRAMES, ClipBank, ClipDraws, ClipStore
 from portraittalk_core.training.pairs import FrameStore, PairDraws
 from portraittalk_core.training.stages import ASSETS, STAGES, build_objective, train_stage
@@ -41,6 +42,31 @@ def test_people_of_an_album_keep_who_they_are_and_change_what_they_wear(bank):
     assert any(album.tags[0][t] != album.tags[2][t] for t in EDITABLE)
     again = draw_album([1], looks=2, frames=2)
     assert torch.equal(again.parameters, album.parameters[4:8])
+
+
+def test_what_is_kept_of_a_look_is_kept_to_the_last_curl():
+    generator = torch.Generator().manual_seed(1)
+    first, fresh = traits.sample_attributes(generator), traits.sample_attributes(generator)
+    made = traits.mixed(fresh, first, {"style", "background"})
+    for tag, columns in traits.COLUMNS_OF_TAG.items():
+        source = first if tag in ("style", "background") else fresh
+        assert made.tags[tag] == source.tags[tag]
+        assert [made.values[c] for c in columns] == [source.values[c] for c in columns]
+    assert sorted(c for columns in traits.COLUMNS_OF_TAG.values() for c in columns) == sorted(traits.ATTRIBUTES)
+
+
+def test_some_looks_differ_in_little_and_some_in_much():
+    first, *others = draw_looks(60, torch.Generator().manual_seed(1))
+    drawn = ("hair_r", "hair_seed", "background_r", "clothes_r")  # equal only where the attribute was kept
+    same = [sum(o.values[c] == first.values[c] for c in drawn) for o in others]
+    assert sum(s >= 3 for s in same) > 15 and sum(s <= 1 for s in same) > 15
+
+
+def test_many_poses_are_near_one_another_and_some_are_far():
+    album = draw_album(range(60), looks=1, frames=3)
+    yaw = traits.column(album.parameters, "yaw").view(60, 3)
+    spread = (yaw[:, 0] - yaw[:, 1]).abs()
+    assert (spread < 0.1).float().mean() > 0.4 and (spread > 0.25).any()
 
 
 def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(bank, text):
