@@ -54,6 +54,7 @@ def animate_net(config: ModelConfig) -> AnimateNet:
         feature_dim=config.audio_dim,
         embedding_dim=config.embedding_dim,
         contour_fold=config.contour_size * config.vae_factor // config.size,
+        picture_fold=config.vae_factor,
         structure_width=config.structure_width,
         identity_tokens=config.identity_tokens,
         audio_tokens=config.audio_tokens,

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .host import Branch, Call, CrossBranch, Host, Pass
-from .motion.geometry import contours, head_cue
+from .motion.geometry import contours, head_cue, warp_picture
 from .nets.animate_net import IdentityAttention
 from .nets.audio_net import AudioNet
 from .nets.identity_net import IdentityNet
@@ -20,7 +20,7 @@ from .nets.reference_net import ReferenceFeatures, ReferenceNet
 from .nets.structure_encoder import StructureEncoder, structure_input
 from .nets.temporal import TemporalNet
 from .prompts import PromptTrack
-from .types import SpeechFeatures, StructureMaps
+from .types import Identity, SpeechFeatures, StructureMaps
 
 
 @dataclass(frozen=True)
@@ -107,20 +107,29 @@ class ReferenceCondition:
 
 
 class MotionCondition:
-    """How head and face move: the structure maps, with the reference placed where the head will be.
+    """How head and face move: the structure maps, with the reference placed where head and face will be.
 
-    reference: latent of the first picture, [1, c, h, w]; contour_size: side of the contour pictures in pixels.
+    identity: whose first picture is shown; reference: its latent, [1, c, h, w]; contour_size: side of the contour
+    pictures in pixels.
     """
 
     def __init__(
-        self, net: StructureEncoder, maps: StructureMaps, reference: Float[Tensor, "1 c h w"], contour_size: int
+        self,
+        net: StructureEncoder,
+        maps: StructureMaps,
+        identity: Identity,
+        reference: Float[Tensor, "1 c h w"],
+        contour_size: int,
     ) -> None:
-        self._net, self._maps, self._reference, self._size = net, maps, reference, contour_size
+        self._net, self._maps, self._identity = net, maps, identity
+        self._reference, self._size = reference, contour_size
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
         """Return structure's branches; maps without the reference are made only where a pass shall not know it."""
         landmarks = self._maps.landmarks[frames].to(device)
         drawn = contours(landmarks, self._size)
+        picture, points = (value[:1].to(device) for value in (self._identity.crops, self._identity.landmarks))
+        warped = warp_picture(picture, points, landmarks)
         maps = []
         for present in (True,) if known else (True, False):
             conditioning = structure_input(
@@ -128,6 +137,7 @@ class MotionCondition:
                 self._maps.placement[frames].to(device),
                 head_cue(landmarks),
                 self._reference.to(device),
+                warped,
                 torch.tensor([present], device=device),
             )
             maps.append(self._net(conditioning))

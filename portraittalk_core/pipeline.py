@@ -282,7 +282,7 @@ class PortraitTalk:
                 IdentityCondition(nets.identity_net, animate.identity, identity.embeddings, scales.identity),
                 ReferenceCondition(self._reference_net, latents, nobody, scales.reference),
                 TemporalCondition(animate.temporal),
-                MotionCondition(animate.structure, structure, latents[:1], self.config.contour_size),
+                MotionCondition(animate.structure, structure, identity, latents[:1], self.config.contour_size),
                 SpeechCondition(animate.audio, features, scales.audio),
             ],
             keep,

@@ -34,7 +34,7 @@ def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
             IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
             ReferenceCondition(model._reference_net, latents, text.encode([""])),
             TemporalCondition(animate.temporal),
-            MotionCondition(animate.structure, maps, latents[:1], 64),
+            MotionCondition(animate.structure, maps, identity, latents[:1], 64),
             SpeechCondition(animate.audio, speech),
         ],
         keep,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from ..errors import BadInput
 from ..types import LANDMARKS
@@ -38,6 +39,7 @@ STEADY = (0, 1, 2, 3, 13, 14, 15, 16, *range(27, 36), 36, 39, 42, 45)
 _EYE_CORNERS = (36, 39, 42, 45)
 _SIMILARITY_PULL = 0.1
 _CHUNK_CPU, _CHUNK = 4, 128
+_WARP_REACH, _WARP_RIDGE, _WARP_SIZE = 0.1, 0.1, 64
 
 
 def check_landmarks(landmarks: Float[Tensor, "n 70 2"], name: str = "landmarks") -> None:
@@ -104,6 +106,41 @@ def placement(reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"
     return torch.cat([linear, shift], 2)
 
 
+def face_warp(
+    reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"], size: int = 256
+) -> Float[Tensor, "n size size 2"]:
+    """Return where each pixel of the output lies in the reference, so that every landmark comes from its own place.
+
+    `placement` plus a smooth field (Gaussian radial basis functions around the landmarks, held back by a ridge) that
+    takes up what is left at the landmarks and fades beside the face. For `grid_sample` with `align_corners=False`; one
+    reference row is shared by all targets. Raises `BadInput` as `placement` does.
+    """
+    linear = placement(reference, target)
+    fixed, moved = reference.float().expand(len(target), -1, -1), target.float()
+    left = fixed - (moved @ linear[..., :2].mT + linear[..., 2][:, None])
+    near = _radial(moved[:, :, None], moved[:, None])
+    # What is left is spread as weights over the landmarks; the ridge keeps neighbours that disagree from folding it.
+    weights = torch.linalg.solve(near + _WARP_RIDGE * torch.eye(near.shape[1], device=near.device), left)
+    coarse = min(size, _WARP_SIZE)
+    axis = (torch.arange(coarse, device=moved.device) + 0.5) * (2 / coarse) - 1
+    x, y = (torch.exp((axis - moved[..., k, None]).square() * (-0.5 / _WARP_REACH**2)) for k in (0, 1))
+    field = torch.einsum("nky,nkx,nkc->ncyx", y, x, weights)
+    if coarse != size:
+        field = functional.interpolate(field, (size, size), mode="bilinear", align_corners=False)
+    whole = functional.affine_grid(linear, [len(linear), 1, size, size], align_corners=False)
+    return whole + field.permute(0, 2, 3, 1)
+
+
+def warp_picture(
+    picture: Float[Tensor, "#n 3 size size"], reference: Float[Tensor, "#n 70 2"], target: Float[Tensor, "n 70 2"]
+) -> Float[Tensor, "n 3 size size"]:
+    """Return the reference picture with its face moved to where `target` has it, see `face_warp`; same value range."""
+    grid = face_warp(reference, target, picture.shape[-1])
+    rows = picture.float().expand(len(grid), -1, -1, -1)
+    warped = functional.grid_sample(rows, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    return warped.clamp(-1, 1)  # bicubic overshoots at edges
+
+
 def eye_distance(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
     """Measure the distance of the outer eye corners, the unit of `mouth_opening`."""
     return (landmarks[:, 45] - landmarks[:, 36]).norm(dim=1).clamp(min=1e-6)
@@ -146,6 +183,10 @@ def _down(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 2"]:
     across = landmarks[:, [42, 45]].mean(1) - landmarks[:, [36, 39]].mean(1)
     across = across / across.norm(dim=1, keepdim=True).clamp(min=1e-6)
     return torch.stack([-across[:, 1], across[:, 0]], 1)
+
+
+def _radial(a: Float[Tensor, "*shape 2"], b: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape"]:
+    return torch.exp((a - b).square().sum(-1) * (-0.5 / _WARP_REACH**2))
 
 
 def _similarity(

@@ -36,6 +36,7 @@ class AnimateNet(nn.Module):
         embedding_dim: int = 512,
         contour_groups: int = 7,
         contour_fold: int = 2,
+        picture_fold: int = 8,
         cue: int = 6,
         structure_width: int = 64,
         identity_tokens: int = 4,
@@ -48,7 +49,7 @@ class AnimateNet(nn.Module):
     ) -> None:
         super().__init__()
         conditioning = structure_channels(
-            latent_channels=latent_channels, groups=contour_groups, fold=contour_fold, cue=cue
+            latent_channels=latent_channels, groups=contour_groups, fold=contour_fold, cue=cue, picture_fold=picture_fold
         )
         identity_sites = shape.attention_sites() if identity_sites is None else identity_sites
         temporal_sites = shape.layer_sites() if temporal_sites is None else temporal_sites

@@ -14,9 +14,14 @@ from ..host import Call, InputBranch
 from ..sites import Site
 
 
-def structure_channels(*, latent_channels: int, groups: int = 7, fold: int = 2, cue: int = 6) -> int:
-    """Return how many channels `structure_input` makes; `fold` is the contours' size over the latent's."""
-    return groups * fold**2 + 2 * latent_channels + cue + 4
+def structure_channels(
+    *, latent_channels: int, groups: int = 7, fold: int = 2, cue: int = 6, picture_fold: int = 8
+) -> int:
+    """Return how many channels `structure_input` makes.
+
+    fold, picture_fold: sizes of the contours and of the warped picture over the latent's.
+    """
+    return groups * fold**2 + 2 * latent_channels + cue + 4 + 3 * picture_fold**2
 
 
 def structure_input(
@@ -24,6 +29,7 @@ def structure_input(
     placement: Float[Tensor, "n 2 3"],
     cue: Float[Tensor, "n cue"],
     reference_latent: Float[Tensor, "#n c h w"],
+    warped: Float[Tensor, "n 3 s s"],
     present: Bool[Tensor, "#n"] | None = None,
 ) -> Float[Tensor, "n channels h w"]:
     """Build the conditioning of each frame at the latent's resolution.
@@ -31,18 +37,23 @@ def structure_input(
     Channels, in order: contours folded onto the latent grid; the reference latent sampled at `placement` (our head
     placement guidance: it stands where the output's head will be); 1 where that sampling left the picture; the
     reference latent as it is; the head-pose cue as constant planes; 1 where a reference is present; x and y in
-    [-1, 1]. A row whose `present` is false has zeros for everything that comes from the reference.
+    [-1, 1]; the reference picture warped so that its landmarks lie on the output's (`geometry.warp_picture`), folded
+    onto the latent grid. A row whose `present` is false has zeros for everything that comes from the reference.
+
+    A latent that is moved by a part of its grid is not the latent of the moved picture: eyes, lines and curls, of its
+    grid's own size, are lost in it. They are seen in the warped picture.
 
     contours in [0, 1]; placement: output coordinates to reference coordinates; reference_latent: one row a frame
-    or one for all. Raises `BadInput` when the contours do not fold onto the latent.
+    or one for all; warped in [-1, 1]. Raises `BadInput` when contours or picture do not fold onto the latent.
     """
     rows, size = len(contours), contours.shape[-1]
     height, width = reference_latent.shape[-2:]
-    if height != width or size % width:
-        raise BadInput(
-            f"`contours` must be square with a side that is a multiple of the latent's, but got {size} for a latent of "
-            f"{height}x{width}. Draw them at {2 * width}."
-        )
+    for name, side in (("contours", size), ("warped", warped.shape[-1])):
+        if height != width or side % width:
+            raise BadInput(
+                f"`{name}` must be square with a side that is a multiple of the latent's, but got {side} for a latent "
+                f"of {height}x{width}. Draw them at a multiple of {width}."
+            )
     latent = reference_latent.expand(rows, -1, -1, -1)
     grid = F.affine_grid(placement.to(latent.dtype), list(latent.shape), align_corners=False)
     placed = F.grid_sample(latent, grid, mode="bicubic", padding_mode="border", align_corners=False)
@@ -54,6 +65,7 @@ def structure_input(
         torch.cat([placed, outside, latent], 1) * mask,
         torch.cat([cue.to(latent), seen[:, None]], 1)[:, :, None, None].expand(-1, -1, height, width),
         _coordinates(latent),
+        F.pixel_unshuffle(warped.to(latent), warped.shape[-1] // width) * mask,
     ]
     return torch.cat(parts, 1)
 

@@ -4,7 +4,8 @@ A person in the bank has several looks (hair, clothes, glasses, beard, backgroun
 expressions and poses under the same light. Pairs of frames of one person are what the model learns from: with the
 same look it learns to keep, with another look it learns to obey the prompt.
 
-Pictures are thrown away as soon as they are encoded: a hundred thousand of them would fill 20 GB, their latents 1.6.
+Pictures stay on the disk, for a hundred thousand of them fill 20 GB and their latents 1.6; a step reads those of its
+references.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from ..avatars import landmarks as avatar_landmarks
@@ -41,6 +42,9 @@ NEAR, NEAR_SPREAD = 0.6, 0.4
 """Chance that a picture's head pose is near the person's first one, as in a video of speech, and how far it strays at
 most, as a share of all poses. Where poses are always far apart, no copy of the reference is exact, and what a model
 learns then is to blur it."""
+
+LATENTS = 32
+"""Side of the latents of a whole picture."""
 
 Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
 Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 70 2"]], Float[Tensor, "b 512"]]
@@ -65,12 +69,16 @@ class Album:
 
 @dataclass(frozen=True)
 class Bank:
-    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings."""
+    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings.
+
+    pictures: uint8, [n, 3, 256, 256], an array or a file that is mapped into memory.
+    """
 
     album: Album
     landmarks: Float[Tensor, "n 70 2"]
     latents: Float[Tensor, "n c h w"]
     embeddings: Float[Tensor, "n 512"]
+    pictures: np.ndarray
 
     @classmethod
     def open(cls, folder: Path, size: int = 256) -> Bank:
@@ -81,7 +89,13 @@ class Bank:
             for name in ("parameters", "landmarks", f"latents_{size}", "embeddings")
         )
         album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
-        return cls(album, landmarks, latents, embeddings)
+        return cls(album, landmarks, latents, embeddings, np.load(folder / "pictures.npy", mmap_mode="r"))
+
+    def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
+        """Return some pictures in [-1, 1], eight times the side of the latents."""
+        pixels = to_pixels(torch.from_numpy(self.pictures[rows.cpu().numpy()]).to(device))
+        side = self.latents.shape[-1] * self.pictures.shape[-1] // LATENTS
+        return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
 
 
 def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
@@ -99,19 +113,20 @@ def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
 def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
     """Return (look, parameters, tags) for every frame of a new person."""
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    usual = traits.sample_pose(generator)
+    usual: traits.Traits | None = None
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
     for number, look in enumerate(draw_looks(looks, generator)):
         for _ in range(frames):
-            expression, pose = traits.sample_expression(generator), _stray(usual, generator)
+            expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
+            pose = pose if usual is None else _near(usual, pose, generator)
+            usual = usual or pose
             tags = {**person.tags, **look.tags, **expression.tags}
             rows.append((number, traits.pack(person, look, expression, pose, light), tags))
     return rows
 
 
-def _stray(usual: traits.Traits, generator: torch.Generator) -> traits.Traits:
-    """Return a head pose near the usual one, or any."""
-    fresh = traits.sample_pose(generator)
+def _near(usual: traits.Traits, fresh: traits.Traits, generator: torch.Generator) -> traits.Traits:
+    """Return a head pose near the usual one or, now and then, the fresh one."""
     draw = torch.rand(2, generator=generator)
     share = NEAR_SPREAD * float(draw[1]) if float(draw[0]) < NEAR else 1.0
     return traits.Traits({k: v + share * (fresh.values[k] - v) for k, v in usual.values.items()})
@@ -174,13 +189,15 @@ def encode_frames(
     embed: Embed,
     device: torch.device | str,
     sizes: Sequence[int],
+    pictures: np.ndarray,
 ) -> tuple[list[Float[Tensor, "n c h w"]], Float[Tensor, "n 512"]]:
-    """Draw frames and return their latents (float16, one tensor a picture size) and embeddings, on the CPU."""
+    """Draw frames into `pictures` and return their latents (float16, one tensor a size) and embeddings, on the CPU."""
     latents: list[list[Tensor]] = [[] for _ in sizes]
     embeddings: list[Tensor] = []
     done = 0
     for frames in render_frames(parameters, device):
         pixels = to_pixels(frames)
+        pictures[done : done + len(frames)] = frames.cpu().numpy()
         for size, found in zip(sizes, latents, strict=True):
             small = pixels if size == pixels.shape[-1] else F.interpolate(pixels, (size, size), mode="area")
             found.append(encode(small).half().cpu())
@@ -202,7 +219,10 @@ def make_bank(
         return
     folder.mkdir(parents=True, exist_ok=True)
     landmarks = album.landmarks()
-    latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, sizes)
+    shape = (len(landmarks), 3, 256, 256)
+    pictures: Any = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
+    latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, sizes, pictures)
+    pictures.flush()
     arrays = {"parameters": album.parameters, "landmarks": landmarks, "embeddings": embeddings}
     arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}
     for name, array in arrays.items():

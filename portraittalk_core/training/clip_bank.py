@@ -159,6 +159,7 @@ class ClipStore:
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
         self._embeddings, self._features = bank.embeddings.to(device), clips.features.to(device)
         self._frames, self._device = frames, device
+        self._pictures = bank.read_pictures
 
     def gather(self, draw: Draw) -> Batch:
         """Return the frames of a draw, clip after clip, float32."""
@@ -174,6 +175,7 @@ class ClipStore:
         return Batch(
             reference_latents=self._latents[d.references].float(),
             reference_landmarks=self._landmarks[d.references],
+            reference_pictures=self._pictures(draw.references, self._device),
             latents=self._latents[rows].float(),
             landmarks=self._landmarks[rows],
             owner=each(d.owner),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..host import Branch, Call
 from ..hosts.diffusers_host import DiffusersHost
-from ..motion.geometry import CONTOUR_GROUPS, CONTOUR_SIGMA, contours, head_cue, placement
+from ..motion.geometry import CONTOUR_GROUPS, CONTOUR_SIGMA, contours, head_cue, placement, warp_picture
 from ..nets.animate_net import AnimateNet
 from ..nets.identity_net import IdentityNet
 from ..nets.reference_net import ReferenceNet
@@ -113,6 +113,7 @@ class Objective(nn.Module):
             placement(reference, batch.landmarks),
             head_cue(batch.landmarks),
             batch.reference_latents[batch.owner],
+            warp_picture(batch.reference_pictures[batch.owner], reference, batch.landmarks),
             batch.present,
         )
 

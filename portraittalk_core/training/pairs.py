@@ -54,6 +54,7 @@ class Batch:
 
     reference_latents: Float[Tensor, "r c h w"]
     reference_landmarks: Float[Tensor, "r 70 2"]
+    reference_pictures: Float[Tensor, "r 3 s s"]
     latents: Float[Tensor, "n c h w"]
     landmarks: Float[Tensor, "n 70 2"]
     owner: Int[Tensor, "n"]
@@ -132,6 +133,7 @@ class FrameStore:
     def __init__(self, bank: Bank, device: torch.device) -> None:
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
         self._embeddings, self._device = bank.embeddings.to(device), device
+        self._pictures = bank.read_pictures
 
     def gather(self, draw: Draw) -> Batch:
         """Return the rows of a draw, float32."""
@@ -139,6 +141,7 @@ class FrameStore:
         return Batch(
             reference_latents=self._latents[d.references].float(),
             reference_landmarks=self._landmarks[d.references],
+            reference_pictures=self._pictures(draw.references, self._device),
             latents=self._latents[d.targets].float(),
             landmarks=self._landmarks[d.targets],
             owner=d.owner,

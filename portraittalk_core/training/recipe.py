@@ -155,14 +155,19 @@ def train_benchmark_judge(chosen: PictureConfig, work: Path, processes: int) -> 
 def draw_pictures(
     people: range, looks: int, file: Path, processes: int, size: int = 256
 ) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
-    """Return pictures of people, one a look, rendered once and kept in `file`, and what they show."""
+    """Return pictures of people, one a look, rendered once and kept in `file`, and what they show.
+
+    What they were drawn from is kept beside them: pictures of other people than the samplers draw now are made anew.
+    """
     album = draw_album(people, looks=looks, frames=1, processes=processes)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    if not file.exists():
+    drawn = file.with_suffix(".drawn.npy")
+    if not (file.exists() and drawn.exists() and np.array_equal(np.load(drawn), album.parameters.numpy())):
         rendered = torch.cat([part.cpu() for part in render_frames(album.parameters, device, size=size)])
-        part = file.with_suffix(".part.npy")
-        np.save(part, rendered.numpy())
-        part.rename(file)
+        for target, array in ((file, rendered), (drawn, album.parameters)):
+            part = target.with_suffix(".part.npy")
+            np.save(part, array.numpy())
+            part.rename(target)
     return torch.from_numpy(np.load(file)).to(device), album
 
 

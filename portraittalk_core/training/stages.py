@@ -20,6 +20,7 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from .. import builders, presets
@@ -81,7 +82,8 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
 def load_weights(objective: Objective, *files: Path) -> None:
     """Load trained weights, later files over earlier ones; keys the objective lacks are an error.
 
-    Raises `BadInput` naming up to ten of them.
+    A convolution that has got more input channels since begins with zeros for them: they change nothing until they are
+    learned. Raises `BadInput` naming up to ten foreign keys.
     """
     own = dict(objective.named_parameters())
     for file in files:
@@ -91,6 +93,8 @@ def load_weights(objective: Objective, *files: Path) -> None:
             raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same preset.")
         with torch.no_grad():
             for name, value in stored.items():
+                if value.ndim == 4:
+                    value = F.pad(value, (0, 0, 0, 0, 0, own[name].shape[1] - value.shape[1]))
                 own[name].copy_(value)
 
 

@@ -15,7 +15,7 @@ from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.motion.geometry import placement
 from portraittalk_core.prompts import PromptTrack
-from portraittalk_core.types import SpeechFeatures, StructureMaps
+from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
 pytestmark = pytest.mark.comfy
 
@@ -61,7 +61,9 @@ def told(somebody):
     speech = SpeechFeatures(torch.randn(FRAMES, 128, generator=generator), torch.zeros(FRAMES), 25.0)
     latents = torch.randn(2, 8, SIDE, SIDE, generator=generator)
     embeddings = torch.nn.functional.normalize(torch.randn(2, 512, generator=generator), dim=1)
-    return {"latents": latents, "maps": maps, "speech": speech, "embeddings": embeddings}
+    picture = torch.rand(1, 3, 8 * SIDE, 8 * SIDE, generator=generator) * 2 - 1
+    identity = Identity(embeddings[:1], picture, somebody.landmarks)
+    return {"latents": latents, "maps": maps, "speech": speech, "embeddings": embeddings, "identity": identity}
 
 
 def conditions(module, told, names, identity_net, animate, reference, nobody):
@@ -69,7 +71,9 @@ def conditions(module, told, names, identity_net, animate, reference, nobody):
     made = {
         "identity": lambda: module.IdentityCondition(identity_net, animate.identity, told["embeddings"], 0.8),
         "reference": lambda: module.ReferenceCondition(reference, told["latents"], nobody, 0.9),
-        "structure": lambda: module.MotionCondition(animate.structure, told["maps"], told["latents"][:1], 2 * SIDE),
+        "structure": lambda: module.MotionCondition(
+            animate.structure, told["maps"], told["identity"], told["latents"][:1], 2 * SIDE
+        ),
         "temporal": lambda: module.TemporalCondition(animate.temporal),
         "speech": lambda: module.SpeechCondition(animate.audio, told["speech"], 0.7),
     }

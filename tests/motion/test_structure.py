@@ -14,9 +14,11 @@ from portraittalk_core.motion.geometry import (
     CONTOUR_GROUPS,
     contours,
     eye_opening,
+    face_warp,
     head_cue,
     mouth_opening,
     placement,
+    warp_picture,
 )
 from portraittalk_core.motion.structure import (
     LOWEST,
@@ -134,6 +136,34 @@ def test_placement_of_a_squeezed_head_is_squeezed_but_less():
     affine = placement(reference, reference * torch.tensor([0.5, 1.0]))[0]
     assert 1.2 < float(affine[0, 0]) < 2
     assert float(torch.linalg.det(affine[:, :2])) > 0
+
+
+def test_a_face_that_stays_is_not_warped():
+    faces = a_face(2)
+    picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(warp_picture(picture, faces, faces), picture, atol=1e-3, rtol=0)
+
+
+def test_the_warp_brings_each_landmark_from_its_own_place_and_fades_beside_the_face():
+    reference = a_face()
+    target = apply(similarity(0.1, 0.95, 0.05, 0.02), reference)
+    target[:, [*range(55, 60), 65, 66, 67]] += torch.tensor([0.0, 0.05])  # the lower lip falls
+    target[:, 17:27] += torch.tensor([0.0, -0.04])  # the brows rise
+    grid = face_warp(reference, target, 128)
+    sampled = F.grid_sample(grid.permute(0, 3, 1, 2), target[:, None], align_corners=False)[0, :, 0].T
+    rigid = target[0] @ placement(reference, target)[0, :, :2].T + placement(reference, target)[0, :, 2]
+    left, without = ((p - reference[0]).norm(dim=1)[[*range(17, 27), *range(55, 60)]] for p in (sampled, rigid))
+    assert left.max() < 0.03 and left.mean() < 0.3 * without.mean()
+    whole = F.affine_grid(placement(reference, target), [1, 1, 128, 128], align_corners=False)
+    torch.testing.assert_close(grid[:, 0], whole[:, 0], atol=1e-3, rtol=0)
+
+
+def test_one_reference_is_warped_to_all_targets():
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    faces = a_face(3)
+    assert warp_picture(picture, faces[:1], faces).shape == (3, 3, 32, 32)
+    with pytest.raises(BadInput, match="1 row or as many"):
+        warp_picture(picture, faces[:2], faces)
 
 
 def test_openings_measure_the_gap_and_not_the_roll():

@@ -24,6 +24,7 @@ def test_every_part_is_called_and_learns(net, host, inputs, noise):
             torch.eye(2, 3).expand(4, 2, 3),
             torch.randn(4, 6, generator=noise),
             torch.randn(1, 8, 16, 16, generator=noise),
+            torch.rand(4, 3, 128, 128, generator=noise),
         )
     )
     branches = [

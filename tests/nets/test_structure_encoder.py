@@ -15,7 +15,8 @@ STAY = torch.eye(2, 3).expand(4, 2, 3)
 @pytest.fixture
 def conditions(noise):
     contours = torch.rand(4, 7, 32, 32, generator=noise)
-    return contours, STAY, torch.randn(4, 6, generator=noise), torch.randn(1, 8, 16, 16, generator=noise)
+    cue, latent = torch.randn(4, 6, generator=noise), torch.randn(1, 8, 16, 16, generator=noise)
+    return contours, STAY, cue, latent, torch.rand(4, 3, 128, 128, generator=noise)
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def test_the_identity_placement_leaves_the_reference_where_it_is(conditions):
 
 def test_the_placement_maps_output_to_reference(conditions):
     """The output shows at x what the reference has at x + 0.5, four pixels to the right; beyond its edge is outside."""
-    contours, _, cue, latent = conditions
+    contours, _, cue, latent, warped = conditions
     shift = STAY + torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
-    made = structure_input(contours, shift, cue, latent)
+    made = structure_input(contours, shift, cue, latent, warped)
     torch.testing.assert_close(made[0, 28:36, :, :12], latent[0, :, :, 4:], atol=1e-5, rtol=1e-5)
     assert made[0, 36, :, 12:].all()
     assert not made[0, 36, :, :12].any()
@@ -51,21 +52,22 @@ def test_the_placement_maps_output_to_reference(conditions):
 
 def test_a_missing_reference_is_zeros_and_says_so(conditions):
     made = structure_input(*conditions, torch.tensor([True, False, True, True]))
-    assert not made[1, 28:45].any()
+    assert not made[1, 28:45].any() and not made[1, 54:].any()
     assert made[:, 51, 0, 0].tolist() == [1, 0, 1, 1]
     torch.testing.assert_close(made[:, 45:51, 3, 4], conditions[2])
     assert torch.equal(made[1, :28], structure_input(*conditions)[1, :28])
 
 
-def test_what_the_placed_reference_shows_can_pass_without_loss(conditions, encoder):
+def test_what_the_warped_reference_shows_can_pass_without_loss(conditions, encoder):
     made = structure_input(*conditions)
+    assert made.shape[1] == 54 + 3 * 64
     with torch.no_grad():
-        encoder.direct.weight[5, 30, 1, 1] = 1.0  # the third channel of the placed reference
-    assert torch.equal(encoder(made)[0][:, 5], made[:, 30])
+        encoder.direct.weight[5, 54 + 2 * 64 + 3 * 8 + 1, 1, 1] = 1.0  # of each cell's blue the fourth row, second pixel
+    torch.testing.assert_close(encoder(made)[0][:, 5], conditions[4][:, 2, 3::8, 1::8])
 
 
 def test_coordinates_are_pixel_centres(conditions):
-    x, y = structure_input(*conditions)[0, -2:]
+    x, y = structure_input(*conditions)[0, 52:54]
     torch.testing.assert_close(x[7], (torch.arange(16) + 0.5) / 8 - 1)
     torch.testing.assert_close(y[:, 3], x[0])
 
@@ -73,6 +75,8 @@ def test_coordinates_are_pixel_centres(conditions):
 def test_contours_must_fold_onto_the_latent(conditions):
     with pytest.raises(BadInput, match="multiple of the latent's, but got 30"):
         structure_input(conditions[0][..., :30, :30], *conditions[1:])
+    with pytest.raises(BadInput, match="`warped` must be square"):
+        structure_input(*conditions[:4], conditions[4][..., :60, :60])
 
 
 @torch.no_grad()

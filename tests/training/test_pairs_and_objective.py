@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from portraittalk_core import presets
@@ -14,7 +15,7 @@ from portraittalk_core.training import losses
 from portraittalk_core.training.bank import EDITABLE, Bank, draw_album, draw_looks
 from portraittalk_core.training.clip_bank import FRAMES, ClipBank, ClipDraws, ClipStore
 from portraittalk_core.training.pairs import FrameStore, PairDraws
-from portraittalk_core.training.stages import ASSETS, STAGES, build_objective, train_stage
+from portraittalk_core.training.stages import ASSETS, STAGES, build_objective, load_weights, train_stage
 
 DEVICE = torch.device("cpu")
 
@@ -31,7 +32,9 @@ def bank():
     generator = torch.Generator().manual_seed(0)
     count = len(album.tags)
     embeddings = F.normalize(torch.randn(count, 512, generator=generator), dim=1)
-    return Bank(album, album.landmarks(), torch.randn(count, 8, 8, 8, generator=generator).half(), embeddings)
+    latents = torch.randn(count, 8, 8, 8, generator=generator).half()
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, 256, 256), np.uint8)
+    return Bank(album, album.landmarks(), latents, embeddings, pictures)
 
 
 def test_people_of_an_album_keep_who_they_are_and_change_what_they_wear(bank):
@@ -88,13 +91,31 @@ def test_what_is_dropped_is_gone_from_the_batch(bank, text):
     assert torch.equal(batch.ids, text.tokenize([""]).expand(12, -1))
 
 
+def test_pictures_come_at_eight_times_the_latents(bank):
+    found = bank.read_pictures(torch.tensor([3, 0]), DEVICE)
+    assert found.shape == (2, 3, 64, 64)
+    first = torch.from_numpy(bank.pictures[3, :, :4, :4]).float().mean((1, 2)) / 127.5 - 1
+    torch.testing.assert_close(found[0, :, 0, 0], first)
+
+
+def test_new_input_channels_begin_at_zero_and_change_nothing(tmp_path, text):
+    objective = build_objective(presets.tiny(), TrainingConfig(), text)
+    name = "animate_net.structure.enter.0.weight"
+    old = dict(objective.named_parameters())[name].detach()[:, :54].clone()
+    save_file({name: old.contiguous()}, tmp_path / "old.safetensors")
+    load_weights(objective, tmp_path / "old.safetensors")
+    now = dict(objective.named_parameters())[name]
+    assert torch.equal(now[:, :54], old) and not now[:, 54:].any()
+
+
 def test_clips_are_consecutive_frames_of_one_person(text):
     album = draw_album([7], looks=1, frames=FRAMES + 1)
     album = dataclasses.replace(album, person=np.zeros(FRAMES + 1, int))
     latents = torch.arange(FRAMES + 1.0).view(-1, 1, 1, 1).expand(-1, 8, 4, 4)
     embeddings = torch.ones(FRAMES + 1, 512)
     features = torch.arange(float(FRAMES)).view(1, -1, 1).expand(-1, -1, 128)
-    clips = ClipBank(Bank(album, album.landmarks(), latents, embeddings), features)
+    pictures = np.zeros((FRAMES + 1, 3, 256, 256), np.uint8)
+    clips = ClipBank(Bank(album, album.landmarks(), latents, embeddings, pictures), features)
     draws = ClipDraws(album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0)
     batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
     frames = batch.latents[:, 0, 0, 0].view(2, 16)
