@@ -38,10 +38,13 @@ REDRAWN = (0.85, 0.25)
 """Chance that an attribute differs between two looks, the one or the other: large changes, or edits must pay too little
 and the model learns to copy; small ones, because that is what people ask for, and then all else must stay."""
 
-NEAR, NEAR_SPREAD = 0.6, 0.4
-"""Chance that a picture's head pose is near the person's first one, as in a video of speech, and how far it strays at
-most, as a share of all poses. Where poses are always far apart, no copy of the reference is exact, and what a model
-learns then is to blur it."""
+SAME_POSE, NEAR_POSE, NEAR_SPREAD = 0.25, 0.45, 0.3
+"""Chance that a picture has the head pose of the person's first one, chance that it is near, and how far it strays
+then, as a share of all poses; the others have any. So it is in a video of speech, which never leaves its portrait by
+much. Where poses are always far apart, no copy of the reference is exact, and what is learned then is to blur it."""
+
+SAME_MOOD = 0.5
+"""Chance that brows and smile are those of the person's first picture and only mouth and eyes move."""
 
 LATENTS = 32
 """Side of the latents of a whole picture."""
@@ -113,23 +116,34 @@ def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
 def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
     """Return (look, parameters, tags) for every frame of a new person."""
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    usual: traits.Traits | None = None
+    first: tuple[traits.Traits, traits.Traits] | None = None
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
     for number, look in enumerate(draw_looks(looks, generator)):
         for _ in range(frames):
             expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
-            pose = pose if usual is None else _near(usual, pose, generator)
-            usual = usual or pose
+            if first is not None:
+                expression, pose = _like(*first, expression, pose, generator)
+            first = first or (expression, pose)
             tags = {**person.tags, **look.tags, **expression.tags}
             rows.append((number, traits.pack(person, look, expression, pose, light), tags))
     return rows
 
 
-def _near(usual: traits.Traits, fresh: traits.Traits, generator: torch.Generator) -> traits.Traits:
-    """Return a head pose near the usual one or, now and then, the fresh one."""
-    draw = torch.rand(2, generator=generator)
-    share = NEAR_SPREAD * float(draw[1]) if float(draw[0]) < NEAR else 1.0
-    return traits.Traits({k: v + share * (fresh.values[k] - v) for k, v in usual.values.items()})
+def _like(
+    mood: traits.Traits,
+    usual: traits.Traits,
+    expression: traits.Traits,
+    pose: traits.Traits,
+    generator: torch.Generator,
+) -> tuple[traits.Traits, traits.Traits]:
+    """Return an expression and a pose as they follow the first ones in speech or, now and then, as they are."""
+    which, far, keep = torch.rand(3, generator=generator).tolist()
+    share = 0.0 if which < SAME_POSE else NEAR_SPREAD * far if which < SAME_POSE + NEAR_POSE else 1.0
+    near = traits.Traits({k: v + share * (pose.values[k] - v) for k, v in usual.values.items()})
+    if keep >= SAME_MOOD:
+        return expression, near
+    kept = {name: mood.values[name] for name in ("smile", "brow_raise", "brow_frown")}
+    return traits.Traits(expression.values | kept, mood.tags), near
 
 
 def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:

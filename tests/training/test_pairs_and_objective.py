@@ -65,11 +65,18 @@ def test_some_looks_differ_in_little_and_some_in_much():
     assert sum(s >= 3 for s in same) > 15 and sum(s <= 1 for s in same) > 15
 
 
-def test_many_poses_are_near_one_another_and_some_are_far():
-    album = draw_album(range(60), looks=1, frames=3)
-    yaw = traits.column(album.parameters, "yaw").view(60, 3)
-    spread = (yaw[:, 0] - yaw[:, 1]).abs()
-    assert (spread < 0.1).float().mean() > 0.4 and (spread > 0.25).any()
+def test_many_pictures_are_as_in_speech_and_some_are_far():
+    """Half of the pictures keep brows and smile, most the pose or nearly so; mouth and eyes always move."""
+    album = draw_album(range(60), looks=2, frames=3)
+    rows = album.parameters.view(60, 6, -1)
+    moved = (rows[:, 1:] - rows[:, :1])[..., [traits.INDEX[name] for name in ("yaw", "pitch", "roll")]].abs()
+    same = (moved.amax(-1) == 0).float().mean()
+    assert 0.15 < same < 0.35 and (moved[..., 0] < 0.1).float().mean() > 0.6 and (moved[..., 0] > 0.25).any()
+    smile, gaze = (traits.column(rows, name) for name in ("smile", "gaze_x"))
+    assert 0.4 < (smile[:, 1:] == smile[:, :1]).float().mean() < 0.6 and not (gaze[:, 1:] == gaze[:, :1]).any()
+    for i, tags in enumerate(album.tags):
+        low, high = traits.EXPRESSION_RANGES[tags["expression"]][0]
+        assert low <= float(traits.column(album.parameters, "smile")[i]) <= high
 
 
 def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(bank, text):
