@@ -116,6 +116,11 @@ class Scorer:
             sheet.notes.append(f"{track.damage} Scored the {len(track.landmarks)} frames before.")
         if track.crowded:
             sheet.notes.append(f"{track.crowded} frames show more than one face; the first one is followed")
+        if track.unfamiliar:
+            sheet.notes.append(
+                f"in {track.unfamiliar} frames the detector is not sure of the face, so that its landmarks may be "
+                "wrong: it knows rendered avatars. For people name another one with --faces"
+            )
         if clip.reference is not None:
             sheet.take(self._taker.pictures(clip.path, clip.reference, track.fps))
         if not track.seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from ..errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ..media.image import to_bytes
 from ..metrics.functional import mean_colour, sharpness
 from ..perception.face import FaceAnalyser
+from ..preparation import FAMILIAR_SCORE
 from ..types import LANDMARKS, Face, Frames
 from ..weights import model_folder
 
@@ -34,10 +35,15 @@ MESH_ROWS = (
 
 @dataclass(frozen=True)
 class Sighting:
-    """A face in one picture. landmarks: in pixels; embedding: of unit length, None where the detector has none."""
+    """A face in one picture.
+
+    landmarks: in pixels; embedding: of unit length, None where the detector has none; familiar: whether the detector is
+    as sure of it as of the faces that it was made for.
+    """
 
     landmarks: Float[Tensor, "70 2"]
     embedding: Float[Tensor, "d"] | None = None
+    familiar: bool = True
 
 
 Look = Callable[[Float[Tensor, "3 h w"]], list[Sighting]]
@@ -67,12 +73,13 @@ class PackFinder:
     """Looks at every picture anew through a pack in insightface's layout.
 
     faces: finds and measures; name: of the pack; recognises: whether its embeddings are those of photographs that the
-    field's CSIM is defined on, so that the tiny pack's are not taken for them.
+    field's CSIM is defined on, so that the tiny pack's are not taken for them; least: score of a familiar face.
     """
 
     faces: PictureFinder
     name: str
     recognises: bool = False
+    least: float = 0.0
 
     @property
     def hint(self) -> str:
@@ -82,7 +89,12 @@ class PackFinder:
     @contextlib.contextmanager
     def watching(self, fps: float) -> Iterator[Look]:
         """Yield a function that finds the faces of a picture; nothing is remembered between pictures."""
-        yield lambda pixels: [Sighting(face.landmarks, face.embedding) for face in self.faces.find(pixels)]
+
+        def look(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
+            found = self.faces.find(pixels)
+            return [Sighting(face.landmarks, face.embedding, face.score >= self.least) for face in found]
+
+        yield look
 
 
 class PictureFinder(Protocol):
@@ -155,7 +167,8 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     Raises `BadInput` for what is neither, `MissingExtra` for a .task without mediapipe.
     """
     if faces is None:
-        return PackFinder(FaceAnalyser(model_folder("tiny") / "faces"), "tiny face pack (avatars)")
+        own = FaceAnalyser(model_folder("tiny") / "faces")
+        return PackFinder(own, "tiny face pack (avatars)", least=FAMILIAR_SCORE)
     path = Path(faces)
     if path.suffix == ".task" and path.is_file():
         _mesh_options(path)
@@ -174,8 +187,9 @@ class Track:
     """A face through a video, and what was measured in passing.
 
     landmarks: pixels, NaN where no face was found; embeddings: NaN likewise, None where the detector has none;
-    sharpness, colour: of each frame, see `metrics.functional`; crowded: frames with more than one face; height, width:
-    of the pictures; damage: why reading ended early, if it did.
+    sharpness, colour: of each frame, see `metrics.functional`; crowded: frames with more than one face; unfamiliar:
+    frames whose face the detector is not sure of; height, width: of the pictures; damage: why reading ended early, if
+    it did.
     """
 
     landmarks: Float[Tensor, "f 70 2"]
@@ -186,6 +200,7 @@ class Track:
     height: int
     width: int
     crowded: int = 0
+    unfamiliar: int = 0
     damage: str | None = None
 
     @property
@@ -225,7 +240,8 @@ def track_video(
             damage = str(error)
     if not rows:
         raise BadMedia("The video must have at least one picture, but none can be decoded. Export it again.")
-    return _joined(rows, fps, height, width, crowded, damage)
+    unfamiliar = sum(row.found is not None and not row.found.familiar for row in rows)
+    return replace(_joined(rows, fps, height, width), crowded=crowded, unfamiliar=unfamiliar, damage=damage)
 
 
 @dataclass(frozen=True)
@@ -242,7 +258,7 @@ def _nearest(found: list[Sighting], last: Sighting | None) -> Sighting | None:
     return min(found, key=lambda face: float((face.landmarks.mean(0) - before).norm()))
 
 
-def _joined(rows: list[_Row], fps: float, height: int, width: int, crowded: int, damage: str | None) -> Track:
+def _joined(rows: list[_Row], fps: float, height: int, width: int) -> Track:
     embedded = next((r.found.embedding for r in rows if r.found and r.found.embedding is not None), None)
     nowhere = torch.full((LANDMARKS, 2), torch.nan)
     nobody = None if embedded is None else torch.full_like(embedded, torch.nan)
@@ -258,6 +274,4 @@ def _joined(rows: list[_Row], fps: float, height: int, width: int, crowded: int,
         fps=fps,
         height=height,
         width=width,
-        crowded=crowded,
-        damage=damage,
     )

@@ -49,7 +49,11 @@ class AnimateNet(nn.Module):
     ) -> None:
         super().__init__()
         conditioning = structure_channels(
-            latent_channels=latent_channels, groups=contour_groups, fold=contour_fold, cue=cue, picture_fold=picture_fold
+            latent_channels=latent_channels,
+            groups=contour_groups,
+            fold=contour_fold,
+            cue=cue,
+            picture_fold=picture_fold,
         )
         identity_sites = shape.attention_sites() if identity_sites is None else identity_sites
         temporal_sites = shape.layer_sites() if temporal_sites is None else temporal_sites

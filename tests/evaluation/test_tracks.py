@@ -45,6 +45,12 @@ def test_of_two_faces_the_first_one_is_followed():
     assert track.crowded == 4 and (track.landmarks == 20).all() and (track.embeddings == 20).all()
 
 
+def test_faces_that_a_detector_is_not_sure_of_are_counted():
+    track = track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", least=1.5))
+    assert track.unfamiliar == 4 and track.seen == 4
+    assert track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", least=0.9)).unfamiliar == 0
+
+
 def test_what_comes_before_damage_is_kept(finder):
     def broken(frames):
         yield Frames(frames, 25.0)
@@ -73,6 +79,7 @@ def test_the_tiny_pack_finds_an_avatar(portrait):
     picture, points = portrait
     finder = open_finder()
     track = track_video(chunks(picture[None].expand(2, -1, -1, -1)), 25.0, finder)
+    assert track.unfamiliar == 0
     exact = (points + 1) / 2 * picture.shape[-1]
     assert track.seen == 2 and track.embeddings.shape == (2, 512)
     assert float((track.landmarks[0] - exact).norm(dim=-1).mean()) < 5
