@@ -30,7 +30,8 @@ def _inputs() -> list[Any]:
             min=0.0,
             max=3.0,
             step=0.05,
-            tooltip="How strictly the picture itself listens to the sound (lambda), beside the motion.",
+            tooltip="How strictly the picture itself listens to the sound (lambda), beside the motion. Only 1 with the "
+            "stacks of public files, which do not listen.",
         ),
         io.Vae.Input(
             "vae", optional=True, tooltip="Needed with Load PortraitTalk Adapters only: the checkpoint's own VAE."
@@ -55,7 +56,7 @@ class AnimateNetApply(io.ComfyNode):
                 io.Latent.Output(
                     "latent",
                     display_name="latent",
-                    tooltip="Empty, as long as the speech; all frames begin with one noise.",
+                    tooltip="Empty, as long as the speech; with tiny all frames begin with one noise.",
                 ),
             ],
         )
@@ -102,7 +103,7 @@ class AnimateNetSampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the noise that all frames share.",
+                    tooltip="Of the noise; with tiny all frames share it.",
                 ),
                 io.Int.Input("steps", default=4, min=1, max=1000, tooltip="4 suffice for tiny, SD1.5 wants 20."),
                 io.Float.Input("cfg", default=1.0, min=0.0, max=30.0, step=0.1, tooltip="1 is fastest."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_patcher
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..portraittalk_core.conditioning import Condition
 from ..portraittalk_core.errors import BadInput, SiteNotFound, WeightsMismatch
-from ..portraittalk_core.host import METHODS, Branch, Call, Hook, Pass, hooks_of
+from ..portraittalk_core.host import METHODS, Branch, Call, Hook, Pass, UNetInputs, hooks_of
 from ..portraittalk_core.nets.unet_keys import comfy_block, shape_from_comfy
 from ..portraittalk_core.sites import Site, UNetShape
 
@@ -31,6 +31,9 @@ RUNNING = "portraittalk_running"
 BENEATH = "portraittalk_beneath"
 FRAMES = "portraittalk_frames"
 """In `transformer_options`: which frames of the video the running window shows, int64."""
+
+FIRST = ("first", 0)
+"""Where the first feature map is made, before it is stored as a skip; ("input", 0) is after that."""
 
 Place = tuple[Hook, tuple[str, int]]
 """A hook at a block of ComfyUI's U-Net."""
@@ -85,15 +88,18 @@ class Running:
 
 def place(hook: Hook, site: Site | None, shape: UNetShape) -> Place:
     """Return where a branch acts in ComfyUI's U-Net. Raises `SiteNotFound` where it has no such place."""
-    if hook is Hook.INPUT:
-        if site is not None and (site.stage != "down" or site.layer or not site.block):
-            raise SiteNotFound(f"An input branch must be at the first layer of a down block here, but got {site}.")
-        # What enters a level is what left the downsampler before it.
-        return hook, ("input", 0 if site is None else comfy_block(site, shape)[1] - 1)
-    valid = shape.layer_sites() if hook is Hook.AFTER else shape.attention_sites()
-    if site not in valid:
+    if hook is Hook.INPUT and site is None:
+        return hook, FIRST
+    valid = shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else shape.layer_sites()
+    valid = shape.skip_sites() if hook is Hook.SKIP else valid
+    if site is None or site not in valid:
         raise SiteNotFound(f"A `{hook.value}` branch must be at one of {', '.join(map(str, valid))}, but got {site}.")
-    return hook, comfy_block(site, shape)
+    name, number = comfy_block(site, shape)
+    if hook is Hook.INPUT and name != "output":
+        # On the way down the host lets us act on what left the block before, once it is stored as a skip.
+        before = number - 1 if name == "input" else (shape.layers + 1) * len(shape.channels) - 1
+        return hook, ("input", before)
+    return hook, (name, number)
 
 
 def shape_of(model: comfy.model_patcher.ModelPatcher) -> UNetShape:
@@ -110,8 +116,7 @@ def attach(
     model: comfy.model_patcher.ModelPatcher,
     condition: Condition,
     shape: UNetShape,
-    nets: comfy.model_patcher.ModelPatcher,
-    *,
+    *nets: comfy.model_patcher.ModelPatcher,
     percent: tuple[float, float] = (0.0, 1.0),
     frames: int | None = None,
     hides: bool = False,
@@ -136,9 +141,9 @@ def attach(
     if not known:
         _add_slots(clone, shape)
     _wrap_attention(options, shape)
-    loaded = clone.get_additional_models_with_key(KEY)
-    if not any(nets.is_clone(other) for other in loaded):
-        clone.set_additional_models(KEY, [*loaded, nets])
+    loaded = list(clone.get_additional_models_with_key(KEY))
+    loaded += [net for net in nets if not any(net.is_clone(other) for other in loaded)]
+    clone.set_additional_models(KEY, loaded)
     return clone
 
 
@@ -146,6 +151,10 @@ def _add_slots(model: comfy.model_patcher.ModelPatcher, shape: UNetShape) -> Non
     model.set_model_attn1_patch(_offer_tokens)
     model.set_model_input_block_patch(_add_first)
     model.set_model_input_block_patch_after_skip(_add_after_skip)
+    model.set_model_output_block_patch(_add_upwards)
+    # Before any other pack's, as the host adds its own ControlNets: what follows changes maps that are complete.
+    patches = model.model_options["transformer_options"]["patches"]
+    patches["output_block_patch"] = [_add_upwards, *patches["output_block_patch"][:-1]]
     model.set_model_forward_timestep_embed_patch((AfterSlot, _run_after))
     blocks = [comfy_block(site, shape) for site in shape.layer_sites()]
     model.set_injections(
@@ -198,8 +207,10 @@ def run_attached(
     acting = [a for a in options.get(KEY, ()) if a.acts(sigma)]
     if acting:
         hides = any(a.hides for a in acting)
-        passes = tuple(Pass(identity=chunk != 1 or not hides) for chunk in chunks)
-        call = Call(frames=torch.arange(rows), passes=passes, clip=rows)
+        # The negative prompt's rows have another text; a branch that stands for text has to know.
+        passes = tuple(Pass(text=chunk != 1, identity=chunk != 1 or not hides) for chunk in chunks)
+        given = None if context is None else UNetInputs(x, timesteps, context)
+        call = Call(frames=torch.arange(rows), passes=passes, clip=rows, inputs=given)
         frames = _frames_shown(options, rows, [a.frames for a in acting if a.frames is not None])
         host = ComfyHost(executor.class_obj, acting[0].shape)
         known = all(p.identity for p in passes)
@@ -257,16 +268,21 @@ def _offer_tokens(n: Tensor, context: Tensor, value: Tensor, extra: dict[str, An
 
 
 def _add_first(h: Tensor, options: dict[str, Any]) -> Tensor:
-    return _add_input(h, options) if options["block"] == ("input", 0) else h
+    return _add(Hook.INPUT, h, options, FIRST) if options["block"] == ("input", 0) else h
 
 
 def _add_after_skip(h: Tensor, options: dict[str, Any]) -> Tensor:
-    return h if options["block"] == ("input", 0) else _add_input(h, options)
+    return _add(Hook.INPUT, h, options, options["block"])
 
 
-def _add_input(h: Tensor, options: dict[str, Any]) -> Tensor:
+def _add_upwards(h: Tensor, skip: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    block = options["block"]
+    return _add(Hook.INPUT, h, options, block), _add(Hook.SKIP, skip, options, block)
+
+
+def _add(hook: Hook, h: Tensor, options: dict[str, Any], block: tuple[str, int]) -> Tensor:
     running = options.get(RUNNING)
-    for act in running.take(Hook.INPUT, options["block"]) if running else ():
+    for act in running.take(hook, block) if running else ():
         h = h + act(h, running.call)
     return h
 
@@ -323,6 +339,8 @@ class ComfyHost:
 
     def denoise(self, latents: Tensor, timestep: Tensor, text: Tensor, call: Call) -> Tensor:
         """Run the U-Net once; see `host.Host.denoise`."""
+        times = timestep.to(latents.device).expand(len(latents)).float()
+        call = replace(call, inputs=UNetInputs(latents, times, text.to(latents)))
         running = Running([b for group in self._branches for b in group], call, self.shape)
         options: dict[str, Any] = {
             RUNNING: running,
@@ -330,11 +348,11 @@ class ComfyHost:
                 "attn1_patch": [_offer_tokens],
                 "input_block_patch": [_add_first],
                 "input_block_patch_after_skip": [_add_after_skip],
+                "output_block_patch": [_add_upwards],
                 "forward_timestep_embed_patch": [(AfterSlot, _run_after)],
             },
         }
         _wrap_attention(options, self.shape)
-        times = timestep.to(latents.device).expand(len(latents)).float()
         with self._slots():
             out = self.unet(latents, times, context=text.to(latents), transformer_options=options)
         running.check()

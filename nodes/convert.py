@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput
-from ..portraittalk_core.types import Identity, Sound
+from ..portraittalk_core.types import Sound
 
 NO_SOUND = "`audio` must hold sound, but got none. Connect Load Audio."
 
@@ -41,17 +41,15 @@ def masked(image: Tensor, mask: Tensor | None) -> Tensor:
     return image[..., :3] * seen + 0.5 * (1 - seen)
 
 
-def face_masks(identity: Identity) -> Tensor:
-    """Return MASK of the faces in the crops: 1 between the line of the jaw and the brows."""
+def face_masks(outlines: Tensor, size: int) -> Tensor:
+    """Return MASK [n, size, size]: 1 inside outlines [n, points, 2], given as shares of the side."""
     import numpy as np
     from PIL import Image, ImageDraw
 
-    size = identity.crops.shape[-1]
     made = []
-    for landmarks in identity.landmarks:
-        outline = torch.cat([landmarks[:17], landmarks[17:27].flip(0)])
+    for outline in outlines:
         picture = Image.new("L", (size, size))
-        ImageDraw.Draw(picture).polygon([tuple(p) for p in ((outline + 1) / 2 * size).tolist()], fill=255)
+        ImageDraw.Draw(picture).polygon([tuple(p) for p in (outline * size).tolist()], fill=255)
         made.append(torch.from_numpy(np.array(picture)).float() / 255)
     return torch.stack(made)
 
@@ -72,6 +70,13 @@ def sound(audio: dict[str, Any] | None, start_s: float = 0.0, duration_s: float 
 def audio(cut: Sound) -> dict[str, Any]:
     """Return a sound as AUDIO."""
     return {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
+
+
+def latents(model: Any, vae: Any, crops: Tensor) -> Tensor:
+    """Return the latents of pictures [n, 3, s, s] in [-1, 1] as a MODEL sees latents. Raises `BadInput` without VAE."""
+    if vae is None:
+        raise BadInput("`vae` must be connected where the adapters were loaded alone, but it is not. Connect the VAE.")
+    return model.model.process_latent_in(vae.encode(images(crops)))
 
 
 def embeddings(conditioning: list[Any]) -> Tensor:

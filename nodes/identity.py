@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, PortraitTalkSocket, Somebody
+from .sockets import CATEGORY, IdentitySocket, PortraitTalkSocket, Somebody, Told
 
 STOP, SKIP = "stop", "skip the picture"
 
@@ -49,9 +49,9 @@ class LoadIdentity(io.ComfyNode):
         from . import convert
 
         shown = convert.pictures(convert.masked(image, mask))
-        identity = portraittalk.preparation.identify(shown, face=face, skip=no_face == SKIP)
-        somebody = Somebody(identity, portraittalk)
-        return io.NodeOutput(somebody, convert.images(identity.crops), convert.face_masks(identity))
+        identity = portraittalk.identify(shown, face=face, skip=no_face == SKIP)
+        masks = convert.face_masks(portraittalk.outlines(identity), identity.crops.shape[-1])
+        return io.NodeOutput(Somebody(identity, portraittalk), convert.images(identity.crops), masks)
 
 
 class IdentityNetConditioning(io.ComfyNode):
@@ -106,11 +106,11 @@ class IdentityNetConditioning(io.ComfyNode):
         end_percent: float = 1.0,
         guide_identity: bool = True,
     ) -> io.NodeOutput:
-        from . import attaching
-
         percent = (start_percent, end_percent)
-        told = attaching.identity_net(model, identity, identity_scale, percent, guide_identity)
-        return io.NodeOutput(told, positive, negative)
+        told = identity.adapters.tell_identity(
+            Told(model, positive, negative), identity.identity, identity_scale, percent, guide_identity
+        )
+        return io.NodeOutput(told.model, told.positive, told.negative)
 
 
 class ReferenceNetApply(io.ComfyNode):
@@ -141,6 +141,4 @@ class ReferenceNetApply(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, identity: Somebody, vae: Any, strength: float = 1.0) -> io.NodeOutput:
-        from . import attaching
-
-        return io.NodeOutput(attaching.reference_net(model, identity, vae, strength))
+        return io.NodeOutput(identity.adapters.tell_reference(model, identity.identity, vae, strength))

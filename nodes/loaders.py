@@ -14,7 +14,8 @@ def _choice() -> io.Combo.Input:
         "model",
         options=available(),
         default="tiny",
-        tooltip="tiny is bundled: it knows rendered avatars and runs on a CPU. Others are folders in "
+        tooltip="tiny is bundled: it knows rendered avatars and runs on a CPU. sd15-portraittalk and sd15-magictalk "
+        "are for photographs, from public files that `portraittalk models download` fetches. Others are folders in "
         "models/portraittalk.",
     )
 
@@ -40,14 +41,9 @@ class LoadPortraitTalk(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
-        from ..portraittalk_core.weights import model_files
-        from . import adapters, tiny_models
+        from . import models
 
-        folder = adapters.located(model)
-        files = model_files(folder)
-        vae = tiny_models.load_vae(files["vae"])
-        base, clip = tiny_models.load_model(files["denoiser"]), tiny_models.load_clip(files["text"])
-        return io.NodeOutput(base, clip, vae, adapters.load(folder, vae))
+        return io.NodeOutput(*models.load(model))
 
 
 class LoadAdapters(io.ComfyNode):
@@ -66,6 +62,6 @@ class LoadAdapters(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
-        from . import adapters
+        from . import models
 
-        return io.NodeOutput(adapters.load(adapters.located(model)))
+        return io.NodeOutput(models.load_adapters(model))

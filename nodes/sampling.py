@@ -28,7 +28,7 @@ def sample(
     scheduler: str = "simple",
     denoise: float = 1.0,
 ) -> dict[str, Any]:
-    """Return LATENT of the whole video, as KSampler would, noise shared by all frames.
+    """Return LATENT of the whole video, as KSampler would, noise shared by the frames that `empty` says.
 
     Raises `BadInput` where `denoise` is below 1 and there is nothing to start from, or it has another length.
     """
@@ -38,7 +38,7 @@ def sample(
     if len(start) not in (1, len(empty["samples"])):
         raise BadInput(f"`latent` must have {len(empty['samples'])} frames as the motion has, but got {len(start)}.")
     start = start.expand(len(empty["samples"]), -1, -1, -1)
-    noise = comfy.sample.prepare_noise(start, seed, empty["batch_index"])
+    noise = comfy.sample.prepare_noise(start, seed, empty.get("batch_index"))
     mask = (latent or empty).get("noise_mask")
     samples = comfy.sample.sample(
         model,

@@ -52,5 +52,5 @@ class AdfdScore(io.ComfyNode):
     ) -> io.NodeOutput:
         from . import convert, scoring
 
-        found = scoring.score(portraittalk.preparation.faces, images, convert.sound(audio), fps, ground_truth)
+        found = scoring.score(portraittalk.finder(), images, convert.sound(audio), fps, ground_truth)
         return io.NodeOutput(*scoring.summary(found), scoring.plot(found), ui=scoring.player(found, images, cls))

@@ -114,7 +114,7 @@ class SpeechToMotion(io.ComfyNode):
 
         dials = {"lip": lip, "head": head, "blink": blink, "expression": expression, "still_head": still_head}
         motion, preview = listening.move(speech, identity, dials, seed, positive)
-        return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, preview, cls))
+        return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, identity, preview, cls))
 
 
 def _dial(name: str, what: str) -> io.Float.Input:

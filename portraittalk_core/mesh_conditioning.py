@@ -82,13 +82,19 @@ class DrawnFaceCondition:
 
     def drawings(self, frames: Int[Tensor, "n"]) -> Float[Tensor, "n 3 h w"]:
         """Return the drawings of some frames as the network knows them, in [0, 1]."""
-        points = self._maps.landmarks[frames]
-        if isinstance(self._net, PoseGuider):
-            return torch.stack([draw_for_aniportrait(face, *self._size) for face in points])
-        return torch.stack([draw_for_controlnet([face], *self._size) for face in points])
+        return draw_faces(self._maps.landmarks[frames], self._size, isinstance(self._net, PoseGuider))
 
     def forget(self) -> None:
         """Keep nothing: drawings are made for each window."""
+
+
+def draw_faces(
+    landmarks: Float[Tensor, "n 478 2"], size: tuple[int, int], for_aniportrait: bool
+) -> Float[Tensor, "n 3 h w"]:
+    """Return a drawing of each face in [0, 1], as the pose guider or else the ControlNet knows it; size: h and w."""
+    if for_aniportrait:
+        return torch.stack([draw_for_aniportrait(face, *size) for face in landmarks])
+    return torch.stack([draw_for_controlnet([face], *size) for face in landmarks])
 
 
 class TextBesideCondition:
@@ -96,7 +102,8 @@ class TextBesideCondition:
 
     Our definition: AniPortrait's U-Net began as SD1.5's and still asks in much the same words, so that the keys and
     values which SD1.5 learned for text are lent to it, `scale` strong. net: those; tokens, unprompted: of the prompts
-    and of the negative prompt.
+    and of the negative prompt; prompts: how the prompts follow one another, None where `tokens` has a row a frame of
+    the video, or one for all.
     """
 
     def __init__(
@@ -104,7 +111,7 @@ class TextBesideCondition:
         net: KeyValues,
         tokens: Float[Tensor, "prompts t d"],
         unprompted: Float[Tensor, "1 t d"],
-        prompts: PromptTrack,
+        prompts: PromptTrack | None,
         scale: float,
     ) -> None:
         self._net, self._tokens, self._unprompted, self._scale = net, tokens, unprompted, scale
@@ -115,8 +122,13 @@ class TextBesideCondition:
         if self._scale == 0:
             return []
         weights = next(self._net.parameters())
-        shown = self._prompts.mix(self._tokens, frames).to(weights)
+        shown = self._shown(frames).to(weights)
         return list(self._net.branches(shown, self._unprompted.to(weights), "text", self._scale))
+
+    def _shown(self, frames: Tensor) -> Tensor:
+        if self._prompts is not None:
+            return self._prompts.mix(self._tokens, frames)
+        return self._tokens if len(self._tokens) == 1 else self._tokens[frames]
 
     def forget(self) -> None:
         """Keep nothing: tokens are projected for each window."""

@@ -14,17 +14,12 @@ from .media.audio import speech_waveform
 from .motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
 from .motion.priors import MotionPrior
 from .motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
-from .perception.face import FaceAnalyser
+from .perception.face import FAMILIAR_SCORE, FaceAnalyser
 from .perception.identity import identify
 from .perception.speech import SpeechEncoder, load_speech_encoder
 from .perception.text import TextEncoder, load_text_encoder
 from .types import Face, FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
 from .weights import model_files, model_folder
-
-FAMILIAR_SCORE = 0.86
-"""Least score of the tiny face detector for a face of the model's own kind. It has seen nothing but avatars: 30
-held-out ones scored 0.905 and more, faces of 15 photographs and paintings at most 0.83, if it found them at all."""
-
 
 @dataclass(frozen=True)
 class Preparation:

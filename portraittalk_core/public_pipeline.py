@@ -41,7 +41,8 @@ from .motion.audio_to_motion import MotionDials, load_motion
 from .motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
 from .nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from .nets.audio_to_pose import STYLES, move_head
-from .nets.reference_net import ReferenceNet
+from .nets.low_rank import LowRankPatch
+from .nets.reference_net import ReferenceFeatures, ReferenceNet
 from .perception.clip_input import SIDE, clip_pixels
 from .perception.face import FaceAnalyser
 from .perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
@@ -90,10 +91,18 @@ class _Told:
 class PublicPortraitTalk(PortraitTalk):
     """A model made of public files. Networks are read when their stage begins and let go when it is over."""
 
-    def __init__(self, config: ModelConfig, mix: Mix, device: torch.device | str, *, low_memory: bool | None = None):
+    def __init__(
+        self,
+        config: ModelConfig,
+        mix: Mix,
+        device: torch.device | str,
+        *,
+        low_memory: bool | None = None,
+        shelf: type[Shelf] = Shelf,
+    ) -> None:
         self.config, self.mix, self.device = config, mix, torch.device(device)
         dtype = torch.float32 if self.device.type == "cpu" else torch.float16
-        self.shelf = Shelf(mix, self.device, dtype)
+        self.shelf = shelf(mix, self.device, dtype)
         self.passes_at_once = not (_is_small(self.device) if low_memory is None else low_memory)
 
     @classmethod
@@ -106,11 +115,13 @@ class PublicPortraitTalk(PortraitTalk):
         size: int | None = None,
         comfyui: Path | None = None,
         low_memory: bool | None = None,
+        shelf: type[Shelf] = Shelf,
     ) -> PublicPortraitTalk:
         """Find the files of a stack, check them, and return the model; reads no weights yet.
 
         parts, comfyui: see `checkpoints.mixes.find_mix`; size: side of a frame in pixels, a multiple of 64; low_memory:
-        run guidance's passes one after the other (by default on accelerators below 12 GB). Raises as `find_mix` does.
+        run guidance's passes one after the other (by default on accelerators below 12 GB); shelf: what lends the
+        networks. Raises as `find_mix` does.
         """
         mix = find_mix(name, parts, comfyui)
         side = PRESETS[name]().size if size is None else size
@@ -118,7 +129,7 @@ class PublicPortraitTalk(PortraitTalk):
             raise BadInput(f"`size` must be a multiple of 64 pixels, but got {side}. Try 512.")
         version = mix.kinds["temporal"].version if "temporal" in mix.kinds else ""
         config = replace(PRESETS[name](), size=side, schedule=mix.schedule, temporal_frames=_POSITIONS.get(version, 32))
-        made = cls(config, mix, device, low_memory=low_memory)
+        made = cls(config, mix, device, low_memory=low_memory, shelf=shelf)
         made.shelf.check()
         return made
 
@@ -216,11 +227,7 @@ class PublicPortraitTalk(PortraitTalk):
         usual, count = self.config.sampling, len(structure.landmarks)
         window = usual.window if window is None else window
         overlap = min(usual.overlap, window // 2) if overlap is None else overlap
-        if "temporal" in self.mix.files and window > self.config.temporal_frames:
-            raise BadInput(
-                f"`window` must be at most {self.config.temporal_frames} frames with this motion module, but got "
-                f"{window}. Try {usual.window}."
-            )
+        self.check_window(window)
         chosen = fusion or ("joint" if count / structure.fps <= JOINT_UP_TO_S else "streaming")
         scale = usual.text_scale if cfg is None else cfg
         options: dict[str, Any] = {
@@ -237,6 +244,14 @@ class PublicPortraitTalk(PortraitTalk):
             identity, prompts, negative, usual.identity_scale if identity_scale is None else identity_scale
         )
         return self._denoise(told, structure, prompts, chosen, options)
+
+    def check_window(self, window: int) -> None:
+        """Raise `BadInput` for more frames than the motion module was trained on at once."""
+        if "temporal" in self.mix.files and window > self.config.temporal_frames:
+            raise BadInput(
+                f"`window` must be at most {self.config.temporal_frames} frames with this motion module, but got "
+                f"{window}. Try {self.config.sampling.window}."
+            )
 
     def _denoise(
         self, told: _Told, maps: MeshMaps, prompts: PromptTrack, fusion: str, options: dict[str, Any]
@@ -285,32 +300,39 @@ class PublicPortraitTalk(PortraitTalk):
         tokens, unprompted = text.encode(prompts.prompts).cpu(), text.encode([negative]).cpu()
         del text
         self.shelf.clear()
-        look, branches, patches = None, [], ()
+        look, branches = None, []
         if self.mix.is_aniportrait:
-            look = self._look(clip_pixels(identity.crops[:1])).image_embeds[None].cpu()
-            branches += self._reference(identity, look, min(1.0, scale))
-        if "identity" in self.mix.files:
-            strength = scale * (BESIDE if self.mix.is_aniportrait else 1.0)
-            made, patches = self._identity(identity, strength)
-            branches += made
-        return _Told(tokens, unprompted, look, branches, patches)
+            look = self.look(identity)
+            branches += reference_branches(self.record(self.encode(identity.crops[:1]), look), min(1.0, scale))
+        made, patches = self.recognise(identity, scale)
+        return _Told(tokens, unprompted, look, [*branches, *made], patches)
+
+    @torch.no_grad()
+    def look(self, identity: MeshIdentity) -> Float[Tensor, "1 1 768"]:
+        """Return what CLIP makes of the first picture: what AniPortrait's U-Net is told where SD1.5's is told text."""
+        return self._look(clip_pixels(identity.crops[:1])).image_embeds[None].cpu()
 
     def _look(self, pictures: Float[Tensor, "n 3 224 224"], **options: Any) -> Any:
         """Return what CLIP makes of pictures; a method, so that the network is gone when the next one is read."""
         with self.shelf.lend("look") as (net,):
             return net(pictures.to(self.device, self.shelf.dtype), **options)
 
-    def _reference(self, identity: MeshIdentity, look: Tensor, strength: float) -> list[Branch]:
-        """Record how the first picture looks to the reference network, once."""
-        latents = self.encode(identity.crops[:1])
+    @torch.no_grad()
+    def record(self, latents: Float[Tensor, "1 c h w"], look: Float[Tensor, "1 1 768"]) -> ReferenceFeatures:
+        """Return how a picture looks to AniPortrait's reference network; see `ReferenceNet.record`."""
         with self.shelf.lend("reference") as (unet,):
-            sites = unet_sites(self.config)
-            features = ReferenceNet(sites=sites).record(
-                DiffusersHost(unet), latents.to(unet.dtype), look.to(self.device, unet.dtype)
+            return ReferenceNet(sites=unet_sites(self.config)).record(
+                DiffusersHost(unet), latents.to(self.device, unet.dtype), look.to(self.device, unet.dtype)
             )
-        return reference_branches(features, strength)
 
-    def _identity(self, identity: MeshIdentity, scale: float) -> tuple[list[Branch], Sequence[Any]]:
+    @torch.no_grad()
+    def recognise(self, identity: MeshIdentity, scale: float) -> tuple[list[Branch], Sequence[LowRankPatch]]:
+        """Return the branches of the stack's identity file and its LoRA, which is not scaled; beside AniPortrait the
+        former are `BESIDE` strong. Nothing where there is no such file, or at scale 0.
+        """
+        if "identity" not in self.mix.files or not scale:
+            return [], ()
+        scale *= BESIDE if self.mix.is_aniportrait else 1.0
         assert identity.embeddings is not None and identity.faces is not None  # `check_mix` has asked for insightface
         looks = no_look = None
         if self.mix.plus is not None:
@@ -324,7 +346,7 @@ class PublicPortraitTalk(PortraitTalk):
                 replace(patch, down=patch.down.to(self.device), up=patch.up.to(self.device)) for patch in loaded.lora
             )
             embeddings = identity.embeddings.to(self.device)
-            return identity_branches(net, embeddings, looks, no_look, scale), patches if scale else ()
+            return identity_branches(net, embeddings, looks, no_look, scale), patches
 
     def decode(self, video: LatentVideo) -> Iterator[Frames]:
         """Yield the pictures of a video one by one, on the CPU: the VAE's decoder is what needs most room a pixel."""

@@ -6,16 +6,10 @@ from typing import Any
 
 Graph = dict[str, dict[str, Any]]
 
-CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 LORA = "lcm-lora-sdv1-5.safetensors"
 CONTROLNET = "control_v11p_sd15_softedge_fp16.safetensors"
 
 MODELS = {
-    "CheckpointLoaderSimple": {
-        "name": CHECKPOINT,
-        "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/" + CHECKPOINT,
-        "directory": "checkpoints",
-    },
     "LoraLoader": {
         "name": LORA,
         "url": "https://huggingface.co/latent-consistency/lcm-lora-sdv1-5/resolve/main/pytorch_lora_weights.safetensors",
@@ -149,25 +143,26 @@ def adfd_score() -> Graph:
 
 
 def _sd15(chain: bool) -> Graph:
-    """Return a graph on a public SD1.5 checkpoint, with a LoRA and a ControlNet in the chain or without."""
+    """Return a graph on public SD1.5 files, with a LoRA and a ControlNet in the chain or without.
+
+    sd15-portraittalk has no ReferenceNet, so that node is left out.
+    """
     graph = quickstart_tiny("portrait photo of a smiling person, soft light")
-    graph["1"] = _ours("LoadAdapters", model="tiny")
+    graph["1"] = _ours("Load", model="sd15-portraittalk")
     graph["2"] = _node("LoadImage", image="example.png")
     graph["3"] = _node("LoadAudio", audio="speech.wav")
-    graph["16"] = _node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
-    for node, name in (("4", "portraittalk"), ("5", "portraittalk")):
-        graph[node]["inputs"][name] = ["1", 0]
-    model, clip = ["16", 0], ["16", 1]
+    del graph["9"]
+    graph["10"]["inputs"]["model"] = ["8", 0]
     if chain:
         graph["17"] = _node(
             "LoraLoader",
-            model=model,
-            clip=clip,
+            model=["1", 0],
+            clip=["1", 1],
             lora_name=LORA,
             strength_model=1.0,
             strength_clip=1.0,
         )
-        model, clip = ["17", 0], ["17", 1]
+        graph["8"]["inputs"]["model"], graph["6"]["inputs"]["clip"] = ["17", 0], ["17", 1]
         graph["18"] = _node("ControlNetLoader", control_net_name=CONTROLNET)
         graph["19"] = _node(
             "ControlNetApplyAdvanced",
@@ -178,19 +173,16 @@ def _sd15(chain: bool) -> Graph:
             strength=0.4,
             start_percent=0.0,
             end_percent=0.6,
-            vae=["16", 2],
+            vae=["1", 2],
         )
         graph["10"]["inputs"] |= {"positive": ["19", 0], "negative": ["19", 1]}
-    graph["6"]["inputs"]["clip"] = clip
-    graph["8"]["inputs"]["model"] = model
-    graph["9"]["inputs"]["vae"] = graph["11"]["inputs"]["vae"] = ["16", 2]
-    sampling = {"steps": 8, "cfg": 1.5, "sampler_name": "lcm"} if chain else {"steps": 20, "cfg": 5.0}
-    graph["10"]["inputs"] |= {"vae": ["16", 2], **sampling}
+    sampling = {"steps": 8, "cfg": 1.5, "sampler_name": "lcm"} if chain else {"steps": 30, "cfg": 7.5}
+    graph["10"]["inputs"] |= sampling
     return graph
 
 
 def sd15_public_weights() -> Graph:
-    """Return the graph for photographs. Its adapters do not load yet; the graph says what it will need."""
+    """Return the graph for photographs: the files are those that `models download sd15-portraittalk` fetches."""
     return _sd15(chain=False)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..nets.attention import KeyValues
 from ..perception.clip_text import ClipText, load_clip_tokenizer
@@ -68,6 +68,13 @@ class Shelf:
 
 def _unet(mix: Mix, dtype: torch.dtype) -> nn.Module:
     return load_base_part(mix.files["denoiser" if mix.is_aniportrait else "base"], "unet", dtype)
+
+
+def unet_tensors(mix: Mix) -> dict[str, Tensor]:
+    """Read the denoising U-Net's tensors as they are, by diffusers' names, for a host that builds its own network."""
+    plan = plan_part(mix.files["denoiser" if mix.is_aniportrait else "base"], "unet")
+    tensors = plan.file.tensors(names=plan.names.values())
+    return {own: tensors[there] for own, there in plan.names.items()}
 
 
 def _structure(mix: Mix, dtype: torch.dtype) -> nn.Module:

@@ -16,8 +16,7 @@ from torch import Tensor
 from ..errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ..media.image import to_bytes
 from ..metrics.functional import mean_colour, sharpness
-from ..perception.face import FaceAnalyser
-from ..preparation import FAMILIAR_SCORE
+from ..perception.face import FAMILIAR_SCORE, FaceAnalyser
 from ..types import LANDMARKS, Face, Frames
 from ..weights import model_folder
 

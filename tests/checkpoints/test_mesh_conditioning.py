@@ -5,7 +5,7 @@ import torch
 
 from portraittalk_core.checkpoints.base import load_text_keys
 from portraittalk_core.conditioning import Conditions
-from portraittalk_core.host import Pass
+from portraittalk_core.host import Call, Pass
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.mesh_conditioning import (
     DrawnFaceCondition,
@@ -64,6 +64,24 @@ def test_text_beside_a_look_of_zeros_is_text(host, tiny_unet, latents, noise):
     torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
     none = TextBesideCondition(own_keys(tiny_unet, host.shape), text, negative, track, 0.0)
     assert none.branches(host, FRAMES, True, torch.device("cpu")) == []
+
+
+@torch.no_grad()
+def test_text_beside_may_have_a_row_a_frame_of_the_video(host, tiny_unet, noise):
+    """What a host hands over that mixes prompts itself: rows of the frames that a window shows, or one for all."""
+    net, negative = own_keys(tiny_unet, host.shape), torch.randn(1, 5, 32, generator=noise)
+    rows, frames = torch.randn(4, 5, 32, generator=noise), torch.tensor([3, 1])
+    query, call = torch.randn(2, 6, host.shape.channels[-1], generator=noise), Call(frames=torch.arange(2))
+
+    def at_mid(tokens, frames):
+        made = TextBesideCondition(net, tokens, negative, None, 0.5).branches(host, frames, True, torch.device("cpu"))
+        (branch,) = [b for b in made if b.site.stage == "mid"]
+        return branch.cross(query, host.shape.heads, call)
+
+    picked = at_mid(rows, frames)
+    assert torch.equal(picked, at_mid(rows[frames], torch.arange(2)))
+    assert not torch.allclose(picked, at_mid(rows, torch.arange(2)), atol=1e-3)
+    assert torch.equal(at_mid(rows[:1], frames), at_mid(rows[[0, 0]], torch.arange(2)))
 
 
 @torch.no_grad()

@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from portraittalk_core.types import Identity
-
 
 @pytest.fixture(scope="module")
 def convert(pack):
@@ -54,7 +52,8 @@ def test_sound_is_cut_in_seconds_and_the_host_s_tensor_is_left_alone(convert, er
 
 
 def test_a_face_mask_covers_the_middle_of_the_face(convert, somebody):
-    mask = convert.face_masks(Identity(somebody.embeddings, somebody.crops, somebody.landmarks))
+    jaw_and_brows = torch.cat([somebody.landmarks[:, :17], somebody.landmarks[:, 17:27].flip(1)], 1)
+    mask = convert.face_masks((jaw_and_brows + 1) / 2, 256)
     nose = ((somebody.landmarks[0, 30] + 1) / 2 * 256).long()
     assert mask.shape == (1, 256, 256) and mask[0, nose[1], nose[0]] == 1 and mask[0, 0, 0] == 0
     assert 0.05 < mask.mean() < 0.5

@@ -55,7 +55,7 @@ def test_execute_is_thin():
 
 
 def test_only_one_file_patches():
-    calls = ("set_model_attn", "set_injections", "patches_replace", "set_model_input_block_patch")
+    calls = ("set_model_attn", "set_injections", "patches_replace", "set_model_input_block", "set_model_output_block")
     guilty = {f.name for f in (ROOT / "nodes").glob("*.py") for call in calls if call in f.read_text()}
     assert guilty == {"comfy_host.py"}
 

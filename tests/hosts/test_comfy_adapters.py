@@ -1,0 +1,96 @@
+"""The tiny model's adapters through the nodes: what each socket carries, and that a graph tells the model all of it."""
+
+import pytest
+import torch
+
+from portraittalk_core.media.audio import read_sound
+from portraittalk_core.media.image import read_image
+from portraittalk_core.weights import ASSETS
+
+from .test_comfy_host import adapters, base, folder  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.comfy
+
+FRAMES = 5
+
+
+@pytest.fixture(autouse=True)
+def as_the_host_runs_nodes():
+    with torch.inference_mode():
+        yield
+
+
+def result(output):
+    return output.result if hasattr(output, "result") else output.args
+
+
+@pytest.fixture
+def who(pack, adapters):  # noqa: F811
+    image = (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
+    return result(pack("nodes.identity").LoadIdentity.execute(adapters, image))
+
+
+@pytest.fixture
+def heard(pack, adapters):  # noqa: F811
+    sound = read_sound(ASSETS / "speech.wav")
+    audio = {"waveform": sound.samples[None], "sample_rate": sound.sample_rate}
+    encode = pack("nodes.speech").EncodeAudio.execute
+    return result(encode(adapters, audio, duration_s=FRAMES / 25))
+
+
+DIALS = {"lip": 1.0, "head": 1.0, "blink": 1.0, "expression": 1.0, "still_head": False}
+
+
+def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  # noqa: F811
+    somebody, cropped, mask = who
+    assert cropped.shape == (1, 256, 256, 3) and mask.shape == (1, 256, 256) and 0.03 < mask.mean() < 0.6
+    speech, count, fps, _ = heard
+    assert count == FRAMES == len(speech.hidden) and fps == 25
+    motion, preview = pack("nodes.listening").move(speech, somebody, DIALS, 2**63 + 1, None)
+    assert preview.shape == (FRAMES, 128, 128, 3) and preview.max() > 0.5
+    assert adapters.opening(motion).shape == (FRAMES,)
+    again, _ = pack("nodes.listening").move(speech, somebody, DIALS, 1, None)
+    assert torch.equal(motion.coefficients, again.coefficients), "seeds of 64 bits are taken modulo 2**63"
+    assert adapters.finder() is adapters.preparation.faces and adapters.get_models() == [adapters.patcher]
+    rows = {"encoded_audio": torch.zeros(1, 50, 64), "audio_samples": 16000}
+    with pytest.raises(pack("portraittalk_core.errors").BadInput, match="`encoded` must have 128 features a row"):
+        pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)
+
+
+def read_sound_of(pack):
+    return pack("portraittalk_core.media.audio").read_sound(ASSETS / "speech.wav")
+
+
+def test_each_node_tells_the_model_something_and_zero_tells_nothing(pack, random_model, base, adapters, who, heard):  # noqa: F811
+    nodes, text = pack("nodes.identity"), random_model.networks.preparation.text
+    positive, negative = [[text.encode(["a man"]), {}]], [[text.encode([""]), {}]]
+    somebody, speech = who[0], heard[0]
+    motion, _ = pack("nodes.listening").move(speech, somebody, DIALS, 0, positive)
+
+    class Vae:
+        def encode(self, images):
+            generator = torch.Generator().manual_seed(int(images.mean() * 1e6))
+            return torch.randn(len(images), 8, 32, 32, generator=generator)
+
+    def sampled(model):
+        empty = pack("nodes.animate").AnimateNetApply.execute
+        told, latent = result(empty(model, motion, speech, somebody, vae=Vae()))
+        options = {"seed": 0, "steps": 1, "cfg": 2.0}
+        return pack("nodes.sampling").sample(told, positive, negative, None, latent, **options)["samples"]
+
+    known, shown, hidden = result(nodes.IdentityNetConditioning.execute(base, positive, negative, somebody))
+    assert shown is positive and hidden is negative
+    seen = result(nodes.ReferenceNetApply.execute(known, somebody, Vae()))[0]
+    plain, with_identity, with_both = (sampled(model) for model in (base, known, seen))
+    assert plain.shape == (FRAMES, 8, 32, 32)
+    assert (with_identity - plain).abs().max() > 1e-3 and (with_both - with_identity).abs().max() > 1e-3
+    nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, somebody, identity_scale=0.0))[0]
+    assert nobody is base and result(nodes.ReferenceNetApply.execute(base, somebody, Vae(), 0.0))[0] is base
+    empty = adapters.empty(FRAMES)
+    assert empty["samples"].shape == plain.shape and empty["batch_index"] == [0] * FRAMES
+    errors = pack("portraittalk_core.errors")
+    with pytest.raises(errors.BadInput, match="`vae` must be connected"):
+        nodes.ReferenceNetApply.execute(base, somebody, None)
+    with pytest.raises(errors.BadInput, match="`motion` must be of this speech, 5 frames at 25 fps, but has 4"):
+        short = type(motion)(motion.coefficients[:4], motion.pose[:4], motion.fps)
+        pack("nodes.animate").AnimateNetApply.execute(base, short, speech, somebody, vae=Vae())
