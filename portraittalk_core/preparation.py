@@ -21,6 +21,7 @@ from .perception.text import TextEncoder, load_text_encoder
 from .types import Face, FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
 from .weights import model_files, model_folder
 
+
 @dataclass(frozen=True)
 class Preparation:
     """The networks that look at pictures, listen to sound, read prompts and move a face, and what they do.

@@ -62,7 +62,7 @@ def test_what_the_warped_reference_shows_can_pass_without_loss(conditions, encod
     made = structure_input(*conditions)
     assert made.shape[1] == 54 + 3 * 64
     with torch.no_grad():
-        encoder.direct.weight[5, 54 + 2 * 64 + 3 * 8 + 1, 1, 1] = 1.0  # of each cell's blue the fourth row, second pixel
+        encoder.direct.weight[5, 54 + 2 * 64 + 3 * 8 + 1, 1, 1] = 1.0  # of blue, row 3 and column 1 of a cell
     torch.testing.assert_close(encoder(made)[0][:, 5], conditions[4][:, 2, 3::8, 1::8])
 
 
