@@ -220,6 +220,11 @@ def encode_frames(
     return [torch.cat(found) for found in latents], torch.cat(embeddings)
 
 
+def is_made(folder: Path) -> bool:
+    """Return whether a bank is finished in `folder`; one without pictures is of an earlier kind."""
+    return (folder / "index.json").exists() and (folder / "pictures.npy").exists()
+
+
 def make_bank(
     folder: Path,
     album: Album,
@@ -229,7 +234,7 @@ def make_bank(
     sizes: Sequence[int] = (128, 256),
 ) -> None:
     """Draw an album and encode it at each picture size into `folder`, unless that was done already."""
-    if (folder / "index.json").exists():
+    if is_made(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
     landmarks = album.landmarks()

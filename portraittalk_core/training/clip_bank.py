@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from ..avatars import parameters as traits
 from ..types import COEFFICIENTS, POSE
-from .bank import Album, Bank, Embed, Encode, draw_looks, in_processes, make_bank
+from .bank import Album, Bank, Embed, Encode, draw_looks, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
 from .pairs import Batch, Draw, Tokenize, caption_of
 
@@ -93,7 +93,7 @@ def make_clip_bank(
     processes: int = 1,
 ) -> None:
     """Draw and encode `count` clips into `folder`, unless that was done already."""
-    if (folder / "index.json").exists():
+    if is_made(folder):
         return
     album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
