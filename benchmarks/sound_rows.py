@@ -145,14 +145,14 @@ def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
     made = torch.stack(first), torch.stack(last)
     second = round(FPS)
     true = tuple(_true_frames(model, 0, motion, part) for part in (slice(0, second), slice(-second, None)))
-    one, other = (sharpness(part) for part in made)
+    softer, softer_true = (100 * (sharpness(other) / sharpness(one) - 1) for one, other in (made, true))
     found = {
         "recogniser: drift of identity": {
             "value": alike(*(_recognised(model, part) for part in made)),
             "ceiling": alike(*(_recognised(model, part) for part in true)),
             "n": 1,
         },
-        "drift: sharpness, %": {"value": 100 * (other / one - 1), "n": 1},
+        "drift: sharpness, %": {"value": softer, "ceiling": softer_true, "n": 1},
     }
     if JUDGE.exists():
         judge = load_judge(JUDGE)
