@@ -81,7 +81,8 @@ def test_text_beside_may_have_a_row_a_frame_of_the_video(host, tiny_unet, noise)
     picked = at_mid(rows, frames)
     assert torch.equal(picked, at_mid(rows[frames], torch.arange(2)))
     assert not torch.allclose(picked, at_mid(rows, torch.arange(2)), atol=1e-3)
-    assert torch.equal(at_mid(rows[:1], frames), at_mid(rows[[0, 0]], torch.arange(2)))
+    # Not bit-equal: one row and two are multiplied by different routines.
+    torch.testing.assert_close(at_mid(rows[:1], frames), at_mid(rows[[0, 0]], torch.arange(2)))
 
 
 @torch.no_grad()
