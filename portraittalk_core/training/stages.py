@@ -93,8 +93,8 @@ def load_weights(objective: Objective, *files: Path) -> None:
             raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same preset.")
         with torch.no_grad():
             for name, value in stored.items():
-                if value.ndim == 4:
-                    value = F.pad(value, (0, 0, 0, 0, 0, own[name].shape[1] - value.shape[1]))
+                if value.ndim == 4 and (more := own[name].shape[1] - value.shape[1]) > 0:
+                    value = F.pad(value, (0, 0, 0, 0, 0, more))
                 own[name].copy_(value)
 
 

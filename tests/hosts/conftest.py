@@ -32,6 +32,19 @@ def unet():
         ).eval()
 
 
+def awake_control(unet):
+    """Return a ControlNet for a U-Net, of random weights, that adds something."""
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = ControlNetModel.from_unet(unet).eval().requires_grad_(False)
+        for name, value in net.named_parameters():
+            if name.startswith(("controlnet_down", "controlnet_mid")) or "cond_embedding.conv_out" in name:
+                torch.nn.init.normal_(value, std=0.1)  # what starts at zero would hide what it should add
+    return net
+
+
 @pytest.fixture
 def host(unet):
     from portraittalk_core.hosts.diffusers_host import DiffusersHost

@@ -22,6 +22,8 @@ from portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.sites import UNetShape
 
+from .conftest import awake_control
+
 pytestmark = pytest.mark.comfy
 
 SMALL = UNetShape((32, 64, 64, 64), 2, (True, True, True, False), 32, 4)
@@ -68,15 +70,8 @@ def model(comfy_host, small):
 
 @pytest.fixture(scope="module")
 def control(small):
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-
-    with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(1)
-        net = ControlNetModel.from_unet(small).eval().requires_grad_(False)
-        for name, value in net.named_parameters():
-            if name.startswith(("controlnet_down", "controlnet_mid")) or "cond_embedding.conv_out" in name:
-                torch.nn.init.normal_(value, std=0.1)  # what starts at zero would hide what it should add
-    return net
+    with torch.inference_mode():
+        return awake_control(small)
 
 
 SCHEDULE = noise_schedule(replace(ModelConfig(), schedule=replace(ANIMATEDIFF, timestep_spacing="trailing")))

@@ -10,21 +10,14 @@ from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.sites import Site
 
 from ..checkpoints.public_files import SD15, layout, random_tensors, write_pickle
+from .conftest import awake_control
 
 BOTH = (Pass(), Pass(text=False, identity=False))
 
 
 @pytest.fixture
 def control(unet):
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        net = ControlNetModel.from_unet(unet).eval().requires_grad_(False)
-        for name, value in net.named_parameters():
-            if name.startswith(("controlnet_down", "controlnet_mid")) or "cond_embedding.conv_out" in name:
-                torch.nn.init.normal_(value, std=0.1)  # what starts at zero would hide what it should add
-    return net
+    return awake_control(unet)
 
 
 def by_diffusers(unet, net, inputs, pictures, scale=1.0):
