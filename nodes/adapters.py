@@ -21,6 +21,7 @@ from ..portraittalk_core.conditioning import (
     ReferenceCondition,
     SpeechCondition,
     TemporalCondition,
+    warp_reference,
 )
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import BadInput
@@ -43,6 +44,9 @@ from .sockets import Conditioning, Encoded, Model, Moving, Told
 
 STACK = "stack.toml"
 """In a folder, says from which public files a stack is mixed; see `models.StackFile`."""
+
+_ENCODED_AT_ONCE = 16
+"""Pictures, so that memory does not grow with the video."""
 
 _OWN = ("denoiser.safetensors", STACK)
 
@@ -152,11 +156,19 @@ class Adapters:
             )
         animate, motion = self.nets.animate_net, moving.motion
         maps = self.preparation.structure(motion, identity)
-        latents = convert.latents(model, vae or self.vae, identity.crops[:1])
+        vae = vae or self.vae
+        latents = convert.latents(model, vae, identity.crops[:1])
+        # All at once: a VAE that is loaded while sampling may push the model that samples out of memory.
+        warped = torch.cat(
+            [
+                convert.latents(model, vae, warp_reference(identity, part))
+                for part in maps.landmarks.split(_ENCODED_AT_ONCE)
+            ]
+        )
         condition = Conditions(
             [
                 TemporalCondition(animate.temporal),
-                MotionCondition(animate.structure, maps, identity, latents, self.config.contour_size),
+                MotionCondition(animate, maps, identity, latents, warped.__getitem__, self.config.contour_size),
                 SpeechCondition(animate.audio, moving.speech, moving.audio_scale),
             ],
             moving.keep,

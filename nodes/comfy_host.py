@@ -35,6 +35,9 @@ FRAMES = "portraittalk_frames"
 FIRST = ("first", 0)
 """Where the first feature map is made, before it is stored as a skip; ("input", 0) is after that."""
 
+LAST = ("last", 0)
+"""Where the U-Net's prediction leaves it."""
+
 Place = tuple[Hook, tuple[str, int]]
 """A hook at a block of ComfyUI's U-Net."""
 
@@ -76,18 +79,23 @@ class Running:
         """Return what acts here, as functions that still need the host's tensors."""
         return [getattr(branch, METHODS[hook]) for branch in self._waiting.pop((hook, block), [])]
 
-    def check(self) -> None:
-        """Raise `SiteNotFound` if a branch was never reached."""
+    def finish(self, predicted: Tensor) -> Tensor:
+        """Return the prediction after OUTPUT branches. Raises `SiteNotFound` if a branch was never reached."""
+        for act in self.take(Hook.OUTPUT, LAST):
+            predicted = act(predicted, self.call)
         if self._waiting:
             missed = ", ".join(sorted(f"{hook.value} at {name} {number}" for hook, (name, number) in self._waiting))
             raise SiteNotFound(
                 f"Every branch must be reached, but the model never ran {missed}: another node has replaced this part "
                 "of it. Put that node before the PortraitTalk nodes."
             )
+        return predicted
 
 
 def place(hook: Hook, site: Site | None, shape: UNetShape) -> Place:
     """Return where a branch acts in ComfyUI's U-Net. Raises `SiteNotFound` where it has no such place."""
+    if hook is Hook.OUTPUT:
+        return hook, LAST
     if hook is Hook.INPUT and site is None:
         return hook, FIRST
     valid = shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else shape.layer_sites()
@@ -217,9 +225,7 @@ def run_attached(
         branches = [b for a in acting for b in a.condition.branches(host, frames, known, x.device)]
         options[RUNNING] = Running(branches, call, acting[0].shape)
     out = executor(x, timesteps, context, y, control, options, **others)
-    if acting:
-        options[RUNNING].check()
-    return out
+    return options[RUNNING].finish(out) if acting else out
 
 
 def _frames_shown(options: dict[str, Any], rows: int, counts: list[int]) -> Tensor:
@@ -355,8 +361,7 @@ class ComfyHost:
         _wrap_attention(options, self.shape)
         with self._slots():
             out = self.unet(latents, times, context=text.to(latents), transformer_options=options)
-        running.check()
-        return out
+        return running.finish(out)
 
     @contextmanager
     def _slots(self) -> Iterator[None]:

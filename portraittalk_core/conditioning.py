@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from .host import Branch, Call, CrossBranch, Host, Pass
 from .motion.geometry import contours, head_cue, warp_picture
-from .nets.animate_net import IdentityAttention
+from .nets.animate_net import AnimateNet, IdentityAttention
 from .nets.audio_net import AudioNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceFeatures, ReferenceNet
-from .nets.structure_encoder import StructureEncoder, structure_input
+from .nets.structure_encoder import structure_input
 from .nets.temporal import TemporalNet
 from .prompts import PromptTrack
 from .types import Identity, SpeechFeatures, StructureMaps
@@ -30,6 +30,10 @@ class Scales:
     identity: float = 1.0
     audio: float = 1.0
     reference: float = 1.0
+
+
+WarpedLatents = Callable[[Int[Tensor, "n"]], Float[Tensor, "n c h w"]]
+"""Gives the latents of the reference picture warped onto some frames, as the denoiser sees latents."""
 
 
 class Condition(Protocol):
@@ -109,39 +113,43 @@ class ReferenceCondition:
 class MotionCondition:
     """How head and face move: the structure maps, with the reference placed where head and face will be.
 
-    identity: whose first picture is shown; reference: its latent, [1, c, h, w]; contour_size: side of the contour
-    pictures in pixels.
+    net: whose structure encoder and occlusion net are used; identity: whose first picture is shown; reference: its
+    latent, [1, c, h, w]; warped_latents: gives those of `warp_reference`; contour_size: side of the contour pictures
+    in pixels.
     """
 
     def __init__(
         self,
-        net: StructureEncoder,
+        net: AnimateNet,
         maps: StructureMaps,
         identity: Identity,
         reference: Float[Tensor, "1 c h w"],
+        warped_latents: WarpedLatents,
         contour_size: int,
     ) -> None:
         self._net, self._maps, self._identity = net, maps, identity
-        self._reference, self._size = reference, contour_size
+        self._reference, self._warped_latents, self._size = reference, warped_latents, contour_size
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
-        """Return structure's branches; maps without the reference are made only where a pass shall not know it."""
+        """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""
         landmarks = self._maps.landmarks[frames].to(device)
         drawn = contours(landmarks, self._size)
-        picture, points = (value[:1].to(device) for value in (self._identity.crops, self._identity.landmarks))
-        warped = warp_picture(picture, points, landmarks)
+        warped = warp_reference(self._identity, landmarks)
+        latents = self._warped_latents(frames).to(device)
+        reference = self._reference.to(device)
         maps = []
         for present in (True,) if known else (True, False):
             conditioning = structure_input(
                 drawn,
                 self._maps.placement[frames].to(device),
                 head_cue(landmarks),
-                self._reference.to(device),
+                reference,
                 warped,
+                latents,
                 torch.tensor([present], device=device),
             )
-            maps.append(self._net(conditioning))
-        return list(self._net.branches(*maps))
+            maps.append(self._net.structure(conditioning))
+        return [*self._net.structure.branches(*maps), *self._net.occlusion.branches(latents, reference)]
 
     def forget(self) -> None:
         """Keep nothing: maps are made for each window."""
@@ -214,6 +222,12 @@ class Encodes(Protocol):
     """Reads prompts: a `TextEncoder`, or CLIP's."""
 
     def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b tokens dim"]: ...
+
+
+def warp_reference(identity: Identity, landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 3 s s"]:
+    """Return the person's first picture with its face moved to the landmarks, on their device."""
+    picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
+    return warp_picture(picture, points, landmarks)
 
 
 class PromptedDenoiser:

@@ -30,6 +30,7 @@ class Hook(Enum):
     AFTER = "after"
     INPUT = "input"
     SKIP = "skip"
+    OUTPUT = "output"
 
 
 METHODS = {
@@ -38,6 +39,7 @@ METHODS = {
     Hook.AFTER: "after",
     Hook.INPUT: "residual",
     Hook.SKIP: "skip",
+    Hook.OUTPUT: "output",
 }
 """The method by which a branch acts through a hook."""
 
@@ -164,7 +166,16 @@ class SkipBranch(Protocol):
     def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
 
 
-Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch | SkipBranch
+@runtime_checkable
+class OutputBranch(Protocol):
+    """Transforms what the U-Net predicts; `site` is where else the branch acts, if it has to see features as well."""
+
+    site: Site | None
+
+    def output(self, predicted: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+
+
+Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch | SkipBranch | OutputBranch
 
 
 class Attachment(Protocol):

@@ -25,6 +25,7 @@ from .conditioning import (
     Scales,
     SpeechCondition,
     TemporalCondition,
+    warp_reference,
 )
 from .config import ModelConfig
 from .diffusion.guidance import GuidanceScales
@@ -277,12 +278,16 @@ class PortraitTalk:
     ) -> Conditions:
         nets, animate = self.networks, self.networks.animate_net
         latents, nobody = self.encode(identity.crops), nets.preparation.text.encode([""])
+
+        def warped(frames: Tensor) -> Tensor:
+            return self.encode(warp_reference(identity, structure.landmarks[frames].to(self.device)))
+
         return Conditions(
             [
                 IdentityCondition(nets.identity_net, animate.identity, identity.embeddings, scales.identity),
                 ReferenceCondition(self._reference_net, latents, nobody, scales.reference),
                 TemporalCondition(animate.temporal),
-                MotionCondition(animate.structure, structure, identity, latents[:1], self.config.contour_size),
+                MotionCondition(animate, structure, identity, latents[:1], warped, self.config.contour_size),
                 SpeechCondition(animate.audio, features, scales.audio),
             ],
             keep,

@@ -29,12 +29,13 @@ def parts(model, frames, identity):
 def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
     nets, animate, text = model.networks, model.networks.animate_net, model.networks.preparation.text
     latents = torch.zeros(len(identity.crops), 8, 32, 32)
+    warped = torch.randn(len(maps.landmarks), 8, 32, 32, generator=torch.Generator().manual_seed(3))
     told = Conditions(
         [
             IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
             ReferenceCondition(model._reference_net, latents, text.encode([""])),
             TemporalCondition(animate.temporal),
-            MotionCondition(animate.structure, maps, identity, latents[:1], 64),
+            MotionCondition(animate, maps, identity, latents[:1], warped.__getitem__, 64),
             SpeechCondition(animate.audio, speech),
         ],
         keep,

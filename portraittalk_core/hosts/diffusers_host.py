@@ -148,6 +148,8 @@ class DiffusersHost:
     def _install(self, hook: Hook, branch: Branch, run: Any) -> list[Any]:
         """Put one branch on the U-Net; return the handles that take it off again."""
         site = branch.site
+        if hook is Hook.OUTPUT:  # the last layer of all
+            return [self.unet.conv_out.register_forward_hook(_after_hook(run))]
         if site is None:
             return [self.unet.conv_in.register_forward_hook(lambda _m, _a, out: out + run(out))]
         resnet, transformer = _layer(self.unet, site)
@@ -166,7 +168,7 @@ class DiffusersHost:
     def _check_site(self, hook: Hook, site: Site | None) -> None:
         valid = self.shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else self.shape.layer_sites()
         valid = self.shape.skip_sites() if hook is Hook.SKIP else valid
-        if site in valid or (site is None and hook is Hook.INPUT):
+        if site in valid or hook is Hook.OUTPUT or (site is None and hook is Hook.INPUT):
             return
         names = ", ".join(str(s) for s in valid)
         raise SiteNotFound(

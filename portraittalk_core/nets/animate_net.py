@@ -13,18 +13,21 @@ from ..host import Call, SelfBranch
 from ..sites import Site, UNetShape
 from .attention import TokenProjection
 from .audio_net import AudioNet
+from .occlusion_net import OcclusionNet
 from .structure_encoder import StructureEncoder, structure_channels
 from .temporal import TemporalNet
 
 
 class AnimateNet(nn.Module):
-    """The four parts of AnimateNet for one U-Net, each with its own `branches()`.
+    """The parts of AnimateNet for one U-Net, each with its own `branches()`.
 
-    structure: `StructureEncoder`; identity: `IdentityAttention`; temporal: `TemporalNet`; audio: `AudioNet`. They are
+    structure: `StructureEncoder`; occlusion: `OcclusionNet`, where structure's warped reference may be the answer;
+    identity: `IdentityAttention`; temporal: `TemporalNet`; audio: `AudioNet`. They are
     separate modules because the two training stages freeze them separately and a user may scale them separately.
 
     shape: of the U-Net; identity_sites and temporal_sites: where the parts act, by default every self-attention and
-    every layer; max_frames: the longest window of temporal attention.
+    every layer; max_frames: the longest window of temporal attention; alphas: cumulative products of the noise
+    schedule, [steps].
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class AnimateNet(nn.Module):
         temporal_sites: Sequence[Site] | None = None,
         temporal_heads: int = 8,
         max_frames: int = 32,
+        alphas: Float[Tensor, "steps"],
     ) -> None:
         super().__init__()
         conditioning = structure_channels(
@@ -66,6 +70,10 @@ class AnimateNet(nn.Module):
         )
         self.temporal = TemporalNet(
             sites=[(site, shape.width(site)) for site in temporal_sites], heads=temporal_heads, max_frames=max_frames
+        )
+        last = shape.layer_sites()[-1]
+        self.occlusion = OcclusionNet(
+            site=last, width=shape.width(last), latent_channels=latent_channels, alphas=alphas
         )
         self.audio = AudioNet(
             feature_dim=feature_dim,

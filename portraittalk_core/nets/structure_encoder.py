@@ -21,7 +21,7 @@ def structure_channels(
 
     fold, picture_fold: sizes of the contours and of the warped picture over the latent's.
     """
-    return groups * fold**2 + 2 * latent_channels + cue + 4 + 3 * picture_fold**2
+    return groups * fold**2 + 3 * latent_channels + cue + 4 + 3 * picture_fold**2
 
 
 def structure_input(
@@ -30,6 +30,7 @@ def structure_input(
     cue: Float[Tensor, "n cue"],
     reference_latent: Float[Tensor, "#n c h w"],
     warped: Float[Tensor, "n 3 s s"],
+    warped_latent: Float[Tensor, "n c h w"],
     present: Bool[Tensor, "#n"] | None = None,
 ) -> Float[Tensor, "n channels h w"]:
     """Build the conditioning of each frame at the latent's resolution.
@@ -38,10 +39,12 @@ def structure_input(
     placement guidance: it stands where the output's head will be); 1 where that sampling left the picture; the
     reference latent as it is; the head-pose cue as constant planes; 1 where a reference is present; x and y in
     [-1, 1]; the reference picture warped so that its landmarks lie on the output's (`geometry.warp_picture`), folded
-    onto the latent grid. A row whose `present` is false has zeros for everything that comes from the reference.
+    onto the latent grid; the latent of that warped picture. A row whose `present` is false has zeros for everything
+    that comes from the reference.
 
     A latent that is moved by a part of its grid is not the latent of the moved picture: eyes, lines and curls, of its
-    grid's own size, are lost in it. They are seen in the warped picture.
+    grid's own size, are lost in it. They are seen in the warped picture, and in its latent they can be copied as they
+    are.
 
     contours in [0, 1]; placement: output coordinates to reference coordinates; reference_latent: one row a frame
     or one for all; warped in [-1, 1]. Raises `BadInput` when contours or picture do not fold onto the latent.
@@ -66,6 +69,7 @@ def structure_input(
         torch.cat([cue.to(latent), seen[:, None]], 1)[:, :, None, None].expand(-1, -1, height, width),
         _coordinates(latent),
         F.pixel_unshuffle(warped.to(latent), warped.shape[-1] // width) * mask,
+        warped_latent.to(latent) * mask,
     ]
     return torch.cat(parts, 1)
 

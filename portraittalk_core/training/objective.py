@@ -5,7 +5,7 @@ It is a module so that one wrapper (data parallelism, mixed precision) covers ev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +23,7 @@ from .losses import denoising_loss, face_weight, mask_reconstruction_loss, rando
 from .pairs import Batch
 
 if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 _LIPS = [CONTOUR_GROUPS.index(name) for name in ("outer_lips", "inner_lips")]
@@ -31,7 +32,7 @@ _LIPS = [CONTOUR_GROUPS.index(name) for name in ("outer_lips", "inner_lips")]
 class Objective(nn.Module):
     """The loss of a batch of frames, or of clips.
 
-    unet, identity_net, animate_net: what is trained; reference: which sites lend the reference's features; text:
+    unet, identity_net, animate_net: what is trained; reference: which sites lend the reference's features; text, vae:
     frozen; alphas: cumulative products of the noise schedule, [steps]; latent_size: side of
     the latents that generation will use (training may use smaller ones); the remaining arguments are those of
     `TrainingConfig`.
@@ -47,6 +48,7 @@ class Objective(nn.Module):
         animate_net: AnimateNet,
         reference: ReferenceNet,
         text: TextEncoder,
+        vae: AutoencoderTiny,
         alphas: Float[Tensor, "steps"],
         high_noise: float = 0.7,
         face_weight: float = 3.0,
@@ -57,7 +59,7 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.unet, self.identity_net, self.animate_net = unet, identity_net, animate_net
-        self.text = text
+        self.text, self.vae = text, vae
         self._reference = reference
         self._host = DiffusersHost(unet)
         self.register_buffer("alphas", alphas, persistent=False)
@@ -91,17 +93,19 @@ class Objective(nn.Module):
         )
         seen = torch.where(batch.present, batch.owner, -1)[:, None]
         animate = self.animate_net
+        picture, latent = self._warp(batch)
         branches: list[Branch] = [
             *self.identity_net.branches(batch.embeddings),
             *animate.identity.branches(batch.embeddings),
-            *animate.structure.branches(animate.structure(self._structure(batch))),
+            *animate.structure.branches(animate.structure(self._structure(batch, picture, latent))),
+            *animate.occlusion.branches(latent, batch.reference_latents[batch.owner], batch.present.float()),
             *self._reference.branches(features, seen),
         ]
         if batch.features is not None:
             branches += [*animate.audio.branches(batch.features), *animate.temporal.branches()]
         return branches
 
-    def _structure(self, batch: Batch) -> Tensor:
+    def _structure(self, batch: Batch, picture: Tensor, latent: Tensor) -> Tensor:
         reference = batch.reference_landmarks[batch.owner]
         size = batch.latents.shape[-1]
         # A line is as wide in latent cells at every picture size, or small pictures would show dotted ones.
@@ -113,13 +117,22 @@ class Objective(nn.Module):
             placement(reference, batch.landmarks),
             head_cue(batch.landmarks),
             batch.reference_latents[batch.owner],
-            warp_picture(batch.reference_pictures[batch.owner], reference, batch.landmarks),
+            picture,
+            latent,
             batch.present,
         )
 
     @torch.no_grad()
     def _text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
         return self.text(ids)
+
+    @torch.no_grad()
+    def _warp(self, batch: Batch) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n c h w"]]:
+        """Return the reference picture of each frame, its face where the frame has it, and the latent of that."""
+        landmarks = batch.reference_landmarks[batch.owner]
+        pixels = warp_picture(batch.reference_pictures[batch.owner], landmarks, batch.landmarks)
+        # In the order in which convolutions on a CPU prefer their input.
+        return pixels, cast(Any, self.vae.encode(pixels.contiguous(memory_format=torch.channels_last))).latents
 
     def _draw_times(self, rows: int, clip: int, generator: torch.Generator) -> Int[Tensor, "rows"]:
         # Layout and colours are decided at high noise, which uniform times would train too little.

@@ -157,18 +157,29 @@ def draw_pictures(
 ) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
     """Return pictures of people, one a look, rendered once and kept in `file`, and what they show.
 
-    What they were drawn from is kept beside them: pictures of other people than the samplers draw now are made anew.
+    What they were drawn from is kept beside them: pictures of other people than the samplers draw now are made anew,
+    and where there are more people now, theirs are added.
     """
     album = draw_album(people, looks=looks, frames=1, processes=processes)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     drawn = file.with_suffix(".drawn.npy")
-    if not (file.exists() and drawn.exists() and np.array_equal(np.load(drawn), album.parameters.numpy())):
-        rendered = torch.cat([part.cpu() for part in render_frames(album.parameters, device, size=size)])
+    known, count = _alike(drawn, album.parameters.numpy()) if file.exists() else 0, len(album.parameters)
+    if known < count:
+        before = [torch.from_numpy(np.load(file)[:known])] if known else []
+        fresh = render_frames(album.parameters[known:], device, size=size)
+        rendered = torch.cat([*before, *(part.cpu() for part in fresh)])
         for target, array in ((file, rendered), (drawn, album.parameters)):
             part = target.with_suffix(".part.npy")
             np.save(part, array.numpy())
             part.rename(target)
-    return torch.from_numpy(np.load(file)).to(device), album
+    return torch.from_numpy(np.load(file)[:count]).to(device), album
+
+
+def _alike(file: Path, parameters: np.ndarray) -> int:
+    """Return how many rows, from the first, are those stored in the file: all that it has in common, or none."""
+    stored = np.load(file) if file.exists() else parameters[:0]
+    common = min(len(stored), len(parameters))
+    return common if np.array_equal(stored[:common], parameters[:common]) else 0
 
 
 def _score(file: Path, frames: Tensor, landmarks: Tensor) -> None:
@@ -183,12 +194,13 @@ def pack(work: Path, out: Path, runs: int | None = None) -> None:
     from .vae import CONFIG
 
     config = presets.tiny()
-    objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"))
+    vae = load_vae(work / "vae" / "vae.safetensors")
+    objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
     load_weights(objective, *trained[:runs])
-    tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith("text.")}
+    tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
     save_denoiser(out / "denoiser.safetensors", tensors, config)
-    save_modules(out / "vae.safetensors", load_vae(work / "vae" / "vae.safetensors").state_dict(), CONFIG)
+    save_modules(out / "vae.safetensors", vae.state_dict(), CONFIG)
 
 
 def minutes_spent(out: Path) -> float:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import PartialState
@@ -35,6 +35,9 @@ from .loop import Batches, State, train
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
 
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 """Where the networks lie that are trained before the denoiser."""
 
@@ -47,12 +50,12 @@ class Stage:
 
 
 STAGES = {
-    1: Stage(("unet.", "identity_net.", "animate_net.identity.", "animate_net.structure.")),
+    1: Stage(("unet.", "identity_net.", "animate_net.identity.", "animate_net.structure.", "animate_net.occlusion.")),
     2: Stage(("animate_net.structure.", "animate_net.temporal.", "animate_net.audio.")),
 }
 
 
-def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncoder) -> Objective:
+def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncoder, vae: AutoencoderTiny) -> Objective:
     """Return the objective of a stage, of which only the stage's parameters ask for gradients.
 
     Raises `BadConfig` for a stage that does not exist.
@@ -66,6 +69,7 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
         animate_net=builders.animate_net(model),
         reference=builders.reference_net(model),
         text=text,
+        vae=vae,
         alphas=builders.noise_schedule(model).alphas_cumprod.float(),
         high_noise=config.high_noise,
         face_weight=config.face_weight,
@@ -148,7 +152,7 @@ def train_stage(
     if config.stage == 2 and speech is None:
         raise BadInput("stage 2 needs `speech`, a file of speech features. Make it: see training/clips.py.")
     model, text = presets.tiny(), load_text_encoder(ASSETS / "text.safetensors")
-    objective = build_objective(model, config, text)
+    objective = build_objective(model, config, text, load_vae(vae))
     if start is not None:
         load_weights(objective, start)
     # Accelerate joins processes without a GPU only where it is told that they have none.

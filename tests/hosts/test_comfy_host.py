@@ -60,10 +60,18 @@ def told(somebody):
     maps = StructureMaps(landmarks, placement(somebody.landmarks, landmarks), 25.0)
     speech = SpeechFeatures(torch.randn(FRAMES, 128, generator=generator), torch.zeros(FRAMES), 25.0)
     latents = torch.randn(2, 8, SIDE, SIDE, generator=generator)
+    warped = torch.randn(FRAMES, 8, SIDE, SIDE, generator=generator)
     embeddings = torch.nn.functional.normalize(torch.randn(2, 512, generator=generator), dim=1)
     picture = torch.rand(1, 3, 8 * SIDE, 8 * SIDE, generator=generator) * 2 - 1
     identity = Identity(embeddings[:1], picture, somebody.landmarks)
-    return {"latents": latents, "maps": maps, "speech": speech, "embeddings": embeddings, "identity": identity}
+    return {
+        "latents": latents,
+        "warped": warped,
+        "maps": maps,
+        "speech": speech,
+        "embeddings": embeddings,
+        "identity": identity,
+    }
 
 
 def conditions(module, told, names, identity_net, animate, reference, nobody):
@@ -72,7 +80,12 @@ def conditions(module, told, names, identity_net, animate, reference, nobody):
         "identity": lambda: module.IdentityCondition(identity_net, animate.identity, told["embeddings"], 0.8),
         "reference": lambda: module.ReferenceCondition(reference, told["latents"], nobody, 0.9),
         "structure": lambda: module.MotionCondition(
-            animate.structure, told["maps"], told["identity"], told["latents"][:1], 2 * SIDE
+            animate,
+            told["maps"],
+            told["identity"],
+            told["latents"][:1],
+            told["warped"].__getitem__,
+            2 * SIDE,
         ),
         "temporal": lambda: module.TemporalCondition(animate.temporal),
         "speech": lambda: module.SpeechCondition(animate.audio, told["speech"], 0.7),

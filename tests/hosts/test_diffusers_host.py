@@ -55,6 +55,21 @@ class Skip:
         return torch.full_like(hidden, self.value)
 
 
+class Output:
+    """Acts on the prediction, and remembers that it saw its layer before."""
+
+    def __init__(self, site, value=0.1):
+        self.site, self.value, self.seen = site, value, []
+
+    def after(self, hidden, call):
+        self.seen.append("features")
+        return hidden
+
+    def output(self, predicted, call):
+        self.seen.append("prediction")
+        return predicted + self.value
+
+
 class Broken:
     site = Site("mid", 0, 0)
 
@@ -69,6 +84,7 @@ def everywhere(shape):
         *(After(s) for s in shape.layer_sites()),
         *(Input(s) for s in [None, *shape.layer_sites()]),
         *(Skip(s) for s in shape.skip_sites()),
+        Output(shape.layer_sites()[-1]),
     ]
 
 
@@ -90,6 +106,14 @@ def fingerprint(unet):
 
 def test_shape_is_read_from_the_unet(unet, shape):
     assert shape_of(unet) == shape
+
+
+def test_an_output_branch_has_the_last_word_and_sees_its_layer_before(host, shape, inputs, unet):
+    branch = Output(shape.layer_sites()[-1], 0.25)
+    with host.attach([branch]) as attachment, torch.no_grad():
+        out = host.denoise(*inputs, CALL)
+    assert torch.equal(out, run(unet, inputs) + 0.25)
+    assert branch.seen == ["features", "prediction"] and attachment.counts == {branch: 2}
 
 
 def test_shape_refuses_other_layouts():
@@ -119,7 +143,7 @@ def test_every_branch_is_called_and_detaching_restores_bit_for_bit(host, unet, s
     branches = everywhere(shape)
     with host.attach(branches) as attachment:
         changed = host.denoise(*inputs, CALL)
-        assert attachment.counts == dict.fromkeys(branches, 1)
+        assert attachment.counts == {b: 2 if isinstance(b, Output) else 1 for b in branches}
         assert torch.equal(run(unet, inputs), before), "the U-Net called directly must be bare"
     assert not torch.allclose(changed, before)
     assert torch.equal(host.denoise(*inputs, CALL), before)

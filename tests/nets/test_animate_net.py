@@ -9,12 +9,15 @@ from portraittalk_core.nets.animate_net import AnimateNet, IdentityAttention
 from portraittalk_core.nets.structure_encoder import structure_input
 
 CALL = Call(frames=torch.arange(4))
+ALPHAS = torch.linspace(0.99, 0.0, 1000)
 
 
 @pytest.fixture
 def net(shape):
     torch.manual_seed(11)
-    return AnimateNet(shape=shape, latent_channels=8, feature_dim=12, structure_width=32, temporal_heads=4)
+    return AnimateNet(
+        shape=shape, latent_channels=8, feature_dim=12, structure_width=32, temporal_heads=4, alphas=ALPHAS
+    )
 
 
 def test_every_part_is_called_and_learns(net, host, inputs, noise):
@@ -25,6 +28,7 @@ def test_every_part_is_called_and_learns(net, host, inputs, noise):
             torch.randn(4, 6, generator=noise),
             torch.randn(1, 8, 16, 16, generator=noise),
             torch.rand(4, 3, 128, 128, generator=noise),
+            torch.randn(4, 8, 16, 16, generator=noise),
         )
     )
     branches = [

@@ -16,7 +16,8 @@ STAY = torch.eye(2, 3).expand(4, 2, 3)
 def conditions(noise):
     contours = torch.rand(4, 7, 32, 32, generator=noise)
     cue, latent = torch.randn(4, 6, generator=noise), torch.randn(1, 8, 16, 16, generator=noise)
-    return contours, STAY, cue, latent, torch.rand(4, 3, 128, 128, generator=noise)
+    warped = torch.rand(4, 3, 128, 128, generator=noise)
+    return contours, STAY, cue, latent, warped, torch.randn(4, 8, 16, 16, generator=noise)
 
 
 @pytest.fixture
@@ -42,10 +43,10 @@ def test_the_identity_placement_leaves_the_reference_where_it_is(conditions):
 
 def test_the_placement_maps_output_to_reference(conditions):
     """The output shows at x what the reference has at x + 0.5, four pixels to the right; beyond its edge is outside."""
-    contours, _, cue, latent, warped = conditions
+    contours, _, *others = conditions
     shift = STAY + torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
-    made = structure_input(contours, shift, cue, latent, warped)
-    torch.testing.assert_close(made[0, 28:36, :, :12], latent[0, :, :, 4:], atol=1e-5, rtol=1e-5)
+    made = structure_input(contours, shift, *others)
+    torch.testing.assert_close(made[0, 28:36, :, :12], others[1][0, :, :, 4:], atol=1e-5, rtol=1e-5)
     assert made[0, 36, :, 12:].all()
     assert not made[0, 36, :, :12].any()
 
@@ -60,10 +61,13 @@ def test_a_missing_reference_is_zeros_and_says_so(conditions):
 
 def test_what_the_warped_reference_shows_can_pass_without_loss(conditions, encoder):
     made = structure_input(*conditions)
-    assert made.shape[1] == 54 + 3 * 64
+    assert made.shape[1] == 54 + 3 * 64 + 8
     with torch.no_grad():
         encoder.direct.weight[5, 54 + 2 * 64 + 3 * 8 + 1, 1, 1] = 1.0  # of blue, row 3 and column 1 of a cell
-    torch.testing.assert_close(encoder(made)[0][:, 5], conditions[4][:, 2, 3::8, 1::8])
+        encoder.direct.weight[6, 54 + 3 * 64 + 7, 1, 1] = 1.0
+    maps = encoder(made)[0]
+    torch.testing.assert_close(maps[:, 5], conditions[4][:, 2, 3::8, 1::8])
+    torch.testing.assert_close(maps[:, 6], conditions[5][:, 7])
 
 
 def test_coordinates_are_pixel_centres(conditions):
@@ -76,7 +80,7 @@ def test_contours_must_fold_onto_the_latent(conditions):
     with pytest.raises(BadInput, match="multiple of the latent's, but got 30"):
         structure_input(conditions[0][..., :30, :30], *conditions[1:])
     with pytest.raises(BadInput, match="`warped` must be square"):
-        structure_input(*conditions[:4], conditions[4][..., :60, :60])
+        structure_input(*conditions[:4], conditions[4][..., :60, :60], conditions[5])
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from portraittalk_core.training.bank import EDITABLE, Bank, draw_album, draw_loo
 from portraittalk_core.training.clip_bank import FRAMES, ClipBank, ClipDraws, ClipStore
 from portraittalk_core.training.pairs import FrameStore, PairDraws
 from portraittalk_core.training.stages import ASSETS, STAGES, build_objective, load_weights, train_stage
+from portraittalk_core.weights import load_vae
 
 DEVICE = torch.device("cpu")
 
@@ -23,6 +24,11 @@ DEVICE = torch.device("cpu")
 @pytest.fixture(scope="module")
 def text():
     return load_text_encoder(ASSETS / "text.safetensors")
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return load_vae(ASSETS / "vae.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +111,8 @@ def test_pictures_come_at_eight_times_the_latents(bank):
     torch.testing.assert_close(found[0, :, 0, 0], first)
 
 
-def test_new_input_channels_begin_at_zero_and_change_nothing(tmp_path, text):
-    objective = build_objective(presets.tiny(), TrainingConfig(), text)
+def test_new_input_channels_begin_at_zero_and_change_nothing(tmp_path, text, vae):
+    objective = build_objective(presets.tiny(), TrainingConfig(), text, vae)
     name = "animate_net.structure.enter.0.weight"
     old = dict(objective.named_parameters())[name].detach()[:, :54].clone()
     save_file({name: old.contiguous()}, tmp_path / "old.safetensors")
@@ -131,8 +137,8 @@ def test_clips_are_consecutive_frames_of_one_person(text):
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-def test_a_stage_updates_its_own_parts_only_and_all_of_them(stage, bank, text):
-    objective = build_objective(presets.tiny(), TrainingConfig(stage=stage), text)
+def test_a_stage_updates_its_own_parts_only_and_all_of_them(stage, bank, text, vae):
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=stage), text, vae)
     draws = PairDraws(bank.album, text.tokenize, seed=0, refs=2, targets=2, drop_reference=0)
     batch = FrameStore(bank, DEVICE).gather(draws[0])
     if stage == 2:
@@ -150,9 +156,9 @@ def test_a_stage_updates_its_own_parts_only_and_all_of_them(stage, bank, text):
     assert len(wanted - reached) <= 0.05 * len(wanted), sorted(wanted - reached)
 
 
-def test_an_unknown_stage_and_missing_beginnings_are_named(tmp_path, text):
+def test_an_unknown_stage_and_missing_beginnings_are_named(tmp_path, text, vae):
     with pytest.raises(BadConfig, match="`stage` must be one of"):
-        build_objective(presets.tiny(), TrainingConfig(stage=3), text)
+        build_objective(presets.tiny(), TrainingConfig(stage=3), text, vae)
     options = {"data": tmp_path / "b", "people": 1}
     with pytest.raises(BadInput, match="needs the weights to begin with"):
         train_stage(TrainingConfig(stage=2), tmp_path / "s", **options)

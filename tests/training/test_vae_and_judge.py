@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.training import vae
+from portraittalk_core.training.recipe import draw_pictures
 from portraittalk_core.weights import load_vae
 
 
@@ -63,3 +65,17 @@ def test_a_decoder_does_not_shrink():
     state = build_tiny_vae(**vae.CONFIG).state_dict()
     with pytest.raises(BadInput, match="can only grow"):
         vae.grow_decoder(state, state, (3, 3, 3, 1), (3, 3, 2, 1))
+
+
+def test_pictures_of_more_people_are_added_to_those_that_are_there(tmp_path):
+    file = tmp_path / "pictures.npy"
+    first, _ = draw_pictures(range(5, 7), 1, file, 1, size=32)
+    marked = first.numpy().copy()
+    marked[0] = 7  # to tell what is kept from what is drawn again
+    np.save(file, marked)
+    more, album = draw_pictures(range(5, 8), 1, file, 1, size=32)
+    assert len(album.tags) == len(more) == 3 and torch.equal(more[:2], torch.from_numpy(marked))
+    fewer, _ = draw_pictures(range(5, 6), 1, file, 1, size=32)
+    assert torch.equal(fewer, more[:1])
+    others, _ = draw_pictures(range(6, 8), 1, file, 1, size=32)
+    assert torch.equal(others[0], first[1]) and torch.equal(others[1], more[2])

@@ -1,0 +1,110 @@
+"""Where the answer may be the reference itself: a learned occlusion map over the denoiser's prediction.
+
+A U-Net that is given a picture still draws it anew, a little off everywhere: eyes, lines and curls are lost, and with
+them the person. As in networks that animate by warping (first order motion model, Siarohin et al. 2019) a map says of
+each place whether the reference can be seen there: warped with the face, or where it was (what stands still behind).
+Everything else (mouth, eyelids, what turns into view, what the prompt changes) is the denoiser's.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..host import Call, OutputBranch
+from ..sites import Site
+
+_OWN_FIRST = 2.0
+"""The logit with which the denoiser's own answer begins: e^2 : 1 against each picture."""
+
+_GAIN = 10.0
+"""Logits a unit of the last layer: a map is learned in a hundred steps that would take a thousand."""
+
+
+class OcclusionNet(nn.Module):
+    """Looks at the last features and the pictures and mixes the pictures' latents into a velocity prediction.
+
+    Three shares a place, which sum to 1: of the denoiser's own answer, the warped reference, the reference as it is.
+    They count in full at pure noise and less with less of it (times sigma squared), when the noisy latents themselves
+    show what shall be there.
+
+    site, width: the U-Net's last layer and its channels; alphas: cumulative products of the noise schedule, [steps].
+    """
+
+    alphas: Tensor
+
+    def __init__(
+        self, *, site: Site, width: int, latent_channels: int, alphas: Float[Tensor, "steps"], hidden: int = 32
+    ) -> None:
+        super().__init__()
+        self.site = site
+        self.norm = nn.GroupNorm(8, width)
+        self.enter = nn.Conv2d(width + 3 * latent_channels, hidden, 3, padding=1)
+        self.shares = nn.Conv2d(hidden, 3, 3, padding=1)
+        nn.init.zeros_(self.shares.weight)
+        with torch.no_grad():
+            assert self.shares.bias is not None
+            self.shares.bias.copy_(torch.tensor([_OWN_FIRST / _GAIN, 0.0, 0.0]))
+        self.register_buffer("alphas", alphas.float().clone(), persistent=False)
+
+    def branches(
+        self,
+        warped: Float[Tensor, "n c h w"],
+        reference: Float[Tensor, "#n c h w"],
+        present: Float[Tensor, "#n"] | None = None,
+    ) -> list[OutputBranch]:
+        """Return the branch for some frames.
+
+        warped, reference: latents of the warped picture and of the picture as it is, as the denoiser sees latents;
+        present: 0 for rows that are to know no reference. Passes without identity know none either.
+        """
+        seen = warped.new_ones(1) if present is None else present
+        return [_Blend(self, warped, reference, seen[:, None, None, None])]
+
+    def blend(
+        self,
+        predicted: Float[Tensor, "b c h w"],
+        features: Float[Tensor, "b f h w"],
+        noisy: Float[Tensor, "b c h w"],
+        timestep: Int[Tensor, "*b"],
+        warped: Float[Tensor, "b c h w"],
+        reference: Float[Tensor, "b c h w"],
+        present: Float[Tensor, "b 1 1 1"],
+    ) -> Float[Tensor, "b c h w"]:
+        """Return the velocity whose clean latents are the mixture."""
+        signal, sigma = self._rates(timestep, predicted)
+        clean = signal * noisy - sigma * predicted
+        seen = torch.cat([nn.functional.silu(self.norm(features)), clean, warped, reference], 1)
+        logits = _GAIN * self.shares(nn.functional.silu(self.enter(seen)))
+        shares = logits.softmax(1) * present
+        # v = (signal * noisy - clean) / sigma; with the shares times sigma squared nothing grows as sigma vanishes.
+        return predicted + sigma * (shares[:, 1:2] * (clean - warped) + shares[:, 2:3] * (clean - reference))
+
+    def _rates(self, timestep: Int[Tensor, "*b"], like: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
+        alphas = self.alphas.to(like.device)
+        alpha = alphas[timestep.to(alphas.device).long().clamp(0, len(alphas) - 1)]
+        alpha = alpha.expand(len(like)).view(-1, 1, 1, 1)
+        return alpha.sqrt().to(like), (1 - alpha).sqrt().to(like)
+
+
+class _Blend:
+    """Keeps the last layer's features of a run until its prediction is there."""
+
+    def __init__(self, net: OcclusionNet, warped: Tensor, reference: Tensor, present: Tensor) -> None:
+        self.site = net.site
+        self._net, self._warped, self._reference, self._present = net, warped, reference, present
+        self._features: Tensor | None = None
+
+    def after(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        self._features = hidden
+        return hidden
+
+    def output(self, predicted: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        features, self._features = self._features, None
+        assert features is not None and call.inputs is not None  # a host runs the layer first and says what went in
+        warped, reference = (call.batch(value).to(predicted) for value in (self._warped, self._reference))
+        present = call.batch(self._present, torch.zeros_like(self._present), "identity").to(predicted)
+        return self._net.blend(
+            predicted, features, call.inputs.latents, call.inputs.timestep, warped, reference, present
+        )
