@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import BadInput
 from ..types import COEFFICIENTS, FaceMotion, Frames, Identity, LatentVideo, SpeechFeatures, StructureMaps
@@ -73,6 +73,12 @@ VARIANTS = (
         "its keys and values left out; the reference that structure places at the head stays",
         ("face_likeness", "psnr"),
     ),
+    Variant(
+        "no-occlusion",
+        "no occlusion map",
+        "the answer is the denoiser's own everywhere; what the reference shows it sees as before",
+        ("face_likeness", "psnr"),
+    ),
     Variant("truth", "truth", "the true rendering: what could be reached"),
 )
 """All variants, in the order of the tables."""
@@ -107,20 +113,40 @@ def missing(model: Talker, variant: Variant) -> str | None:
 
 def prepared(model: Talker, variant: Variant) -> Talker:
     """Return the model that makes a variant: the same, or a copy that shares all networks but the one taken away."""
-    if variant.key == "no-temporal":
+    if variant.key in _WITHOUT:
+        part, take_away = _WITHOUT[variant.key]
         animate = copy.copy(model.networks.animate_net)
         animate._modules = dict(animate._modules)  # a shallow copy of a module shares the dictionary of its children
-        animate.temporal = copy.deepcopy(animate.temporal)
+        setattr(animate, part, copy.deepcopy(getattr(animate, part)))
         with torch.no_grad():
-            for path, value in animate.temporal.named_parameters():
-                if "proj_out." in path:
-                    value.zero_()
+            take_away(getattr(animate, part))
         return _with(model, replace(model.networks, animate_net=animate))
     if variant.key == "no-reference":
         bare = _with(model, model.networks)
         bare._reference_net = _Nothing()  # type: ignore[attr-defined]  # no argument of `animate` leaves it out
         return bare
     return model
+
+
+def _silence(temporal: nn.Module) -> None:
+    for path, value in temporal.named_parameters():
+        if "proj_out." in path:
+            value.zero_()
+
+
+def _own_everywhere(occlusion: Any) -> None:
+    occlusion.shares.weight.zero_()
+    occlusion.shares.bias.copy_(torch.tensor([_SURE, 0.0, 0.0]))
+
+
+_SURE = 1e3
+"""A logit after which nothing is left for the other shares."""
+
+_WITHOUT: dict[str, tuple[str, Callable[[Any], None]]] = {
+    "no-temporal": ("temporal", _silence),
+    "no-occlusion": ("occlusion", _own_everywhere),
+}
+"""Parts of AnimateNet that a variant lacks, and how a copy of them is made to do nothing."""
 
 
 def _with(model: Any, networks: Any) -> Any:

@@ -28,6 +28,8 @@ class Parts(nn.Module):
         super().__init__()
         self.temporal, self.audio = nn.Module(), nn.Module()
         self.temporal.proj_out, self.audio.to_v_ip = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.occlusion = nn.Module()
+        self.occlusion.shares = nn.Conv2d(2, 3, 3, padding=1)
         if not trained:
             nn.init.zeros_(self.audio.to_v_ip.weight)
             nn.init.zeros_(self.audio.to_v_ip.bias)
@@ -209,6 +211,11 @@ def test_networks_are_taken_away_from_a_copy():
     bare = prepared(model, named(("no-temporal",))[1])
     assert missing(bare, named(("no-temporal",))[1]) and not missing(model, named(("no-temporal",))[1])
     assert bare.networks.animate_net.audio is model.networks.animate_net.audio
+    assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
+    opaque = prepared(model, named(("no-occlusion",))[1]).networks.animate_net.occlusion
+    with torch.no_grad():
+        own = opaque.shares(torch.randn(1, 2, 4, 4)).softmax(1)
+    assert own[:, 0].eq(1).all() and opaque is not model.networks.animate_net.occlusion
     assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
     alone = prepared(model, named(("no-reference",))[1])
     assert alone._reference_net.branches(None) == [] and model._reference_net == "whole"
