@@ -206,12 +206,16 @@ def verdict(name: str, figures: dict, weights: str) -> str:
 
 
 def write_page(results: dict[str, dict], weights: str, file: Path = PAGE) -> None:
-    """Put the table between its markers in docs/tiny.md."""
+    """Put the table between its markers in docs/tiny.md; whoever reads it meanwhile sees the page as it was."""
     page = file.read_text() if file.exists() else f"{START}\n{END}\n"
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
+    before, begun, rest = page.partition(START)
+    _, ended, after = rest.partition(END)
+    if not (begun and ended):
+        sys.exit(f"{file}: must hold {START} and {END} around the table. Put them where it shall stand.")
     file.parent.mkdir(exist_ok=True)
-    file.write_text(f"{before}{START}\n{table(results, weights)}\n{END}{after}")
+    part = file.with_suffix(".part")
+    part.write_text(f"{before}{START}\n{table(results, weights)}\n{END}{after}")
+    part.replace(file)
 
 
 if __name__ == "__main__":
