@@ -46,7 +46,7 @@ STACK = "stack.toml"
 """In a folder, says from which public files a stack is mixed; see `models.StackFile`."""
 
 _ENCODED_AT_ONCE = 16
-"""Pictures, so that memory does not grow with the video."""
+"""Pictures: only their latents, a twenty-fourth of their size, grow with the video."""
 
 _OWN = ("denoiser.safetensors", STACK)
 
@@ -158,7 +158,7 @@ class Adapters:
         maps = self.preparation.structure(motion, identity)
         vae = vae or self.vae
         latents = convert.latents(model, vae, identity.crops[:1])
-        # All at once: a VAE that is loaded while sampling may push the model that samples out of memory.
+        # Before sampling: a VAE that is loaded meanwhile may push the model that samples out of memory.
         warped = torch.cat(
             [
                 convert.latents(model, vae, warp_reference(identity, part))
@@ -168,7 +168,9 @@ class Adapters:
         condition = Conditions(
             [
                 TemporalCondition(animate.temporal),
-                MotionCondition(animate, maps, identity, latents, warped.__getitem__, self.config.contour_size),
+                MotionCondition(
+                    animate, maps, identity, latents, lambda frames, _: warped[frames], self.config.contour_size
+                ),
                 SpeechCondition(animate.audio, moving.speech, moving.audio_scale),
             ],
             moving.keep,

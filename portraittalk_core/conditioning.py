@@ -32,8 +32,8 @@ class Scales:
     reference: float = 1.0
 
 
-WarpedLatents = Callable[[Int[Tensor, "n"]], Float[Tensor, "n c h w"]]
-"""Gives the latents of the reference picture warped onto some frames, as the denoiser sees latents."""
+WarpedLatents = Callable[[Int[Tensor, "n"], Float[Tensor, "n 3 s s"]], Float[Tensor, "n c h w"]]
+"""Gives the latents, as the denoiser sees them, of the reference picture warped onto some frames."""
 
 
 class Condition(Protocol):
@@ -135,7 +135,7 @@ class MotionCondition:
         landmarks = self._maps.landmarks[frames].to(device)
         drawn = contours(landmarks, self._size)
         warped = warp_reference(self._identity, landmarks)
-        latents = self._warped_latents(frames).to(device)
+        latents = self._warped_latents(frames, warped).to(device)
         reference = self._reference.to(device)
         maps = []
         for present in (True,) if known else (True, False):

@@ -25,7 +25,6 @@ from .conditioning import (
     Scales,
     SpeechCondition,
     TemporalCondition,
-    warp_reference,
 )
 from .config import ModelConfig
 from .diffusion.guidance import GuidanceScales
@@ -279,8 +278,8 @@ class PortraitTalk:
         nets, animate = self.networks, self.networks.animate_net
         latents, nobody = self.encode(identity.crops), nets.preparation.text.encode([""])
 
-        def warped(frames: Tensor) -> Tensor:
-            return self.encode(warp_reference(identity, structure.landmarks[frames].to(self.device)))
+        def warped(_: Tensor, pictures: Tensor) -> Tensor:
+            return self.encode(pictures)
 
         return Conditions(
             [

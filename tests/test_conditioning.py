@@ -35,7 +35,7 @@ def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
             IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
             ReferenceCondition(model._reference_net, latents, text.encode([""])),
             TemporalCondition(animate.temporal),
-            MotionCondition(animate, maps, identity, latents[:1], warped.__getitem__, 64),
+            MotionCondition(animate, maps, identity, latents[:1], lambda rows, _: warped[rows], 64),
             SpeechCondition(animate.audio, speech),
         ],
         keep,

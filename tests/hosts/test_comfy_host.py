@@ -84,7 +84,7 @@ def conditions(module, told, names, identity_net, animate, reference, nobody):
             told["maps"],
             told["identity"],
             told["latents"][:1],
-            told["warped"].__getitem__,
+            lambda rows, _: told["warped"][rows],
             2 * SIDE,
         ),
         "temporal": lambda: module.TemporalCondition(animate.temporal),
