@@ -71,6 +71,12 @@ def test_some_looks_differ_in_little_and_some_in_much():
     assert sum(s >= 3 for s in same) > 15 and sum(s <= 1 for s in same) > 15
 
 
+def test_in_some_looks_one_attribute_alone_is_another_and_a_beard_most_often():
+    first, *others = draw_looks(400, torch.Generator().manual_seed(2))
+    alone = [changed for o in others if len(changed := [t for t in EDITABLE if o.tags[t] != first.tags[t]]) == 1]
+    assert len(alone) > 0.3 * 400 and max(alone, key=alone.count) == ["beard"] and {a for a, in alone} == set(EDITABLE)
+
+
 def test_many_pictures_are_as_in_speech_and_some_are_far():
     """Half of the pictures keep brows and smile, most the pose or nearly so; mouth and eyes always move."""
     album = draw_album(range(60), looks=2, frames=3)
