@@ -100,6 +100,8 @@ class ReferenceCondition:
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames; the pictures are run through the host's denoiser once."""
+        if self._strength == 0:
+            return []
         if self._features is None:
             text = self._text.expand(len(self._latents), -1, -1).to(device)
             self._features = self._net.record(host, self._latents.to(device), text)

@@ -117,6 +117,7 @@ class PortraitTalk:
         cfg: float | None = None,
         identity_scale: float | None = None,
         audio_scale: float | None = None,
+        reference_scale: float | None = None,
         seed: int = 0,
         dials: MotionDials | None = None,
         fusion: Fusion | None = None,
@@ -131,11 +132,11 @@ class PortraitTalk:
 
         images: pictures of one person, RGB in [-1, 1]; edits: (seconds, prompt), the prompt from then on; negative:
         what shall not be seen (acts where `cfg` is above 1); cfg, identity_scale, audio_scale: how strictly text, face
-        and sound are followed; seed: of head motion and noise; fusion: how windows of `window` frames join (by default
-        `joint` up to 20 s, then `streaming`, whose memory does not grow); face: which of several in a picture, 1 the
-        largest; motion: how the face moves instead of by the sound; on_step: called after every step with (done,
-        total), where an exception ends the work; on_structure: gets the structure maps before denoising. Arguments left
-        out are the model's.
+        and sound are followed; reference_scale: from 0, without ReferenceNet, to 1; seed: of head motion and noise;
+        fusion: how windows of `window` frames join (by default `joint` up to 20 s, then `streaming`, whose memory does
+        not grow); face: which of several in a picture, 1 the largest; motion: how the face moves instead of by the
+        sound; on_step: called after every step with (done, total), where an exception ends the work; on_structure: gets
+        the structure maps before denoising. Arguments left out are the model's.
 
         Raises `NoFaceFound`, `OutsideWorld`, `BadInput` before the first frame.
         """
@@ -159,6 +160,7 @@ class PortraitTalk:
             cfg=cfg,
             identity_scale=identity_scale,
             audio_scale=audio_scale,
+            reference_scale=reference_scale,
             seed=seed,
             fusion=fusion,
             window=window,
@@ -204,6 +206,7 @@ class PortraitTalk:
         cfg: float | None = None,
         identity_scale: float | None = None,
         audio_scale: float | None = None,
+        reference_scale: float | None = None,
         seed: int = 0,
         fusion: Fusion | None = None,
         window: int | None = None,
@@ -221,6 +224,7 @@ class PortraitTalk:
         scales = Scales(
             usual.identity_scale if identity_scale is None else identity_scale,
             usual.audio_scale if audio_scale is None else audio_scale,
+            1.0 if reference_scale is None else reference_scale,
         )
         conditions = self._conditions(identity, structure, features, scales, keep=1 if chosen == "streaming" else count)
         denoiser = PromptedDenoiser(self._host, self.networks.preparation.text, prompts, negative, conditions)

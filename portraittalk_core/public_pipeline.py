@@ -210,6 +210,7 @@ class PublicPortraitTalk(PortraitTalk):
         cfg: float | None = None,
         identity_scale: float | None = None,
         audio_scale: float | None = None,
+        reference_scale: float | None = None,
         seed: int = 0,
         fusion: Fusion | None = None,
         window: int | None = None,
@@ -217,12 +218,18 @@ class PublicPortraitTalk(PortraitTalk):
         on_step: OnStep | None = None,
     ) -> Iterator[LatentVideo]:
         """Yield the latents of the video in order. Arguments as in `generate`; cfg guides text and identity together.
+        reference_scale acts in AniPortrait's stack, by default as identity_scale does up to 1.
 
         fusion: `wrapped` is AniPortrait's own way, see `diffusion.wrapped_windows`.
         """
         if audio_scale is not None:
             raise BadInput(
                 "`audio_scale` must be left out: no public file tells this denoiser of sound, it sees the moved face."
+            )
+        if reference_scale is not None and not self.mix.is_aniportrait:
+            raise BadInput(
+                "`reference_scale` must be left out: this stack has no ReferenceNet. Use sd15-magictalk, or "
+                "`identity_scale`."
             )
         usual, count = self.config.sampling, len(structure.landmarks)
         window = usual.window if window is None else window
@@ -240,9 +247,9 @@ class PublicPortraitTalk(PortraitTalk):
             "on_step": on_step,
             "device": self.device,
         }
-        told = self._tell(
-            identity, prompts, negative, usual.identity_scale if identity_scale is None else identity_scale
-        )
+        strength = usual.identity_scale if identity_scale is None else identity_scale
+        shown = min(1.0, strength) if reference_scale is None else reference_scale
+        told = self._tell(identity, prompts, negative, strength, shown)
         return self._denoise(told, structure, prompts, chosen, options)
 
     def check_window(self, window: int) -> None:
@@ -294,7 +301,7 @@ class PublicPortraitTalk(PortraitTalk):
         return PublicDenoiser(host, together, tokens, without, shown, passes_at_once=self.passes_at_once)
 
     @torch.no_grad()
-    def _tell(self, identity: MeshIdentity, prompts: PromptTrack, negative: str, scale: float) -> _Told:
+    def _tell(self, identity: MeshIdentity, prompts: PromptTrack, negative: str, scale: float, shown: float) -> _Told:
         """Run everything that looks at prompts and pictures, one network after the other."""
         text = self.shelf.text()
         tokens, unprompted = text.encode(prompts.prompts).cpu(), text.encode([negative]).cpu()
@@ -303,7 +310,7 @@ class PublicPortraitTalk(PortraitTalk):
         look, branches = None, []
         if self.mix.is_aniportrait:
             look = self.look(identity)
-            branches += reference_branches(self.record(self.encode(identity.crops[:1]), look), min(1.0, scale))
+            branches += reference_branches(self.record(self.encode(identity.crops[:1]), look), shown)
         made, patches = self.recognise(identity, scale)
         return _Told(tokens, unprompted, look, [*branches, *made], patches)
 

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from portraittalk_core.conditioning import (
@@ -9,6 +10,7 @@ from portraittalk_core.conditioning import (
     SpeechCondition,
     TemporalCondition,
 )
+from portraittalk_core.errors import BadInput
 from portraittalk_core.host import Pass
 from portraittalk_core.motion.geometry import placement
 from portraittalk_core.prompts import PromptTrack
@@ -55,6 +57,20 @@ def test_a_window_is_told_of_its_own_frames_whatever_was_denoised_before(random_
         used.predict(latents, time, torch.arange(start, start + 4), BOTH, None)
     assert torch.equal(used.predict(latents, time, frames, BOTH, None), alone)
     assert alone.shape == (8, 8, 32, 32) and not torch.allclose(alone[:4], alone[4:])
+
+
+@torch.no_grad()
+def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, somebody):
+    text = random_model.networks.preparation.text.encode([""])
+
+    def reference(strength):
+        return ReferenceCondition(random_model._reference_net, torch.zeros(1, 8, 32, 32), text, strength)
+
+    frames, device = torch.arange(2), torch.device("cpu")
+    assert reference(0.0).branches(None, frames, True, device) == []
+    assert len(reference(0.5).branches(random_model._host, frames, True, device)) > 0
+    with pytest.raises(BadInput, match="`strength` must lie in"):
+        reference(1.5).branches(random_model._host, frames, True, device)
 
 
 @torch.no_grad()

@@ -117,6 +117,8 @@ def test_what_cannot_be_is_refused_before_any_weights_are_read():
     track = PromptTrack("", [], 25, 3)
     with pytest.raises(BadInput, match="`audio_scale` must be left out"):
         model.animate(None, maps, features, track, audio_scale=1.0)
+    with pytest.raises(BadInput, match="`reference_scale` must be left out"):
+        model.animate(None, maps, features, track, reference_scale=0.5)
     with pytest.raises(BadInput, match="`window` must be at most 24 frames with this motion module"):
         model.animate(None, maps, features, track, window=32)
     with pytest.raises(BadInput, match="`blink` and `expression` must be 1"):

@@ -106,6 +106,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     number("--cfg", float, 0, 30, "how strictly the prompt is followed")
     number("--identity-scale", float, 0, 10, "how strictly the face is kept")
     number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser", "--scale-audio")
+    number("--reference-scale", float, 0, 1, "how much of the reference picture ReferenceNet shows (1)")
     number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
     number("--size", int, 64, 2048, "sd15: side of a frame in pixels, a multiple of 64 (512)")
     number("--window", int, 1, 512, "frames that are denoised together")
@@ -237,6 +238,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "cfg": arguments.cfg,
         "identity_scale": arguments.identity_scale,
         "audio_scale": arguments.audio_scale,
+        "reference_scale": arguments.reference_scale,
         "seed": arguments.seed,
         "fusion": arguments.fusion,
         "window": arguments.window,

@@ -70,7 +70,7 @@ VARIANTS = (
     Variant(
         "no-reference",
         "no ReferenceNet",
-        "its keys and values left out; the reference that structure places at the head stays",
+        "reference_scale = 0; the reference that structure places at the head stays",
         ("face_likeness", "psnr"),
     ),
     Variant(
@@ -121,10 +121,6 @@ def prepared(model: Talker, variant: Variant) -> Talker:
         with torch.no_grad():
             take_away(getattr(animate, part))
         return _with(model, replace(model.networks, animate_net=animate))
-    if variant.key == "no-reference":
-        bare = _with(model, model.networks)
-        bare._reference_net = _Nothing()  # type: ignore[attr-defined]  # no argument of `animate` leaves it out
-        return bare
     return model
 
 
@@ -153,16 +149,6 @@ def _with(model: Any, networks: Any) -> Any:
     return type(model)(networks, model.device)
 
 
-class _Nothing:
-    """A ReferenceNet that records nothing and offers nothing."""
-
-    def record(self, host: Any, latents: Tensor, text: Tensor) -> None:
-        return None
-
-    def branches(self, features: None, rows: Any = None, strength: float = 1.0) -> list[Any]:
-        return []
-
-
 def make_frames(
     model: Talker, variant: Variant, case: AvatarCase, person: Person, take: Take, steps: int | None = None
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
@@ -175,6 +161,8 @@ def make_frames(
         options["audio_scale"] = 0.0
     if variant.key == "no-identity":
         options["identity_scale"] = 0.0
+    if variant.key == "no-reference":
+        options["reference_scale"] = 0.0
     if variant.key != "own-head":
         features = model.listen(take.sound, FPS)
         mouth = random_mouth(len(features.hidden), case.seed) if variant.key == "random-motion" else None

@@ -39,8 +39,8 @@ REDRAWN = (0.85, 0.25)
 and the model learns to copy; small ones, for then all else must stay."""
 
 ALONE = 0.35
-"""Chance that a look differs from the first in one attribute only, and surely: what people ask for most, and what a model
-that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
+"""Chance that a look differs from the first in one attribute only, and surely: what people ask for most, and what a
+model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
 
 ALONE_CHANCES = {"beard": 0.4, "glasses": 0.3, "hair": 0.1, "style": 0.1, "clothes": 0.05, "background": 0.05}
 """Which attribute that is: the smallest in the picture most often, by the same reasoning."""

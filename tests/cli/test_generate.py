@@ -82,15 +82,16 @@ def test_a_video_of_exact_length_is_written(model, folder, capsys):
 
 
 def test_options_reach_the_model(model, folder):
-    options = "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --scale-audio 0.5 --seed 3 --fusion streaming --window 8"
-    options += (
-        " --overlap 2 --lip 1.2 --head 0 --blink 2 --expression 0.5 --still-head --face 2 --negative sad --model sd15"
+    options = (
+        "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --scale-audio 0.5 --reference-scale 0.25 --seed 3 --window 8"
+        " --fusion streaming --overlap 2 --lip 1.2 --head 0 --blink 2 --expression 0.5 --still-head --face 2"
+        " --negative sad --model sd15"
     )
     edits = ["--edit", "1.5: sad", "--edit", "0.5:a smiling person: happy"]
     assert main(command(folder, *options.split(), *edits, "--image", f"{folder}/a.png")) == 0
     given = model.calls[1]
     wanted = {"fps": 30, "steps": 4, "cfg": 2, "identity_scale": 1.5, "audio_scale": 0.5, "seed": 3, "window": 8}
-    wanted |= {"fusion": "streaming", "overlap": 2, "face": 2, "negative": "sad"}
+    wanted |= {"reference_scale": 0.25, "fusion": "streaming", "overlap": 2, "face": 2, "negative": "sad"}
     assert {name: given[name] for name in wanted} == wanted
     assert given["edits"] == [(0.5, "a smiling person: happy"), (1.5, "sad")]
     dials = given["dials"]

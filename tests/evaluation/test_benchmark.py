@@ -47,7 +47,6 @@ class Pretender:
 
     def __init__(self, networks, device="cpu"):
         self.networks, self.device = networks, device
-        self._reference_net = "whole"
 
     def listen(self, speech, fps=25.0):
         count = speech.frame_count(fps)
@@ -164,7 +163,8 @@ def test_all_variants(settings):
     made.finish()
     options = [given for _, given in Pretender.calls]
     assert len(options) == len(VARIANTS) - 3  # neither still, nor shifted, nor truth needs the model
-    assert [o for o in options if o.get("audio_scale") == 0] and [o for o in options if o.get("identity_scale") == 0]
+    for scale in ("audio_scale", "identity_scale", "reference_scale"):
+        assert sum(o.get(scale) == 0 for o in options) == 1
     assert sum("motion" not in o for o in options) == 1
     assert (settings.folder / "variants/still/report.html").is_file()
     assert "Compared with" in (settings.folder / "variants/still/report.html").read_text()
@@ -217,8 +217,7 @@ def test_networks_are_taken_away_from_a_copy():
         own = opaque.shares(torch.randn(1, 2, 4, 4)).softmax(1)
     assert own[:, 0].eq(1).all() and opaque is not model.networks.animate_net.occlusion
     assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
-    alone = prepared(model, named(("no-reference",))[1])
-    assert alone._reference_net.branches(None) == [] and model._reference_net == "whole"
+    assert prepared(model, named(("no-reference",))[1]) is model
     assert prepared(model, named(("no-identity",))[1]) is model
 
 
