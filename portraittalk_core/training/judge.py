@@ -132,8 +132,8 @@ def train_judge(
     optimiser = MuonAdamW(judge.parameters(), rate, betas=(0.95, 0.99))
     average = [p.detach().clone() for p in judge.parameters()]
     learned = len(small) - _held_out(len(small))
-    start, step, shown = time.monotonic(), 0, 0.0
-    while (elapsed := time.monotonic() - start) < minutes * 60 and step < steps:
+    began, step, shown = time.monotonic(), 0, 0.0
+    while (elapsed := time.monotonic() - began) < minutes * 60 and step < steps:
         for group in optimiser.param_groups:
             done = max(elapsed / (minutes * 60), step / steps)
             group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - done)
