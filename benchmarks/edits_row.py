@@ -8,8 +8,9 @@ import hashlib
 import json
 import sys
 
+import numpy as np
 import torch
-from held_out import EDITS, FPS, JUDGE, draw_subject
+from held_out import EDITS, FPS, JUDGE, Subject, draw_subject
 from torch import Tensor
 
 from portraittalk_core.pipeline import PortraitTalk
@@ -80,22 +81,31 @@ def one_frame(model: PortraitTalk, identity: Identity, prompt: str, seed: int) -
     return next(model.decode(video)).pixels[0]
 
 
+def _made(model: PortraitTalk, subject: Subject, prompts: list[str], number: int, given: argparse.Namespace) -> Tensor:
+    """Return the person as each prompt says; kept as bytes, for judges come and go while the weights stay."""
+    file = given.work / f"pictures_{number}.npy"
+    if not file.exists():
+        identity = model.identify([subject.reference])
+        made = torch.stack([one_frame(model, identity, prompt, number) for prompt in prompts])
+        np.save(file, ((made + 1) * 127.5).round().clamp(0, 255).byte().numpy())
+    return torch.from_numpy(np.load(file)).float() / 127.5 - 1
+
+
 @functools.cache
 def _judge_version() -> str:
     return hashlib.sha256(JUDGE.read_bytes()).hexdigest()[:8]
 
 
 def one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespace) -> dict:
-    """Make and judge the pictures of one person, unless that was done already."""
+    """Judge the pictures of one person, unless that was done already."""
     file = given.work / f"edits_{_judge_version()}_{number}.json"
     if file.exists():
         return json.loads(file.read_text())
     subject = draw_subject(number, 1)
     generator = torch.Generator().manual_seed(number)
     wanted = {tag: subject.edit(tag, generator) for tag in EDITS}
-    identity = model.identify([subject.reference])
     prompts = [subject.caption(), *(text for _, text in wanted.values())]
-    pictures = torch.stack([one_frame(model, identity, prompt, number) for prompt in prompts])
+    pictures = _made(model, subject, prompts, number, given)
     named = judge.classify(pictures[1:])
     true_edits = through_vae(model, torch.cat([subject.wearing(tag, word) for tag, (word, _) in wanted.items()]))
     true_names = judge.classify(true_edits)

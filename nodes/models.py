@@ -45,15 +45,18 @@ def load(name: str) -> tuple[Model, Any, Any, PortraitAdapters]:
 def load_adapters(name: str) -> PortraitAdapters:
     """Return the adapters alone; raises as `load` does."""
     chosen = adapters.located(name)
-    return _load_stack(chosen) if _is_stack(chosen) else adapters.load(chosen)
+    return _load_stack(chosen, hosted=True) if _is_stack(chosen) else adapters.load(chosen)
 
 
 def _is_stack(chosen: str) -> bool:
     return chosen in PUBLIC or (Path(chosen) / adapters.STACK).is_file()
 
 
-def _load_stack(chosen: str) -> Any:
-    """Return the adapters of a ready stack, or of a folder whose stack.toml says what it is mixed from."""
+def _load_stack(chosen: str, hosted: bool = False) -> Any:
+    """Return the adapters of a ready stack, or of a folder whose stack.toml says what it is mixed from.
+
+    hosted: MODEL, CLIP and VAE come from elsewhere.
+    """
     import comfy.model_management
     import folder_paths
 
@@ -69,6 +72,7 @@ def _load_stack(chosen: str) -> Any:
         size=asked.size,
         comfyui=models.parent if models.name == "models" and models.is_dir() else None,
         shelf=HostShelf,
+        hosted=hosted,
     )
     assert isinstance(talk.shelf, HostShelf)
     return PublicAdapters(Path(chosen).name, talk, talk.shelf)

@@ -116,14 +116,15 @@ class PublicPortraitTalk(PortraitTalk):
         comfyui: Path | None = None,
         low_memory: bool | None = None,
         shelf: type[Shelf] = Shelf,
+        hosted: bool = False,
     ) -> PublicPortraitTalk:
         """Find the files of a stack, check them, and return the model; reads no weights yet.
 
-        parts, comfyui: see `checkpoints.mixes.find_mix`; size: side of a frame in pixels, a multiple of 64; low_memory:
-        run guidance's passes one after the other (by default on accelerators below 12 GB); shelf: what lends the
-        networks. Raises as `find_mix` does.
+        parts, comfyui, hosted: see `checkpoints.mixes.find_mix`; size: side of a frame in pixels, a multiple of 64;
+        low_memory: run guidance's passes one after the other (by default on accelerators below 12 GB); shelf: what
+        lends the networks. Raises as `find_mix` does.
         """
-        mix = find_mix(name, parts, comfyui)
+        mix = find_mix(name, parts, comfyui, hosted=hosted)
         side = PRESETS[name]().size if size is None else size
         if side < 64 or side % 64:
             raise BadInput(f"`size` must be a multiple of 64 pixels, but got {side}. Try 512.")

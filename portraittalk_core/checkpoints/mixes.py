@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,9 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
 
 _NEEDED = ("base", "tokenizer", "structure", "mesh", "landmarks")
 
+_HOSTED = ("base", "vae", "tokenizer")
+"""Parts that stand in for a host's own MODEL, CLIP and VAE."""
+
 _PLUS_NAMES: dict[str, Plus] = {"faceid-plus": "plus", "faceid-plusv2": "plusv2"}
 
 
@@ -77,15 +80,20 @@ class Mix:
         return ANIMATEDIFF if "temporal" in self.files else STABLE_DIFFUSION
 
 
-def find_mix(name: str, parts: Mapping[str, str] | None = None, comfyui: Path | None = None) -> Mix:
+def find_mix(
+    name: str, parts: Mapping[str, str] | None = None, comfyui: Path | None = None, *, hosted: bool = False
+) -> Mix:
     """Return the files of a ready stack, found on this machine, recognised and checked.
 
     parts: replaces parts (`{"base": "realistic.safetensors"}`), adds some, or leaves one out ("none"); a value is the
-    name of a file of the catalogue or a path. comfyui: ComfyUI's folder. Raises `BadInput` for unknown names and for
-    a mix that cannot work, `WeightsMismatch` for files that are not here or are something else.
+    name of a file of the catalogue or a path. comfyui: ComfyUI's folder. hosted: a host brings MODEL, CLIP and VAE, so
+    that their files need not be here, but for the base beside AniPortrait's U-Net, whose text attention stands in.
+    Raises `BadInput` for unknown names and for a mix that cannot work, `WeightsMismatch` for files that are not here
+    or are something else.
     """
     chosen = {**_stack(name), **_checked_names(parts or {})}
     chosen = {part: given for part, given in chosen.items() if given != "none"}
+    spared = set(_HOSTED if hosted else ()) - ({"base"} if "denoiser" in chosen else set())
     folders, known = search_folders(comfyui), {entry.name: entry for entry in entries()}
     files: dict[str, Path] = {}
     missing: list[str] = []
@@ -100,10 +108,10 @@ def find_mix(name: str, parts: Mapping[str, str] | None = None, comfyui: Path | 
             files[part] = Path(given)
             continue
         found = find(entry, folders) or (_own_tokenizer(files, comfyui) if part == "tokenizer" else None)
-        if found is None:
-            missing.append(given)
-        else:
+        if found is not None:
             files[part] = found
+        elif part not in spared:
+            missing.append(given)
     if missing:
         raise WeightsMismatch(
             f"{name}: {len(missing)} of its {len(chosen)} files are not in {models_folder(comfyui)}, ComfyUI's models "
@@ -111,17 +119,20 @@ def find_mix(name: str, parts: Mapping[str, str] | None = None, comfyui: Path | 
         )
     kinds = {part: detect(path) for part, path in files.items() if part in _KINDS}
     mix = Mix(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))
-    check_mix(mix)
+    check_mix(mix, spared)
     return mix
 
 
-def check_mix(mix: Mix) -> None:
-    """Raise `BadInput` or `WeightsMismatch` with the reason if the files of a mix cannot work together."""
+def check_mix(mix: Mix, spared: Collection[str] = ()) -> None:
+    """Raise `BadInput` or `WeightsMismatch` with the reason if the files of a mix cannot work together.
+
+    spared: parts that may be missing.
+    """
     for part, found in mix.kinds.items():
         if found.kind not in _KINDS[part]:
             wanted = " or ".join(kind.value for kind in _KINDS[part])
             raise WeightsMismatch(f"{found.path}: `{part}` must be {wanted}, but this is {found}. Name another file.")
-    missing = [part for part in _NEEDED if part not in mix.files]
+    missing = [part for part in _NEEDED if part not in mix.files and part not in spared]
     if missing:
         why = "; ".join(f"{part}: {PARTS[part]}" for part in missing)
         raise BadInput(f"A stack must have every part that it cannot do without, but lacks {why}. Add it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ..nets.attention import KeyValues
 from ..perception.clip_text import ClipText, load_clip_tokenizer
-from .base import load_base_part, load_text_keys, plan_part
+from .base import Part, load_base_part, load_text_keys, plan_part
 from .detect import Kind
 from .identity import load_identity
 from .layouts import SD15_SHAPE
@@ -54,11 +55,20 @@ class Shelf:
             torch.get_device_module(self.device).empty_cache()
 
     def check(self) -> None:
-        """Hold the base's networks against their layouts, reading names only, so that a bad file is known at once."""
+        """Hold the base's networks against their layouts, reading names only, so that a bad file is known at once.
+
+        A host that brings its own may do without these files.
+        """
         files = self.mix.files
-        plan_part(files["denoiser" if self.mix.is_aniportrait else "base"], "unet")
-        plan_part(files["base"], "text_encoder")
-        plan_part(files.get("vae", files["base"]), "vae")
+        base = files.get("base")
+        parts: dict[Part, Path | None] = {
+            "unet": files.get("denoiser", base),
+            "text_encoder": base,
+            "vae": files.get("vae", base),
+        }
+        for part, path in parts.items():
+            if path is not None:
+                plan_part(path, part)
 
     def text(self) -> ClipText:
         """Return the text encoder with its tokenizer."""

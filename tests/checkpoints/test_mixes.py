@@ -164,6 +164,21 @@ def test_what_is_not_here_is_named_with_the_command_that_fetches_it(here):
         )
 
 
+def test_a_host_that_brings_the_base_needs_no_file_of_it(here):
+    for place in (stack_files.ROLES["base"][0], stack_files.TOKENIZER):
+        (here / place).unlink()
+    with pytest.raises(WeightsMismatch, match=r"3 of its 9 files are not in .*: sd15-base, sd15-vae, clip-tokenizer"):
+        find_mix("sd15-portraittalk")
+    mix = find_mix("sd15-portraittalk", hosted=True)
+    assert not {"base", "vae", "tokenizer"} & set(mix.files) and mix.schedule == ANIMATEDIFF
+    Shelf(mix, *_cpu()).check()
+    with pytest.raises(WeightsMismatch, match=r"1 of its 11 files are not in .*: sd15-base\."):
+        find_mix("sd15-magictalk", hosted=True)
+    (here / stack_files.ROLES["identity"][0]).unlink()
+    with pytest.raises(WeightsMismatch, match="faceid-portrait"):
+        find_mix("sd15-portraittalk", hosted=True)
+
+
 def test_comfyuis_own_tokenizer_serves(here, tmp_path, monkeypatch):
     (here / stack_files.TOKENIZER).unlink()
     words = tmp_path / "comfyui" / "comfy" / "sd1_tokenizer"
