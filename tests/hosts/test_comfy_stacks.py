@@ -339,6 +339,19 @@ def test_the_loaders_offer_the_stacks_and_folders_that_mix_them(pack, tmp_path):
 
 
 @pytest.mark.usefixtures("hollow", "both")
+def test_adapters_for_a_checkpoint_from_elsewhere_ask_for_none_of_their_own(pack, hollow, tmp_path):
+    errors = pack("portraittalk_core.errors")
+    for place in (stack_files.ROLES["base"][0], stack_files.TOKENIZER):
+        (hollow / place).unlink()
+    adapters = pack("nodes.models").load_adapters("sd15-portraittalk")
+    assert "base" not in adapters.talk.mix.files and adapters.shape.cross_dim == 768
+    with pytest.raises(errors.WeightsMismatch, match="sd15-base"):
+        pack("nodes.models").load("sd15-portraittalk")
+    with pytest.raises(errors.WeightsMismatch, match="sd15-base"):
+        pack("nodes.models").load_adapters("sd15-magictalk")
+
+
+@pytest.mark.usefixtures("hollow", "both")
 def test_a_picture_without_a_face_is_skipped_where_that_is_asked(pack, tmp_path, monkeypatch):
     errors = pack("portraittalk_core.errors")
     kind = pack("portraittalk_core.perception.mesh_identity").MeshIdentity
