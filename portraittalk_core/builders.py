@@ -62,6 +62,7 @@ def animate_net(config: ModelConfig) -> AnimateNet:
         temporal_heads=config.unet.heads,
         max_frames=config.temporal_frames,
         alphas=noise_schedule(config).alphas_cumprod,
+        occlusion_fade=config.occlusion_fade,
     )
 
 

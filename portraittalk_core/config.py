@@ -71,7 +71,9 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One complete model. `name` is what `PortraitTalk.load` is given; `size` is the side of a frame in pixels."""
+    """One complete model. `name` is what `PortraitTalk.load` is given; `size` is the side of a frame in pixels;
+    `occlusion_fade`: see `nets.occlusion_net`, 2 in weights that do not say.
+    """
 
     name: str = "sd15"
     size: int = 512
@@ -87,6 +89,7 @@ class ModelConfig:
     reference_layers: tuple[str, ...] = ()
     temporal_layers: tuple[str, ...] = ()
     temporal_frames: int = 32
+    occlusion_fade: float = 2.0
     vae_factor: int = 8
 
 

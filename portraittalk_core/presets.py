@@ -34,6 +34,7 @@ def tiny() -> ModelConfig:
         structure_width=64,
         reference_layers=("down.1.0", "down.2.0", "mid.0.0"),
         temporal_layers=("down.1.0", "down.2.0", "mid.0.0", "up.0.0", "up.0.1", "up.1.0", "up.1.1"),
+        occlusion_fade=1.0,
     )
 
 

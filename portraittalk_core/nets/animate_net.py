@@ -50,6 +50,7 @@ class AnimateNet(nn.Module):
         temporal_heads: int = 8,
         max_frames: int = 32,
         alphas: Float[Tensor, "steps"],
+        occlusion_fade: float = 1.0,
     ) -> None:
         super().__init__()
         conditioning = structure_channels(
@@ -73,7 +74,11 @@ class AnimateNet(nn.Module):
         )
         last = shape.layer_sites()[-1]
         self.occlusion = OcclusionNet(
-            site=last, width=shape.width(last), latent_channels=latent_channels, alphas=alphas
+            site=last,
+            width=shape.width(last),
+            latent_channels=latent_channels,
+            alphas=alphas,
+            fade=occlusion_fade,
         )
         self.audio = AudioNet(
             feature_dim=feature_dim,

@@ -26,19 +26,29 @@ class OcclusionNet(nn.Module):
     """Looks at the last features and the pictures and mixes the pictures' latents into a velocity prediction.
 
     Three shares a place, which sum to 1: of the denoiser's own answer, the warped reference, the reference as it is.
-    They count in full at pure noise and less with less of it (times sigma squared), when the noisy latents themselves
-    show what shall be there.
+    They count in full at pure noise and less with less of it, when the noisy latents themselves show what shall be
+    there: times a power of sigma, so that the velocity stays finite.
 
-    site, width: the U-Net's last layer and its channels; alphas: cumulative products of the noise schedule, [steps].
+    site, width: the U-Net's last layer and its channels; alphas: cumulative products of the noise schedule, [steps];
+    fade: that power, 1 or more. The less, the more of the reference survives the last steps, of what the prompt wants
+    otherwise as well.
     """
 
     alphas: Tensor
 
     def __init__(
-        self, *, site: Site, width: int, latent_channels: int, alphas: Float[Tensor, "steps"], hidden: int = 32
+        self,
+        *,
+        site: Site,
+        width: int,
+        latent_channels: int,
+        alphas: Float[Tensor, "steps"],
+        fade: float = 1.0,
+        hidden: int = 32,
     ) -> None:
         super().__init__()
         self.site = site
+        self._fade = fade
         self.norm = nn.GroupNorm(8, width)
         self.enter = nn.Conv2d(width + 3 * latent_channels, hidden, 3, padding=1)
         self.shares = nn.Conv2d(hidden, 3, 3, padding=1)
@@ -78,8 +88,9 @@ class OcclusionNet(nn.Module):
         seen = torch.cat([nn.functional.silu(self.norm(features)), clean, warped, reference], 1)
         logits = _GAIN * self.shares(nn.functional.silu(self.enter(seen)))
         shares = logits.softmax(1) * present
-        # v = (signal * noisy - clean) / sigma; with the shares times sigma squared nothing grows as sigma vanishes.
-        return predicted + sigma * (shares[:, 1:2] * (clean - warped) + shares[:, 2:3] * (clean - reference))
+        # v = (signal * noisy - clean) / sigma, hence one power less than clean latents are moved by.
+        moved = shares[:, 1:2] * (clean - warped) + shares[:, 2:3] * (clean - reference)
+        return predicted + sigma ** (self._fade - 1) * moved
 
     def _rates(self, timestep: Int[Tensor, "*b"], like: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
         alphas = self.alphas.to(like.device)

@@ -162,8 +162,8 @@ def test_the_runs_of_a_stage_follow_one_another(tmp_path, monkeypatch):
     stand_in(monkeypatch, "stages", train_stage=lambda *given, **options: calls.append((given, options)))
     out = tmp_path / "r"
     assert main(["train", "--stage", "1", "--config", "tiny.toml", "--out", str(out), "--vae", "v.safetensors"]) == 0
-    assert [config.size for (config, _), _ in calls] == [128, *[256] * 7]
-    assert [place for (_, place), _ in calls] == [out / f"run{k}" for k in range(8)]
+    assert [config.size for (config, _), _ in calls] == [128, *[256] * 8]
+    assert [place for (_, place), _ in calls] == [out / f"run{k}" for k in range(9)]
     assert "start" not in calls[0][1] and calls[1][1]["start"] == out / "run0" / "model.safetensors"
 
 

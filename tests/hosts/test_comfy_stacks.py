@@ -339,7 +339,7 @@ def test_the_loaders_offer_the_stacks_and_folders_that_mix_them(pack, tmp_path):
 
 
 @pytest.mark.usefixtures("hollow", "both")
-def test_adapters_for_a_checkpoint_from_elsewhere_ask_for_none_of_their_own(pack, hollow, tmp_path):
+def test_adapters_for_a_checkpoint_from_elsewhere_ask_for_none_of_their_own(pack, hollow, tmp_path):  # noqa: F811
     errors = pack("portraittalk_core.errors")
     for place in (stack_files.ROLES["base"][0], stack_files.TOKENIZER):
         (hollow / place).unlink()

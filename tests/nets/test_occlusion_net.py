@@ -11,9 +11,10 @@ ALPHAS = torch.linspace(0.999, 0.0, 1000)
 
 
 @pytest.fixture
-def net(shape):
+def net(shape, request):
     last = shape.layer_sites()[-1]
-    return OcclusionNet(site=last, width=shape.width(last), latent_channels=8, alphas=ALPHAS)
+    fade = getattr(request, "param", 1.0)
+    return OcclusionNet(site=last, width=shape.width(last), latent_channels=8, alphas=ALPHAS, fade=fade)
 
 
 @pytest.fixture
@@ -34,13 +35,14 @@ def clean(velocity, noisy, timestep):
 
 @torch.no_grad()
 @pytest.mark.parametrize("share", [1, 2])
-def test_where_a_picture_is_visible_the_answer_moves_to_it_by_sigma_squared(net, host, inputs, pictures, share):
+@pytest.mark.parametrize("net", [1.0, 2.0], indirect=True)
+def test_where_a_picture_is_visible_the_answer_moves_to_it_by_a_power_of_sigma(net, host, inputs, pictures, share):
     bare = clean(host.denoise(*inputs, CALL), *inputs[:2])
     insist(net, share)
     with host.attach(net.branches(*pictures)) as attachment:
         found = clean(host.denoise(*inputs, CALL), *inputs[:2])
     assert list(attachment.counts.values()) == [2]
-    weight = (1 - ALPHAS[inputs[1]]).view(-1, 1, 1, 1)
+    weight = ((1 - ALPHAS[inputs[1]]) ** (net._fade / 2)).view(-1, 1, 1, 1)
     wanted = torch.lerp(bare, pictures[share - 1].expand_as(bare), weight)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
     assert torch.allclose(found[3], pictures[share - 1].expand_as(bare)[3], atol=1e-4)  # pure noise: nothing but it
