@@ -8,7 +8,7 @@ driver, the convolution libraries and the allocator's gaps take comes on top.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -243,7 +243,7 @@ def _peak(run: Callable[[], Any]) -> int:
 
 
 @contextmanager
-def _counting() -> Iterator[_Counter]:
+def _counting() -> Generator[_Counter, None, None]:
     counter = _Counter()
     with counter:
         yield counter
@@ -258,10 +258,10 @@ class _Counter(TorchDispatchMode):
         self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        known = {t.untyped_storage()._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        known = {_address(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in known:
+            if isinstance(tensor, Tensor) and _address(tensor) not in known:
                 self._count(tensor.untyped_storage())
         return out
 
@@ -276,6 +276,10 @@ class _Counter(TorchDispatchMode):
 
     def _free(self, size: int) -> None:
         self.now -= size
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]; meta tensors have no data_ptr
 
 
 class _FusedAttention(TorchFunctionMode):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -88,7 +89,7 @@ def synthesise(
     chunks: list[bytes] = []
     events: list[tuple[str, int]] = []
 
-    def receive(samples: int | None, count: int, found: ctypes._Pointer[_Event]) -> int:
+    def receive(samples: int | None, count: int, found: Any) -> int:
         if samples and count > 0:
             chunks.append(ctypes.string_at(samples, 2 * count))
         index = 0

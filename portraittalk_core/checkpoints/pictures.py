@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CONSTANT = Rule("a constant", end="embeddings.position_ids")
 
-_VISION = {
+_VISION: dict[str, dict[str, Any]] = {
     "ViT-L/14": {
         "hidden_size": 1024,
         "intermediate_size": 4096,

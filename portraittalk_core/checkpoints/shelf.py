@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Shelf:
         self.mix, self.device, self.dtype = mix, device, dtype
 
     @contextmanager
-    def lend(self, *names: str) -> Iterator[list[Any]]:
+    def lend(self, *names: str) -> Generator[list[Any], None, None]:
         """Lend networks by name (`LOADERS`): on the device, frozen, until the block ends."""
         nets = [self.load(name) for name in names]
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,7 +289,7 @@ def open_scorer(faces: str | None, suite: str, files: NetworkFiles) -> Scorer:
 
 
 @contextmanager
-def _progress(clips: int, scored: int, quiet: bool) -> Iterator[tuple[Any, Any, Any]]:
+def _progress(clips: int, scored: int, quiet: bool) -> Generator[tuple[Any, Any, Any], None, None]:
     """Show clips with the time left, a part of a clip counting as that part; log lines go around the bar."""
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm

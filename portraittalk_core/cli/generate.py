@@ -6,10 +6,11 @@ Everything that can be wrong with the input is found before any weights are load
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,12 +248,12 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "face": arguments.face,
     }
     if arguments.landmarks:
-        options["on_structure"] = lambda maps: _write_landmarks(arguments.landmarks, maps)
+        options["on_structure"] = functools.partial(_write_landmarks, arguments.landmarks)
     return {name: value for name, value in options.items() if value is not None}
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
+def _progress(quiet: bool) -> Generator[Any, None, None]:
     """Show denoising steps with rate and time left; log lines go around the bar."""
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm

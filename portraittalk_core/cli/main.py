@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _messages(verbose: bool) -> Iterator[None]:
+def _messages(verbose: bool) -> Generator[None, None, None]:
     """Show the package's warnings on stderr while a command runs."""
     logger = logging.getLogger(__name__.rpartition(".cli.")[0])
     handler = logging.StreamHandler()
@@ -87,7 +87,7 @@ def _messages(verbose: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
+def _termination_as_interrupt() -> Generator[None, None, None]:
     """Let SIGTERM raise KeyboardInterrupt; only the main thread may set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -334,7 +334,7 @@ def _one_line(error: PortraitTalkError) -> str:
 
 
 @contextmanager
-def _warnings_into(notes: list[str]) -> Iterator[None]:
+def _warnings_into(notes: list[str]) -> Generator[None, None, None]:
     """Turn what reading files warns of into notes of the clip, where it can be found again."""
     logger = logging.getLogger(__name__.rpartition(".evaluation.")[0] + ".media")
     handler = logging.Handler(logging.WARNING)

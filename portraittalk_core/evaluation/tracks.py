@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,7 +86,7 @@ class PackFinder:
         return f"{self.faces.hint} Name another detector with --faces."
 
     @contextlib.contextmanager
-    def watching(self, fps: float) -> Iterator[Look]:
+    def watching(self, fps: float) -> Generator[Look, None, None]:
         """Yield a function that finds the faces of a picture; nothing is remembered between pictures."""
 
         def look(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
@@ -120,7 +120,7 @@ class MeshFinder:
         return "It finds faces of people from the front; for avatars leave --faces out."
 
     @contextlib.contextmanager
-    def watching(self, fps: float) -> Iterator[Look]:
+    def watching(self, fps: float) -> Generator[Look, None, None]:
         """Yield a function that follows the face; raises `MissingExtra` without mediapipe."""
         mediapipe, vision, options = _mesh_options(self.task)
         try:

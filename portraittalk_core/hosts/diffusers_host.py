@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,7 @@ class DiffusersHost:
         return out
 
     @contextmanager
-    def _hooked(self, call: Call) -> Iterator[None]:
+    def _hooked(self, call: Call) -> Generator[None, None, None]:
         """Hold the hooks of all attachments on the U-Net, also through an exception."""
         with ExitStack() as stack:
             for attachment in self._attachments:

@@ -40,7 +40,7 @@ class SoundTrack:
         else:
             self._packets = self._encoded(sound)
         # Both generators create their stream before their first packet, and a muxer wants all streams up front.
-        self._pending: Packet | None = next(self._packets, None)
+        self._pending: Packet[AudioStream] | None = next(self._packets, None)
 
     def write_until(self, time_s: float) -> None:
         """Write what belongs before `time_s`, so that players find sound and pictures side by side."""
@@ -59,7 +59,7 @@ class SoundTrack:
         if self._source is not None:
             self._source.close()
 
-    def _copied(self, source: InputContainer) -> Generator[Packet]:
+    def _copied(self, source: InputContainer) -> Generator[Packet[AudioStream], None, None]:
         track = source.streams.audio[0]
         stream = self._container.add_stream_from_template(track)
         # MP3 starts late by its decoder's delay; starting before zero instead keeps the sound where it was heard.
@@ -71,7 +71,7 @@ class SoundTrack:
             packet.stream = stream
             yield packet
 
-    def _encoded(self, sound: Sound) -> Generator[Packet]:
+    def _encoded(self, sound: Sound) -> Generator[Packet[AudioStream], None, None]:
         import av
 
         samples = _with_known_layout(sound)
@@ -89,7 +89,7 @@ class SoundTrack:
         yield from stream.encode(None)
 
 
-def _start_s(packet: Packet) -> float:
+def _start_s(packet: Packet[AudioStream]) -> float:
     return float((packet.pts or 0) * packet.time_base)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -243,7 +243,7 @@ def _pixels(frame: VideoFrame) -> UInt8[Tensor, "3 h w"]:
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[InputContainer]:
+def _opened(path: str | Path) -> Generator[InputContainer, None, None]:
     import av
     from av.error import FFmpegError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -202,7 +203,7 @@ def fit_motion(
     return FaceMotion(clamp_coefficients(coefficients), offsets, fps)
 
 
-def save_structure(path: str | Path, fitter: FaceFitter, shaper: FaceShaper, config: dict[str, dict]) -> None:
+def save_structure(path: str | Path, fitter: FaceFitter, shaper: FaceShaper, config: dict[str, dict[str, Any]]) -> None:
     """Write both networks in half precision; `config` holds the keyword arguments of each and goes into metadata."""
     from safetensors.torch import save_file
 

@@ -103,7 +103,7 @@ class _Blend:
     """Keeps the last layer's features of a run until its prediction is there."""
 
     def __init__(self, net: OcclusionNet, warped: Tensor, reference: Tensor, present: Tensor) -> None:
-        self.site = net.site
+        self.site: Site | None = net.site
         self._net, self._warped, self._reference, self._present = net, warped, reference, present
         self._features: Tensor | None = None
 

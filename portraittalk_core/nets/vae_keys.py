@@ -7,6 +7,7 @@ levels from the finest, diffusers from the first that runs.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 LEVELS = 4
 
@@ -14,7 +15,7 @@ _ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_o
 
 _DEPRECATED = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
-_PLACES = (
+_PLACES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}"),
     (r"mid_block\.attentions\.0", lambda found: "mid.attn_1"),
     (r"down_blocks\.(\d)\.resnets\.(\d)", lambda found: f"down.{found[1]}.block.{found[2]}"),

@@ -142,7 +142,8 @@ class TextEncoder(nn.Module):
 
         Words outside the vocabulary are named in one warning. Raises `BadInput` for a prompt that is no string.
         """
-        if isinstance(prompts, str) or not all(isinstance(p, str) for p in prompts):
+        given: Any = prompts  # from a caller that no type checker has seen
+        if isinstance(given, str) or not all(isinstance(p, str) for p in given):
             raise BadInput(f"`prompts` must be a list of strings, but got {prompts!r:.60}. Wrap a single one in [].")
         self.warn_of_words(prompts)
         return self(self.tokenize(prompts).to(self.device))

@@ -46,12 +46,15 @@ def draw_clips(
     return album, torch.from_numpy(np.stack([d[1] for d in drawn]))
 
 
-def _draw_some(seeds: list[int], speech: SpeechClips) -> list[tuple[np.ndarray, np.ndarray, dict, dict]]:
+_Drawn = tuple[np.ndarray, np.ndarray, dict[str, str], dict[str, str]]
+
+
+def _draw_some(seeds: list[int], speech: SpeechClips) -> list[_Drawn]:
     torch.set_num_threads(1)
     return [_draw_one(torch.Generator().manual_seed(_FIRST_SEED + seed), speech) for seed in seeds]
 
 
-def _draw_one(generator: torch.Generator, speech: SpeechClips) -> tuple[np.ndarray, np.ndarray, dict, dict]:
+def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
     first, other = draw_looks(2, generator)
     look = first if float(torch.rand((), generator=generator)) < SAME_LOOK else other

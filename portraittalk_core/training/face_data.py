@@ -156,7 +156,9 @@ def landmark_batch(album: Album, seed: int, step: int, size: int) -> tuple[np.nd
     return to_net(crops), np.stack(targets).astype(np.float32)
 
 
-def _turned_crop(rng, picture, points, centre, scale, size):
+def _turned_crop(
+    rng: np.random.Generator, picture: np.ndarray, points: np.ndarray, centre: np.ndarray, scale: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Scale about `centre`, turn a little, mirror half the time."""
     angle = rng.normal(0, 0.08)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -7,6 +7,7 @@ the error of the predicted landmarks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def _conv(x: list[Tensor], o: dict[str, Any]) -> Tensor:
     return F.conv2d(x[0], x[1], x[2], stride=o["strides"], padding=o["pads"][:2], groups=o.get("group", 1))
 
 
-_OPERATORS: dict[str, Any] = {
+_OPERATORS: dict[str, Callable[[list[Tensor], dict[str, Any]], Tensor]] = {
     "Cast": lambda x, o: x[0].float(),
     "Conv": _conv,
     "Relu": lambda x, o: x[0].relu(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def export_onnx(
-    net: nn.Module, path: Path, *, shape: tuple[int | str, int, int, int], outputs: dict[str, list]
+    net: nn.Module, path: Path, *, shape: tuple[int | str, int, int, int], outputs: Mapping[str, Sequence[str | int]]
 ) -> None:
     """Write `net` to `path`; `shape` is the input's, a string where it is free; `outputs` name -> shape, in order.
 

@@ -108,7 +108,7 @@ def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 3
     """
     net, name = cast(Any, recipe.net.train()).to(memory_format=torch.channels_last), recipe.name
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-3)
-    state = {"step": 0, "average": {k: v.clone() for k, v in net.state_dict().items()}}
+    state: dict[str, Any] = {"step": 0, "average": {k: v.clone() for k, v in net.state_dict().items()}}
     path = work_dir / f"{name}.pt"
     if path.exists():
         saved = torch.load(path, weights_only=True)
@@ -159,7 +159,7 @@ def _average(average: dict[str, Tensor], net: nn.Module, *, keep: float) -> None
             average[key].copy_(value)
 
 
-def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict) -> None:
+def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".part")
     torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, partial)
     partial.replace(path)

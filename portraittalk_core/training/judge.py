@@ -147,12 +147,12 @@ def train_judge(
         optimiser.step()
         step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(average, list(judge.parameters()), 1 - min(0.99, step / (step + 10)))  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_lerp_(average, list(judge.parameters()), 1 - min(0.99, step / (step + 10)))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         if elapsed - shown > 10:
             shown = elapsed
             logger.info("judge step %d loss %.4f", step, float(loss.detach()))
     with torch.no_grad():
-        torch._foreach_copy_(list(judge.parameters()), average)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_copy_(list(judge.parameters()), average)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
     _measure_errors(judge, small[learned:], traits[learned:], generator)
     save_judge(judge, out)
     return out

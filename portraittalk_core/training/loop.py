@@ -122,7 +122,7 @@ def _agreed(accelerator: Any, stop: bool) -> bool:
 
 def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: float) -> None:
     with torch.no_grad():
-        torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 def _resume(out: Path, trained: Mapping[str, Tensor], average: dict[str, Tensor], optimiser: Any) -> State:
@@ -146,11 +146,12 @@ def _save(
 ) -> None:
     """Write each file under another name first: a run that is cut off keeps the checkpoint it had."""
     stored = {"optimiser": copy.copy(optimiser.state_dict()), **vars(state)}
-    for name, write in (
+    writers: tuple[tuple[str, Callable[[Path], None]], ...] = (
         ("last.safetensors", lambda p: save_file({k: v.detach().contiguous().cpu() for k, v in trained.items()}, p)),
         ("model.safetensors", lambda p: save_file({k: v.contiguous().cpu() for k, v in average.items()}, p)),
         ("state.pt", lambda p: torch.save(stored, p)),
-    ):
+    )
+    for name, write in writers:
         part = out / f"{name}.part"
         write(part)
         os.replace(part, out / name)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_Advance = Callable[[Mapping[str, Any]], None]
+
 
 @contextmanager
-def progress_bar(steps: int | None, minutes: float, shown: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def progress_bar(steps: int | None, minutes: float, shown: bool) -> Generator[_Advance, None, None]:
     """Yield a function to call after every step; the bar counts steps, or seconds where only time bounds the run."""
     from tqdm import tqdm
 

@@ -124,7 +124,7 @@ def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
     people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
     album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
     frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
-    options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
+    options: dict[str, Any] = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
     file = train_vae(frames, landmarks, work / "vae", chosen.minutes, **options)
     _score(file, frames, landmarks)
 
@@ -133,7 +133,12 @@ def train_decoder(chosen: PictureConfig, work: Path, processes: int) -> None:
     """Go on training the VAE's decoder, and score the VAE anew."""
     people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.decoder_people)
     frames, album = draw_pictures(people, chosen.looks, work / "pictures.npy", processes)
-    options = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate / 2, "decoder_only": True}
+    options: dict[str, Any] = {
+        "batch": chosen.batch,
+        "crop": chosen.crop,
+        "rate": chosen.rate / 2,
+        "decoder_only": True,
+    }
     landmarks = album.landmarks()
     _score(train_vae(frames, landmarks, work / "vae", chosen.decoder_minutes, **options), frames, landmarks)
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ..avatars.sentences import sentence
 from ..avatars.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
@@ -252,13 +254,13 @@ def _record(path: Path, step: int, scores: dict[str, float]) -> None:
     logger.info("step %d: %s", step, scores)
 
 
-def _checkpoint(path: Path, step: int, modules, optimizer, schedule) -> None:
+def _checkpoint(path: Path, step: int, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
     state = {"step": step, "modules": modules.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({**state, "schedule": schedule.state_dict()}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
-def _resume(path: Path, modules, optimizer, schedule) -> int:
+def _resume(path: Path, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)

@@ -151,7 +151,7 @@ def train_vae(
             optimiser.step()
             step += 1
             with torch.no_grad():
-                torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))  # pyright: ignore[reportPrivateImportUsage]
+                torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(ema, (step + 1) / (step + 10)))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
             if time.monotonic() - last > 20:
                 last = time.monotonic()
                 log.writerow([step, step * batch, round(elapsed, 1), round(float(loss.detach()), 5)])

@@ -124,7 +124,7 @@ def longest_track(boxes: Float[Tensor, "f 4"]) -> tuple[int, Float[Tensor, "n 4"
     if not known:
         raise BadInput("LSE: unscored, no frame has a face. Check the detector.")
     shared = _shared(boxes[known[:-1]], boxes[known[1:]]).tolist()
-    runs = [[known[0]]]
+    runs: list[list[int]] = [[known[0]]]
     for (before, now), overlap in zip(itertools.pairwise(known), shared, strict=True):
         if now - before <= LONGEST_GAP and overlap > _OVERLAP:
             runs[-1].append(now)
