@@ -206,7 +206,9 @@ def _write_page(benchmark: Benchmark, page: Path) -> None:
     records = {key: report.records for key, report in benchmark.reports.items() if key not in benchmark.skipped}
     edits = [record for _, record in sorted(benchmark.edits.items())]
     variants, cases = named(benchmark.settings.variants), len(benchmark.settings.cases)
-    write_between(page, benchmark_text(records, variants, full.protocol, edits, benchmark.skipped, cases))
+    whole = {key: benchmark.reports[key].whole for key in records}
+    text = benchmark_text(records, variants, full.protocol, edits, benchmark.skipped, cases, whole)
+    write_between(page, text)
 
 
 def _clips(arguments: argparse.Namespace) -> list[Clip]:
@@ -328,6 +330,8 @@ def _print_summary(report: Report, page: Path) -> None:
         entry = report.whole.get(figure.key)
         if entry is not None:
             value = "unscored" if entry["value"] is None else f"{entry['value']:.{figure.decimals}f}"
+            if entry["low"] is not None:
+                value += f" [{entry['low']:.{figure.decimals}f}, {entry['high']:.{figure.decimals}f}]"
             print(f"{figure.title} {value} over {entry['clips']} of {entry['of']} clips; the page says what to know")
     found = means(report.records).get("adfd")
     if found is None:

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import BadMedia
 from ..media.target import Partial
 from .edits import EDITS
-from .figures import FIGURES, Figure
+from .figures import FIGURES, SET_FIGURES, Figure
 from .summary import Mean, bootstrap_mean, means, paired_differences
 from .variants import FULL, Variant
 
@@ -26,6 +26,9 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 Records = Sequence[dict[str, Any]]
 
+Whole = Mapping[str, Mapping[str, Any]]
+"""Figures of a whole set, see `whole_set.set_figures`."""
+
 
 def benchmark_text(
     records: Mapping[str, Records],
@@ -34,17 +37,19 @@ def benchmark_text(
     edits: Records = (),
     skipped: Mapping[str, str] | None = None,
     cases: int | None = None,
+    whole: Mapping[str, Whole] | None = None,
 ) -> str:
     """Return the whole text between the markers.
 
-    records: by the variant's key; cases: how many clips a whole run has, so that less is called unfinished.
+    records: by the variant's key; cases: how many clips a whole run has, so that less is called unfinished; whole:
+    figures of the whole set, by the variant's key.
     """
-    full = records[FULL.key]
-    parts = [_head(full, protocol, cases), _means_table(full)]
+    full, whole = records[FULL.key], whole or {}
+    parts = [_head(full, protocol, cases), _means_table(full, whole.get(FULL.key, {}))]
     if edits:
         parts.append(edits_table(edits))
     if len([key for key in records if records[key]]) > 1:
-        parts += [ablation_table(records, variants, skipped or {}), differences_table(records, variants)]
+        parts += [ablation_table(records, variants, skipped or {}, whole), differences_table(records, variants)]
     elif skipped:
         parts.append(_skipped(variants, skipped))
     return "\n\n".join(part for part in parts if part)
@@ -56,16 +61,22 @@ def _head(records: Records, protocol: Mapping[str, Any], cases: int | None) -> s
     return (
         f"{len(records)} {'clip' if len(records) == 1 else 'clips'}.{unfinished} {protocol['benchmark']}; made by "
         f"{protocol['made by']}; faces found by {protocol['faces']}; suite {protocol['suite']}; {versions}. Means over "
-        "clips with 95 % intervals (percentile bootstrap over clips, 2000 draws, seed 0). ↑ higher is better, ↓ lower."
+        "clips with 95 % intervals (percentile bootstrap over clips, 2000 draws, seed 0; of figures of the whole set a "
+        "jackknife that leaves out a tenth of the clips at a time). ↑ higher is better, ↓ lower."
     )
 
 
-def _means_table(records: Records) -> str:
+def _means_table(records: Records, whole: Whole) -> str:
     summed = means(records)
     rows = [
         f"| {f.title}{_ARROWS[f.better]} | {interval(summed[f.key], f)} | {summed[f.key].clips} |"
         for f in FIGURES
         if f.key in summed
+    ]
+    rows += [
+        f"| {f.title}, of the whole set{_ARROWS[f.better]} | {_of_set(whole, f)} | {whole[f.key]['clips']} |"
+        for f in SET_FIGURES
+        if f.key in whole
     ]
     return "\n".join(["| figure | mean [95 %] | clips |", "|---|---|---|", *rows])
 
@@ -86,22 +97,36 @@ def edits_table(edits: Records) -> str:
     return "\n".join([head, "", "| edit | obeyed [95 %] | people |", "|---|---|---|", *rows])
 
 
-def ablation_table(records: Mapping[str, Records], variants: Sequence[Variant], skipped: Mapping[str, str]) -> str:
+def _of_set(whole: Whole, figure: Figure) -> str:
+    entry = whole.get(figure.key, {})
+    if entry.get("value") is None:
+        return ""
+    return interval(Mean(entry["value"], entry.get("low"), entry.get("high"), entry["clips"]), figure)
+
+
+def ablation_table(
+    records: Mapping[str, Records],
+    variants: Sequence[Variant],
+    skipped: Mapping[str, str],
+    whole: Mapping[str, Whole] | None = None,
+) -> str:
     """Return the means of all variants, the highest ADFD first; the truth above all, what was not made below."""
     made = [v for v in variants if records.get(v.key)]
     figures = [_BY_KEY[k] for k in ABLATION if any(k in means(records[v.key]) for v in made)]
-    summed = {v.key: means(records[v.key]) for v in made}
+    summed, whole = {v.key: means(records[v.key]) for v in made}, whole or {}
+    of_set = [f for f in SET_FIGURES if any(f.key in whole.get(v.key, {}) for v in made)]
     ranked = sorted(
         made, key=lambda v: (v.key != "truth", -summed[v.key]["adfd"].value if "adfd" in summed[v.key] else 1)
     )
     lines = [
         "### Ablation",
         "",
-        "| variant | " + " | ".join(f"{f.title}{_ARROWS[f.better]}" for f in figures) + " |",
-        "|---" * (len(figures) + 1) + "|",
+        "| variant | " + " | ".join(f"{f.title}{_ARROWS[f.better]}" for f in (*figures, *of_set)) + " |",
+        "|---" * (len(figures) + len(of_set) + 1) + "|",
     ]
     for variant in ranked:
         cells = [interval(summed[variant.key][f.key], f) if f.key in summed[variant.key] else "" for f in figures]
+        cells += [_of_set(whole.get(variant.key, {}), f) for f in of_set]
         lines.append(f"| {variant.title} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", _skipped(variants, skipped), _legend(made)]).strip()
 

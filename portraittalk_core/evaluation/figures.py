@@ -140,7 +140,8 @@ def protocol(
                 "frames": "all of each file, at its own rate and size; the frames used stand in each record",
                 "sound": f"{sound}, whole" if sound else "that of each file, mixed to mono at 16 kHz",
                 "reference": reference or "none",
-                "intervals": "95 %, percentile bootstrap over clips, 2000 draws, seed 0",
+                "intervals": "95 %, percentile bootstrap over clips, 2000 draws, seed 0; of figures of the whole set a "
+                "jackknife that leaves out a tenth of the clips at a time",
                 "figures": {figure.key: figure.how for figure in (*FIGURES, *SET_FIGURES)},
                 **files.described(),
                 "unavailable": unavailable(files.given) if suite == "full" else {},

@@ -91,6 +91,14 @@ def _number(value: float | None, figure: Figure) -> str:
     return f"+{text}" if "offset" in figure.key and float(text) > 0 else text
 
 
+def _set_number(entry: dict[str, Any], figure: Figure) -> str:
+    """Show a figure of the whole set with its interval; results of older versions have none."""
+    text = _number(entry["value"], figure)
+    if entry.get("low") is None:
+        return text
+    return f"{text} <small>[{_number(entry['low'], figure)}, {_number(entry['high'], figure)}]</small>"
+
+
 def _clip_table(records: Sequence[dict[str, Any]], summed: dict[str, Mean], figures: Sequence[Figure]) -> str:
     head = "".join(f'<th title="{escape(f.how)}">{escape(f.title)}{_ARROWS[f.better]}</th>' for f in figures)
     rows = []
@@ -131,17 +139,20 @@ def _set_table(whole: dict[str, dict[str, Any]], comparison: Comparison | None) 
         other = "" if comparison is None else f"<td>{_number(comparison.whole.get(figure.key), figure)}</td>"
         text = "<br>".join(map(escape, (f"{entry['how']}.", *entry["notes"])))
         rows.append(
-            f"<tr><td>{escape(figure.title)}{_ARROWS[figure.better]}</td><td>{_number(entry['value'], figure)}</td>"
+            f"<tr><td>{escape(figure.title)}{_ARROWS[figure.better]}</td><td>{_set_number(entry, figure)}</td>"
             f"{other}<td>{entry['clips']} of {entry['of']}</td><td>{entry['rows']}</td>"
             f"<td>{entry['reference_rows']}</td><td class='text'>{text}</td></tr>"
         )
     if not rows:
         return ""
     beside = "" if comparison is None else "<th>the other run</th>"
-    head = f"<tr><th>figure</th><th>this run</th>{beside}<th>clips</th><th>rows</th><th>true rows</th><th>how</th></tr>"
+    head = (
+        f"<tr><th>figure</th><th>this run <small>[95 %]</small></th>{beside}<th>clips</th><th>rows</th>"
+        "<th>true rows</th><th>how</th></tr>"
+    )
     return (
-        "<h2>The whole set against its references</h2><p>One figure for all clips together, hence without an "
-        "interval: a bootstrap of a Fréchet distance is biased upwards.</p>"
+        "<h2>The whole set against its references</h2><p>One figure for all clips together. Intervals by a jackknife "
+        "that leaves out a tenth of the clips at a time: a bootstrap of a Fréchet distance is biased upwards.</p>"
         f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 

@@ -7,6 +7,7 @@ scored and lie beside its results, so that a run that was stopped need not take 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from ..weights import model_folder
 from .figures import FID_EVERY, SET_FIGURES
 from .network_files import NetworkFiles
 from .pictures import pixels_of
+from .summary import jackknife
 
 if TYPE_CHECKING:
     from .score import Clip
@@ -117,7 +119,7 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 
 def set_figures(clips: Sequence[Clip], total: int, rows_file: Callable[[Clip], Path]) -> dict[str, dict[str, Any]]:
-    """Return every figure of the set that clips have rows for: its value, what it was taken from, and what to know.
+    """Return every figure of the set that clips have rows for: value, interval, what it was taken from, what to know.
 
     clips: those that are done, of `total`; rows_file: where the rows of a clip lie. A clip counts where both it and its
     reference have rows; a reference that several clips share counts once. value is None, with a line that says why,
@@ -126,32 +128,55 @@ def set_figures(clips: Sequence[Clip], total: int, rows_file: Callable[[Clip], P
     compared = [clip for clip in clips if clip.reference is not None]
     found: dict[str, dict[str, Any]] = {}
     for figure in SET_FIGURES:
-        made, true = _heaps(figure.key, compared, rows_file)
-        if not made:
+        pairs = _pairs(figure.key, compared, rows_file)
+        if not pairs:
             continue
-        first, second = torch.cat(made), torch.cat(true)
+        distance = _DISTANCES[figure.key]
+        first, second = _joined(pairs)
         lines: list[str] = []
-        value = None
+        bounds: dict[str, float | None] = dict.fromkeys(("value", "low", "high"))
         try:
-            value = round(_DISTANCES[figure.key](first, second), _DIGITS)
+            mean = jackknife(distance(first, second), _of_some(pairs, distance), len(pairs))
+            bounds = {
+                name: None if number is None else round(number, _DIGITS)
+                for name, number in (("value", mean.value), ("low", mean.low), ("high", mean.high))
+            }
             note = frechet_note(first, second)
             lines += [] if note is None else [note]
         except PortraitTalkError as error:
             lines.append(f"{figure.title}: unscored, {' '.join(str(error).split())}")
-        counts = {"clips": len(made), "of": total, "rows": len(first), "reference_rows": len(second)}
-        found[figure.key] = {"value": value, **counts, "how": figure.how, "notes": lines}
+        counts = {"clips": len(pairs), "of": total, "rows": len(first), "reference_rows": len(second)}
+        found[figure.key] = {**bounds, **counts, "how": figure.how, "notes": lines}
     return found
 
 
-def _heaps(key: str, clips: Sequence[Clip], rows_file: Callable[[Clip], Path]) -> tuple[list[Tensor], list[Tensor]]:
-    made: list[Tensor] = []
-    true: dict[Path, Tensor] = {}
+@dataclass(frozen=True)
+class _Pair:
+    """Rows of a clip and of its reference, which other clips may share."""
+
+    made: Float[Tensor, "n d"]
+    true: Float[Tensor, "m d"]
+    reference: Path
+
+
+def _pairs(key: str, clips: Sequence[Clip], rows_file: Callable[[Clip], Path]) -> list[_Pair]:
+    found: list[_Pair] = []
     for clip in clips:
         rows = _read(rows_file(clip), key)
         if rows is not None and clip.reference is not None:
-            made.append(rows[0])
-            true.setdefault(clip.reference.resolve(), rows[1])
-    return made, list(true.values())
+            found.append(_Pair(*rows, clip.reference.resolve()))
+    return found
+
+
+def _joined(pairs: Sequence[_Pair]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+    true: dict[Path, Tensor] = {}
+    for pair in pairs:
+        true.setdefault(pair.reference, pair.true)
+    return torch.cat([pair.made for pair in pairs]), torch.cat(list(true.values()))
+
+
+def _of_some(pairs: Sequence[_Pair], distance: Callable[[Tensor, Tensor], float]) -> Callable[[Sequence[int]], float]:
+    return lambda kept: distance(*_joined([pairs[number] for number in kept]))
 
 
 def _read(path: Path, key: str) -> tuple[Tensor, Tensor] | None:

@@ -184,7 +184,11 @@ def test_a_branch_that_was_never_trained_is_said_to_be_missing(settings):
     records = {key: report.records for key, report in made.reports.items()}
     text = benchmark_text(records, named(("no-audio", "still")), made.reports["full"].protocol, (), made.skipped, 1)
     assert "**no audio branch** was not made: the weights have no trained audio branch" in text
-    assert "| still image |" in text and "too few clips" in text
+    assert "| still image |" in text and "too few clips" in text and "E-FID" not in text
+    sets = {"full": {"e_fid": {"value": 0.25, "low": 0.125, "high": 0.5, "clips": 7}}, "still": {}}
+    text = benchmark_text(records, named(("still",)), made.reports["full"].protocol, (), {}, 1, sets)
+    assert "| E-FID, of the whole set ↓ | 0.2500 [0.1250, 0.5000] | 7 |" in text
+    assert "| E-FID ↓ |\n" in text and "| 0.2500 [0.1250, 0.5000] |\n" in text
 
 
 def test_what_a_cluster_loses_is_kept_for_the_next_run(settings):

@@ -14,6 +14,7 @@ from portraittalk_core.evaluation.figures import FID_EVERY, protocol
 from portraittalk_core.evaluation.network_files import NetworkFiles, unavailable
 from portraittalk_core.evaluation.report import Report
 from portraittalk_core.evaluation.score import CHUNK, Clip, Scorer
+from portraittalk_core.evaluation.summary import jackknife
 from portraittalk_core.evaluation.tracks import track_video
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.media.video import read_video
@@ -183,10 +184,37 @@ def test_a_distance_that_cannot_be_taken_has_no_value(tmp_path, video, scored):
     assert whole_set.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows") == {}
 
 
+def test_the_interval_of_a_set_comes_from_leaving_clips_out(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    clips = [Clip(tmp_path / f"{n}.mp4", str(n), reference=tmp_path / f"true{n}.mp4") for n in range(12)]
+    for clip in clips:
+        rows = torch.randn(2, 40, 10, generator=generator)
+        whole_set.write_rows(tmp_path / clip.label, {"made.e_fid": rows[0] + 0.5, "true.e_fid": rows[1]})
+
+    def of(some):
+        return whole_set.set_figures(some, 12, lambda clip: tmp_path / clip.label)["e_fid"]
+
+    found = of(clips)
+    assert found["low"] < 2.5 < found["high"]  # ten columns, each 0.5 away: 10 * 0.25
+    assert found["low"] < found["value"] < found["high"] and found == of(clips)
+    assert of(clips[:6])["high"] - of(clips[:6])["low"] > found["high"] - found["low"]
+    assert of(clips[:4])["low"] is None and of(clips[:4])["value"] is not None
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = torch.randn(10, generator=torch.Generator().manual_seed(3), dtype=torch.float64) + 9
+    found = jackknife(float(values.mean()), lambda kept: float(values[list(kept)].mean()), 10)
+    reach = 2.262157 * float(values.std()) / 10**0.5  # Student's t with nine degrees of freedom
+    assert found.low == pytest.approx(found.value - reach) and found.high == pytest.approx(found.value + reach)
+
+
 def test_another_run_stands_beside_ours(tmp_path, videos, scored):
     made_report(tmp_path / "old", videos[:1], scored[:1]).finish()
     page = made_report(tmp_path / "new", videos, scored).finish(tmp_path / "old" / "results.json").read_text()
-    assert "<th>this run</th><th>the other run</th>" in page and "<td>0.000</td><td>2 of 2</td>" in page
+    assert (
+        "<th>this run <small>[95 %]</small></th><th>the other run</th>" in page
+        and "<td>0.000</td><td>2 of 2</td>" in page
+    )
 
 
 def test_files_are_tried_before_anything_slow(tmp_path, brought, monkeypatch):
