@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -80,6 +81,10 @@ def test_palette_with_transparency(tmp_path):
 def test_colour_modes(tmp_path, mode):
     name = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
     halves().convert(mode).save(name)
+    try:
+        Image.open(name).load()
+    except OSError:
+        pytest.skip(f"Pillow {PIL.__version__} cannot read the {mode} TIFF that it wrote")
     pixels = read_image(name)
     assert pixels.shape == (3, 40, 64) and pixels.dtype == torch.float32
     if mode in ("L", "LA"):
