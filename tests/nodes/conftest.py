@@ -12,7 +12,7 @@ from . import fake_host
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pack():
     """Return a function that imports a module of the pack, for example `nodes.convert`."""
     before = dict(sys.modules)  # a real host may be there, from the tests of the hosts
