@@ -67,6 +67,13 @@ def test_a_decoder_does_not_shrink():
         vae.grow_decoder(state, state, (3, 3, 3, 1), (3, 3, 2, 1))
 
 
+def test_a_build_for_a_device_that_is_not_here_draws_on_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    drawn, _ = draw_pictures(range(5, 6), 1, tmp_path / "pictures.npy", 1, size=32)
+    assert drawn.device.type == "cpu"
+
+
 def test_pictures_of_more_people_are_added_to_those_that_are_there(tmp_path):
     file = tmp_path / "pictures.npy"
     first, _ = draw_pictures(range(5, 7), 1, file, 1, size=32)
