@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,14 +30,15 @@ def test_crops_lie_in_their_picture_and_weigh_eyes_and_mouth(tmp_path):
 
 def test_training_lowers_the_error_and_resumes(tmp_path):
     frames, landmarks = stripes(80), torch.zeros(80, 70, 2)
-    file = vae.train_vae(frames, landmarks, tmp_path, 0.05, batch=4, crop=32)
-    first = vae.score_vae(load_vae(file), frames[-2:], landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None])
-    step = torch.load(tmp_path / "vae_state.pt", weights_only=True)["step"]
-    untrained = build_tiny_vae(**vae.CONFIG).eval()
-    before = vae.score_vae(untrained, frames[-2:], landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None])
-    assert first["whole"] > before["whole"]
-    vae.train_vae(frames, landmarks, tmp_path, 0.02, batch=4, crop=32)
-    assert torch.load(tmp_path / "vae_state.pt", weights_only=True)["step"] > step > 0
+    marks = landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None]
+    before = vae.score_vae(build_tiny_vae(**vae.CONFIG).eval(), frames[-2:], marks)["whole"]
+    steps, found = [0], before
+    while len(steps) < 3 or (found <= before and len(steps) < 12):  # a busy machine makes few steps in three seconds
+        file = vae.train_vae(frames, landmarks, tmp_path, 0.05, batch=4, crop=32)
+        steps.append(torch.load(tmp_path / "vae_state.pt", weights_only=True)["step"])
+        found = vae.score_vae(load_vae(file), frames[-2:], marks)["whole"]
+    assert found > before
+    assert all(later > earlier for earlier, later in itertools.pairwise(steps))
 
 
 def test_moments_are_zero_for_normal_latents():
