@@ -1,7 +1,7 @@
 """Print the figures of the tiny face pack on held-out avatars as Markdown: `python -m benchmarks.faces`.
 
-Draws 64 people that are in no training album (kept in runs/faces) and scores the pack through insightface itself;
-then says what becomes of every photograph of a folder, which the tiny pack should refuse.
+Draws 64 people that are in no training album (kept in runs/faces) and scores the pack through insightface itself.
+What becomes of photographs, `benchmarks.familiar` says.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from pathlib import Path
 
 import torch
 
-from portraittalk_core.errors import PortraitTalkError
-from portraittalk_core.media.image import read_image
 from portraittalk_core.perception.face import FaceAnalyser
-from portraittalk_core.perception.identity import identify
 from portraittalk_core.training.face_data import Album, open_album
 from portraittalk_core.training.face_embedding import EmbedFrames
 from portraittalk_core.training.face_people import people_drawer
@@ -33,17 +30,10 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, default=Path("portraittalk_core/assets/tiny/faces"))
     parser.add_argument("--album", type=Path, default=Path("runs/faces/album"))
     parser.add_argument("--people", type=int, default=64, help="a multiple of 16")
-    parser.add_argument("--photographs", type=Path, default=Path("../shared/media/portraits"))
     given = parser.parse_args()
     album = open_album(given.album, seed=HELD_OUT_SEED, people=given.people, views=4, draw=people_drawer())
     rows = score_faces(FaceAnalyser(given.pack), album).rows() + _agreement(given.pack, album)
     _table(("figure", "value"), [(name.replace("_", " "), f"{value:.3f}") for name, value in rows])
-    if given.photographs.is_dir():
-        keen, shipped = FaceAnalyser(given.pack, threshold=LOW), FaceAnalyser(given.pack)
-        rows = [_outcome(file, keen, shipped) for file in sorted(given.photographs.iterdir())]
-        _table(("photograph", "best score", "outcome"), rows)
-    else:
-        sys.stdout.write(f"\nNo photographs: there is no folder {given.photographs}.\n")
 
 
 def _agreement(pack: Path, album: Album) -> list[tuple[str, float]]:
@@ -60,18 +50,6 @@ def _agreement(pack: Path, album: Album) -> list[tuple[str, float]]:
         ("cosine of EmbedFrames, median", float(cosines.median())),
         ("cosine of EmbedFrames, least", float(cosines.min())),
     ]
-
-
-def _outcome(file: Path, keen: FaceAnalyser, shipped: FaceAnalyser) -> tuple[str, str, str]:
-    """Return a photograph's name, its best score and what `identify` says at the shipped threshold."""
-    pixels = read_image(file)
-    best = max((face.score for face in keen.find(pixels)), default=None)
-    try:
-        identify([pixels], shipped)
-        said = "taken for an avatar"
-    except PortraitTalkError as error:
-        said = f"{type(error).__name__}: {str(error).split('. ')[0]}"
-    return file.name, f"< {LOW}" if best is None else f"{best:.3f}", said
 
 
 def _table(head: tuple[str, ...], rows: list) -> None:

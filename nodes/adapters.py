@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,11 @@ class Adapters:
         return {"samples": empty, "batch_index": [0] * frames}
 
 
-def load(model: str, vae: Any = None) -> Adapters:
-    """Load the adapters of a model, `tiny` or a folder. Raises `BadInput` and `WeightsMismatch`."""
+def load(model: str, own: Any, alone: bool = False) -> Adapters:
+    """Load the adapters of a model, `tiny` or a folder. Raises `BadInput` and `WeightsMismatch`.
+
+    own: the model's VAE as the host's class; alone: MODEL and VAE come from elsewhere, so that it only checks pictures.
+    """
     config, identity_net, animate_net = load_adapters(model_files(model)["denoiser"])
     nets = AdapterNets(identity_net, animate_net)
     castable(nets)
@@ -198,7 +202,7 @@ def load(model: str, vae: Any = None) -> Adapters:
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
-    preparation = Preparation.load(model, config.name, config.size)
+    preparation = Preparation.load(model, config.name, config.size, partial(convert.redrawn, own))
     return Adapters(
         config=config,
         shape=builders.unet_shape(config),
@@ -207,7 +211,7 @@ def load(model: str, vae: Any = None) -> Adapters:
         reference_net=builders.reference_net(config),
         preparation=preparation,
         nobody=preparation.text.encode([""]),
-        vae=vae,
+        vae=None if alone else own,
     )
 
 

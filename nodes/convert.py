@@ -79,6 +79,11 @@ def latents(model: Any, vae: Any, crops: Tensor) -> Tensor:
     return model.model.process_latent_in(vae.encode(images(crops)))
 
 
+def redrawn(vae: Any, pixels: Tensor) -> Tensor:
+    """Return pictures [n, 3, s, s] in [-1, 1] as a VAE, the host's, draws them."""
+    return torch.stack(pictures(vae.decode(vae.encode(images(pixels)))))
+
+
 def embeddings(conditioning: list[Any]) -> Tensor:
     """Return the text tokens [n, t, d] of the first entry of a CONDITIONING."""
     return conditioning[0][0]

@@ -45,7 +45,11 @@ def load(name: str) -> tuple[Model, Any, Any, PortraitAdapters]:
 def load_adapters(name: str) -> PortraitAdapters:
     """Return the adapters alone; raises as `load` does."""
     chosen = adapters.located(name)
-    return _load_stack(chosen, hosted=True) if _is_stack(chosen) else adapters.load(chosen)
+    if _is_stack(chosen):
+        return _load_stack(chosen, hosted=True)
+    from . import tiny_models
+
+    return adapters.load(chosen, tiny_models.load_vae(model_files(chosen)["vae"]), alone=True)
 
 
 def _is_stack(chosen: str) -> bool:

@@ -34,6 +34,7 @@ from .hosts.diffusers_host import DiffusersHost
 from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
+from .perception.familiar import Redraw
 from .preparation import Preparation
 from .presets import PUBLIC
 from .prompts import PromptTrack, expression_track
@@ -94,13 +95,14 @@ class PortraitTalk:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
         files = model_files(name)
         config, unet, identity_net, animate_net = load_denoiser(files["denoiser"])
+        vae = _placed(load_vae(files["vae"]), device)
         networks = Networks(
             config=config,
             unet=_placed(unet, device),
             identity_net=identity_net.to(device),
             animate_net=animate_net.to(device),
-            vae=_placed(load_vae(files["vae"]), device),
-            preparation=Preparation.load(name, config.name, config.size),
+            vae=vae,
+            preparation=Preparation.load(name, config.name, config.size, _redrawing(vae, device)),
         )
         return cls(networks, device)
 
@@ -309,6 +311,17 @@ def _check_length(count: int, fps: float, features: SpeechFeatures) -> None:
 def _placed(network: N, device: torch.device | str) -> N:
     """Move a convolutional network, its weights in the order that convolutions on a CPU prefer."""
     return cast(Any, network).to(device, memory_format=torch.channels_last)
+
+
+def _redrawing(vae: AutoencoderTiny, device: torch.device | str) -> Redraw:
+    """Return what encodes and decodes a picture, to the CPU."""
+
+    @torch.no_grad()
+    def redraw(pixels: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 3 s s"]:
+        network = cast(Any, vae)
+        return network.decode(network.encode(pixels.to(device)).latents).sample.clamp(-1, 1).cpu()
+
+    return redraw
 
 
 def _without_gradients(chunks: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:

@@ -1,4 +1,6 @@
-"""Everything before the denoiser: pictures, sound and prompt become records. It needs neither U-Net nor VAE."""
+"""Everything before the denoiser: pictures, sound and prompt become records.
+
+It owns neither U-Net nor VAE, so that every host can bring its own."""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .errors import OutsideWorld
 from .media.audio import speech_waveform
 from .motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
 from .motion.priors import MotionPrior
 from .motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
-from .perception.face import FAMILIAR_SCORE, FaceAnalyser
+from .perception.face import FaceAnalyser
+from .perception.familiar import FamiliarFinder, Redraw
 from .perception.identity import identify
 from .perception.speech import SpeechEncoder, load_speech_encoder
 from .perception.text import TextEncoder, load_text_encoder
-from .types import Face, FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
+from .types import FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
 from .weights import model_files, model_folder
 
 
@@ -26,7 +28,7 @@ from .weights import model_files, model_folder
 class Preparation:
     """The networks that look at pictures, listen to sound, read prompts and move a face, and what they do.
 
-    name: of the model; size: side of a framed picture in pixels.
+    name: of the model; size: side of a framed picture in pixels; redraw: of the model's VAE, which tells photographs.
     """
 
     name: str
@@ -38,10 +40,14 @@ class Preparation:
     fitter: FaceFitter
     shaper: FaceShaper
     faces: FaceAnalyser
+    redraw: Redraw
 
     @classmethod
-    def load(cls, model: str, name: str, size: int) -> Preparation:
-        """Load the networks of a model (`tiny` or a folder). Raises `BadInput` and `WeightsMismatch`."""
+    def load(cls, model: str, name: str, size: int, redraw: Redraw) -> Preparation:
+        """Load the networks of a model (`tiny` or a folder); the host's VAE redraws.
+
+        Raises `BadInput` and `WeightsMismatch`.
+        """
         files = model_files(model)
         audio_to_motion, prior = load_motion(files["motion"])
         fitter, shaper = load_structure(files["structure"])
@@ -55,6 +61,7 @@ class Preparation:
             fitter=fitter,
             shaper=shaper,
             faces=FaceAnalyser(model_folder(model) / "faces", threshold=0.5),
+            redraw=redraw,
         )
 
     def identify(
@@ -64,7 +71,8 @@ class Preparation:
 
         Raises `NoFaceFound` and `OutsideWorld`.
         """
-        return identify(images, _Familiar(self.faces, self.name), face=face, size=self.size, skip=skip)
+        finder = FamiliarFinder(self.faces, self.name, self.size, self.redraw)
+        return identify(images, finder, face=face, size=self.size, skip=skip)
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
@@ -95,26 +103,3 @@ class Preparation:
     def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps:
         """Draw the motion on the person's face."""
         return structure_maps(motion, identity, self.fitter, self.shaper)
-
-
-@dataclass(frozen=True)
-class _Familiar:
-    """Finds only faces of the kind that the model was trained on."""
-
-    faces: FaceAnalyser
-    model: str
-
-    @property
-    def hint(self) -> str:
-        return self.faces.hint
-
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
-        found = self.faces.find(pixels)
-        familiar = [face for face in found if face.score >= FAMILIAR_SCORE]
-        if found and not familiar:
-            raise OutsideWorld(
-                f"The face in the picture must be of the kind that the {self.model} model knows, a rendered avatar, "
-                f"but its detector is only {found[0].score:.0%} sure of it ({FAMILIAR_SCORE:.0%} is asked). For "
-                "photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
-            )
-        return familiar

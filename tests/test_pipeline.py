@@ -10,7 +10,7 @@ from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "media" / "portraits"
+MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 
 
 def hum(seconds: float, rate: int = SPEECH_RATE) -> Sound:
@@ -105,14 +105,24 @@ def test_wrong_arguments_are_one_line(random_model, portrait):
         frames_of(random_model, (torch.zeros(3, 256, 256), None), hum(0.2))
 
 
-@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="no shared/media/portraits beside the repository")
+@pytest.mark.skipif(not MEDIA.is_dir(), reason=f"NOT TESTED on photographs: there is no {MEDIA}")
 def test_no_photograph_is_taken_for_an_avatar(random_model):
     from portraittalk_core.media.image import read_image
+    from portraittalk_core.media.video import read_video
 
-    for file in sorted(PHOTOGRAPHS.iterdir()):
-        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
-            with pytest.raises((NoFaceFound, OutsideWorld), match=r"SD1\.5"):
-                random_model.identify([read_image(file)])
+    pictures = {
+        file.name: read_image(file)
+        for file in sorted((MEDIA / "portraits").iterdir())
+        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+    }
+    for file in sorted((MEDIA / "clips").glob("*.mp4")):
+        for second, part in enumerate(read_video(file, chunk=25)[0]):
+            pictures[f"{file.name} at {second} s"] = part.pixels[0]
+    assert len(pictures) > 20
+    for name, pixels in pictures.items():
+        with pytest.raises((NoFaceFound, OutsideWorld), match=r"SD1\.5"):
+            random_model.identify([pixels])
+            pytest.fail(f"{name} was taken for an avatar")
 
 
 def test_the_shipped_recording_and_portrait_are_good_input(random_model):

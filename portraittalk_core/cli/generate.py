@@ -188,7 +188,9 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
         raise BadInput(f"`--part` must be PART=FILE, but got {bad[0]!r}. Try base=model.safetensors.")
     device = arguments.device
     if device is None and arguments.model in PUBLIC:
-        device = default_device()
+        from ..hosts.devices import default_device
+
+        device = str(default_device())
     options = {
         "device": device,
         "parts": parts or None,
@@ -197,13 +199,6 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "low_memory": arguments.low_memory,
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def default_device() -> str:
-    """Return the name of the accelerator, `cpu` where there is none."""
-    import torch
-
-    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
 
 
 def _check_model(name: str) -> None:

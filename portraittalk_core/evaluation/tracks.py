@@ -16,7 +16,8 @@ from torch import Tensor
 from ..errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ..media.image import to_bytes
 from ..metrics.functional import mean_colour, sharpness
-from ..perception.face import FAMILIAR_SCORE, FaceAnalyser
+from ..perception.face import FaceAnalyser
+from ..perception.familiar import FAMILIAR_SCORE
 from ..types import LANDMARKS, Face, Frames
 from ..weights import model_folder
 

@@ -39,11 +39,6 @@ LONGEST_SIDE = 1280
 """Larger pictures are shrunk to this before detection: the networks' crops are small, and bilinear cropping of a
 huge picture would alias."""
 
-
-FAMILIAR_SCORE = 0.86
-"""Least score of the tiny face detector for a face of the model's own kind. It has seen nothing but avatars: 30
-held-out ones scored 0.905 and more, faces of 15 photographs and paintings at most 0.83, if it found them at all."""
-
 TINY_HINT = (
     "The tiny model knows rendered avatars only (`portraittalk avatar` makes one); a photograph needs the SD1.5 model."
 )

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from .. import presets
 from ..config import TrainingConfig, read_toml
+from ..hosts.devices import default_device
 from ..perception.text import load_text_encoder
 from ..weights import load_vae, save_denoiser, save_modules
 from .bank import Album, draw_album, render_frames
@@ -120,19 +121,13 @@ def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float(
 
 def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
     """Train the VAE and score it on held-out frames."""
-    device = _device()
+    device = default_device()
     people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
     album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
     frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
     options: dict[str, Any] = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
     file = train_vae(frames, landmarks, work / "vae", chosen.minutes, **options)
     _score(file, frames, landmarks)
-
-
-def _device() -> torch.device:
-    """Return the accelerator; a build for one that is not here names it all the same, hence the second question."""
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return found or torch.device("cpu")
 
 
 def train_decoder(chosen: PictureConfig, work: Path, processes: int) -> None:
@@ -172,7 +167,7 @@ def draw_pictures(
     and where there are more people now, theirs are added.
     """
     album = draw_album(people, looks=looks, frames=1, processes=processes)
-    device = _device()
+    device = default_device()
     drawn = file.with_suffix(".drawn.npy")
     known, count = _alike(drawn, album.parameters.numpy()) if file.exists() else 0, len(album.parameters)
     if known < count:

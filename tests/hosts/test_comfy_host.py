@@ -43,7 +43,7 @@ def base(pack, folder):
 
 @pytest.fixture(scope="module")
 def adapters(pack, folder):
-    return pack("nodes.adapters").load(str(folder))
+    return pack("nodes.models").load_adapters(str(folder))
 
 
 @pytest.fixture(autouse=True)
