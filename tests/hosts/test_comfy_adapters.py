@@ -57,6 +57,16 @@ def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  
         pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)
 
 
+def test_the_hosts_vae_tells_photographs_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
+    pixels, _ = portrait
+    own, core = adapters.preparation, random_model.networks.preparation
+    assert torch.allclose(own.redraw(pixels[None]), core.redraw(pixels[None]), atol=1e-4)
+    noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(4))
+    strange = ((pixels + 0.15 * noise).clamp(-1, 1) / 2 + 0.5).movedim(0, -1)[None]
+    with pytest.raises(pack("portraittalk_core.errors").OutsideWorld, match=r"its VAE redraws it at only .* SD1\.5"):
+        pack("nodes.identity").LoadIdentity.execute(adapters, strange)
+
+
 def read_sound_of(pack):
     return pack("portraittalk_core.media.audio").read_sound(ASSETS / "speech.wav")
 

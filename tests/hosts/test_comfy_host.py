@@ -43,7 +43,8 @@ def base(pack, folder):
 
 @pytest.fixture(scope="module")
 def adapters(pack, folder):
-    return pack("nodes.models").load_adapters(str(folder))
+    vae = pack("nodes.tiny_models").load_vae(folder / "vae.safetensors")
+    return pack("nodes.adapters").load(str(folder), vae, alone=True)
 
 
 @pytest.fixture(autouse=True)
