@@ -4,12 +4,13 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    """Return the pack's nodes; add its folder of models to the host's."""
+    """Return the pack's nodes; add its folders of models to the host's."""
     import os
 
     import folder_paths
 
     from .nodes.registry import PortraitTalkExtension
 
-    folder_paths.add_model_folder_path("portraittalk", os.path.join(folder_paths.models_dir, "portraittalk"))
+    for folder in ("portraittalk", "syncnet"):
+        folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
     return PortraitTalkExtension()

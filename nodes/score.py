@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from . import sync_networks
 from .sockets import CATEGORY, PortraitTalkSocket
 
 
@@ -35,6 +36,14 @@ class AdfdScore(io.ComfyNode):
                     tooltip="The true video of the same words at the same fps, if there is one: likeness to it then "
                     "counts too, and it would score 1 itself.",
                 ),
+                io.Combo.Input(
+                    "syncnet",
+                    options=sync_networks.available(),
+                    default=sync_networks.NONE,
+                    optional=True,
+                    tooltip="A syncnet_v2.model in models/syncnet puts LSE-C and LSE-D into the report, from 100 "
+                    "frames on. It can be left out.",
+                ),
             ],
             outputs=[
                 io.Float.Output("adfd", display_name="adfd"),
@@ -48,9 +57,16 @@ class AdfdScore(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, portraittalk: Any, images: Any, audio: Any, fps: float = 25.0, ground_truth: Any = None
+        cls,
+        portraittalk: Any,
+        images: Any,
+        audio: Any,
+        fps: float = 25.0,
+        ground_truth: Any = None,
+        syncnet: str = sync_networks.NONE,
     ) -> io.NodeOutput:
         from . import convert, scoring
 
-        found = scoring.score(portraittalk.finder(), images, convert.sound(audio), fps, ground_truth)
+        network = sync_networks.load(syncnet)
+        found = scoring.score(portraittalk.finder(), images, convert.sound(audio), fps, ground_truth, network)
         return io.NodeOutput(*scoring.summary(found), scoring.plot(found), ui=scoring.player(found, images, cls))

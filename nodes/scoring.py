@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,10 @@ from ..portraittalk_core.evaluation.illustrations import curves
 from ..portraittalk_core.evaluation.tracks import PackFinder, PictureFinder, Track, track_video
 from ..portraittalk_core.media.audio import speech_waveform
 from ..portraittalk_core.media.image import resize
-from ..portraittalk_core.metrics.functional import AdfdScore, adfd
+from ..portraittalk_core.metrics.functional import AdfdScore, adfd, face_boxes
 from ..portraittalk_core.metrics.functional.dynamics import facial_dynamics
 from ..portraittalk_core.metrics.plot import Agreement, describe_offset, draw_score
+from ..portraittalk_core.metrics.sync import SyncNetwork, score_sync
 from ..portraittalk_core.types import SPEECH_RATE, Frames, Sound
 from . import convert
 
@@ -28,19 +30,30 @@ _PARTS = ("spatial", "temporal", "audio", "stillness")
 
 @dataclass(frozen=True)
 class Scored:
-    """A score, and what it was taken from. truth: whether a ground truth was given."""
+    """A score, and what it was taken from.
+
+    truth: whether a ground truth was given; lse: a line of LSE, or why there is none; empty where it was not asked.
+    """
 
     score: AdfdScore
     track: Track
     waveform: Float[Tensor, "n"]
     truth: bool = False
+    lse: str = ""
 
 
 @torch.no_grad()
-def score(faces: PictureFinder, images: Tensor, sound: Sound, fps: float, truth: Tensor | None = None) -> Scored:
+def score(
+    faces: PictureFinder,
+    images: Tensor,
+    sound: Sound,
+    fps: float,
+    truth: Tensor | None = None,
+    network: SyncNetwork | None = None,
+) -> Scored:
     """Return ADFD of IMAGE [n, h, w, c] with its sound, against another IMAGE where there is a ground truth.
 
-    Raises `NoFaceFound`, and `BadInput` where nobody speaks.
+    network: SyncNet, for LSE beside it. Raises `NoFaceFound`, and `BadInput` where nobody speaks.
     """
     finder = PackFinder(faces, "of the model")
     track = _track(finder, images, fps, "images")
@@ -49,12 +62,25 @@ def score(faces: PictureFinder, images: Tensor, sound: Sound, fps: float, truth:
     found = adfd(track.landmarks, waveform, SPEECH_RATE, fps, reference)
     if found.audio is None:
         raise BadInput("ADFD: unscored, somebody must speak while the face is seen, but the sound holds no speech.")
-    return Scored(found, track, waveform, truth is not None)
+    lse = "" if network is None else _lse(images, track, waveform, network)
+    return Scored(found, track, waveform, truth is not None, lse)
+
+
+def _lse(images: Tensor, track: Track, waveform: Tensor, network: SyncNetwork) -> str:
+    chunks = (part.pixels for part in _parts(images, track.fps))
+    try:
+        found = score_sync(chunks, face_boxes(track.landmarks), track.fps, waveform, network)
+    except BadInput as error:  # too short for this score, which is no reason to give up the other
+        return str(error)
+    return f"LSE-C {found.lse_c:.2f}, LSE-D {found.lse_d:.2f} (SyncNet v2), {describe_offset(found.offset_frames)}"
+
+
+def _parts(images: Tensor, fps: float) -> Iterator[Frames]:
+    return (Frames(torch.stack(convert.pictures(images[i : i + 8])), fps) for i in range(0, len(images), 8))
 
 
 def _track(finder: PackFinder, images: Tensor, fps: float, name: str) -> Track:
-    chunks = (Frames(torch.stack(convert.pictures(images[i : i + 8])), fps) for i in range(0, len(images), 8))
-    track = track_video(chunks, fps, finder)
+    track = track_video(_parts(images, fps), fps, finder)
     if track.seen < 2:
         raise NoFaceFound(
             f"ADFD: unscored, a face must be seen in 2 of the {len(images)} pictures of `{name}`, but was in "
@@ -72,6 +98,7 @@ def summary(scored: Scored) -> tuple[float, float, int, str]:
         f"ADFD {found.score:.3f} over {found.seconds:.1f} s{against} (our own definition, docs/adfd.md)",
         *(f"{name}: {'unscored' if value is None else format(value, '.3f')}" for name, value in values),
         describe_offset(found.offset_frames),
+        *([scored.lse] if scored.lse else []),
         *found.notes,
     ]
     if scored.track.crowded:

@@ -227,6 +227,7 @@ MIXES = [
     ("sd15-portraittalk", {}, ("identity", "temporal", "structure", "mesh")),
     ("sd15-portraittalk", {"identity": "faceid", "temporal": "animatediff-v1"}, ("identity", "temporal")),
     ("sd15-portraittalk", {"identity": "faceid-plusv2", "look": "clip-vit-h14"}, ("identity", "look")),
+    ("sd15-portraittalk", {"identity": "faceid-plus", "look": "clip-vit-h14"}, ("identity", "look")),
     ("sd15-portraittalk", {"temporal": "animatediff-v3", "head": "audio2pose"}, ("temporal", "head")),
     ("sd15-portraittalk", {"structure": "control_ldm.safetensors"}, ("structure",)),
     ("sd15-magictalk", {}, ("temporal", "structure", "text_beside", "reference", "look", "head")),

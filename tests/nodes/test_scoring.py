@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import pytest
@@ -115,3 +116,51 @@ def test_what_cannot_be_scored_is_one_line(pack, scoring, errors, talk):
         scoring.score(Table(pack, [None] * 50), images, make(torch.zeros(1, 32000), RATE), 25.0)
     with pytest.raises(errors.BadInput, match="the sound holds no speech"):
         scoring.score(Table(pack, talk.landmarks), images, make(torch.zeros(1, 32000), RATE), 25.0)
+
+
+class Sync:
+    """Embeds frame i as the direction i, and sound likewise, late by two frames."""
+
+    def lips(self, frames):
+        assert frames.shape[1:] == (3, 224, 224)
+        return self._directions(len(frames) - 4, "seen", 0)
+
+    def sound(self, mfcc):
+        assert mfcc.shape[1:] == (13, 20)
+        return self._directions(len(mfcc), "heard", 2)
+
+    def _directions(self, count, name, late):
+        first = getattr(self, name, 0)
+        setattr(self, name, first + count)
+        return torch.eye(400)[torch.arange(first, first + count) + 20 - late]
+
+
+def test_syncnet_adds_a_line_or_says_why_it_cannot(pack, scoring):
+    long = make_talk(2, seconds=5.0)
+    sound = pack("portraittalk_core.types").Sound(long.voice[None].float(), RATE)
+    images = torch.rand(len(long.landmarks), 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    points = (long.landmarks - long.landmarks.mean((0, 1))) / long.landmarks.std() * 5 + 16
+    faces = Table(pack, points)
+    report = scoring.summary(scoring.score(faces, images, sound, 25.0, network=Sync()))[3]
+    assert "LSE-C" in report and re.search(r"LSE-D 0\.0\d \(SyncNet v2\), sound late by 2 frames", report), report
+    faces = Table(pack, points[:90])
+    report = scoring.summary(scoring.score(faces, images[:90], sound, 25.0, network=Sync()))[3]
+    assert "LSE: unscored, face and sound must last 100 frames at 25 fps together, but last 90" in report
+    assert "LSE" not in scoring.summary(scoring.score(Table(pack, points), images, sound, 25.0))[3]
+
+
+def test_files_of_syncnet_are_offered_and_read(pack, monkeypatch, tmp_path, errors):
+    import folder_paths
+
+    from ..checkpoints.public_files import layout, write_hollow
+
+    networks = pack("nodes.sync_networks")
+    assert networks.available() == ["none"] and networks.load("none") is None
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda name: [str(tmp_path), str(tmp_path / "gone")])
+    monkeypatch.setattr(folder_paths, "get_full_path_or_raise", lambda kind, name: str(tmp_path / name), raising=False)
+    write_hollow(tmp_path / "syncnet_v2.safetensors", layout("syncnet_v2"))
+    write_hollow(tmp_path / "other.safetensors", layout("wav2vec2-base-960h"))
+    assert networks.available() == ["none", "other.safetensors", "syncnet_v2.safetensors"]
+    assert type(networks.load("syncnet_v2.safetensors")).__name__ == "SyncNet"
+    with pytest.raises(errors.WeightsMismatch, match="must be SyncNet, but is wav2vec"):
+        networks.load("other.safetensors")
