@@ -24,7 +24,7 @@ from portraittalk_core.types import Sound
 from portraittalk_core.weights import ASSETS
 
 from ..checkpoints import stack_files
-from ..checkpoints.public_files import SD15, v3_layout, write_hollow
+from ..checkpoints.public_files import SD15, layout, v3_layout, write_hollow
 from ..checkpoints.test_structure_and_reference import ldm_control
 from ..test_public_pipeline import here, hollow, landmarker  # noqa: F401 - fixtures
 
@@ -242,6 +242,7 @@ MIXES = [
 def test_every_kind_of_file_is_lent_to_the_nodes(pack, here, tmp_path, stack, parts, names):  # noqa: F811
     """Each file of the table in its public layout becomes a network that the host moves."""
     write_hollow(here / "animatediff_models" / "v3_sd15_mm.ckpt", v3_layout())
+    write_hollow(here / "ipadapter" / "ip-adapter-faceid-plus_sd15.bin", layout("ip-adapter-faceid-plus_sd15"))
     folder = tmp_path / "stack"
     folder.mkdir()
     write_hollow(folder / "control_ldm.safetensors", ldm_control())
