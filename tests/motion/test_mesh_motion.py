@@ -5,9 +5,20 @@ import math
 import pytest
 import torch
 
+from portraittalk_core.avatars.landmarks import landmarks
+from portraittalk_core.avatars.parameters import (
+    INDEX,
+    pack,
+    sample_attributes,
+    sample_expression,
+    sample_identity,
+    sample_light,
+    sample_pose,
+)
 from portraittalk_core.errors import BadInput
 from portraittalk_core.motion.mesh_motion import MeshMotion, mesh_maps, pose_matrix, prior_to_pose
 from portraittalk_core.perception.metric_mesh import CanonicalFace, metric_face, project
+from portraittalk_core.types import POSE
 
 
 @pytest.fixture
@@ -69,6 +80,22 @@ def test_a_head_of_the_prior_moves_as_far_as_it_says(canonical, reference):
     right = int(face.mesh[:, 0].argmax())
     moved = mesh_maps(rolled, reference, canonical).landmarks[0] - reference[:, :2]
     assert moved[right, 1] > 0.005
+
+
+@pytest.mark.parametrize(("name", "axis"), [("yaw", 0), ("pitch", 1)])
+def test_a_nose_goes_where_an_avatars_nose_goes(canonical, reference, name, axis):
+    """The prior has learned its signs from avatars; a mesh turns to the same side."""
+    samplers = (sample_identity, sample_attributes, sample_expression, sample_pose, sample_light)
+    rows = pack(*(draw(torch.Generator().manual_seed(1)) for draw in samplers)).repeat(2, 1)
+    rows[:, [INDEX[part] for part in ("yaw", "pitch", "roll")]] = 0.0
+    rows[1, INDEX[name]] = 0.2
+    rest, turned = landmarks(rows)
+    pose = torch.tensor([[0.2 * (part == name) for part in POSE]])
+    maps = mesh_maps(MeshMotion(torch.zeros(1, 468, 3), prior_to_pose(pose), 25.0), reference, canonical)
+    middle = canonical.vertices[:, :2].norm(dim=1) < 3
+    nose = int(torch.where(middle, canonical.vertices[:, 2], -99.0).argmax())
+    avatar, mesh = (turned - rest)[30, axis], (maps.landmarks[0] - reference[:, :2])[nose, axis]
+    assert avatar > 0.01 and mesh > 0.01
 
 
 def test_wrong_motions_are_one_line(canonical, reference):
