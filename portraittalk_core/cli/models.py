@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="every file, with its licence and where it is")
     fetching = actions.add_parser("download", help="fetch files or recipes; shows licences first")
-    checking = actions.add_parser("verify", help="compare files with the catalogue, or say what a file is")
+    checking = actions.add_parser(
+        "verify", help="compare files with the catalogue; read a path whole and say what it is"
+    )
     finding = actions.add_parser("where", help="print the path of files, or where they belong")
     converting = actions.add_parser("convert", help="write a pickle (.ckpt, .bin, .pth) as safetensors, without loss")
     for action in (fetching, checking, finding):
@@ -104,12 +106,12 @@ def _download(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from ..checkpoints.catalogue import find, search_folders, select
-    from ..checkpoints.detect import detect
     from ..checkpoints.fetch import verify
+    from ..checkpoints.reading import read_whole
 
     paths = [name for name in arguments.names if Path(name).exists()]
     for path in paths:
-        print(f"{path}: {detect(path)}")
+        print(f"{path}: {read_whole(path)}", flush=True)
     folders = search_folders(arguments.comfyui)
     for entry in _selected(select, [name for name in arguments.names if name not in paths]):
         found = find(entry, folders)
