@@ -9,7 +9,7 @@ A file holds `landmarks` [frames, 70, 2] in pixels (NaN where there is no face) 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -77,14 +77,20 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--variants", action="store_true", help="cropped, resized and 30 fps versions too")
     given = parser.parse_args()
-    given.output.mkdir(parents=True, exist_ok=True)
-    for file in sorted(given.clips.glob("*.mp4")):
-        for name, variant in {"plain": None, **(VARIANTS if given.variants else {})}.items():
-            path = given.output / f"{file.stem}.{name}.npz"
+    write_tracks(given.clips, given.landmarker, given.output, list(VARIANTS) if given.variants else [])
+
+
+def write_tracks(clips: Path, landmarker: Path, output: Path, variants: Sequence[str]) -> None:
+    """Write a file for each clip of a folder as it is, and for each variant of it; files that exist are kept."""
+    output.mkdir(parents=True, exist_ok=True)
+    for file in sorted(clips.glob("*.mp4")):
+        for name in ("plain", *variants):
+            path = output / f"{file.stem}.{name}.npz"
             if not path.exists():
                 pictures, fps = read(file)
-                pictures, fps = variant(pictures, fps) if variant else (pictures, fps)
-                points = list(track(pictures, fps, given.landmarker, alone=name == "single"))
+                change = VARIANTS.get(name)
+                pictures, fps = change(pictures, fps) if change else (pictures, fps)
+                points = list(track(pictures, fps, landmarker, alone=name == "single"))
                 np.savez(path, landmarks=np.stack(points), fps=fps)
 
 

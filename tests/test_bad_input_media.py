@@ -14,7 +14,7 @@ from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.media.image import LONGEST_SIDE, read_image, to_bytes
 from portraittalk_core.media.video import VideoWriter, probe, read_video
 
-MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+from .real_files import MEDIA
 
 pytestmark = pytest.mark.skipif(
     not (MEDIA / "MANIFEST.json").exists(),

@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
 
-MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+from .real_files import MEDIA, WITH_PHOTOGRAPHS
 
 
 def hum(seconds: float, rate: int = SPEECH_RATE) -> Sound:
@@ -105,7 +104,7 @@ def test_wrong_arguments_are_one_line(random_model, portrait):
         frames_of(random_model, (torch.zeros(3, 256, 256), None), hum(0.2))
 
 
-@pytest.mark.skipif(not MEDIA.is_dir(), reason=f"NOT TESTED on photographs: there is no {MEDIA}")
+@WITH_PHOTOGRAPHS
 def test_no_photograph_is_taken_for_an_avatar(random_model):
     from portraittalk_core.media.image import read_image
     from portraittalk_core.media.video import read_video

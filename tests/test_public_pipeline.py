@@ -1,6 +1,5 @@
 """The stacks of public files, from files of their full size with random values to frames."""
 
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -23,8 +22,7 @@ from portraittalk_core.types import FaceMotion, Sound
 
 from .checkpoints import stack_files
 from .checkpoints.public_files import write_hollow
-
-TASK = os.environ.get("FACE_LANDMARKER_TASK", "")
+from .real_files import TASK, WITH_MEDIAPIPE
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def _varint(number: int) -> bytes:
 
 @pytest.fixture
 def landmarker(here, monkeypatch):
-    """MediaPipe's landmarker where FACE_LANDMARKER_TASK names it and mediapipe is installed, else a stand-in."""
+    """MediaPipe's landmarker where it can run, else a stand-in."""
     path = here / stack_files.LANDMARKER
     write_landmarker(path)
     monkeypatch.setattr(catalogue, "_plausible", _plausible_but_for_size)
@@ -188,7 +186,7 @@ def test_the_command_makes_frames_of_full_size_random_weights(model, here, tmp_p
     assert (tmp_path / "lines.mp4").stat().st_size > 0
 
 
-@pytest.mark.skipif(not TASK, reason="needs mediapipe, and FACE_LANDMARKER_TASK that names face_landmarker.task")
+@WITH_MEDIAPIPE
 @pytest.mark.usefixtures("hollow", "landmarker")
 def test_a_face_at_rest_is_drawn_where_mediapipe_saw_it():
     model = PortraitTalk.load("sd15-portraittalk", parts={"vae": "none"}, size=128)

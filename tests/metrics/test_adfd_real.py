@@ -1,7 +1,7 @@
-"""ADFD on real clips: needs the test media and the landmark tracks that `benchmarks/mediapipe_tracks.py` writes."""
+"""ADFD on real clips, their landmarks by MediaPipe as `benchmarks/mediapipe_tracks.py` takes them."""
 
 import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,17 +14,10 @@ from torch import Tensor
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.metrics.functional.adfd import adfd
 
+from ..real_files import MEDIA, TASK, WITH_MEDIAPIPE, WITH_PHOTOGRAPHS
 from .conftest import RATE, late
 
-ROOT = Path(__file__).resolve().parents[2]
-MEDIA = Path(os.environ.get("PORTRAITTALK_MEDIA", ROOT.parent / "shared" / "media"))
-TRACKS = Path(os.environ.get("PORTRAITTALK_TRACKS", ROOT / "runs" / "figures" / "tracks"))
-
-pytestmark = pytest.mark.skipif(
-    not (MEDIA / "clips").is_dir() or not any(TRACKS.glob("*.plain.npz")),
-    reason=f"real clips: need {MEDIA} (set PORTRAITTALK_MEDIA) and {TRACKS} (run benchmarks/mediapipe_tracks.py "
-    "--variants, or set PORTRAITTALK_TRACKS)",
-)
+pytestmark = [WITH_MEDIAPIPE, WITH_PHOTOGRAPHS]
 
 
 @dataclass(frozen=True)
@@ -35,17 +28,26 @@ class Clip:
     sound: Tensor
 
 
-def track(name: str, variant: str = "plain") -> tuple[Tensor, float]:
-    path = TRACKS / f"{name}.{variant}.npz"
-    if not path.exists():
-        pytest.skip(f"{path.name} is missing: run benchmarks/mediapipe_tracks.py with --variants")
-    with np.load(path) as stored:
-        return torch.from_numpy(stored["landmarks"]), float(stored["fps"])
+VARIANTS = ("crop", "half", "large", "repeat30", "blend30")
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
-    files = sorted(f for f in (MEDIA / "clips").glob("*.mp4") if (TRACKS / f"{f.stem}.plain.npz").exists())
+def track(tmp_path_factory) -> Callable[..., tuple[Tensor, float]]:
+    from benchmarks.mediapipe_tracks import write_tracks
+
+    folder = tmp_path_factory.mktemp("tracks")
+    write_tracks(MEDIA / "clips", Path(TASK), folder, VARIANTS)
+
+    def stored(name: str, variant: str = "plain") -> tuple[Tensor, float]:
+        with np.load(folder / f"{name}.{variant}.npz") as file:
+            return torch.from_numpy(file["landmarks"]), float(file["fps"])
+
+    return stored
+
+
+@pytest.fixture(scope="module")
+def clips(track) -> list[Clip]:
+    files = sorted((MEDIA / "clips").glob("*.mp4"))
     return [Clip(f.stem, *track(f.stem), speech_waveform(read_sound(f))) for f in files]
 
 
@@ -84,8 +86,8 @@ def test_degraded_clips_lose_against_the_true_ones(clips, true):
     assert np.mean(wins) >= 0.95
 
 
-@pytest.mark.parametrize("variant", ["crop", "half", "large", "repeat30", "blend30"])
-def test_crop_size_and_rate_change_little(clips, true, variant):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_crop_size_and_rate_change_little(clips, true, track, variant):
     changes = []
     for clip, score in zip(clips, true):
         points, fps = track(clip.name, variant)

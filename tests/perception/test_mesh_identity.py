@@ -1,8 +1,6 @@
 """Who is in photographs: framing, choosing, and MediaPipe itself where it is installed."""
 
 import importlib.util
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +12,7 @@ from portraittalk_core.perception.face_mesh import FaceMesher, _distinct, _tiles
 from portraittalk_core.perception.mesh_identity import FACE_SHARE, frame_portrait, identify_mesh
 from portraittalk_core.types import Face
 
-TASK = os.environ.get("FACE_LANDMARKER_TASK", "")
-PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared" / "media" / "portraits"
-WITH_MEDIAPIPE = pytest.mark.skipif(
-    not TASK or importlib.util.find_spec("mediapipe") is None,
-    reason="needs mediapipe, and FACE_LANDMARKER_TASK that names face_landmarker.task",
-)
+from ..real_files import PHOTOGRAPHS, TASK, WITH_MEDIAPIPE, WITH_PHOTOGRAPHS
 
 
 def face(x, y, tall):
@@ -115,7 +108,7 @@ def test_mediapipe_finds_the_face_of_a_picture(tmp_path):
 
 @WITH_MEDIAPIPE
 @pytest.mark.slow
-@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="no shared/media/portraits beside the repository")
+@WITH_PHOTOGRAPHS
 def test_every_photograph_is_handled(capsys):
     mesher = FaceMesher(TASK)
     counts = {f.name[:3]: len(mesher.find(read_image(f))) for f in sorted(PHOTOGRAPHS.iterdir()) if f.name[0] == "p"}

@@ -1,10 +1,8 @@
 """The metric mesh: what must hold for any face, and MediaPipe's own matrix where it is installed."""
 
 import math
-import os
 import struct
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +15,7 @@ from portraittalk_core.perception.metric_mesh import (
     read_canonical_face,
 )
 
-TASK = os.environ.get("FACE_LANDMARKER_TASK", "")
+from ..real_files import PHOTOGRAPHS, TASK, WITH_MEDIAPIPE, WITH_PHOTOGRAPHS
 
 
 def field(number, payload):
@@ -93,7 +91,8 @@ def test_points_without_depth_are_refused(face):
 
 
 @pytest.mark.parity
-@pytest.mark.skipif(not TASK, reason="FACE_LANDMARKER_TASK names no face landmarker; FACES a folder of photographs")
+@WITH_MEDIAPIPE
+@WITH_PHOTOGRAPHS
 def test_the_matrix_is_mediapipes_own_on_photographs(capsys):
     vision = pytest.importorskip("mediapipe.tasks.python.vision", reason="mediapipe is not installed")
     import mediapipe
@@ -107,7 +106,7 @@ def test_the_matrix_is_mediapipes_own_on_photographs(capsys):
     )
     count = 0
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
-        for path in sorted(Path(os.environ["FACES"]).iterdir()):
+        for path in sorted(PHOTOGRAPHS.iterdir()):
             picture = np.ascontiguousarray(Image.open(path).convert("RGB"))  # MediaPipe takes neither grey nor alpha
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
             result = landmarker.detect(image)
