@@ -1,6 +1,7 @@
 """Everything before the denoiser: pictures, sound and prompt become records.
 
-It owns neither U-Net nor VAE, so that every host can bring its own."""
+It owns neither U-Net nor VAE, so that every host can bring its own.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,9 @@ from typing import Any
 from .figures import FIGURES, SET_FIGURES, Figure
 from .summary import Mean, means
 
+_NAMED = 4
+"""Clips of which the same is to be said that are named; the rest is counted."""
+
 WORST = 5
 """Film strips shown."""
 
@@ -181,19 +184,27 @@ def _comparison(comparison: Comparison) -> str:
 
 
 def _troubles(records: Sequence[dict[str, Any]]) -> str:
-    """Say what is unscored and noted; what all of several clips share, once."""
+    """Say what is unscored and noted, once for all clips, and once for those of which the same is to be said."""
     lines = {r["file"]: [*r["unscored"], *r["notes"]] for r in records}
     shared = [line for line in next(iter(lines.values()), []) if all(line in own for own in lines.values())]
     shared = shared if len(lines) > 1 else []
-    listed = {"every clip": shared} | {f: [x for x in own if x not in shared] for f, own in lines.items()}
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for file, own in lines.items():
+        alike.setdefault(tuple(line for line in own if line not in shared), []).append(file)
+    listed = [("every clip", shared), *((_names(files), own) for own, files in alike.items())]
     rows = [
         f"<tr><td>{escape(name)}</td><td class='text'>{'<br>'.join(map(escape, own))}</td></tr>"
-        for name, own in listed.items()
+        for name, own in listed
         if own
     ]
     if not rows:
         return ""
     return f"<h2>Unscored, and what to know</h2><table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _names(files: Sequence[str]) -> str:
+    more = len(files) - _NAMED
+    return ", ".join(files[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _worst(records: Sequence[dict[str, Any]], shown: dict[str, dict[str, Any]]) -> str:

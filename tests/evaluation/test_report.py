@@ -109,4 +109,6 @@ def test_lines_that_all_clips_share_are_said_once():
 
     text = _troubles([record("a", "no network", "no sound"), record("b", "no network"), record("c", "no network")])
     assert text.count("no network") == 1 and "every clip" in text and ">b<" not in text and ">a<" in text
+    many = _troubles([record("a"), *(record(f"b{k}", "no face") for k in range(9))])
+    assert many.count("no face") == 1 and ">b0, b1, b2, b3 and 5 more<" in many
     assert "every clip" not in _troubles([record("a", "no network")]) and not _troubles([record("a"), record("b")])
