@@ -102,8 +102,8 @@ class TrainingConfig:
     refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive frames a
     target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
     chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
-    chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: the lips of
-    the structure maps, so that speech must tell them); precision: `no` or `bf16`, as Accelerate calls them; workers:
+    chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: structure
+    shows the mouth at rest, so that speech must tell it); precision: `no` or `bf16`, as Accelerate calls them; workers:
     processes that draw batches ahead.
     """
 

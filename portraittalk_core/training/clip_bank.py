@@ -6,7 +6,7 @@ speech features that belong to them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..avatars import parameters as traits
+from ..avatars.speech import MOUTH
 from ..types import COEFFICIENTS, POSE
 from .bank import Album, Bank, Embed, Encode, draw_looks, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
@@ -112,7 +113,8 @@ def open_clip_bank(folder: Path) -> ClipBank:
 class ClipDraws(Dataset[Draw]):
     """Item k is the draw of step k, as in `PairDraws`; targets are the first frames of stretches of clips.
 
-    drop_audio and drop_mouth: chance that a clip loses its speech, or its structure maps lose the lips. Never both.
+    drop_audio and drop_mouth: chance that a clip loses its speech, or that structure shows its mouth at rest, so that
+    speech must tell it. Never both.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class ClipStore:
     def __init__(self, clips: ClipBank, frames: int, device: torch.device) -> None:
         bank = clips.bank
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
+        self._at_rest = _mouth_at_rest(bank.album).landmarks().to(device)
         self._embeddings, self._features = bank.embeddings.to(device), clips.features.to(device)
         self._frames, self._device = frames, device
         self._pictures = bank.read_pictures
@@ -181,11 +184,19 @@ class ClipStore:
             reference_pictures=self._pictures(draw.references, self._device),
             latents=self._latents[rows].float(),
             landmarks=self._landmarks[rows],
+            shown=torch.where(each(d.no_mouth)[:, None, None], self._at_rest[rows], self._landmarks[rows]),
             owner=each(d.owner),
             ids=each(d.ids),
             embeddings=each((self._embeddings[d.references] * ~d.no_identity[:, None])[:, None]),
             present=each(~d.no_reference),
-            no_mouth=each(d.no_mouth),
             features=features,
             clip=self._frames,
         )
+
+
+def _mouth_at_rest(album: Album) -> Album:
+    """Return the album with every mouth closed and relaxed, the rest of the faces as they were."""
+    parameters = album.parameters.clone()
+    for name in MOUTH:
+        traits.column(parameters, name).zero_()
+    return replace(album, parameters=parameters)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..avatars.speech import TRAIN_VOICES
-from ..motion.audio_to_motion import MOUTH, SIGNED
+from ..motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, SIGNED, delay_rows
 from ..motion.priors import CHANNELS
 from ..perception.speech import SpeechEncoder, resample_rows
 from ..types import COEFFICIENTS, POSE, SPEECH_RATE
@@ -51,7 +51,8 @@ def make_speech_clips(encoder: SpeechEncoder, corpus: list[Recording], seed: int
             sound = augment(sound, generator)
         frames = round(len(sound) / SPEECH_RATE * FPS)
         features.append(encoder.encode(sound, FPS, frames).hidden.half())
-        mouths.append(resample_rows(recording.track.float(), TRACK_HZ, FPS, frames).half())
+        track = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)
+        mouths.append(delay_rows(track, ARTICULATION_DELAY_S * FPS).half())  # as late as the model's own mouths are
         starts.append(starts[-1] + frames)
     generator = torch.Generator().manual_seed(seed)
     motion = idle_motion(-(-starts[-1] // 2000), 2000, generator)[0].flatten(0, 1)[: starts[-1]].half()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..host import Branch, Call
 from ..hosts.diffusers_host import DiffusersHost
-from ..motion.geometry import CONTOUR_GROUPS, CONTOUR_SIGMA, contours, head_cue, placement, warp_picture
+from ..motion.geometry import CONTOUR_SIGMA, contours, head_cue, placement, warp_picture
 from ..nets.animate_net import AnimateNet
 from ..nets.identity_net import IdentityNet
 from ..nets.reference_net import ReferenceNet
@@ -25,8 +25,6 @@ from .pairs import Batch
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-_LIPS = [CONTOUR_GROUPS.index(name) for name in ("outer_lips", "inner_lips")]
 
 
 class Objective(nn.Module):
@@ -109,13 +107,10 @@ class Objective(nn.Module):
         reference = batch.reference_landmarks[batch.owner]
         size = batch.latents.shape[-1]
         # A line is as wide in latent cells at every picture size, or small pictures would show dotted ones.
-        lines = contours(batch.landmarks, 2 * size, CONTOUR_SIGMA * self._latent_size / size)
-        hidden = torch.zeros(lines.shape[1], device=lines.device)
-        hidden[_LIPS] = 1.0
         return structure_input(
-            lines * (1 - batch.no_mouth[:, None, None, None] * hidden[:, None, None]),
-            placement(reference, batch.landmarks),
-            head_cue(batch.landmarks),
+            contours(batch.shown, 2 * size, CONTOUR_SIGMA * self._latent_size / size),
+            placement(reference, batch.shown),
+            head_cue(batch.shown),
             batch.reference_latents[batch.owner],
             picture,
             latent,
@@ -130,7 +125,7 @@ class Objective(nn.Module):
     def _warp(self, batch: Batch) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n c h w"]]:
         """Return the reference picture of each frame, its face where the frame has it, and the latent of that."""
         landmarks = batch.reference_landmarks[batch.owner]
-        pixels = warp_picture(batch.reference_pictures[batch.owner], landmarks, batch.landmarks)
+        pixels = warp_picture(batch.reference_pictures[batch.owner], landmarks, batch.shown)
         # In the order in which convolutions on a CPU prefer their input.
         return pixels, cast(Any, self.vae.encode(pixels.contiguous(memory_format=torch.channels_last))).latents
 

@@ -24,7 +24,7 @@ class Draw:
     references: one row a reference picture; targets: one a target frame (or clip); owner: which reference each target
     belongs to; ids: the tokens of its caption, those of the empty prompt where the text is dropped; no_identity,
     no_reference, no_audio, no_mouth: which targets go without the embedding, the reference picture, the speech, the
-    lips of the structure maps.
+    mouth in what structure shows.
     """
 
     references: Int[Tensor, "r"]
@@ -45,11 +45,11 @@ class Draw:
 class Batch:
     """References and targets of one step, on the device that trains.
 
-    reference_*: one row a reference picture; latents, landmarks: one row a target frame; owner: which reference row
-    each frame belongs to; ids: caption tokens; embeddings: of the reference, zero where identity is dropped;
-    present: whether the frame sees its reference picture; no_mouth: whether the lips are missing from its structure
-    map; features: speech of each clip, None for single frames; clip: consecutive frames in a row of a clip, 1 for
-    single frames.
+    reference_*: one row a reference picture; latents, landmarks: one row a target frame; shown: the landmarks that
+    structure tells of it, with the mouth at rest where it is withheld; owner: which reference row each frame belongs
+    to; ids: caption tokens; embeddings: of the reference, zero where identity is dropped; present: whether the frame
+    sees its reference picture; features: speech of each clip, None for single frames; clip: consecutive frames in a row
+    of a clip, 1 for single frames.
     """
 
     reference_latents: Float[Tensor, "r c h w"]
@@ -57,11 +57,11 @@ class Batch:
     reference_pictures: Float[Tensor, "r 3 s s"]
     latents: Float[Tensor, "n c h w"]
     landmarks: Float[Tensor, "n 70 2"]
+    shown: Float[Tensor, "n 70 2"]
     owner: Int[Tensor, "n"]
     ids: Int[Tensor, "n t"]
     embeddings: Float[Tensor, "n 1 512"]
     present: Bool[Tensor, "n"]
-    no_mouth: Bool[Tensor, "n"]
     features: Float[Tensor, "clips frames d"] | None = None
     clip: int = 1
 
@@ -144,9 +144,9 @@ class FrameStore:
             reference_pictures=self._pictures(draw.references, self._device),
             latents=self._latents[d.targets].float(),
             landmarks=self._landmarks[d.targets],
+            shown=self._landmarks[d.targets],
             owner=d.owner,
             ids=d.ids,
             embeddings=(self._embeddings[d.references[d.owner]] * ~d.no_identity[:, None])[:, None],
             present=~d.no_reference,
-            no_mouth=d.no_mouth,
         )

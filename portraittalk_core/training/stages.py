@@ -2,7 +2,7 @@
 
 Stage 1 learns identity and appearance on single frames. Our base is trained from scratch, so it learns the U-Net and
 the structure encoder as well; with a public base the two would be given. Stage 2 freezes what stage 1 learned, except
-the structure encoder, and adds motion over time and speech, on clips.
+the structure encoder and the occlusion map, and adds motion over time and speech, on clips.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Stage:
 
 STAGES = {
     1: Stage(("unet.", "identity_net.", "animate_net.identity.", "animate_net.structure.", "animate_net.occlusion.")),
-    2: Stage(("animate_net.structure.", "animate_net.temporal.", "animate_net.audio.")),
+    2: Stage(("animate_net.structure.", "animate_net.occlusion.", "animate_net.temporal.", "animate_net.audio.")),
 }
 
 
@@ -89,7 +89,7 @@ def load_weights(objective: Objective, *files: Path) -> None:
     A convolution that has got more input channels since begins with zeros for them: they change nothing until they are
     learned. Raises `BadInput` naming up to ten foreign keys.
     """
-    own = dict(objective.named_parameters())
+    own = {**dict(objective.named_parameters()), **dict(objective.named_buffers())}
     for file in files:
         stored = load_file(file)
         foreign = sorted(stored.keys() - own.keys())
@@ -192,9 +192,9 @@ def _clips(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
 
 def _encoder(file: Path, device: torch.device) -> Encode:
     vae: Any = load_vae(file)
-    vae.to(device)
+    vae.to(device, memory_format=torch.channels_last)  # the order in which convolutions on a CPU prefer their input
 
     def encode(pixels: Tensor) -> Tensor:
-        return vae.encode(pixels).latents
+        return vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latents
 
     return encode

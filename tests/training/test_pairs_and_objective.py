@@ -3,13 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from portraittalk_core import presets
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
+from portraittalk_core.motion.geometry import mouth_opening
 from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training import losses
 from portraittalk_core.training.bank import EDITABLE, Bank, draw_album, draw_looks
@@ -119,6 +120,14 @@ def test_pictures_come_at_eight_times_the_latents(bank):
     torch.testing.assert_close(found[0, :, 0, 0], first)
 
 
+def test_training_can_begin_with_the_shipped_denoiser(text, vae):
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)
+    load_weights(objective, ASSETS / "denoiser.safetensors")
+    stored = load_file(ASSETS / "denoiser.safetensors")
+    own = objective.state_dict()
+    assert stored and all(torch.equal(own[name], value.float()) for name, value in stored.items())
+
+
 def test_new_input_channels_begin_at_zero_and_change_nothing(tmp_path, text, vae):
     objective = build_objective(presets.tiny(), TrainingConfig(), text, vae)
     name = "animate_net.structure.enter.0.weight"
@@ -129,19 +138,45 @@ def test_new_input_channels_begin_at_zero_and_change_nothing(tmp_path, text, vae
     assert torch.equal(now[:, :54], old) and not now[:, 54:].any()
 
 
-def test_clips_are_consecutive_frames_of_one_person(text):
+@pytest.fixture
+def clips():
+    """One clip of a real album whose latents say which frame they are."""
     album = draw_album([7], looks=1, frames=FRAMES + 1)
     album = dataclasses.replace(album, person=np.zeros(FRAMES + 1, int))
     latents = torch.arange(FRAMES + 1.0).view(-1, 1, 1, 1).expand(-1, 8, 4, 4)
     embeddings = torch.ones(FRAMES + 1, 512)
     features = torch.arange(float(FRAMES)).view(1, -1, 1).expand(-1, -1, 128)
     pictures = np.zeros((FRAMES + 1, 3, 256, 256), np.uint8)
-    clips = ClipBank(Bank(album, album.landmarks(), latents, embeddings, pictures), features)
+    return ClipBank(Bank(album, album.landmarks(), latents, embeddings, pictures), features)
+
+
+def test_clips_are_consecutive_frames_of_one_person(clips, text):
+    album = clips.bank.album
     draws = ClipDraws(album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0)
     batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
     frames = batch.latents[:, 0, 0, 0].view(2, 16)
     assert (frames.diff(dim=1) == 1).all() and batch.clip == 16
     assert torch.equal(batch.features[:, :, 0], frames - 1)  # frame 0 is the reference
+
+
+def test_a_withheld_mouth_is_at_rest_in_all_that_structure_shows(clips, text):
+    draws = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0, drop_mouth=1.0)
+    batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
+    assert (mouth_opening(batch.landmarks) > 0.05).any() and mouth_opening(batch.shown).abs().max() < 0.01
+    torch.testing.assert_close(batch.shown[:, 17:48], batch.landmarks[:, 17:48], atol=0.002, rtol=0)  # the rest stays
+    heard = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=1.0, drop_mouth=1.0)
+    batch = ClipStore(clips, 16, DEVICE).gather(heard[0])
+    assert not batch.features.any() and torch.equal(batch.shown, batch.landmarks)  # never without both
+
+
+def test_structure_and_warped_picture_follow_what_is_shown(clips, text, vae):
+    """Where the mouth is withheld, nothing that the denoiser sees may tell it."""
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)
+    draws = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=1, frames=4, drop_audio=0.0, drop_mouth=1.0)
+    batch = ClipStore(clips, 4, DEVICE).gather(draws[0])
+    told = objective._structure(batch, *objective._warp(batch))
+    moved = dataclasses.replace(batch, landmarks=batch.landmarks + 0.1)
+    assert torch.equal(objective._structure(moved, *objective._warp(moved)), told)
 
 
 @pytest.mark.parametrize("stage", [1, 2])
