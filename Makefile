@@ -33,9 +33,7 @@ lint: $(VENV)/ready
 
 # Hours on a CPU; run it again to go on. Speech needs espeak-ng.
 train-tiny: $(VENV)/ready
-	test -f runs/clips/speech_clips.npz || \
-		$(BIN)/python -m portraittalk_core.training.clips --out runs/clips/speech_clips.npz
-	$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny --speech runs/clips/speech_clips.npz
+	$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/tiny_figures.py

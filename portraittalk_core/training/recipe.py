@@ -85,16 +85,19 @@ class Recipe:
     runs: tuple[TrainingConfig, ...] = ()
 
 
-def train_tiny(recipe: Recipe, work: Path, speech: Path, limit_s: float = float("inf")) -> bool:
+def train_tiny(
+    recipe: Recipe, work: Path, speech: Path, limit_s: float = float("inf"), start: Path | None = None
+) -> bool:
     """Go on with the recipe in `work` for at most `limit_s` seconds; return whether it is finished.
 
-    speech: the features that stage 2 needs, see `training/clips.py`.
+    speech: the features that stage 2 needs, see `training/clips.py`; start: a denoiser that the first run begins with,
+    seen through the shipped VAE; None begins with nothing and trains the VAE first.
     """
     end = time.monotonic() + limit_s
-    vae = work / "vae" / "vae.safetensors"
-    if not (work / "vae" / "scores.json").exists():
+    vae = _vae(work, start)
+    if start is None and not (work / "vae" / "scores.json").exists():
         train_pictures(recipe.pictures, work, recipe.processes)
-    before = None
+    before = start
     for number, run in enumerate(recipe.runs):
         out = work / f"run{number}"
         left = min(run.minutes - minutes_spent(out), (end - time.monotonic()) / 60)
@@ -195,15 +198,22 @@ def _score(file: Path, frames: Tensor, landmarks: Tensor) -> None:
     (file.parent / "scores.json").write_text(json.dumps(scores))
 
 
-def pack(work: Path, out: Path, runs: int | None = None) -> None:
-    """Write what was trained, by the first `runs` runs, as a model: `vae.safetensors` and `denoiser.safetensors`."""
+def _vae(work: Path, start: Path | None) -> Path:
+    return work / "vae" / "vae.safetensors" if start is None else ASSETS / "vae.safetensors"
+
+
+def pack(work: Path, out: Path, runs: int | None = None, start: Path | None = None) -> None:
+    """Write what was trained, by the first `runs` runs, as a model: `vae.safetensors` and `denoiser.safetensors`.
+
+    start: what the first of them began with.
+    """
     from .vae import CONFIG
 
     config = presets.tiny()
-    vae = load_vae(work / "vae" / "vae.safetensors")
+    vae = load_vae(_vae(work, start))
     objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
-    load_weights(objective, *trained[:runs])
+    load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
     save_denoiser(out / "denoiser.safetensors", tensors, config)
     save_modules(out / "vae.safetensors", vae.state_dict(), CONFIG)
@@ -227,6 +237,9 @@ def main() -> None:
     )
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
     parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="a denoiser to go on with, as it was packed (begin with nothing)"
+    )
+    parser.add_argument(
         "--part",
         choices=("denoiser", "decoder", "judge"),
         default="denoiser",
@@ -247,10 +260,10 @@ def main() -> None:
     elif given.part == "judge":
         train_benchmark_judge(recipe.pictures, given.work, recipe.processes)
     elif not given.pack:
-        done = train_tiny(recipe, given.work, given.speech, given.limit)
+        done = train_tiny(recipe, given.work, given.speech, given.limit, given.start)
         logger.info("finished" if done else "not finished: run again to go on")
     else:
-        pack(given.work, given.pack, given.runs)
+        pack(given.work, given.pack, given.runs, given.start)
 
 
 def _launch(ranks: int) -> int:
@@ -258,8 +271,13 @@ def _launch(ranks: int) -> int:
     from torch.distributed.run import main as torchrun
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torchrun(["--standalone", "--nproc-per-node", str(ranks), "-m", __spec__.name, *sys.argv[1:]])
+    torchrun(torchrun_arguments(ranks, __spec__.name, sys.argv[1:]))
     return 0
+
+
+def torchrun_arguments(ranks: int, module: str, own: list[str]) -> list[str]:
+    """Return torchrun's arguments that run a module with arguments of its own, which torchrun must not read as its."""
+    return ["--standalone", "--nproc-per-node", str(ranks), "-m", "--", module, *own]
 
 
 if __name__ == "__main__":
