@@ -34,7 +34,7 @@ from .network_files import NetworkFiles
 from .report import Report
 from .score import Clip, Scored, Scorer
 from .tracks import open_finder
-from .variants import FULL, SHIFT_FRAMES, Talker, Variant, make_frames, missing, named, prepared
+from .variants import FULL, SHIFT_FRAMES, UNSURE, Talker, Variant, make_frames, missing, named, prepared
 
 Load = Callable[[str, str], Talker]
 """Loads a model by name onto a device."""
@@ -277,7 +277,7 @@ class Benchmark:
             Job("clip", case, v) for case in cases for v in named(self.settings.variants) if case.name in pending[v.key]
         ]
         first = [AvatarCase(n, 0, self.settings.longest_s) for n in range(self.settings.people)]
-        unsure = any(job.variant.key in ("no-audio", "no-temporal") for job in clips)
+        unsure = any(job.variant.key in UNSURE for job in clips)
         return [
             [Job("probe", cases[0])] if unsure else [],
             [Job("material", case) for case in cases if not Files(self.settings, case, FULL).material.done],

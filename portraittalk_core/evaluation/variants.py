@@ -60,7 +60,22 @@ VARIANTS = (
     Variant("random-motion", "random motion", "the mouth opens and closes at 1 to 4 Hz without the sound", ("adfd",)),
     Variant("shifted-audio", "shifted audio", f"the full model's, its sound {SHIFT_FRAMES} frames late", ("adfd",)),
     Variant("no-audio", "no audio branch", "lambda_aud = 0: the denoiser does not hear", ("adfd",)),
+    Variant(
+        "audio-lips", "lips by the audio branch", "structure shows a mouth at rest; the audio branch alone moves it"
+    ),
+    Variant(
+        "no-sound",
+        "no sound",
+        "the mouth at rest and lambda_aud = 0: neither audio-to-motion nor the audio branch hears",
+        ("adfd",),
+    ),
     Variant("no-temporal", "no temporal attention", "its output layers set to zero", ("adfd",)),
+    Variant(
+        "own-noise",
+        "frames on their own",
+        "noise of its own for every frame and nothing held still: nothing but the motion joins the frames",
+        ("adfd",),
+    ),
     Variant(
         "no-identity",
         "no IdentityNet",
@@ -85,6 +100,13 @@ VARIANTS = (
 
 KEYS = tuple(variant.key for variant in VARIANTS)
 
+UNSURE = {
+    "no-audio": ("audio", "to_v_ip", "audio branch"),
+    "audio-lips": ("audio", "to_v_ip", "audio branch"),
+    "no-temporal": ("temporal", "proj_out", "temporal attention"),
+}
+"""Variants that need a part which weights may not have learned: of AnimateNet, its last layers, its name."""
+
 
 def named(keys: Sequence[str]) -> list[Variant]:
     """Return the variants of these keys in the order of the tables, always with the full model; `all` means all.
@@ -100,12 +122,10 @@ def named(keys: Sequence[str]) -> list[Variant]:
 
 def missing(model: Talker, variant: Variant) -> str | None:
     """Return why taking this part away would change nothing; None where the weights use it."""
-    animate = model.networks.animate_net
-    parts = {"no-audio": (animate.audio, "to_v_ip", "audio branch"),
-             "no-temporal": (animate.temporal, "proj_out", "temporal attention")}  # fmt: skip
-    if variant.key not in parts:
+    if variant.key not in UNSURE:
         return None
-    net, last, name = parts[variant.key]
+    part, last, name = UNSURE[variant.key]
+    net = getattr(model.networks.animate_net, part)
     if any(bool(value.any()) for path, value in net.named_parameters() if f"{last}." in path):
         return None
     return f"the weights have no trained {name} (its output layers are zero), so the full model is without it already"
@@ -121,6 +141,10 @@ def prepared(model: Talker, variant: Variant) -> Talker:
         with torch.no_grad():
             take_away(getattr(animate, part))
         return _with(model, replace(model.networks, animate_net=animate))
+    if variant.key == "own-noise":
+        config = model.networks.config
+        sampling = replace(config.sampling, shared_noise=0.0, flicker=0.0)
+        return _with(model, replace(model.networks, config=replace(config, sampling=sampling)))
     return model
 
 
@@ -157,7 +181,7 @@ def make_frames(
     steps: of denoising, the model's own by default.
     """
     options: dict[str, Any] = {"seed": case.seed, "steps": steps}
-    if variant.key == "no-audio":
+    if variant.key in ("no-audio", "no-sound"):
         options["audio_scale"] = 0.0
     if variant.key == "no-identity":
         options["identity_scale"] = 0.0
@@ -165,10 +189,17 @@ def make_frames(
         options["reference_scale"] = 0.0
     if variant.key != "own-head":
         features = model.listen(take.sound, FPS)
-        mouth = random_mouth(len(features.hidden), case.seed) if variant.key == "random-motion" else None
+        mouth = _mouth(variant, len(features.hidden), case.seed)
         options["motion"] = driven(take.motion, model.move(features, seed=case.seed), mouth)
     for frames in model.generate([person.portrait], take.sound, person.prompt, **options):
         yield frames.pixels
+
+
+def _mouth(variant: Variant, frames: int, seed: int) -> Float[Tensor, "frames 4"] | None:
+    """Return the mouth that structure shows; None for that which the model hears."""
+    if variant.key == "random-motion":
+        return random_mouth(frames, seed)
+    return torch.zeros(frames, len(MOUTH)) if variant.key in ("audio-lips", "no-sound") else None
 
 
 def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 4"] | None = None) -> FaceMotion:

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from portraittalk_core import presets
+from portraittalk_core.config import ModelConfig
 from portraittalk_core.errors import BadInput
 from portraittalk_core.evaluation import avatars, benchmark, variants
 from portraittalk_core.evaluation.avatars import FPS, Material, Take, draw_person
@@ -38,6 +40,7 @@ class Parts(nn.Module):
 @dataclass(frozen=True)
 class Networks:
     animate_net: Parts
+    config: ModelConfig = field(default_factory=presets.tiny)
 
 
 class Pretender:
@@ -163,8 +166,10 @@ def test_all_variants(settings):
     made.finish()
     options = [given for _, given in Pretender.calls]
     assert len(options) == len(VARIANTS) - 3  # neither still, nor shifted, nor truth needs the model
-    for scale in ("audio_scale", "identity_scale", "reference_scale"):
-        assert sum(o.get(scale) == 0 for o in options) == 1
+    for scale, count in (("audio_scale", 2), ("identity_scale", 1), ("reference_scale", 1)):
+        assert sum(o.get(scale) == 0 for o in options) == count
+    at_rest = [o for o in options if "motion" in o and not o["motion"].coefficients[:, :4].any()]
+    assert sorted(o.get("audio_scale", 1) for o in at_rest) == [0, 1]  # neither hears, and the audio branch alone
     assert sum("motion" not in o for o in options) == 1
     assert (settings.folder / "variants/still/report.html").is_file()
     assert "Compared with" in (settings.folder / "variants/still/report.html").read_text()
@@ -221,6 +226,9 @@ def test_networks_are_taken_away_from_a_copy():
         own = opaque.shares(torch.randn(1, 2, 4, 4)).softmax(1)
     assert own[:, 0].eq(1).all() and opaque is not model.networks.animate_net.occlusion
     assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
+    lone = prepared(model, named(("own-noise",))[1]).networks
+    assert (lone.config.sampling.shared_noise, lone.config.sampling.flicker) == (0, 0)
+    assert lone.animate_net is model.networks.animate_net and model.networks.config.sampling.shared_noise > 0
     assert prepared(model, named(("no-reference",))[1]) is model
     assert prepared(model, named(("no-identity",))[1]) is model
 
