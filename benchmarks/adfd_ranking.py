@@ -1,6 +1,6 @@
 """Write how ADFD ranks the tiny model against what must lose into docs/adfd.md: `python -m benchmarks.adfd_ranking`.
 
-Reads what `portraittalk evaluate --model tiny --benchmark avatars --variants all -o runs/benchmark` has scored. The
+Reads what the command of docs/ablation.md has scored. The
 truth is scored like a clip of its own; variants count on the clips that they share with the full model.
 """
 
@@ -26,7 +26,7 @@ _BY_KEY = {figure.key: figure for figure in FIGURES}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--results", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--page", type=Path, default=Path("docs/adfd.md"))
     given = parser.parse_args()
     folders = {v.key: given.results if v.key == FULL.key else given.results / "variants" / v.key for v in VARIANTS}

@@ -17,6 +17,7 @@ EPILOG = """examples:
   portraittalk train --part text --out runs/text
   portraittalk train --part vae --minutes 5 --people 20 --out runs/first
   portraittalk train --stage 1 --config tiny.toml --minutes 60 --out runs/stage1
+  portraittalk train --stage 2 --config stage2.toml --speech runs/clips/speech_clips.npz --out runs/stage2
 
 Every part but text goes on where a run in the same folder stopped. Speech needs espeak-ng (see `doctor`).
 """
@@ -38,7 +39,7 @@ def add_parser(commands: Any) -> None:
     what.add_argument("--part", choices=tuple(PARTS), help="one of the networks around the denoiser")
     what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: structure and motion")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file of a stage; tiny.toml is shipped")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file of a stage; tiny.toml and stage2.toml are shipped")
     parser.add_argument(
         "--minutes", type=float, metavar="N", help="stop after so long (not text, speech); run again to go on"
     )

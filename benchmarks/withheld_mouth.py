@@ -1,0 +1,96 @@
+"""Has the audio branch learned to draw a mouth? A table as Markdown: `python -m benchmarks.withheld_mouth WEIGHTS ...`.
+
+Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what structure shows and with a mouth at
+rest there, heard and not. Squared error of the clean latents around the mouth, their variance over time being the last
+column: a branch that hears nothing of use leaves as much of what moves as there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from portraittalk_core import presets
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.host import Call
+from portraittalk_core.perception.text import load_text_encoder
+from portraittalk_core.training.clip_bank import ClipDraws, ClipStore, open_clip_bank
+from portraittalk_core.training.objective import Objective
+from portraittalk_core.training.pairs import Batch
+from portraittalk_core.training.stages import ASSETS, build_objective, load_weights
+from portraittalk_core.weights import load_vae
+
+FRAMES = 16
+_REACH = 0.12
+"""How far around the middle of the mouth counts, in [-1, 1] units."""
+
+CASES = {"shown, heard": (0.0, False), "shown only": (0.0, True), "heard only": (1.0, False), "neither": (1.0, True)}
+"""By name: the chance that the mouth is withheld, and whether the speech is."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, nargs="*", help="trained over the shipped denoiser; none: that alone")
+    parser.add_argument("--bank", type=Path, default=Path("runs/stage2/bank2"))
+    parser.add_argument("--clips", type=int, default=16)
+    given = parser.parse_args()
+    text = load_text_encoder(ASSETS / "text.safetensors")
+    vae = load_vae(ASSETS / "vae.safetensors")
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae).eval()
+    load_weights(objective, ASSETS / "denoiser.safetensors", *given.weights)
+    clips = open_clip_bank(given.bank)
+    store = ClipStore(clips, FRAMES, torch.device("cpu"))
+    sys.stdout.write("| mouth | error | of what moves | what moves |\n|---|---|---|---|\n")
+    for name, (withheld, deaf) in CASES.items():
+        no = {"drop_text": 0.0, "drop_identity": 0.0, "drop_reference": 0.0, "drop_audio": 0.0}
+        options = {"clips": 1, "frames": FRAMES, "drop_mouth": withheld, **no}
+        draws = ClipDraws(clips.bank.album, text.tokenize, seed=77, **options)  # pyright: ignore[reportArgumentType]
+        rows: list[list[float]] = []
+        for number in range(given.clips):
+            batch = store.gather(draws[number])
+            assert batch.features is not None
+            silent = dataclasses.replace(batch, features=torch.zeros_like(batch.features))
+            rows.append(errors(objective, silent if deaf else batch, number))
+        means = torch.tensor(rows).mean(0).tolist()
+        sys.stdout.write(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |\n")
+
+
+@torch.no_grad()
+def errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
+    """Return the error around the mouth, that of its movement, and how much moves."""
+    rows, shape = len(batch.latents), batch.latents.shape[1:]
+    timestep = torch.full((rows,), len(objective.alphas) - 1)
+    noise = torch.randn((1, *shape), generator=torch.Generator().manual_seed(seed)).expand(rows, -1, -1, -1)
+    signal, sigma = objective._rates(timestep)
+    noisy = signal * batch.latents + sigma * noise
+    call = Call(frames=torch.arange(rows), clip=batch.clip)
+    with objective._host.attach(objective._branches(batch)):
+        predicted = objective._host.denoise(noisy, timestep, objective._text(batch.ids), call).float()
+    clean = signal * noisy - sigma * predicted
+    weight = _around_mouth(batch.landmarks, shape[-1])
+
+    def moving(latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return latents - latents.mean(0, keepdim=True)  # one clip a batch
+
+    def mean(squared: Float[Tensor, "n c h w"]) -> float:
+        return float((squared * weight).sum() / weight.sum() / shape[0])
+
+    apart = moving(clean) - moving(batch.latents)
+    return [mean((clean - batch.latents).square()), mean(apart.square()), mean(moving(batch.latents).square())]
+
+
+def _around_mouth(landmarks: Float[Tensor, "n 70 2"], size: int) -> Float[Tensor, "n 1 size size"]:
+    middle = landmarks[:, 48:68].mean(1)
+    axis = (torch.arange(size) * 2 + 1) / size - 1
+    x, y = axis[None, None, :] - middle[:, 0, None, None], axis[None, :, None] - middle[:, 1, None, None]
+    return torch.exp(-(x * x + y * y) / _REACH**2)[:, None]
+
+
+if __name__ == "__main__":
+    main()
