@@ -100,11 +100,12 @@ class TrainingConfig:
     size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time
     of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays at `rate`);
     refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive frames a
-    target stands for; high_noise: exponent below 1 that biases the sampled time towards noise; shared_noise:
-    chance that all frames of a clip get the same noise; mask_weight: weight of the mask reconstruction loss; drop_*:
-    chance of leaving a condition out, which is what classifier-free guidance later relies on (drop_mouth: structure
-    shows the mouth at rest, so that speech must tell it); precision: `no` or `bf16`, as Accelerate calls them; workers:
-    processes that draw batches ahead.
+    target stands for; parts: of the stage that this run updates, such as `audio` (all of them); high_noise: exponent
+    below 1 that biases the sampled time towards noise; shared_noise: chance that all frames of a clip get the same
+    noise; face_weight, mouth_weight: how much more eyes and mouth count than the rest, and the mouth beyond that;
+    mask_weight: weight of the mask reconstruction loss; drop_*: chance of leaving a condition out, which is what
+    classifier-free guidance later relies on (drop_mouth: structure shows the mouth at rest, so that speech must tell
+    it); precision: `no` or `bf16`, as Accelerate calls them; workers: processes that draw batches ahead.
     """
 
     stage: int = 1
@@ -115,6 +116,7 @@ class TrainingConfig:
     refs: int = 6
     targets: int = 4
     clip: int = 1
+    parts: tuple[str, ...] = ()
     rate: float = 6e-4
     final_rate: float = 3e-5
     warmup: int = 100
@@ -124,6 +126,7 @@ class TrainingConfig:
     high_noise: float = 0.7
     shared_noise: float = 0.5
     face_weight: float = 3.0
+    mouth_weight: float = 0.0
     mask_weight: float = 0.25
     mask_chance: float = 0.3
     drop_text: float = 0.1

@@ -39,7 +39,9 @@ def add_parser(commands: Any) -> None:
     what.add_argument("--part", choices=tuple(PARTS), help="one of the networks around the denoiser")
     what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: structure and motion")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file of a stage; tiny.toml and stage2.toml are shipped")
+    parser.add_argument(
+        "--config", metavar="FILE", help="a TOML file of a stage; tiny.toml and stage2.toml are shipped"
+    )
     parser.add_argument(
         "--minutes", type=float, metavar="N", help="stop after so long (not text, speech); run again to go on"
     )

@@ -102,12 +102,12 @@ def make_clip_bank(
     album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "features.npy", features.numpy())
-    make_bank(folder, album, encode, embed, device, sizes=(256,))
+    make_bank(folder, album, encode, embed, device, sizes=(128, 256))
 
 
-def open_clip_bank(folder: Path) -> ClipBank:
-    """Read what `make_clip_bank` finished."""
-    return ClipBank(Bank.open(folder), torch.from_numpy(np.load(folder / "features.npy")))
+def open_clip_bank(folder: Path, size: int = 256) -> ClipBank:
+    """Read what `make_clip_bank` finished, its latents those of pictures of `size` pixels."""
+    return ClipBank(Bank.open(folder, size), torch.from_numpy(np.load(folder / "features.npy")))
 
 
 class ClipDraws(Dataset[Draw]):

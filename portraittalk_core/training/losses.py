@@ -10,18 +10,20 @@ _SPOTS = ((slice(36, 42), 0.16), (slice(42, 48), 0.16), (slice(48, 68), 0.22))
 """Eyes and mouth: their points, and how far the weight reaches in [-1, 1] units."""
 
 
-def face_weight(landmarks: Float[Tensor, "n 70 2"], size: int, strength: float) -> Float[Tensor, "n 1 size size"]:
-    """Return a weight map of mean one that is larger on eyes and mouth.
+def face_weight(
+    landmarks: Float[Tensor, "n 70 2"], size: int, strength: float, mouth: float = 0.0
+) -> Float[Tensor, "n 1 size size"]:
+    """Return a weight map of mean one that is larger on eyes and mouth, on the mouth by `mouth` more.
 
     They cover a few per cent of the picture, but they decide whether the person is seen to speak.
     """
     axis = (torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1
     weight = torch.ones(len(landmarks), size, size, device=landmarks.device)
-    for points, reach in _SPOTS:
+    for (points, reach), more in zip(_SPOTS, (0.0, 0.0, mouth), strict=True):
         centre = landmarks[:, points].mean(1)
         x = axis[None, None, :] - centre[:, 0, None, None]
         y = axis[None, :, None] - centre[:, 1, None, None]
-        weight = weight + strength * torch.exp(-(x * x + y * y) / reach**2)
+        weight = weight + (strength + more) * torch.exp(-(x * x + y * y) / reach**2)
     return (weight / weight.mean((1, 2), keepdim=True))[:, None]
 
 

@@ -50,6 +50,7 @@ class Objective(nn.Module):
         alphas: Float[Tensor, "steps"],
         high_noise: float = 0.7,
         face_weight: float = 3.0,
+        mouth_weight: float = 0.0,
         mask_weight: float = 0.25,
         mask_chance: float = 0.3,
         shared_noise: float = 0.5,
@@ -62,7 +63,7 @@ class Objective(nn.Module):
         self._host = DiffusersHost(unet)
         self.register_buffer("alphas", alphas, persistent=False)
         self._high_noise, self._face_strength, self._shared_noise = high_noise, face_weight, shared_noise
-        self._latent_size = latent_size
+        self._latent_size, self._mouth_strength = latent_size, mouth_weight
         self._mask_weight, self._mask_chance = mask_weight, mask_chance
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -79,7 +80,7 @@ class Objective(nn.Module):
         call = Call(frames=torch.arange(rows, device=latents.device), clip=batch.clip if batch.clip > 1 else 0)
         with self._host.attach(self._branches(batch)):
             predicted = self._host.denoise(corrupted, timestep, self._text(batch.ids), call).float()
-        weight = face_weight(batch.landmarks, size, self._face_strength)
+        weight = face_weight(batch.landmarks, size, self._face_strength, self._mouth_strength)
         plain = denoising_loss(predicted, signal * noise - sigma * latents, weight, mask)
         rebuilt = mask_reconstruction_loss(signal * corrupted - sigma * predicted, latents, weight, mask)
         return {"loss": plain + self._mask_weight * rebuilt, "denoise": plain.detach(), "mask": rebuilt.detach()}
@@ -100,8 +101,19 @@ class Objective(nn.Module):
             *self._reference.branches(features, seen),
         ]
         if batch.features is not None:
-            branches += [*animate.audio.branches(batch.features), *animate.temporal.branches()]
+            branches += [
+                *animate.audio.branches(batch.features),
+                *animate.temporal.branches(float(self._joins_frames())),
+            ]
         return branches
+
+    def _joins_frames(self) -> bool:
+        """Say whether temporal attention learns or has learned; before that it costs time and adds nothing."""
+        return any(
+            p.requires_grad or bool(p.any())
+            for n, p in self.animate_net.temporal.named_parameters()
+            if "proj_out." in n
+        )
 
     def _structure(self, batch: Batch, picture: Tensor, latent: Tensor) -> Tensor:
         reference = batch.reference_landmarks[batch.owner]

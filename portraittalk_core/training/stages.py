@@ -63,6 +63,7 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
     if config.stage not in STAGES:
         raise BadConfig(f"`stage` must be one of {sorted(STAGES)}, but got {config.stage}.")
     torch.manual_seed(config.seed)
+    trained = _trained(config)
     objective = Objective(
         unet=builders.unet(model),
         identity_net=builders.identity_net(model),
@@ -73,14 +74,24 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
         alphas=builders.noise_schedule(model).alphas_cumprod.float(),
         high_noise=config.high_noise,
         face_weight=config.face_weight,
+        mouth_weight=config.mouth_weight,
         mask_weight=config.mask_weight,
         mask_chance=config.mask_chance,
         shared_noise=config.shared_noise,
         latent_size=model.size // model.vae_factor,
     )
     for name, parameter in objective.named_parameters():
-        parameter.requires_grad_(name.startswith(STAGES[config.stage].trained))
+        parameter.requires_grad_(name.startswith(trained))
     return objective
+
+
+def _trained(config: TrainingConfig) -> tuple[str, ...]:
+    """Return the beginnings of the names of what a run updates; raises `BadConfig` for parts the stage has not."""
+    parts = {prefix.rstrip(".").rpartition(".")[2]: prefix for prefix in STAGES[config.stage].trained}
+    unknown = [part for part in config.parts if part not in parts]
+    if unknown:
+        raise BadConfig(f"`parts` of stage {config.stage} are {', '.join(parts)}, but got {unknown[0]!r}.")
+    return tuple(parts[part] for part in config.parts or parts)
 
 
 def load_weights(objective: Objective, *files: Path) -> None:
@@ -183,7 +194,7 @@ def _pairs(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
 
 
 def _clips(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
-    clips = open_clip_bank(data)
+    clips = open_clip_bank(data, config.size)
     names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
     drops = {name: getattr(config, name) for name in names}
     draws = ClipDraws(clips.bank.album, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)

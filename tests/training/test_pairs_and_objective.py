@@ -199,6 +199,29 @@ def test_a_stage_updates_its_own_parts_only_and_all_of_them(stage, bank, text, v
     assert len(wanted - reached) <= 0.05 * len(wanted), sorted(wanted - reached)
 
 
+def test_a_run_may_update_one_part_of_its_stage(text, vae):
+    objective = build_objective(presets.tiny(), TrainingConfig(stage=2, parts=("audio",)), text, vae)
+    names = {n for n, p in objective.named_parameters() if p.requires_grad}
+    assert names == {n for n, _ in objective.named_parameters() if n.startswith("animate_net.audio.")}
+    assert not objective._joins_frames()  # temporal attention neither learns nor has learned: it is not run
+    assert build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)._joins_frames()
+    with pytest.raises(BadConfig, match="`parts` of stage 2 are structure, occlusion, temporal, audio, but got 'unet'"):
+        build_objective(presets.tiny(), TrainingConfig(stage=2, parts=("unet",)), text, vae)
+
+
+def test_the_mouth_may_count_beyond_the_eyes(bank):
+    landmarks = bank.landmarks[:3]
+    plain, mouth = (losses.face_weight(landmarks, 32, 3.0, more)[:, 0] for more in (0.0, 60.0))
+    for weight in (plain, mouth):
+        torch.testing.assert_close(weight.mean((1, 2)), torch.ones(3))
+    at = ((landmarks[:, 48:68].mean(1) + 1) * 16).long()
+    eyes = ((landmarks[:, 36:42].mean(1) + 1) * 16).long()
+    for row in range(3):
+        x, y = at[row].tolist()
+        u, v = eyes[row].tolist()
+        assert mouth[row, y, x] > 4 * plain[row, y, x] and mouth[row, y, x] > 8 * mouth[row, v, u]
+
+
 def test_an_unknown_stage_and_missing_beginnings_are_named(tmp_path, text, vae):
     with pytest.raises(BadConfig, match="`stage` must be one of"):
         build_objective(presets.tiny(), TrainingConfig(stage=3), text, vae)

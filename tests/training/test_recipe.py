@@ -34,4 +34,4 @@ def test_a_pack_is_what_training_began_with_and_what_it_learned(tmp_path):
 def test_every_shipped_recipe_can_be_read():
     recipes = {file.name: read_toml(Recipe, file) for file in TOML.parent.glob("*.toml")}
     assert {run.stage for run in recipes["tiny.toml"].runs} == {1} and len(recipes["tiny.toml"].runs) == 9
-    assert [run.stage for run in recipes["stage2.toml"].runs] == [2]
+    assert [(run.stage, run.parts) for run in recipes["stage2.toml"].runs] == [(2, ("audio",)), (2, ())]
