@@ -1,7 +1,7 @@
 """Write how ADFD ranks the tiny model against what must lose into docs/adfd.md: `python -m benchmarks.adfd_ranking`.
 
-Reads what the command of docs/ablation.md has scored. The
-truth is scored like a clip of its own; variants count on the clips that they share with the full model.
+Reads what the command of docs/ablation.md has scored. The truth is scored like a clip of its own; variants count on the
+clips that they share with the full model.
 """
 
 from __future__ import annotations
