@@ -1,8 +1,8 @@
 """What does ADFD lose to hearing, and what to the picture? A table as Markdown: `python -m benchmarks.heard_mouths`.
 
-The clips of the avatars benchmark as exact landmarks, no picture: with the true mouth, with the one that audio-to-motion
-hears, as it comes and with other delays, and with a mouth at rest. What the benchmark's own table shows below the row
-*as it comes* is lost by the denoiser and by reading landmarks off pictures.
+The clips of the avatars benchmark as exact landmarks, no picture: with the true mouth, with the one that
+audio-to-motion hears, as it comes and with other delays, and with a mouth at rest. What the benchmark's own table shows
+below the row *as it comes* is lost by the denoiser and by reading landmarks off pictures.
 """
 
 from __future__ import annotations

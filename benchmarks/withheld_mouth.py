@@ -1,8 +1,8 @@
 """Has the audio branch learned to draw a mouth? A table as Markdown: `python -m benchmarks.withheld_mouth WEIGHTS ...`.
 
-Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what structure shows and with a mouth at
-rest there, heard and not. Squared error of the clean latents around the mouth, their variance over time being the last
-column: a branch that hears nothing of use leaves as much of what moves as there is.
+Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what structure shows and with a mouth
+at rest there, heard and not. Squared error of the clean latents around the mouth, their variance over time being the
+last column: a branch that hears nothing of use leaves as much of what moves as there is.
 """
 
 from __future__ import annotations
