@@ -18,7 +18,6 @@ from torch import Tensor
 
 from portraittalk_core import presets
 from portraittalk_core.config import TrainingConfig
-from portraittalk_core.host import Call
 from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training.clip_bank import ClipDraws, ClipStore, open_clip_bank
 from portraittalk_core.training.objective import Objective
@@ -67,12 +66,9 @@ def errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
     rows, shape = len(batch.latents), batch.latents.shape[1:]
     timestep = torch.full((rows,), len(objective.alphas) - 1)
     noise = torch.randn((1, *shape), generator=torch.Generator().manual_seed(seed)).expand(rows, -1, -1, -1)
-    signal, sigma = objective._rates(timestep)
+    signal, sigma = objective.rates(timestep)
     noisy = signal * batch.latents + sigma * noise
-    call = Call(frames=torch.arange(rows), clip=batch.clip)
-    with objective._host.attach(objective._branches(batch)):
-        predicted = objective._host.denoise(noisy, timestep, objective._text(batch.ids), call).float()
-    clean = signal * noisy - sigma * predicted
+    clean = signal * noisy - sigma * objective.predict(batch, noisy, timestep)
     weight = _around_mouth(batch.landmarks, shape[-1])
 
     def moving(latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

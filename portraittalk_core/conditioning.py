@@ -9,11 +9,12 @@ from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from .host import Branch, Call, CrossBranch, Host, Pass
 from .motion.geometry import contours, head_cue, warp_picture
 from .nets.animate_net import AnimateNet, IdentityAttention
+from .nets.attention import has_learned
 from .nets.audio_net import AudioNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceFeatures, ReferenceNet
@@ -162,7 +163,7 @@ class SpeechCondition:
 
     def __init__(self, net: AudioNet, speech: SpeechFeatures | None, scale: float = 1.0) -> None:
         self._net, self._speech, self._scale = net, speech, scale
-        self._hears = _trained(net, "to_v_ip")
+        self._hears = has_learned(net, "to_v_ip")
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
         """Return the branches of the frames; speech around them is heard too, each frame listens to its neighbours."""
@@ -183,7 +184,7 @@ class TemporalCondition:
     """That frames follow one another: AnimateNet's temporal attention over the window."""
 
     def __init__(self, net: TemporalNet) -> None:
-        self._branches = net.branches(float(_trained(net, "proj_out")))
+        self._branches = net.branches(float(has_learned(net, "proj_out")))
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames."""
@@ -258,11 +259,6 @@ class PromptedDenoiser:
         known = all(p.identity for p in passes)
         with self._host.attach(self._conditions.branches(self._host, frames, known, latents.device)):
             return self._host.denoise(latents.repeat(count, 1, 1, 1), timestep, text, call)
-
-
-def _trained(net: nn.Module, last: str) -> bool:
-    """Say whether layers named `last` have left zero, where stage 2 begins; until then they cost time for nothing."""
-    return any(bool(value.any()) for name, value in net.named_parameters() if f"{last}." in name)
 
 
 class _Rows:

@@ -120,7 +120,7 @@ def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(rand
             parameter.zero_()
         skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
         with monkeypatch.context() as patch:
-            patch.setattr("portraittalk_core.conditioning._trained", lambda net, last: True)
+            patch.setattr("portraittalk_core.conditioning.has_learned", lambda net, last: True)
             run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
     finally:
         for parameter, value in zip(last, before, strict=True):

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import BadInput
+from ..nets.attention import has_learned
 from ..types import COEFFICIENTS, FaceMotion, Frames, Identity, LatentVideo, SpeechFeatures, StructureMaps
 from .avatars import FPS, AvatarCase, Person, Take
 
@@ -125,8 +126,7 @@ def missing(model: Talker, variant: Variant) -> str | None:
     if variant.key not in UNSURE:
         return None
     part, last, name = UNSURE[variant.key]
-    net = getattr(model.networks.animate_net, part)
-    if any(bool(value.any()) for path, value in net.named_parameters() if f"{last}." in path):
+    if has_learned(getattr(model.networks.animate_net, part), last):
         return None
     return f"the weights have no trained {name} (its output layers are zero), so the full model is without it already"
 

@@ -125,3 +125,8 @@ class TokenCross:
             for given, absent in zip(self._given, self._absent, strict=True)
         )
         return self._scale * attend(query, key, value, heads)
+
+
+def has_learned(net: nn.Module, last: str) -> bool:
+    """Say whether layers named `last` have left zero, where stage 2 begins; until then they cost time for nothing."""
+    return any(bool(value.any()) for name, value in net.named_parameters() if f"{last}." in name)

@@ -15,6 +15,7 @@ from ..host import Branch, Call
 from ..hosts.diffusers_host import DiffusersHost
 from ..motion.geometry import CONTOUR_SIGMA, contours, head_cue, placement, warp_picture
 from ..nets.animate_net import AnimateNet
+from ..nets.attention import has_learned
 from ..nets.identity_net import IdentityNet
 from ..nets.reference_net import ReferenceNet
 from ..nets.structure_encoder import structure_input
@@ -74,16 +75,22 @@ class Objective(nn.Module):
         noise = self._draw_noise(latents, batch.clip, generator)
         mask = random_regions(rows, size, self._mask_chance, generator)
         foreign = torch.randn(latents.shape, generator=generator, device=latents.device)
-        signal, sigma = self._rates(timestep)
+        signal, sigma = self.rates(timestep)
         noisy = signal * latents + sigma * noise
         corrupted = noisy * (1 - mask) + foreign * mask
-        call = Call(frames=torch.arange(rows, device=latents.device), clip=batch.clip if batch.clip > 1 else 0)
-        with self._host.attach(self._branches(batch)):
-            predicted = self._host.denoise(corrupted, timestep, self._text(batch.ids), call).float()
+        predicted = self.predict(batch, corrupted, timestep)
         weight = face_weight(batch.landmarks, size, self._face_strength, self._mouth_strength)
         plain = denoising_loss(predicted, signal * noise - sigma * latents, weight, mask)
         rebuilt = mask_reconstruction_loss(signal * corrupted - sigma * predicted, latents, weight, mask)
         return {"loss": plain + self._mask_weight * rebuilt, "denoise": plain.detach(), "mask": rebuilt.detach()}
+
+    def predict(
+        self, batch: Batch, noisy: Float[Tensor, "n c h w"], timestep: Int[Tensor, "n"]
+    ) -> Float[Tensor, "n c h w"]:
+        """Return the velocity that the denoiser predicts for noisy latents, told everything that a batch tells."""
+        call = Call(frames=torch.arange(len(noisy), device=noisy.device), clip=batch.clip if batch.clip > 1 else 0)
+        with self._host.attach(self._branches(batch)):
+            return self._host.denoise(noisy, timestep, self._text(batch.ids), call).float()
 
     def _branches(self, batch: Batch) -> list[Branch]:
         nobody = self._text(batch.ids.new_tensor(self.text.tokenize([""]).tolist()))
@@ -109,11 +116,8 @@ class Objective(nn.Module):
 
     def _joins_frames(self) -> bool:
         """Say whether temporal attention learns or has learned; before that it costs time and adds nothing."""
-        return any(
-            p.requires_grad or bool(p.any())
-            for n, p in self.animate_net.temporal.named_parameters()
-            if "proj_out." in n
-        )
+        temporal = self.animate_net.temporal
+        return any(p.requires_grad for p in temporal.parameters()) or has_learned(temporal, "proj_out")
 
     def _structure(self, batch: Batch, picture: Tensor, latent: Tensor) -> Tensor:
         reference = batch.reference_landmarks[batch.owner]
@@ -160,6 +164,7 @@ class Objective(nn.Module):
         share = torch.where(draw[0] < self._shared_noise, 1.0, draw[1]).repeat_interleave(clip).view(-1, 1, 1, 1)
         return share.sqrt() * common.repeat_interleave(clip, 0) + (1 - share).sqrt() * own
 
-    def _rates(self, timestep: Int[Tensor, "n"]) -> tuple[Tensor, Tensor]:
+    def rates(self, timestep: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n 1 1 1"], Float[Tensor, "n 1 1 1"]]:
+        """Return how much of the clean latents and of the noise is in noisy ones."""
         alpha = self.alphas[timestep].view(-1, 1, 1, 1)
         return alpha.sqrt(), (1 - alpha).sqrt()
