@@ -31,8 +31,8 @@ from portraittalk_core.metrics.functional.adfd import adfd
 from portraittalk_core.motion.audio_to_motion import MOUTH
 from portraittalk_core.motion.priors import CHANNELS
 from portraittalk_core.perception.speech import resample_rows
-from portraittalk_core.training.idle_motion import idle_motion
-from portraittalk_core.training.speech import TRACK_HZ, stored_corpus
+from portraittalk_core.training.motion.idle import idle_motion
+from portraittalk_core.training.speech.train import TRACK_HZ, stored_corpus
 from portraittalk_core.types import SPEECH_RATE
 
 ROOT = Path(__file__).resolve().parents[1]

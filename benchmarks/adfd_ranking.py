@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from portraittalk_core.evaluation.benchmark_page import interval, write_between
-from portraittalk_core.evaluation.figures import FIGURES
-from portraittalk_core.evaluation.report import RESULTS, read_results
-from portraittalk_core.evaluation.summary import means, paired_differences
-from portraittalk_core.evaluation.variants import FULL, VARIANTS, Variant, missing
+from portraittalk_core.evaluation.benchmark.page import interval, write_between
+from portraittalk_core.evaluation.benchmark.variants import FULL, VARIANTS, Variant, missing
+from portraittalk_core.evaluation.report.folder import RESULTS, read_results
+from portraittalk_core.evaluation.scoring.figures import FIGURES
+from portraittalk_core.evaluation.scoring.summary import means, paired_differences
 from portraittalk_core.pipeline import PortraitTalk
 
 START, END = "<!-- ranking: written by benchmarks/adfd_ranking.py -->", "<!-- end of ranking -->"

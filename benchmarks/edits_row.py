@@ -14,7 +14,7 @@ from held_out import EDITS, FPS, JUDGE, Subject, draw_subject
 from torch import Tensor
 
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.prompts import PromptTrack
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.training.judge import Judge
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from portraittalk_core.perception.face import FaceAnalyser
-from portraittalk_core.training.face_data import Album, open_album
-from portraittalk_core.training.face_embedding import EmbedFrames
-from portraittalk_core.training.face_people import people_drawer
-from portraittalk_core.training.face_scores import score_faces
+from portraittalk_core.training.faces.data import Album, open_album
+from portraittalk_core.training.faces.embedding import EmbedFrames
+from portraittalk_core.training.faces.people import people_drawer
+from portraittalk_core.training.faces.scores import score_faces
 
 HELD_OUT_SEED = 90_001
 """Its generators are seeded above 9e9; the training album's end at 700 084."""

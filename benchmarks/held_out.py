@@ -11,7 +11,7 @@ from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.caption import caption
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.avatars.render import render
-from portraittalk_core.weights import ASSETS
+from portraittalk_core.checkpoints.native import ASSETS
 
 FIRST_SEED = 1_000_000
 FPS = 25.0

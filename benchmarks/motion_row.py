@@ -12,7 +12,7 @@ from torch import Tensor
 
 from portraittalk_core.motion.geometry import eye_opening, mouth_opening, placement
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.prompts import PromptTrack
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import StructureMaps
 
 QUANTITIES = ("jaw", "yaw", "pitch", "roll", "blink")

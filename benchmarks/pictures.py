@@ -19,11 +19,11 @@ from held_out import draw_subject
 from motion_row import produce
 from torch import Tensor
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import contact_sheet, read_image, write_image
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Sound
-from portraittalk_core.weights import ASSETS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PEOPLE, FRAMES = 8, 8

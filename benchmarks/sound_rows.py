@@ -20,7 +20,7 @@ from portraittalk_core.errors import MissingExtra
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.judge import load_judge
-from portraittalk_core.training.speech import TRACK_HZ, make_recording
+from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
 from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
 
 CLIPS, CLIP_S, MOST_LAG = 8, 3.0, 5

@@ -33,7 +33,7 @@ import recogniser_row
 import sound_rows
 from held_out import JUDGE, draw_subject
 
-from portraittalk_core.evaluation.benchmark import fingerprint
+from portraittalk_core.evaluation.benchmark.run import fingerprint
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.judge import load_judge
 

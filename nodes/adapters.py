@@ -15,15 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..portraittalk_core import builders
-from ..portraittalk_core.conditioning import (
-    Conditions,
-    IdentityCondition,
-    MotionCondition,
-    ReferenceCondition,
-    SpeechCondition,
-    TemporalCondition,
-    warp_reference,
-)
+from ..portraittalk_core.checkpoints.native import load_adapters, model_files
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.motion.audio_to_motion import MotionDials
@@ -33,12 +25,20 @@ from ..portraittalk_core.nets.identity_net import IdentityNet
 from ..portraittalk_core.nets.reference_net import ReferenceNet
 from ..portraittalk_core.perception.face import FaceAnalyser
 from ..portraittalk_core.perception.speech import resample_rows
-from ..portraittalk_core.preparation import Preparation
 from ..portraittalk_core.presets import PUBLIC
-from ..portraittalk_core.prompts import expression_offsets
 from ..portraittalk_core.sites import UNetShape
+from ..portraittalk_core.stacks.conditions import (
+    Conditions,
+    IdentityCondition,
+    MotionCondition,
+    ReferenceCondition,
+    SpeechCondition,
+    TemporalCondition,
+    warp_reference,
+)
+from ..portraittalk_core.stacks.preparation import Preparation
+from ..portraittalk_core.stacks.prompts import expression_offsets
 from ..portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity, Sound, SpeechFeatures
-from ..portraittalk_core.weights import load_adapters, model_files
 from . import convert
 from .comfy_host import attach
 from .sockets import Conditioning, Encoded, Model, Moving, Told

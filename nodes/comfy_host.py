@@ -18,11 +18,11 @@ from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 from comfy.patcher_extension import CallbacksMP, PatcherInjection, WrappersMP
 from torch import Tensor, nn
 
-from ..portraittalk_core.conditioning import Condition
 from ..portraittalk_core.errors import BadInput, SiteNotFound, WeightsMismatch
 from ..portraittalk_core.host import METHODS, Branch, Call, Hook, Pass, UNetInputs, hooks_of
 from ..portraittalk_core.nets.unet_keys import comfy_block, shape_from_comfy
 from ..portraittalk_core.sites import Site, UNetShape
+from ..portraittalk_core.stacks.conditions import Condition
 
 KEY = "portraittalk"
 """Names everything of ours in the host's dictionaries; under it `transformer_options` holds the attached conditions."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..portraittalk_core.prompts import PromptTrack
+from ..portraittalk_core.stacks.prompts import PromptTrack
 
 
 def encode(clip: Any, prompt: str) -> list[Any]:

@@ -52,8 +52,8 @@ class ExampleSpeech(io.ComfyNode):
 
     @classmethod
     def execute(cls, repeats: int = 1) -> io.NodeOutput:
+        from ..portraittalk_core.checkpoints.native import ASSETS
         from ..portraittalk_core.media.audio import read_sound
-        from ..portraittalk_core.weights import ASSETS
         from . import convert
 
         said = convert.audio(read_sound(ASSETS / "speech.wav"))

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..portraittalk_core.checkpoints.native import model_files
 from ..portraittalk_core.config import read_toml
 from ..portraittalk_core.errors import BadConfig
 from ..portraittalk_core.presets import PUBLIC
-from ..portraittalk_core.weights import model_files
 from . import adapters
 from .sockets import Model, PortraitAdapters
 
@@ -64,7 +64,7 @@ def _load_stack(chosen: str, hosted: bool = False) -> Any:
     import comfy.model_management
     import folder_paths
 
-    from ..portraittalk_core.public_pipeline import PublicPortraitTalk
+    from ..portraittalk_core.stacks.public import PublicPortraitTalk
     from .public_adapters import HostShelf, PublicAdapters
 
     asked = StackFile(chosen) if chosen in PUBLIC else _read(Path(chosen))

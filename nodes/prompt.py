@@ -49,7 +49,7 @@ class PromptEdit(io.ComfyNode):
     def execute(
         cls, clip: Any, prompt: str, negative: str = "", edits: str = "", frame_count: int = 100, fps: float = 25.0
     ) -> io.NodeOutput:
-        from ..portraittalk_core.prompts import parse_edits
+        from ..portraittalk_core.stacks.prompts import parse_edits
         from . import encoding
 
         positive = encoding.over_time(clip, prompt, parse_edits(edits), frame_count, fps)

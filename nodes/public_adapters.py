@@ -15,17 +15,8 @@ from comfy.patcher_extension import CallbacksMP
 from torch import Tensor, nn
 
 from ..portraittalk_core import builders
-from ..portraittalk_core.checkpoints.shelf import LOADERS, Shelf
-from ..portraittalk_core.conditioning import Conditions
 from ..portraittalk_core.errors import BadInput, NoFaceFound
 from ..portraittalk_core.host import Branch, Host
-from ..portraittalk_core.mesh_conditioning import (
-    DrawnFaceCondition,
-    FixedBranches,
-    TextBesideCondition,
-    draw_faces,
-    reference_branches,
-)
 from ..portraittalk_core.motion.audio_to_motion import MotionDials
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
 from ..portraittalk_core.nets.low_rank import LowRankPatch, comfy_names
@@ -34,8 +25,17 @@ from ..portraittalk_core.perception.face import FaceAnalyser
 from ..portraittalk_core.perception.face_drawing import CONTROLNET
 from ..portraittalk_core.perception.face_mesh import PHOTOGRAPH_HINT
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
-from ..portraittalk_core.public_pipeline import BESIDE, WINDOWS_KEPT, PublicPortraitTalk, SpokenFeatures
 from ..portraittalk_core.sites import UNetShape
+from ..portraittalk_core.stacks.conditions import Conditions
+from ..portraittalk_core.stacks.loader import LOADERS, Shelf
+from ..portraittalk_core.stacks.mesh_conditions import (
+    DrawnFaceCondition,
+    FixedBranches,
+    TextBesideCondition,
+    draw_faces,
+    reference_branches,
+)
+from ..portraittalk_core.stacks.public import BESIDE, WINDOWS_KEPT, PublicPortraitTalk, SpokenFeatures
 from ..portraittalk_core.types import Sound
 from . import convert
 from .adapters import castable

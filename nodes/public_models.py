@@ -13,11 +13,11 @@ import comfy.utils
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.detect import Kind
 from ..portraittalk_core.checkpoints.layouts import SD15_SHAPE
-from ..portraittalk_core.checkpoints.mixes import Mix
-from ..portraittalk_core.checkpoints.shelf import unet_tensors
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import WeightsMismatch
 from ..portraittalk_core.nets.unet_keys import to_comfy
+from ..portraittalk_core.stacks.loader import unet_tensors
+from ..portraittalk_core.stacks.spec import Mix
 from .sockets import Model
 
 SCHEDULED = "portraittalk_schedule"

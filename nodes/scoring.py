@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput, NoFaceFound
-from ..portraittalk_core.evaluation.illustrations import curves
-from ..portraittalk_core.evaluation.tracks import PackFinder, PictureFinder, Track, track_video
+from ..portraittalk_core.evaluation.scoring.curves import curves
+from ..portraittalk_core.evaluation.scoring.tracks import PackFinder, PictureFinder, Track, track_video
 from ..portraittalk_core.media.audio import speech_waveform
 from ..portraittalk_core.media.image import resize
 from ..portraittalk_core.metrics.functional import AdfdScore, adfd, face_boxes

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from ..portraittalk_core.evaluation.tracks import PictureFinder
+    from ..portraittalk_core.evaluation.scoring.tracks import PictureFinder
     from ..portraittalk_core.types import Sound, SpeechFeatures
 
 CATEGORY = "PortraitTalk"

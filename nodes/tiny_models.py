@@ -26,7 +26,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..portraittalk_core import builders, weights
+from ..portraittalk_core import builders
+from ..portraittalk_core.checkpoints import native as weights
 from ..portraittalk_core.config import ModelConfig, from_mapping
 from ..portraittalk_core.errors import WeightsMismatch
 from ..portraittalk_core.nets.unet_keys import comfy_config, to_comfy

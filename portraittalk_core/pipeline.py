@@ -16,16 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import builders
-from .conditioning import (
-    Conditions,
-    IdentityCondition,
-    MotionCondition,
-    PromptedDenoiser,
-    ReferenceCondition,
-    Scales,
-    SpeechCondition,
-    TemporalCondition,
-)
+from .checkpoints.native import load_denoiser, load_vae, model_files
 from .config import ModelConfig
 from .diffusion.guidance import GuidanceScales
 from .diffusion.latent_fusion import sample_video
@@ -35,11 +26,20 @@ from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
 from .perception.familiar import Redraw
-from .preparation import Preparation
 from .presets import PUBLIC
-from .prompts import PromptTrack, expression_track
+from .stacks.conditions import (
+    Conditions,
+    IdentityCondition,
+    MotionCondition,
+    PromptedDenoiser,
+    ReferenceCondition,
+    Scales,
+    SpeechCondition,
+    TemporalCondition,
+)
+from .stacks.preparation import Preparation
+from .stacks.prompts import PromptTrack, expression_track
 from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
-from .weights import load_denoiser, load_vae, model_files
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -88,7 +88,7 @@ class PortraitTalk:
         name or option, `WeightsMismatch` for files that do not fit, `MissingExtra` without diffusers.
         """
         if name in PUBLIC:
-            from .public_pipeline import PublicPortraitTalk
+            from .stacks.public import PublicPortraitTalk
 
             return PublicPortraitTalk.load_public(name, device, **options)
         if options:

@@ -5,10 +5,11 @@ import shutil
 import pytest
 import torch
 
-from portraittalk_core import builders, presets, weights
+from portraittalk_core import builders, presets
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.avatars.render import render
+from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Identity
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from portraittalk_core import weights
+from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import BadInput, NoFaceFound, OutsideWorld
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
@@ -73,7 +73,7 @@ def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, port
 
 
 def test_prompts_ask_the_face_for_an_expression(random_model):
-    from portraittalk_core.prompts import PromptTrack
+    from portraittalk_core.stacks.prompts import PromptTrack
 
     features = random_model.listen(hum(2.0))
     smile = COEFFICIENTS.index("smile")

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput, BadMedia
 
 if TYPE_CHECKING:
-    from ..evaluation.benchmark import Benchmark
-    from ..evaluation.engine import Engine
-    from ..evaluation.network_files import NetworkFiles
-    from ..evaluation.report import Report
-    from ..evaluation.score import Clip, Scorer
+    from ..evaluation.benchmark.engine import Engine
+    from ..evaluation.benchmark.run import Benchmark
+    from ..evaluation.report.folder import Report
+    from ..evaluation.scoring.network_files import NetworkFiles
+    from ..evaluation.scoring.score import Clip, Scorer
 
 EPILOG = """examples:
   portraittalk evaluate videos/ -o report/
@@ -82,7 +82,7 @@ def _add_networks(group: Any) -> None:
 
 def _network_files(arguments: argparse.Namespace, suite: str) -> NetworkFiles:
     """Return the networks that were named, each tried; raises `BadInput` where nothing would use one."""
-    from ..evaluation.network_files import OPTIONS, NetworkFiles
+    from ..evaluation.scoring.network_files import OPTIONS, NetworkFiles
 
     named = {name: getattr(arguments, name) for name in ("syncnet", "inception", "i3d")}
     files = NetworkFiles(**{name: None if path is None else Path(path).absolute() for name, path in named.items()})
@@ -112,7 +112,7 @@ def _add_benchmark(group: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check what goes together, then score videos or make the benchmark."""
-    from ..evaluation.engine import Engine
+    from ..evaluation.benchmark.engine import Engine
 
     engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
     if arguments.benchmark:
@@ -130,10 +130,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     """Check everything, score clip by clip, write the report and print the means."""
-    from ..evaluation.figures import protocol
-    from ..evaluation.report import Report, read_results
-    from ..evaluation.score import Scorer
-    from ..evaluation.tracks import open_finder
+    from ..evaluation.report.folder import Report, read_results
+    from ..evaluation.scoring.figures import protocol
+    from ..evaluation.scoring.score import Scorer
+    from ..evaluation.scoring.tracks import open_finder
 
     suite = arguments.suite or "quick"
     clips = _clips(arguments)
@@ -157,7 +157,7 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
 
 def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
     """Make what is missing of the benchmark, score it, write the reports and the page."""
-    from ..evaluation.benchmark import Benchmark, Settings
+    from ..evaluation.benchmark.run import Benchmark, Settings
 
     suite = arguments.suite or "full"
     settings = Settings(
@@ -199,8 +199,8 @@ def load_model(name: str, device: str) -> Any:
 
 
 def _write_page(benchmark: Benchmark, page: Path) -> None:
-    from ..evaluation.benchmark_page import benchmark_text, write_between
-    from ..evaluation.variants import named
+    from ..evaluation.benchmark.page import benchmark_text, write_between
+    from ..evaluation.benchmark.variants import named
 
     full = benchmark.reports["full"]
     records = {key: report.records for key, report in benchmark.reports.items() if key not in benchmark.skipped}
@@ -213,13 +213,13 @@ def _write_page(benchmark: Benchmark, page: Path) -> None:
 
 def _clips(arguments: argparse.Namespace) -> list[Clip]:
     """Return the clips that were named, by files and folders or by a set's layout."""
-    from ..evaluation.clips import find_clips
+    from ..evaluation.data.clips import find_clips
 
     if not arguments.dataset:
         if arguments.split:
             raise BadInput("`--split` chooses clips of a set, but there is no --dataset. Add it, or leave --split out.")
         return find_clips(arguments.videos, arguments.audio, arguments.reference, arguments.output)
-    from ..evaluation.datasets import DATASETS, with_results
+    from ..evaluation.data.datasets import DATASETS, with_results
 
     if len(arguments.videos) != 1 or arguments.audio:
         raise BadInput("`--dataset` needs one folder, with the set's own sound. Name it, and leave --audio out.")
@@ -232,7 +232,7 @@ def _set_protocol(arguments: argparse.Namespace) -> dict[str, str]:
     """Return what a set prescribes, for the report."""
     if not arguments.dataset:
         return {}
-    from ..evaluation.datasets import DATASETS
+    from ..evaluation.data.datasets import DATASETS
 
     found = DATASETS[arguments.dataset]
     split = arguments.split or next(iter(found.splits))
@@ -264,7 +264,7 @@ def _score_elsewhere(
 
     judged_by: what `open_scorer` takes.
     """
-    from ..evaluation.engine import Lost
+    from ..evaluation.benchmark.engine import Lost
 
     pending, lost = report.pending, []
 
@@ -284,8 +284,8 @@ def _score_elsewhere(
 
 def open_scorer(faces: str | None, suite: str, files: NetworkFiles) -> Scorer:
     """Return a scorer of its own for a worker."""
-    from ..evaluation.score import Scorer
-    from ..evaluation.tracks import open_finder
+    from ..evaluation.scoring.score import Scorer
+    from ..evaluation.scoring.tracks import open_finder
 
     return Scorer(open_finder(faces), suite, files)
 
@@ -320,8 +320,8 @@ def _progress(clips: int, scored: int, quiet: bool) -> Generator[tuple[Any, Any,
 
 
 def _print_summary(report: Report, page: Path) -> None:
-    from ..evaluation.figures import SET_FIGURES
-    from ..evaluation.summary import means
+    from ..evaluation.scoring.figures import SET_FIGURES
+    from ..evaluation.scoring.summary import means
 
     failed = [record for record in report.records if record["adfd"] is None]
     for record in failed:

@@ -155,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def prepare(arguments: argparse.Namespace) -> Job:
     """Read and check everything that was asked for; raise a `PortraitTalkError` before anything slow begins."""
-    from ..prompts import parse_edits
+    from ..stacks.prompts import parse_edits
 
     edits = parse_edits(arguments.edit, "--edit")
     _check_model(arguments.model)

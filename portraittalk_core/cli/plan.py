@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the stages and the largest of them."""
     import torch
 
-    from ..memory_plan import peak_of, plan_memory
     from ..presets import PRESETS
+    from ..stacks.memory import peak_of, plan_memory
 
     stages = plan_memory(
         PRESETS[arguments.model](),

@@ -110,7 +110,7 @@ def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
 def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     """Train the runs of a stage one after the other, each from what the one before it learned."""
     configs = read_configs(arguments)
-    from ..training.stages import train_stage
+    from ..training.denoiser.stages import train_stage
 
     optional = {"vae": arguments.vae, "start": arguments.start, "speech": arguments.speech}
     options: dict[str, Any] = {name: Path(value) for name, value in optional.items() if value}
@@ -143,19 +143,19 @@ def _train_text(arguments: argparse.Namespace, out: Path) -> None:
 
 
 def _train_speech(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.speech import train_speech
+    from ..training.speech.train import train_speech
 
     train_speech(out, work_dir=out / "work", **_given(arguments, "seed"))
 
 
 def _train_faces(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.faces import train_faces
+    from ..training.faces.train import train_faces
 
     train_faces(out, work_dir=out / "work", **_given(arguments, "minutes", "seed"))
 
 
 def _train_structure(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.structure import train_structure
+    from ..training.motion.structure import train_structure
 
     train_structure(out, **_given(arguments, "minutes", "seed"))
 

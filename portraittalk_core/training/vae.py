@@ -22,9 +22,9 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..checkpoints.native import read_tensors
 from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
-from ..weights import read_tensors
 from .optimiser import MuonAdamW
 
 if TYPE_CHECKING:

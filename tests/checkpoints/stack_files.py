@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from portraittalk_core import weights
+from portraittalk_core.checkpoints import native as weights
 
 from .public_files import Shape, layout, random_tensors, reference_layout, write_hollow, write_pickle
 

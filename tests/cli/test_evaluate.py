@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from portraittalk_core.cli.main import main
-from portraittalk_core.evaluation import network_files, score, tracks
-from portraittalk_core.evaluation.clips import find_clips
+from portraittalk_core.evaluation.data.clips import find_clips
+from portraittalk_core.evaluation.scoring import network_files, score, tracks
 
 from ..evaluation.conftest import TableFinder, pictures, write
 from ..evaluation.networks import I3D, Ears, Inception, saved

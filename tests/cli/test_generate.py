@@ -20,7 +20,7 @@ from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.video import probe
-from portraittalk_core.prompts import parse_edit
+from portraittalk_core.stacks.prompts import parse_edit
 from portraittalk_core.types import Frames, StructureMaps
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from portraittalk_core.evaluation.tracks import Sighting
+from portraittalk_core.evaluation.scoring.tracks import Sighting
 from portraittalk_core.media.video import VideoWriter
 from portraittalk_core.types import Sound
 

@@ -9,8 +9,8 @@ from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars import speech
 from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import MissingExtra
-from portraittalk_core.evaluation import avatars, edits
-from portraittalk_core.evaluation.avatars import FPS, AvatarCase, Material, Take, draw_person
+from portraittalk_core.evaluation.benchmark import avatars, edits
+from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Material, Take, draw_person
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.video import read_video
 from portraittalk_core.types import COEFFICIENTS, POSE, Sound

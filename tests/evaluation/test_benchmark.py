@@ -12,14 +12,15 @@ from torch import nn
 from portraittalk_core import presets
 from portraittalk_core.config import ModelConfig
 from portraittalk_core.errors import BadInput
-from portraittalk_core.evaluation import avatars, benchmark, variants
-from portraittalk_core.evaluation.avatars import FPS, Material, Take, draw_person
-from portraittalk_core.evaluation.benchmark import Benchmark, Settings, late
-from portraittalk_core.evaluation.benchmark_page import START, benchmark_text, verdict, write_between
-from portraittalk_core.evaluation.engine import Engine, Lost
-from portraittalk_core.evaluation.summary import Mean
-from portraittalk_core.evaluation.tracks import Sighting
-from portraittalk_core.evaluation.variants import VARIANTS, driven, missing, named, prepared, random_mouth
+from portraittalk_core.evaluation.benchmark import avatars, variants
+from portraittalk_core.evaluation.benchmark import run as benchmark
+from portraittalk_core.evaluation.benchmark.avatars import FPS, Material, Take, draw_person
+from portraittalk_core.evaluation.benchmark.engine import Engine, Lost
+from portraittalk_core.evaluation.benchmark.page import START, benchmark_text, verdict, write_between
+from portraittalk_core.evaluation.benchmark.run import Benchmark, Settings, late
+from portraittalk_core.evaluation.benchmark.variants import VARIANTS, driven, missing, named, prepared, random_mouth
+from portraittalk_core.evaluation.scoring.summary import Mean
+from portraittalk_core.evaluation.scoring.tracks import Sighting
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, Frames, Sound, SpeechFeatures
 
 FRAMES = 50

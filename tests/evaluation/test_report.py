@@ -8,10 +8,10 @@ import re
 import pytest
 
 from portraittalk_core.errors import BadInput
-from portraittalk_core.evaluation.figures import FIGURES, protocol
-from portraittalk_core.evaluation.report import Report, read_results, table
-from portraittalk_core.evaluation.score import Clip, Scored, Scorer
-from portraittalk_core.evaluation.summary import bootstrap_mean, paired_differences
+from portraittalk_core.evaluation.report.folder import Report, read_results, table
+from portraittalk_core.evaluation.scoring.figures import FIGURES, protocol
+from portraittalk_core.evaluation.scoring.score import Clip, Scored, Scorer
+from portraittalk_core.evaluation.scoring.summary import bootstrap_mean, paired_differences
 
 PROTOCOL = protocol("quick", "table", None, None)
 
@@ -102,7 +102,7 @@ def test_csv_keeps_lines_and_empty_fields():
 
 
 def test_lines_that_all_clips_share_are_said_once():
-    from portraittalk_core.evaluation.page import _troubles
+    from portraittalk_core.evaluation.report.page import _troubles
 
     def record(name, *lines):
         return {"file": name, "unscored": list(lines), "notes": []}

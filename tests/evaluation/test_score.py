@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from portraittalk_core.evaluation.figures import FIGURES
-from portraittalk_core.evaluation.pictures import look_again
-from portraittalk_core.evaluation.score import Clip, Scorer
-from portraittalk_core.evaluation.tracks import track_video
+from portraittalk_core.evaluation.scoring.figures import FIGURES
+from portraittalk_core.evaluation.scoring.pictures import look_again
+from portraittalk_core.evaluation.scoring.score import Clip, Scorer
+from portraittalk_core.evaluation.scoring.tracks import track_video
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.media.video import read_video
 from portraittalk_core.metrics import functional as metrics

@@ -4,8 +4,15 @@ import pytest
 import torch
 
 from portraittalk_core.errors import BadInput, BadMedia, MissingExtra
-from portraittalk_core.evaluation import tracks
-from portraittalk_core.evaluation.tracks import MESH_ROWS, MeshFinder, PackFinder, Sighting, open_finder, track_video
+from portraittalk_core.evaluation.scoring import tracks
+from portraittalk_core.evaluation.scoring.tracks import (
+    MESH_ROWS,
+    MeshFinder,
+    PackFinder,
+    Sighting,
+    open_finder,
+    track_video,
+)
 from portraittalk_core.types import Face, Frames
 
 from .conftest import SIDE, TableFinder, in_pixels, pictures

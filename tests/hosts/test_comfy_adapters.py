@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import read_image
-from portraittalk_core.weights import ASSETS
 
 from .test_comfy_host import adapters, base, folder  # noqa: F401 - fixtures
 

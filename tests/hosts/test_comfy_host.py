@@ -5,8 +5,9 @@ import shutil
 import pytest
 import torch
 
-from portraittalk_core import conditioning, presets, weights
+from portraittalk_core import presets
 from portraittalk_core.builders import noise_schedule, reference_net
+from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
 from portraittalk_core.diffusion.noise import initial_noise
@@ -14,7 +15,8 @@ from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.motion.geometry import placement
-from portraittalk_core.prompts import PromptTrack
+from portraittalk_core.stacks import conditions as conditioning
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
 pytestmark = pytest.mark.comfy
@@ -139,7 +141,7 @@ def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None
 def attached(pack, base, adapters, told, names, hides=False):
     nets = adapters.nets
     given = conditions(
-        pack("portraittalk_core.conditioning"),
+        pack("portraittalk_core.stacks.conditions"),
         told,
         names,
         nets.identity_net,

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-import portraittalk_core.public_pipeline as core
+import portraittalk_core.stacks.public as core
 from portraittalk_core.checkpoints import catalogue
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.diffusion.noise import initial_noise
 from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.hosts.diffusers_patches import PatchAttachment
@@ -18,10 +19,9 @@ from portraittalk_core.media.image import read_image
 from portraittalk_core.nets.low_rank import LowRankPatch
 from portraittalk_core.perception.face_mesh import FaceMesher
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.prompts import PromptTrack
 from portraittalk_core.sites import Site
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Sound
-from portraittalk_core.weights import ASSETS
 
 from ..checkpoints import stack_files
 from ..checkpoints.public_files import SD15, layout, v3_layout, write_hollow

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from portraittalk_core import weights
 from portraittalk_core.builders import noise_schedule
+from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.perception.text import load_text_encoder
 
 pytestmark = pytest.mark.comfy

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.video import probe
-from portraittalk_core.weights import ASSETS
 
 from .comfy_server import missing_host, serve
 

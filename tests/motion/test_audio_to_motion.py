@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.motion.audio_to_motion import (
     MOUTH,
@@ -12,7 +13,6 @@ from portraittalk_core.motion.audio_to_motion import (
     silent_frames,
 )
 from portraittalk_core.types import COEFFICIENTS, POSE, SpeechFeatures
-from portraittalk_core.weights import ASSETS
 
 JAW, BLINK = COEFFICIENTS.index("jaw"), COEFFICIENTS.index("blink")
 

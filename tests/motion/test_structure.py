@@ -31,7 +31,7 @@ from portraittalk_core.motion.structure import (
     structure_maps,
     to_head,
 )
-from portraittalk_core.training.structure import held_out_people, measure, sample_coefficients, train_structure
+from portraittalk_core.training.motion.structure import held_out_people, measure, sample_coefficients, train_structure
 from portraittalk_core.types import COEFFICIENTS, POSE, FaceMotion, Identity
 
 WEIGHTS = Path(__file__).parents[2] / "portraittalk_core/assets/tiny/structure.safetensors"

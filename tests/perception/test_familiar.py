@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from portraittalk_core.errors import OutsideWorld
-from portraittalk_core.evaluation.avatars import draw_person
+from portraittalk_core.evaluation.benchmark.avatars import draw_person
 from portraittalk_core.perception.familiar import FAMILIAR_PSNR_DB, FAMILIAR_SCORE, FamiliarFinder, redrawn_db
 from portraittalk_core.types import Face
 

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from portraittalk_core import weights
+from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import BadInput, MissingExtra, NoFaceFound, WeightsMismatch
 from portraittalk_core.media.image import read_image
 from portraittalk_core.perception.face_mesh import FaceMesher, _distinct, _tiles

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.perception.speech import SpeechEncoder, load_speech_encoder, resample_rows
 from portraittalk_core.types import SPEECH_RATE
-from portraittalk_core.weights import ASSETS
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.perception import face
 from portraittalk_core.perception.face import FaceAnalyser
-from portraittalk_core.training.face_embedding import EmbedFrames, load_onnx
-from portraittalk_core.training.face_people import person
+from portraittalk_core.training.faces.embedding import EmbedFrames, load_onnx
+from portraittalk_core.training.faces.people import person
 
 PACK = Path(face.__file__).parents[1] / "assets" / "tiny" / "faces"
 

@@ -8,9 +8,9 @@ from torch import Generator, nn
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.avatars.parameters import column
 from portraittalk_core.perception.face_nets import Detector, DetectorOutputs, Landmarker, Recogniser
-from portraittalk_core.training import faces
-from portraittalk_core.training.face_collage import LEVELS, assign, collage_batch
-from portraittalk_core.training.face_data import (
+from portraittalk_core.training.faces import train as faces
+from portraittalk_core.training.faces.collage import LEVELS, assign, collage_batch
+from portraittalk_core.training.faces.data import (
     ARCFACE_POINTS,
     MIRROR,
     face_box,
@@ -22,10 +22,10 @@ from portraittalk_core.training.face_data import (
     recogniser_batch,
     similarity,
 )
-from portraittalk_core.training.face_onnx import export_onnx
-from portraittalk_core.training.face_pack import PlanePoints, SpacePoints
-from portraittalk_core.training.face_people import person
-from portraittalk_core.training.faces import Recipe, fit, train_faces
+from portraittalk_core.training.faces.onnx import export_onnx
+from portraittalk_core.training.faces.pack import PlanePoints, SpacePoints
+from portraittalk_core.training.faces.people import person
+from portraittalk_core.training.faces.train import Recipe, fit, train_faces
 
 pytest.importorskip("cv2", reason="opencv is not installed: pip install opencv-python-headless")
 

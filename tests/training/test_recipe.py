@@ -4,10 +4,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.distributed.run import get_args_parser
 
+from portraittalk_core.checkpoints.native import load_denoiser
 from portraittalk_core.config import read_toml
+from portraittalk_core.training.denoiser.stages import ASSETS
 from portraittalk_core.training.recipe import TOML, Recipe, pack, torchrun_arguments
-from portraittalk_core.training.stages import ASSETS
-from portraittalk_core.weights import load_denoiser
 
 
 def test_torchrun_does_not_read_our_options_as_its_own():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.native import load_vae
 from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.training import vae
 from portraittalk_core.training.recipe import draw_pictures
-from portraittalk_core.weights import load_vae
 
 
 def stripes(count, size=64):

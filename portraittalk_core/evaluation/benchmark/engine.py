@@ -1,0 +1,168 @@
+"""Run many jobs: one after the other here, or spread over a Ray cluster. What is finished is handed back at once.
+
+A worker is built once where it runs and then called with one job after the other. Only the caller writes results down,
+as each arrives, so that a worker which dies takes with it no more than the job that it was at.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ...errors import BadInput, MissingExtra
+
+logger = logging.getLogger(__name__)
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+ENGINES = ("local", "ray")
+
+TRIES = 3
+"""How often a job is begun whose worker dies under it."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A job that killed its worker each time it was tried. reason: one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where jobs run. name: one of `ENGINES`; workers: how many at once, by default as many as the cluster has CPUs;
+    address: of a Ray cluster; without one that which RAY_ADDRESS names, else a cluster of this machine alone."""
+
+    name: str = "local"
+    workers: int | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise BadInput(f"`--engine` must be {' or '.join(ENGINES)}, but got {self.name!r}. Try local.")
+        if self.workers is not None and self.workers < 1:
+            raise BadInput(f"`--workers` must be 1 or more, but got {self.workers}. Leave it out for all CPUs.")
+
+    def check(self) -> None:
+        """Raise `MissingExtra` where the engine cannot be had, before anything slow begins."""
+        if self.name == "ray":
+            _ray()
+
+    def run(self, jobs: Sequence[J], build: Callable[[], Callable[[J], R]]) -> Iterator[tuple[J, R | Lost]]:
+        """Yield every job with its result as it is finished, in any order.
+
+        build: makes a worker; it and the jobs must be picklable for Ray. What a worker raises ends the run, after the
+        results that were there.
+        """
+        if not jobs:
+            return
+        if self.name == "local":
+            worker = build()
+            for job in jobs:
+                yield job, worker(job)
+            return
+        yield from self._spread(jobs, build)
+
+    def _spread(self, jobs: Sequence[J], build: Callable[[], Callable[[J], R]]) -> Iterator[tuple[J, R | Lost]]:
+        ray = _ray()
+        ours = not ray.is_initialized()
+        if ours:
+            ray.init(address=self.address, **_QUIET, runtime_env={"env_vars": _environment()})
+        try:
+            count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            yield from _Pool(ray, jobs, build, min(count, len(jobs))).results()
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+_QUIET: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _ray() -> Any:
+    # Ray warns of a change to come in how it hides GPUs from workers that ask for none; it does not concern us.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MissingExtra(
+            f"`--engine ray` needs ray, but {error.name} cannot be imported. Run: pip install 'portraittalk[ray]'"
+        ) from error
+    return ray
+
+
+def _environment() -> dict[str, str]:
+    """Return what workers of this machine need to find the package where it is not installed; one thread each."""
+    root = str(Path(__file__).resolve().parents[3])
+    known = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join(part for part in (root, known) if part), "OMP_NUM_THREADS": "1"}
+
+
+class _Actor:
+    """A worker in a process of its own, built for its first job, so that what goes wrong then is that job's error."""
+
+    def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
+        self._build = build
+        self._worker: Callable[[Any], Any] | None = None
+
+    def work(self, job: Any) -> Any:
+        self._worker = self._worker or self._build()
+        return self._worker(job)
+
+
+class _Pool(Generic[J, R]):
+    """Keeps `count` workers busy and replaces those that die."""
+
+    def __init__(self, ray: Any, jobs: Sequence[J], build: Callable[[], Callable[[J], R]], count: int) -> None:
+        self._ray, self._build = ray, build
+        self._actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
+        self._waiting = [(job, 1) for job in reversed(jobs)]
+        self._idle = [self._new() for _ in range(count)]
+        self._busy: dict[Any, tuple[Any, J, int]] = {}
+
+    def _new(self) -> Any:
+        return self._actor.remote(self._build)
+
+    def results(self) -> Iterator[tuple[J, R | Lost]]:
+        """Yield results as they come; hand out what waits."""
+        try:
+            while self._waiting or self._busy:
+                while self._waiting and self._idle:
+                    (job, turn), actor = self._waiting.pop(), self._idle.pop()
+                    self._busy[actor.work.remote(job)] = (actor, job, turn)
+                (reference, *_), _ = self._ray.wait(list(self._busy), num_returns=1)
+                actor, job, turn = self._busy.pop(reference)
+                found = self._result(reference, actor, job, turn)
+                if found is not None:
+                    yield job, found[0]
+        finally:
+            for actor in (*self._idle, *(actor for actor, _, _ in self._busy.values())):
+                self._ray.kill(actor)
+
+    def _result(self, reference: Any, actor: Any, job: J, turn: int) -> tuple[R | Lost] | None:
+        """Return the result in a tuple; None where the job is to be tried again."""
+        try:
+            value = self._ray.get(reference)
+        except self._ray.exceptions.RayActorError:
+            self._idle.append(self._new())
+            logger.warning("A worker died at %s (try %d of %d).", job, turn, TRIES)
+            if turn < TRIES:
+                self._waiting.append((job, turn + 1))
+                return None
+            return (Lost(f"its worker died {TRIES} times. Run it again, or with --engine local to see why."),)
+        except self._ray.exceptions.RayTaskError as error:
+            self._idle.append(actor)
+            raise _cause(error) from None
+        self._idle.append(actor)
+        return (value,)
+
+
+def _cause(error: Any) -> BaseException:
+    """Return what was raised in the worker, without Ray's wrapping."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, BaseException) else error

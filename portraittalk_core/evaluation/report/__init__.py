@@ -1,0 +1,1 @@
+"""The folder of a report and its page."""

@@ -1,0 +1,1 @@
+"""Score clips: landmark tracks, figures, set metrics and their confidence."""

@@ -1,0 +1,1 @@
+"""What a model is: one contract, the stack, and the models that fulfil it."""

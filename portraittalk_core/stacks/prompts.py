@@ -1,0 +1,94 @@
+"""Prompts over time: what holds at each frame, and which expression it asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..errors import BadInput
+from ..perception.text import EXPRESSION, TextEncoder
+from ..types import COEFFICIENTS
+
+FADE_S = 0.24
+"""How long one prompt takes to become the next."""
+
+
+def parse_edit(text: str, name: str = "edits") -> tuple[float, str]:
+    """Read `SECONDS: TEXT`; name: what the user calls it. Raises `BadInput`."""
+    start, colon, prompt = text.replace("：", ":", 1).partition(":")  # the colon of a Chinese keyboard
+    try:
+        start_s = float(start)
+    except ValueError:
+        start_s = math.nan
+    if not colon or not prompt.strip() or not 0 <= start_s < math.inf:
+        raise BadInput(f'`{name}` must be "SECONDS: TEXT", but got {text!r}. Try "2.0: a smiling person".')
+    return start_s, prompt.strip()
+
+
+def parse_edits(texts: str | Sequence[str], name: str = "edits") -> list[tuple[float, str]]:
+    """Read timed edits in the order of their times, from a list or from the lines of a text; empty lines do not count.
+
+    Raises `BadInput` for one that cannot be read, and for two at the same time.
+    """
+    lines = texts.splitlines() if isinstance(texts, str) else texts
+    edits = sorted(parse_edit(line, name) for line in lines if line.strip() or not isinstance(texts, str))
+    for (one, _), (other, _) in pairwise(edits):
+        if one == other:
+            raise BadInput(f"`{name}` must have one prompt a time, but got two at {one:g} s. Join them.")
+    return edits
+
+
+class PromptTrack:
+    """Prompts over time: at frame i, which of them hold, and how strongly.
+
+    prompt: from the start; edits: (seconds, prompt), in any order, each of which replaces the one before it over
+    `FADE_S`; fps and frames: of the video. Raises `BadInput` for an edit before the start.
+    """
+
+    def __init__(self, prompt: str, edits: Sequence[tuple[float, str]], fps: float, frames: int) -> None:
+        if any(not start_s >= 0 for start_s, _ in edits):
+            raise BadInput(
+                f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Mend the time."
+            )
+        ordered = sorted(edits, key=lambda edit: edit[0])
+        self.prompts = [prompt, *(text for _, text in ordered)]
+        starts = torch.tensor([start_s for start_s, _ in ordered], dtype=torch.float64)
+        time_s = torch.arange(frames, dtype=torch.float64)[:, None] / fps
+        entered = ((time_s - starts) / FADE_S + 1e-6).clamp(0, 1) if len(starts) else time_s.new_zeros(frames, 0)
+        entered = torch.cat([entered.new_ones(frames, 1), entered], 1)
+        self.weights: Float[Tensor, "frames prompts"] = _shares(entered).float()
+
+    def mix(self, values: Float[Tensor, "prompts *rest"], frames: Int[Tensor, "n"]) -> Float[Tensor, "n *rest"]:
+        """Blend one value a prompt into one a frame."""
+        weights = self.weights[frames.cpu()].to(values)
+        return torch.einsum("np,p...->n...", weights, values)
+
+
+def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames prompts"]:
+    """Return how much of each frame each prompt has: the last to have entered covers those before it."""
+    rest = torch.ones_like(entered[:, 0])
+    shares: list[Tensor] = []
+    for column in reversed(entered.unbind(1)):
+        shares.append(column * rest)
+        rest = rest * (1 - column)
+    return torch.stack(shares[::-1], 1)
+
+
+def expression_offsets(text: TextEncoder, tokens: Float[Tensor, "n t d"]) -> Float[Tensor, "n 10"]:
+    """Return what tokens of prompts ask of the face (a smile, raised brows), as offsets of `COEFFICIENTS`."""
+    offsets = torch.zeros(len(tokens), len(COEFFICIENTS), device=tokens.device)
+    offsets[:, [COEFFICIENTS.index(name) for name in EXPRESSION]] = text.expression(tokens).float()
+    return offsets
+
+
+@torch.no_grad()
+def expression_track(text: TextEncoder, prompts: PromptTrack) -> Float[Tensor, "frames 10"]:
+    """Return what the prompts ask of the face at each frame."""
+    tokens = text(text.tokenize(prompts.prompts).to(text.device))  # `encode` would warn of unknown words twice
+    offsets = expression_offsets(text, tokens).cpu()
+    return prompts.mix(offsets, torch.arange(len(prompts.weights)))

@@ -1,0 +1,252 @@
+"""What a stack of public files is mixed from, where its files are, and which mixes cannot work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkpoints.catalogue import comfyui_folder, entries, find, models_folder, search_folders, stacks
+from ..checkpoints.detect import Detected, Kind, detect
+from ..checkpoints.identity import Plus
+from ..checkpoints.schedules import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
+from ..config import ScheduleConfig
+from ..errors import BadInput, WeightsMismatch
+
+PARTS: dict[str, str] = {
+    "base": "SD1.5: U-Net, text encoder and, unless there is a `vae`, the VAE",
+    "vae": "another VAE than the base's",
+    "tokenizer": "CLIP's tokenizer",
+    "denoiser": "AniPortrait's U-Net, which takes the place of the base's",
+    "identity": "who the person is: an IP-Adapter FaceID file",
+    "reference": "what the person looks like: AniPortrait's reference_unet",
+    "look": "CLIP's image encoder: ViT-L/14 with `reference`, ViT-H/14 with FaceID-Plus",
+    "temporal": "that frames follow one another: a motion module",
+    "structure": "where the face is: ControlNetMediaPipeFace or AniPortrait's pose_guider",
+    "mesh": "how the face moves with the sound: AniPortrait's audio2mesh",
+    "head": "how the head moves: AniPortrait's audio2pose, else our own prior",
+    "faces": "insightface's pack that measures identity",
+    "landmarks": "MediaPipe's face landmarker",
+}
+"""The parts of a stack and what each is for."""
+
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "base": (Kind.CHECKPOINT, Kind.FOLDER),
+    "vae": (Kind.VAE, Kind.CHECKPOINT),
+    "denoiser": (Kind.UNET,),
+    "identity": (Kind.FACEID, Kind.FACEID_PORTRAIT, Kind.FACEID_PLUS),
+    "reference": (Kind.REFERENCE_UNET, Kind.UNET),
+    "look": (Kind.CLIP_VISION,),
+    "temporal": (Kind.MOTION_MODULE,),
+    "structure": (Kind.CONTROLNET, Kind.POSE_GUIDER),
+    "mesh": (Kind.AUDIO2MESH,),
+    "head": (Kind.AUDIO2POSE,),
+}
+
+_NEEDED = ("base", "tokenizer", "structure", "mesh", "landmarks")
+
+_HOSTED = ("base", "vae", "tokenizer")
+"""Parts that stand in for a host's own MODEL, CLIP and VAE."""
+
+_PLUS_NAMES: dict[str, Plus] = {"faceid-plus": "plus", "faceid-plusv2": "plusv2"}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The files of a stack, by part, each recognised. plus: which of the two a FaceID-Plus file is.
+
+    Made by `find_mix`, which checks it.
+    """
+
+    files: dict[str, Path]
+    kinds: dict[str, Detected]
+    plus: Plus | None = None
+
+    def kind(self, part: str) -> Kind | None:
+        """Return what the file of a part is; None where there is none."""
+        return self.kinds[part].kind if part in self.kinds else None
+
+    @property
+    def is_aniportrait(self) -> bool:
+        """Whether AniPortrait's U-Net denoises, which is told a look of the reference where others are told text."""
+        return "denoiser" in self.files
+
+    @property
+    def schedule(self) -> ScheduleConfig:
+        """The noise schedule that the parts were made for."""
+        if self.is_aniportrait:
+            return ANIPORTRAIT
+        return ANIMATEDIFF if "temporal" in self.files else STABLE_DIFFUSION
+
+
+def find_mix(
+    name: str, parts: Mapping[str, str] | None = None, comfyui: Path | None = None, *, hosted: bool = False
+) -> Mix:
+    """Return the files of a ready stack, found on this machine, recognised and checked.
+
+    parts: replaces parts (`{"base": "realistic.safetensors"}`), adds some, or leaves one out ("none"); a value is the
+    name of a file of the catalogue or a path. comfyui: ComfyUI's folder. hosted: a host brings MODEL, CLIP and VAE, so
+    that their files need not be here, but for the base beside AniPortrait's U-Net, whose text attention stands in.
+    Raises `BadInput` for unknown names and for a mix that cannot work, `WeightsMismatch` for files that are not here
+    or are something else.
+    """
+    chosen = {**_stack(name), **_checked_names(parts or {})}
+    chosen = {part: given for part, given in chosen.items() if given != "none"}
+    spared = set(_HOSTED if hosted else ()) - ({"base"} if "denoiser" in chosen else set())
+    folders, known = search_folders(comfyui), {entry.name: entry for entry in entries()}
+    files: dict[str, Path] = {}
+    missing: list[str] = []
+    for part, given in chosen.items():
+        entry = known.get(given)
+        if entry is None:
+            if not Path(given).exists():
+                raise BadInput(
+                    f"`{part}` must be a path or a file of the catalogue, but {given} is neither. See "
+                    "`portraittalk models list`."
+                )
+            files[part] = Path(given)
+            continue
+        found = find(entry, folders) or (_own_tokenizer(files, comfyui) if part == "tokenizer" else None)
+        if found is not None:
+            files[part] = found
+        elif part not in spared:
+            missing.append(given)
+    if missing:
+        raise WeightsMismatch(
+            f"{name}: {len(missing)} of its {len(chosen)} files are not in {models_folder(comfyui)}, ComfyUI's models "
+            f"or the hub's cache: {', '.join(missing)}. Run `portraittalk models download {' '.join(missing)}`."
+        )
+    kinds = {part: detect(path) for part, path in files.items() if part in _KINDS}
+    mix = Mix(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))
+    check_mix(mix, spared)
+    return mix
+
+
+def check_mix(mix: Mix, spared: Collection[str] = ()) -> None:
+    """Raise `BadInput` or `WeightsMismatch` with the reason if the files of a mix cannot work together.
+
+    spared: parts that may be missing.
+    """
+    for part, found in mix.kinds.items():
+        if found.kind not in _KINDS[part]:
+            wanted = " or ".join(kind.value for kind in _KINDS[part])
+            raise WeightsMismatch(f"{found.path}: `{part}` must be {wanted}, but this is {found}. Name another file.")
+    missing = [part for part in _NEEDED if part not in mix.files and part not in spared]
+    if missing:
+        why = "; ".join(f"{part}: {PARTS[part]}" for part in missing)
+        raise BadInput(f"A stack must have every part that it cannot do without, but lacks {why}. Add it.")
+    reason = next((text for wrong, text in _impossible(mix) if wrong), None)
+    if reason:
+        raise BadInput(f"These parts cannot be mixed: {reason}")
+
+
+def _impossible(mix: Mix) -> list[tuple[bool, str]]:
+    """Return what must not be, each with the reason and the remedy."""
+    has, ours = mix.files.__contains__, mix.is_aniportrait
+    identity, structure, look = mix.kind("identity"), mix.kind("structure"), mix.kinds.get("look")
+    version = mix.kinds["temporal"].version if has("temporal") else ""
+    plus = identity is Kind.FACEID_PLUS
+    return [
+        (
+            structure is Kind.POSE_GUIDER and not ours,
+            "pose_guider's maps were learned together with AniPortrait's U-Net and mean nothing to another. Add "
+            "denoiser=aniportrait-denoising, or use structure=controlnet-mediapipe-face.",
+        ),
+        (
+            structure is Kind.CONTROLNET and ours,
+            "a ControlNet looks at noise and text as SD1.5's own U-Net sees them, and AniPortrait's sees others. Use "
+            "structure=aniportrait-pose-guider, or leave the denoiser out.",
+        ),
+        (
+            ours and not has("reference"),
+            "AniPortrait's U-Net was trained with the features of its reference_unet. Add "
+            "reference=aniportrait-reference.",
+        ),
+        (
+            has("reference") and not ours,
+            "reference_unet's features were learned together with AniPortrait's U-Net, whose self-attention reads "
+            "them. Add denoiser=aniportrait-denoising.",
+        ),
+        (
+            ours and (look is None or look.version != "ViT-L/14"),
+            "AniPortrait's U-Net is told the look of the reference by CLIP ViT-L/14, 768 numbers, where SD1.5 is told "
+            f"text; `look` is {look.version if look else 'missing'}. Add look=aniportrait-clip.",
+        ),
+        (
+            ours and identity in (Kind.FACEID, Kind.FACEID_PLUS),
+            "the LoRA in this FaceID file corrects the attention of SD1.5's own U-Net, which AniPortrait has replaced. "
+            "Use identity=faceid-portrait, which has none.",
+        ),
+        (
+            plus and (look is None or look.version != "ViT-H/14"),
+            "FaceID-Plus looks at the face with CLIP ViT-H/14, 1280 numbers a patch; `look` is "
+            f"{look.version if look else 'missing'}. Add look=clip-vit-h14.",
+        ),
+        (
+            has("identity") and not has("faces"),
+            "FaceID must be given the embedding of insightface's buffalo_l. Add faces=buffalo_l, which is not for "
+            "commercial use, or leave the identity out.",
+        ),
+        (
+            has("faces") and _other_recogniser(mix.files["faces"]),
+            "FaceID knows the embeddings of buffalo_l (w600k_r50.onnx); those of antelopev2 (glintr100.onnx) are as "
+            "long and mean something else. Use faces=buffalo_l.",
+        ),
+        (
+            ours and not has("temporal"),
+            "AniPortrait's U-Net was trained with its motion module. Add temporal=aniportrait-motion.",
+        ),
+        (
+            ours and version not in ("", "v2"),
+            f"AniPortrait's motion module has the layout of AnimateDiff v2, this is {version}. Use "
+            "temporal=aniportrait-motion.",
+        ),
+        (
+            version == "AnimateLCM",
+            "AnimateLCM needs a sampler for consistency models and a LoRA of its own, which this stack does not have. "
+            "Use temporal=animatediff-v2; in ComfyUI use the nodes made for it.",
+        ),
+        (
+            not ours and not has("identity"),
+            "nothing would say who the person is. Add identity=faceid-portrait, or use sd15-magictalk.",
+        ),
+    ]
+
+
+def _stack(name: str) -> dict[str, str]:
+    if name not in stacks():
+        raise BadInput(f"`{name}` must be one of the stacks {', '.join(stacks())}. Try sd15-portraittalk.")
+    return stacks()[name]
+
+
+def _checked_names(parts: Mapping[str, str]) -> dict[str, str]:
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise BadInput(f"`{unknown[0]}` must be a part of a stack ({', '.join(PARTS)}). Mend the name.")
+    return dict(parts)
+
+
+def _plus(given: str, found: Detected | None, path: Path | None) -> Plus | None:
+    """Return which of the two a FaceID-Plus file is: told by its name in the catalogue, because nothing in it does."""
+    if found is None or found.kind is not Kind.FACEID_PLUS:
+        return None
+    if given in _PLUS_NAMES:
+        return _PLUS_NAMES[given]
+    raise BadInput(
+        f"{path}: plus and plusv2 have the same tensors, so a path does not tell them apart. Put the file into the "
+        "models folder and name it faceid-plus or faceid-plusv2."
+    )
+
+
+def _other_recogniser(folder: Path) -> bool:
+    """Say whether a pack holds antelopev2's recogniser and not buffalo_l's: only the names tell them apart."""
+    names = {path.name for path in folder.glob("*.onnx")} if folder.is_dir() else set()
+    return "glintr100.onnx" in names and "w600k_r50.onnx" not in names
+
+
+def _own_tokenizer(files: Mapping[str, Path], comfyui: Path | None) -> Path | None:
+    """Return the tokenizer that comes with a diffusers folder or with ComfyUI."""
+    base, host = files.get("base"), comfyui_folder(comfyui)
+    choices = [base / "tokenizer" if base else None, host / "comfy" / "sd1_tokenizer" if host else None]
+    return next((p for p in choices if p is not None and os.path.isfile(p / "vocab.json")), None)

@@ -1,0 +1,269 @@
+"""A bank of rendered avatars: drawn once, encoded once, read many times.
+
+A person in the bank has several looks (hair, clothes, glasses, beard, background), each drawn in several
+expressions and poses under the same light. Pairs of frames of one person are what the model learns from: with the
+same look it learns to keep, with another look it learns to obey the prompt.
+
+Pictures stay on the disk, for a hundred thousand of them fill 20 GB and their latents 1.6; a step reads those of its
+references.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from ...avatars import landmarks as avatar_landmarks
+from ...avatars import parameters as traits
+from ...avatars.render import Renderer
+
+logger = logging.getLogger(__name__)
+
+EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
+"""The attributes that a prompt may change; everything else belongs to the person."""
+
+REDRAWN = (0.85, 0.25)
+"""Chance that an attribute differs between two looks, the one or the other: large changes, or edits must pay too little
+and the model learns to copy; small ones, for then all else must stay."""
+
+ALONE = 0.35
+"""Chance that a look differs from the first in one attribute only, and surely: what people ask for most, and what a
+model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
+
+ALONE_CHANCES = {"beard": 0.4, "glasses": 0.3, "hair": 0.1, "style": 0.1, "clothes": 0.05, "background": 0.05}
+"""Which attribute that is: the smallest in the picture most often, by the same reasoning."""
+
+SAME_POSE, NEAR_POSE, NEAR_SPREAD = 0.25, 0.45, 0.3
+"""Chance that a picture has the head pose of the person's first one, chance that it is near, and how far it strays
+then, as a share of all poses; the others have any. So it is in a video of speech, which never leaves its portrait by
+much. Where poses are always far apart, no copy of the reference is exact, and what is learned then is to blur it."""
+
+SAME_MOOD = 0.5
+"""Chance that brows and smile are those of the person's first picture and only mouth and eyes move."""
+
+LATENTS = 32
+"""Side of the latents of a whole picture."""
+
+Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
+Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 70 2"]], Float[Tensor, "b 512"]]
+
+
+@dataclass(frozen=True)
+class Album:
+    """Frames that are yet to be drawn; row i of every field is frame i.
+
+    tags: what a caption can say of each frame; person and look: to whom a frame belongs.
+    """
+
+    parameters: Float[Tensor, "n p"]
+    person: np.ndarray
+    look: np.ndarray
+    tags: list[dict[str, str]]
+
+    def landmarks(self) -> Float[Tensor, "n 70 2"]:
+        """Return the exact landmarks of every frame."""
+        return torch.cat([avatar_landmarks.landmarks(part).float() for part in self.parameters.split(4096)])
+
+
+@dataclass(frozen=True)
+class Bank:
+    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings.
+
+    pictures: uint8, [n, 3, 256, 256], an array or a file that is mapped into memory.
+    """
+
+    album: Album
+    landmarks: Float[Tensor, "n 70 2"]
+    latents: Float[Tensor, "n c h w"]
+    embeddings: Float[Tensor, "n 512"]
+    pictures: np.ndarray
+
+    @classmethod
+    def open(cls, folder: Path, size: int = 256) -> Bank:
+        """Read a bank that `make_bank` finished, its latents those of pictures of `size` pixels."""
+        index = json.loads((folder / "index.json").read_text())
+        parameters, landmarks, latents, embeddings = (
+            torch.from_numpy(np.load(folder / f"{name}.npy"))
+            for name in ("parameters", "landmarks", f"latents_{size}", "embeddings")
+        )
+        album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
+        return cls(album, landmarks, latents, embeddings, np.load(folder / "pictures.npy", mmap_mode="r"))
+
+    def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
+        """Return some pictures in [-1, 1], eight times the side of the latents."""
+        pixels = to_pixels(torch.from_numpy(self.pictures[rows.cpu().numpy()]).to(device))
+        side = self.latents.shape[-1] * self.pictures.shape[-1] // LATENTS
+        return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
+
+
+def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
+    """Return `count` looks of one person; each redraws some editable attributes of the first and keeps the rest."""
+    first = traits.sample_attributes(generator)
+    looks = [first]
+    for _ in range(count - 1):
+        if float(torch.rand((), generator=generator)) < ALONE:
+            looks.append(_edited(first, generator))
+            continue
+        fresh = traits.sample_attributes(generator)
+        draw = torch.rand(1 + len(EDITABLE), generator=generator)
+        chance = REDRAWN[int(draw[0] < 0.5)]
+        looks.append(traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance}))
+    return looks
+
+
+def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
+    """Return a look of which one attribute is another, whatever the first one is."""
+    chances = torch.tensor([ALONE_CHANCES[tag] for tag in EDITABLE])
+    tag = EDITABLE[int(torch.multinomial(chances, 1, generator=generator))]
+    while (fresh := traits.sample_attributes(generator)).tags[tag] == first.tags[tag]:
+        pass
+    return traits.mixed(fresh, first, set(EDITABLE) - {tag})
+
+
+def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
+    """Return (look, parameters, tags) for every frame of a new person."""
+    person, light = traits.sample_identity(generator), traits.sample_light(generator)
+    first: tuple[traits.Traits, traits.Traits] | None = None
+    rows: list[tuple[int, Tensor, dict[str, str]]] = []
+    for number, look in enumerate(draw_looks(looks, generator)):
+        for _ in range(frames):
+            expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
+            if first is not None:
+                expression, pose = _like(*first, expression, pose, generator)
+            first = first or (expression, pose)
+            tags = {**person.tags, **look.tags, **expression.tags}
+            rows.append((number, traits.pack(person, look, expression, pose, light), tags))
+    return rows
+
+
+def _like(
+    mood: traits.Traits,
+    usual: traits.Traits,
+    expression: traits.Traits,
+    pose: traits.Traits,
+    generator: torch.Generator,
+) -> tuple[traits.Traits, traits.Traits]:
+    """Return an expression and a pose as they follow the first ones in speech or, now and then, as they are."""
+    which, far, keep = torch.rand(3, generator=generator).tolist()
+    share = 0.0 if which < SAME_POSE else NEAR_SPREAD * far if which < SAME_POSE + NEAR_POSE else 1.0
+    near = traits.Traits({k: v + share * (pose.values[k] - v) for k, v in usual.values.items()})
+    if keep >= SAME_MOOD:
+        return expression, near
+    kept = {name: mood.values[name] for name in ("smile", "brow_raise", "brow_frown")}
+    return traits.Traits(expression.values | kept, mood.tags), near
+
+
+def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:
+    """Draw the album of the given people, each named by the seed from which everything about them follows."""
+    parts = in_processes(_draw_people, list(people), (looks, frames), processes)
+    rows = [row for part in parts for row in part]
+    return Album(
+        torch.from_numpy(np.stack([row[2] for row in rows])),
+        np.array([row[0] for row in rows]),
+        np.array([row[1] for row in rows]),
+        [row[3] for row in rows],
+    )
+
+
+def _draw_people(people: list[int], looks: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
+    torch.set_num_threads(1)
+    rows: list[tuple[int, int, np.ndarray, dict[str, str]]] = []
+    for person in people:
+        drawn = draw_person(looks, frames, torch.Generator().manual_seed(person))
+        rows += [(person, look, parameters.numpy(), tags) for look, parameters, tags in drawn]
+    return rows
+
+
+def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[Any, ...], processes: int) -> list[Any]:
+    """Return `work(part, *arguments)` for parts of `items`, in order, spread over processes."""
+    parts = [items[start : start + 256] for start in range(0, len(items), 256)]
+    if processes <= 1:
+        return [work(part, *arguments) for part in parts]
+    # Spawned, because a fork would inherit a GPU context that it cannot use.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return [future.result() for future in [pool.submit(work, part, *arguments) for part in parts]]
+
+
+def render_frames(
+    parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
+) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
+    """Yield the pictures of an album in batches, on `device`."""
+    batch = 8 * (256 // size) ** 2 if torch.device(device).type == "cpu" else 256
+    renderer = Renderer(size=size, batch=batch, compile=compile)
+    for start in range(0, len(parameters), batch):
+        pictures = renderer(parameters[start : start + batch].to(device))
+        yield ((pictures + 1) * 127.5).round().clamp(0, 255).byte()
+        if start % (batch * 100) == 0:
+            logger.info("rendered %d of %d frames", start, len(parameters))
+
+
+def to_pixels(frames: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Return stored pictures in [-1, 1]."""
+    return frames.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_frames(
+    parameters: Float[Tensor, "n p"],
+    landmarks: Float[Tensor, "n 70 2"],
+    encode: Encode,
+    embed: Embed,
+    device: torch.device | str,
+    sizes: Sequence[int],
+    pictures: np.ndarray,
+) -> tuple[list[Float[Tensor, "n c h w"]], Float[Tensor, "n 512"]]:
+    """Draw frames into `pictures` and return their latents (float16, one tensor a size) and embeddings, on the CPU."""
+    latents: list[list[Tensor]] = [[] for _ in sizes]
+    embeddings: list[Tensor] = []
+    done = 0
+    for frames in render_frames(parameters, device):
+        pixels = to_pixels(frames)
+        pictures[done : done + len(frames)] = frames.cpu().numpy()
+        for size, found in zip(sizes, latents, strict=True):
+            small = pixels if size == pixels.shape[-1] else F.interpolate(pixels, (size, size), mode="area")
+            found.append(encode(small).half().cpu())
+        embeddings.append(embed(pixels, landmarks[done : done + len(pixels)].to(device)).float().cpu())
+        done += len(pixels)
+    return [torch.cat(found) for found in latents], torch.cat(embeddings)
+
+
+def is_made(folder: Path) -> bool:
+    """Return whether a bank is finished in `folder`; one without pictures is of an earlier kind."""
+    return (folder / "index.json").exists() and (folder / "pictures.npy").exists()
+
+
+def make_bank(
+    folder: Path,
+    album: Album,
+    encode: Encode,
+    embed: Embed,
+    device: torch.device | str,
+    sizes: Sequence[int] = (128, 256),
+) -> None:
+    """Draw an album and encode it at each picture size into `folder`, unless that was done already."""
+    if is_made(folder):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    landmarks = album.landmarks()
+    shape = (len(landmarks), 3, 256, 256)
+    pictures: Any = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
+    latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, sizes, pictures)
+    pictures.flush()
+    arrays = {"parameters": album.parameters, "landmarks": landmarks, "embeddings": embeddings}
+    arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array.numpy())
+    index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
+    (folder / "index.json").write_text(json.dumps(index))

@@ -1,0 +1,1 @@
+"""Train the face pack: detector, points and recogniser, written as ONNX files."""

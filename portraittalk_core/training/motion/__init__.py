@@ -1,0 +1,1 @@
+"""Train what moves a face: structure maps and the idle motion of the prior."""

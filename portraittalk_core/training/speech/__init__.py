@@ -1,0 +1,1 @@
+"""Train what listens: the speech encoder and audio-to-motion."""

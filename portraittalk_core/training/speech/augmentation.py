@@ -1,0 +1,131 @@
+"""Make synthetic speech sound like recordings of anybody, anywhere.
+
+A network that has only heard a synthesiser listens for the synthesiser. Everything here changes how the speech sounds
+and nothing about when the mouth does what.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...types import SPEECH_RATE
+
+
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """Return one number from [low, high)."""
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _filter(sound: Float[Tensor, "n"], gain: Float[Tensor, "bins"]) -> Float[Tensor, "n"]:
+    return torch.fft.irfft(torch.fft.rfft(sound) * gain, n=len(sound))
+
+
+def _frequencies(count: int) -> Float[Tensor, "bins"]:
+    return torch.fft.rfftfreq(count, 1 / SPEECH_RATE)
+
+
+def equalise(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Filter with a random smooth curve of up to +-12 dB and a random tilt, as microphones and rooms do."""
+    points = torch.randn(10, generator=generator) * uniform(0, 5, generator)
+    points = points + torch.linspace(0, uniform(-12, 12, generator), 10)
+    position = (torch.log2(_frequencies(len(sound)).clamp(min=60) / 60) / math.log2(8000 / 60) * 9).clamp(max=8.999)
+    low = position.long()
+    return _filter(sound, 10 ** (torch.lerp(points[low], points[low + 1], position - low) / 20))
+
+
+def band_limit(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Keep only the band of a cheap microphone, a telephone or a lossy codec."""
+    hertz = _frequencies(len(sound))
+    low, high = uniform(0, 300, generator), uniform(2800, 8000, generator)
+    return _filter(sound, torch.sigmoid((hertz - low) / 30) * torch.sigmoid((high - hertz) / 100))
+
+
+def mu_law(sound: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Quantise to 8 bits on the logarithmic curve of ITU-T G.711."""
+    peak = sound.abs().max().clamp(min=1e-6)
+    curve = torch.sign(sound) * torch.log1p(255 * (sound / peak).abs()) / math.log(256)
+    curve = (curve * 127).round() / 127
+    return peak * torch.sign(curve) * (256 ** curve.abs() - 1) / 255
+
+
+def reverberate(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Add a room: noise that decays by 60 dB in 0.1 to 0.8 s, at a random level below the direct sound."""
+    decay_s = uniform(0.1, 0.8, generator)
+    time_s = torch.arange(int(decay_s * SPEECH_RATE)) / SPEECH_RATE
+    room = torch.randn(len(time_s), generator=generator) * torch.exp(-6.9 * time_s / decay_s)
+    room *= 10 ** (uniform(-16, -1, generator) / 20) / room.norm()
+    room[0] = 1.0
+    size = -(len(sound) + len(room)) // 8192 * -8192  # a length that the transform is quick at
+    return torch.fft.irfft(torch.fft.rfft(sound, size) * torch.fft.rfft(room, size), n=size)[: len(sound)]
+
+
+def whisper(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Replace the voice by noise: keep the short-time spectrum's magnitude, draw its phase."""
+    size = 256
+    window = torch.hann_window(size)
+    spectrum = torch.stft(sound, size, size // 4, window=window, return_complex=True)
+    phase = 2 * torch.pi * torch.rand(spectrum.shape, generator=generator)
+    return torch.istft(torch.polar(spectrum.abs(), phase), size, size // 4, window=window, length=len(sound)) * 2
+
+
+def coloured_noise(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Return noise of unit variance with a random spectral slope, sometimes with a hum or a slow swell."""
+    hertz = _frequencies(count).clamp(min=30)
+    noise = _filter(torch.randn(count, generator=generator), hertz ** -uniform(0, 1.2, generator))
+    time_s = torch.arange(count) / SPEECH_RATE
+    noise = noise / noise.std()
+    if uniform(0, 1, generator) < 0.25:
+        noise = noise + torch.sin(2 * torch.pi * uniform(50, 400, generator) * time_s)
+    if uniform(0, 1, generator) < 0.4:
+        noise = noise * (1 + 0.8 * torch.sin(2 * torch.pi * uniform(0.1, 3, generator) * time_s))
+    return noise / noise.std()
+
+
+def _swell(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Return a gain that wanders by a few decibels: a speaker who turns away or loses breath."""
+    points = torch.randn(1, 1, 2 + count // SPEECH_RATE, generator=generator) * uniform(0, 4, generator)
+    decibels = torch.nn.functional.interpolate(points, count, mode="linear", align_corners=True)
+    return 10 ** (decibels[0, 0] / 20)
+
+
+def augment(
+    sound: Float[Tensor, "n"], generator: torch.Generator, babble: Float[Tensor, "n"] | None = None
+) -> Float[Tensor, "n"]:
+    """Return a degraded copy of the same length and timing. babble: other speech to mix in faintly."""
+
+    def chance(probability: float) -> bool:
+        return uniform(0, 1, generator) < probability
+
+    if chance(0.4):
+        part = uniform(0.15, 1, generator)
+        sound = (1 - part) * sound + part * whisper(sound, generator)
+    if chance(0.4):
+        sound = sound * _swell(len(sound), generator)
+    if chance(0.85):
+        sound = equalise(sound, generator)
+    if chance(0.5):
+        sound = reverberate(sound, generator)
+    level = sound.std().clamp(min=1e-5)
+    if babble is not None:
+        sound = sound + babble * level / babble.std().clamp(min=1e-5) * 10 ** (-uniform(10, 25, generator) / 20)
+    if chance(0.85):
+        sound = sound + coloured_noise(len(sound), generator) * level * 10 ** (-uniform(3, 50, generator) / 20)
+    if chance(0.35):
+        sound = band_limit(sound, generator)
+    return mu_law(sound) if chance(0.1) else sound
+
+
+def warp(
+    sound: Float[Tensor, "n"], track: Float[Tensor, "m 4"], factor: float
+) -> tuple[Float[Tensor, "n2"], Float[Tensor, "m2 4"]]:
+    """Play `factor` times as fast: pitch and formants rise together, and the mouth keeps up."""
+    position = torch.arange(int((len(sound) - 1) / factor)) * factor
+    low = position.long()
+    faster = torch.lerp(sound[low], sound[(low + 1).clamp(max=len(sound) - 1)], position - low)
+    rows = ((torch.arange(int(len(track) / factor)) + 0.5) * factor - 0.5).clamp(0, len(track) - 1)
+    low = rows.long()
+    return faster, torch.lerp(track[low], track[(low + 1).clamp(max=len(track) - 1)], (rows - low)[:, None])

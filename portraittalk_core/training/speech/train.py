@@ -1,0 +1,270 @@
+"""Train what listens: the tiny speech encoder and audio-to-motion, end to end, then the motion prior.
+
+The teacher is espeak-ng with known phoneme times (`avatars.speech`); no recording of a person is used. Every batch is
+drawn from a generator seeded by its number, so a resumed run sees what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ...avatars.sentences import sentence
+from ...avatars.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
+from ...motion.audio_to_motion import AudioToMotion
+from ...motion.priors import MotionPrior
+from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, initialise_filters, resample_rows
+from ...types import SPEECH_RATE
+from ..motion.idle import train_prior
+from .augmentation import augment, uniform, warp
+
+logger = logging.getLogger(__name__)
+
+FPS = 25.0
+TRACK_HZ = 100
+"""Rate of the mouth tracks kept with the recordings; finer than video so that they can be stretched."""
+RECORDING_S = 9.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Synthetic speech with its mouth: samples int16 at 16 kHz [n]; track at `TRACK_HZ` [m, 4]."""
+
+    samples: Tensor
+    track: Tensor
+
+
+def make_recording(voices: tuple[str, ...], generator: torch.Generator) -> Recording:
+    """Return about nine seconds of one voice: sentences with pauses of 0.05 to 1.2 s between them."""
+    voice = voices[int(torch.randint(len(voices), (), generator=generator))]
+    rate, pitch = int(uniform(105, 225, generator)), int(uniform(10, 90, generator))
+    pieces: list[Tensor] = []
+    phonemes: list[Phoneme] = []
+    now = 0.0
+    while now < RECORDING_S:
+        pause_s = uniform(0.05, 1.2, generator) if pieces else uniform(0, 0.6, generator)
+        pieces.append(torch.zeros(int(pause_s * SPEECH_RATE)))
+        start = now + len(pieces[-1]) / SPEECH_RATE
+        phonemes.append(Phoneme("", now, start))
+        sound, spoken = synthesise(sentence(voice.split("+")[0], generator), voice, rate, pitch)
+        pieces.append(sound)
+        phonemes += [Phoneme(p.symbol, start + p.start_s, start + p.end_s) for p in spoken]
+        now = start + len(sound) / SPEECH_RATE
+    samples = torch.cat(pieces)
+    samples = samples / samples.abs().max().clamp(min=1e-3) * 0.9
+    track = mouth_track(_merge_pauses(phonemes), TRACK_HZ, len(samples) / SPEECH_RATE)
+    return Recording((samples * 32767).short(), track.half())
+
+
+def _merge_pauses(phonemes: list[Phoneme]) -> list[Phoneme]:
+    """Join pauses that touch, so that their length is judged as a whole."""
+    merged: list[Phoneme] = []
+    for phoneme in phonemes:
+        if merged and merged[-1].symbol == "" and phoneme.symbol == "":
+            merged[-1] = Phoneme("", merged[-1].start_s, phoneme.end_s)
+        else:
+            merged.append(phoneme)
+    return merged
+
+
+def make_corpus(minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
+    """Return recordings of `minutes` in all."""
+    corpus: list[Recording] = []
+    total_s = 0.0
+    while total_s < minutes * 60:
+        corpus.append(make_recording(voices, torch.Generator().manual_seed(seed * 1_000_003 + len(corpus))))
+        total_s += len(corpus[-1].samples) / SPEECH_RATE
+    return corpus
+
+
+def stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
+    """Return the corpus kept in `path`, made first if it is not there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        corpus = make_corpus(minutes, voices, seed)
+        torch.save([(r.samples, r.track) for r in corpus], path)
+    return [Recording(*pair) for pair in torch.load(path, weights_only=True)]
+
+
+def _crop(corpus: list[Recording], seconds: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a warped crop of a random recording, with its track at `TRACK_HZ`."""
+    recording = corpus[int(torch.randint(len(corpus), (), generator=generator))]
+    factor = 2 ** uniform(-0.28, 0.28, generator)
+    need_s = seconds * factor + 0.02
+    first = uniform(0, max(0.0, len(recording.samples) / SPEECH_RATE - need_s - 0.02), generator)
+    begin, row = int(first * TRACK_HZ) * SPEECH_RATE // TRACK_HZ, int(first * TRACK_HZ)
+    sound = recording.samples[begin : begin + int(need_s * SPEECH_RATE)].float() / 32768
+    sound, track = warp(sound, recording.track[row : row + int(need_s * TRACK_HZ) + 1].float(), factor)
+    return sound[: int(seconds * SPEECH_RATE)], track[: int(seconds * TRACK_HZ)]
+
+
+def make_batch(
+    corpus: list[Recording], size: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b frames 4"]]:
+    """Return augmented sound at 16 kHz and the mouth at `FPS`; the length of the crops differs between batches."""
+    frames = 5 * (11 + int(torch.randint(12, (), generator=generator)))
+    seconds = frames / FPS
+    sounds, mouths = [], []
+    for _ in range(size):
+        sound, track = _crop(corpus, seconds, generator)
+        babble = _crop(corpus, seconds, generator)[0] if uniform(0, 1, generator) < 0.2 else None
+        if uniform(0, 1, generator) < 0.04:  # no speech at all: whatever sounds, the mouth stays closed
+            sound, track = sound * 0 + 1e-4 * torch.randn(sound.shape, generator=generator), track * 0
+        sounds.append(augment(sound, generator, babble))
+        mouths.append(resample_rows(track, TRACK_HZ, FPS, frames))
+    return torch.stack(sounds), torch.stack(mouths)
+
+
+def correlation(a: Float[Tensor, "*b frames"], b: Float[Tensor, "*b frames"]) -> Float[Tensor, "*b"]:
+    """Return Pearson's r along the last dimension; 0 where one side does not move."""
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-6)
+
+
+def speech_loss(found: Float[Tensor, "b f 4"], wanted: Float[Tensor, "b f 4"]) -> Tensor:
+    """Squared error of places and of velocities, and what the jaw's correlation lacks."""
+    place = (found - wanted).square().mean()
+    speed = (found.diff(dim=1) - wanted.diff(dim=1)).square().mean()
+    moving = wanted[..., 0].std(1) > 0.02
+    shape = (1 - correlation(found[..., 0], wanted[..., 0]))[moving].sum() / len(found)
+    return place + 2 * speed + 0.03 * shape
+
+
+@torch.no_grad()
+def evaluate_speech(
+    encoder: SpeechEncoder, a2m: AudioToMotion, corpus: list[Recording], max_lag: int = 5
+) -> dict[str, float]:
+    """Return the mean r per coefficient on whole clean recordings, and the mean best lag of the jaw in frames.
+
+    A positive lag means that the predicted mouth is late.
+    """
+    encoder.eval()
+    a2m.eval()
+    scores: list[Tensor] = []
+    lags: list[int] = []
+    for recording in corpus:
+        frames = round(len(recording.samples) / SPEECH_RATE * FPS)
+        found = a2m(encoder.encode(recording.samples.float() / 32768, FPS, frames).hidden)
+        wanted = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)
+        scores.append(correlation(found.T, wanted.T))
+        lags.append(best_lag(found[:, 0], wanted[:, 0], max_lag))
+    mean = torch.stack(scores).mean(0).tolist()
+    names = ("r_jaw", "r_wide", "r_round", "r_press")
+    return {**dict(zip(names, mean, strict=True)), "lag_frames": sum(lags) / len(lags)}
+
+
+def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], most: int) -> int:
+    """Return by how many frames `found` is late: the shift in +-`most` at which the two correlate best."""
+
+    def score(lag: int) -> float:
+        a, b = (found[lag:], wanted[: len(wanted) - lag]) if lag >= 0 else (found[:lag], wanted[-lag:])
+        return float(correlation(a, b))
+
+    return max(range(-most, most + 1), key=score)
+
+
+def build_tiny_listener(seed: int) -> tuple[SpeechEncoder, AudioToMotion]:
+    """Return the tiny encoder and audio-to-motion with fresh weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
+        model = build_wav2vec2(**TINY_SPEECH)
+        initialise_filters(model)
+        first: Any = model.feature_extractor.conv_layers[0]
+        first.layer_norm.weight.data.fill_(2.0)
+        return SpeechEncoder(model), AudioToMotion(dim=TINY_SPEECH["hidden_size"])
+
+
+def train_speech(
+    out_dir: Path,
+    seed: int = 0,
+    minutes: float = 60.0,
+    steps: int = 1400,
+    batch: int = 12,
+    learning_rate: float = 1.5e-3,
+    work_dir: Path = Path("runs/speech"),
+    prior_steps: int = 1200,
+) -> dict[str, float]:
+    """Train encoder, audio-to-motion and prior; write `speech.safetensors` and `motion.safetensors` to `out_dir`.
+
+    minutes: of synthetic speech, made once and kept in `work_dir` with the checkpoint and `speech.csv`. Calling
+    again with the same arguments resumes. Returns the scores on held-out voices and sentences.
+    """
+    corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
+    held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
+    encoder, a2m = build_tiny_listener(seed)
+    modules = torch.nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
+    optimizer = torch.optim.AdamW(modules.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    step = _resume(work_dir / "speech.pt", modules, optimizer, schedule)
+    while step < steps:
+        encoder.train()
+        a2m.train()
+        generator = torch.Generator().manual_seed(seed * 7_368_787 + step)
+        sound, wanted = make_batch(corpus, batch, generator)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step)  # dropout draws from the global generator; the fork puts it back
+            found = a2m(resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, wanted.shape[1]))
+            loss = speech_loss(found, wanted)
+            optimizer.zero_grad()
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        step += 1
+        if step % 100 == 0 or step == steps:
+            scores = {"loss": loss.item(), **evaluate_speech(encoder, a2m, held_out)}
+            _record(work_dir / "speech.csv", step, scores)
+            _checkpoint(work_dir / "speech.pt", step, modules, optimizer, schedule)
+    prior = train_prior(seed=seed, steps=prior_steps, work_dir=work_dir)
+    save_listener(out_dir, encoder, a2m, prior)
+    return evaluate_speech(encoder, a2m, held_out)
+
+
+def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, prior: MotionPrior) -> None:
+    """Write both files in half precision, each with its configuration as JSON in the metadata."""
+    from safetensors.torch import save_file
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    joined = torch.nn.ModuleDict({"audio_to_motion": a2m, "prior": prior})
+    configs = {"audio_to_motion": a2m.config, "prior": prior.config}
+    for name, module, config in (("speech", encoder.model, encoder.config), ("motion", joined, configs)):
+        tensors = {k: v.detach().half().contiguous() for k, v in module.state_dict().items()}
+        partial = out_dir / f"{name}.safetensors.part"
+        save_file(tensors, partial, {"config": json.dumps(config)})
+        partial.replace(out_dir / f"{name}.safetensors")
+
+
+def _record(path: Path, step: int, scores: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *scores])
+        writer.writerow([step, *(f"{value:.5f}" for value in scores.values())])
+    logger.info("step %d: %s", step, scores)
+
+
+def _checkpoint(path: Path, step: int, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
+    state = {"step": step, "modules": modules.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({**state, "schedule": schedule.state_dict()}, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def _resume(path: Path, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    modules.load_state_dict(state["modules"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return state["step"]

@@ -1,0 +1,129 @@
+import pytest
+import torch
+
+from portraittalk_core.errors import BadInput
+from portraittalk_core.host import Pass
+from portraittalk_core.motion.geometry import placement
+from portraittalk_core.stacks.conditions import (
+    Conditions,
+    IdentityCondition,
+    MotionCondition,
+    PromptedDenoiser,
+    ReferenceCondition,
+    SpeechCondition,
+    TemporalCondition,
+)
+from portraittalk_core.stacks.prompts import PromptTrack
+from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
+
+BOTH = (Pass(), Pass(text=False, identity=False, audio=False))
+
+
+def parts(model, frames, identity):
+    generator = torch.Generator().manual_seed(0)
+    drift = 0.01 * torch.randn(frames, 1, 2, generator=generator).cumsum(0)
+    landmarks = identity.landmarks[:1] + drift
+    maps = StructureMaps(landmarks, placement(identity.landmarks[:1], landmarks), 25.0)
+    speech = SpeechFeatures(torch.randn(frames, 128, generator=generator), torch.zeros(frames), 25.0)
+    return maps, speech
+
+
+def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
+    nets, animate, text = model.networks, model.networks.animate_net, model.networks.preparation.text
+    latents = torch.zeros(len(identity.crops), 8, 32, 32)
+    warped = torch.randn(len(maps.landmarks), 8, 32, 32, generator=torch.Generator().manual_seed(3))
+    told = Conditions(
+        [
+            IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
+            ReferenceCondition(model._reference_net, latents, text.encode([""])),
+            TemporalCondition(animate.temporal),
+            MotionCondition(animate, maps, identity, latents[:1], lambda rows, _: warped[rows], 64),
+            SpeechCondition(animate.audio, speech),
+        ],
+        keep,
+    )
+    prompts = PromptTrack("a man with red hair", [], 25, len(maps.landmarks))
+    return PromptedDenoiser(model._host, text, prompts, "", told)
+
+
+@torch.no_grad()
+def test_a_window_is_told_of_its_own_frames_whatever_was_denoised_before(random_model, somebody):
+    maps, speech = parts(random_model, 9, somebody)
+    latents = torch.randn(4, 8, 32, 32, generator=torch.Generator().manual_seed(1))
+    frames, time = torch.arange(3, 7), torch.tensor(500)
+    alone = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, BOTH, None)
+    used = conditions(random_model, somebody, maps, speech, keep=2)
+    for start in (0, 1, 5):
+        used.predict(latents, time, torch.arange(start, start + 4), BOTH, None)
+    assert torch.equal(used.predict(latents, time, frames, BOTH, None), alone)
+    assert alone.shape == (8, 8, 32, 32) and not torch.allclose(alone[:4], alone[4:])
+
+
+@torch.no_grad()
+def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, somebody):
+    text = random_model.networks.preparation.text.encode([""])
+
+    def reference(strength):
+        return ReferenceCondition(random_model._reference_net, torch.zeros(1, 8, 32, 32), text, strength)
+
+    frames, device = torch.arange(2), torch.device("cpu")
+    assert reference(0.0).branches(None, frames, True, device) == []
+    assert len(reference(0.5).branches(random_model._host, frames, True, device)) > 0
+    with pytest.raises(BadInput, match="`strength` must lie in"):
+        reference(1.5).branches(random_model._host, frames, True, device)
+
+
+@torch.no_grad()
+def test_speech_beside_the_window_is_heard(random_model, somebody):
+    maps, speech = parts(random_model, 9, somebody)
+    latents = torch.zeros(2, 8, 32, 32)
+    frames, time = torch.arange(4, 6), torch.tensor(500)
+    before = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    louder = speech.hidden.clone()
+    louder[3] += 5  # one frame before the window
+    other = conditions(random_model, somebody, maps, SpeechFeatures(louder, speech.loudness, 25.0))
+    after = other.predict(latents, time, frames, (Pass(),), None)
+    assert not torch.allclose(before, after, atol=1e-6)
+    far = speech.hidden.clone()
+    far[0] += 5  # beyond what a frame hears
+    unheard = conditions(random_model, somebody, maps, SpeechFeatures(far, speech.loudness, 25.0))
+    assert torch.equal(unheard.predict(latents, time, frames, (Pass(),), None), before)
+
+
+@torch.no_grad()
+def test_several_references_join_in(random_model, somebody):
+    maps, speech = parts(random_model, 2, somebody)
+    other = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(5)), dim=1)
+    two = Identity(
+        torch.cat([somebody.embeddings, other]), somebody.crops.repeat(2, 1, 1, 1), somebody.landmarks.repeat(2, 1, 1)
+    )
+    latents, frames, time = torch.zeros(2, 8, 32, 32), torch.arange(2), torch.tensor(10)
+    one = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    both = conditions(random_model, two, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    assert not torch.allclose(one, both, atol=1e-6)
+
+
+@torch.no_grad()
+def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(random_model, somebody, monkeypatch):
+    maps, speech = parts(random_model, 4, somebody)
+    latents, frames, time = torch.randn(4, 8, 32, 32), torch.arange(4), torch.tensor(500)
+    animate = random_model.networks.animate_net
+    last = [
+        p
+        for n, p in animate.named_parameters()
+        if "temporal_transformer.proj_out." in n or ("audio" in n and "to_v" in n)
+    ]
+    before = [p.clone() for p in last]
+    trained = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    try:
+        for parameter in last:
+            parameter.zero_()
+        skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+        with monkeypatch.context() as patch:
+            patch.setattr("portraittalk_core.stacks.conditions.has_learned", lambda net, last: True)
+            run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    finally:
+        for parameter, value in zip(last, before, strict=True):
+            parameter.copy_(value)
+    torch.testing.assert_close(skipped, run, rtol=0, atol=1e-4)
+    assert not torch.allclose(skipped, trained, atol=1e-3)

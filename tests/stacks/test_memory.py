@@ -1,0 +1,71 @@
+"""What a stack will need: the counter counts what is alive, and the figures move the way they must."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from portraittalk_core import presets
+from portraittalk_core.cli.main import main
+from portraittalk_core.errors import BadInput
+from portraittalk_core.stacks.memory import _peak, peak_of, plan_memory
+
+
+def test_the_counter_counts_what_is_alive_at_once():
+    start = torch.empty(1000, device="meta")  # 4000 bytes, not counted: it was there
+
+    def chain():
+        one = start + 1
+        two = one * 2
+        del one
+        three = two + two.view(1000)  # a view is no new memory
+        del two
+        return three.exp_()
+
+    assert _peak(chain) == 2 * 4000
+    assert _peak(lambda: [start + k for k in range(5)]) == 5 * 4000
+    query = torch.empty(1, 2, 300, 8, device="meta")
+    assert _peak(lambda: F.scaled_dot_product_attention(query, query, query)) == query.nbytes  # no 300 x 300
+
+
+@pytest.fixture(scope="module")
+def small():
+    return plan_memory(presets.sd15_portraittalk(), frames=4, size=128)
+
+
+def test_weights_are_those_of_the_public_files(small):
+    stages = {stage.name: stage for stage in small}
+    assert list(stages) == ["speech", "text", "denoise", "decode"]
+    # SD1.5's U-Net, AnimateDiff v2 and a ControlNet, two bytes a number (positions are kept beside AnimateDiff's).
+    numbers = 859_520_964 + 453_208_960 + 361_279_120
+    assert stages["denoise"].weights == pytest.approx(2 * numbers, rel=0.01)
+    assert stages["speech"].weights == pytest.approx(4 * 95.5e6, rel=0.02)
+    assert peak_of(small).name == "denoise"
+
+
+@pytest.mark.slow
+def test_a_512_window_is_planned_for_8_gb_and_grows_as_it_must():
+    config = presets.sd15_portraittalk()
+    by_name = [
+        {s.name: s for s in plan_memory(config, frames=frames, size=512, passes_at_once=both)}
+        for frames, both in ((16, False), (16, True), (160, False))
+    ]
+    alone, both, long = (plan["denoise"] for plan in by_name)
+    assert alone.total < 7e9 and alone.weights == both.weights == long.weights
+    assert 1.8 * alone.work < both.work < 2.2 * alone.work
+    assert long.work == alone.work and long.kept > alone.kept  # the window decides, not the video
+    magic = {s.name: s for s in plan_memory(presets.sd15_magictalk(), frames=16, size=512)}
+    assert magic["denoise"].total < 7e9 and magic["reference"].total < 7e9
+
+
+def test_other_models_are_refused(capsys):
+    with pytest.raises(BadInput, match="for sd15-portraittalk or sd15-magictalk"):
+        plan_memory(presets.tiny(), frames=4)
+    assert main(["plan", "--size", "100"]) == 2
+    assert "multiple of 64" in capsys.readouterr().err
+
+
+def test_the_command_says_that_nothing_was_measured(capsys, monkeypatch, small):
+    monkeypatch.setattr("portraittalk_core.stacks.memory.plan_memory", lambda config, **options: small)
+    assert main(["plan"]) == 0
+    out = capsys.readouterr().out
+    assert "predicted, not measured" in out and "largest: denoise" in out
