@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import BadInput
+from ..host import Pass
 from ..perception.text import EXPRESSION, TextEncoder
 from ..types import COEFFICIENTS
 
@@ -53,7 +56,7 @@ class PromptTrack:
     def __init__(self, prompt: str, edits: Sequence[tuple[float, str]], fps: float, frames: int) -> None:
         if any(not start_s >= 0 for start_s, _ in edits):
             raise BadInput(
-                f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Mend the time."
+                f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Fix the time."
             )
         ordered = sorted(edits, key=lambda edit: edit[0])
         self.prompts = [prompt, *(text for _, text in ordered)]
@@ -67,6 +70,55 @@ class PromptTrack:
         """Blend one value a prompt into one a frame."""
         weights = self.weights[frames.cpu()].to(values)
         return torch.einsum("np,p...->n...", weights, values)
+
+
+@dataclass(frozen=True)
+class PromptEmbeds:
+    """What cross-attention reads, in diffusers' words `encoder_hidden_states`, over the frames of a video."""
+
+    prompt_embeds: Float[Tensor, "prompts t d"]
+    """Tokens: of each prompt of `track`; without a track, one row a frame of the video or one for all."""
+
+    negative_prompt_embeds: Float[Tensor, "1 t d"]
+    """Tokens that passes without the condition read."""
+
+    track: PromptTrack | None = None
+    """How the prompts follow one another."""
+
+    condition: Literal["text", "identity"] = "text"
+    """The condition whose absence makes a pass read the negative ones."""
+
+    def at(self, frames: Int[Tensor, "n"]) -> Float[Tensor, "n|1 t d"]:
+        """Return the tokens of some frames.
+
+        Args:
+            frames: Indices into the video.
+
+        Returns:
+            One row a frame, or one for all.
+        """
+        if self.track is not None:
+            return self.track.mix(self.prompt_embeds, frames)
+        return self.prompt_embeds if len(self.prompt_embeds) == 1 else self.prompt_embeds[frames]
+
+    def batch(self, passes: Sequence[Pass], frames: Int[Tensor, "n"]) -> Float[Tensor, "b t d"]:
+        """Return the rows of a batch of passes times frames.
+
+        Args:
+            passes: Of guidance, which see or do not see the condition.
+            frames: Indices into the video.
+
+        Returns:
+            One row for each row of the batch.
+        """
+        count = len(frames)
+        given, absent = self.at(frames), self.negative_prompt_embeds
+        return torch.cat([(given if getattr(p, self.condition) else absent).expand(count, -1, -1) for p in passes])
+
+    def to(self, device: torch.device) -> PromptEmbeds:
+        """Return the same on a device."""
+        moved = (t.to(device) for t in (self.prompt_embeds, self.negative_prompt_embeds))
+        return PromptEmbeds(*moved, self.track, self.condition)
 
 
 def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames prompts"]:

@@ -1,12 +1,11 @@
-"""The system made of public files: perception, motion, structure, denoising and decoding with networks of others.
+"""The SD1.5 stacks: networks that others trained and published, put together.
 
-The steps and their order are those of `PortraitTalk`; what each does is said in docs/sd15.md.
+What each stage does, and after whom, is said in docs/sd15.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,46 +15,42 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
-from ..checkpoints.native import ASSETS
+from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig
-from ..diffusion.guidance import GuidanceScales
-from ..diffusion.latent_fusion import sample_video
-from ..diffusion.wrapped_windows import sample_wrapped
-from ..errors import BadInput
-from ..host import Branch
+from ..diffusion.schedule import NoiseSchedule
+from ..errors import BadInput, NoFaceFound
 from ..hosts.diffusers_host import DiffusersHost
-from ..hosts.diffusers_patches import PatchAttachment
 from ..hosts.sd15_models import VAE_SCALE
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import MotionDials, load_motion
+from ..motion.audio_to_motion import MotionDials
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
 from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from ..nets.audio_to_pose import STYLES, move_head
-from ..nets.low_rank import LowRankPatch
 from ..nets.reference_net import ReferenceFeatures, ReferenceNet
 from ..perception.clip_input import SIDE, clip_pixels
 from ..perception.face import FaceAnalyser
 from ..perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
+from ..perception.identity import Finder
 from ..perception.mesh_identity import MeshIdentity, identify_mesh
 from ..perception.metric_mesh import read_canonical_face
 from ..perception.speech import loudness_track, resample_rows
-from ..pipeline import JOINT_UP_TO_S, Fusion, OnStep, PortraitTalk
 from ..presets import PRESETS
 from ..types import POSE, Frames, LatentVideo, Sound, SpeechFeatures
-from .conditions import Conditions
-from .loader import Shelf
+from .base import Codec, Condition, frames_of
+from .loader import NetworkLoader
 from .mesh_conditions import (
     DrawnFaceCondition,
     FixedBranches,
-    PublicDenoiser,
+    RecordedReference,
     TextBesideCondition,
+    draw_faces,
     identity_branches,
-    reference_branches,
 )
-from .prompts import PromptTrack
-from .spec import Mix, find_mix
+from .options import Limits, Scales
+from .prompts import PromptEmbeds, PromptTrack
+from .spec import find_spec
 
-BESIDE = 0.5
+BESIDE_ANIPORTRAIT = 0.5
 """Strength of text and identity beside AniPortrait's networks. Our choice: nobody has trained them together."""
 
 WINDOWS_KEPT = 4
@@ -64,49 +59,70 @@ WINDOWS_KEPT = 4
 MESH_FPS = 30.0
 """Frames a second at which AniPortrait's speech networks were trained; other rates are read off between the rows."""
 
+SHORTEST_SPEECH = 400
+"""Samples at 16 kHz: what one state of wav2vec2 hears."""
+
 PLENTY_BYTES = 12e9
 """Accelerator memory above which guidance's passes run at once."""
 
-_POSITIONS = {"v1": 24, "AnimateLCM": 64}
+_MOTION_FRAMES = {"v1": 24, "AnimateLCM": 64}
+"""Frames that motion modules were trained on at once, by version; 32 for the others."""
+
+_DEAF = "no public file tells this denoiser of sound, it sees the moved face."
+_ONE_MESH = "models of public files move one mesh, and `lip` scales the whole face's motion."
 
 
 @dataclass(frozen=True)
 class SpokenFeatures(SpeechFeatures):
-    """Speech as a stack of public files hears it. hidden: states of audio2mesh's encoder; waveform: mono at 16 kHz."""
+    """Speech as an SD1.5 stack hears it; `hidden` are states of audio2mesh's encoder."""
 
     waveform: Float[Tensor, "samples"]
+    """Mono at 16 kHz."""
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What is known before the first step, on the CPU or, where it belongs to branches, on the device."""
+class LoadedCodec:
+    """SD1.5's VAE, read when it is asked for. Its decoder is what needs most memory a pixel: one picture at a time."""
 
-    tokens: Tensor
-    unprompted: Tensor
-    look: Tensor | None
-    branches: list[Branch]
-    patches: Sequence[Any]
+    loader: NetworkLoader
+    """Reads it."""
+
+    runs_while_sampling: bool = False
+    """See `Codec`."""
+
+    @torch.no_grad()
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures: the mean of what the encoder says, scaled."""
+        with self.loader.load("vae") as (vae,):
+            rows = [vae.encode(row[None].to(self.loader.device, vae.dtype)).latent_dist.mean for row in pixels]
+        return torch.cat(rows).float() * VAE_SCALE
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "1 3 s s"]]:
+        """Yield the pictures of latents one by one."""
+        with self.loader.load("vae") as (vae,):
+            for row in latents:
+                scaled = row[None].to(self.loader.device, vae.dtype) / VAE_SCALE
+                yield vae.decode(scaled).sample.float().clamp(-1, 1).to(self.loader.store)
 
 
-class PublicPortraitTalk(PortraitTalk):
-    """A model made of public files. Networks are read when their stage begins and let go when it is over."""
+@dataclass(frozen=True)
+class PublicStack:
+    """A `Stack` of public files. Networks are read when their stage begins and let go when it is over."""
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        mix: Mix,
-        device: torch.device | str,
-        *,
-        low_memory: bool | None = None,
-        shelf: type[Shelf] = Shelf,
-    ) -> None:
-        self.config, self.mix, self.device = config, mix, torch.device(device)
-        dtype = torch.float32 if self.device.type == "cpu" else torch.float16
-        self.shelf = shelf(mix, self.device, dtype)
-        self.passes_at_once = not (_is_small(self.device) if low_memory is None else low_memory)
+    config: ModelConfig
+    """What it is made of."""
+
+    loader: NetworkLoader
+    """Reads the networks; its `spec` says from which files."""
+
+    codec: Codec
+    """The VAE."""
+
+    limits: Limits
+    """What it can do."""
 
     @classmethod
-    def load_public(
+    def load(
         cls,
         name: str,
         device: torch.device | str = "cpu",
@@ -115,42 +131,105 @@ class PublicPortraitTalk(PortraitTalk):
         size: int | None = None,
         comfyui: Path | None = None,
         low_memory: bool | None = None,
-        shelf: type[Shelf] = Shelf,
+        loader: type[NetworkLoader] = NetworkLoader,
         hosted: bool = False,
-    ) -> PublicPortraitTalk:
-        """Find the files of a stack, check them, and return the model; reads no weights yet.
+    ) -> PublicStack:
+        """Find the files of a stack and check them; reads no weights yet.
 
-        parts, comfyui, hosted: see `checkpoints.mixes.find_mix`; size: side of a frame in pixels, a multiple of 64;
-        low_memory: run guidance's passes one after the other (by default on accelerators below 12 GB); shelf: what
-        lends the networks. Raises as `find_mix` does.
+        Args:
+            name: Of `presets.PUBLIC`.
+            device: Where networks run, in half precision unless it is the CPU.
+            parts: Files that take the place of the stack's, see `spec.find_spec`.
+            size: Side of a frame in pixels, a multiple of 64.
+            comfyui: ComfyUI's folder, whose models are used too.
+            low_memory: Run guidance's passes one after the other; by default on accelerators below 12 GB.
+            loader: What reads the networks.
+            hosted: A host brings U-Net, text encoder and VAE, whose files need not be here.
+
+        Returns:
+            The stack.
+
+        Raises:
+            BadInput: For an unknown name or size, and for parts that cannot be mixed.
+            WeightsMismatch: For files that are not here or are something else.
         """
-        mix = find_mix(name, parts, comfyui, hosted=hosted)
+        spec = find_spec(name, parts, comfyui, hosted=hosted)
         side = PRESETS[name]().size if size is None else size
         if side < 64 or side % 64:
             raise BadInput(f"`size` must be a multiple of 64 pixels, but got {side}. Try 512.")
-        version = mix.kinds["temporal"].version if "temporal" in mix.kinds else ""
-        config = replace(PRESETS[name](), size=side, schedule=mix.schedule, temporal_frames=_POSITIONS.get(version, 32))
-        made = cls(config, mix, device, low_memory=low_memory, shelf=shelf)
-        made.shelf.check()
-        return made
+        version = spec.kinds["temporal"].version if "temporal" in spec.kinds else ""
+        frames = _MOTION_FRAMES.get(version, 32)
+        config = replace(PRESETS[name](), size=side, schedule=spec.schedule, temporal_frames=frames)
+        place = torch.device(device)
+        made = loader(spec, place, torch.float32 if place.type == "cpu" else torch.float16)
+        made.check()
+        at_once = not (_is_small(place) if low_memory is None else low_memory)
+        return cls.of(config, made, passes_at_once=at_once)
 
-    def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Any:
-        """Find the person in the pictures; a `MeshIdentity`. Raises `NoFaceFound`."""
-        files = self.mix.files
-        mesher = FaceMesher(files["landmarks"])
-        analyser = FaceAnalyser(files["faces"], threshold=0.5, hint=PHOTOGRAPH_HINT) if "faces" in files else None
+    @classmethod
+    def of(cls, config: ModelConfig, loader: NetworkLoader, *, passes_at_once: bool = True) -> PublicStack:
+        """Put a stack together.
+
+        Args:
+            config: What it is made of.
+            loader: Reads its networks.
+            passes_at_once: See `Limits.passes_at_once`.
+
+        Returns:
+            The stack.
+        """
+        ours = loader.spec.is_aniportrait
+        lacks = {"audio_scale": _DEAF, "blink": _ONE_MESH, "expression": _ONE_MESH}
+        if not ours:
+            lacks["reference_scale"] = "this stack has no ReferenceNet. Use sd15-magictalk, or `identity_scale`."
+        limits = Limits(
+            window=config.temporal_frames if "temporal" in loader.spec.files else None,
+            window_of="with this motion module",
+            fusions=("joint", "streaming", "wrapped"),
+            lacks=lacks,
+            reference_follows_identity=ours,
+            windows_kept=WINDOWS_KEPT,
+            passes_at_once=passes_at_once,
+        )
+        return cls(config, loader, LoadedCodec(loader), limits)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks run."""
+        return self.loader.device
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """That of the parts."""
+        return builders.noise_schedule(self.config)
+
+    def identify(
+        self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
+    ) -> MeshIdentity:
+        """Find the person in the pictures; see `Stack.identify`."""
+        mesher = FaceMesher(self.loader.spec.files["landmarks"])
+        analyser = self.face_finder() if "faces" in self.loader.spec.files else None
         try:
-            return identify_mesh(images, mesher, analyser, face=face, size=self.config.size)
+            if not skip_missing:
+                return identify_mesh(images, mesher, analyser, face=face, size=self.config.size)
+            found: list[MeshIdentity] = []
+            for number, image in enumerate(images, 1):
+                try:
+                    found.append(identify_mesh([image], mesher, analyser, face=face, size=self.config.size))
+                except NoFaceFound:
+                    if number == len(images) and not found:
+                        raise
+            return MeshIdentity.join(found)
         finally:
             mesher.close()
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpokenFeatures:
-        """Encode a recording, whole, at 30 frames a second and read it off at `fps`."""
+        """Encode a recording, whole, at 30 frames a second and read it off at `fps`; see `Stack.listen`."""
         waveform, frames = speech_waveform(speech), speech.frame_count(fps)
-        if not torch.isfinite(waveform).all() or len(waveform) < 400:
+        if not torch.isfinite(waveform).all() or len(waveform) < SHORTEST_SPEECH:
             raise BadInput("`speech` must be finite and last at least 0.025 s. Repair the recording.")
-        with self.shelf.lend("mesh") as (net,):
+        with self.loader.load("mesh") as (net,):
             rows = frame_count(len(waveform), MESH_FPS)
             hidden = encode_at_rate(net.audio_encoder, waveform[None].to(self.device), rows)[0].cpu()
         hidden = resample_rows(hidden, MESH_FPS, fps, frames)
@@ -163,27 +242,20 @@ class PublicPortraitTalk(PortraitTalk):
         *,
         dials: MotionDials | None = None,
         seed: int = 0,
-        prompts: PromptTrack | None = None,
-    ) -> Any:
-        """Return how face and head move with the speech; a `MeshMotion`.
-
-        Prompts do not change it: CLIP says nothing of expressions in centimetres.
-        """
+        expression: Float[Tensor, "n 10"] | None = None,
+    ) -> MeshMotion:
+        """Return how face and head move with the speech; see `Stack.move`. Prompts do not change it."""
         dials = dials or MotionDials()
-        if dials.blink != 1 or dials.expression != 1:
-            raise BadInput(
-                "`blink` and `expression` must be 1 with models of public files, whose motion is one mesh, but got "
-                f"{dials.blink:g} and {dials.expression:g}. `lip` scales the whole face's motion."
-            )
-        with self.shelf.lend("mesh") as (net,):  # both layers are linear, so that rows may be read off before them
+        self.limits.check(blink=dials.blink, expression=dials.expression)
+        with self.loader.load("mesh") as (net,):  # both layers are linear, so that rows may be read off before them
             offsets = net.out_fn(net.in_fn(features.hidden.to(self.device))).cpu().unflatten(-1, (VERTICES, 3))
         strength = 0.0 if dials.still_head else dials.head
         return MeshMotion(offsets * dials.lip, self._head(features, seed) * strength, features.fps)
 
     def _head(self, features: SpeechFeatures, seed: int) -> Float[Tensor, "frames 6"]:
         frames = len(features.hidden)
-        if "head" in self.mix.files and isinstance(features, SpokenFeatures):
-            with self.shelf.lend("head") as (net,):
+        if "head" in self.loader.spec.files and isinstance(features, SpokenFeatures):
+            with self.loader.load("head") as (net,):
                 moved = move_head(net, features.waveform.to(self.device), seed % STYLES).cpu()
             return resample_rows(moved, MESH_FPS, features.fps, frames)
         _, prior = load_motion(ASSETS / "tiny" / "motion.safetensors")
@@ -191,191 +263,131 @@ class PublicPortraitTalk(PortraitTalk):
         zero = torch.zeros_like(features.loudness)
         return prior_to_pose(torch.stack([free.get(name, zero) for name in POSE], 1))
 
-    def structure(self, motion: Any, identity: Any) -> Any:
-        """Move the points of the first reference's face; `MeshMaps`."""
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> None:
+        """Return None: CLIP says nothing of expressions in centimetres."""
+        return None
+
+    def structure(self, motion: Any, identity: MeshIdentity) -> MeshMaps:
+        """Move the points of the first reference's face; see `Stack.structure`."""
         if not isinstance(motion, MeshMotion):
             raise BadInput(
                 f"`motion` must be a MeshMotion with this model, but is {type(motion).__name__}. See `move`."
             )
-        return mesh_maps(motion, identity.landmarks[0], read_canonical_face(self.mix.files["landmarks"]))
+        return mesh_maps(motion, identity.landmarks[0], read_canonical_face(self.loader.spec.files["landmarks"]))
 
-    def animate(
+    def draw(self, maps: MeshMaps, size: int) -> Float[Tensor, "n 3 size size"]:
+        """Draw the mesh as the structure network is shown it; see `Stack.draw`."""
+        return draw_faces(maps.landmarks, (size, size), self.loader.spec.is_aniportrait)
+
+    def face_finder(self) -> Finder:
+        """Return insightface's networks, where the stack has them; see `Stack.face_finder`."""
+        files = self.loader.spec.files
+        if "faces" not in files:
+            raise BadInput(
+                f"{self.config.name} brings no networks that find faces in a finished video. Use those of "
+                "sd15-portraittalk, or add faces=buffalo_l to the stack."
+            )
+        return FaceAnalyser(files["faces"], threshold=0.5, hint=PHOTOGRAPH_HINT)
+
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures."""
+        return self.codec.encode(pixels)
+
+    def decode(self, video: LatentVideo) -> Iterator[Frames]:
+        """Yield the pictures of a video."""
+        return frames_of(self.codec, video)
+
+    def with_codec(self, codec: Codec) -> PublicStack:
+        """Return the same stack with another VAE."""
+        return replace(self, codec=codec)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
+        """Run CLIP's text encoder; see `Stack.encode_prompts`."""
+        with self.loader.load_text() as text:
+            store = self.loader.store
+            return PromptEmbeds(text.encode(prompts.prompts).to(store), text.encode([negative]).to(store), prompts)
+
+    def cross_attention(self, prompts: PromptEmbeds, identity: MeshIdentity) -> PromptEmbeds:
+        """Return the prompts; AniPortrait's U-Net reads CLIP's embedding of the first picture in their place."""
+        if not self.loader.spec.is_aniportrait:
+            return prompts
+        image_embeds = self.image_embeds(identity)
+        return PromptEmbeds(image_embeds, torch.zeros_like(image_embeds), None, "identity")
+
+    def conditions(
         self,
-        identity: Any,
-        structure: Any,
-        features: SpeechFeatures | None,
-        prompts: PromptTrack,
-        *,
-        negative: str = "",
-        steps: int | None = None,
-        cfg: float | None = None,
-        identity_scale: float | None = None,
-        audio_scale: float | None = None,
-        reference_scale: float | None = None,
-        seed: int = 0,
-        fusion: Fusion | None = None,
-        window: int | None = None,
-        overlap: int | None = None,
-        on_step: OnStep | None = None,
-    ) -> Iterator[LatentVideo]:
-        """Yield the latents of the video in order. Arguments as in `generate`; cfg guides text and identity together.
-        reference_scale acts in AniPortrait's stack, by default as identity_scale does up to 1.
+        identity: MeshIdentity,
+        maps: MeshMaps | None = None,
+        features: SpeechFeatures | None = None,
+        prompts: PromptEmbeds | None = None,
+        scales: Scales | None = None,
+    ) -> list[Condition]:
+        """Compose ReferenceNet, IdentityNet, the drawn face, the motion module and text; see `Stack.conditions`.
 
-        fusion: `wrapped` is AniPortrait's own way, see `diffusion.wrapped_windows`.
+        What only looks at pictures runs now, one network after the other. What denoises is kept until `release`.
         """
-        if audio_scale is not None:
-            raise BadInput(
-                "`audio_scale` must be left out: no public file tells this denoiser of sound, it sees the moved face."
-            )
-        if reference_scale is not None and not self.mix.is_aniportrait:
-            raise BadInput(
-                "`reference_scale` must be left out: this stack has no ReferenceNet. Use sd15-magictalk, or "
-                "`identity_scale`."
-            )
-        usual, count = self.config.sampling, len(structure.landmarks)
-        window = usual.window if window is None else window
-        overlap = min(usual.overlap, window // 2) if overlap is None else overlap
-        self.check_window(window)
-        chosen = fusion or ("joint" if count / structure.fps <= JOINT_UP_TO_S else "streaming")
-        scale = usual.text_scale if cfg is None else cfg
-        options: dict[str, Any] = {
-            "generator": torch.Generator().manual_seed(seed),
-            "steps": usual.steps if steps is None else steps,
-            "window": window,
-            "overlap": overlap,
-            "scales": GuidanceScales(text=scale, identity=scale, end=usual.guidance_end),
-            "shared_noise": usual.shared_noise,
-            "on_step": on_step,
-            "device": self.device,
-        }
-        strength = usual.identity_scale if identity_scale is None else identity_scale
-        shown = min(1.0, strength) if reference_scale is None else reference_scale
-        told = self._tell(identity, prompts, negative, strength, shown)
-        return self._denoise(told, structure, prompts, chosen, options)
+        scales = scales or Scales()
+        ours = self.loader.spec.is_aniportrait
+        made: list[Condition] = []
+        if ours and scales.reference:
+            made.append(RecordedReference(self._reference_features(identity), scales.reference))
+        if "identity" in self.loader.spec.files and scales.identity:
+            made.append(self._identity_condition(identity, scales.identity * (BESIDE_ANIPORTRAIT if ours else 1.0)))
+        if maps is not None:
+            size = (self.config.size, self.config.size)
+            made.append(DrawnFaceCondition(self.loader.keep("structure"), maps, size))
+            if "temporal" in self.loader.spec.files:
+                temporal = self.loader.keep("temporal")
+                made.append(FixedBranches(temporal.branches(), [temporal]))
+        if ours and prompts is not None:
+            keys = self.loader.keep("text_beside")
+            made.append(TextBesideCondition(keys, prompts.to(self.device), BESIDE_ANIPORTRAIT))
+        return made
 
-    def check_window(self, window: int) -> None:
-        """Raise `BadInput` for more frames than the motion module was trained on at once."""
-        if "temporal" in self.mix.files and window > self.config.temporal_frames:
-            raise BadInput(
-                f"`window` must be at most {self.config.temporal_frames} frames with this motion module, but got "
-                f"{window}. Try {self.config.sampling.window}."
-            )
-
-    def _denoise(
-        self, told: _Told, maps: MeshMaps, prompts: PromptTrack, fusion: str, options: dict[str, Any]
-    ) -> Iterator[LatentVideo]:
-        """Hold the denoising networks while latents are made, and not while the last of them are decoded."""
-        count, schedule = len(maps.landmarks), builders.noise_schedule(self.config)
-        with ExitStack() as stack:
-            denoiser = self._denoiser(stack, told, maps, prompts, keep=WINDOWS_KEPT)
-            if fusion == "wrapped":
-                chunks = sample_wrapped(denoiser.predict, count, self._latent_shape(), schedule, **options)
-            else:
-                fused: Any = fusion
-                chunks = sample_video(denoiser.predict, count, self._latent_shape(), schedule, fusion=fused, **options)
-            if fusion == "streaming":
-                yield from (LatentVideo(latents.clone(), maps.fps) for _, latents in chunks)
-                return
-            made = [LatentVideo(latents.clone(), maps.fps) for _, latents in chunks]
-            del denoiser, chunks
-        yield from made
-
-    def _denoiser(
-        self, stack: ExitStack, told: _Told, maps: MeshMaps, prompts: PromptTrack, keep: int
-    ) -> PublicDenoiser:
-        names = ["unet", "structure"] + [n for n in ("temporal",) if n in self.mix.files]
-        names += ["text_beside"] if told.look is not None else []
-        nets = dict(zip(names, stack.enter_context(self.shelf.lend(*names)), strict=True))
-        stack.enter_context(PatchAttachment(nets["unet"], told.patches))
-        size = (self.config.size, self.config.size)
-        conditions: list[Any] = [FixedBranches(told.branches), DrawnFaceCondition(nets["structure"], maps, size)]
-        if "temporal" in nets:
-            conditions.append(FixedBranches(nets["temporal"].branches()))
-        tokens, without = (t.to(self.device) for t in (told.tokens, told.unprompted))
-        shown: PromptTrack | None = prompts
-        if told.look is not None:
-            conditions.append(TextBesideCondition(nets["text_beside"], tokens, without, prompts, BESIDE))
-            tokens = told.look.to(self.device)
-            without, shown = torch.zeros_like(tokens), None
-        host = DiffusersHost(nets["unet"])
-        together = Conditions(conditions, keep)
-        return PublicDenoiser(host, together, tokens, without, shown, passes_at_once=self.passes_at_once)
+    def release(self) -> None:
+        """Let go of what `conditions` keeps."""
+        self.loader.release()
 
     @torch.no_grad()
-    def _tell(self, identity: MeshIdentity, prompts: PromptTrack, negative: str, scale: float, shown: float) -> _Told:
-        """Run everything that looks at prompts and pictures, one network after the other."""
-        text = self.shelf.text()
-        tokens, unprompted = text.encode(prompts.prompts).cpu(), text.encode([negative]).cpu()
-        del text
-        self.shelf.clear()
-        look, branches = None, []
-        if self.mix.is_aniportrait:
-            look = self.look(identity)
-            branches += reference_branches(self.record(self.encode(identity.crops[:1]), look), shown)
-        made, patches = self.recognise(identity, scale)
-        return _Told(tokens, unprompted, look, [*branches, *made], patches)
+    def image_embeds(self, identity: MeshIdentity) -> Float[Tensor, "1 1 768"]:
+        """Return CLIP's embedding of the first picture: what AniPortrait's U-Net reads where SD1.5's reads text."""
+        return self._image_encoder(clip_pixels(identity.crops[:1])).image_embeds[None].to(self.loader.store)
+
+    def _image_encoder(self, pictures: Float[Tensor, "n 3 224 224"], **options: Any) -> Any:
+        """Run CLIP's image encoder; a method, so that the network is gone when the next one is read."""
+        with self.loader.load("image_encoder") as (net,):
+            return net(pictures.to(self.device, self.loader.dtype), **options)
 
     @torch.no_grad()
-    def look(self, identity: MeshIdentity) -> Float[Tensor, "1 1 768"]:
-        """Return what CLIP makes of the first picture: what AniPortrait's U-Net is told where SD1.5's is told text."""
-        return self._look(clip_pixels(identity.crops[:1])).image_embeds[None].cpu()
-
-    def _look(self, pictures: Float[Tensor, "n 3 224 224"], **options: Any) -> Any:
-        """Return what CLIP makes of pictures; a method, so that the network is gone when the next one is read."""
-        with self.shelf.lend("look") as (net,):
-            return net(pictures.to(self.device, self.shelf.dtype), **options)
-
-    @torch.no_grad()
-    def record(self, latents: Float[Tensor, "1 c h w"], look: Float[Tensor, "1 1 768"]) -> ReferenceFeatures:
-        """Return how a picture looks to AniPortrait's reference network; see `ReferenceNet.record`."""
-        with self.shelf.lend("reference") as (unet,):
-            return ReferenceNet(sites=unet_sites(self.config)).record(
-                DiffusersHost(unet), latents.to(self.device, unet.dtype), look.to(self.device, unet.dtype)
-            )
+    def _reference_features(self, identity: MeshIdentity) -> ReferenceFeatures:
+        """Return how the first picture looks to AniPortrait's reference network; see `ReferenceNet.record`."""
+        image_embeds, latents = self.image_embeds(identity), self.encode(identity.crops[:1])
+        with self.loader.load("reference") as (unet,):
+            net = ReferenceNet(sites=builders.unet_shape(self.config).attention_sites())
+            shown = (value.to(self.device, unet.dtype) for value in (latents, image_embeds))
+            features = net.record(DiffusersHost(unet), *shown)
+        return ReferenceFeatures({site: self.loader.stow(tokens) for site, tokens in features.tokens.items()})
 
     @torch.no_grad()
-    def recognise(self, identity: MeshIdentity, scale: float) -> tuple[list[Branch], Sequence[LowRankPatch]]:
-        """Return the branches of the stack's identity file and its LoRA, which is not scaled; beside AniPortrait the
-        former are `BESIDE` strong. Nothing where there is no such file, or at scale 0.
-        """
-        if "identity" not in self.mix.files or not scale:
-            return [], ()
-        scale *= BESIDE if self.mix.is_aniportrait else 1.0
-        assert identity.embeddings is not None and identity.faces is not None  # `check_mix` has asked for insightface
-        looks = no_look = None
-        if self.mix.plus is not None:
+    def _identity_condition(self, identity: MeshIdentity, scale: float) -> FixedBranches:
+        """Return the identity file's branches, and its LoRA, which is not scaled."""
+        spec = self.loader.spec
+        assert identity.embeddings is not None and identity.faces is not None  # `check_spec` has asked for insightface
+        image_embeds = uncond_image_embeds = None
+        if spec.plus is not None:
             # Blue first: so the model card of FaceID-Plus hands its close-ups, cut by OpenCV, to CLIP.
             pictures = torch.cat([clip_pixels(identity.faces.flip(1)), torch.zeros(1, 3, SIDE, SIDE)])
-            seen = self._look(pictures, output_hidden_states=True).hidden_states[-2]
-            looks, no_look = seen[:-1], seen[-1]
-        with self.shelf.lend("identity") as (loaded,):
+            seen = self._image_encoder(pictures, output_hidden_states=True).hidden_states[-2]
+            image_embeds, uncond_image_embeds = seen[:-1], seen[-1]
+        with self.loader.load("identity") as (loaded,):
             net = loaded.net.to(self.device)
             patches = tuple(
                 replace(patch, down=patch.down.to(self.device), up=patch.up.to(self.device)) for patch in loaded.lora
             )
             embeddings = identity.embeddings.to(self.device)
-            return identity_branches(net, embeddings, looks, no_look, scale), patches
-
-    def decode(self, video: LatentVideo) -> Iterator[Frames]:
-        """Yield the pictures of a video one by one, on the CPU: the VAE's decoder is what needs most room a pixel."""
-        with self.shelf.lend("vae") as (vae,):
-            for latents in video.latents:
-                with torch.inference_mode():
-                    scaled = latents[None].to(self.device, vae.dtype) / VAE_SCALE
-                    pixels = vae.decode(scaled).sample.float().clamp(-1, 1).cpu()
-                yield Frames(pixels.clone(), video.fps)
-
-    @torch.no_grad()
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures: the mean of what the encoder says, scaled."""
-        with self.shelf.lend("vae") as (vae,):
-            rows = [vae.encode(row[None].to(self.device, vae.dtype)).latent_dist.mean for row in pixels]
-        return torch.cat(rows).float() * VAE_SCALE
-
-
-def unet_sites(config: ModelConfig) -> list[Any]:
-    """Return where AniPortrait's reference network is recorded: every self-attention."""
-    return builders.unet_shape(config).attention_sites()
+            branches = identity_branches(net, embeddings, image_embeds, uncond_image_embeds, scale)
+        return FixedBranches(branches, patches=patches)
 
 
 def _is_small(device: torch.device) -> bool:

@@ -26,7 +26,7 @@ from portraittalk_core.types import Sound
 from ..checkpoints import stack_files
 from ..checkpoints.public_files import SD15, layout, v3_layout, write_hollow
 from ..checkpoints.test_structure_and_reference import ldm_control
-from ..test_public_pipeline import here, hollow, landmarker  # noqa: F401 - fixtures
+from ..test_public import here, hollow, landmarker  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.comfy
 

@@ -1,0 +1,287 @@
+"""The contract of a model: what a stack does between pictures, sound and prompts on one side and latents on the other.
+
+A stack is a value: networks and their configuration, and the one place where they are composed. The pipeline, ComfyUI's
+nodes, the memory plan, evaluation and training ask it; none of them knows which networks there are. Tiny and the SD1.5
+stacks are siblings behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..config import ModelConfig
+from ..diffusion.schedule import NoiseSchedule
+from ..host import Branch, Host
+from ..motion.audio_to_motion import MotionDials
+from ..types import Frames, LatentVideo, Sound, SpeechFeatures
+from .options import Limits, Scales
+from .prompts import PromptEmbeds, PromptTrack
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..nets.low_rank import LowRankPatch
+    from ..perception.identity import Finder
+
+
+class Condition:
+    """Something that the denoiser is conditioned on in every frame of a video; it makes branches for any host."""
+
+    networks: Sequence[nn.Module] = ()
+    """What its branches run while the U-Net samples; a host that moves networks has to know of them."""
+
+    patches: Sequence[LowRankPatch] = ()
+    """Low-rank corrections (LoRA) of the U-Net itself, for as long as it is conditioned on this."""
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
+        """Return the branches for some frames of the video.
+
+        Args:
+            host: Runs the denoiser, in case something has to be recorded with it.
+            frames: Indices into the video, one a row; the branches' rows count from the first of them.
+            uncond: Whether some pass is to be without the identity, so that what those see has to be made as well.
+            device: Where the denoiser runs.
+
+        Returns:
+            The branches, in the order in which they add up.
+        """
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Drop what was computed with networks or a denoiser that may have changed since."""
+
+
+class Codec(Protocol):
+    """The VAE of a stack, or a host's own."""
+
+    runs_while_sampling: bool
+    """Whether it may be asked while the U-Net samples; else what a condition needs is encoded before."""
+
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures in [-1, 1], scaled as the denoiser expects them."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
+        """Yield the pictures of latents in [-1, 1], a few at a time, on the CPU."""
+        ...
+
+
+class Stack(Protocol):
+    """A complete model but for whoever runs its U-Net. Records between its stages are its own: only it looks into them.
+
+    `identity`, `motion` and `maps` are what `identify`, `move` and `structure` return: `Identity`, `FaceMotion` and
+    `StructureMaps`, or their counterparts of the face mesh.
+    """
+
+    @property
+    def config(self) -> ModelConfig:
+        """What the model is made of, and its defaults of sampling."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks run."""
+        ...
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The noise schedule that the U-Net was trained on."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What it can do."""
+        ...
+
+    def identify(
+        self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
+    ) -> Any:
+        """Find the person in the pictures.
+
+        Args:
+            images: Pictures of one person, RGB in [-1, 1], of any size.
+            face: Which of several faces in a picture, 1 the largest; by default that.
+            skip_missing: Leave out pictures without such a face, as long as one has it.
+
+        Returns:
+            An identity, with the `crops` [n, 3, s, s] that the model sees.
+
+        Raises:
+            NoFaceFound: Where a picture has no face, or not as many as asked for.
+            OutOfDomain: Where the face is of a kind that the model has not learned.
+        """
+        ...
+
+    def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
+        """Encode a recording.
+
+        Args:
+            speech: Of any rate and number of channels.
+            fps: Frames a second of the video.
+
+        Returns:
+            One row of features a frame.
+
+        Raises:
+            BadInput: For a recording that is empty or not finite.
+        """
+        ...
+
+    def move(
+        self,
+        features: SpeechFeatures,
+        *,
+        dials: MotionDials | None = None,
+        seed: int = 0,
+        expression: Float[Tensor, "n 10"] | None = None,
+    ) -> Any:
+        """Return how the face moves with the speech.
+
+        Args:
+            features: Of `listen`.
+            dials: Strengths of the movements; by default all 1.
+            seed: Of what the voice leaves open: sway, blinks, glances.
+            expression: Of `expression`: what prompts ask of the face, one row for all frames or one a frame.
+
+        Returns:
+            A motion, with its `fps`, `frame_count` and `mouth_opening`.
+
+        Raises:
+            BadInput: For dials that the model does not have.
+        """
+        ...
+
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 10"] | None:
+        """Return what prompts ask of the face, for `move`.
+
+        Args:
+            prompts: Prompts over time, or tokens of the stack's own text encoder, one prompt a row.
+
+        Returns:
+            Offsets of `types.COEFFICIENTS`, one row a frame (a prompt); None where prompts do not move the face.
+        """
+        ...
+
+    def structure(self, motion: Any, identity: Any) -> Any:
+        """Put the motion on the person's face.
+
+        Args:
+            motion: Of `move`, or the caller's own.
+            identity: Of `identify`.
+
+        Returns:
+            Structure maps, with `landmarks` and `fps`, one row a frame.
+
+        Raises:
+            BadInput: For a motion of another form.
+        """
+        ...
+
+    def draw(self, maps: Any, size: int) -> Float[Tensor, "n 3 size size"]:
+        """Draw structure maps as the denoiser is shown them.
+
+        Args:
+            maps: Of `structure`.
+            size: Side in pixels.
+
+        Returns:
+            Bright lines on black, in [0, 1], a picture a frame.
+        """
+        ...
+
+    def face_finder(self) -> Finder:
+        """Return what finds faces in a finished video.
+
+        Raises:
+            BadInput: Where the stack has nothing of the kind.
+        """
+        ...
+
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures in [-1, 1]."""
+        ...
+
+    def decode(self, video: LatentVideo) -> Iterator[Frames]:
+        """Yield the pictures of a video, a few at a time, on the CPU."""
+        ...
+
+    def with_codec(self, codec: Codec) -> Self:
+        """Return the same stack with another VAE, such as a host's."""
+        ...
+
+    def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
+        """Run the text encoder.
+
+        Args:
+            prompts: Prompts over time.
+            negative: What shall not be seen; acts where `cfg` is above 1.
+
+        Returns:
+            The embeddings of the prompts.
+        """
+        ...
+
+    def cross_attention(self, prompts: PromptEmbeds, identity: Any) -> PromptEmbeds:
+        """Return what the U-Net's own cross-attention reads: the prompts, or an image embedding in their place.
+
+        Args:
+            prompts: Of `encode_prompts`, or a host's own.
+            identity: Of `identify`.
+
+        Returns:
+            What becomes `encoder_hidden_states`.
+        """
+        ...
+
+    def conditions(
+        self,
+        identity: Any,
+        maps: Any = None,
+        features: SpeechFeatures | None = None,
+        prompts: PromptEmbeds | None = None,
+        scales: Scales | None = None,
+    ) -> list[Condition]:
+        """Compose what the denoiser is conditioned on: the recipe of the stack, and its only place.
+
+        What is left out is not composed, so that a host may attach one network after the other: no `maps`, no
+        AnimateNet; no `prompts`, nothing beside cross-attention that reads them; a scale of 0, not that network.
+
+        Args:
+            identity: Of `identify`.
+            maps: Of `structure`.
+            features: Of `listen`; None with maps says that nothing is known of the sound.
+            prompts: Of `encode_prompts`.
+            scales: Strengths of the networks; by default all 1.
+
+        Returns:
+            Conditions in the order in which their branches add up.
+        """
+        ...
+
+    def release(self) -> None:
+        """Let go of networks that are only needed while the U-Net samples. They are read again when they are needed."""
+        ...
+
+
+def frames_of(codec: Codec, video: LatentVideo) -> Iterator[Frames]:
+    """Decode a video.
+
+    Args:
+        codec: Of the stack.
+        video: Latents.
+
+    Yields:
+        Its pictures, a few at a time. They are the caller's to change: not in inference mode.
+    """
+    pictures = codec.decode(video.latents)
+    while True:
+        with torch.inference_mode():
+            pixels = next(pictures, None)
+        if pixels is None:
+            return
+        yield Frames(pixels.clone(), video.fps)
