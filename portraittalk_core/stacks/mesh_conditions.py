@@ -43,23 +43,24 @@ class FixedBranches:
 def identity_branches(
     net: IdentityNet | PlusIdentityNet,
     embeddings: Float[Tensor, "references 512"],
-    looks: Float[Tensor, "references patches clip"] | None,
-    no_look: Float[Tensor, "patches clip"] | None,
+    image_embeds: Float[Tensor, "references patches clip"] | None,
+    uncond_image_embeds: Float[Tensor, "patches clip"] | None,
     scale: float,
 ) -> list[Branch]:
-    """Return the branches of a FaceID file. looks, no_look: for FaceID-Plus, see `PlusIdentityNet.branches`."""
+    """Return the branches of a FaceID file. The embeds: for FaceID-Plus, see `PlusIdentityNet.branches`."""
     weights = next(net.parameters())
     rows = embeddings.to(weights)
     if isinstance(net, PlusIdentityNet):
-        assert looks is not None and no_look is not None  # `check_mix` has seen to it
-        return list(net.branches(rows[None], looks[None].to(weights), no_look.to(weights), scale))
+        assert image_embeds is not None and uncond_image_embeds is not None  # `check_mix` has seen to it
+        seen, unseen = image_embeds[None].to(weights), uncond_image_embeds.to(weights)
+        return list(net.branches(rows[None], seen, unseen, scale))
     return list(net.branches(rows, scale))
 
 
 def reference_branches(features: ReferenceFeatures, strength: float = 1.0) -> list[Branch]:
     """Return the branches that lend recorded features to the denoiser."""
     net = ReferenceNet(sites=list(features.tokens))
-    return list(net.branches(features, strength=strength))
+    return list(net.branches(features, scale=strength))
 
 
 class DrawnFaceCondition:
@@ -164,10 +165,8 @@ class PublicDenoiser:
         timestep: Int[Tensor, ""],
         frames: Int[Tensor, "n"],
         passes: tuple[Pass, ...],
-        reference: Float[Tensor, "r c h w"] | None = None,
     ) -> Float[Tensor, "rows c h w"]:
         """Run the U-Net on a window for each pass; see `latent_fusion.Predict`."""
-        del reference  # it is in the branches
         known = all(p.identity for p in passes)
         groups = [passes] if self._at_once else [(p,) for p in passes]
         with self._host.attach(self._conditions.branches(self._host, frames, known, latents.device)):

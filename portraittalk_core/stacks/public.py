@@ -342,19 +342,19 @@ class PublicPortraitTalk(PortraitTalk):
             return [], ()
         scale *= BESIDE if self.mix.is_aniportrait else 1.0
         assert identity.embeddings is not None and identity.faces is not None  # `check_mix` has asked for insightface
-        looks = no_look = None
+        image_embeds = uncond_image_embeds = None
         if self.mix.plus is not None:
             # Blue first: so the model card of FaceID-Plus hands its close-ups, cut by OpenCV, to CLIP.
             pictures = torch.cat([clip_pixels(identity.faces.flip(1)), torch.zeros(1, 3, SIDE, SIDE)])
             seen = self._look(pictures, output_hidden_states=True).hidden_states[-2]
-            looks, no_look = seen[:-1], seen[-1]
+            image_embeds, uncond_image_embeds = seen[:-1], seen[-1]
         with self.shelf.lend("identity") as (loaded,):
             net = loaded.net.to(self.device)
             patches = tuple(
                 replace(patch, down=patch.down.to(self.device), up=patch.up.to(self.device)) for patch in loaded.lora
             )
             embeddings = identity.embeddings.to(self.device)
-            return identity_branches(net, embeddings, looks, no_look, scale), patches
+            return identity_branches(net, embeddings, image_embeds, uncond_image_embeds, scale), patches
 
     def decode(self, video: LatentVideo) -> Iterator[Frames]:
         """Yield the pictures of a video one by one, on the CPU: the VAE's decoder is what needs most room a pixel."""
