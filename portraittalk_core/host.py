@@ -1,13 +1,22 @@
 """The contract between networks and whoever runs the U-Net.
 
 A network offers branches; a host attaches them. Neither knows the other: a branch sees tensors and a `Call`, a
-host sees a hook and a site.
+host sees a hook and a site. A branch acts through one or several hooks, each by a method of its own:
+
+| hook   | method     | what it does                                                    | who uses it                     |
+|--------|------------|-----------------------------------------------------------------|---------------------------------|
+| CROSS  | `cross`    | adds to a cross-attention's result before its output projection | IdentityNet, AudioNet           |
+| SELF   | `tokens`   | joins tokens to the keys and values of a self-attention         | ReferenceNet, IdentityAttention |
+| AFTER  | `after`    | transforms the map that leaves a layer                          | TemporalNet, OcclusionNet       |
+| INPUT  | `residual` | adds to the first feature map or to what enters a layer         | StructureEncoder, PoseGuider    |
+| SKIP   | `skip`     | adds to the skip that a layer on the way up joins               | ControlNet                      |
+| OUTPUT | `output`   | transforms what the U-Net predicts                              | OcclusionNet                    |
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Hook(Enum):
-    """Where in a layer a branch acts; the table of hooks is in the README."""
+    """Where in a layer a branch acts; the table is at the top of this module."""
 
     CROSS = "cross"
     SELF = "self"
@@ -89,7 +98,6 @@ class Call:
     frames: Int[Tensor, "frames"]
     passes: tuple[Pass, ...] = (Pass(),)
     clip: int = 0
-    extra: dict[str, object] = field(default_factory=dict)
     inputs: UNetInputs | None = None
 
     def rows(self, per_frame: Float[Tensor, "n ..."]) -> Float[Tensor, "frames ..."]:
@@ -197,6 +205,11 @@ class Attachment(Protocol):
 
 class Host(Protocol):
     """Runs a U-Net with branches attached."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The data type of the U-Net's weights, in which it takes latents and text."""
+        ...
 
     def bare(self) -> Host:
         """Return a host of the same U-Net that has no branches, for example to record a reference."""

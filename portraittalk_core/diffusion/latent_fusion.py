@@ -8,8 +8,8 @@ streaming  One window after the other. At every step the shared frames are blend
            before had there at that step (its stored trajectory, of the shared frames only), by the same ramps.
            Frames are handed out as soon as no later window can change them; memory does not grow with length.
 
-Both anchor every window to the reference latent, which is passed to each prediction, and both are the plain
-sampler, bit for bit, where one window suffices and no `flicker` is taken out of the finished video (`stillness`).
+Both are the plain sampler, bit for bit, where one window suffices and no `flicker` is taken out of the finished video
+(`stillness`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Predict(Protocol):
         timestep: Int[Tensor, ""],
         frames: Int[Tensor, "n"],
         passes: tuple[Pass, ...],
-        reference: Float[Tensor, "r c h w"] | None,
     ) -> Float[Tensor, "rows c h w"]:
         """Return `len(passes)` groups of n rows, one after the other (the batch of a `host.Call`)."""
         ...
@@ -60,7 +59,6 @@ class _Job:
     windows: list[Window]
     noise: FrameNoise
     scales: GuidanceScales
-    reference: Tensor | None
     initial: Tensor | None
     on_step: OnStep | None
     device: torch.device
@@ -86,7 +84,7 @@ class _Job:
         scales = self.scales.at(step, self.steps)
         passes, weights = zip(*plan(scales), strict=True)
         time = self.sampler.timesteps[step].to(self.device)
-        rows = self.predict(latents, time, window.indices, passes, self.reference)
+        rows = self.predict(latents, time, window.indices, passes)
         expected = (len(passes) * len(latents), *latents.shape[1:])
         if tuple(rows.shape) != expected:
             raise BadInput(f"`predict` must return {list(expected)} for its passes, but got {list(rows.shape)}.")
@@ -115,7 +113,6 @@ def sample_video(
     sampler: str = "ddim",
     eta: float = 0.0,
     shared_noise: float = 1.0,
-    reference: Float[Tensor, "r c h w"] | None = None,
     initial: Float[Tensor, "n c h w"] | None = None,
     denoise: float = 1.0,
     flicker: float = 0.0,
@@ -141,7 +138,6 @@ def sample_video(
         windows=plan_windows(frame_count, window, overlap),
         noise=FrameNoise(tuple(latent_shape), generator, shared=shared_noise),
         scales=scales or GuidanceScales(),
-        reference=reference,
         initial=initial,
         on_step=on_step,
         device=torch.device(device),

@@ -67,7 +67,7 @@ def sample_wrapped(
         passes, weights = zip(*plan(guided), strict=True)
         total = torch.zeros_like(latents)
         for frames in windows:
-            rows = predict(latents[frames], time.to(device), frames, passes, None)
+            rows = predict(latents[frames], time.to(device), frames, passes)
             total[frames] += combine(rows, weights, guided.rescale)
             done += 1
             if on_step is not None:

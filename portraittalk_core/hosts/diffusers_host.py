@@ -84,6 +84,11 @@ class DiffusersHost:
         self.shape = shape_of(unet)
         self._attachments: list[DiffusersAttachment] = []
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The data type of the U-Net's weights, in which it takes latents and text."""
+        return self.unet.dtype
+
     def bare(self) -> DiffusersHost:
         """Return a host of the same U-Net that has no branches."""
         return DiffusersHost(self.unet)

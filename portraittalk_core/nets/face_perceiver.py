@@ -1,4 +1,4 @@
-"""IdentityNet of the FaceID-Plus files: a face embedding and a look at the face's picture become identity tokens."""
+"""IdentityNet of the FaceID-Plus files: a face embedding and CLIP's view of the face become identity tokens."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from .attention import KeyValues, TokenProjection, attend
 
 
 class PlusIdentityNet(nn.Module):
-    """IdentityNet whose tokens also look at CLIP's view of the face.
+    """IdentityNet whose tokens also attend to CLIP's view of the face.
 
     Structure and state-dict keys are those of the public `ip-adapter-faceid-plus` and `-plusv2` files
     (github.com/tencent-ailab/IP-Adapter). Both have the same tensors and differ in one sum: plusv2 adds what the
-    look gives to the tokens of the embedding (`shortcut`), plus replaces them.
+    image gives to the tokens of the embedding (`shortcut`), plus replaces them.
 
     token_dim, sites, embedding_dim, tokens: as for `IdentityNet`; clip_dim: width of CLIP's tokens (ViT-H/14: 1280),
-    the last but one hidden states of the aligned face; depth and head_dim: of the perceiver; shortcut: plusv2;
-    look_scale: plusv2's weight of the look.
+    the last but one hidden states of the aligned face; depth and head_dim: of the perceiver; shortcut: plusv2.
     """
 
     def __init__(
@@ -37,18 +36,17 @@ class PlusIdentityNet(nn.Module):
         clip_dim: int = 1280,
         depth: int = 4,
         head_dim: int = 64,
-        look_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.embedding_dim, self.clip_dim = embedding_dim, clip_dim
-        self.shortcut, self.look_scale = shortcut, look_scale
+        self.shortcut = shortcut
         self.image_proj = _PlusProjection(embedding_dim, token_dim, tokens, clip_dim, depth, head_dim)
         self.ip_adapter = KeyValues(token_dim, sites)
 
     def tokens(
         self,
         embeddings: Float[Tensor, "rows references embedding"],
-        looks: Float[Tensor, "rows references patches clip"],
+        image_embeds: Float[Tensor, "rows references patches clip"],
     ) -> Float[Tensor, "rows tokens token"]:
         """Turn each reference's embedding and CLIP tokens into identity tokens; join those of a row's references.
 
@@ -57,36 +55,36 @@ class PlusIdentityNet(nn.Module):
         if (
             embeddings.ndim != 3
             or embeddings.shape[-1] != self.embedding_dim
-            or looks.shape[:-2] != embeddings.shape[:-1]
-            or looks.shape[-1] != self.clip_dim
+            or image_embeds.shape[:-2] != embeddings.shape[:-1]
+            or image_embeds.shape[-1] != self.clip_dim
         ):
             raise BadInput(
-                f"`embeddings` must be [rows, references, {self.embedding_dim}] and `looks` [rows, references, "
-                f"patches, {self.clip_dim}], but got {list(embeddings.shape)} and {list(looks.shape)}. Give CLIP's "
-                "tokens of each reference picture."
+                f"`embeddings` must be [rows, references, {self.embedding_dim}] and `image_embeds` [rows, references, "
+                f"patches, {self.clip_dim}], but got {list(embeddings.shape)} and {list(image_embeds.shape)}. Give "
+                "CLIP's tokens of each reference picture."
             )
         plain = self.image_proj(embeddings.flatten(0, 1))
-        seen = self.image_proj.perceiver_resampler(plain, looks.flatten(0, 1))
-        out = plain + self.look_scale * seen if self.shortcut else seen
+        seen = self.image_proj.perceiver_resampler(plain, image_embeds.flatten(0, 1))
+        out = plain + seen if self.shortcut else seen
         return out.unflatten(0, embeddings.shape[:2]).flatten(1, 2)
 
     def branches(
         self,
         embeddings: Float[Tensor, "rows references embedding"],
-        looks: Float[Tensor, "rows references patches clip"],
-        no_look: Float[Tensor, "patches clip"],
+        image_embeds: Float[Tensor, "rows references patches clip"],
+        uncond_image_embeds: Float[Tensor, "patches clip"],
         scale: float = 1.0,
     ) -> list[CrossBranch]:
         """Return a CROSS branch for every site; at scale 0 there are none.
 
-        no_look: CLIP's tokens of a picture of zeros, zero after normalisation. Passes without identity get the tokens
-        of the zero embedding and this look, which is how the files were trained.
+        uncond_image_embeds: CLIP's tokens of a picture of zeros, zero after normalisation. Passes without identity get
+        the tokens of the zero embedding and this image, which is how the files were trained.
         """
         if scale == 0:
             return []
         nobody = torch.zeros_like(embeddings[:1])
-        absent = self.tokens(nobody, no_look.expand(*nobody.shape[:2], -1, -1))
-        return self.ip_adapter.branches(self.tokens(embeddings, looks), absent, "identity", scale)
+        absent = self.tokens(nobody, uncond_image_embeds.expand(*nobody.shape[:2], -1, -1))
+        return self.ip_adapter.branches(self.tokens(embeddings, image_embeds), absent, "identity", scale)
 
 
 class _PlusProjection(TokenProjection):
@@ -111,11 +109,11 @@ class _Perceiver(nn.Module):
             nn.ModuleList([_PerceiverAttention(width, heads), _feed_forward(width)]) for _ in range(depth)
         )
 
-    def forward(self, tokens: Float[Tensor, "n t c"], look: Float[Tensor, "n p clip"]) -> Float[Tensor, "n t c"]:
-        look = self.proj_in(look)
+    def forward(self, tokens: Float[Tensor, "n t c"], image: Float[Tensor, "n p clip"]) -> Float[Tensor, "n t c"]:
+        image = self.proj_in(image)
         for layer in self.layers:
             attention, feed_forward = layer  # pyright: ignore[reportGeneralTypeIssues]
-            tokens = tokens + attention(tokens, look)
+            tokens = tokens + attention(tokens, image)
             tokens = tokens + feed_forward(tokens)
         return self.norm_out(self.proj_out(tokens))
 
@@ -130,9 +128,9 @@ class _PerceiverAttention(nn.Module):
         self.to_kv = nn.Linear(width, 2 * width, bias=False)
         self.to_out = nn.Linear(width, width, bias=False)
 
-    def forward(self, tokens: Float[Tensor, "n t c"], look: Float[Tensor, "n p c"]) -> Float[Tensor, "n t c"]:
+    def forward(self, tokens: Float[Tensor, "n t c"], image: Float[Tensor, "n p c"]) -> Float[Tensor, "n t c"]:
         tokens = self.norm2(tokens)
-        key, value = self.to_kv(torch.cat([self.norm1(look), tokens], 1)).chunk(2, -1)
+        key, value = self.to_kv(torch.cat([self.norm1(image), tokens], 1)).chunk(2, -1)
         return self.to_out(attend(self.to_q(tokens), key, value, self.heads))
 
 

@@ -53,7 +53,7 @@ class ReferenceNet:
         return ReferenceFeatures(found)
 
     def branches(
-        self, features: ReferenceFeatures, rows: Int[Tensor, "n references"] | None = None, strength: float = 1.0
+        self, features: ReferenceFeatures, rows: Int[Tensor, "n references"] | None = None, scale: float = 1.0
     ) -> list[SelfBranch]:
         """Return a SELF branch for every recorded site.
 
@@ -62,22 +62,22 @@ class ReferenceNet:
         row's own tokens instead, and attention over whole copies of the same tokens is plain self-attention. Passes
         without identity get copies throughout. So all rows have equally many tokens and no host needs a mask.
 
-        strength: blends each reference token with the own token at its place, from 0 (copies: plain self-attention,
+        scale: blends each reference token with the own token at its place, from 0 (copies: plain self-attention,
         hence no branches) to 1 (the reference). We blend tokens instead of biasing attention, because a host can then
         join tokens before it projects them. Raises `BadInput` outside [0, 1] or for indices that do not exist.
         """
         count = len(next(iter(features.tokens.values())))
         index = torch.arange(count)[None] if rows is None else rows
-        if not 0 <= strength <= 1:
-            raise BadInput(f"`strength` must lie in [0, 1], but got {strength}. Try 1.")
+        if not 0 <= scale <= 1:
+            raise BadInput(f"`scale` must lie in [0, 1], but got {scale}. Try 1.")
         if index.ndim != 2 or not index.numel() or int(index.min()) < -1 or int(index.max()) >= count:
             raise BadInput(
                 f"`rows` must be [n, references] with indices from -1 to {count - 1}, but got {list(index.shape)} "
                 f"{index.unique().tolist()[:8]}. Use -1 for a row without reference."
             )
-        if strength == 0:
+        if scale == 0:
             return []
-        return [ReferenceTokens(site, tokens, index, strength) for site, tokens in features.tokens.items()]
+        return [ReferenceTokens(site, tokens, index, scale) for site, tokens in features.tokens.items()]
 
 
 class ReferenceTokens:
@@ -88,10 +88,10 @@ class ReferenceTokens:
         site: Site,
         recorded: Float[Tensor, "references tokens c"],
         rows: Int[Tensor, "n references"],
-        strength: float,
+        scale: float,
     ) -> None:
         self.site = site
-        self._recorded, self._strength = recorded, strength
+        self._recorded, self._scale = recorded, scale
         self._rows = rows.to(recorded.device)
         self._missing = bool((rows < 0).any())
 
@@ -114,8 +114,8 @@ class ReferenceTokens:
 
     def _seen(self, own: Float[Tensor, "f l c"], rows: Int[Tensor, "f n"]) -> Float[Tensor, "f n l c"]:
         seen = self._recorded[rows.clamp(min=0)].to(own.dtype)
-        if self._strength < 1:
-            seen = torch.lerp(self._copies(own, rows), seen, self._strength)
+        if self._scale < 1:
+            seen = torch.lerp(self._copies(own, rows), seen, self._scale)
         if self._missing:
             seen = torch.where((rows < 0)[:, :, None, None], self._copies(own, rows), seen)
         return seen

@@ -106,7 +106,7 @@ class ReferenceCondition:
         if self._features is None:
             text = self._text.expand(len(self._latents), -1, -1).to(device)
             self._features = self._net.record(host, self._latents.to(device), text)
-        return list(self._net.branches(self._features, strength=self._strength))
+        return list(self._net.branches(self._features, scale=self._strength))
 
     def forget(self) -> None:
         """Record the pictures anew next time."""
@@ -247,10 +247,8 @@ class PromptedDenoiser:
         timestep: Int[Tensor, ""],
         frames: Int[Tensor, "n"],
         passes: tuple[Pass, ...],
-        reference: Float[Tensor, "r c h w"] | None,
     ) -> Float[Tensor, "rows c h w"]:
         """Run the U-Net on a window for each pass; see `latent_fusion.Predict`."""
-        del reference  # it is in the branches
         count = len(passes)
         shown = self._prompts.mix(self._text, frames)
         hidden = self._unprompted.expand(len(frames), -1, -1)

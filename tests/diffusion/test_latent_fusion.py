@@ -24,18 +24,17 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def mixing(latents, timestep, frames, passes, reference):
+def mixing(latents, timestep, frames, passes):
     """Stand for a denoiser with temporal attention: each frame's result depends on the whole window."""
     mean = latents.mean(0, keepdim=True)
-    anchor = 0 if reference is None else reference.mean()
-    rows = [torch.tanh(latents + 0.5 * mean + p.text + anchor + timestep / 1000) for p in passes]
+    rows = [torch.tanh(latents + 0.5 * mean + p.text + timestep / 1000) for p in passes]
     return torch.cat(rows)
 
 
 def gaussian(target):
     """Stand for a denoiser that knows the mean `target(frames)` of a narrow Gaussian world."""
 
-    def predict(latents, timestep, frames, passes, reference):
+    def predict(latents, timestep, frames, passes):
         bar = SCHEDULE.alpha(int(timestep))
         a, b, mean = math.sqrt(bar), math.sqrt(1 - bar), target(frames).reshape(-1, 1, 1, 1)
         x0 = mean + a * 0.01 / (bar * 0.01 + 1 - bar) * (latents - a * mean)
@@ -58,7 +57,7 @@ def test_one_window_equals_no_windows_bit_for_bit(fusion: str, sampler: str, eta
     frames = torch.arange(8)
     x = noise.at(frames)
     for i, time in enumerate(plain.timesteps):
-        prediction = mixing(x, time, frames, (Pass(),), None)
+        prediction = mixing(x, time, frames, (Pass(),))
         x, memory = plain.step(x, prediction, i, memory, noise.at(frames, 1 + i))
     windowed = sample(mixing, 8, fusion=fusion, sampler=sampler, eta=eta, shared_noise=0.4, window=20)
     assert torch.equal(windowed, x)
@@ -70,10 +69,10 @@ def test_one_window_equals_no_windows_bit_for_bit(fusion: str, sampler: str, eta
 def test_every_frame_comes_once_and_in_order(fusion: str, sampler: str, eta: float, frames: int):
     seen: set[int] = set()
 
-    def predict(latents, timestep, indices, passes, reference):
+    def predict(latents, timestep, indices, passes):
         assert len(latents) == len(indices) <= 8
         seen.update(indices.tolist())
-        return mixing(latents, timestep, indices, passes, reference)
+        return mixing(latents, timestep, indices, passes)
 
     assert sample(predict, frames, fusion=fusion, sampler=sampler, eta=eta).shape == (frames, *SHAPE)
     assert seen == set(range(frames))
@@ -98,8 +97,8 @@ def test_the_data_is_recovered(fusion: str):
 def test_seams_are_smoother_than_cuts(fusion: str):
     """Windows that disagree (each adds its own offset) must meet gradually in the overlap."""
 
-    def predict(latents, timestep, frames, passes, reference):
-        return gaussian(lambda f: torch.full((len(f),), float(frames[0] > 0)))(latents, timestep, frames, passes, None)
+    def predict(latents, timestep, frames, passes):
+        return gaussian(lambda f: torch.full((len(f),), float(frames[0] > 0)))(latents, timestep, frames, passes)
 
     jumps = sample(predict, 14, fusion=fusion, overlap=2).mean((1, 2, 3)).diff()
     smooth = sample(predict, 10, fusion=fusion, overlap=6).mean((1, 2, 3)).diff()
@@ -117,9 +116,9 @@ def test_the_generator_decides(fusion: str):
 def test_streaming_hands_out_frames_before_later_windows_run():
     calls = []
 
-    def predict(latents, timestep, frames, passes, reference):
+    def predict(latents, timestep, frames, passes):
         calls.append(int(frames[0]))
-        return mixing(latents, timestep, frames, passes, reference)
+        return mixing(latents, timestep, frames, passes)
 
     chunks = sample_video(
         predict, 30, SHAPE, SCHEDULE, generator=seeded(), steps=4, window=8, overlap=3, fusion="streaming"
@@ -132,7 +131,7 @@ def test_streaming_memory_does_not_grow_with_length():
     def peak(frames: int) -> int:
         most = 0
 
-        def predict(latents, timestep, indices, passes, reference):
+        def predict(latents, timestep, indices, passes):
             nonlocal most
             alive = {
                 t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
@@ -140,7 +139,7 @@ def test_streaming_memory_does_not_grow_with_length():
                 if type(t) is torch.Tensor and t.shape[-3:] == SHAPE
             }
             most = max(most, sum(alive.values()))
-            return mixing(latents, timestep, indices, passes, reference)
+            return mixing(latents, timestep, indices, passes)
 
         gc.collect()
         gc.freeze()  # what was alive before is not listed: quick, and none of it is ours
@@ -158,25 +157,13 @@ def test_streaming_memory_does_not_grow_with_length():
 def test_guidance_passes_reach_the_denoiser(fusion: str):
     counts = []
 
-    def predict(latents, timestep, frames, passes, reference):
+    def predict(latents, timestep, frames, passes):
         counts.append(len(passes))
-        return mixing(latents, timestep, frames, passes, reference)
+        return mixing(latents, timestep, frames, passes)
 
     guided = sample(predict, 8, fusion=fusion, scales=GuidanceScales(text=3.0, end=0.5))
     assert counts == [2, 2, 1, 1]
     assert not torch.allclose(guided, sample(mixing, 8, fusion=fusion))
-
-
-@FORMS
-def test_the_reference_anchors_every_window(fusion: str):
-    reference, seen = torch.ones(1, *SHAPE), []
-
-    def predict(latents, timestep, frames, passes, reference):
-        seen.append(reference)
-        return mixing(latents, timestep, frames, passes, reference)
-
-    sample(predict, 20, fusion=fusion, reference=reference)
-    assert len(seen) == 4 * 4 and all(r is reference for r in seen)
 
 
 @FORMS

@@ -23,7 +23,7 @@ def test_windows_begin_at_0_12_24_and_wrap():
 def test_overlaps_are_plain_means_of_the_windows(noise=None):
     seen = []
 
-    def predict(latents, timestep, frames, passes, reference):
+    def predict(latents, timestep, frames, passes):
         seen.append((int(timestep), frames.tolist()))
         return torch.full_like(latents, float(len(seen) % 2))  # the first window says 1, the second 0
 
@@ -49,7 +49,7 @@ def test_overlaps_are_plain_means_of_the_windows(noise=None):
 
 
 def test_one_window_is_plain_sampling():
-    def predict(latents, timestep, frames, passes, reference):
+    def predict(latents, timestep, frames, passes):
         rows = [latents * (0.3 if p.identity else 0.1) for p in passes]
         return torch.cat(rows)
 

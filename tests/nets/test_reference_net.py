@@ -68,11 +68,11 @@ def test_recording_ignores_what_is_attached(net, host, references, features):
 
 
 @torch.no_grad()
-def test_strength_zero_and_missing_references_are_the_bare_model(net, host, inputs, features):
+def test_scale_zero_and_missing_references_are_the_bare_model(net, host, inputs, features):
     bare = host.denoise(*inputs, CALL)
-    with host.attach(net.branches(features, strength=0.0)):
+    with host.attach(net.branches(features, scale=0.0)):
         assert torch.equal(host.denoise(*inputs, CALL), bare)
-    with host.attach(net.branches(features, strength=1e-7)):
+    with host.attach(net.branches(features, scale=1e-7)):
         torch.testing.assert_close(host.denoise(*inputs, CALL), bare, **CLOSE)
     with host.attach(net.branches(features, torch.tensor([[-1, -1]]))):
         torch.testing.assert_close(host.denoise(*inputs, CALL), bare, **CLOSE)
@@ -121,8 +121,8 @@ def test_gradients_flow_through_the_recording(net, host, inputs, references):
 
 
 def test_bad_arguments_are_named(net, host, inputs, features):
-    with pytest.raises(BadInput, match=r"`strength` must lie in \[0, 1\], but got 1.5"):
-        net.branches(features, strength=1.5)
+    with pytest.raises(BadInput, match=r"`scale` must lie in \[0, 1\], but got 1.5"):
+        net.branches(features, scale=1.5)
     with pytest.raises(BadInput, match="indices from -1 to 1"):
         net.branches(features, torch.tensor([[2]]))
     with pytest.raises(BadInput, match="at least one attention site"):

@@ -51,11 +51,11 @@ def test_a_window_is_told_of_its_own_frames_whatever_was_denoised_before(random_
     maps, speech = parts(random_model, 9, somebody)
     latents = torch.randn(4, 8, 32, 32, generator=torch.Generator().manual_seed(1))
     frames, time = torch.arange(3, 7), torch.tensor(500)
-    alone = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, BOTH, None)
+    alone = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, BOTH)
     used = conditions(random_model, somebody, maps, speech, keep=2)
     for start in (0, 1, 5):
-        used.predict(latents, time, torch.arange(start, start + 4), BOTH, None)
-    assert torch.equal(used.predict(latents, time, frames, BOTH, None), alone)
+        used.predict(latents, time, torch.arange(start, start + 4), BOTH)
+    assert torch.equal(used.predict(latents, time, frames, BOTH), alone)
     assert alone.shape == (8, 8, 32, 32) and not torch.allclose(alone[:4], alone[4:])
 
 
@@ -69,7 +69,7 @@ def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, somebody
     frames, device = torch.arange(2), torch.device("cpu")
     assert reference(0.0).branches(None, frames, True, device) == []
     assert len(reference(0.5).branches(random_model._host, frames, True, device)) > 0
-    with pytest.raises(BadInput, match="`strength` must lie in"):
+    with pytest.raises(BadInput, match="`scale` must lie in"):
         reference(1.5).branches(random_model._host, frames, True, device)
 
 
@@ -78,16 +78,16 @@ def test_speech_beside_the_window_is_heard(random_model, somebody):
     maps, speech = parts(random_model, 9, somebody)
     latents = torch.zeros(2, 8, 32, 32)
     frames, time = torch.arange(4, 6), torch.tensor(500)
-    before = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    before = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     louder = speech.hidden.clone()
     louder[3] += 5  # one frame before the window
     other = conditions(random_model, somebody, maps, SpeechFeatures(louder, speech.loudness, 25.0))
-    after = other.predict(latents, time, frames, (Pass(),), None)
+    after = other.predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(before, after, atol=1e-6)
     far = speech.hidden.clone()
     far[0] += 5  # beyond what a frame hears
     unheard = conditions(random_model, somebody, maps, SpeechFeatures(far, speech.loudness, 25.0))
-    assert torch.equal(unheard.predict(latents, time, frames, (Pass(),), None), before)
+    assert torch.equal(unheard.predict(latents, time, frames, (Pass(),)), before)
 
 
 @torch.no_grad()
@@ -98,8 +98,8 @@ def test_several_references_join_in(random_model, somebody):
         torch.cat([somebody.embeddings, other]), somebody.crops.repeat(2, 1, 1, 1), somebody.landmarks.repeat(2, 1, 1)
     )
     latents, frames, time = torch.zeros(2, 8, 32, 32), torch.arange(2), torch.tensor(10)
-    one = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
-    both = conditions(random_model, two, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    one = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    both = conditions(random_model, two, maps, speech).predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(one, both, atol=1e-6)
 
 
@@ -114,14 +114,14 @@ def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(rand
         if "temporal_transformer.proj_out." in n or ("audio" in n and "to_v" in n)
     ]
     before = [p.clone() for p in last]
-    trained = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+    trained = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     try:
         for parameter in last:
             parameter.zero_()
-        skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+        skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
         with monkeypatch.context() as patch:
             patch.setattr("portraittalk_core.stacks.conditions.has_learned", lambda net, last: True)
-            run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),), None)
+            run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     finally:
         for parameter, value in zip(last, before, strict=True):
             parameter.copy_(value)
