@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import OutsideWorld
+from ..errors import OutOfDomain
 from ..types import Face
 from .identity import Finder, frame
 
@@ -42,7 +42,7 @@ class FamiliarFinder:
         return self.faces.hint
 
     def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
-        """Return the faces as `FaceAnalyser.find` does; raises `OutsideWorld` where there are some, all unfamiliar."""
+        """Return the faces as `FaceAnalyser.find` does; raises `OutOfDomain` where there are some, all unfamiliar."""
         found = self.faces.find(pixels)
         sure = [face for face in found if face.score >= FAMILIAR_SCORE]
         if found and not sure:
@@ -53,8 +53,8 @@ class FamiliarFinder:
             raise self._outside(f"its VAE redraws it at only {redrawn[0]:.1f} dB ({FAMILIAR_PSNR_DB} dB are asked)")
         return familiar
 
-    def _outside(self, why: str) -> OutsideWorld:
-        return OutsideWorld(
+    def _outside(self, why: str) -> OutOfDomain:
+        return OutOfDomain(
             f"The face in the picture must be of the kind that the {self.model} model knows, a rendered avatar, but "
             f"{why}. For photographs use the SD1.5 model; for a portrait to try, run `portraittalk avatar -o face.png`."
         )

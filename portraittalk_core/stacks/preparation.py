@@ -70,7 +70,7 @@ class Preparation:
     ) -> Identity:
         """Find the person in the pictures, RGB in [-1, 1]; see `perception.identity.identify`.
 
-        Raises `NoFaceFound` and `OutsideWorld`.
+        Raises `NoFaceFound` and `OutOfDomain`.
         """
         finder = FamiliarFinder(self.faces, self.name, self.size, self.redraw)
         return identify(images, finder, face=face, size=self.size, skip=skip)
