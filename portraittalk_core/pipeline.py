@@ -25,7 +25,7 @@ from .hosts.diffusers_host import DiffusersHost
 from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
-from .perception.familiar import Redraw
+from .perception.out_of_domain import Reconstruct as Redraw
 from .presets import PUBLIC
 from .stacks.conditions import (
     Conditions,
