@@ -2,7 +2,7 @@
 
 Avatars are the 64 held-out people at rest and in the middle of speech, as rendered and as pictures come to a user:
 coded, noisy, grey, dark, small, large, with a wide border. Photographs are the pictures of a folder and the first frame
-of each second of its videos. The two readings are those of `portraittalk_core.perception.familiar`.
+of each second of its videos. The two readings are those of `portraittalk_core.perception.out_of_domain`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import BadMedia
 from portraittalk_core.media.image import read_image, to_bytes
 from portraittalk_core.media.video import read_video
-from portraittalk_core.perception.familiar import FAMILIAR_PSNR_DB, FAMILIAR_SCORE, redrawn_db
+from portraittalk_core.perception.out_of_domain import IN_DOMAIN_PSNR_DB, IN_DOMAIN_SCORE, reconstruction_db
 from portraittalk_core.pipeline import PortraitTalk
 
 SPEAKING = (10, 20)
@@ -42,7 +42,7 @@ def main() -> None:
         faces = preparation.faces.find(pixels)
         if not faces:
             return None
-        return faces[0].score, redrawn_db(pixels, faces[0], preparation.size, preparation.redraw)
+        return faces[0].score, reconstruction_db(pixels, faces[0], preparation.size, preparation.redraw)
 
     sys.stdout.write("| pictures | of them | taken for avatars | least score | most | least PSNR, dB | most |\n")
     sys.stdout.write("|---|---|---|---|---|---|---|\n")
@@ -100,7 +100,7 @@ def _pictures(file: Path) -> Iterator[Tensor]:
 
 def _row(name: str, rows: list[tuple[float, float] | None]) -> str:
     found = [row for row in rows if row is not None]
-    taken = sum(score >= FAMILIAR_SCORE and psnr >= FAMILIAR_PSNR_DB for score, psnr in found)
+    taken = sum(score >= IN_DOMAIN_SCORE and psnr >= IN_DOMAIN_PSNR_DB for score, psnr in found)
     ends = [f"{end(column):.{digits}f}" for column, digits in zip(zip(*found), (3, 1)) for end in (min, max)]
     return f"| {name} | {len(rows)} | {taken} | {' | '.join(ends or ['no face', '', '', ''])} |\n"
 

@@ -19,7 +19,7 @@ class NoFaceFound(PortraitTalkError):
     """No face was found in a picture, or the asked-for face number does not exist."""
 
 
-class OutsideWorld(PortraitTalkError):
+class OutOfDomain(PortraitTalkError):
     """The face lies outside what the loaded model was trained on (a photograph given to `tiny`)."""
 
 

@@ -25,7 +25,7 @@ from .hosts.diffusers_host import DiffusersHost
 from .motion.audio_to_motion import MotionDials
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
-from .perception.familiar import Redraw
+from .perception.out_of_domain import Reconstruct as Redraw
 from .presets import PUBLIC
 from .stacks.conditions import (
     Conditions,
@@ -140,7 +140,7 @@ class PortraitTalk:
         sound; on_step: called after every step with (done, total), where an exception ends the work; on_structure: gets
         the structure maps before denoising. Arguments left out are the model's.
 
-        Raises `NoFaceFound`, `OutsideWorld`, `BadInput` before the first frame.
+        Raises `NoFaceFound`, `OutOfDomain`, `BadInput` before the first frame.
         """
         identity = self.identify(images, face=face)
         features = self.listen(speech, fps)
@@ -172,7 +172,7 @@ class PortraitTalk:
         return (frames for video in latents for frames in self.decode(video))
 
     def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Identity:
-        """Find the person in the pictures. Raises `NoFaceFound` and `OutsideWorld`."""
+        """Find the person in the pictures. Raises `NoFaceFound` and `OutOfDomain`."""
         return self.networks.preparation.identify(images, face=face)
 
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

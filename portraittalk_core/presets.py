@@ -6,6 +6,21 @@ from dataclasses import replace
 
 from .config import ModelConfig, SamplingConfig, ScheduleConfig, UNetConfig
 
+STABLE_DIFFUSION = ScheduleConfig()
+"""The noise schedule of SD1.5 itself and of IP-Adapter FaceID's own demonstration."""
+
+ANIMATEDIFF = ScheduleConfig(beta_schedule="linear")
+"""The noise schedule of AnimateDiff v1 to v3: noise prediction on linear betas."""
+
+ANIPORTRAIT = ScheduleConfig(
+    beta_schedule="linear",
+    prediction_type="v_prediction",
+    timestep_spacing="trailing",
+    rescale_betas_zero_snr=True,
+)
+"""The noise schedule of AniPortrait's inference. Its second stage was trained on scaled-linear betas; inference is
+linear all the same."""
+
 
 def tiny() -> ModelConfig:
     """Return the model that is trained from scratch on rendered avatars and runs on a CPU.
@@ -47,12 +62,12 @@ def sd15_portraittalk() -> ModelConfig:
     """Return the shape of PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
 
     Steps and guidance are those of FaceID's own demonstration. Frames start from noise of their own, as AnimateDiff
-    was trained. The schedule is AnimateDiff's; a mix with other parts runs on theirs (`checkpoints.mixes`).
+    was trained. The schedule is AnimateDiff's; a stack of other parts runs on theirs.
     """
     return replace(
         sd15(),
         name="sd15-portraittalk",
-        schedule=ScheduleConfig(beta_schedule="linear"),
+        schedule=ANIMATEDIFF,
         sampling=SamplingConfig(steps=30, text_scale=7.5, shared_noise=0.0),
         identity_tokens=16,
     )
@@ -66,12 +81,7 @@ def sd15_magictalk() -> ModelConfig:
     return replace(
         sd15(),
         name="sd15-magictalk",
-        schedule=ScheduleConfig(
-            beta_schedule="linear",
-            prediction_type="v_prediction",
-            timestep_spacing="trailing",
-            rescale_betas_zero_snr=True,
-        ),
+        schedule=ANIPORTRAIT,
         sampling=SamplingConfig(steps=25, text_scale=3.5, shared_noise=0.0),
         identity_tokens=16,
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints import native as weights
-from portraittalk_core.errors import BadInput, NoFaceFound, OutsideWorld
+from portraittalk_core.errors import BadInput, NoFaceFound, OutOfDomain
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
@@ -119,7 +119,7 @@ def test_no_photograph_is_taken_for_an_avatar(random_model):
             pictures[f"{file.name} at {second} s"] = part.pixels[0]
     assert len(pictures) > 20
     for name, pixels in pictures.items():
-        with pytest.raises((NoFaceFound, OutsideWorld), match=r"SD1\.5"):
+        with pytest.raises((NoFaceFound, OutOfDomain), match=r"SD1\.5"):
             random_model.identify([pixels])
             pytest.fail(f"{name} was taken for an avatar")
 

@@ -18,8 +18,9 @@ from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
 from ..perception.face import FaceAnalyser
-from ..perception.familiar import FamiliarFinder, Redraw
 from ..perception.identity import identify
+from ..perception.out_of_domain import InDomainFinder as FamiliarFinder
+from ..perception.out_of_domain import Reconstruct as Redraw
 from ..perception.speech import SpeechEncoder, load_speech_encoder
 from ..perception.text import TextEncoder, load_text_encoder
 from ..types import FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
@@ -70,7 +71,7 @@ class Preparation:
     ) -> Identity:
         """Find the person in the pictures, RGB in [-1, 1]; see `perception.identity.identify`.
 
-        Raises `NoFaceFound` and `OutsideWorld`.
+        Raises `NoFaceFound` and `OutOfDomain`.
         """
         finder = FamiliarFinder(self.faces, self.name, self.size, self.redraw)
         return identify(images, finder, face=face, size=self.size, skip=skip)

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..checkpoints.catalogue import comfyui_folder, entries, find, models_folder, search_folders, stacks
 from ..checkpoints.detect import Detected, Kind, detect
 from ..checkpoints.identity import Plus
-from ..checkpoints.schedules import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 from ..config import ScheduleConfig
 from ..errors import BadInput, WeightsMismatch
+from ..presets import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 
 PARTS: dict[str, str] = {
     "base": "SD1.5: U-Net, text encoder and, unless there is a `vae`, the VAE",

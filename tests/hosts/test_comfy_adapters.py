@@ -63,7 +63,7 @@ def test_the_hosts_vae_tells_photographs_as_the_cores(pack, random_model, adapte
     assert torch.allclose(own.redraw(pixels[None]), core.redraw(pixels[None]), atol=1e-4)
     noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(4))
     strange = ((pixels + 0.15 * noise).clamp(-1, 1) / 2 + 0.5).movedim(0, -1)[None]
-    with pytest.raises(pack("portraittalk_core.errors").OutsideWorld, match=r"its VAE redraws it at only .* SD1\.5"):
+    with pytest.raises(pack("portraittalk_core.errors").OutOfDomain, match=r"VAE reconstructs it at only .* SD1\.5"):
         pack("nodes.identity").LoadIdentity.execute(adapters, strange)
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from portraittalk_core.builders import noise_schedule
-from portraittalk_core.checkpoints.schedules import ANIMATEDIFF
 from portraittalk_core.config import ModelConfig
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
@@ -17,6 +16,7 @@ from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.hosts.diffusers_models import build_unet
 from portraittalk_core.hosts.sd15_models import VAE_SCALE
 from portraittalk_core.nets.unet_keys import comfy_config, to_comfy
+from portraittalk_core.presets import ANIMATEDIFF
 from portraittalk_core.sites import UNetShape
 from portraittalk_core.stacks.conditions import Conditions
 from portraittalk_core.stacks.mesh_conditions import PublicDenoiser

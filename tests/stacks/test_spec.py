@@ -6,8 +6,8 @@ import pytest
 
 from portraittalk_core.checkpoints import catalogue
 from portraittalk_core.checkpoints.detect import Kind, detect
-from portraittalk_core.checkpoints.schedules import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.presets import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 from portraittalk_core.stacks.loader import Shelf
 from portraittalk_core.stacks.spec import Mix, check_mix, find_mix
 

@@ -18,7 +18,7 @@ from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
 from ...metrics.functional import mean_colour, sharpness
 from ...perception.face import FaceAnalyser
-from ...perception.familiar import FAMILIAR_SCORE
+from ...perception.out_of_domain import IN_DOMAIN_SCORE
 from ...types import LANDMARKS, Face, Frames
 
 MESH_ROWS = (
@@ -168,7 +168,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     """
     if faces is None:
         own = FaceAnalyser(model_folder("tiny") / "faces")
-        return PackFinder(own, "tiny face pack (avatars)", least=FAMILIAR_SCORE)
+        return PackFinder(own, "tiny face pack (avatars)", least=IN_DOMAIN_SCORE)
     path = Path(faces)
     if path.suffix == ".task" and path.is_file():
         _mesh_options(path)

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.schedules import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 from portraittalk_core.diffusion.schedule import NoiseSchedule
+from portraittalk_core.presets import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 
 
 def test_aniportraits_figures():

@@ -4,9 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from portraittalk_core.errors import OutsideWorld
+from portraittalk_core.errors import OutOfDomain
 from portraittalk_core.evaluation.benchmark.avatars import draw_person
-from portraittalk_core.perception.familiar import FAMILIAR_PSNR_DB, FAMILIAR_SCORE, FamiliarFinder, redrawn_db
+from portraittalk_core.perception.out_of_domain import (
+    IN_DOMAIN_PSNR_DB,
+    IN_DOMAIN_SCORE,
+    InDomainFinder,
+    reconstruction_db,
+)
 from portraittalk_core.types import Face
 
 PICTURE = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -28,21 +33,21 @@ class Finds:
 
 
 def finder(*scores, off=0.0):
-    return FamiliarFinder(Finds(*scores), "tiny", 64, lambda pixels: pixels + 2 * off)
+    return InDomainFinder(Finds(*scores), "tiny", 64, lambda pixels: pixels + 2 * off)
 
 
 def test_only_faces_that_the_detector_is_sure_of_are_found():
     assert [f.score for f in finder(0.8, 0.9, 0.95).find(PICTURE)] == [0.9, 0.95]
     assert finder().find(PICTURE) == [] and finder().hint == "Look elsewhere."
-    with pytest.raises(OutsideWorld, match=r"tiny model .* only 80% sure of it \(86% is asked\).*SD1\.5"):
-        finder(0.8, FAMILIAR_SCORE - 0.01).find(PICTURE)
+    with pytest.raises(OutOfDomain, match=r"tiny model .* only 80% sure of it \(86% is asked\).*SD1\.5"):
+        finder(0.8, IN_DOMAIN_SCORE - 0.01).find(PICTURE)
 
 
 def test_what_the_vae_cannot_draw_is_not_found():
-    limit = 10 ** (-FAMILIAR_PSNR_DB / 20)
-    assert redrawn_db(PICTURE, face(1), 64, lambda pixels: pixels + 0.02) == pytest.approx(40, abs=1e-3)
+    limit = 10 ** (-IN_DOMAIN_PSNR_DB / 20)
+    assert reconstruction_db(PICTURE, face(1), 64, lambda pixels: pixels + 0.02) == pytest.approx(40, abs=1e-3)
     assert len(finder(0.9, off=0.99 * limit).find(PICTURE)) == 1
-    with pytest.raises(OutsideWorld, match=r"redraws it at only 27\.\d dB \(28\.0 dB are asked\).*SD1\.5"):
+    with pytest.raises(OutOfDomain, match=r"reconstructs it at only 27\.\d dB \(28\.0 dB are asked\).*SD1\.5"):
         finder(0.9, 0.99, off=1.01 * limit).find(PICTURE)
 
 
