@@ -1,110 +1,82 @@
 """The whole system: portrait, recording and prompt in, frames of a talking portrait out.
 
-`PortraitTalk.generate` is the short way. Each of its steps is a method from records to a record, for whoever wants to
-look at, replace or reuse what lies between (the ComfyUI nodes, the benchmark).
+`PortraitTalk.generate` is the short way. Each of its steps is a method of the stack, from records to a record, for
+whoever wants to look at, replace or reuse what lies between (the ComfyUI nodes, the benchmark).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import builders
-from .checkpoints.native import load_denoiser, load_vae, model_files
-from .config import ModelConfig
-from .diffusion.guidance import GuidanceScales
-from .diffusion.latent_fusion import sample_video
+from .diffusion.latent_fusion import OnStep, sample_video
+from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
-from .hosts.diffusers_host import DiffusersHost
-from .motion.audio_to_motion import MotionDials
-from .nets.animate_net import AnimateNet
-from .nets.identity_net import IdentityNet
-from .perception.out_of_domain import Reconstruct as Redraw
+from .hosts.diffusers_session import DiffusersSession
 from .presets import PUBLIC
-from .stacks.conditions import (
-    Conditions,
-    IdentityCondition,
-    MotionCondition,
-    PromptedDenoiser,
-    ReferenceCondition,
-    Scales,
-    SpeechCondition,
-    TemporalCondition,
-)
-from .stacks.preparation import Preparation
-from .stacks.prompts import PromptTrack, expression_track
-from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
+from .stacks.base import Condition, Stack
+from .stacks.conditions import Conditions
+from .stacks.denoiser import Denoiser
+from .stacks.options import Sampling, SamplingOptions
+from .stacks.prompts import PromptEmbeds, PromptTrack
+from .types import FaceMotion, Frames, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
 if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from contextlib import AbstractContextManager
 
-logger = logging.getLogger(__name__)
-
-N = TypeVar("N", bound=torch.nn.Module)
-
-Fusion = Literal["joint", "streaming", "wrapped"]
-"""How windows join; `wrapped` is AniPortrait's way, for the stacks of public files only."""
-OnStep = Callable[[int, int], None]
-
-JOINT_UP_TO_S = 20.0
-"""Videos up to this long are made in one piece unless the caller says otherwise; longer ones stream."""
-
-DECODED_AT_ONCE = 8
+    from .host import Host
+    from .hosts.diffusers_patches import Patch
+    from .motion.audio_to_motion import MotionDials
+    from .motion.mesh_motion import MeshMaps, MeshMotion
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The networks of one model."""
+class HostSession(Protocol):
+    """Hands out whoever runs the U-Net, for as long as one video is denoised."""
 
-    config: ModelConfig
-    unet: UNet2DConditionModel
-    identity_net: IdentityNet
-    animate_net: AnimateNet
-    vae: AutoencoderTiny
-    preparation: Preparation
+    def open(self, patches: Sequence[Patch] = ()) -> AbstractContextManager[Host]:
+        """Return a host that runs with low-rank patches until its context ends."""
+        ...
 
 
 class PortraitTalk:
-    """A loaded model. See `load` and `generate`."""
+    """A loaded model: a stack, and a host that runs its U-Net. See `load` and `generate`."""
 
-    def __init__(self, networks: Networks, device: torch.device | str = "cpu") -> None:
-        self.networks, self.device = networks, torch.device(device)
-        self.config = networks.config
-        self._host = DiffusersHost(networks.unet)
-        self._reference_net = builders.reference_net(self.config)
+    def __init__(self, stack: Stack, host: HostSession) -> None:
+        """Join a stack and a host.
+
+        Args:
+            stack: What the model is.
+            host: Runs its U-Net.
+        """
+        self.stack, self.host = stack, host
 
     @classmethod
     def load(cls, name: str = "tiny", device: torch.device | str = "cpu", **options: Any) -> PortraitTalk:
-        """Load a model by name (`tiny`, `sd15-portraittalk`, `sd15-magictalk`) or from a folder of tiny's files.
+        """Load a model.
 
-        options: of the models made of public files, see `PublicPortraitTalk.load`. Raises `BadInput` for an unknown
-        name or option, `WeightsMismatch` for files that do not fit, `MissingExtra` without diffusers.
+        Args:
+            name: `tiny`, `sd15-portraittalk`, `sd15-magictalk`, or a folder of tiny's files.
+            device: Where networks run.
+            **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`.
+
+        Returns:
+            The model.
+
+        Raises:
+            BadInput: For an unknown name or option.
+            WeightsMismatch: For files that are missing or do not fit.
+            MissingExtra: Without diffusers.
         """
         if name in PUBLIC:
-            from .stacks.public import PublicPortraitTalk
-
-            return PublicPortraitTalk.load_public(name, device, **options)
+            return _load_public(name, device, options)
         if options:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        files = model_files(name)
-        config, unet, identity_net, animate_net = load_denoiser(files["denoiser"])
-        vae = _placed(load_vae(files["vae"]), device)
-        networks = Networks(
-            config=config,
-            unet=_placed(unet, device),
-            identity_net=identity_net.to(device),
-            animate_net=animate_net.to(device),
-            vae=vae,
-            preparation=Preparation.load(name, config.name, config.size, _redrawing(vae, device)),
-        )
-        return cls(networks, device)
+        return _load_tiny(name, device)
 
     def generate(
         self,
@@ -115,220 +87,209 @@ class PortraitTalk:
         edits: Sequence[tuple[float, str]] = (),
         negative: str = "",
         fps: float = 25.0,
-        steps: int | None = None,
-        cfg: float | None = None,
-        identity_scale: float | None = None,
-        audio_scale: float | None = None,
-        reference_scale: float | None = None,
         seed: int = 0,
         dials: MotionDials | None = None,
-        fusion: Fusion | None = None,
-        window: int | None = None,
-        overlap: int | None = None,
+        motion: FaceMotion | MeshMotion | None = None,
         face: int | None = None,
-        motion: FaceMotion | None = None,
+        options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
-        on_structure: Callable[[StructureMaps], None] | None = None,
+        on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
     ) -> Iterator[Frames]:
-        """Yield the frames of the portrait speaking, in order, `round(duration * fps)` in all.
+        """Make a portrait speak.
 
-        images: pictures of one person, RGB in [-1, 1]; edits: (seconds, prompt), the prompt from then on; negative:
-        what shall not be seen (acts where `cfg` is above 1); cfg, identity_scale, audio_scale: how strictly text, face
-        and sound are followed; reference_scale: from 0, without ReferenceNet, to 1; seed: of head motion and noise;
-        fusion: how windows of `window` frames join (by default `joint` up to 20 s, then `streaming`, whose memory does
-        not grow); face: which of several in a picture, 1 the largest; motion: how the face moves instead of by the
-        sound; on_step: called after every step with (done, total), where an exception ends the work; on_structure: gets
-        the structure maps before denoising. Arguments left out are the model's.
+        Args:
+            images: Pictures of one person, RGB in [-1, 1], of any size; the first is the one that moves.
+            speech: The recording.
+            prompt: What the video shows.
+            edits: (seconds, prompt): the prompt from then on.
+            negative: What shall not be seen; acts where `cfg` is above 1.
+            fps: Frames a second.
+            seed: Of the head's motion and of the noise, from 0.
+            dials: Strengths of the movements.
+            motion: How the face moves, instead of by the sound.
+            face: Which of several faces in a picture, 1 the largest; by default that.
+            options: How the video is denoised; what is left out is the stack's own.
+            on_step: Called after every step with (done, total); an exception from it ends the work.
+            on_structure: Gets the structure maps before denoising.
 
-        Raises `NoFaceFound`, `OutOfDomain`, `BadInput` before the first frame.
+        Returns:
+            The frames in order, some at a time, `round(duration * fps)` in all.
+
+        Raises:
+            NoFaceFound: Before the first frame, where a picture has no face.
+            OutOfDomain: Likewise, for a face of a kind that the model has not learned.
+            BadInput: Likewise, for arguments that do not fit together.
         """
-        identity = self.identify(images, face=face)
-        features = self.listen(speech, fps)
-        count = len(features.hidden)
-        prompts = PromptTrack(prompt, edits, fps, count)
+        stack = self.stack
+        identity = stack.identify(images, face=face)
+        features = stack.listen(speech, fps)
+        prompts = PromptTrack(prompt, edits, fps, len(features.hidden))
         if motion is None:
-            motion = self.move(features, dials=dials, seed=seed, prompts=prompts)
-        _check_length(len(motion.pose), motion.fps, features)
-        structure = self.structure(motion, identity)
+            motion = stack.move(features, dials=dials, seed=seed, expression=stack.expression(prompts))
+        _check_length(motion, features)
+        maps = stack.structure(motion, identity)
         if on_structure is not None:
-            on_structure(structure)
+            on_structure(maps)
         latents = self.animate(
-            identity,
-            structure,
-            features,
-            prompts,
-            negative=negative,
-            steps=steps,
-            cfg=cfg,
-            identity_scale=identity_scale,
-            audio_scale=audio_scale,
-            reference_scale=reference_scale,
-            seed=seed,
-            fusion=fusion,
-            window=window,
-            overlap=overlap,
-            on_step=on_step,
+            identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
         )
-        return (frames for video in latents for frames in self.decode(video))
-
-    def identify(self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None) -> Identity:
-        """Find the person in the pictures. Raises `NoFaceFound` and `OutOfDomain`."""
-        return self.networks.preparation.identify(images, face=face)
-
-    def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
-        """Encode a recording at the frame rate of the video. Raises `BadInput` for one that is empty or not finite."""
-        return self.networks.preparation.listen(speech, fps)
-
-    def move(
-        self,
-        features: SpeechFeatures,
-        *,
-        dials: MotionDials | None = None,
-        seed: int = 0,
-        prompts: PromptTrack | None = None,
-    ) -> FaceMotion:
-        """Return how the face moves with the speech, wearing the expression that the prompts ask for."""
-        preparation = self.networks.preparation
-        asked = None if prompts is None else expression_track(preparation.text, prompts)
-        return preparation.move(features, dials=dials, seed=seed, expression=asked)
-
-    def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps:
-        """Draw the motion on the person's face."""
-        return self.networks.preparation.structure(motion, identity)
+        return (frames for video in latents for frames in stack.decode(video))
 
     def animate(
         self,
-        identity: Identity,
-        structure: StructureMaps,
+        identity: Any,
+        maps: Any,
         features: SpeechFeatures | None,
         prompts: PromptTrack,
         *,
         negative: str = "",
-        steps: int | None = None,
-        cfg: float | None = None,
-        identity_scale: float | None = None,
-        audio_scale: float | None = None,
-        reference_scale: float | None = None,
         seed: int = 0,
-        fusion: Fusion | None = None,
-        window: int | None = None,
-        overlap: int | None = None,
+        options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
     ) -> Iterator[LatentVideo]:
-        """Yield the latents of the video in order, as soon as they are final. Arguments as in `generate`."""
-        usual, count = self.config.sampling, len(structure.landmarks)
-        longest = self.config.temporal_frames
-        window = usual.window if window is None else window
-        overlap = min(usual.overlap, window // 2) if overlap is None else overlap
-        if window > longest:
-            raise BadInput(f"`window` must be at most {longest} frames, but got {window}. Try {usual.window}.")
-        chosen: Fusion = fusion or ("joint" if count / structure.fps <= JOINT_UP_TO_S else "streaming")
-        scales = Scales(
-            usual.identity_scale if identity_scale is None else identity_scale,
-            usual.audio_scale if audio_scale is None else audio_scale,
-            1.0 if reference_scale is None else reference_scale,
-        )
-        conditions = self._conditions(identity, structure, features, scales, keep=1 if chosen == "streaming" else count)
-        denoiser = PromptedDenoiser(self._host, self.networks.preparation.text, prompts, negative, conditions)
-        chunks = sample_video(
-            denoiser.predict,
-            count,
-            self._latent_shape(),
-            builders.noise_schedule(self.config),
-            generator=torch.Generator().manual_seed(seed),
-            steps=usual.steps if steps is None else steps,
-            window=window,
-            overlap=overlap,
-            fusion=cast(Any, chosen),  # it refuses what is not for this model
-            scales=GuidanceScales(text=usual.text_scale if cfg is None else cfg, end=usual.guidance_end),
-            shared_noise=usual.shared_noise,
-            flicker=usual.flicker,
-            on_step=on_step,
-            device=self.device,
-        )
-        return (LatentVideo(latents.clone(), structure.fps) for _, latents in _without_gradients(chunks))
+        """Denoise a video.
 
-    def decode(self, video: LatentVideo) -> Iterator[Frames]:
-        """Yield the pictures of a video, a few at a time, on the CPU."""
-        for part in video.latents.split(DECODED_AT_ONCE):
-            with torch.inference_mode():
-                pixels = self._decode(part).cpu()
-            yield Frames(pixels.clone(), video.fps)  # what is made in inference mode refuses to be changed in place
+        Args:
+            identity: Of `Stack.identify`.
+            maps: Of `Stack.structure`.
+            features: Of `Stack.listen`; None where nothing is known of the sound.
+            prompts: What the video shows.
+            negative: See `generate`, here and below.
+            seed: Of the noise.
+            options: How it is denoised.
+            on_step: Called after every step.
 
-    def decode_pixels(self, pixels: Float[Tensor, "n 3 s s"], fps: float = 25.0) -> Iterator[Frames]:
-        """Yield pictures as they are after the VAE: what the best denoiser could reach."""
-        for part in pixels.split(DECODED_AT_ONCE):
-            yield from self.decode(LatentVideo(self.encode(part), fps))
+        Returns:
+            The latents in order, as soon as they are final.
 
-    @torch.no_grad()
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures."""
-        return cast(Any, self.networks.vae.encode(pixels.to(self.device))).latents
+        Raises:
+            BadInput: For options that the stack does not have, at once.
+        """
+        stack = self.stack
+        frames = len(maps.landmarks)
+        sampling = (options or SamplingOptions()).resolve(stack.config.sampling, stack.limits, frames / maps.fps)
+        stack.schedule.timesteps(sampling.steps)  # which says whether there are as many
+        with self._releasing():
+            embeds = stack.encode_prompts(prompts, negative)
+            read = stack.cross_attention(embeds, identity).to(stack.device)
+            made = stack.conditions(identity, maps, features, embeds, sampling.scales)
+        condition = Conditions(made, keep=self._windows_kept(sampling, frames))
+        return _outside_inference(self._denoise(condition, read, sampling, frames, maps.fps, seed, on_step))
 
-    def _decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
-        return cast(Any, self.networks.vae.decode(latents.to(self.device))).sample.clamp(-1, 1)
-
-    def _latent_shape(self) -> tuple[int, int, int]:
-        side = self.config.size // self.config.vae_factor
-        return self.config.unet.latent_channels, side, side
-
-    @torch.inference_mode()
-    def _conditions(
+    def _denoise(
         self,
-        identity: Identity,
-        structure: StructureMaps,
-        features: SpeechFeatures | None,
-        scales: Scales,
-        keep: int,
-    ) -> Conditions:
-        nets, animate = self.networks, self.networks.animate_net
-        latents, nobody = self.encode(identity.crops), nets.preparation.text.encode([""])
+        condition: Condition,
+        prompts: PromptEmbeds,
+        sampling: Sampling,
+        frames: int,
+        fps: float,
+        seed: int,
+        on_step: OnStep | None,
+    ) -> Iterator[LatentVideo]:
+        """Hold the denoising networks while latents are made, and not while the last of them are decoded."""
+        made: list[LatentVideo] = []
+        with self._releasing(always=True), self.host.open(condition.patches) as host:
+            denoiser = Denoiser(host, condition, prompts, passes_at_once=self.stack.limits.passes_at_once)
+            chunks = self._sample(denoiser, sampling, frames, seed, on_step)
+            for _, latents in chunks:
+                video = LatentVideo(latents, fps)
+                if sampling.fusion == "streaming":
+                    yield video
+                else:
+                    made.append(video)
+            del denoiser, chunks, host, condition  # their networks go with the context, not with this generator
+        yield from made
 
-        def warped(_: Tensor, pictures: Tensor) -> Tensor:
-            return self.encode(pictures)
+    def _sample(
+        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, on_step: OnStep | None
+    ) -> Iterator[tuple[int, Tensor]]:
+        stack, config = self.stack, self.stack.config
+        side = config.size // config.vae_factor
+        common: dict[str, Any] = {
+            "generator": torch.Generator().manual_seed(seed),
+            "steps": sampling.steps,
+            "window": sampling.window,
+            "overlap": sampling.overlap,
+            "scales": sampling.guidance,
+            "shared_noise": sampling.shared_noise,
+            "on_step": on_step,
+            "device": stack.device,
+        }
+        shape = (config.unet.latent_channels, side, side)
+        if sampling.fusion == "wrapped":
+            return sample_wrapped(denoiser.predict, frames, shape, stack.schedule, **common)
+        fused = {"fusion": sampling.fusion, "flicker": sampling.flicker}
+        return sample_video(denoiser.predict, frames, shape, stack.schedule, **common, **cast(Any, fused))
 
-        return Conditions(
-            [
-                IdentityCondition(nets.identity_net, animate.identity, identity.embeddings, scales.identity),
-                ReferenceCondition(self._reference_net, latents, nobody, scales.reference),
-                TemporalCondition(animate.temporal),
-                MotionCondition(animate, structure, identity, latents[:1], warped, self.config.contour_size),
-                SpeechCondition(animate.audio, features, scales.audio),
-            ],
-            keep,
-        )
+    def _windows_kept(self, sampling: Sampling, frames: int) -> int:
+        most = self.stack.limits.windows_kept or frames
+        return min(most, 1 if sampling.fusion == "streaming" else frames)
+
+    @contextmanager
+    def _releasing(self, always: bool = False) -> Iterator[None]:
+        """Let the stack release what it keeps for denoising: when that is over, and when it could not begin."""
+        try:
+            yield
+        except BaseException:
+            self.stack.release()
+            raise
+        if always:
+            self.stack.release()
+
+    def reconstruct(self, pixels: Float[Tensor, "n 3 s s"], fps: float = 25.0) -> Iterator[Frames]:
+        """Pass pictures through the VAE: what the best denoiser could reach.
+
+        Args:
+            pixels: Pictures in [-1, 1].
+            fps: Frames a second.
+
+        Returns:
+            The pictures as they come back.
+        """
+        return self.stack.decode(LatentVideo(self.stack.encode(pixels), fps))
 
 
-def _check_length(count: int, fps: float, features: SpeechFeatures) -> None:
+def _load_tiny(name: str, device: torch.device | str) -> PortraitTalk:
+    from . import builders
+    from .checkpoints.native import load_denoiser, model_files
+    from .nets.adapters import Adapters
+    from .stacks.tiny import TinyStack, placed
+
+    config, unet, identity_net, animate_net = load_denoiser(model_files(name)["denoiser"])
+    adapters = Adapters(
+        identity_net=identity_net, animate_net=animate_net, reference_net=builders.reference_net(config)
+    )
+    stack = TinyStack.load(name, device, adapters=(config, adapters))
+    return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device)))
+
+
+def _load_public(name: str, device: torch.device | str, options: dict[str, Any]) -> PortraitTalk:
+    from .stacks.public import PublicStack
+
+    stack = PublicStack.load(name, device, **options)
+
+    @contextmanager
+    def load_unet() -> Iterator[Any]:
+        with stack.loader.load("unet") as nets:
+            yield nets.pop()
+
+    return PortraitTalk(stack, DiffusersSession(load_unet))
+
+
+def _check_length(motion: FaceMotion | MeshMotion, features: SpeechFeatures) -> None:
     wanted = len(features.hidden)
-    if count != wanted or fps != features.fps:
+    if motion.frame_count != wanted or motion.fps != features.fps:
         raise BadInput(
-            f"`motion` must have the {wanted} frames at {features.fps:g} fps that the recording lasts, but got {count} "
-            f"at {fps:g} fps. Resample it, or cut the recording."
+            f"`motion` must have the {wanted} frames at {features.fps:g} fps that the recording lasts, but got "
+            f"{motion.frame_count} at {motion.fps:g} fps. Resample it, or cut the recording."
         )
 
 
-def _placed(network: N, device: torch.device | str) -> N:
-    """Move a convolutional network, its weights in the order that convolutions on a CPU prefer."""
-    return cast(Any, network).to(device, memory_format=torch.channels_last)
-
-
-def _redrawing(vae: AutoencoderTiny, device: torch.device | str) -> Redraw:
-    """Return what encodes and decodes a picture, to the CPU."""
-
-    @torch.no_grad()
-    def redraw(pixels: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 3 s s"]:
-        network = cast(Any, vae)
-        return network.decode(network.encode(pixels.to(device)).latents).sample.clamp(-1, 1).cpu()
-
-    return redraw
-
-
-def _without_gradients(chunks: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-    """Run a generator in inference mode, and only it: the caller's mode is its own between two chunks."""
+def _outside_inference(videos: Iterator[LatentVideo]) -> Iterator[LatentVideo]:
+    """Run a generator in inference mode, and only it: the caller's mode is its own between two videos."""
     while True:
         with torch.inference_mode():
-            chunk = next(chunks, None)
-        if chunk is None:
+            video = next(videos, None)
+        if video is None:
             return
-        yield chunk
+        yield LatentVideo(video.latents.clone(), video.fps)

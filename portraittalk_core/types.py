@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -94,6 +95,11 @@ class Identity:
     crops: Float[Tensor, "n 3 size size"]
     landmarks: Float[Tensor, "n 70 2"]
 
+    @property
+    def outlines(self) -> Float[Tensor, "n 27 2"]:
+        """The line of the jaw and the brows in each crop, as shares of its side."""
+        return (torch.cat([self.landmarks[:, :17], self.landmarks[:, 17:27].flip(1)], 1) + 1) / 2
+
 
 @dataclass(frozen=True)
 class SpeechFeatures:
@@ -115,6 +121,16 @@ class FaceMotion:
     coefficients: Float[Tensor, "frames 10"]
     pose: Float[Tensor, "frames 6"]
     fps: float
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames it lasts."""
+        return len(self.pose)
+
+    @property
+    def mouth_opening(self) -> Float[Tensor, "frames"]:
+        """How far the mouth is open in each frame: the jaw's coefficient."""
+        return self.coefficients[:, COEFFICIENTS.index("jaw")]
 
 
 @dataclass(frozen=True)

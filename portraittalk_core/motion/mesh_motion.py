@@ -21,6 +21,9 @@ _REFINED = 478
 REACH_CM = 19.0
 """Half of what a picture shows at the distance of a head of 17 cm that fills 0.45 of it, as `mesh_identity` frames."""
 
+_UPPER_LIP, _LOWER_LIP = 13, 14
+"""The middle of the inner lips in the mesh."""
+
 _EYES = ((33, 133, range(468, 473)), (362, 263, range(473, 478)))
 """Outer and inner corner of each eye in the mesh, and the points of its iris."""
 
@@ -35,6 +38,16 @@ class MeshMotion:
     offsets: Float[Tensor, "frames 468 3"]
     pose: Float[Tensor, "frames 6"]
     fps: float
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames it lasts."""
+        return len(self.offsets)
+
+    @property
+    def mouth_opening(self) -> Float[Tensor, "frames"]:
+        """By how many centimetres the inner lips part in each frame, beyond the reference's."""
+        return self.offsets[:, _UPPER_LIP, 1] - self.offsets[:, _LOWER_LIP, 1]
 
 
 @dataclass(frozen=True)

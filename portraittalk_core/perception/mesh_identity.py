@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import BadInput, NoFaceFound
 from ..types import Face
 from .clip_input import aligned_face
+from .face_drawing import CONTROLNET
 from .identity import Finder
 
 FACE_SHARE = 0.45
@@ -23,6 +24,9 @@ SHARES = (0.28, 0.72)
 """Heights that need no new cut, if the picture is square."""
 
 _ABOVE = 0.46
+
+FACE_OVAL = tuple(CONTROLNET[0][1][0])
+"""The points of the mesh along the face's oval."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,24 @@ class MeshIdentity:
     landmarks: Float[Tensor, "n 478 3"]
     embeddings: Float[Tensor, "n 512"] | None = None
     faces: Float[Tensor, "n 3 224 224"] | None = None
+
+    @property
+    def outlines(self) -> Float[Tensor, "n points 2"]:
+        """The oval of the face in each crop, as shares of its side."""
+        return self.landmarks[:, list(FACE_OVAL), :2]
+
+    @classmethod
+    def join(cls, parts: Sequence[MeshIdentity]) -> MeshIdentity:
+        """Join pictures of one person that were looked at one by one.
+
+        Args:
+            parts: All with, or all without what only insightface gives.
+
+        Returns:
+            One identity.
+        """
+        rows = [[getattr(one, name) for one in parts] for name in ("crops", "landmarks", "embeddings", "faces")]
+        return cls(*(None if values[0] is None else torch.cat(values) for values in rows))
 
 
 class Mesher(Protocol):

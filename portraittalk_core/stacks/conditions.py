@@ -1,262 +1,217 @@
-"""What the denoiser is told about the frames of a window: conditions, each of which makes branches for any host."""
+"""Conditions made of the networks of `nets.adapters`: identity, reference, temporal attention, structure and audio."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..host import Branch, Call, CrossBranch, Host, Pass
+from ..host import Branch, Call, CrossBranch, Host
 from ..motion.geometry import contours, head_cue, warp_picture
-from ..nets.animate_net import AnimateNet, IdentityAttention
-from ..nets.attention import has_learned
-from ..nets.audio_net import AudioNet
-from ..nets.identity_net import IdentityNet
-from ..nets.reference_net import ReferenceFeatures, ReferenceNet
-from ..nets.structure_encoder import structure_input
-from ..nets.temporal import TemporalNet
+from ..nets.adapters import Adapters
+from ..nets.reference_net import ReferenceFeatures
 from ..types import Identity, SpeechFeatures, StructureMaps
-from .prompts import PromptTrack
-
-
-@dataclass(frozen=True)
-class Scales:
-    """Strengths (lambda) of the branches: 1 as trained, 0 leaves a branch out."""
-
-    identity: float = 1.0
-    audio: float = 1.0
-    reference: float = 1.0
-
+from .base import Condition
 
 WarpedLatents = Callable[[Int[Tensor, "n"], Float[Tensor, "n 3 s s"]], Float[Tensor, "n c h w"]]
 """Gives the latents, as the denoiser sees them, of the reference picture warped onto some frames."""
 
 
-class Condition(Protocol):
-    """Something that the denoiser is told about every frame of a video."""
-
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
-        """Return the branches for some frames; rows count from the first of `frames`.
-
-        host: runs the denoiser, in case something has to be recorded with it; known: whether every pass sees who
-        the person is, so that nothing need be made for passes that do not; device: where the denoiser runs.
-        """
-        ...
-
-    def forget(self) -> None:
-        """Drop what was computed with networks or a denoiser that may have changed since."""
-        ...
-
-
-class IdentityCondition:
-    """Who the person is: IdentityNet beside the text and AnimateNet's identity attention.
-
-    embeddings: unit length, one a reference picture; scale: lambda_id.
-    """
+class IdentityCondition(Condition):
+    """Who the person is: IdentityNet beside the text, and AnimateNet's identity attention."""
 
     def __init__(
-        self,
-        net: IdentityNet,
-        attention: IdentityAttention,
-        embeddings: Float[Tensor, "references embedding"],
-        scale: float = 1.0,
+        self, adapters: Adapters, embeddings: Float[Tensor, "references embedding"], scale: float = 1.0
     ) -> None:
-        self._net, self._attention = net, attention
-        self._embeddings, self._scale = embeddings, scale
-        self._made: list[Branch] | None = None
+        """Bind a person.
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        Args:
+            adapters: Whose IdentityNet and identity attention are used.
+            embeddings: Unit length, one a reference picture.
+            scale: lambda_id; above 1 identity attention stays at 1.
+        """
+        self._adapters, self._embeddings, self._scale = adapters, embeddings, scale
+        self._made: list[Branch] | None = None
+        self.networks = (adapters,)
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames."""
         if self._made is None:
-            embeddings = self._embeddings.to(device)
-            attention = self._attention.branches(embeddings, min(1.0, self._scale))
-            self._made = [*self._net.branches(embeddings, self._scale), *attention]
+            self._made = self._adapters.identity_branches(self._embeddings.to(device), self._scale)
         return self._made
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Project the embeddings anew next time."""
         self._made = None
 
 
-class ReferenceCondition:
-    """How the person looks in the reference pictures (ReferenceNet).
-
-    latents: of the pictures, as the denoiser sees latents; text: tokens of the empty prompt, [1, tokens, dim].
-    """
+class ReferenceCondition(Condition):
+    """How the person looks in the reference pictures: ReferenceNet with the denoiser's own weights."""
 
     def __init__(
         self,
-        net: ReferenceNet,
+        adapters: Adapters,
         latents: Float[Tensor, "r c h w"],
         text: Float[Tensor, "1 tokens dim"],
-        strength: float = 1.0,
+        scale: float = 1.0,
     ) -> None:
-        self._net, self._latents, self._text, self._strength = net, latents, text, strength
+        """Bind pictures.
+
+        Args:
+            adapters: Whose ReferenceNet says where to record.
+            latents: Of the pictures, as the denoiser sees latents.
+            text: Tokens of the empty prompt.
+            scale: From 0, without ReferenceNet, to 1.
+        """
+        self._adapters, self._latents, self._text, self._scale = adapters, latents, text, scale
         self._features: ReferenceFeatures | None = None
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames; the pictures are run through the host's denoiser once."""
-        if self._strength == 0:
+        if self._scale == 0:
             return []
         if self._features is None:
             text = self._text.expand(len(self._latents), -1, -1).to(device)
-            self._features = self._net.record(host, self._latents.to(device), text)
-        return list(self._net.branches(self._features, scale=self._strength))
+            self._features = self._adapters.reference_net.record(host, self._latents.to(device), text)
+        return list(self._adapters.reference_branches(self._features, scale=self._scale))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Record the pictures anew next time."""
         self._features = None
 
 
-class MotionCondition:
-    """How head and face move: the structure maps, with the reference placed where head and face will be.
-
-    net: whose structure encoder and occlusion net are used; identity: whose first picture is shown; reference: its
-    latent, [1, c, h, w]; warped_latents: gives those of `warp_reference`; contour_size: side of the contour pictures
-    in pixels.
-    """
+class StructureCondition(Condition):
+    """How head and face move: structure maps, with the reference placed where head and face will be."""
 
     def __init__(
         self,
-        net: AnimateNet,
+        adapters: Adapters,
         maps: StructureMaps,
         identity: Identity,
-        reference: Float[Tensor, "1 c h w"],
+        reference_latents: Float[Tensor, "1 c h w"],
         warped_latents: WarpedLatents,
         contour_size: int,
     ) -> None:
-        self._net, self._maps, self._identity = net, maps, identity
-        self._reference, self._warped_latents, self._size = reference, warped_latents, contour_size
+        """Bind a motion.
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        Args:
+            adapters: Whose structure encoder and occlusion map are used.
+            maps: The motion on the person's face.
+            identity: Whose first picture is shown.
+            reference_latents: Of that picture.
+            warped_latents: Gives those of `warp_reference`.
+            contour_size: Side of the contour pictures in pixels.
+        """
+        self._adapters, self._maps, self._identity = adapters, maps, identity
+        self._reference, self._warped_latents, self._size = reference_latents, warped_latents, contour_size
+        self.networks = (adapters,)
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""
         landmarks = self._maps.landmarks[frames].to(device)
-        drawn = contours(landmarks, self._size)
         warped = warp_reference(self._identity, landmarks)
-        latents = self._warped_latents(frames, warped).to(device)
-        reference = self._reference.to(device)
-        maps = []
-        for present in (True,) if known else (True, False):
-            conditioning = structure_input(
-                drawn,
-                self._maps.placement[frames].to(device),
-                head_cue(landmarks),
-                reference,
-                warped,
-                latents,
-                torch.tensor([present], device=device),
-            )
-            maps.append(self._net.structure(conditioning))
-        return [*self._net.structure.branches(*maps), *self._net.occlusion.branches(latents, reference)]
-
-    def forget(self) -> None:
-        """Keep nothing: maps are made for each window."""
+        return self._adapters.structure_branches(
+            contours=contours(landmarks, self._size),
+            placement=self._maps.placement[frames].to(device),
+            cue=head_cue(landmarks),
+            reference_latents=self._reference.to(device),
+            warped_pictures=warped,
+            warped_latents=self._warped_latents(frames, warped).to(device),
+            uncond=uncond,
+        )
 
 
-class SpeechCondition:
-    """What is being said (AudioNet), or that nothing is known of it, which training also shows; scale: lambda_aud."""
+class AudioCondition(Condition):
+    """What is being said (AudioNet), or that nothing is known of it, which training shows as well."""
 
-    def __init__(self, net: AudioNet, speech: SpeechFeatures | None, scale: float = 1.0) -> None:
-        self._net, self._speech, self._scale = net, speech, scale
-        self._hears = has_learned(net, "to_v_ip")
+    def __init__(self, adapters: Adapters, features: SpeechFeatures | None, scale: float = 1.0) -> None:
+        """Bind a recording.
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        Args:
+            adapters: Whose AudioNet is used.
+            features: Of the recording, or None.
+            scale: lambda_aud.
+        """
+        self._adapters, self._features, self._scale = adapters, features, scale
+        self.networks = (adapters,)
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of the frames; speech around them is heard too, each frame listens to its neighbours."""
-        if not self._hears:
+        audio = self._adapters.animate_net.audio
+        if not self._adapters.hears:
             return []
-        if self._speech is None:
-            return list(self._net.branches(torch.zeros(len(frames), self._net.feature_dim, device=device), self._scale))
-        first = max(0, int(frames.min()) - self._net.window)
-        last = int(frames.max()) + self._net.window
-        branches = self._net.branches(self._speech.hidden[first : last + 1].to(device), self._scale)
-        return [_Rows(branch, frames - first) for branch in branches]
-
-    def forget(self) -> None:
-        """Keep nothing: tokens are made for each window."""
+        if self._features is None:
+            unknown = torch.zeros(len(frames), audio.feature_dim, device=device)
+            return list(self._adapters.audio_branches(unknown, self._scale))
+        first, last = max(0, int(frames.min()) - audio.window), int(frames.max()) + audio.window
+        heard = self._features.hidden[first : last + 1].to(device)
+        return [_Rows(branch, frames - first) for branch in self._adapters.audio_branches(heard, self._scale)]
 
 
-class TemporalCondition:
+class TemporalCondition(Condition):
     """That frames follow one another: AnimateNet's temporal attention over the window."""
 
-    def __init__(self, net: TemporalNet) -> None:
-        self._branches = net.branches(float(has_learned(net, "proj_out")))
+    def __init__(self, adapters: Adapters) -> None:
+        """Bind the network.
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+        Args:
+            adapters: Whose temporal attention is used.
+        """
+        self._branches = adapters.temporal_branches()
+        self.networks = (adapters,)
+
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames."""
         return list(self._branches)
 
-    def forget(self) -> None:
-        """Keep nothing: the branches hold no result."""
 
-
-class Conditions:
-    """Several conditions as one, which keeps the branches of a window for its later steps.
-
-    keep: how many windows are kept: all of them in joint fusion, one in streaming, where memory must not grow with
-    the video.
-    """
+class Conditions(Condition):
+    """Several conditions as one, which keeps the branches of a window for its later steps."""
 
     def __init__(self, conditions: Sequence[Condition], keep: int = 1) -> None:
+        """Join conditions.
+
+        Args:
+            conditions: In the order in which their branches add up.
+            keep: How many windows are kept: all of them in joint fusion, one in streaming, where memory must not grow
+                with the video.
+        """
         self._conditions, self._keep = list(conditions), keep
         self._windows: OrderedDict[tuple[object, ...], list[Branch]] = OrderedDict()
+        self.networks = [net for condition in conditions for net in condition.networks]
+        self.patches = [patch for condition in conditions for patch in condition.patches]
 
-    def branches(self, host: Host, frames: Int[Tensor, "n"], known: bool, device: torch.device) -> list[Branch]:
+    def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of all conditions."""
-        key = (*frames.tolist(), known, device)
+        key = (*frames.tolist(), uncond, device)
         if key not in self._windows:
             while len(self._windows) >= self._keep:
                 self._windows.popitem(last=False)
-            self._windows[key] = [b for c in self._conditions for b in c.branches(host, frames, known, device)]
+            self._windows[key] = [b for c in self._conditions for b in c.branches(host, frames, uncond, device)]
         return self._windows[key]
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drop all windows."""
         self._windows.clear()
         for condition in self._conditions:
-            condition.forget()
-
-
-class Encodes(Protocol):
-    """Reads prompts: a `TextEncoder`, or CLIP's."""
-
-    def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b tokens dim"]: ...
+            condition.reset()
 
 
 def warp_reference(identity: Identity, landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 3 s s"]:
-    """Return the person's first picture with its face moved to the landmarks, on their device."""
+    """Warp the person's first picture.
+
+    Args:
+        identity: The person.
+        landmarks: Where the face is to be, in the picture's coordinates.
+
+    Returns:
+        The picture with its face moved to the landmarks, on their device.
+    """
     picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
     return warp_picture(picture, points, landmarks)
-
-
-class PromptedDenoiser:
-    """Runs the denoiser on windows of one video, with prompts and everything else it is told about their frames."""
-
-    def __init__(self, host: Host, text: Encodes, prompts: PromptTrack, negative: str, conditions: Condition) -> None:
-        self._host, self._prompts, self._conditions = host, prompts, conditions
-        self._text = text.encode(prompts.prompts)
-        self._unprompted = text.encode([negative])
-
-    def predict(
-        self,
-        latents: Float[Tensor, "n c h w"],
-        timestep: Int[Tensor, ""],
-        frames: Int[Tensor, "n"],
-        passes: tuple[Pass, ...],
-    ) -> Float[Tensor, "rows c h w"]:
-        """Run the U-Net on a window for each pass; see `latent_fusion.Predict`."""
-        count = len(passes)
-        shown = self._prompts.mix(self._text, frames)
-        hidden = self._unprompted.expand(len(frames), -1, -1)
-        text = torch.cat([shown if p.text else hidden for p in passes])
-        call = Call(frames=torch.arange(len(frames)), passes=passes, clip=len(frames))
-        known = all(p.identity for p in passes)
-        with self._host.attach(self._conditions.branches(self._host, frames, known, latents.device)):
-            return self._host.denoise(latents.repeat(count, 1, 1, 1), timestep, text, call)
 
 
 class _Rows:

@@ -17,9 +17,7 @@ class Denoiser:
     Weights may have any precision; latents stay in their own between steps.
     """
 
-    def __init__(
-        self, host: Host, condition: Condition, prompts: PromptEmbeds, *, passes_at_once: bool = True
-    ) -> None:
+    def __init__(self, host: Host, condition: Condition, prompts: PromptEmbeds, *, passes_at_once: bool = True) -> None:
         """Bind what stays the same for a whole video.
 
         Args:

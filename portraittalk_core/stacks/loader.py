@@ -1,4 +1,4 @@
-"""Lend the networks of a stack to one stage at a time, so that never all of them are in memory."""
+"""Read the networks of an SD1.5 stack one stage at a time, so that never all of them are in memory."""
 
 from __future__ import annotations
 
@@ -21,33 +21,78 @@ from ..checkpoints.structure import load_controlnet
 from ..checkpoints.temporal import load_temporal
 from ..nets.attention import KeyValues
 from ..perception.clip_text import ClipText, load_clip_tokenizer
-from .spec import Mix
+from .spec import StackSpec
 
 
-class Shelf:
-    """Reads networks when they are lent and lets them go when they come back.
+class NetworkLoader:
+    """Reads networks when a stage asks for them and lets them go when it is over.
 
     Reading costs seconds a stage, memory is the largest stage's instead of the sum: that is what makes 8 GB enough.
-    What lies in the operating system's file cache is read fast the second time. dtype: of weights on the device.
+    What lies in the operating system's file cache is read fast the second time.
     """
 
-    def __init__(self, mix: Mix, device: torch.device, dtype: torch.dtype) -> None:
-        self.mix, self.device, self.dtype = mix, device, dtype
+    def __init__(self, spec: StackSpec, device: torch.device, dtype: torch.dtype) -> None:
+        """Read nothing yet.
+
+        Args:
+            spec: Which files.
+            device: Where networks run.
+            dtype: Of their weights there.
+        """
+        self.spec, self.device, self.dtype = spec, device, dtype
+        self._kept: dict[str, Any] = {}
 
     @contextmanager
-    def lend(self, *names: str) -> Generator[list[Any], None, None]:
-        """Lend networks by name (`LOADERS`): on the device, frozen, until the block ends."""
-        nets = [self.load(name) for name in names]
+    def load(self, *names: str) -> Generator[list[Any], None, None]:
+        """Hold networks until the block ends.
+
+        Args:
+            *names: Of `READERS`.
+
+        Yields:
+            Them: frozen, on the device.
+        """
+        nets = [self.read(name) for name in names]
         try:
             yield nets
         finally:
             nets.clear()
             self.clear()
 
-    def load(self, name: str) -> Any:
-        """Read a network to the device; the caller lets it go and calls `clear`."""
-        made = LOADERS[name](self.mix, self.dtype)
+    @contextmanager
+    def load_text(self) -> Generator[ClipText, None, None]:
+        """Hold the text encoder with its tokenizer until the block ends."""
+        tokenizer = load_clip_tokenizer(self.spec.files["tokenizer"])
+        with self.load("text_encoder") as nets:
+            yield ClipText(nets.pop(), tokenizer)
+
+    def keep(self, name: str) -> Any:
+        """Return a network that is needed while the U-Net samples; it is held until `release`.
+
+        Args:
+            name: Of `READERS`.
+        """
+        if name not in self._kept:
+            self._kept[name] = self.read(name)
+        return self._kept[name]
+
+    def release(self) -> None:
+        """Let go of everything that was kept."""
+        self._kept.clear()
+        self.clear()
+
+    def read(self, name: str) -> Any:
+        """Read a network to the device; the caller lets it go and calls `clear`.
+
+        Args:
+            name: Of `READERS`.
+        """
+        made = READERS[name](self.spec, self.dtype)
         return made.to(self.device) if isinstance(made, nn.Module) else made
+
+    def wait(self, result: Tensor) -> Tensor:
+        """Return a stage's result where it waits for a later stage: on the CPU."""
+        return result.cpu()
 
     def clear(self) -> None:
         """Give memory that is no longer used back to the device."""
@@ -58,8 +103,11 @@ class Shelf:
         """Hold the base's networks against their layouts, reading names only, so that a bad file is known at once.
 
         A host that brings its own may do without these files.
+
+        Raises:
+            WeightsMismatch: For a file that does not fit.
         """
-        files = self.mix.files
+        files = self.spec.files
         base = files.get("base")
         parts: dict[Part, Path | None] = {
             "unet": files.get("denoiser", base),
@@ -70,51 +118,56 @@ class Shelf:
             if path is not None:
                 plan_part(path, part)
 
-    def text(self) -> ClipText:
-        """Return the text encoder with its tokenizer."""
-        tokenizer = load_clip_tokenizer(self.mix.files["tokenizer"])
-        return ClipText(self.load("text_encoder"), tokenizer)
+
+def _unet_file(spec: StackSpec) -> Path:
+    return spec.files["denoiser" if spec.is_aniportrait else "base"]
 
 
-def _unet(mix: Mix, dtype: torch.dtype) -> nn.Module:
-    return load_base_part(mix.files["denoiser" if mix.is_aniportrait else "base"], "unet", dtype)
+def unet_tensors(spec: StackSpec) -> dict[str, Tensor]:
+    """Read the denoising U-Net's tensors as they are, for a host that builds its own network.
 
+    Args:
+        spec: Which files.
 
-def unet_tensors(mix: Mix) -> dict[str, Tensor]:
-    """Read the denoising U-Net's tensors as they are, by diffusers' names, for a host that builds its own network."""
-    plan = plan_part(mix.files["denoiser" if mix.is_aniportrait else "base"], "unet")
+    Returns:
+        Tensors by diffusers' names.
+    """
+    plan = plan_part(_unet_file(spec), "unet")
     tensors = plan.file.tensors(names=plan.names.values())
     return {own: tensors[there] for own, there in plan.names.items()}
 
 
-def _structure(mix: Mix, dtype: torch.dtype) -> nn.Module:
-    path = mix.files["structure"]
-    if mix.kind("structure") is Kind.CONTROLNET:
+def _structure(spec: StackSpec, dtype: torch.dtype) -> nn.Module:
+    path = spec.files["structure"]
+    if spec.kind("structure") is Kind.CONTROLNET:
         return load_controlnet(path, dtype).net
     return load_pose_guider(path, dtype=dtype).net
 
 
-def text_beside(mix: Mix, dtype: torch.dtype) -> KeyValues:
-    """Return the base's own keys and values of text, for a U-Net that is told something else."""
-    sites = [(site, SD15_SHAPE.width(site)) for site in SD15_SHAPE.adapter_sites()]
+def empty_text_beside() -> KeyValues:
+    """Return SD1.5's keys and values of text, as a network beside a U-Net, without memory for its weights."""
     with torch.device("meta"):
-        net = KeyValues(SD15_SHAPE.cross_dim, sites)
-    net.load_state_dict(load_text_keys(mix.files["base"], dtype), assign=True)
+        return KeyValues(SD15_SHAPE.cross_dim, [(site, SD15_SHAPE.width(site)) for site in SD15_SHAPE.adapter_sites()])
+
+
+def _text_beside(spec: StackSpec, dtype: torch.dtype) -> KeyValues:
+    net = empty_text_beside()
+    net.load_state_dict(load_text_keys(spec.files["base"], dtype), assign=True)
     return net.eval().requires_grad_(False)
 
 
-LOADERS: dict[str, Callable[[Mix, torch.dtype], Any]] = {
-    "unet": _unet,
-    "vae": lambda mix, dtype: load_base_part(mix.files.get("vae", mix.files["base"]), "vae", dtype),
-    "text_encoder": lambda mix, dtype: load_base_part(mix.files["base"], "text_encoder", dtype),
-    "text_beside": text_beside,
-    "identity": lambda mix, dtype: load_identity(mix.files["identity"], plus=mix.plus, dtype=dtype),
-    "reference": lambda mix, dtype: load_reference_unet(mix.files["reference"], dtype).unet,
-    "look": lambda mix, dtype: load_clip_vision(mix.files["look"], dtype).model,
-    "temporal": lambda mix, dtype: load_temporal(mix.files["temporal"], dtype=dtype).net,
+READERS: dict[str, Callable[[StackSpec, torch.dtype], Any]] = {
+    "unet": lambda spec, dtype: load_base_part(_unet_file(spec), "unet", dtype),
+    "vae": lambda spec, dtype: load_base_part(spec.files.get("vae", spec.files["base"]), "vae", dtype),
+    "text_encoder": lambda spec, dtype: load_base_part(spec.files["base"], "text_encoder", dtype),
+    "text_beside": _text_beside,
+    "identity": lambda spec, dtype: load_identity(spec.files["identity"], plus=spec.plus, dtype=dtype),
+    "reference": lambda spec, dtype: load_reference_unet(spec.files["reference"], dtype).unet,
+    "image_encoder": lambda spec, dtype: load_clip_vision(spec.files["image_encoder"], dtype).model,
+    "temporal": lambda spec, dtype: load_temporal(spec.files["temporal"], dtype=dtype).net,
     "structure": _structure,
     # Sound is encoded in single precision: these networks are small and their group norm spans the whole recording.
-    "mesh": lambda mix, dtype: load_audio_to_mesh(mix.files["mesh"]).net,
-    "head": lambda mix, dtype: load_audio_to_pose(mix.files["head"]).net,
+    "mesh": lambda spec, dtype: load_audio_to_mesh(spec.files["mesh"]).net,
+    "head": lambda spec, dtype: load_audio_to_pose(spec.files["head"]).net,
 }
-"""What can be lent, and how it is read."""
+"""The networks by name, and how each is read."""

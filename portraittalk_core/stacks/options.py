@@ -82,8 +82,12 @@ class SamplingOptions:
         window = _given(self.window, defaults.window)
         overlap = _given(self.overlap, min(defaults.overlap, window // 2))
         limits.check_window(window, defaults.window)
+        if not 0 <= overlap < window:
+            raise BadInput(
+                f"`overlap` must be shorter than `window` ({window} frames), but got {overlap}. Try {window // 4}."
+            )
         identity = _given(self.identity_scale, defaults.identity_scale)
-        reference = min(1.0, identity) if limits.reference_follows_identity else defaults.reference_scale
+        reference = min(1.0, identity) if limits.reference_follows_identity else 1.0
         scales = Scales(
             identity=identity,
             audio=_given(self.audio_scale, defaults.audio_scale),

@@ -55,9 +55,7 @@ class PromptTrack:
 
     def __init__(self, prompt: str, edits: Sequence[tuple[float, str]], fps: float, frames: int) -> None:
         if any(not start_s >= 0 for start_s, _ in edits):
-            raise BadInput(
-                f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Fix the time."
-            )
+            raise BadInput(f"`edits` must begin at 0 s or later, but got {min(s for s, _ in edits):g} s. Fix the time.")
         ordered = sorted(edits, key=lambda edit: edit[0])
         self.prompts = [prompt, *(text for _, text in ordered)]
         starts = torch.tensor([start_s for start_s, _ in ordered], dtype=torch.float64)

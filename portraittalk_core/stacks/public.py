@@ -15,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
-from ..checkpoints.native import ASSETS, load_motion
+from ..checkpoints.native import ASSETS
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
 from ..hosts.diffusers_host import DiffusersHost
 from ..hosts.sd15_models import VAE_SCALE
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import MotionDials
+from ..motion.audio_to_motion import MotionDials, load_motion
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
 from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from ..nets.audio_to_pose import STYLES, move_head
@@ -102,7 +102,7 @@ class LoadedCodec:
         with self.loader.load("vae") as (vae,):
             for row in latents:
                 scaled = row[None].to(self.loader.device, vae.dtype) / VAE_SCALE
-                yield vae.decode(scaled).sample.float().clamp(-1, 1).to(self.loader.store)
+                yield self.loader.wait(vae.decode(scaled).sample.float().clamp(-1, 1))
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class PublicStack:
             raise BadInput("`speech` must be finite and last at least 0.025 s. Repair the recording.")
         with self.loader.load("mesh") as (net,):
             rows = frame_count(len(waveform), MESH_FPS)
-            hidden = encode_at_rate(net.audio_encoder, waveform[None].to(self.device), rows)[0].cpu()
+            hidden = self.loader.wait(encode_at_rate(net.audio_encoder, waveform[None].to(self.device), rows)[0])
         hidden = resample_rows(hidden, MESH_FPS, fps, frames)
         return SpokenFeatures(hidden, loudness_track(waveform, fps, frames), fps, waveform)
 
@@ -248,7 +248,9 @@ class PublicStack:
         dials = dials or MotionDials()
         self.limits.check(blink=dials.blink, expression=dials.expression)
         with self.loader.load("mesh") as (net,):  # both layers are linear, so that rows may be read off before them
-            offsets = net.out_fn(net.in_fn(features.hidden.to(self.device))).cpu().unflatten(-1, (VERTICES, 3))
+            offsets = self.loader.wait(net.out_fn(net.in_fn(features.hidden.to(self.device)))).unflatten(
+                -1, (VERTICES, 3)
+            )
         strength = 0.0 if dials.still_head else dials.head
         return MeshMotion(offsets * dials.lip, self._head(features, seed) * strength, features.fps)
 
@@ -256,7 +258,7 @@ class PublicStack:
         frames = len(features.hidden)
         if "head" in self.loader.spec.files and isinstance(features, SpokenFeatures):
             with self.loader.load("head") as (net,):
-                moved = move_head(net, features.waveform.to(self.device), seed % STYLES).cpu()
+                moved = self.loader.wait(move_head(net, features.waveform.to(self.device), seed % STYLES))
             return resample_rows(moved, MESH_FPS, features.fps, frames)
         _, prior = load_motion(ASSETS / "tiny" / "motion.safetensors")
         free = prior.generate(features.loudness, features.fps, torch.Generator().manual_seed(seed))
@@ -305,8 +307,8 @@ class PublicStack:
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run CLIP's text encoder; see `Stack.encode_prompts`."""
         with self.loader.load_text() as text:
-            store = self.loader.store
-            return PromptEmbeds(text.encode(prompts.prompts).to(store), text.encode([negative]).to(store), prompts)
+            wait = self.loader.wait
+            return PromptEmbeds(wait(text.encode(prompts.prompts)), wait(text.encode([negative])), prompts)
 
     def cross_attention(self, prompts: PromptEmbeds, identity: MeshIdentity) -> PromptEmbeds:
         """Return the prompts; AniPortrait's U-Net reads CLIP's embedding of the first picture in their place."""
@@ -352,7 +354,7 @@ class PublicStack:
     @torch.no_grad()
     def image_embeds(self, identity: MeshIdentity) -> Float[Tensor, "1 1 768"]:
         """Return CLIP's embedding of the first picture: what AniPortrait's U-Net reads where SD1.5's reads text."""
-        return self._image_encoder(clip_pixels(identity.crops[:1])).image_embeds[None].to(self.loader.store)
+        return self.loader.wait(self._image_encoder(clip_pixels(identity.crops[:1])).image_embeds[None])
 
     def _image_encoder(self, pictures: Float[Tensor, "n 3 224 224"], **options: Any) -> Any:
         """Run CLIP's image encoder; a method, so that the network is gone when the next one is read."""
@@ -366,8 +368,7 @@ class PublicStack:
         with self.loader.load("reference") as (unet,):
             net = ReferenceNet(sites=builders.unet_shape(self.config).attention_sites())
             shown = (value.to(self.device, unet.dtype) for value in (latents, image_embeds))
-            features = net.record(DiffusersHost(unet), *shown)
-        return ReferenceFeatures({site: self.loader.stow(tokens) for site, tokens in features.tokens.items()})
+            return net.record(DiffusersHost(unet), *shown)
 
     @torch.no_grad()
     def _identity_condition(self, identity: MeshIdentity, scale: float) -> FixedBranches:

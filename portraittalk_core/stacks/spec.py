@@ -1,4 +1,4 @@
-"""What a stack of public files is mixed from, where its files are, and which mixes cannot work."""
+"""Which public files a stack is made of, where they are, and which combinations cannot work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS: dict[str, str] = {
     "denoiser": "AniPortrait's U-Net, which takes the place of the base's",
     "identity": "who the person is: an IP-Adapter FaceID file",
     "reference": "what the person looks like: AniPortrait's reference_unet",
-    "look": "CLIP's image encoder: ViT-L/14 with `reference`, ViT-H/14 with FaceID-Plus",
+    "image_encoder": "CLIP's image encoder: ViT-L/14 with `reference`, ViT-H/14 with FaceID-Plus",
     "temporal": "that frames follow one another: a motion module",
     "structure": "where the face is: ControlNetMediaPipeFace or AniPortrait's pose_guider",
     "mesh": "how the face moves with the sound: AniPortrait's audio2mesh",
@@ -37,7 +37,7 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     "denoiser": (Kind.UNET,),
     "identity": (Kind.FACEID, Kind.FACEID_PORTRAIT, Kind.FACEID_PLUS),
     "reference": (Kind.REFERENCE_UNET, Kind.UNET),
-    "look": (Kind.CLIP_VISION,),
+    "image_encoder": (Kind.CLIP_VISION,),
     "temporal": (Kind.MOTION_MODULE,),
     "structure": (Kind.CONTROLNET, Kind.POSE_GUIDER),
     "mesh": (Kind.AUDIO2MESH,),
@@ -53,15 +53,17 @@ _PLUS_NAMES: dict[str, Plus] = {"faceid-plus": "plus", "faceid-plusv2": "plusv2"
 
 
 @dataclass(frozen=True)
-class Mix:
-    """The files of a stack, by part, each recognised. plus: which of the two a FaceID-Plus file is.
-
-    Made by `find_mix`, which checks it.
-    """
+class StackSpec:
+    """The files of a stack. Made by `find_spec`, which checks it."""
 
     files: dict[str, Path]
+    """By part, see `PARTS`."""
+
     kinds: dict[str, Detected]
+    """What each file was recognised as, by part."""
+
     plus: Plus | None = None
+    """Which of the two a FaceID-Plus file is."""
 
     def kind(self, part: str) -> Kind | None:
         """Return what the file of a part is; None where there is none."""
@@ -69,7 +71,7 @@ class Mix:
 
     @property
     def is_aniportrait(self) -> bool:
-        """Whether AniPortrait's U-Net denoises, which is told a look of the reference where others are told text."""
+        """Whether AniPortrait's U-Net denoises, which reads an image embedding where others read text."""
         return "denoiser" in self.files
 
     @property
@@ -80,16 +82,25 @@ class Mix:
         return ANIMATEDIFF if "temporal" in self.files else STABLE_DIFFUSION
 
 
-def find_mix(
+def find_spec(
     name: str, parts: Mapping[str, str] | None = None, comfyui: Path | None = None, *, hosted: bool = False
-) -> Mix:
-    """Return the files of a ready stack, found on this machine, recognised and checked.
+) -> StackSpec:
+    """Find the files of a ready stack on this machine, recognise and check them.
 
-    parts: replaces parts (`{"base": "realistic.safetensors"}`), adds some, or leaves one out ("none"); a value is the
-    name of a file of the catalogue or a path. comfyui: ComfyUI's folder. hosted: a host brings MODEL, CLIP and VAE, so
-    that their files need not be here, but for the base beside AniPortrait's U-Net, whose text attention stands in.
-    Raises `BadInput` for unknown names and for a mix that cannot work, `WeightsMismatch` for files that are not here
-    or are something else.
+    Args:
+        name: Of a stack of the catalogue.
+        parts: Replaces parts (`{"base": "realistic.safetensors"}`), adds some, or leaves one out (`"none"`); a value
+            is the name of a file of the catalogue, or a path.
+        comfyui: ComfyUI's folder.
+        hosted: A host brings MODEL, CLIP and VAE, so that their files need not be here, but for the base beside
+            AniPortrait's U-Net, whose text attention stands in.
+
+    Returns:
+        The files.
+
+    Raises:
+        BadInput: For unknown names, and for parts that cannot work together.
+        WeightsMismatch: For files that are not here or are something else.
     """
     chosen = {**_stack(name), **_checked_names(parts or {})}
     chosen = {part: given for part, given in chosen.items() if given != "none"}
@@ -118,34 +129,40 @@ def find_mix(
             f"or the hub's cache: {', '.join(missing)}. Run `portraittalk models download {' '.join(missing)}`."
         )
     kinds = {part: detect(path) for part, path in files.items() if part in _KINDS}
-    mix = Mix(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))
-    check_mix(mix, spared)
-    return mix
+    spec = StackSpec(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))
+    check_spec(spec, spared)
+    return spec
 
 
-def check_mix(mix: Mix, spared: Collection[str] = ()) -> None:
-    """Raise `BadInput` or `WeightsMismatch` with the reason if the files of a mix cannot work together.
+def check_spec(spec: StackSpec, spared: Collection[str] = ()) -> None:
+    """Check that files can work together.
 
-    spared: parts that may be missing.
+    Args:
+        spec: The files.
+        spared: Parts that may be missing.
+
+    Raises:
+        BadInput: With the reason, where they cannot.
+        WeightsMismatch: For a file of another kind than its part needs.
     """
-    for part, found in mix.kinds.items():
+    for part, found in spec.kinds.items():
         if found.kind not in _KINDS[part]:
             wanted = " or ".join(kind.value for kind in _KINDS[part])
             raise WeightsMismatch(f"{found.path}: `{part}` must be {wanted}, but this is {found}. Name another file.")
-    missing = [part for part in _NEEDED if part not in mix.files and part not in spared]
+    missing = [part for part in _NEEDED if part not in spec.files and part not in spared]
     if missing:
         why = "; ".join(f"{part}: {PARTS[part]}" for part in missing)
         raise BadInput(f"A stack must have every part that it cannot do without, but lacks {why}. Add it.")
-    reason = next((text for wrong, text in _impossible(mix) if wrong), None)
+    reason = next((text for wrong, text in _impossible(spec) if wrong), None)
     if reason:
         raise BadInput(f"These parts cannot be mixed: {reason}")
 
 
-def _impossible(mix: Mix) -> list[tuple[bool, str]]:
+def _impossible(spec: StackSpec) -> list[tuple[bool, str]]:
     """Return what must not be, each with the reason and the remedy."""
-    has, ours = mix.files.__contains__, mix.is_aniportrait
-    identity, structure, look = mix.kind("identity"), mix.kind("structure"), mix.kinds.get("look")
-    version = mix.kinds["temporal"].version if has("temporal") else ""
+    has, ours = spec.files.__contains__, spec.is_aniportrait
+    identity, structure, encoder = spec.kind("identity"), spec.kind("structure"), spec.kinds.get("image_encoder")
+    version = spec.kinds["temporal"].version if has("temporal") else ""
     plus = identity is Kind.FACEID_PLUS
     return [
         (
@@ -169,9 +186,9 @@ def _impossible(mix: Mix) -> list[tuple[bool, str]]:
             "them. Add denoiser=aniportrait-denoising.",
         ),
         (
-            ours and (look is None or look.version != "ViT-L/14"),
-            "AniPortrait's U-Net is told the look of the reference by CLIP ViT-L/14, 768 numbers, where SD1.5 is told "
-            f"text; `look` is {look.version if look else 'missing'}. Add look=aniportrait-clip.",
+            ours and (encoder is None or encoder.version != "ViT-L/14"),
+            "AniPortrait's U-Net reads the reference's embedding by CLIP ViT-L/14, 768 numbers, where SD1.5 reads text; "
+            f" `image_encoder` is {encoder.version if encoder else 'missing'}. Add image_encoder=aniportrait-clip.",
         ),
         (
             ours and identity in (Kind.FACEID, Kind.FACEID_PLUS),
@@ -179,9 +196,9 @@ def _impossible(mix: Mix) -> list[tuple[bool, str]]:
             "Use identity=faceid-portrait, which has none.",
         ),
         (
-            plus and (look is None or look.version != "ViT-H/14"),
-            "FaceID-Plus looks at the face with CLIP ViT-H/14, 1280 numbers a patch; `look` is "
-            f"{look.version if look else 'missing'}. Add look=clip-vit-h14.",
+            plus and (encoder is None or encoder.version != "ViT-H/14"),
+            "FaceID-Plus looks at the face with CLIP ViT-H/14, 1280 numbers a patch; `image_encoder` is "
+            f"{encoder.version if encoder else 'missing'}. Add image_encoder=clip-vit-h14.",
         ),
         (
             has("identity") and not has("faces"),
@@ -189,7 +206,7 @@ def _impossible(mix: Mix) -> list[tuple[bool, str]]:
             "commercial use, or leave the identity out.",
         ),
         (
-            has("faces") and _other_recogniser(mix.files["faces"]),
+            has("faces") and _other_recogniser(spec.files["faces"]),
             "FaceID knows the embeddings of buffalo_l (w600k_r50.onnx); those of antelopev2 (glintr100.onnx) are as "
             "long and mean something else. Use faces=buffalo_l.",
         ),
@@ -223,7 +240,7 @@ def _stack(name: str) -> dict[str, str]:
 def _checked_names(parts: Mapping[str, str]) -> dict[str, str]:
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise BadInput(f"`{unknown[0]}` must be a part of a stack ({', '.join(PARTS)}). Mend the name.")
+        raise BadInput(f"`{unknown[0]}` must be a part of a stack ({', '.join(PARTS)}). Check the name.")
     return dict(parts)
 
 

@@ -1,0 +1,107 @@
+"""Count the memory that code needs while it runs without any: on torch's meta device tensors have shapes, no values.
+
+Attention counts as a fused kernel that keeps no matrix. What the driver, the convolution libraries and the allocator's
+gaps take is not seen.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+META = torch.device("meta")
+
+
+class MemoryMeter:
+    """Bytes of the meta tensors that are alive."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.now = 0
+        """At this moment."""
+        self.most = 0
+        """At most, since `mark`."""
+        self.counts = True
+        """Whether new tensors count; weights are counted apart."""
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def mark(self) -> int:
+        """Begin a new stage.
+
+        Returns:
+            Bytes that earlier stages left.
+        """
+        self.most = self.now
+        return self.now
+
+    @contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """Count what is made in the block, without gradients."""
+        with torch.no_grad(), _FusedAttention(), _Counter(self):
+            yield
+
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """Do not count what is made in the block."""
+        before, self.counts = self.counts, False
+        try:
+            yield
+        finally:
+            self.counts = before
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a new tensor until it is gone.
+
+        Args:
+            tensor: On any device; only meta tensors count.
+        """
+        storage: Any = tensor.untyped_storage()
+        if not self.counts or tensor.device != META or storage in self._seen:
+            return
+        size = storage.nbytes()
+        self._seen.add(storage)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.now -= size
+
+
+class _Counter(TorchDispatchMode):
+    """Shows every new tensor to a meter."""
+
+    def __init__(self, meter: MemoryMeter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        known = {_address(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and _address(tensor) not in known:
+                self._meter.add(tensor)
+        return out
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]; meta tensors have no data_ptr
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Lets attention take what the fused kernels take: its result."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            query, value = args[0], (kwargs or {}).get("value", args[2] if len(args) > 2 else args[0])
+            return query.new_empty(*query.shape[:-1], value.shape[-1])
+        return func(*args, **(kwargs or {}))
