@@ -12,17 +12,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..checkpoints.native import model_files, model_folder
+from ..checkpoints.native import (
+    load_motion,
+    load_speech_encoder,
+    load_structure,
+    load_text_encoder,
+    model_files,
+    model_folder,
+)
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
+from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.priors import MotionPrior
-from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
+from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..perception.face import FaceAnalyser
 from ..perception.identity import identify
 from ..perception.out_of_domain import InDomainFinder as FamiliarFinder
 from ..perception.out_of_domain import Reconstruct as Redraw
-from ..perception.speech import SpeechEncoder, load_speech_encoder
-from ..perception.text import TextEncoder, load_text_encoder
+from ..perception.speech import SpeechEncoder
+from ..perception.text import TextEncoder
 from ..types import FaceMotion, Identity, Sound, SpeechFeatures, StructureMaps
 
 

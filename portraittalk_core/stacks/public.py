@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
-from ..checkpoints.native import ASSETS
+from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig
 from ..diffusion.guidance import GuidanceScales
 from ..diffusion.latent_fusion import sample_video
@@ -27,7 +27,7 @@ from ..hosts.diffusers_host import DiffusersHost
 from ..hosts.diffusers_patches import PatchAttachment
 from ..hosts.sd15_models import VAE_SCALE
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import MotionDials, load_motion
+from ..motion.audio_to_motion import MotionDials
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
 from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from ..nets.audio_to_pose import STYLES, move_head
