@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
+from ..checkpoints.face_landmarker import read_canonical_face
 from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig
 from ..diffusion.guidance import GuidanceScales
@@ -37,7 +38,6 @@ from ..perception.clip_input import SIDE, clip_pixels
 from ..perception.face import FaceAnalyser
 from ..perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
 from ..perception.mesh_identity import MeshIdentity, identify_mesh
-from ..perception.metric_mesh import read_canonical_face
 from ..perception.speech import loudness_track, resample_rows
 from ..pipeline import JOINT_UP_TO_S, Fusion, OnStep, PortraitTalk
 from ..presets import PRESETS
