@@ -19,10 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from motion_row import correlation
 from sound_rows import MOST_LAG
 
-from portraittalk_core.checkpoints.native import model_folder
+from portraittalk_core.checkpoints.native import load_motion, load_speech_encoder, model_folder
 from portraittalk_core.media.audio import read_sound, speech_waveform
-from portraittalk_core.motion.audio_to_motion import MOUTH, MotionDials, generate_motion, load_motion
-from portraittalk_core.perception.speech import load_speech_encoder
+from portraittalk_core.motion.audio_to_motion import MOUTH, MotionDials, generate_motion
 
 RESULTS = Path(__file__).resolve().parent / "results" / "tiny.json"
 

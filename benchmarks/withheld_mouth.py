@@ -17,9 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from portraittalk_core import presets
-from portraittalk_core.checkpoints.native import load_vae
+from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
 from portraittalk_core.config import TrainingConfig
-from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore, open_clip_bank
 from portraittalk_core.training.denoiser.objective import Objective
 from portraittalk_core.training.denoiser.pairs import Batch

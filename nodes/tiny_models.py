@@ -28,12 +28,11 @@ from torch import Tensor, nn
 
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints import native as weights
-from ..portraittalk_core.config import ModelConfig, from_mapping
+from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import WeightsMismatch
 from ..portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from ..portraittalk_core.perception.text import TextEncoder
 
-_LISTED = 10
 _MODEL_TYPES = {
     "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
     "epsilon": comfy.model_base.ModelType.EPS,
@@ -88,11 +87,10 @@ def load_model(file: Path) -> comfy.model_patcher.ModelPatcher:
     Its sigmas are those of the file's schedule, one a training timestep. Raises `WeightsMismatch` naming up to ten
     tensors that do not fit.
     """
-    values, tensors = weights.read_tensors(file)
-    config = from_mapping(ModelConfig, values, str(file))
+    config, tensors = weights.read_denoiser(file)
     found = {key.removeprefix("unet."): value for key, value in tensors.items() if key.startswith("unet.")}
     model = _base_model(config, file, sum(value.numel() for value in found.values()))
-    _fill(model.diffusion_model, to_comfy(found, builders.unet_shape(config)), file)
+    weights.fill(file, "a denoiser", model.diffusion_model, to_comfy(found, builders.unet_shape(config)))
     model.model_sampling.set_sigmas(builders.noise_schedule(config).sigmas())
     patcher = comfy.model_patcher.ModelPatcher(
         model.eval().requires_grad_(False),
@@ -109,13 +107,7 @@ def load_clip(file: Path) -> comfy.sd.CLIP:
     Without weights it gives the tokens of `TextEncoder.encode`, and as there words outside the vocabulary are named
     in a warning and what exceeds the context is cut off. Raises `WeightsMismatch` as `load_model` does.
     """
-    values, tensors = weights.read_tensors(file)
-    try:
-        encoder = TextEncoder(**values)
-    except TypeError as error:
-        raise WeightsMismatch(f"{file}: is no text model ({error}). Name its text.safetensors.") from error
-    _fill(encoder, tensors, file)
-    encoder.eval().requires_grad_(False)
+    encoder = weights.load_text_encoder(file)
     text_model = partial(
         comfy.sd1_clip.SDClipModel,
         max_length=encoder.context,
@@ -129,7 +121,7 @@ def load_clip(file: Path) -> comfy.sd.CLIP:
     clip = comfy.sd.CLIP(comfy.supported_models_base.ClipTarget(tokenizer, clip_model))
     state = {f"text_model.{key}": value for key, value in encoder.text_model.state_dict().items()}
     state["text_projection.weight"] = torch.eye(encoder.dim)
-    _fill(clip.cond_stage_model.clip_l.transformer, state, file)
+    weights.fill(file, "a text encoder", clip.cond_stage_model.clip_l.transformer, state)
     return clip
 
 
@@ -140,15 +132,13 @@ def load_vae(file: Path) -> comfy.sd.VAE:
     long to decode. So the host builds its TAESD and the network inside is exchanged for one of our width. It stays
     in float32 on every device: it is small, and eight bits of mantissa (bfloat16) show as bands on flat colours.
     """
-    values, tensors = weights.read_tensors(file)
-    try:
-        net = TinyAutoencoder(**values)
-    except TypeError as error:
-        raise WeightsMismatch(f"{file}: is no VAE of the tiny model ({error}). Name its vae.safetensors.") from error
-    _fill(net, tensors, file)
-    pattern = comfy.taesd.taesd.TAESD(latent_channels=values["latent_channels"])
+    config, tensors = weights.read_modules(file)
+    with weights.building(file, "a VAE of the tiny model"):
+        net = TinyAutoencoder(**config)
+    weights.fill(file, "a VAE of the tiny model", net, tensors)
+    pattern = comfy.taesd.taesd.TAESD(latent_channels=config["latent_channels"])
     vae = comfy.sd.VAE(sd=pattern.state_dict(), dtype=torch.float32)
-    vae.first_stage_model = net.eval().requires_grad_(False)
+    vae.first_stage_model = net
     vae.patcher = comfy.model_patcher.ModelPatcher(
         net, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
     )
@@ -249,15 +239,3 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
 
 def _again(file: Path, **_: Any) -> comfy.model_patcher.ModelPatcher:
     return load_model(file)
-
-
-def _fill(net: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Load tensors into all parameters. Raises `WeightsMismatch` naming up to ten that do not fit."""
-    try:
-        missing, foreign = net.load_state_dict(tensors, strict=False)
-        wrong = [f"{key} is missing" for key in missing] + [f"{key} is foreign" for key in foreign]
-    except RuntimeError as error:  # tensors of another shape, one a line
-        wrong = [line.strip().rstrip(".") for line in str(error).splitlines()[1:]] or [str(error)]
-    if wrong:
-        more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise WeightsMismatch(f"{file}: does not fit its own configuration: {'; '.join(wrong[:_LISTED])}{more}.")

@@ -250,15 +250,10 @@ class PortraitTalk:
 
 
 def _load_tiny(name: str, device: torch.device | str) -> PortraitTalk:
-    from . import builders
     from .checkpoints.native import load_denoiser, model_files
-    from .nets.adapters import Adapters
     from .stacks.tiny import TinyStack, placed
 
-    config, unet, identity_net, animate_net = load_denoiser(model_files(name)["denoiser"])
-    adapters = Adapters(
-        identity_net=identity_net, animate_net=animate_net, reference_net=builders.reference_net(config)
-    )
+    config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
     stack = TinyStack.load(name, device, adapters=(config, adapters))
     return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device)))
 

@@ -1,4 +1,4 @@
-"""Open weights files that others wrote: the names and shapes first, the tensors when they are asked for.
+"""Open weights files, public ones and our own: the names and shapes first, the tensors when they are asked for.
 
 Names and shapes decide what a file is, and a file may hold gigabytes; so opening one reads only its directory.
 """
@@ -24,25 +24,32 @@ _WRAPPERS = ("state_dict", "model")
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """An opened file. shapes: by flat name; `{"image_proj": {"norm.bias": …}}` has the name `image_proj.norm.bias`.
-
-    metadata: the text entries of a safetensors header; pickled: whether it is a pickle, which was opened by torch's
-    restricted unpickler.
-    """
+    """An opened weights file, of which only the directory has been read."""
 
     path: Path
+    """Where the file is."""
     shapes: dict[str, Shape]
+    """Shape of every tensor by its flat name: that of `{"image_proj": {"norm.bias": …}}` is `image_proj.norm.bias`."""
     metadata: dict[str, str] = field(default_factory=dict)
+    """The texts beside the tensors: the metadata of a safetensors header, or what a pickle has at its top."""
     pickled: bool = False
+    """Whether it is a pickle, which is opened by torch's restricted unpickler."""
 
     def tensors(
         self, dtype: torch.dtype | None = None, prefix: str = "", names: Collection[str] | None = None
     ) -> dict[str, Tensor]:
-        """Read the tensors whose names begin with `prefix`, or those of `names`, on the CPU; floating ones in `dtype`
-        if it is given.
+        """Read tensors to the CPU.
+
+        Args:
+            dtype: What floating tensors are converted to; None leaves them as they are in the file.
+            prefix: What the names begin with; "" takes all.
+            names: The names of those to read, in place of `prefix`.
+
+        Returns:
+            The tensors by their names in the file.
         """
         wanted = [name for name in self.shapes if name.startswith(prefix)] if names is None else list(names)
-        found = _from_pickle(self.path, "cpu") if self.pickled else _from_safetensors(self.path, wanted)
+        found = _from_pickle(self.path, "cpu")[0] if self.pickled else _from_safetensors(self.path, wanted)
         return {
             name: found[name].to(dtype) if dtype and found[name].is_floating_point() else found[name] for name in wanted
         }
@@ -51,12 +58,21 @@ class WeightsFile:
 def open_weights(path: Path | str) -> WeightsFile:
     """Open a safetensors file or a pickle of tensors, without reading tensors.
 
-    Raises `WeightsMismatch` for a file that is missing, cut off or no weights file (a web page, a Git LFS pointer),
-    and `UnsafeWeights` for a pickle that holds more than tensors.
+    Args:
+        path: The file; its content decides what it is, not its name.
+
+    Returns:
+        The directory of the file.
+
+    Raises:
+        WeightsMismatch: When the file is missing, cut off or no weights file (a web page, a Git LFS pointer).
+        UnsafeWeights: When it is a pickle that holds more than tensors.
     """
     file = Path(path)
     if not file.is_file():
-        raise WeightsMismatch(f"{file}: there is no such weights file. Run `portraittalk models list`.")
+        raise WeightsMismatch(
+            f"{file}: there is no such weights file. Check the name; `portraittalk models list` names the public ones."
+        )
     with file.open("rb") as opened:
         start = opened.read(64)
     if start.startswith(b"version https://git-lfs"):
@@ -64,8 +80,8 @@ def open_weights(path: Path | str) -> WeightsFile:
     if start.lstrip()[:1] == b"<":
         raise WeightsMismatch(f"{file}: is a web page, not weights. Download the file itself, not the page about it.")
     if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
-        tensors = _from_pickle(file, "meta")
-        return WeightsFile(file, {name: tuple(t.shape) for name, t in tensors.items()}, pickled=True)
+        tensors, texts = _from_pickle(file, "meta")
+        return WeightsFile(file, {name: tuple(t.shape) for name, t in tensors.items()}, texts, pickled=True)
     return _safetensors_directory(file)
 
 
@@ -87,7 +103,8 @@ def _from_safetensors(file: Path, names: Collection[str]) -> dict[str, Tensor]:
         return {name: opened.get_tensor(name) for name in names}
 
 
-def _from_pickle(file: Path, device: str) -> dict[str, Tensor]:
+def _from_pickle(file: Path, device: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a pickle by flat names, and the texts beside them."""
     from safetensors import SafetensorError  # what torch raises for bytes that are no pickle at all
 
     try:
@@ -102,12 +119,13 @@ def _from_pickle(file: Path, device: str) -> dict[str, Tensor]:
     except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
         why = str(error).splitlines()[0] if str(error) else "it is cut off"
         raise WeightsMismatch(f"{file}: cannot be read ({why}). Fetch it again.") from error
+    texts = {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
     for wrapper in _WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
     tensors = dict(_flat(found)) if isinstance(found, Mapping) else {}
     parallel = tensors and all(name.startswith("module.") for name in tensors)
-    return {name.removeprefix("module.") if parallel else name: tensor for name, tensor in tensors.items()}
+    return {name.removeprefix("module.") if parallel else name: t for name, t in tensors.items()}, texts
 
 
 def _flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +64,22 @@ def account(
         else:
             ignored[name] = rule.reason
     if wrong:
-        more = f"; and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise WeightsMismatch(
-            f"{path}: must hold the {len(expected)} tensors of {layout}, but {'; '.join(wrong[:_LISTED])}{more}. "
-            "Fetch the file again or choose another."
-        )
+        raise misfit(f"{path}: must hold the {len(expected)} tensors of {layout}", wrong)
     for reason in dict.fromkeys(ignored.values()):
         names = [name for name, why in ignored.items() if why == reason]
         logger.info("%s: %d tensors are not used (%s), first %s.", path, len(names), reason, names[0])
     return ignored
+
+
+def misfit(rule: str, wrong: Sequence[str]) -> WeightsMismatch:
+    """Return the error for a file with wrong tensors.
+
+    Args:
+        rule: The file's name and what it must hold.
+        wrong: What is wrong with each tensor, in words; the first ten are listed.
+    """
+    more = f"; and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+    return WeightsMismatch(f"{rule}, but {'; '.join(wrong[:_LISTED])}{more}. Fetch the file again or choose another.")
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:

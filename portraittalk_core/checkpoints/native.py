@@ -1,45 +1,58 @@
-"""Read and write weights files: safetensors whose metadata holds what the networks were built from.
+"""Read and write our own weights files: tensors, and in the metadata the configuration of the networks they fill.
 
-One loader serves every size of model, because the file says what it is. A pickle is opened only by torch's restricted
-unpickler, which runs no code, and refused where that is not enough.
+One reader serves every size of model, because the file says what it is. Each loader builds its networks from the
+configuration and fills them; a file that does not fit is refused with the names of the tensors that are wrong.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from .. import builders
-from ..config import ModelConfig, from_mapping, to_mapping
-from ..errors import BadInput, UnsafeWeights, WeightsMismatch
+from ..config import ModelConfig, SamplingConfig, from_mapping, to_mapping
+from ..errors import BadInput, WeightsMismatch
 from ..hosts.diffusers_models import build_tiny_vae
-from ..nets.animate_net import AnimateNet
-from ..nets.identity_net import IdentityNet
+from ..motion.audio_to_motion import AudioToMotion
+from ..motion.priors import MotionPrior
+from ..motion.structure import FaceFitter, FaceShaper
+from ..nets.adapters import Adapters
+from ..perception.speech import SpeechEncoder, build_wav2vec2
+from ..perception.text import TextEncoder
 from ..presets import PUBLIC
+from .files import open_weights
+from .layouts import misfit
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+"""The folder of what is shipped: the tiny model, a portrait and some speech."""
 
 PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure")
 """The networks of a model, one safetensors file each."""
 
-_LISTED = 10
+_OLD_SAMPLING_KEYS = {"text_scale": "cfg"}
+"""What fields of `SamplingConfig` are called in files that were written before the names changed."""
 
 
 def model_folder(name: str) -> Path:
-    """Return the folder of a model: `tiny` is shipped, any other name is a folder of the same files.
+    """Return the folder of a model.
 
-    Raises `BadInput` for a model that cannot be loaded (yet) or a folder that is not there.
+    Args:
+        name: `tiny`, which is shipped, or the path of a folder of the same files.
+
+    Raises:
+        BadInput: When the model is made of public files instead, or the folder is not there.
     """
     if name == "tiny":
         return ASSETS / "tiny"
@@ -57,22 +70,53 @@ def model_folder(name: str) -> Path:
 def model_files(name: str) -> dict[str, Path]:
     """Return the weights files of a model, one each of `PARTS`.
 
-    Raises `BadInput` as `model_folder` does, and `WeightsMismatch` naming every file that is not there.
+    Args:
+        name: As `model_folder` takes it.
+
+    Raises:
+        BadInput: As `model_folder` does.
+        WeightsMismatch: When files are not there; all of them are named.
     """
     folder = model_folder(name)
     files = {part: folder / f"{part}.safetensors" for part in PARTS}
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
-        cure = "Run `git checkout -- portraittalk_core/assets` or `make train-tiny`"
-        cure = cure if name == "tiny" else "Give the folder of a complete model, such as that of tiny"
-        raise WeightsMismatch(
-            f"{folder}: a model must hold {len(PARTS)} files, but lacks {', '.join(missing)}. {cure}."
-        )
+        fix = "Run `git checkout -- portraittalk_core/assets` or `make train-tiny`"
+        fix = fix if name == "tiny" else "Give the folder of a complete model, such as that of tiny"
+        raise WeightsMismatch(f"{folder}: a model must hold {len(PARTS)} files, but lacks {', '.join(missing)}. {fix}.")
     return files
 
 
+def read_modules(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a file of this project.
+
+    Args:
+        path: A safetensors file whose metadata holds the configuration, or a pickle that is nothing but
+            `{"config": JSON text, "state_dict": tensors}`.
+
+    Returns:
+        The configuration, and the tensors by name with floating ones as float32.
+
+    Raises:
+        WeightsMismatch: When the file is missing, unreadable or without configuration.
+        UnsafeWeights: When it is a pickle that holds more than that.
+    """
+    file = open_weights(path)
+    try:
+        config = dict(json.loads(file.metadata["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsMismatch(f"{path}: has no configuration in its metadata. Use a file of this project.") from error
+    return config, file.tensors(torch.float32)
+
+
 def save_modules(path: Path | str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Write tensors in half precision with their configuration in the metadata, whole or not at all."""
+    """Write tensors in half precision with their configuration in the metadata, whole or not at all.
+
+    Args:
+        path: The file; its folder is made where it is not there, an older file is replaced.
+        tensors: By the names that they get in the file.
+        config: What the networks are built from, as JSON can hold it.
+    """
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -83,114 +127,155 @@ def save_modules(path: Path | str, tensors: Mapping[str, Tensor], config: Mappin
     os.replace(part, path)
 
 
+def named_tensors(nets: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the tensors of several networks as one file holds them, each behind its network's name and a dot."""
+    return {f"{name}.{key}": tensor for name, net in nets.items() for key, tensor in net.state_dict().items()}
+
+
+@contextmanager
+def building(path: Path | str, what: str) -> Generator[None, None, None]:
+    """Build networks from a file's configuration inside this; one that is for something else is refused.
+
+    Args:
+        path: The file, for the message.
+        what: What the file must be, such as "a speech encoder".
+
+    Raises:
+        WeightsMismatch: When a constructor does not know a key, or a key that is needed is not there.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsMismatch(
+            f"{path}: must be {what}, but its configuration is of something else ({why}). Name another file."
+        ) from error
+
+
+def fill(path: Path | str, what: str, nets: nn.Module | Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Load the tensors of a file into networks and freeze them.
+
+    Args:
+        path: The file, for messages.
+        what: What the file must be, for messages.
+        nets: One network whose tensors have their own names in the file, or several by the name that stands before
+            those of each (`unet.conv_in.weight`). They are of no use after an error.
+        tensors: What the file holds.
+
+    Raises:
+        WeightsMismatch: Unless every tensor has its place; the message lists ten that are missing, foreign or of
+            another shape.
+    """
+    named = {"": nets} if isinstance(nets, nn.Module) else {f"{name}.": net for name, net in nets.items()}
+    wrong = [f"{name} is foreign" for name in tensors if not name.startswith(tuple(named))]
+    for prefix, net in named.items():
+        own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        sizes = {name: t.shape for name, t in net.state_dict().items()}
+        odd = {name: own.pop(name).shape for name, size in sizes.items() if name in own and own[name].shape != size}
+        wrong += [f"{prefix}{name} is {list(size)} instead of {list(sizes[name])}" for name, size in odd.items()]
+        missing, foreign = net.load_state_dict(own, strict=False)
+        wrong += [f"{prefix}{name} is missing" for name in missing if name not in odd]
+        wrong += [f"{prefix}{name} is foreign" for name in foreign]
+        net.eval().requires_grad_(False)
+    if wrong:
+        raise misfit(f"{path}: must be {what} with the tensors of its own configuration", wrong)
+
+
+def read_denoiser(path: Path | str) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Read a denoiser's file without building its networks.
+
+    Returns:
+        The model's configuration, and the tensors by name, `unet.*`, `identity_net.*` and `animate_net.*`.
+
+    Raises:
+        BadConfig: When the file's configuration is not that of a model.
+        WeightsMismatch: As `read_modules` does.
+    """
+    config, tensors = read_modules(path)
+    return _model_config(config, str(path)), tensors
+
+
 def save_denoiser(path: Path | str, tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
-    """Write `unet.*`, `identity_net.*` and `animate_net.*` of a model as one file."""
+    """Write `unet.*`, `identity_net.*` and `animate_net.*` of a model as one file; else as `save_modules`."""
     save_modules(path, tensors, to_mapping(config))
 
 
-def load_denoiser(path: Path | str) -> tuple[ModelConfig, UNet2DConditionModel, IdentityNet, AnimateNet]:
-    """Read a denoiser, float32, frozen. Raises `WeightsMismatch` unless every tensor fits."""
-    values, tensors = read_tensors(path)
-    config = from_mapping(ModelConfig, values, str(path))
-    nets: dict[str, nn.Module] = {
-        "unet": builders.unet(config),
-        "identity_net": builders.identity_net(config),
-        "animate_net": builders.animate_net(config),
-    }
-    _fill(path, nets, tensors)
-    return config, *nets.values()  # pyright: ignore[reportReturnType]
+def load_denoiser(path: Path | str) -> tuple[ModelConfig, UNet2DConditionModel, Adapters]:
+    """Load a denoiser, float32, frozen: the base U-Net and what runs beside it.
+
+    Raises:
+        BadConfig: When the file's configuration is not that of a model.
+        WeightsMismatch: Unless every tensor has its place.
+    """
+    config, tensors = read_denoiser(path)
+    unet, adapters = builders.unet(config), builders.adapters(config)
+    fill(path, "a denoiser", {"unet": unet, **dict(adapters.named_children())}, tensors)
+    return config, unet, adapters.eval()
 
 
-def load_adapters(path: Path | str) -> tuple[ModelConfig, IdentityNet, AnimateNet]:
-    """Read what goes with a U-Net, not the U-Net, from a denoiser's file; else as `load_denoiser`."""
-    values, tensors = read_tensors(path)
-    config = from_mapping(ModelConfig, values, str(path))
-    own = {k: v for k, v in tensors.items() if not k.startswith("unet.")}
-    nets = {"identity_net": builders.identity_net(config), "animate_net": builders.animate_net(config)}
-    _fill(path, nets, own)
-    return config, *nets.values()  # pyright: ignore[reportReturnType]
+def load_adapters(path: Path | str) -> tuple[ModelConfig, Adapters]:
+    """Load what goes with a U-Net, not the U-Net, from a denoiser's file; else as `load_denoiser`."""
+    config, tensors = read_denoiser(path)
+    adapters = builders.adapters(config)
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith("unet.")}
+    fill(path, "a denoiser", dict(adapters.named_children()), own)
+    return config, adapters.eval()
 
 
 def load_vae(path: Path | str) -> AutoencoderTiny:
-    """Read a VAE of the TAESD layout, float32, frozen. Raises `WeightsMismatch` unless every tensor fits."""
-    config, tensors = read_tensors(path)
-    try:
-        vae = build_tiny_vae(**config)
-    except TypeError as error:
-        raise WeightsMismatch(f"{path}: is no VAE of the tiny model ({error}). Name its vae.safetensors.") from error
-    _check(path, vae.state_dict(), tensors)
-    vae.load_state_dict(tensors)
-    return vae.eval().requires_grad_(False)
+    """Load a VAE of the TAESD layout, float32, frozen.
 
-
-def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a file's configuration and its tensors as float32.
-
-    A pickle is read if it is nothing but `{"config": JSON text, "state_dict": tensors}`. Raises `WeightsMismatch` for
-    a file that is missing, unreadable, or without configuration, and `UnsafeWeights` for any other pickle.
+    Raises:
+        WeightsMismatch: Unless the file is one and every tensor has its place.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise WeightsMismatch(f"{file}: there is no such weights file. Give the folder of a complete model.")
-    metadata, tensors = _from_pickle(file) if _is_pickle(file) else _from_safetensors(file)
-    try:
-        config = json.loads(metadata["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsMismatch(f"{file}: has no configuration in its metadata. Use a file of this project.") from error
-    return config, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    config, tensors = read_modules(path)
+    with building(path, "a VAE of the tiny model"):
+        vae = build_tiny_vae(**config)
+    fill(path, "a VAE of the tiny model", vae, tensors)
+    return vae
 
 
-def _fill(path: Path | str, nets: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Load tensors into networks by the names that they have in the file, and freeze them."""
-    expected = {f"{name}.{k}": v for name, net in nets.items() for k, v in net.state_dict().items()}
-    _check(path, expected, tensors)
-    for name, net in nets.items():
-        net.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
-        net.eval().requires_grad_(False)
+def load_text_encoder(path: Path | str) -> TextEncoder:
+    """Load a text encoder, float32, frozen; else as `load_vae`."""
+    config, tensors = read_modules(path)
+    with building(path, "a text encoder"):
+        encoder = TextEncoder(**config)
+    fill(path, "a text encoder", encoder, tensors)
+    return encoder
 
 
-def _from_safetensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), "pt") as opened:
-            return opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsMismatch(f"{file}: cannot be read as safetensors ({error}). Fetch it again.") from error
-
-
-def _is_pickle(file: Path) -> bool:
-    with file.open("rb") as opened:
-        start = opened.read(4)
-    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
+def load_speech_encoder(path: Path | str) -> SpeechEncoder:
+    """Load a tiny speech encoder, float32, frozen; else as `load_vae`."""
+    config, tensors = read_modules(path)
+    with building(path, "a speech encoder"):
+        model = build_wav2vec2(**config)
+    fill(path, "a speech encoder", model, tensors)
+    return SpeechEncoder(model).eval().requires_grad_(False)
 
 
-def _from_pickle(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise UnsafeWeights(
-            f"{file}: is a pickle that holds more than tensors, and opening it could run code. Convert it to "
-            "safetensors where it came from."
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        why = str(error).splitlines()[0] if str(error) else "it is cut off"
-        raise WeightsMismatch(f"{file}: cannot be read ({why}). Fetch it again.") from error
-    values = found if isinstance(found, dict) else {}
-    tensors = values.get("state_dict", values)
-    named = isinstance(tensors, dict) and {k: v for k, v in tensors.items() if isinstance(v, Tensor)}
-    return values, named or {}
+def load_motion(path: Path | str) -> tuple[AudioToMotion, MotionPrior]:
+    """Load audio-to-motion and the motion prior, float32, frozen; else as `load_vae`."""
+    config, tensors = read_modules(path)
+    with building(path, "a motion file"):
+        mouth, prior = AudioToMotion(**config["audio_to_motion"]), MotionPrior(**config["prior"])
+    fill(path, "a motion file", {"audio_to_motion": mouth, "prior": prior}, tensors)
+    return mouth, prior
 
 
-def _check(path: Path | str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Name up to ten tensors that are missing, foreign or of another shape."""
-    wrong = [f"{key} is missing" for key in expected if key not in found]
-    wrong += [f"{key} is foreign" for key in found if key not in expected]
-    wrong += [
-        f"{key} is {list(found[key].shape)} instead of {list(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise WeightsMismatch(f"{path}: does not fit its own configuration: {'; '.join(wrong[:_LISTED])}{more}.")
+def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
+    """Load the fitter and the shaper of faces, float32, frozen; else as `load_vae`."""
+    config, tensors = read_modules(path)
+    with building(path, "a structure file"):
+        fitter, shaper = FaceFitter(**config["fitter"]), FaceShaper(**config["shaper"])
+    fill(path, "a structure file", {"fitter": fitter, "shaper": shaper}, tensors)
+    return fitter, shaper
+
+
+def _model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+    """Build a model's configuration from what a file says; keys of older files get their names of today."""
+    sampling = values.get("sampling")
+    if isinstance(sampling, Mapping):
+        known = {field.name for field in fields(SamplingConfig)}
+        renamed = {key if key in known else _OLD_SAMPLING_KEYS.get(key, key): value for key, value in sampling.items()}
+        values = {**values, "sampling": renamed}
+    return from_mapping(ModelConfig, values, where)

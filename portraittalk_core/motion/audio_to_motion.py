@@ -6,17 +6,15 @@ learned prior (`priors.MotionPrior`). `generate_motion` joins them and applies t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import BadInput, WeightsMismatch
+from ..errors import BadInput
 from ..types import COEFFICIENTS, POSE, FaceMotion, SpeechFeatures
 from .priors import MotionPrior
 
@@ -156,21 +154,3 @@ def generate_motion(
     strength = 0.0 if dials.still_head else dials.head
     pose = [free[name] * strength if name in free else zero + 1.0 for name in POSE]
     return FaceMotion(torch.stack(coefficients, -1), torch.stack(pose, -1), features.fps)
-
-
-def load_motion(path: str | Path) -> tuple[AudioToMotion, MotionPrior]:
-    """Load audio-to-motion and the prior, float32, frozen; raises `WeightsMismatch` for another file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), "pt") as file:
-            config = json.loads((file.metadata() or {})["config"])
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        nets = AudioToMotion(**config["audio_to_motion"]), MotionPrior(**config["prior"])
-        for name, net in zip(("audio_to_motion", "prior"), nets, strict=True):
-            net.load_state_dict({k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsMismatch(f"`path` must be a motion file, but {path} is not: {why} Run `train_speech`.") from error
-    a2m, prior = nets
-    return a2m.eval().requires_grad_(False), prior.eval().requires_grad_(False)

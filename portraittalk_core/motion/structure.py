@@ -7,15 +7,11 @@ coordinates, in which roll, position and size are undone; those three are applie
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import BadInput, WeightsMismatch
+from ..errors import BadInput
 from ..types import COEFFICIENTS, LANDMARKS, POSE, FaceMotion, Identity, StructureMaps
 from .geometry import STEADY, check_landmarks, placement
 
@@ -201,38 +197,6 @@ def fit_motion(
     middle = pose.median(0).values if rest is None else rest.to(pose)
     offsets = torch.cat([pose[:, :5] - middle[:5], pose[:, 5:] / middle[5]], 1)
     return FaceMotion(clamp_coefficients(coefficients), offsets, fps)
-
-
-def save_structure(path: str | Path, fitter: FaceFitter, shaper: FaceShaper, config: dict[str, dict[str, Any]]) -> None:
-    """Write both networks in half precision; `config` holds the keyword arguments of each and goes into metadata."""
-    from safetensors.torch import save_file
-
-    tensors = {
-        f"{name}.{key}": value.detach().cpu().half().contiguous()
-        for name, net in (("fitter", fitter), ("shaper", shaper))
-        for key, value in net.state_dict().items()
-    }
-    save_file(tensors, str(path), metadata={"config": json.dumps(config, sort_keys=True)})
-
-
-def load_structure(path: str | Path) -> tuple[FaceFitter, FaceShaper]:
-    """Read what `save_structure` wrote, as float32 in evaluation mode; raises `WeightsMismatch` for another file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), "pt") as file:
-            config = json.loads((file.metadata() or {}).get("config", "{}"))
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        nets = FaceFitter(**config["fitter"]).eval(), FaceShaper(**config["shaper"]).eval()
-        for name, net in zip(("fitter", "shaper"), nets, strict=True):
-            mine = {key.removeprefix(f"{name}."): v for key, v in tensors.items() if key.startswith(f"{name}.")}
-            net.load_state_dict(mine)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsMismatch(
-            f"`path` must be a structure file, but {path} is not: {why} Run `train_structure`."
-        ) from error
-    return nets
 
 
 def _turn(points: Float[Tensor, "n k 2"], angle: Float[Tensor, "n"]) -> Float[Tensor, "n k 2"]:

@@ -7,9 +7,7 @@ bounded memory, whatever its length.
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -17,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import BadInput, WeightsMismatch
+from ..errors import BadInput
 from ..types import SPEECH_RATE, SpeechFeatures
 
 if TYPE_CHECKING:
@@ -216,19 +214,3 @@ def resample_rows(
     low = position.long()
     high = (low + 1).clamp(max=rows.shape[-2] - 1)
     return torch.lerp(rows[..., low, :], rows[..., high, :], (position - low).to(rows)[:, None])
-
-
-def load_speech_encoder(path: str | Path) -> SpeechEncoder:
-    """Load a tiny speech encoder, float32, frozen; raises `WeightsMismatch` for another file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), "pt") as file:
-            config = json.loads((file.metadata() or {})["config"])
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        model = build_wav2vec2(**config)
-        model.load_state_dict(state)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsMismatch(f"`path` must be a speech encoder, but {path} is none: {why} Train speech.") from error
-    return SpeechEncoder(model).eval().requires_grad_(False)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..errors import BadInput, WeightsMismatch
+from ..errors import BadInput
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -187,24 +186,3 @@ class TextEncoder(nn.Module):
         nearest = {word: self.nearest_word(word) for word in unknown}
         named = [f'"{word}"' + (f' (did you mean "{near}"?)' if near else "") for word, near in nearest.items()]
         logger.warning("The text model does not know %s and ignores it.", ", ".join(named))
-
-
-def load_text_encoder(path: str | Path) -> TextEncoder:
-    """Load a text encoder from a safetensors file whose metadata holds its constructor's arguments.
-
-    Raises `WeightsMismatch` for another file.
-    """
-    import json
-
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            config = json.loads((file.metadata() or {})["config"])
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        encoder = TextEncoder(**config)
-        encoder.load_state_dict(state)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsMismatch(f"`path` must be a text encoder, but {path} is none: {why} Train text.") from error
-    return encoder.eval().requires_grad_(False)

@@ -19,8 +19,9 @@ from ..checkpoints.reference import load_reference_unet
 from ..checkpoints.speech import load_audio_to_mesh, load_audio_to_pose
 from ..checkpoints.structure import load_controlnet
 from ..checkpoints.temporal import load_temporal
+from ..checkpoints.tokenizer import load_clip_tokenizer
 from ..nets.attention import KeyValues
-from ..perception.clip_text import ClipText, load_clip_tokenizer
+from ..perception.clip_text import ClipText
 from .spec import StackSpec
 
 

@@ -15,14 +15,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
-from ..checkpoints.native import ASSETS
+from ..checkpoints.face_landmarker import read_canonical_face
+from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
 from ..hosts.diffusers_host import DiffusersHost
 from ..hosts.sd15_models import VAE_SCALE
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import MotionDials, load_motion
+from ..motion.audio_to_motion import MotionDials
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
 from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from ..nets.audio_to_pose import STYLES, move_head
@@ -32,7 +33,6 @@ from ..perception.face import FaceAnalyser
 from ..perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
 from ..perception.identity import Finder
 from ..perception.mesh_identity import MeshIdentity, identify_mesh
-from ..perception.metric_mesh import read_canonical_face
 from ..perception.speech import loudness_track, resample_rows
 from ..presets import PRESETS
 from ..types import POSE, Frames, LatentVideo, Sound, SpeechFeatures

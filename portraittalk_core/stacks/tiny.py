@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -12,20 +11,29 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .. import builders
-from ..checkpoints.native import load_adapters, load_vae, model_files, model_folder
+from ..checkpoints.native import (
+    load_adapters,
+    load_motion,
+    load_speech_encoder,
+    load_structure,
+    load_text_encoder,
+    load_vae,
+    model_files,
+    model_folder,
+)
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..media.audio import speech_waveform
-from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion, load_motion
+from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import draw_lines
 from ..motion.priors import MotionPrior
-from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, load_structure, structure_maps
+from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
 from ..perception.face import FaceAnalyser
 from ..perception.identity import identify
 from ..perception.out_of_domain import InDomainFinder
-from ..perception.speech import SpeechEncoder, load_speech_encoder
-from ..perception.text import TextEncoder, load_text_encoder
+from ..perception.speech import SpeechEncoder
+from ..perception.text import TextEncoder
 from ..types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 from .base import Codec, Condition, frames_of
 from .conditions import (
@@ -138,7 +146,7 @@ class TinyStack:
             WeightsMismatch: For files that are missing or do not fit.
         """
         files = model_files(name)
-        config, nets = adapters or _adapters(files["denoiser"])
+        config, nets = adapters or load_adapters(files["denoiser"])
         place = torch.device(device)
         audio_to_motion, prior = load_motion(files["motion"])
         fitter, shaper = load_structure(files["structure"])
@@ -278,13 +286,6 @@ class TinyStack:
 
     def release(self) -> None:
         """Keep everything: it is small."""
-
-
-def _adapters(file: Path) -> tuple[ModelConfig, Adapters]:
-    config, identity_net, animate_net = load_adapters(file)
-    return config, Adapters(
-        identity_net=identity_net, animate_net=animate_net, reference_net=builders.reference_net(config)
-    )
 
 
 def placed(network: N, device: torch.device) -> N:

@@ -10,7 +10,6 @@ them by heart and nobody else: of 64 strangers it found 5 % on true pictures.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -23,7 +22,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from ..avatars.parameters import IDENTITY, INDEX
-from ..errors import WeightsMismatch
+from ..checkpoints.native import building, fill, read_modules, save_modules
 from .optimiser import MuonAdamW
 
 logger = logging.getLogger(__name__)
@@ -237,23 +236,17 @@ def _moved(pixels: Float[Tensor, "b 3 s s"], view: Float[Tensor, "b 3"]) -> Floa
 
 def save_judge(judge: Judge, path: Path) -> None:
     """Write a judge in half precision, its configuration in the metadata."""
-    from safetensors.torch import save_file
-
-    tensors = {k: v.detach().half().contiguous().cpu() for k, v in judge.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, {"config": json.dumps(judge.config)})
+    save_modules(path, judge.state_dict(), judge.config)
 
 
 def load_judge(path: Path | str) -> Judge:
-    """Read a judge, float32, frozen. Raises `WeightsMismatch` for a file that `save_judge` did not write."""
-    from safetensors import safe_open
+    """Load a judge, float32, frozen.
 
-    with safe_open(str(path), "pt") as file:
-        config = json.loads((file.metadata() or {}).get("config", "{}"))
-        if "words" not in config:
-            raise WeightsMismatch(
-                f"{path}: a judge's file must name its words, but it does not. Use train_judge's file."
-            )
+    Raises:
+        WeightsMismatch: Unless the file is one and every tensor has its place.
+    """
+    config, tensors = read_modules(path)
+    with building(path, "a judge"):
         judge = Judge(**config)
-        judge.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
-    return judge.eval().requires_grad_(False)
+    fill(path, "a judge", judge, tensors)
+    return judge

@@ -27,10 +27,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from .. import presets
-from ..checkpoints.native import load_vae, save_denoiser, save_modules
+from ..checkpoints.native import load_text_encoder, load_vae, save_denoiser, save_modules
 from ..config import TrainingConfig, read_toml
 from ..hosts.devices import default_device
-from ..perception.text import load_text_encoder
 from .denoiser.bank import Album, draw_album, render_frames
 from .denoiser.stages import ASSETS, build_objective, load_weights, train_stage
 from .vae import HELD_OUT, score_vae, train_vae

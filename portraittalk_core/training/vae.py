@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..checkpoints.native import read_tensors
+from ..checkpoints.native import read_modules
 from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
 from .optimiser import MuonAdamW
@@ -228,7 +228,7 @@ def _decoder_layers(blocks: Sequence[int]) -> list[tuple[str, int, int]]:
 
 def _grown(file: Path, state: dict[str, Tensor], vae: AutoencoderTiny) -> dict[str, Tensor]:
     """Return tensors that were stored beside or in `file` as they fit `vae`."""
-    before = read_tensors(file)[0]["decoder_blocks"]
+    before = read_modules(file)[0]["decoder_blocks"]
     if tuple(before) == tuple(CONFIG["decoder_blocks"]):
         return state
     return grow_decoder(state, vae.state_dict(), before, CONFIG["decoder_blocks"])

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from portraittalk_core import builders, presets
 from portraittalk_core.checkpoints import native as weights
+from portraittalk_core.config import to_mapping
 from portraittalk_core.errors import BadInput, UnsafeWeights, WeightsMismatch
 
 
@@ -58,37 +59,46 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
         weights.load_denoiser(file)
 
 
+def test_the_prompts_guidance_keeps_its_value_under_its_old_name(tmp_path, config, tensors):
+    values = to_mapping(config)
+    scale = values["sampling"].pop("cfg", None) or values["sampling"].pop("text_scale")
+    values["sampling"]["text_scale"] = scale + 1.5
+    weights.save_modules(tmp_path / "old.safetensors", tensors, values)
+    sampling = to_mapping(weights.read_denoiser(tmp_path / "old.safetensors")[0])["sampling"]
+    assert sampling.get("cfg", sampling.get("text_scale")) == scale + 1.5
+
+
 def test_files_that_are_no_weights_are_refused(tmp_path):
     with pytest.raises(WeightsMismatch, match="no such weights file"):
-        weights.read_tensors(tmp_path / "none.safetensors")
+        weights.read_modules(tmp_path / "none.safetensors")
     (tmp_path / "b.safetensors").write_bytes(b"hello, this is not a tensor file")
     with pytest.raises(WeightsMismatch, match="cannot be read as safetensors"):
-        weights.read_tensors(tmp_path / "b.safetensors")
+        weights.read_modules(tmp_path / "b.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "c.safetensors")
     with pytest.raises(WeightsMismatch, match="no configuration"):
-        weights.read_tensors(tmp_path / "c.safetensors")
+        weights.read_modules(tmp_path / "c.safetensors")
     weights.save_modules(tmp_path / "e.safetensors", {"a": torch.zeros(1)}, {"dim": 3})
-    with pytest.raises(WeightsMismatch, match="is no VAE"):
+    with pytest.raises(WeightsMismatch, match="must be a VAE of the tiny model, but its configuration"):
         weights.load_vae(tmp_path / "e.safetensors")
 
 
 def test_a_pickle_is_read_only_where_it_holds_nothing_but_tensors(tmp_path):
     values = {"w": torch.ones(2, dtype=torch.float16)}
     torch.save({"config": '{"dim": 3}', "state_dict": values}, tmp_path / "good.pt")
-    config, tensors = weights.read_tensors(tmp_path / "good.pt")
+    config, tensors = weights.read_modules(tmp_path / "good.pt")
     assert config == {"dim": 3} and tensors["w"].tolist() == [1, 1] and tensors["w"].dtype == torch.float32
     torch.save(values, tmp_path / "bare.bin")
     with pytest.raises(WeightsMismatch, match="no configuration"):
-        weights.read_tensors(tmp_path / "bare.bin")
+        weights.read_modules(tmp_path / "bare.bin")
     marker = tmp_path / "ran"
     for name, old in (("evil.pt", False), ("evil.ckpt", True)):
         torch.save({"w": Evil(marker)}, tmp_path / name, _use_new_zipfile_serialization=not old)
         with pytest.raises(UnsafeWeights, match="is a pickle that holds more than tensors") as caught:
-            weights.read_tensors(tmp_path / name)
+            weights.read_modules(tmp_path / name)
         assert "\n" not in str(caught.value) and not marker.exists()
     (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:200])
     with pytest.raises(WeightsMismatch, match="cannot be read"):
-        weights.read_tensors(tmp_path / "cut.pt")
+        weights.read_modules(tmp_path / "cut.pt")
 
 
 class Evil:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from portraittalk_core.checkpoints.native import model_folder
+from portraittalk_core.checkpoints.native import load_structure, model_folder
 from portraittalk_core.errors import BadMedia, MissingExtra, WeightsMismatch
 from portraittalk_core.evaluation.report.folder import Report
 from portraittalk_core.evaluation.scoring import network_files
@@ -23,7 +23,7 @@ from portraittalk_core.media.video import read_video
 from portraittalk_core.metrics import functional as metrics
 from portraittalk_core.metrics.features import clip_features, load_features, picture_features
 from portraittalk_core.metrics.sync import score_sync
-from portraittalk_core.motion.structure import fit_motion, load_structure
+from portraittalk_core.motion.structure import fit_motion
 
 from .conftest import FPS, TableFinder, pictures, write
 from .networks import I3D, Ears, Inception, saved

@@ -8,7 +8,6 @@ import torch
 
 from portraittalk_core.builders import noise_schedule
 from portraittalk_core.checkpoints import native as weights
-from portraittalk_core.perception.text import load_text_encoder
 
 pytestmark = pytest.mark.comfy
 
@@ -46,7 +45,7 @@ def core(files):
 
 @pytest.fixture(scope="module")
 def text(files):
-    return load_text_encoder(files["text"])
+    return weights.load_text_encoder(files["text"])
 
 
 @pytest.fixture(autouse=True)
@@ -88,22 +87,22 @@ def test_every_parameter_of_the_model_is_filled(model, core):
 
 
 def test_a_denoiser_that_lacks_tensors_is_refused(tiny, pack, files, tmp_path):
-    config, tensors = weights.read_tensors(files["denoiser"])
+    config, tensors = weights.read_modules(files["denoiser"])
     del tensors["unet.conv_in.weight"]
     weights.save_modules(tmp_path / "short.safetensors", tensors, config)
     mismatch = pack("portraittalk_core.errors").WeightsMismatch
-    with pytest.raises(mismatch, match=r"short\.safetensors: .* input_blocks\.0\.0\.weight is missing\."):
+    with pytest.raises(mismatch, match=r"short\.safetensors: .* input_blocks\.0\.0\.weight is missing\. "):
         tiny.load_model(tmp_path / "short.safetensors")
     weights.save_modules(tmp_path / "bare.safetensors", {}, config)
-    with pytest.raises(mismatch, match=r"(\.weight|\.bias) is missing and \d+ more\."):
+    with pytest.raises(mismatch, match=r"(\.weight|\.bias) is missing; and \d+ more\."):
         tiny.load_model(tmp_path / "bare.safetensors")
     tensors["unet.conv_in.weight"] = torch.zeros(64, 4, 3, 3)
     weights.save_modules(tmp_path / "narrow.safetensors", tensors, config)
-    with pytest.raises(mismatch, match=r"size mismatch for input_blocks\.0\.0\.weight"):
+    with pytest.raises(mismatch, match=r"input_blocks\.0\.0\.weight is \[64, 4, 3, 3\] instead of \[64, 8, 3, 3\]"):
         tiny.load_model(tmp_path / "narrow.safetensors")
-    with pytest.raises(mismatch, match="is no text model"):
+    with pytest.raises(mismatch, match="must be a text encoder, but its configuration is of something else"):
         tiny.load_clip(files["vae"])
-    with pytest.raises(mismatch, match="is no VAE"):
+    with pytest.raises(mismatch, match="must be a VAE of the tiny model, but its configuration is of something else"):
         tiny.load_vae(files["text"])
 
 

@@ -156,8 +156,8 @@ def test_a_missing_or_wrong_network_is_a_line_and_no_figure(tmp_path):
 
 @pytest.mark.weights
 def test_e_fid_of_fitted_motion_tells_lively_from_frozen_faces():
-    from portraittalk_core.checkpoints.native import model_folder
-    from portraittalk_core.motion.structure import fit_motion, load_structure
+    from portraittalk_core.checkpoints.native import load_structure, model_folder
+    from portraittalk_core.motion.structure import fit_motion
 
     fitter, _ = load_structure(model_folder("tiny") / "structure.safetensors")
     tracks = [fit_motion(make_talk(seed).landmarks.float(), 25.0, fitter).coefficients for seed in range(4)]

@@ -1,14 +1,13 @@
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import ASSETS
+from portraittalk_core.checkpoints.native import ASSETS, load_motion
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.motion.audio_to_motion import (
     MOUTH,
     MotionDials,
     delay_rows,
     generate_motion,
-    load_motion,
     silence_gate,
     silent_frames,
 )
@@ -98,11 +97,11 @@ def test_coefficients_stay_in_their_ranges(nets):
         assert column.min() >= low and column.max() <= 1, name
 
 
-def test_wrong_dials_and_files_are_one_line(tmp_path):
+def test_wrong_dials_and_files_are_one_line():
     with pytest.raises(BadInput, match="`lip` must lie between 0 and 4, but got 5"):
         MotionDials(lip=5)
-    with pytest.raises(WeightsMismatch, match="must be a motion file"):
-        load_motion(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsMismatch, match="must be a motion file, but its configuration .*'audio_to_motion'"):
+        load_motion(ASSETS / "tiny" / "structure.safetensors")
 
 
 @pytest.mark.parametrize(

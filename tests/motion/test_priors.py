@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import model_files
-from portraittalk_core.motion.audio_to_motion import load_motion
+from portraittalk_core.checkpoints.native import load_motion, model_files
 from portraittalk_core.motion.priors import CHANNELS, LOOK_AHEAD, MotionPrior, activity, look_ahead
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from portraittalk_core.checkpoints.native import load_structure, named_tensors, save_modules
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.motion.geometry import (
     CONTOUR_GROUPS,
@@ -26,8 +27,6 @@ from portraittalk_core.motion.structure import (
     FaceShaper,
     fit_motion,
     from_head,
-    load_structure,
-    save_structure,
     structure_maps,
     to_head,
 )
@@ -212,17 +211,19 @@ def test_other_bad_arguments_are_refused(tmp_path: Path):
         structure_maps(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), identity_of(face), *nets)
     with pytest.raises(BadInput, match="keep_expression"):
         structure_maps(still(2), identity_of(face), *nets, keep_expression=2)
-    (tmp_path / "wrong.safetensors").write_bytes(b"no weights")
-    for missing in ("wrong.safetensors", "none.safetensors"):
-        with pytest.raises(WeightsMismatch, match="`path` must be a structure file"):
-            load_structure(tmp_path / missing)
+    save_modules(tmp_path / "wrong.safetensors", {}, {"audio_to_motion": {}})
+    with pytest.raises(WeightsMismatch, match="must be a structure file, but its configuration"):
+        load_structure(tmp_path / "wrong.safetensors")
+    save_modules(tmp_path / "empty.safetensors", {}, {"fitter": {}, "shaper": {}})
+    with pytest.raises(WeightsMismatch, match=r"must be a structure file .*, but fitter\.\S+ is missing.* and \d+"):
+        load_structure(tmp_path / "empty.safetensors")
 
 
 def test_weights_return_from_a_file(tmp_path: Path):
     fitter, shaper = FaceFitter(16, 1), FaceShaper(16, 1, yaw_limit=0.3)
     torch.nn.init.normal_(fitter.net.leave.weight)
     config = {"fitter": {"width": 16, "blocks": 1}, "shaper": {"width": 16, "blocks": 1, "yaw_limit": 0.3}}
-    save_structure(tmp_path / "s.safetensors", fitter, shaper, config)
+    save_modules(tmp_path / "s.safetensors", named_tensors({"fitter": fitter, "shaper": shaper}), config)
     read = load_structure(tmp_path / "s.safetensors")
     assert read[1].limits == shaper.limits
     torch.testing.assert_close(read[0](a_face())[0], fitter(a_face())[0], atol=2e-2, rtol=2e-2)

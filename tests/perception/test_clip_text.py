@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.tokenizer import load_clip_tokenizer
 from portraittalk_core.errors import WeightsMismatch
-from portraittalk_core.perception.clip_text import ClipText, load_clip_tokenizer
+from portraittalk_core.perception.clip_text import ClipText
 
 from ..checkpoints.stack_files import write_tokenizer
 

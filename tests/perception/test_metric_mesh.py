@@ -7,12 +7,12 @@ import zipfile
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.face_landmarker import read_canonical_face
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.perception.metric_mesh import (
     CanonicalFace,
     metric_face,
     project,
-    read_canonical_face,
 )
 
 from ..real_files import PHOTOGRAPHS, TASK, WITH_MEDIAPIPE, WITH_PHOTOGRAPHS

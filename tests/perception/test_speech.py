@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from portraittalk_core.checkpoints.native import ASSETS
+from portraittalk_core.checkpoints.native import ASSETS, load_speech_encoder
 from portraittalk_core.errors import BadInput, WeightsMismatch
-from portraittalk_core.perception.speech import SpeechEncoder, load_speech_encoder, resample_rows
+from portraittalk_core.perception.speech import SpeechEncoder, resample_rows
 from portraittalk_core.types import SPEECH_RATE
 
 
@@ -76,6 +76,7 @@ def test_rows_are_read_off_at_the_middle_of_frames():
 
 def test_another_file_is_no_encoder(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"config": "{}"})
-    for name in ("a.safetensors", "none.safetensors"):
-        with pytest.raises(WeightsMismatch, match="must be a speech encoder"):
-            load_speech_encoder(tmp_path / name)
+    with pytest.raises(WeightsMismatch, match="must be a speech encoder .*, but masked_spec_embed is missing"):
+        load_speech_encoder(tmp_path / "a.safetensors")
+    with pytest.raises(WeightsMismatch, match="there is no such weights file"):
+        load_speech_encoder(tmp_path / "none.safetensors")

@@ -8,8 +8,9 @@ import torch
 
 import portraittalk_core
 from portraittalk_core.avatars.caption import VALUES, VOCABULARY
+from portraittalk_core.checkpoints.native import load_text_encoder
 from portraittalk_core.errors import BadInput
-from portraittalk_core.perception.text import EXPRESSION, TextEncoder, build_tokenizer, load_text_encoder
+from portraittalk_core.perception.text import EXPRESSION, TextEncoder, build_tokenizer
 from portraittalk_core.training.text import (
     CLASSES,
     IGNORED,

@@ -74,8 +74,9 @@ def landmarker(here, monkeypatch):
     monkeypatch.setattr(catalogue, "_plausible", _plausible_but_for_size)
     if TASK:
         return
+    from portraittalk_core.checkpoints.face_landmarker import read_canonical_face
     from portraittalk_core.motion.mesh_motion import pose_matrix
-    from portraittalk_core.perception.metric_mesh import project, read_canonical_face
+    from portraittalk_core.perception.metric_mesh import project
 
     vertices = read_canonical_face(path).vertices.double()
     place = pose_matrix(torch.tensor([[3.0, -8.0, 2.0, 0.0, 0.0, -45.0]]).double())[0]

@@ -97,5 +97,5 @@ def test_degrading_keeps_the_picture_and_its_colours(portraits):
 
 def test_another_file_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(WeightsMismatch, match="must name its words"):
+    with pytest.raises(WeightsMismatch, match="has no configuration"):
         judge.load_judge(tmp_path / "other.safetensors")

@@ -8,11 +8,10 @@ from torch.nn import functional as F
 
 from portraittalk_core import presets
 from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.checkpoints.native import load_vae
+from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
 from portraittalk_core.motion.geometry import mouth_opening
-from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training.denoiser import losses
 from portraittalk_core.training.denoiser.bank import EDITABLE, Bank, draw_album, draw_looks
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipBank, ClipDraws, ClipStore

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from portraittalk_core.avatars.speech import HELD_OUT_VOICES, TRAIN_VOICES
-from portraittalk_core.checkpoints.native import ASSETS
-from portraittalk_core.motion.audio_to_motion import load_motion
-from portraittalk_core.perception.speech import load_speech_encoder
+from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
 from portraittalk_core.training.denoiser.clips import SpeechClips, draw_clip, load_speech_clips, save_speech_clips
 from portraittalk_core.training.speech.train import best_lag, correlation, evaluate_speech, make_recording
 

@@ -17,13 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...checkpoints.native import model_folder
+from ...checkpoints.native import load_structure, model_folder
 from ...errors import BadInput, BadMedia, PortraitTalkError, WeightsMismatch
 from ...media.target import Partial
 from ...media.video import probe
 from ...metrics.features import FeatureNetwork, clip_features, picture_features
 from ...metrics.functional import e_fid, frechet_distance, frechet_note
-from ...motion.structure import FaceFitter, fit_motion, load_structure
+from ...motion.structure import FaceFitter, fit_motion
 from .figures import FID_EVERY, SET_FIGURES
 from .network_files import NetworkFiles
 from .pictures import pixels_of

@@ -93,7 +93,7 @@ def draw_clip(
 
 def main() -> None:
     """Write the file that `training.recipe --speech` reads."""
-    from ...perception.speech import load_speech_encoder
+    from ...checkpoints.native import load_speech_encoder
     from .stages import ASSETS
 
     parser = argparse.ArgumentParser(description="Write the speech features that stage 2 trains on.")

@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from ... import builders, presets
-from ...checkpoints.native import load_vae
+from ...checkpoints.native import load_text_encoder, load_vae
 from ...config import ModelConfig, TrainingConfig
 from ...errors import BadConfig, BadInput
-from ...perception.text import TextEncoder, load_text_encoder
+from ...perception.text import TextEncoder
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
 from .bank import Bank, Encode, draw_album, make_bank

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ...avatars.landmarks import landmarks
 from ...avatars.parameters import PARAMETERS, column, sample_identity
-from ...motion.structure import LOWEST, FaceFitter, FaceShaper, face_frame, save_structure, to_head
+from ...checkpoints.native import named_tensors, save_modules
+from ...motion.structure import LOWEST, FaceFitter, FaceShaper, face_frame, to_head
 from ...types import COEFFICIENTS, LANDMARKS, POSE
 
 _log = logging.getLogger(__name__)
@@ -170,9 +171,8 @@ def train_structure(
             run.save()
     run.save()
     path = out / "structure.safetensors"
-    partial = path.with_suffix(".partial")
-    save_structure(partial, run.fitter, run.shaper, {"fitter": FITTER, "shaper": SHAPER | LIMITS})
-    os.replace(partial, path)
+    nets = {"fitter": run.fitter, "shaper": run.shaper}
+    save_modules(path, named_tensors(nets), {"fitter": FITTER, "shaper": SHAPER | LIMITS})
     return path
 
 
