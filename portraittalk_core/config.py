@@ -21,6 +21,9 @@ else:
 
 T = TypeVar("T")
 
+RENAMED = {"text_scale": "cfg"}
+"""Keys that older files have, and what they are called now."""
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -55,11 +58,13 @@ class ScheduleConfig:
 class SamplingConfig:
     """Defaults of generation. window and overlap count frames; the guidance scales are those of `GuidanceScales`.
 
+    cfg: how strongly the prompt is followed; guide_identity: whether cfg guides identity along with the text;
     flicker: how much the denoiser's answer varies where nothing moves, see `StillRegions`.
     """
 
     steps: int = 25
-    text_scale: float = 7.0
+    cfg: float = 7.0
+    guide_identity: bool = False
     identity_scale: float = 1.0
     audio_scale: float = 1.0
     guidance_end: float = 1.0
@@ -157,6 +162,8 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str, problems: list[
     fields: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
+        if key not in known:
+            key = RENAMED.get(key, key)
         if key not in known:
             problems.append(f"unknown key `{name}` (known: {', '.join(known)})")
             continue

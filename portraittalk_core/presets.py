@@ -42,7 +42,7 @@ def tiny() -> ModelConfig:
         schedule=ScheduleConfig(
             prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
         ),
-        sampling=SamplingConfig(steps=4, text_scale=1.0, window=16, overlap=4, flicker=0.05),
+        sampling=SamplingConfig(steps=4, cfg=1.0, window=16, overlap=4, flicker=0.05),
         identity_tokens=4,
         audio_dim=128,
         audio_tokens=2,
@@ -54,7 +54,7 @@ def tiny() -> ModelConfig:
 
 
 def sd15() -> ModelConfig:
-    """Return the shape of the SD1.5 stack, which loads public weights."""
+    """Return the shape of SD1.5, which the stacks of public files share; alone it has nothing that moves a face."""
     return ModelConfig()
 
 
@@ -68,7 +68,7 @@ def sd15_portraittalk() -> ModelConfig:
         sd15(),
         name="sd15-portraittalk",
         schedule=ANIMATEDIFF,
-        sampling=SamplingConfig(steps=30, text_scale=7.5, shared_noise=0.0),
+        sampling=SamplingConfig(steps=30, cfg=7.5, guide_identity=True, shared_noise=0.0),
         identity_tokens=16,
     )
 
@@ -82,7 +82,7 @@ def sd15_magictalk() -> ModelConfig:
         sd15(),
         name="sd15-magictalk",
         schedule=ANIPORTRAIT,
-        sampling=SamplingConfig(steps=25, text_scale=3.5, shared_noise=0.0),
+        sampling=SamplingConfig(steps=25, cfg=3.5, guide_identity=True, shared_noise=0.0),
         identity_tokens=16,
     )
 
@@ -92,7 +92,7 @@ PUBLIC = ("sd15-portraittalk", "sd15-magictalk")
 
 PRESETS = {
     "tiny": tiny,
-    "sd15": sd15,
     "sd15-portraittalk": sd15_portraittalk,
     "sd15-magictalk": sd15_magictalk,
 }
+"""Configurations by the names of the models that can be loaded."""

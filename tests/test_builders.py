@@ -6,9 +6,9 @@ import torch
 from portraittalk_core import builders, presets
 
 
-@pytest.fixture(params=sorted(presets.PRESETS))
+@pytest.fixture(params=[*sorted(presets.PRESETS), "sd15"])
 def config(request):
-    return presets.PRESETS[request.param]()
+    return {**presets.PRESETS, "sd15": presets.sd15}[request.param]()
 
 
 def test_parts_sit_at_sites_of_the_unet(config):

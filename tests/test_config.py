@@ -50,8 +50,16 @@ def test_a_value_of_the_wrong_type_is_named(values, told):
 
 
 def test_whole_numbers_serve_as_floats_and_lists_become_tuples():
-    config = from_mapping(ModelConfig, {"sampling": {"text_scale": 3}, "unet": {"channels": [8, 16]}})
-    assert isinstance(config.sampling.text_scale, float) and config.unet.channels == (8, 16)
+    config = from_mapping(ModelConfig, {"sampling": {"cfg": 3}, "unet": {"channels": [8, 16]}})
+    assert isinstance(config.sampling.cfg, float) and config.unet.channels == (8, 16)
+
+
+def test_a_key_of_older_files_is_read():
+    assert from_mapping(ModelConfig, {"sampling": {"text_scale": 3.0}}).sampling.cfg == 3.0
+    with pytest.raises(BadConfig, match="`sampling.text_scale` must be float, but got 'x'"):
+        from_mapping(ModelConfig, {"sampling": {"text_scale": "x"}})
+    with pytest.raises(BadConfig, match="unknown key `text_scale`"):
+        from_mapping(ModelConfig, {"text_scale": 3.0})
 
 
 def test_toml_with_overrides(tmp_path):
