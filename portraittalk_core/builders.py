@@ -10,7 +10,6 @@ from .config import ModelConfig
 from .diffusion.schedule import NoiseSchedule
 from .hosts.diffusers_models import build_unet
 from .nets.adapters import Adapters
-from .nets.adapters import Adapters
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceNet
@@ -75,13 +74,6 @@ def reference_net(config: ModelConfig) -> ReferenceNet:
 
 def adapters(config: ModelConfig) -> Adapters:
     """Return IdentityNet, AnimateNet and ReferenceNet for the configured U-Net."""
-    return Adapters(
-        identity_net=identity_net(config), animate_net=animate_net(config), reference_net=reference_net(config)
-    )
-
-
-def adapters(config: ModelConfig) -> Adapters:
-    """Return what runs beside the configured U-Net: IdentityNet, AnimateNet and ReferenceNet."""
     return Adapters(
         identity_net=identity_net(config), animate_net=animate_net(config), reference_net=reference_net(config)
     )

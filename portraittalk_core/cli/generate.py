@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..motion.mesh_motion import MeshMaps
+    from ..pipeline import PortraitTalk
     from ..types import Frames, Sound, StructureMaps
 
 EPILOG = """examples:
@@ -98,15 +99,21 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
-    def number(name: str, kind: type, low: float, high: float, text: str, *aliases: str, default: Any = None) -> None:
+    def number(name: str, kind: type, low: float, high: float, text: str, default: Any = None) -> None:
         checked = _in_range(name, kind, low, high)
-        parser.add_argument(name, *aliases, type=checked, default=default, metavar="N", help=text)
+        parser.add_argument(name, type=checked, default=default, metavar="N", help=text)
 
     number("--fps", float, 1, 120, "frames per second (25)", default=25.0)
     number("--steps", int, 1, 1000, "denoising steps")
-    number("--cfg", float, 0, 30, "how strictly the prompt is followed")
-    number("--identity-scale", float, 0, 10, "how strictly the face is kept")
-    number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser", "--scale-audio")
+    number("--cfg", float, 0, 30, "classifier-free guidance: how strictly the prompt is followed")
+    parser.add_argument(
+        "--guide-identity",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="let --cfg strengthen the likeness as well (no for tiny, yes for sd15)",
+    )
+    number("--identity-scale", float, 0, 10, "how strictly the face is kept (lambda_id, 1)")
+    number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser itself (lambda_aud, 1)")
     number("--reference-scale", float, 0, 1, "how much of the reference picture ReferenceNet shows (1)")
     number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
     number("--size", int, 64, 2048, "sd15: side of a frame in pixels, a multiple of 64 (512)")
@@ -138,9 +145,16 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipeline import PortraitTalk
 
     model = PortraitTalk.load(arguments.model, **_model_options(arguments))
+    on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
     with _progress(arguments.quiet) as on_step:
         chunks = model.generate(
-            job.images, job.sound, arguments.prompt, edits=job.edits, on_step=on_step, **job.options
+            job.images,
+            job.sound,
+            arguments.prompt,
+            edits=job.edits,
+            on_step=on_step,
+            **job.options,
+            on_structure=on_structure,
         )
         kept, size = _write(chunks, arguments, job)
     if arguments.preview:
@@ -175,7 +189,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"`--edit` must begin before the sound ends ({sound.duration_s:.2f} s), but one begins at "
             f"{edits[-1][0]:g} s. Give an earlier time."
         )
-    return Job(images, sound, edits, _options(arguments), sound.frame_count(arguments.fps))
+    return Job(images, sound, edits, _arguments(arguments), sound.frame_count(arguments.fps))
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -222,29 +236,21 @@ def _check_targets(arguments: argparse.Namespace) -> None:
         raise BadInput("Inputs and outputs must be different files, but two have the same name. Rename an output.")
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+def _arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `PortraitTalk.generate` that were given; the others keep the model's defaults."""
     from ..motion.audio_to_motion import MotionDials
+    from ..stacks.options import SamplingOptions
 
     dials = {name: getattr(arguments, name) for name in DIALS}
-    options: dict[str, Any] = {
+    given: dict[str, Any] = {
         "negative": arguments.negative,
         "fps": arguments.fps,
-        "steps": arguments.steps,
-        "cfg": arguments.cfg,
-        "identity_scale": arguments.identity_scale,
-        "audio_scale": arguments.audio_scale,
-        "reference_scale": arguments.reference_scale,
         "seed": arguments.seed,
-        "fusion": arguments.fusion,
-        "window": arguments.window,
-        "overlap": arguments.overlap,
         "dials": MotionDials(**dials, still_head=arguments.still_head),
         "face": arguments.face,
+        "options": SamplingOptions(**{f.name: getattr(arguments, f.name) for f in fields(SamplingOptions)}),
     }
-    if arguments.landmarks:
-        options["on_structure"] = functools.partial(_write_landmarks, arguments.landmarks)
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @contextmanager
@@ -288,20 +294,11 @@ def _write_preview(path: str, frames: list[Tensor]) -> None:
     write_image(path, contact_sheet(torch.stack(frames), columns=min(4, len(frames))))
 
 
-def _write_landmarks(path: str, maps: StructureMaps | MeshMaps, size: int = 256) -> None:
-    """Write the moving contours as a video: one bright line a facial part on black, or a mesh's coloured lines."""
-    import torch
-
+def _write_landmarks(path: str, model: PortraitTalk, maps: StructureMaps | MeshMaps, size: int = 256) -> None:
+    """Write the moving face as a video, drawn as the denoiser is shown it."""
     from ..media.sequence import open_writer
-    from ..motion.geometry import draw_lines
-    from ..perception.face_drawing import draw_for_controlnet
-    from ..types import LANDMARKS
 
     with open_writer(path, maps.fps, (size, size)) as writer:
         for start in range(0, len(maps.landmarks), 32):
-            faces = maps.landmarks[start : start + 32].cpu()
-            if faces.shape[1] == LANDMARKS:
-                lines = draw_lines(faces, size).expand(-1, 3, -1, -1)
-            else:
-                lines = torch.stack([draw_for_controlnet([face], size, size) for face in faces])
-            writer.append(lines * 2 - 1)
+            part = replace(maps, landmarks=maps.landmarks[start : start + 32].cpu())
+            writer.append(model.stack.draw(part, size) * 2 - 1)

@@ -21,7 +21,7 @@ from ..errors import BadInput
 from ..hosts.diffusers_host import DiffusersHost
 from ..hosts.sd15_models import empty_controlnet, empty_text_encoder, empty_unet, empty_vae
 from ..motion.mesh_motion import MeshMaps
-from ..nets.audio_to_mesh import AudioToMesh
+from ..nets.audio_to_mesh import AudioToMesh, encode_at_rate, frame_count
 from ..nets.audio_to_pose import AudioToPose
 from ..nets.identity_net import IdentityNet
 from ..nets.pose_guider import PoseGuider
@@ -37,7 +37,7 @@ from .loader import NetworkLoader, empty_text_beside
 from .metering import META, MemoryMeter
 from .options import SamplingOptions
 from .prompts import PromptTrack
-from .public import SHORTEST_SPEECH, PublicStack
+from .public import MESH_FPS, SHORTEST_SPEECH, PublicStack
 from .spec import StackSpec
 
 LATENT_COPIES = 4
@@ -128,18 +128,13 @@ def _run(stack: PublicStack, loader: _MetaLoader, frames: int, options: Sampling
     """Let a stack do what `pipeline.PortraitTalk.generate` asks of it, but for a single step on a single window."""
     sampling = options.resolve(stack.config.sampling, stack.limits, frames / fps)
     window = torch.arange(min(frames, sampling.window))
-    features = stack.listen(
-        Sound(torch.zeros(1, max(SHORTEST_SPEECH, int(frames / fps * SPEECH_RATE))), SPEECH_RATE), fps
-    )
-    piece = int(min(frames / fps, LONGEST_PIECE_S) * fps)
-    stack.move(
-        replace(
-            features,
-            hidden=features.hidden[: max(1, piece)],
-            loudness=features.loudness[: max(1, piece)],
-            waveform=features.waveform[: int(LONGEST_PIECE_S * SPEECH_RATE) - 1],
-        )
-    )
+    samples = max(SHORTEST_SPEECH, int(frames / fps * SPEECH_RATE))
+    stack.listen(Sound(torch.zeros(1, samples), SPEECH_RATE), fps)
+    if "head" in loader.spec.files:
+        # What hears takes the memory; the decoder behind it, one frame after the other, only takes time.
+        piece = torch.empty(1, min(samples, int(LONGEST_PIECE_S * SPEECH_RATE) - 1), device=META)
+        with loader.load("head") as (net,):
+            encode_at_rate(net.audio_encoder, piece, frame_count(piece.shape[1], MESH_FPS))
     identity = _somebody(stack.config.size)
     embeds = stack.encode_prompts(PromptTrack("", [], fps, frames))
     read = stack.cross_attention(embeds, identity).to(META)

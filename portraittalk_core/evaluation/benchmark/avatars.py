@@ -5,8 +5,8 @@ voices are espeak-ng's, whose phoneme times give the true mouth; the true video 
 gaze, blinks and brows follow a process of our own, slow waves and a blink every two to five seconds.
 
 espeak-ng remembers what it said before, and says the next sentence a little differently: every case is therefore spoken
-by a fresh process, `python -m portraittalk_core.evaluation.benchmark.avatars`, which writes down what was said and how the face
-moves. Who has those files needs no espeak-ng.
+by a fresh process, `python -m portraittalk_core.evaluation.benchmark.avatars`, which writes down what was said and how
+the face moves. Who has those files needs no espeak-ng.
 """
 
 from __future__ import annotations
