@@ -187,8 +187,9 @@ def _impossible(spec: StackSpec) -> list[tuple[bool, str]]:
         ),
         (
             ours and (encoder is None or encoder.version != "ViT-L/14"),
-            "AniPortrait's U-Net reads CLIP ViT-L/14's embedding of the reference, 768 numbers, where SD1.5 reads "
-            f"text; `image_encoder` is {encoder.version if encoder else 'missing'}. Add image_encoder=aniportrait-clip.",
+            "AniPortrait's U-Net reads CLIP ViT-L/14's embedding of the reference, 768 numbers, where SD1.5 "
+            f"reads text; `image_encoder` is {encoder.version if encoder else 'missing'}. Add "
+            "image_encoder=aniportrait-clip.",
         ),
         (
             ours and identity in (Kind.FACEID, Kind.FACEID_PLUS),
