@@ -10,7 +10,6 @@ from .config import ModelConfig
 from .diffusion.schedule import NoiseSchedule
 from .hosts.diffusers_models import build_unet
 from .nets.adapters import Adapters
-from .nets.adapters import Adapters
 from .nets.animate_net import AnimateNet
 from .nets.identity_net import IdentityNet
 from .nets.reference_net import ReferenceNet
@@ -71,13 +70,6 @@ def animate_net(config: ModelConfig) -> AnimateNet:
 def reference_net(config: ModelConfig) -> ReferenceNet:
     """Return ReferenceNet at the configured sites, or at all attention sites where none are named."""
     return ReferenceNet(sites=_named(config.reference_layers, unet_shape(config).attention_sites()))
-
-
-def adapters(config: ModelConfig) -> Adapters:
-    """Return IdentityNet, AnimateNet and ReferenceNet for the configured U-Net."""
-    return Adapters(
-        identity_net=identity_net(config), animate_net=animate_net(config), reference_net=reference_net(config)
-    )
 
 
 def adapters(config: ModelConfig) -> Adapters:
