@@ -28,6 +28,7 @@ _NamesOf = Callable[[Iterable[str], WeightsFile, str], dict[str, str]]
 """Gives the names in a file, by a network's own names; the text is what the names in the file begin with."""
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+"""What the names of the three networks begin with in a checkpoint of the LDM layout."""
 
 _SCHEDULE = "the noise schedule is computed"
 
@@ -72,12 +73,16 @@ _FOLDER_FILES = (
 
 @dataclass(frozen=True)
 class LoadedBase:
-    """The three networks of an SD1.5 base, frozen; ignored: tensors left out, with reasons."""
+    """The three networks of an SD1.5 base, frozen."""
 
     unet: UNet2DConditionModel
+    """The denoiser."""
     vae: AutoencoderKL
+    """Between pixels and latents."""
     text_encoder: CLIPTextModel
+    """CLIP's text half."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_base(
@@ -87,10 +92,16 @@ def load_base(
     text_encoder: Path | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> LoadedBase:
-    """Read an SD1.5 checkpoint (LDM layout), a diffusers folder, or a U-Net with its VAE and text encoder beside it.
+    """Load an SD1.5 base.
 
-    vae, text_encoder: files that replace what `path` has. Raises `WeightsMismatch` when a part is nowhere, or unless
-    every tensor has its place or a reason to be left out.
+    Args:
+        path: A checkpoint of the LDM layout, a diffusers folder, or a U-Net with its VAE and text encoder beside it.
+        vae: A file that replaces the VAE of `path`.
+        text_encoder: A file that replaces the text encoder of `path`.
+        dtype: Of the networks' floating tensors.
+
+    Raises:
+        WeightsMismatch: When a part is nowhere, or unless every tensor has its place or a reason to be left out.
     """
     found = detect(path)
     if found.kind not in (Kind.CHECKPOINT, Kind.FOLDER, Kind.UNET):
@@ -121,18 +132,39 @@ def load_base(
 
 
 Part = Literal["unet", "vae", "text_encoder"]
+"""A network of a base."""
 
 
 def load_base_part(path: Path | str, part: Part, dtype: torch.dtype = torch.float32) -> Any:
-    """Read one network of an SD1.5 checkpoint or diffusers folder, or a U-Net or VAE that is a file of its own; frozen.
+    """Load one network of an SD1.5 base, frozen; who has little memory loads one after the other.
 
-    Who has little memory reads one after the other. Raises as `load_base` does.
+    Args:
+        path: A checkpoint or diffusers folder, or a file of that network alone.
+        part: Which network.
+        dtype: Of its floating tensors.
+
+    Returns:
+        The network of diffusers or transformers, as in `LoadedBase`.
+
+    Raises:
+        WeightsMismatch: As `load_base` does.
     """
     return _fill(plan_part(path, part), dtype)
 
 
 def plan_part(path: Path | str, part: Part) -> _Plan:
-    """Hold one network of a base against its layout without reading it; raises as `load_base` does."""
+    """Hold one network of a base against its layout without reading its tensors.
+
+    Args:
+        path: As `load_base_part` takes it.
+        part: Which network.
+
+    Returns:
+        Which tensors of the file make up the network.
+
+    Raises:
+        WeightsMismatch: As `load_base` does.
+    """
     single = {"unet": Kind.UNET, "vae": Kind.VAE, "text_encoder": Kind.TEXT}[part]
     found = expect(path, Kind.CHECKPOINT, Kind.FOLDER, single)
     make, names_of, prefix = _NETWORKS[part]
@@ -147,10 +179,20 @@ def plan_part(path: Path | str, part: Part) -> _Plan:
 
 
 def load_text_keys(path: Path | str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Read what a base's cross-attentions make of text: keys and values as `nets.attention.KeyValues` names them.
+    """Read what a base's cross-attentions make of text.
 
-    With these a U-Net whose own cross-attention was trained on something else (AniPortrait's) can be told text beside
-    it. Raises as `load_base` does.
+    With these keys and values a U-Net whose own cross-attention was trained on something else (AniPortrait's) can be
+    conditioned on text beside it.
+
+    Args:
+        path: As `load_base_part` takes it.
+        dtype: Of the tensors.
+
+    Returns:
+        The weights by the names of `nets.attention.KeyValues`.
+
+    Raises:
+        WeightsMismatch: As `load_base` does.
     """
     plan = plan_part(path, "unet")
     names: dict[str, str] = {}
@@ -163,7 +205,15 @@ def load_text_keys(path: Path | str, dtype: torch.dtype = torch.float32) -> dict
 
 
 def load_vae(path: Path | str, dtype: torch.dtype = torch.float32) -> AutoencoderKL:
-    """Read a VAE of the LDM or diffusers layout, frozen, or that of a whole checkpoint; else as `load_base`."""
+    """Load a VAE, frozen.
+
+    Args:
+        path: A VAE of the LDM or diffusers layout, or a whole checkpoint.
+        dtype: Of its floating tensors.
+
+    Raises:
+        WeightsMismatch: As `load_base` does.
+    """
     found = expect(path, Kind.VAE, Kind.CHECKPOINT)
     prefix = VAE if found.kind is Kind.CHECKPOINT else ""
     return _fill(_plan(empty_vae(), open_weights(path), _vae_names, prefix), dtype)
@@ -171,14 +221,20 @@ def load_vae(path: Path | str, dtype: torch.dtype = torch.float32) -> Autoencode
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which tensors of a file make up a network. names: in the file, by the network's own; sizes: by the latter."""
+    """Which tensors of a file make up a network."""
 
     net: Any
+    """The network, without memory yet."""
     file: WeightsFile
+    """Where its tensors are."""
     prefix: str
+    """What the names of its tensors begin with there."""
     names: dict[str, str]
+    """The names in the file by the network's own."""
     sizes: dict[str, Shape]
+    """The shapes by the network's own names."""
     ignored: dict[str, str]
+    """Names of the tensors that are left out, each with the reason."""
 
 
 def _plan(net: Any, file: WeightsFile, names_of: _NamesOf, prefix: str) -> _Plan:

@@ -13,6 +13,7 @@ from ..config import from_mapping, toml_values
 from ..errors import BadConfig, BadInput, MissingExtra
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
+"""The file that lists them."""
 
 MODELS_VARIABLE = "PORTRAITTALK_MODELS"
 """The environment variable that names the folder of downloaded files."""
@@ -23,29 +24,40 @@ _COMMON = ("diffusion_pytorch_model", "pytorch_model", "model", "tokenizer")
 
 @dataclass(frozen=True)
 class Entry:
-    """One public file. size: bytes, exact if `exact`; sha256: the sum or its beginning, "" where it is unknown;
-    save_as: path below the models folder; unpack: a zip whose networks go into the folder `save_as`; commercial:
-    `yes`, `no` or `unclear`; instead: an entry that may stand in where the licence does not allow this one.
-    """
+    """One public file."""
 
     name: str = ""
+    """What it is called here, such as `sd15-base`."""
     part: str = ""
+    """What it is for, in a word."""
     file: str = ""
+    """Its path in the repository, or its file name at the address."""
     save_as: str = ""
+    """Its path below the models folder, as ComfyUI sorts files."""
     licence: str = ""
+    """The licence that its source names, in words."""
     commercial: str = "unclear"
+    """Whether it may be used commercially: `yes`, `no` or `unclear`."""
     size: int = 0
+    """Its size in bytes, exact if `exact`."""
     exact: bool = False
+    """Whether `size` is exact."""
     sha256: str = ""
+    """The sum in hexadecimal digits or the beginning of it; "" where it is unknown."""
     repo: str = ""
+    """The repository on huggingface.co; "" where it is elsewhere."""
     url: str = ""
+    """Its address, where there is no `repo`."""
     unpack: bool = False
+    """Whether it is a zip whose networks go into the folder `save_as`."""
     instead: str = ""
+    """An entry that may stand in where the licence does not allow this one."""
     note: str = ""
+    """What else there is to know."""
 
     @property
     def source(self) -> str:
-        """Where the file is fetched from, for people."""
+        """Where the file is fetched from, for people to read."""
         return f"huggingface.co/{self.repo}/{self.file}" if self.repo else self.url
 
 
@@ -75,7 +87,14 @@ def stacks() -> dict[str, dict[str, str]]:
 
 
 def select(names: Sequence[str]) -> list[Entry]:
-    """Return the entries of files and recipes by name, each once. Raises `BadInput` for a name that is neither."""
+    """Return the entries of files and recipes by name, each once.
+
+    Args:
+        names: Of files or recipes; a recipe stands for its files.
+
+    Raises:
+        BadInput: When a name is neither.
+    """
     known = {entry.name: entry for entry in entries()}
     wanted = [file for name in names for file in recipes().get(name, [name])]
     unknown = [name for name in wanted if name not in known]
@@ -88,7 +107,14 @@ def select(names: Sequence[str]) -> list[Entry]:
 
 
 def models_folder(comfyui: Path | None = None) -> Path:
-    """Return where files are put: $PORTRAITTALK_MODELS, else ComfyUI's `models`, else a folder in the user's cache."""
+    """Return where files are put: $PORTRAITTALK_MODELS, else ComfyUI's `models`, else a folder in the user's cache.
+
+    Args:
+        comfyui: ComfyUI's folder; None looks for it as `comfyui_folder` does.
+
+    Raises:
+        BadInput: When `comfyui` is none.
+    """
     named = os.environ.get(MODELS_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -99,7 +125,11 @@ def models_folder(comfyui: Path | None = None) -> Path:
 def comfyui_folder(given: Path | None = None) -> Path | None:
     """Return ComfyUI's folder: the given one, $COMFYUI_PATH, or the one this pack is installed in; else None.
 
-    Raises `BadInput` if the given one is no ComfyUI.
+    Args:
+        given: A folder that must be one.
+
+    Raises:
+        BadInput: When `given` is none.
     """
     if given is not None and not (given / "models").is_dir():
         raise BadInput(f"`comfyui` must be ComfyUI's folder, with `models` in it, but got {given}.")
@@ -110,8 +140,18 @@ def comfyui_folder(given: Path | None = None) -> Path | None:
 
 
 def search_folders(comfyui: Path | None = None) -> list[Path]:
-    """Return the folders that are searched for files, each once: ours, ComfyUI's, and those of its
-    `extra_model_paths.yaml`. Raises `BadConfig` for a file of that name that cannot be read.
+    """Return the folders that are searched for files, each once.
+
+    Args:
+        comfyui: ComfyUI's folder; None looks for it as `comfyui_folder` does.
+
+    Returns:
+        Our own, ComfyUI's, and those of ComfyUI's `extra_model_paths.yaml`.
+
+    Raises:
+        BadConfig: When a file of that name cannot be read.
+        BadInput: When `comfyui` is none.
+        MissingExtra: When there is such a file and PyYAML is not installed.
     """
     folders = [models_folder(comfyui)]
     host = comfyui_folder(comfyui)
@@ -123,8 +163,16 @@ def search_folders(comfyui: Path | None = None) -> list[Path]:
 
 
 def find(entry: Entry, folders: Iterable[Path]) -> Path | None:
-    """Return where a file already is, or None: in its own place, under its name anywhere below the folders, or in the
-    cache of huggingface_hub. A file much smaller than it should be (a pointer, a broken download) does not count.
+    """Find a file that is already on this machine.
+
+    Args:
+        entry: The file. One on the disk that is much smaller than it should be (a pointer, a broken download) does not
+            count.
+        folders: Where to look, in their order.
+
+    Returns:
+        The path in its own place, else under its name anywhere below the folders, else in the cache of
+        huggingface_hub; None where it is nowhere.
     """
     for folder in folders:
         place = folder / entry.save_as
@@ -185,4 +233,4 @@ def _extra_folders(path: Path) -> list[Path]:
         return [folder for folder in found if folder.is_dir()]
     except (yaml.YAMLError, AttributeError, OSError) as error:
         why = str(error).splitlines()[0]
-        raise BadConfig(f"{path}: is no list of model folders ({why}). Mend it as ComfyUI's example shows.") from error
+        raise BadConfig(f"{path}: is no list of model folders ({why}). Fix it as ComfyUI's example shows.") from error

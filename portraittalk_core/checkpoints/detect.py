@@ -43,15 +43,18 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Detected:
-    """What a file is. version: which of several files of a kind, "" where there is one; layout: `ldm`, `diffusers`
-    or "" where there is one; note: what the content cannot decide, and what to say then.
-    """
+    """What a file is."""
 
     path: Path
+    """The file, or a diffusers folder."""
     kind: Kind
+    """What it is."""
     version: str = ""
+    """Which of several files of a kind, such as `v2`; "" where there is only one."""
     layout: str = ""
+    """How its tensors are named, `ldm` or `diffusers`; "" where there is only one way."""
     note: str = ""
+    """What the content cannot decide."""
 
     def __str__(self) -> str:
         parts = [part for part in (self.version, f"{self.layout} layout" if self.layout else "", self.note) if part]
@@ -61,8 +64,13 @@ class Detected:
 def detect(path: Path | str) -> Detected:
     """Say what a file or a diffusers folder is, from the names and shapes of its tensors.
 
-    Raises `WeightsMismatch` in one line for a file that is unreadable, unknown, or known and of no use here, and
-    `UnsafeWeights` for a pickle that holds code.
+    Args:
+        path: The file or folder; its name says nothing.
+
+    Raises:
+        WeightsMismatch: When it is unreadable, unknown, or known and of no use here.
+        UnsafeWeights: When it is a pickle that holds code.
+        BadConfig: When a folder's `model_index.json` cannot be read.
     """
     if Path(path).is_dir():
         return _detect_folder(Path(path))
@@ -70,10 +78,10 @@ def detect(path: Path | str) -> Detected:
 
 
 def detect_opened(file: WeightsFile) -> Detected:
-    """Say what an opened file is; see `detect`."""
+    """Say what an opened file is; else as `detect`."""
     _refuse_useless(file)
-    for look in _LOOKS:
-        found = look(file.path, file.shapes)
+    for recognise in _RECOGNISERS:
+        found = recognise(file.path, file.shapes)
         if found is not None:
             return found
     names = ", ".join(sorted(file.shapes)[:3]) or "none"
@@ -84,7 +92,15 @@ def detect_opened(file: WeightsFile) -> Detected:
 
 
 def expect(path: Path | str, *kinds: Kind) -> Detected:
-    """Detect a file and raise `WeightsMismatch` unless it is one of `kinds`."""
+    """Say which of some kinds a file is.
+
+    Args:
+        path: As `detect` takes it.
+        *kinds: What it may be.
+
+    Raises:
+        WeightsMismatch: When it is none of them, or as `detect` does.
+    """
     found = detect(path)
     if found.kind not in kinds:
         wanted = " or ".join(kind.value for kind in kinds)
@@ -205,7 +221,7 @@ def _unet(path: Path, shapes: Mapping[str, Shape]) -> Detected | None:
 
 
 def _by_name(kind: Kind, *names: str) -> Callable[[Path, Mapping[str, Shape]], Detected | None]:
-    """Return a look for files that hold all the given tensors."""
+    """Return a recogniser of files that hold all the given tensors."""
     return lambda path, shapes: Detected(path, kind) if all(name in shapes for name in names) else None
 
 
@@ -220,7 +236,7 @@ def _text(path: Path, shapes: Mapping[str, Shape]) -> Detected | None:
     return Detected(path, Kind.TEXT) if any(shapes[name][1] == SD15_CROSS for name in names) else None
 
 
-_LOOKS: tuple[Callable[[Path, Mapping[str, Shape]], Detected | None], ...] = (
+_RECOGNISERS: tuple[Callable[[Path, Mapping[str, Shape]], Detected | None], ...] = (
     _checkpoint,
     _identity,
     _motion_module,

@@ -22,7 +22,15 @@ _BLOCK = 1 << 20
 
 
 def check_disk(wanted: Sequence[Entry], folder: Path) -> None:
-    """Raise `BadInput` unless the disk of `folder` has room for the files."""
+    """Check that a disk has room for files.
+
+    Args:
+        wanted: The files.
+        folder: Where they will be put; it need not exist yet.
+
+    Raises:
+        BadInput: When there is less free than they need, a zip twice.
+    """
     needed = int(sum(entry.size * (2 if entry.unpack else 1) for entry in wanted) * _SPARE)
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
@@ -34,7 +42,15 @@ def check_disk(wanted: Sequence[Entry], folder: Path) -> None:
 
 
 def check_licences(wanted: Sequence[Entry], accepted: bool) -> None:
-    """Raise `BadInput` that names what may not be used commercially, and what stands in, unless that was accepted."""
+    """Check that licences which forbid commercial use were accepted.
+
+    Args:
+        wanted: The files.
+        accepted: Whether the user accepts such licences.
+
+    Raises:
+        BadInput: When there are such files and they were not accepted; it names them and what may stand in.
+    """
     closed = [entry for entry in wanted if entry.commercial == "no"]
     if accepted or not closed:
         return
@@ -45,11 +61,22 @@ def check_licences(wanted: Sequence[Entry], accepted: bool) -> None:
 
 
 def fetch(entry: Entry, folder: Path) -> Path:
-    """Fetch one file into `folder` and return its path. It gets its name only when it is whole and has been checked.
+    """Fetch one file; it gets its name only when it is whole and has been checked.
 
     huggingface_hub does the fetching, with its resuming, mirrors (HF_ENDPOINT), offline mode and tokens; addresses
-    elsewhere are read plainly and resume too. Raises `BadInput` when it cannot be fetched, `WeightsMismatch` when
-    what came is not the file of the catalogue, `MissingExtra` without huggingface_hub.
+    elsewhere are read plainly and resume too.
+
+    Args:
+        entry: The file.
+        folder: The models folder, below which it gets its own place.
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        BadInput: When it cannot be fetched.
+        WeightsMismatch: When what came is not the file of the catalogue.
+        MissingExtra: When huggingface_hub is needed and not installed.
     """
     target = folder / entry.save_as
     staging = folder / ".incoming" / entry.name
@@ -69,9 +96,17 @@ def fetch(entry: Entry, folder: Path) -> Path:
 
 
 def verify(entry: Entry, path: Path) -> str:
-    """Compare a file with what the catalogue knows of it; return what was compared.
+    """Compare a file with what the catalogue knows of it.
 
-    Raises `WeightsMismatch` for another size or sum.
+    Args:
+        entry: The file of the catalogue.
+        path: The file on this machine.
+
+    Returns:
+        What was compared, in words.
+
+    Raises:
+        WeightsMismatch: When size or sum are others.
     """
     if path.is_dir():
         return "not compared: the catalogue knows the zip, not what is in it"
@@ -93,7 +128,7 @@ def verify(entry: Entry, path: Path) -> str:
 
 
 def checksum(path: Path) -> str:
-    """Return the sha256 of a file."""
+    """Return the sha256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -102,10 +137,19 @@ def checksum(path: Path) -> str:
 
 
 def convert(source: Path | str, target: Path | str) -> int:
-    """Write the tensors of a pickle as safetensors, without loss; return how many there are.
+    """Write the tensors of a pickle as safetensors, without loss.
 
-    Nested dictionaries become names with dots. The target gets its name only when it is whole. Raises
-    `UnsafeWeights` for a pickle that holds code, `BadInput` for a target that exists or has another ending.
+    Args:
+        source: The pickle; nested dictionaries become names with dots.
+        target: A new file that ends with `.safetensors`; it gets its name only when it is whole.
+
+    Returns:
+        How many tensors there are.
+
+    Raises:
+        UnsafeWeights: When the pickle holds code.
+        WeightsMismatch: When the source is no weights file or holds no tensors.
+        BadInput: When the target exists or has another ending.
     """
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""Read IP-Adapter FaceID files into IdentityNet, and the LoRA that some of them carry into low-rank patches."""
+"""Load IP-Adapter FaceID files into IdentityNet, and the LoRA that some of them carry into low-rank patches."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .files import Shape, open_weights
 from .layouts import SD15_SHAPE, account, shapes_of
 
 Plus = Literal["plus", "plusv2"]
+"""The two FaceID-Plus files, whose tensors are the same: plusv2 adds what CLIP sees to the tokens of the
+face embedding, plus replaces them by it."""
 
 _LORA: dict[str, Projection] = {
     "to_q_lora": "to_q",
@@ -29,16 +31,16 @@ _LORA: dict[str, Projection] = {
 
 @dataclass(frozen=True)
 class LoadedIdentity:
-    """What an IP-Adapter FaceID file holds.
-
-    net: `PlusIdentityNet` for the plus files, else `IdentityNet`; lora: what the file changes in the U-Net itself,
-    empty where it changes nothing, to be attached at scale 1 in every pass; ignored: tensors left out, with reasons.
-    """
+    """What an IP-Adapter FaceID file holds."""
 
     detected: Detected
+    """Which of the files it is."""
     net: IdentityNet | PlusIdentityNet
+    """`PlusIdentityNet` for the plus files, else `IdentityNet`; frozen."""
     lora: tuple[LowRankPatch, ...]
+    """What the file changes in the U-Net itself, to be attached at scale 1 in every pass; empty for nothing."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_identity(
@@ -48,11 +50,17 @@ def load_identity(
     shape: UNetShape = SD15_SHAPE,
     dtype: torch.dtype = torch.float32,
 ) -> LoadedIdentity:
-    """Read `ip-adapter-faceid`, `-portrait`, `-plus` or `-plusv2`, as a pickle or as safetensors.
+    """Load `ip-adapter-faceid`, `-portrait`, `-plus` or `-plusv2` (huggingface.co/h94/IP-Adapter-FaceID).
 
-    plus: which of the two a plus file is, because their tensors are the same; with any other file it must be None.
-    The network is frozen. Raises `WeightsMismatch` unless every tensor has its place, `BadInput` for a missing or
-    needless `plus`.
+    Args:
+        path: The file, a pickle or safetensors.
+        plus: Which of the two a plus file is, because their tensors are the same; None with any other file.
+        shape: The U-Net that the file is for.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every tensor has its place.
+        BadInput: When `plus` is missing or needless.
     """
     detected = expect(path, Kind.FACEID, Kind.FACEID_PORTRAIT, Kind.FACEID_PLUS)
     _check_choice(detected, plus)

@@ -26,13 +26,17 @@ _LISTED = 10
 
 @dataclass(frozen=True)
 class Rule:
-    """Tensors that are left out on purpose: names that begin with `start` and end with `end`, and why."""
+    """Tensors that are left out on purpose."""
 
     reason: str
+    """Why, in words."""
     start: str = ""
+    """What their names begin with."""
     end: str = ""
+    """What their names end with."""
 
-    def __call__(self, name: str) -> bool:
+    def covers(self, name: str) -> bool:
+        """Return whether a tensor of this name is left out."""
         return name.startswith(self.start) and name.endswith(self.end)
 
 
@@ -43,10 +47,21 @@ def account(
     found: Mapping[str, Shape],
     rules: Collection[Rule] = (),
 ) -> dict[str, str]:
-    """Hold a file against its layout; return the names that are left out, each with the reason.
+    """Hold a file against its layout.
 
-    Raises `WeightsMismatch` that lists up to ten tensors which are missing, of another shape, or neither in the layout
-    nor left out by a rule. `layout` says which layout was expected.
+    Args:
+        path: The file, for messages.
+        layout: Which layout is expected, in words.
+        expected: Shapes of the tensors that the layout has, by name.
+        found: Shapes of those that the file has.
+        rules: Which others may be left out, and why.
+
+    Returns:
+        The names that are left out, each with the reason; the log has them too.
+
+    Raises:
+        WeightsMismatch: When tensors are missing, of another shape, or neither in the layout nor left out by a rule;
+            the message lists the first ten.
     """
     ignored: dict[str, str] = {}
     wrong = [f"{name} is missing (expected {list(shape)})" for name, shape in expected.items() if name not in found]
@@ -58,7 +73,7 @@ def account(
     for name in found:
         if name in expected:
             continue
-        rule = next((rule for rule in rules if rule(name)), None)
+        rule = next((rule for rule in rules if rule.covers(name)), None)
         if rule is None:
             wrong.append(f"{name} is foreign")
         else:
@@ -83,5 +98,5 @@ def misfit(rule: str, wrong: Sequence[str]) -> WeightsMismatch:
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
-    """Return the shape of each tensor, for `account`."""
+    """Return the shape of each tensor by its name."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Read the networks that look at pictures: AniPortrait's pose guider and the two CLIP image encoders."""
+"""Load the networks that take pictures: AniPortrait's pose guider and the two CLIP image encoders."""
 
 from __future__ import annotations
 
@@ -42,26 +42,38 @@ _VISION: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class LoadedPoseGuider:
-    """A pose guider, frozen; ignored: tensors left out, with reasons."""
+    """AniPortrait's pose guider."""
 
     net: PoseGuider
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 @dataclass(frozen=True)
 class LoadedClipVision:
-    """A CLIP image encoder, frozen. AniPortrait takes its `image_embeds` [n, 768] as one token; FaceID-Plus takes
-    `hidden_states[-2]` [n, 257, 1280]. ignored: tensors left out, with reasons.
-    """
+    """A CLIP image encoder."""
 
     model: CLIPVisionModelWithProjection
+    """The network, frozen. AniPortrait takes its `image_embeds` [n, 768] as one token; FaceID-Plus takes
+    `hidden_states[-2]` [n, 257, 1280]."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_pose_guider(
     path: Path | str, *, as_released: bool = False, dtype: torch.dtype = torch.float32
 ) -> LoadedPoseGuider:
-    """Read AniPortrait's pose_guider; `as_released` is `PoseGuider`'s. Raises `WeightsMismatch` unless all fits."""
+    """Load AniPortrait's pose_guider.
+
+    Args:
+        path: The file.
+        as_released: As `PoseGuider` takes it.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every tensor has its place.
+    """
     expect(path, Kind.POSE_GUIDER)
     file = open_weights(path)
     with torch.device("meta"):
@@ -72,7 +84,11 @@ def load_pose_guider(
 
 
 def empty_clip_vision(version: str) -> CLIPVisionModelWithProjection:
-    """Return CLIP `ViT-L/14` or `ViT-H/14` with its projection on the meta device."""
+    """Return a CLIP image encoder with its projection on the meta device.
+
+    Args:
+        version: `ViT-L/14` or `ViT-H/14`.
+    """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     with torch.device("meta"):
@@ -80,9 +96,14 @@ def empty_clip_vision(version: str) -> CLIPVisionModelWithProjection:
 
 
 def load_clip_vision(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedClipVision:
-    """Read CLIP ViT-L/14 or ViT-H/14 with its projection, told apart by their width.
+    """Load CLIP ViT-L/14 or ViT-H/14 with its projection.
 
-    Raises `WeightsMismatch` for another width or unless every tensor has its place.
+    Args:
+        path: The file; the width of its tensors says which of the two it is.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: When it has another width, or unless every tensor has its place.
     """
     found = expect(path, Kind.CLIP_VISION)
     if found.version not in _VISION:

@@ -1,4 +1,4 @@
-"""Read any public file as the part of a stack that it is, and say what became of its tensors."""
+"""Read any public file as the part of a stack that it is, to check that every tensor has its place."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ _DTYPE = torch.float16
 
 @dataclass(frozen=True)
 class Reading:
-    """A file that was read whole. ignored: tensors left out, with reasons; all others have their place."""
+    """A file that was read whole: every tensor that is not ignored has its place."""
 
     detected: Detected
+    """What the file is."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
     def __str__(self) -> str:
         reasons = Counter(self.ignored.values())
@@ -37,9 +39,14 @@ class Reading:
 
 
 def read_whole(path: Path | str) -> Reading:
-    """Load a file, or a diffusers folder, into the network that it is for, and let it go.
+    """Load a public file into the network that it is for, and let it go.
 
-    Raises `WeightsMismatch` for a file that is unknown or does not fit, `UnsafeWeights` for a pickle that holds code.
+    Args:
+        path: The file, or a diffusers folder.
+
+    Raises:
+        WeightsMismatch: When the file is unknown or does not fit.
+        UnsafeWeights: When it is a pickle that holds code.
     """
     detected = detect(path)
     return Reading(detected, _READERS[detected.kind](detected.path))

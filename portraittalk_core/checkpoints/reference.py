@@ -1,4 +1,4 @@
-"""Read AniPortrait's reference_unet: the U-Net that ReferenceNet records from."""
+"""Load AniPortrait's reference_unet: the U-Net that ReferenceNet records from."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ _LAST = ("conv_norm_out.", "conv_out.")
 
 @dataclass(frozen=True)
 class LoadedReference:
-    """A U-Net to record from; a host of it is what `ReferenceNet.record` is given. ignored: with reasons."""
+    """A U-Net to record from."""
 
     unet: UNet2DConditionModel
+    """The network, frozen; a host of it is what `ReferenceNet.record` is given."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_reference_unet(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedReference:
-    """Read a reference U-Net, or a whole U-Net in diffusers' layout, to record from; frozen.
+    """Load a U-Net to record from.
 
     AniPortrait's file lacks the last norm and convolution, which a recording never reaches; they are zero here.
-    Raises `WeightsMismatch` unless every other tensor has its place.
+
+    Args:
+        path: AniPortrait's reference_unet, or a whole U-Net in diffusers' layout.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every other tensor has its place.
     """
     expect(path, Kind.REFERENCE_UNET, Kind.UNET)
     file, unet = open_weights(path), empty_unet(SD15_SHAPE)

@@ -1,4 +1,4 @@
-"""Read the speech networks: wav2vec2-base-960h, and AniPortrait's audio2mesh and audio2pose around their own."""
+"""Load the speech networks: wav2vec2-base-960h, and AniPortrait's audio2mesh and audio2pose around their own."""
 
 from __future__ import annotations
 
@@ -31,32 +31,43 @@ _QUANTISER = tuple(
 
 @dataclass(frozen=True)
 class LoadedSpeech:
-    """A speech encoder, frozen; ignored: tensors left out, with reasons."""
+    """A speech encoder."""
 
     encoder: SpeechEncoder
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 @dataclass(frozen=True)
 class LoadedAudioToMesh:
-    """AniPortrait's audio2mesh, frozen; ignored: tensors left out, with reasons."""
+    """AniPortrait's audio2mesh."""
 
     net: AudioToMesh
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 @dataclass(frozen=True)
 class LoadedAudioToPose:
-    """AniPortrait's audio2pose, frozen; ignored: tensors left out, with reasons."""
+    """AniPortrait's audio2pose."""
 
     net: AudioToPose
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_wav2vec2(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedSpeech:
-    """Read wav2vec2-base-960h, with or without its letters, in the old and the new spelling of its weight norm.
+    """Load wav2vec2-base-960h.
 
-    Raises `WeightsMismatch` unless every tensor has its place or a reason to be left out.
+    Args:
+        path: The file, with or without its letters, in the old or the new spelling of its weight norm.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every tensor has its place or a reason to be left out.
     """
     expect(path, Kind.WAV2VEC2)
     file = open_weights(path)
@@ -68,7 +79,7 @@ def load_wav2vec2(path: Path | str, dtype: torch.dtype = torch.float32) -> Loade
 
 
 def load_audio_to_mesh(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedAudioToMesh:
-    """Read AniPortrait's audio2mesh; else as `load_wav2vec2`."""
+    """Load AniPortrait's audio2mesh; else as `load_wav2vec2`."""
     expect(path, Kind.AUDIO2MESH)
     with torch.device("meta"):
         net = AudioToMesh(build_wav2vec2())
@@ -77,7 +88,7 @@ def load_audio_to_mesh(path: Path | str, dtype: torch.dtype = torch.float32) -> 
 
 
 def load_audio_to_pose(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedAudioToPose:
-    """Read AniPortrait's audio2pose; else as `load_wav2vec2`. Its positions are taken from the file."""
+    """Load AniPortrait's audio2pose, its positions taken from the file; else as `load_wav2vec2`."""
     expect(path, Kind.AUDIO2POSE)
     with torch.device("meta"):
         net = AudioToPose(build_wav2vec2())

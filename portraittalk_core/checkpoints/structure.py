@@ -1,4 +1,4 @@
-"""Read ControlNets of SD1.5, such as ControlNetMediaPipeFace, in diffusers' and in the LDM layout."""
+"""Load ControlNets of SD1.5, such as ControlNetMediaPipeFace, in diffusers' and in the LDM layout."""
 
 from __future__ import annotations
 
@@ -24,17 +24,24 @@ _HINT_BLOCKS = 6
 
 @dataclass(frozen=True)
 class LoadedControlNet:
-    """A ControlNet, frozen. Its picture is RGB in [0, 1] at eight times the latent's size. ignored: with reasons."""
+    """A ControlNet."""
 
     net: ControlNetModel
+    """The network, frozen. Its picture is RGB in [0, 1] at eight times the latent's size."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_controlnet(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedControlNet:
-    """Read a ControlNet for SD1.5.
+    """Load a ControlNet for SD1.5.
 
-    Which picture it was trained on is not in the file: ControlNetMediaPipeFace wants `face_drawing`'s, another file
-    would take any. Raises `WeightsMismatch` unless every tensor has its place.
+    Args:
+        path: The file, in diffusers' or the LDM layout. Which picture it was trained on is not in it:
+            ControlNetMediaPipeFace wants that of `perception.face_drawing`, another file would take any.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every tensor has its place.
     """
     found = expect(path, Kind.CONTROLNET)
     file, net = open_weights(path), empty_controlnet(SD15_SHAPE)

@@ -1,4 +1,4 @@
-"""Read SyncNet's `syncnet_v2.model` into SyncNet, for LSE."""
+"""Load SyncNet's `syncnet_v2.model` into SyncNet, for LSE."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ _COUNTS = Rule("counts the batches of a training, which nothing here needs", end
 
 @dataclass(frozen=True)
 class LoadedSyncNet:
-    """SyncNet, frozen; ignored: tensors left out, with reasons."""
+    """SyncNet v2."""
 
     net: SyncNet
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_syncnet(path: Path | str, dtype: torch.dtype = torch.float32) -> LoadedSyncNet:
-    """Read SyncNet v2, a flat pickle of 102 tensors or the same as safetensors.
+    """Load SyncNet v2.
 
-    Files of before PyTorch 0.4.1 lack the 14 counters of their batch norms; both kinds load. Raises `WeightsMismatch`
-    unless every other tensor has its place.
+    Args:
+        path: A flat pickle of 102 tensors or the same as safetensors. Files of before PyTorch 0.4.1 lack the 14
+            counters of their batch norms; both kinds load.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every other tensor has its place.
     """
     expect(path, Kind.SYNCNET)
     file = open_weights(path)

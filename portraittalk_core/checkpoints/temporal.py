@@ -1,4 +1,4 @@
-"""Read AnimateDiff's motion modules (v1, v2, v3, AnimateLCM) into TemporalNet."""
+"""Load AnimateDiff's motion modules (v1, v2, v3, AnimateLCM) into TemporalNet."""
 
 from __future__ import annotations
 
@@ -25,25 +25,35 @@ _RENAMED[".attn2."] = ".attention_blocks.1."
 
 @dataclass(frozen=True)
 class LoadedTemporal:
-    """What a motion module holds. joint_norms: whether it was trained with a U-Net whose group norms see all frames
-    of a clip at once (v1); ours see one frame, so v1 is close to its original, but not equal. ignored: tensors left
-    out, with reasons.
+    """What a motion module holds.
+
+    v1 was trained with a U-Net whose group norms see all frames of a clip at once; ours see one frame, so v1 is close
+    to its original, but not equal.
     """
 
     detected: Detected
+    """Which of the files it is."""
     net: TemporalNet
-    joint_norms: bool
+    """The network, frozen."""
     ignored: dict[str, str]
+    """Names of the tensors that were left out, each with the reason."""
 
 
 def load_temporal(
     path: Path | str, *, shape: UNetShape = SD15_SHAPE, dtype: torch.dtype = torch.float32
 ) -> LoadedTemporal:
-    """Read a motion module of AnimateDiff's or diffusers' layout, frozen.
+    """Load a motion module.
 
     v1 has 24 positions, v2 32 and a module in the mid block, v3 32, AnimateLCM 64 which are not in the file. Files
-    of AnimateDiff's training hold the whole U-Net; what is no motion module is left out. Raises `WeightsMismatch`
-    unless every tensor of a motion module has its place.
+    of AnimateDiff's training hold the whole U-Net; what is no motion module is left out.
+
+    Args:
+        path: The file, in AnimateDiff's or diffusers' layout.
+        shape: The U-Net that it is for.
+        dtype: Of the floating tensors.
+
+    Raises:
+        WeightsMismatch: Unless every tensor of a motion module has its place.
     """
     detected = expect(path, Kind.MOTION_MODULE)
     file = open_weights(path)
@@ -65,7 +75,7 @@ def load_temporal(
     tensors = {names[name]: tensor for name, tensor in file.tensors(dtype).items()}
     state = {name: tensors[name] for name in expected} | _positions(net, shape)
     net.load_state_dict(state, assign=True)
-    return LoadedTemporal(detected, net.eval().requires_grad_(False), detected.version == "v1", ignored)
+    return LoadedTemporal(detected, net.eval().requires_grad_(False), ignored)
 
 
 def _names(file: WeightsFile) -> dict[str, str]:

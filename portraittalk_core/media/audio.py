@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_DURATION_S = 3600.0
+"""Longer recordings are refused."""
+
 SHORTEST_S = 0.1
+"""Shorter recordings are refused."""
+
 MAX_CHANNELS = 32
+"""Recordings with more channels are refused."""
+
 MAX_VALUES = 1 << 30
 """Most samples of all channels together: an hour of 48 kHz with six channels."""
 
@@ -41,9 +47,18 @@ def read_sound(path: str | Path, max_duration_s: float = MAX_DURATION_S) -> Soun
     """Read the sound of an audio or video file: every channel, at its own rate.
 
     What can be decoded of a damaged file is used, and a warning says how much; values that are not numbers become
-    silence, with a warning; a silent recording is accepted, with a warning. `Sound.path` is set only where the
-    samples are what the file holds, so that a writer may copy the file's packets. Raises `BadMedia` for a file
-    without sound, with less than 0.1 s or more than `max_duration_s` of it.
+    silence, with a warning; a silent recording is accepted, with a warning.
+
+    Args:
+        path: The file, of any kind that libsndfile or FFmpeg reads.
+        max_duration_s: The longest that is accepted, seconds.
+
+    Returns:
+        Samples in [-1, 1]. `Sound.path` is set only where they are what the file holds, so that a writer may copy the
+        file's packets.
+
+    Raises:
+        BadMedia: When the file has no sound, less than 0.1 s or more than `max_duration_s` of it.
     """
     found = existing_file(path, "sound file")
     samples, rate, whole = _decode(found, path, max_duration_s)
@@ -62,6 +77,9 @@ def speech_waveform(sound: Sound) -> Float[Tensor, " samples"]:
 
     Channels are averaged. Where they cancel each other (one wired the wrong way round), the loudest is taken
     instead. Rates are changed by soxr's high-quality filter.
+
+    Args:
+        sound: Of any rate and number of channels.
     """
     levels = sound.samples.square().mean(dim=1).sqrt()
     mono = sound.samples.mean(dim=0)
@@ -173,12 +191,20 @@ def _decode_stream(container: InputContainer, path: str | Path, max_duration_s: 
 
 
 def seconds(ticks: int | None, stream: Stream) -> float:
-    """Return a time of a stream in seconds; 0 where the file does not say."""
+    """Return a time of a stream in seconds.
+
+    Args:
+        ticks: The time in the stream's own unit; None where the file does not say.
+        stream: Has the unit.
+
+    Returns:
+        The time; 0 where it is not known.
+    """
     return float(ticks * stream.time_base) if ticks and stream.time_base else 0.0
 
 
 def moving_pictures(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams that are not the cover of an album."""
+    """Return the video streams of a file that are not the cover of an album."""
     from av.stream import Disposition
 
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]

@@ -33,6 +33,7 @@ LONGEST_SIDE = 1536
 """Larger pictures are reduced to this; a face is looked at with far fewer pixels."""
 
 SMALLEST_SIDE = 32
+"""Pictures with a shorter side than this, pixels, are refused."""
 
 
 def to_bytes(pixels: Float[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:
@@ -60,7 +61,16 @@ def to_pil(pixels: Float[Tensor, "3 h w"]) -> Image:
 
 
 def resize(pixels: Float[Tensor, "*b 3 h w"], height: int, width: int) -> Float[Tensor, "*b 3 height width"]:
-    """Resize pictures with an antialiased bicubic filter; the range stays [-1, 1]."""
+    """Resize pictures with an antialiased bicubic filter.
+
+    Args:
+        pixels: In [-1, 1].
+        height: Of the result, pixels.
+        width: Of the result, pixels.
+
+    Returns:
+        The pictures in [-1, 1].
+    """
     flat = pixels.reshape(-1, *pixels.shape[-3:])
     scaled = interpolate(flat, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(-1, 1).reshape(*pixels.shape[:-2], height, width)
@@ -69,13 +79,22 @@ def resize(pixels: Float[Tensor, "*b 3 h w"], height: int, width: int) -> Float[
 def read_image(
     path: str | Path, max_pixels: int = MAX_PIXELS, longest_side: int | None = LONGEST_SIDE
 ) -> Float[Tensor, "3 h w"]:
-    """Read a picture of any common kind as upright RGB in [-1, 1].
+    """Read a picture of any common kind as upright RGB.
 
     Rotation by EXIF is applied, transparency is flattened on mid-grey (white would shine through soft hair),
     embedded colour profiles are converted to sRGB; gray, 16-bit, palette and CMYK pictures are accepted; of an
-    animation the first picture is taken. A picture with a side above `longest_side` is reduced to it (None keeps
-    its size). Raises `BadMedia` for anything that is not a whole picture of at least 32 x 32 pixels, and before
-    decoding for one of more than `max_pixels`.
+    animation the first picture is taken.
+
+    Args:
+        path: The file.
+        max_pixels: A picture with more is refused before it is decoded.
+        longest_side: A picture with a longer side is reduced to it; None keeps every size.
+
+    Returns:
+        The picture in [-1, 1].
+
+    Raises:
+        BadMedia: When the file is not a whole picture of at least 32 x 32 and at most `max_pixels` pixels.
     """
     from PIL import Image as pil
 
@@ -175,7 +194,18 @@ def _to_srgb(picture: Image, profile: bytes) -> Image:
 
 
 def write_image(path: str | Path, pixels: Float[Tensor, "3 h w"]) -> Path:
-    """Write a picture in [-1, 1] as .png, .jpg or .webp, whole or not at all; raises `BadMedia`."""
+    """Write a picture, whole or not at all.
+
+    Args:
+        path: Ends in .png, .jpg, .jpeg or .webp; an existing file is replaced.
+        pixels: RGB in [-1, 1].
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        BadMedia: When the file cannot be written.
+    """
     target = check_target(path, PICTURE_SUFFIXES, folder=False)
     kind = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(target.suffix.lower(), target.suffix[1:].upper())
     try:
@@ -189,7 +219,16 @@ def write_image(path: str | Path, pixels: Float[Tensor, "3 h w"]) -> Path:
 def contact_sheet(
     frames: Float[Tensor, "n 3 h w"], columns: int | None = None, gap: int = 4
 ) -> Float[Tensor, "3 sheet_h sheet_w"]:
-    """Lay pictures out in rows on white, `columns` to a row (default: about square)."""
+    """Lay pictures out in rows on white.
+
+    Args:
+        frames: In [-1, 1].
+        columns: How many to a row; None makes the sheet about square.
+        gap: Between pictures, pixels.
+
+    Returns:
+        The sheet in [-1, 1].
+    """
     count, _, height, width = frames.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..errors import BadInput, BadMedia
-from ..types import Frames, Sound
+from ..types import Sound
 from .image import from_bytes, to_pil
 from .target import Partial, check_target
 from .video import VideoWriter
@@ -24,10 +23,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SEQUENCE_FORMATS = ("png", "webp")
+"""Kinds of pictures that a sequence can be made of, both without loss."""
 
 
 class SequenceWriter:
-    """Writes frames as 00000.png, 00001.png ... into a new folder; the same use and promises as `VideoWriter`."""
+    """A writer of frames as 00000.png, 00001.png ... into a new folder; the same use and promises as `VideoWriter`.
+
+    Args:
+        folder: New or empty.
+        format: One of `SEQUENCE_FORMATS`.
+
+    Raises:
+        BadInput: When the format is another.
+        BadMedia: When the folder cannot be written.
+    """
 
     def __init__(self, folder: str | Path, format: str = "png") -> None:
         if format not in SEQUENCE_FORMATS:
@@ -41,7 +50,14 @@ class SequenceWriter:
         return self
 
     def append(self, pixels: Float[Tensor, "*n 3 h w"] | UInt8[Tensor, "*n 3 h w"]) -> None:
-        """Append one frame or several: float in [-1, 1] or bytes, channels first."""
+        """Append one frame or several.
+
+        Args:
+            pixels: RGB, float in [-1, 1] or bytes.
+
+        Raises:
+            BadMedia: When they cannot be written.
+        """
         floats = pixels if pixels.is_floating_point() else from_bytes(pixels)
         try:
             for frame in floats.reshape(-1, *floats.shape[-3:]):
@@ -57,18 +73,21 @@ class SequenceWriter:
         self._partial.__exit__(kind, error, trace)
 
 
-def write_sequence(folder: str | Path, frames: Iterable[Frames | Tensor], format: str = "png") -> Path:
-    """Write frames (records or tensors [*n, 3, h, w]) as a folder of numbered pictures, all or none."""
-    with SequenceWriter(folder, format) as writer:
-        for part in frames:
-            writer.append(part.pixels if isinstance(part, Frames) else part)
-    return Path(folder).absolute()
-
-
 def open_writer(
     path: str | Path, fps: float | Fraction, size: tuple[int, int], sound: Sound | None = None
 ) -> VideoWriter | SequenceWriter:
-    """Return the writer for a target: .mp4, animated .webp, or a folder of PNG pictures (see `check_target`)."""
+    """Return the writer for a target, to be used as a context manager.
+
+    Args:
+        path: Ends in .mp4, in .webp (an animation without sound), or is a folder for PNG pictures; see `check_target`.
+        fps: Frames a second.
+        size: Height and width of the frames, pixels.
+        sound: Goes into an .mp4; for the others a warning says that it does not.
+
+    Raises:
+        BadMedia: When the target cannot be written.
+        BadInput: When `fps` is outside its range.
+    """
     target = check_target(path)
     if target.suffix.lower() in (".mp4", ".webp"):
         return VideoWriter(target, fps, size, sound)

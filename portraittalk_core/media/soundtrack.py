@@ -18,18 +18,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COPIED_CODECS = ("aac", "mp3")
+"""Codecs whose packets an MP4 holds as they are."""
+
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Sample rates that AAC knows, Hz."""
+
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Layouts that AAC has, by number of channels."""
 
 _DURATION_TOLERANCE_S = 0.1
 
 
 class SoundTrack:
-    """Feeds a sound into an output container piece by piece, keeping step with the pictures.
+    """The sound of a video, fed into an output container piece by piece to keep step with the pictures.
 
     The packets of the sound's file are copied unaltered if its codec is AAC or MP3; other sounds are encoded as
     AAC at a high bitrate with their channels and, where AAC knows it, their rate. Nothing is cut or padded at the
     start: the decoder's delay is written into the edit list.
+
+    Args:
+        container: Gets a stream for the sound.
+        sound: What is written.
     """
 
     def __init__(self, container: OutputContainer, sound: Sound) -> None:
@@ -43,7 +52,11 @@ class SoundTrack:
         self._pending: Packet[AudioStream] | None = next(self._packets, None)
 
     def write_until(self, time_s: float) -> None:
-        """Write what belongs before `time_s`, so that players find sound and pictures side by side."""
+        """Write the sound up to a time, so that players find sound and pictures side by side.
+
+        Args:
+            time_s: End of the pictures that have been written, seconds.
+        """
         while self._pending is not None and _start_s(self._pending) <= time_s:
             packet, self._pending = self._pending, None
             self._container.mux(packet)

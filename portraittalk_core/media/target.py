@@ -11,13 +11,23 @@ from pathlib import Path
 from ..errors import BadMedia
 
 VIDEO_SUFFIXES = (".mp4", ".webp")
+"""Endings of videos that can be written."""
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+"""Endings of pictures that can be written."""
 
 
 def existing_file(path: str | Path, what: str = "file") -> Path:
-    """Return the absolute path of a file that is there, readable and not empty; raise `BadMedia` otherwise.
+    """Return the absolute path of a file that is there, readable and not empty.
 
     The path is absolute so that a name with a colon is never taken for the address of a protocol.
+
+    Args:
+        path: The file.
+        what: What messages call it.
+
+    Raises:
+        BadMedia: When it is missing, a folder, unreadable or empty.
     """
     found = Path(path).absolute()
     if not found.exists():
@@ -35,10 +45,16 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
 
 
 def check_target(path: str | Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES, folder: bool = True) -> Path:
-    """Return the absolute path that a result will be written to; raise `BadMedia` if that could not work.
+    """Return the absolute path that a result will be written to; call it before any work is done.
 
-    Call it before any work is done. A path that ends in a slash, or an existing empty folder, means a folder of
-    numbered pictures (allowed unless `folder` is False). An existing file will be replaced.
+    Args:
+        path: The target. An existing file will be replaced; a path that ends in a slash, or an existing empty folder,
+            means a folder of numbered pictures.
+        suffixes: Endings that a file may have.
+        folder: Whether the target may be a folder.
+
+    Raises:
+        BadMedia: When nothing can be written there.
     """
     target = Path(path).absolute()
     if folder and (str(path).endswith(("/", os.sep)) or target.is_dir()) and target.suffix.lower() not in suffixes:
@@ -74,6 +90,10 @@ class Partial:
 
     As a context manager it commits on success and discards on any exception, KeyboardInterrupt included, so that
     the target is always either the old one or the whole new one.
+
+    Args:
+        target: What it becomes.
+        folder: Whether it is a folder, which is made at once.
     """
 
     def __init__(self, target: Path, *, folder: bool = False) -> None:

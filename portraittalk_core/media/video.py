@@ -39,9 +39,13 @@ _NTSC_BASES = (24, 30, 48, 60, 120)
 
 
 def frame_rate(fps: float | Fraction) -> Fraction:
-    """Return the exact frame rate; 23.976, 29.97, 59.94 ... mean the NTSC rates of n * 1000 / 1001.
+    """Return the exact frame rate.
 
-    Raises `BadInput` outside 1...120.
+    Args:
+        fps: Frames a second in [1, 120]; 23.976, 29.97, 59.94 ... mean the NTSC rates of n * 1000 / 1001.
+
+    Raises:
+        BadInput: When it is outside that range.
     """
     if not 1 <= fps <= 120:
         raise BadInput(f"`fps` must lie between 1 and 120, but got {float(fps):g}. Try 25.")
@@ -52,13 +56,22 @@ def frame_rate(fps: float | Fraction) -> Fraction:
 
 
 class VideoWriter:
-    """Writes frames one by one into an .mp4 (H.264 with the sound) or an animated .webp (without sound).
+    """A writer of frames into an .mp4 (H.264 with the sound) or an animated .webp (without sound).
 
-    size: height and width of the frames; odd ones are padded by repeating the last row or column, as H.264 wants
-    even sizes. Use it as a context manager: on success the file appears under its name in one step; on any
-    exception, KeyboardInterrupt included, nothing is left and an existing file stays as it was. The sound is never
-    cut; see `SoundTrack` for what is copied and what is encoded. Raises `BadMedia` at once for a target that
-    cannot be written.
+    Use it as a context manager: on success the file appears under its name in one step; on any exception,
+    KeyboardInterrupt included, nothing is left and an existing file stays as it was.
+
+    Args:
+        path: Ends in .mp4 or .webp; an existing file is replaced.
+        fps: Frames a second, see `frame_rate`.
+        size: Height and width of the frames, pixels; odd ones are padded by repeating the last row or column, as H.264
+            wants even sizes.
+        sound: Goes into an .mp4 and is never cut; see `SoundTrack` for what is copied and what is encoded.
+        crf: Constant rate factor of x264; lower is better.
+
+    Raises:
+        BadMedia: When the target cannot be written.
+        BadInput: When `fps` is outside its range.
     """
 
     def __init__(
@@ -82,7 +95,15 @@ class VideoWriter:
         return self
 
     def append(self, pixels: Float[Tensor, "*n 3 h w"] | UInt8[Tensor, "*n 3 h w"]) -> None:
-        """Append one frame or several: float in [-1, 1] or bytes, channels first."""
+        """Append one frame or several.
+
+        Args:
+            pixels: RGB, float in [-1, 1] or bytes, of the writer's size.
+
+        Raises:
+            BadInput: When they have another size.
+            BadMedia: When they cannot be written.
+        """
         from av.error import FFmpegError
 
         if tuple(pixels.shape[-2:]) != tuple(self.size):
@@ -179,21 +200,37 @@ class VideoWriter:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a media file says of itself. Values a file does not have are 0 or empty; duration in seconds."""
+    """What the headers of a media file say; values that a file does not have are 0 or empty."""
 
     duration_s: float
+    """How long it lasts, seconds."""
     width: int = 0
+    """Of the pictures, pixels."""
     height: int = 0
+    """Of the pictures, pixels."""
     fps: float = 0.0
+    """Frames a second, the mean over the file."""
     frames: int = 0
+    """How many pictures there are."""
     video_codec: str = ""
+    """FFmpeg's name of the pictures' codec."""
     audio_codec: str = ""
+    """FFmpeg's name of the sound's codec."""
     sample_rate: int = 0
+    """Of the sound, Hz."""
     channels: int = 0
+    """Of the sound."""
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Return what the headers of a sound or video file say, without decoding it; raises `BadMedia`."""
+    """Return what the headers of a sound or video file say, without decoding it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadMedia: When it is missing or no sound or video file.
+    """
     with _opened(path) as container:
         found: dict[str, object] = {"duration_s": (container.duration or 0) / 1e6}
         if videos := moving_pictures(container):
@@ -208,10 +245,17 @@ def probe(path: str | Path) -> MediaInfo:
 
 
 def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], float, Sound | None]:
-    """Read a video: an iterator of at most `chunk` upright frames at a time, the frame rate, and the sound if any.
+    """Read a video; frames are decoded as they are asked for, so that length costs no memory.
 
-    Frames are decoded as they are asked for, so that length costs no memory. Raises `BadMedia`, also from the
-    iterator where the file is damaged.
+    Args:
+        path: The file.
+        chunk: The most frames at a time.
+
+    Returns:
+        An iterator of upright frames, the frame rate, and the sound if there is any.
+
+    Raises:
+        BadMedia: When it has no pictures or cannot be read; the iterator raises it where the file is damaged.
     """
     info = probe(path)
     if not info.video_codec or not info.fps:

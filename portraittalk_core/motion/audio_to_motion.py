@@ -40,9 +40,13 @@ _RAMP_S = 0.1
 
 
 class AudioToMotion(nn.Module):
-    """Read mouth coefficients off speech features: residual temporal convolutions and a sigmoid.
+    """A network that reads mouth coefficients off speech features: residual temporal convolutions and a sigmoid.
 
-    dim: width of the speech features; width: channels inside; depth: residual blocks; kernel: frames a block sees.
+    Args:
+        dim: Width of the speech features.
+        width: Channels inside.
+        depth: Residual blocks.
+        kernel: Frames that a block sees.
     """
 
     def __init__(self, dim: int = 128, width: int = 96, depth: int = 3, kernel: int = 5) -> None:
@@ -63,13 +67,22 @@ class AudioToMotion(nn.Module):
 
 @dataclass(frozen=True)
 class MotionDials:
-    """Strengths of the parts of a motion, each >= 0 with 1 as learned; still_head keeps the head where it is."""
+    """Strengths of the parts of a motion, each in [0, 4]; 1 is the strength as learned.
+
+    Raises:
+        BadInput: When a strength is outside its range.
+    """
 
     lip: float = 1.0
+    """Of the mouth's movements; above 1 the lips are not pressed more."""
     head: float = 1.0
+    """Of the head's movements."""
     blink: float = 1.0
+    """Of blinks: how far the lids close."""
     expression: float = 1.0
+    """Of smile, raised brows and gaze."""
     still_head: bool = False
+    """Whether the head keeps still, whatever `head` says."""
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self) if f.name != "still_head"):
@@ -84,6 +97,10 @@ def silent_frames(loudness: Float[Tensor, "frames"], fps: float) -> Bool[Tensor,
     A frame is silent below -60 dB, or 30 dB below the clip's speech level (its 95th percentile). Where the clip's
     floor (5th percentile) is a steady noise above that, the threshold lies just over the floor, but never nearer
     than 20 dB to the speech: in worse noise what is silence is left to the network.
+
+    Args:
+        loudness: Level of each frame, dB of full scale.
+        fps: Frames a second.
     """
     speech = loudness.quantile(0.95)
     floor = loudness.quantile(0.05) + _NOISE_MARGIN_DB
@@ -98,9 +115,15 @@ def silent_frames(loudness: Float[Tensor, "frames"], fps: float) -> Bool[Tensor,
 
 
 def silence_gate(loudness: Float[Tensor, "frames"], fps: float) -> Float[Tensor, "frames"]:
-    """Return what the mouth is multiplied with: 0 in silences, 1 in speech, a raised-cosine ramp of 0.1 s between.
+    """Return what the mouth is multiplied with.
 
-    The ramps lie in the speech, so that a silence is closed from its first frame to its last.
+    Args:
+        loudness: Level of each frame, dB of full scale.
+        fps: Frames a second.
+
+    Returns:
+        0 in silences, 1 in speech, a raised-cosine ramp of 0.1 s between. The ramps lie in the speech, so that the
+        mouth is closed in a silence from its first frame to its last.
     """
     silent = silent_frames(loudness, fps)
     reach = max(1, round(_RAMP_S * fps))
@@ -113,7 +136,12 @@ def silence_gate(loudness: Float[Tensor, "frames"], fps: float) -> Float[Tensor,
 
 
 def delay_rows(track: Float[Tensor, "frames d"], frames: float) -> Float[Tensor, "frames d"]:
-    """Return a track that comes so many frames (also parts of one) later; it begins with its first row."""
+    """Delay a track; it begins with its first row.
+
+    Args:
+        track: A row a frame.
+        frames: By how many frames, 0 or more; parts of one are interpolated.
+    """
     whole = int(frames)
     late = torch.cat([track[:1].expand(whole + 1, -1), track])[: len(track) + 1]
     return torch.lerp(late[1:], late[:-1], frames - whole)
@@ -128,11 +156,22 @@ def generate_motion(
     generator: torch.Generator,
     rest_expression: Mapping[str, float] | None = None,
 ) -> FaceMotion:
-    """Return the motion of a face that speaks `features`.
+    """Return the motion of a face that speaks.
 
-    The pose is relative: angles in radians and x, y in picture widths around 0, scale 1. The same generator state
-    gives the same motion. rest_expression: offsets added to coefficients, such as `{"smile": 0.6}`; raises
-    `BadInput` for a name that is not in `COEFFICIENTS`.
+    Args:
+        features: What is said.
+        a2m: Reads the mouth off it.
+        prior: Draws head, blinks, smile, brows and gaze.
+        dials: Strengths of the parts.
+        generator: Source of the drawing; the same state gives the same motion.
+        rest_expression: Offsets added to coefficients, such as `{"smile": 0.6}`.
+
+    Returns:
+        Coefficients in their ranges, and a relative pose: angles in radians and x, y in picture widths around 0,
+        scale 1.
+
+    Raises:
+        BadInput: When `rest_expression` has a name that is not in `COEFFICIENTS`.
     """
     unknown = sorted(set(rest_expression or {}) - set(COEFFICIENTS))
     if unknown:

@@ -43,7 +43,15 @@ _WARP_REACH, _WARP_RIDGE, _WARP_SIZE = 0.1, 0.1, 64
 
 
 def check_landmarks(landmarks: Float[Tensor, "n 70 2"], name: str = "landmarks") -> None:
-    """Refuse what is not finite landmarks `[n, 70, 2]`; raises `BadInput`."""
+    """Check that landmarks are finite and `[n, 70, 2]`.
+
+    Args:
+        landmarks: What is checked.
+        name: What the message calls it.
+
+    Raises:
+        BadInput: When they are not.
+    """
     if landmarks.ndim != 3 or tuple(landmarks.shape[1:]) != (LANDMARKS, 2):
         raise BadInput(
             f"`{name}` must have the shape [n, {LANDMARKS}, 2], but got {list(landmarks.shape)}. "
@@ -56,11 +64,21 @@ def check_landmarks(landmarks: Float[Tensor, "n 70 2"], name: str = "landmarks")
 def contours(
     landmarks: Float[Tensor, "n 70 2"], size: int = 64, sigma: float = CONTOUR_SIGMA
 ) -> Float[Tensor, "n 7 size size"]:
-    """Draw soft lines through the parts of each face, one channel a group of `CONTOUR_GROUPS`.
+    """Draw soft lines through the parts of each face.
 
-    A pixel's value is `exp(-d^2 / sigma^2)`, d being the distance of its centre to the nearest line: in [0, 1], and
-    smooth in the landmarks, so that motion below a pixel changes it. Pixel centres follow `grid_sample` with
-    `align_corners=False`. Raises `BadInput` for landmarks that are not `[n, 70, 2]` or for a size or sigma <= 0.
+    A pixel's value is `exp(-d^2 / sigma^2)`, d being the distance of its centre to the nearest line: smooth in the
+    landmarks, so that motion below a pixel changes it. Pixel centres follow `grid_sample` with `align_corners=False`.
+
+    Args:
+        landmarks: Of each face, in [-1, 1].
+        size: Side of the maps, pixels.
+        sigma: Width of a line, in units of the landmarks.
+
+    Returns:
+        Maps in [0, 1], one channel a group of `CONTOUR_GROUPS`.
+
+    Raises:
+        BadInput: When landmarks are not finite `[n, 70, 2]`, or size or sigma are not above 0.
     """
     check_landmarks(landmarks)
     if size < 1 or sigma <= 0:
@@ -72,7 +90,18 @@ def contours(
 
 
 def draw_lines(landmarks: Float[Tensor, "n 70 2"], size: int = 256) -> Float[Tensor, "n 1 size size"]:
-    """Draw the contours for people to look at: thin bright lines on black, in [0, 1]."""
+    """Draw the contours for people to look at: thin bright lines on black.
+
+    Args:
+        landmarks: Of each face, in [-1, 1].
+        size: Side of the pictures, pixels.
+
+    Returns:
+        Pictures in [0, 1].
+
+    Raises:
+        BadInput: As `contours` does.
+    """
     return contours(landmarks, size, sigma=0.008 * max(1.0, 256 / size)).amax(1, keepdim=True)
 
 
@@ -81,8 +110,17 @@ def placement(reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"
 
     Sampling the reference with it (`affine_grid`, `grid_sample`, `align_corners=False`) puts its head where `target`
     has it. Least squares over `STEADY`: first the best similarity, then an affine correction held back by a ridge,
-    so that a turned head is squeezed but never collapses. One reference row is shared by all targets. Raises
-    `BadInput` for shapes that do not match or points that all coincide.
+    so that a turned head is squeezed but never collapses.
+
+    Args:
+        reference: Landmarks in [-1, 1]; one row is shared by all targets.
+        target: Landmarks where the head is wanted, in [-1, 1].
+
+    Returns:
+        Matrices as `affine_grid` takes them.
+
+    Raises:
+        BadInput: When shapes do not match, or the points of a face all coincide.
     """
     check_landmarks(reference, "reference")
     check_landmarks(target, "target")
@@ -112,8 +150,18 @@ def face_warp(
     """Return where each pixel of the output lies in the reference, so that every landmark comes from its own place.
 
     `placement` plus a smooth field (Gaussian radial basis functions around the landmarks, held back by a ridge) that
-    takes up what is left at the landmarks and fades beside the face. For `grid_sample` with `align_corners=False`; one
-    reference row is shared by all targets. Raises `BadInput` as `placement` does.
+    takes up what is left at the landmarks and fades beside the face.
+
+    Args:
+        reference: Landmarks in [-1, 1]; one row is shared by all targets.
+        target: Landmarks where they are wanted, in [-1, 1].
+        size: Side of the output, pixels.
+
+    Returns:
+        x and y in [-1, 1], for `grid_sample` with `align_corners=False`.
+
+    Raises:
+        BadInput: As `placement` does.
     """
     linear = placement(reference, target)
     fixed, moved = reference.float().expand(len(target), -1, -1), target.float()
@@ -134,7 +182,19 @@ def face_warp(
 def warp_picture(
     picture: Float[Tensor, "#n 3 size size"], reference: Float[Tensor, "#n 70 2"], target: Float[Tensor, "n 70 2"]
 ) -> Float[Tensor, "n 3 size size"]:
-    """Return the reference picture with its face moved to where `target` has it, see `face_warp`; same value range."""
+    """Move the face of a picture by `face_warp`.
+
+    Args:
+        picture: The reference in [-1, 1]; one is shared by all targets.
+        reference: Its landmarks in [-1, 1].
+        target: Landmarks where they are wanted, in [-1, 1].
+
+    Returns:
+        The moved pictures in [-1, 1].
+
+    Raises:
+        BadInput: As `placement` does.
+    """
     grid = face_warp(reference, target, picture.shape[-1])
     rows = picture.float().expand(len(grid), -1, -1, -1)
     warped = functional.grid_sample(rows, grid, mode="bicubic", padding_mode="border", align_corners=False)
@@ -149,8 +209,9 @@ def eye_distance(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
 def mouth_opening(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
     """Measure the gap of the inner lips over the distance of the outer eye corners.
 
-    Mean of three places, along the face's own vertical: 0 is closed, wide open is about 0.4; the noise of a detector
-    may make it slightly negative.
+    Returns:
+        The mean of three places, along the face's own vertical: 0 is closed, wide open is about 0.4; the noise of a
+        detector may make it slightly negative.
     """
     gap = (landmarks[:, [67, 66, 65]] - landmarks[:, [61, 62, 63]]).mean(1)
     return (gap * _down(landmarks)).sum(1) / eye_distance(landmarks)
@@ -166,9 +227,13 @@ def eye_opening(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
 def head_cue(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 6"]:
     """Summarise where the head is and how it is turned, by geometry alone.
 
-    Columns: sideways and downward offset of the nose tip from the middle of the eyes over the eye distance (they grow
-    with yaw and with pitch, about a rest that differs between faces), roll in radians, x and y of the middle
-    of the eyes, and the eye distance.
+    Returns:
+        Sideways and downward offset of the nose tip from the middle of the eyes over the eye distance (they grow with
+        yaw and with pitch, about a rest that differs between faces), roll in radians, x and y of the middle of the
+        eyes, and the eye distance.
+
+    Raises:
+        BadInput: When landmarks are not finite `[n, 70, 2]`.
     """
     check_landmarks(landmarks)
     middle = landmarks[:, list(_EYE_CORNERS)].mean(1)

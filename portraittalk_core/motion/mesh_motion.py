@@ -30,14 +30,16 @@ _EYES = ((33, 133, range(468, 473)), (362, 263, range(473, 478)))
 
 @dataclass(frozen=True)
 class MeshMotion:
-    """How a face mesh moves. offsets: centimetres in the space of the canonical face, where x is right as the viewer
-    sees it, y up and z towards the viewer; pose: rotation about x, y and z in degrees (in this order, about axes that
-    stand still), then a shift in centimetres.
-    """
+    """How a face mesh moves."""
 
     offsets: Float[Tensor, "frames 468 3"]
+    """The expression: by how much each point leaves its place in the reference, in centimetres, in the space of the
+    canonical face, where x is right as the viewer sees it, y up and z towards the viewer."""
     pose: Float[Tensor, "frames 6"]
+    """Rotation about x, y and z in degrees (in this order, about axes that stand still), then a shift in centimetres;
+    both come before the pose that the reference has."""
     fps: float
+    """Frames a second."""
 
     @property
     def frame_count(self) -> int:
@@ -52,17 +54,26 @@ class MeshMotion:
 
 @dataclass(frozen=True)
 class MeshMaps:
-    """Where the moving face's points are: x and y as shares of the square picture, a row a frame."""
+    """Where the moving face's points are in the picture."""
 
     landmarks: Float[Tensor, "frames 478 2"]
+    """x and y as shares of the square picture."""
     fps: float
+    """Frames a second."""
 
 
 def mesh_maps(motion: MeshMotion, reference: Float[Tensor, "478 3"], canonical: CanonicalFace) -> MeshMaps:
     """Return the points of the reference face in motion.
 
-    reference: shares of a square picture, with depth. Irises are in no mesh: they keep their place between the corners
-    of the eye. Raises `BadInput` for a motion of another form, or one that moves a face behind the camera.
+    Irises are in no mesh: they keep their place between the corners of the eye.
+
+    Args:
+        motion: How the face moves.
+        reference: Its points, as shares of a square picture, with depth.
+        canonical: The face that meshes are compared with.
+
+    Raises:
+        BadInput: When motion or reference have another form, or the motion moves the face behind the camera.
     """
     frames = len(motion.offsets)
     if not frames or motion.offsets.shape[1:] != (POINTS, 3) or tuple(motion.pose.shape) != (frames, 6):
@@ -83,7 +94,11 @@ def mesh_maps(motion: MeshMotion, reference: Float[Tensor, "478 3"], canonical: 
 
 
 def pose_matrix(pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 4 4"]:
-    """Return the matrices of poses: x first, then y, then z, about axes that stand still, then the shift."""
+    """Return the matrices of poses.
+
+    Args:
+        pose: As `MeshMotion.pose`: x first, then y, then z, about axes that stand still, then the shift.
+    """
     x, y, z = torch.deg2rad(pose[:, :3]).unbind(1)
     matrix = torch.eye(4, dtype=pose.dtype).repeat(len(pose), 1, 1)
     matrix[:, :3, :3] = _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2)
@@ -92,10 +107,16 @@ def pose_matrix(pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 4 4"]:
 
 
 def prior_to_pose(pose: Float[Tensor, "frames 6"], reach_cm: float = REACH_CM) -> Float[Tensor, "frames 6"]:
-    """Return head movements of `types.POSE` around rest as poses of a mesh.
+    """Return head movements around rest as poses of a mesh.
 
-    Yaw, pitch and roll turn about the head's own axes; x and y, in the coordinates of the picture, are shifts in
-    centimetres, `reach_cm` being half of what is seen at the head's distance. The scale, a constant here, is left out.
+    Yaw, pitch and roll turn about the head's own axes; x and y become shifts. The scale, a constant here, is left out.
+
+    Args:
+        pose: Columns and units of `types.POSE`.
+        reach_cm: Half of what is seen at the head's distance, centimetres.
+
+    Returns:
+        Poses as `MeshMotion.pose` has them, on the CPU.
     """
     yaw, pitch, roll, x, y, _ = pose.cpu().unbind(1)
     turned = torch.rad2deg(torch.stack([pitch, yaw, -roll], 1))

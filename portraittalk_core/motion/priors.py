@@ -34,32 +34,43 @@ _LOG_2PI = 1.8378770664
 
 @dataclass(frozen=True)
 class PriorState:
-    """Where a drawing stands: the recurrent state [1, b, width], and the last frame and its change [b, channels]."""
+    """Where a drawing stands."""
 
-    hidden: Tensor
-    frame: Tensor
-    change: Tensor
+    hidden: Float[Tensor, "1 b width"]
+    """The recurrent state."""
+    frame: Float[Tensor, "b channels"]
+    """The last frame, columns and units of `CHANNELS`."""
+    change: Float[Tensor, "b channels"]
+    """Its difference from the one before."""
 
 
 def activity(loudness: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
-    """Return how lively the speech is, in [0, 1]: 1 at the clip's speech level, 0 from 40 dB below it.
+    """Return how lively the speech is.
 
-    The speech level is the 95th percentile of the loudness, but at least -60 dB, so that silence is not lively.
+    Args:
+        loudness: Level of each frame, dB of full scale.
+
+    Returns:
+        1 at the clip's speech level, 0 from 40 dB below it, in [0, 1]. The speech level is the 95th percentile of the
+        loudness, but at least -60 dB, so that silence is not lively.
     """
     top = loudness.quantile(0.95).clamp(min=-60.0)
     return ((loudness - top) / _RANGE_DB + 1).clamp(0, 1)
 
 
 class MotionPrior(nn.Module):
-    """Draw head pose, smile, brows, gaze and blinks, conditioned on speech activity.
+    """A recurrent network that draws head pose, smile, brows, gaze and blinks, conditioned on speech activity.
 
-    width: of the recurrent state; mixtures: components of each density; floor: the least standard deviation of a
-    component, in units of a channel's usual change. The buffers `spread` and `step` hold each channel's usual size
-    and usual change; training sets them.
+    Args:
+        width: Of the recurrent state.
+        mixtures: Components of each density.
+        floor: The least standard deviation of a component, in units of a channel's usual change.
     """
 
     spread: Tensor
+    """Usual size of each channel; training sets it."""
     step: Tensor
+    """Usual change of each channel from frame to frame; training sets it."""
 
     def __init__(self, width: int = 96, mixtures: int = 4, floor: float = 0.05) -> None:
         super().__init__()
@@ -79,14 +90,21 @@ class MotionPrior(nn.Module):
         heard: Float[Tensor, "b t ahead"],
         hidden: Tensor | None = None,
     ) -> tuple[Float[Tensor, "b t params"], Tensor]:
-        """Return the parameters of the densities of the next changes, and the recurrent state.
+        """Return the parameters of the densities of the next changes.
 
-        frames and changes are of the previous frame, in natural units; heard: speech activity at `LOOK_AHEAD`.
+        Args:
+            frames: The previous frames, units of `CHANNELS`.
+            changes: Their differences from those before.
+            heard: Speech activity in [0, 1] at `LOOK_AHEAD`.
+            hidden: The recurrent state; None at the beginning.
+
+        Returns:
+            The parameters, which `densities` takes, and the new recurrent state.
         """
         known = torch.cat([frames / self.spread, changes / self.step, heard], -1)
         states, after = self.gru(known, hidden)
         params = self.head(states)
-        # The head keeps its velocity unless told otherwise: means of the first group count from the last change.
+        # The head keeps its velocity by default: means of the first group count from the last change.
         size, start = GROUPS[0], self.mixtures
         keep = (changes / self.step)[..., :size].repeat(1, 1, self.mixtures)
         means = params[..., start : start + self.mixtures * size] + keep
@@ -105,7 +123,12 @@ class MotionPrior(nn.Module):
     def negative_log_likelihood(
         self, params: Float[Tensor, "b t params"], changes: Float[Tensor, "b t channels"]
     ) -> Float[Tensor, "b t"]:
-        """Return how surprising `changes` (natural units) are, in nats a frame, in units of `step`."""
+        """Return how surprising changes are, in nats a frame.
+
+        Args:
+            params: Of the densities, as `forward` gives them.
+            changes: What came, units of `CHANNELS`; the densities are over them in units of `step`.
+        """
         total = torch.zeros(params.shape[:-1], device=params.device)
         groups = (changes / self.step).split(GROUPS, -1)
         for (weight, mean, deviation), change in zip(self.densities(params), groups, strict=True):
@@ -127,9 +150,15 @@ class MotionPrior(nn.Module):
     def sample(
         self, heard: Float[Tensor, "b t ahead"], generator: torch.Generator, state: PriorState | None = None
     ) -> tuple[Float[Tensor, "b t channels"], PriorState]:
-        """Draw a stretch of motion at `RATE_HZ`; feed the returned state back for the next stretch.
+        """Draw a stretch of motion at `RATE_HZ`.
 
-        Two stretches drawn so equal one drawn at once, given the same generator.
+        Args:
+            heard: Speech activity in [0, 1] at `LOOK_AHEAD`.
+            generator: Source of the drawing.
+            state: What the stretch before returned; two stretches then equal one drawn at once. None at the beginning.
+
+        Returns:
+            Columns and units of `CHANNELS`, and the state for the next stretch.
         """
         if state is None:
             zero = heard.new_zeros(heard.shape[0], len(CHANNELS))
@@ -156,9 +185,17 @@ class MotionPrior(nn.Module):
     def generate(
         self, loudness: Float[Tensor, "frames"], fps: float, generator: torch.Generator
     ) -> dict[str, Float[Tensor, "frames"]]:
-        """Draw a motion for a recording's loudness (dB a frame), one track a channel at `fps`.
+        """Draw a motion for a recording.
 
         Head and brows are smoothed over about 0.1 s, which hides that the draws of neighbouring frames differ.
+
+        Args:
+            loudness: Level of each frame, dB of full scale.
+            fps: Frames a second.
+            generator: Source of the drawing.
+
+        Returns:
+            A track a channel of `CHANNELS`, as long as `loudness`.
         """
         count = max(1, round(len(loudness) / fps * RATE_HZ))
         lively = resample_rows(activity(loudness)[:, None], fps, RATE_HZ, count)[:, 0]
@@ -172,7 +209,11 @@ class MotionPrior(nn.Module):
 
 
 def look_ahead(lively: Float[Tensor, "*b frames"]) -> Float[Tensor, "*b frames ahead"]:
-    """Return the activity at `LOOK_AHEAD` frames from each frame; the last value stands for what follows."""
+    """Return the activity at `LOOK_AHEAD` frames from each frame; the last value stands for what follows.
+
+    Args:
+        lively: Activity in [0, 1] at `RATE_HZ`.
+    """
     count = lively.shape[-1]
     at = (torch.arange(count)[:, None] + torch.tensor(LOOK_AHEAD)).clamp(max=count - 1)
     return lively[..., at.to(lively.device)]

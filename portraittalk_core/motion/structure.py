@@ -1,7 +1,7 @@
 """Turn motion into structure maps for a face that was in no training set.
 
 Two small networks know how a face moves: `FaceFitter` reads expression and head pose off landmarks, `FaceShaper`
-redraws the landmarks of the same face with another expression and pose. Between them lies one convention: head
+moves the landmarks of the same face with another expression and pose. Between them lies one convention: head
 coordinates, in which roll, position and size are undone; those three are applied by arithmetic and never learned.
 """
 
@@ -26,9 +26,13 @@ _KEPT = tuple(COEFFICIENTS.index(name) for name in ("smile", "brow_raise", "brow
 
 
 class ResidualMLP(nn.Module):
-    """Map vectors to vectors through pre-normalised residual blocks; starts as the zero function.
+    """A network from vectors to vectors with pre-normalised residual blocks; it starts as the zero function.
 
-    forward: `[n, inputs] -> [n, outputs]`.
+    Args:
+        inputs: Width of what comes in.
+        outputs: Width of what comes out.
+        width: Of the blocks.
+        blocks: How many.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
@@ -43,6 +47,7 @@ class ResidualMLP(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Float[Tensor, "n inputs"]) -> Float[Tensor, "n outputs"]:
+        """Return the vectors that belong to `x`."""
         hidden = self.enter(x)
         for block in self.blocks:
             hidden = hidden + block(hidden)
@@ -50,16 +55,20 @@ class ResidualMLP(nn.Module):
 
 
 class FaceFitter(nn.Module):
-    """Read expression and head pose off landmarks.
+    """A network that reads expression and head pose off landmarks.
 
-    forward: landmarks `[n, 70, 2]` -> coefficients `[n, 10]` and pose `[n, 6]`, columns and units as in
-    `types.COEFFICIENTS` and `types.POSE` (coefficients may leave their range a little; `clamp_coefficients`). The
-    network sees the face with position, size and roll taken out, so those three follow every motion of the face
-    exactly; what one picture cannot tell (a large head, or a near one?) is a constant for each face.
+    It sees the face with position, size and roll taken out, so those three follow every motion of the face exactly;
+    what one picture cannot tell (a large head, or a near one?) is a constant for each face.
+
+    Args:
+        width: Of the residual blocks.
+        blocks: How many.
     """
 
     mean: Tensor
+    """Mean of the inputs; training sets it."""
     std: Tensor
+    """Standard deviation of the inputs; training sets it."""
 
     def __init__(self, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
@@ -68,6 +77,15 @@ class FaceFitter(nn.Module):
         self.register_buffer("std", torch.ones(_POINTS))
 
     def forward(self, landmarks: Float[Tensor, "n 70 2"]) -> tuple[Float[Tensor, "n 10"], Float[Tensor, "n 6"]]:
+        """Return expression and pose of faces.
+
+        Args:
+            landmarks: In [-1, 1].
+
+        Returns:
+            Coefficients and pose, columns and units of `types.COEFFICIENTS` and `types.POSE`; coefficients may leave
+            their range a little (`clamp_coefficients`).
+        """
         centre, angle, size = face_frame(landmarks)
         seen = _turn(landmarks - centre[:, None], -angle) / size[:, None, None]
         read = self.net((seen.flatten(1) - self.mean) / self.std).float()
@@ -79,16 +97,20 @@ class FaceFitter(nn.Module):
 
 
 class FaceShaper(nn.Module):
-    """Redraw the landmarks of a face with another expression and head pose.
+    """A network that gives the landmarks of a face another expression and head pose.
 
-    forward: landmarks `[n, 70, 2]` of an unknown face, the coefficients and pose that a `FaceFitter` reads off them,
-    and those that are wanted -> landmarks `[n, 70, 2]` of the same face with these. The wanted pose is relative to
-    the fitted one: a fitter's constant error about a face (see there) then cancels. `yaw_limit`, `pitch_limit` and
-    `roll_limit` are the largest angles to ask for, in radians; `structure_maps` keeps to them.
+    Args:
+        width: Of the residual blocks.
+        blocks: How many.
+        yaw_limit: The largest angle to ask for, radians; `structure_maps` keeps to it.
+        pitch_limit: The same for nodding.
+        roll_limit: The same for tilting.
     """
 
     mean: Tensor
+    """Mean of the landmarks in head coordinates; training sets it."""
     std: Tensor
+    """Their standard deviation; training sets it."""
 
     def __init__(
         self,
@@ -112,6 +134,16 @@ class FaceShaper(nn.Module):
         coefficients: Float[Tensor, "n 10"],
         pose: Float[Tensor, "n 6"],
     ) -> Float[Tensor, "n 70 2"]:
+        """Return the landmarks of the same faces with what is wanted.
+
+        Args:
+            reference: Landmarks of unknown faces, in [-1, 1].
+            reference_coefficients: What a `FaceFitter` reads off them.
+            reference_pose: The same of the pose.
+            coefficients: Those that are wanted.
+            pose: The one that is wanted, relative to the fitted one: a fitter's constant error about a face then
+                cancels.
+        """
         head = to_head(reference, reference_pose).flatten(1)
         seen = [(head - self.mean) / self.std]
         for expression, where in ((reference_coefficients, reference_pose), (coefficients, pose)):
@@ -123,7 +155,15 @@ class FaceShaper(nn.Module):
 def face_frame(
     landmarks: Float[Tensor, "n 70 2"],
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Measure where a face lies without knowing it: centre, angle of the eye line and size of its steady points."""
+    """Measure where a face lies without knowing it.
+
+    Args:
+        landmarks: In [-1, 1].
+
+    Returns:
+        Centre of its steady points, angle of the eye line in radians, and size: the points' root mean square distance
+        from the centre.
+    """
     steady = landmarks[:, list(STEADY)]
     centre = steady.mean(1)
     across = landmarks[:, [42, 45]].mean(1) - landmarks[:, [36, 39]].mean(1)
@@ -132,12 +172,17 @@ def face_frame(
 
 
 def to_head(landmarks: Float[Tensor, "n 70 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 70 2"]:
-    """Undo roll, position and size of a pose: picture coordinates to head coordinates."""
+    """Undo roll, position and size of a pose: picture coordinates to head coordinates.
+
+    Args:
+        landmarks: In [-1, 1].
+        pose: Columns and units of `types.POSE`.
+    """
     return _turn(landmarks - pose[:, None, 3:5], -pose[:, 2]) / pose[:, 5, None, None].clamp(min=1e-3)
 
 
 def from_head(points: Float[Tensor, "n 70 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 70 2"]:
-    """Apply size, roll and position of a pose: head coordinates to picture coordinates."""
+    """Apply size, roll and position of a pose: head coordinates to picture coordinates; undoes `to_head`."""
     return _turn(points * pose[:, 5, None, None], pose[:, 2]) + pose[:, None, 3:5]
 
 
@@ -154,13 +199,23 @@ def structure_maps(
     shaper: FaceShaper,
     keep_expression: float = 1.0,
 ) -> StructureMaps:
-    """Draw the motion on the face of the first reference: landmarks and head placement, one a frame.
+    """Draw a motion on a face: landmarks and head placement, one a frame.
 
-    `motion.pose` holds offsets around rest: angles, x and y are added to the reference's own pose, whose angles are
-    pulled a little towards frontal, and scale is a factor; angles bend softly at the shaper's limits. Coefficients
+    The pose of a motion holds offsets around rest: angles, x and y are added to the reference's own pose, whose angles
+    are pulled a little towards frontal, and scale is a factor; angles bend softly at the shaper's limits. Coefficients
     are absolute, so that silence closes the mouth even if the reference shows it open; only smile and brows keep
-    what the reference has of them, where the motion does not set its own (`keep_expression` 0: never).
-    Raises `BadInput` for a motion that is empty or has wrong columns, or landmarks that are not finite `[n, 70, 2]`.
+    what the reference has of them, where the motion does not set its own.
+
+    Args:
+        motion: How the face moves.
+        identity: Whose first reference is the face.
+        fitter: Reads off the reference what it shows.
+        shaper: Moves its landmarks.
+        keep_expression: How much of the reference's smile and brows is kept, in [0, 1]; 0 is nothing.
+
+    Raises:
+        BadInput: When the motion is empty or has wrong columns, the landmarks are not finite `[n, 70, 2]`, or
+            `keep_expression` is outside its range.
     """
     _check_motion(motion)
     check_landmarks(identity.landmarks, "identity.landmarks")
@@ -187,8 +242,14 @@ def fit_motion(
 ) -> FaceMotion:
     """Read the motion of one face off its landmarks over time: the inverse of `structure_maps`.
 
-    Poses become offsets around `rest`, a pose as the fitter gives it; by default the median over the frames. Raises
-    `BadInput` for landmarks that are empty, not finite or not `[frames, 70, 2]`.
+    Args:
+        landmarks: In [-1, 1], a row a frame.
+        fps: Frames a second.
+        fitter: Reads expression and pose off them.
+        rest: The pose that offsets are counted from, as the fitter gives it; None is the median over the frames.
+
+    Raises:
+        BadInput: When landmarks are empty, not finite or not `[frames, 70, 2]`, or `fps` is not positive.
     """
     check_landmarks(landmarks)
     if len(landmarks) == 0 or fps <= 0:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..media.image import to_bytes
 
 SIDE = 224
+"""Side of the pictures that CLIP's image encoders take, pixels."""
 
 MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the pixels that CLIP was trained on (github.com/openai/CLIP)."""
@@ -21,10 +22,13 @@ _TEMPLATE_SIDE = 112
 
 
 def clip_pixels(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 224 224"]:
-    """Return pictures (RGB in [-1, 1]) as CLIP wants them: 224 x 224, bicubic, by its mean and spread.
+    """Return pictures as CLIP wants them: 224 x 224, bicubic, normalised by its mean and spread.
 
     A picture is squeezed to a square, not cut: AniPortrait resizes its reference so before the processor sees it. The
     numbers are those of transformers' `CLIPImageProcessor` on a picture of bytes.
+
+    Args:
+        pictures: RGB in [-1, 1], of any size.
     """
     from PIL import Image
 
@@ -40,8 +44,16 @@ def aligned_face(
 ) -> Float[Tensor, "3 side side"]:
     """Return the face of a picture turned and scaled onto ArcFace's template, as `insightface`'s `norm_crop` does.
 
-    landmarks: in pixels. The five points are the irises, the tip of the nose and the corners of the mouth, of our 70
-    landmarks; the original takes the five of its detector, which differ by a pixel or two.
+    The five points are the irises, the tip of the nose and the corners of the mouth, of our 70 landmarks; the original
+    takes the five of its detector, which differ by a pixel or two.
+
+    Args:
+        picture: RGB in [-1, 1].
+        landmarks: Of the face, in pixels of the picture.
+        side: Of the result, pixels.
+
+    Returns:
+        The face, RGB in [-1, 1]; black where it reaches beyond the picture.
     """
     import cv2
 

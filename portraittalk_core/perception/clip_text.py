@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONTEXT = 77
+"""Tokens a prompt, start and end included."""
 
 
 class ClipText:
-    """Turns prompts into text tokens as SD1.5 was trained with: the last hidden states after the final norm.
+    """The text tokens that SD1.5 was trained with: the last hidden states of CLIP after the final norm.
 
     Every prompt is 77 tokens: start, words, end, and ends up to there; what does not fit is cut off with a warning.
+
+    Args:
+        model: CLIP's text model; results are on its device.
+        tokenizer: CLIP's tokenizer, of transformers.
     """
 
     def __init__(self, model: CLIPTextModel, tokenizer: Any) -> None:
@@ -29,7 +34,7 @@ class ClipText:
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b 77 768"]:
-        """Return the tokens of each prompt, on the model's device."""
+        """Return the text tokens of each prompt, on the model's device and in its dtype."""
         for prompt in prompts:
             count = len(self._tokenizer(prompt, add_special_tokens=False)["input_ids"])
             if count > CONTEXT - 2:

@@ -46,14 +46,17 @@ TINY_HINT = (
 
 
 class FaceAnalyser:
-    """Detect faces, place 70 landmarks on each and embed them.
+    """A finder of faces that places 70 landmarks on each and embeds it.
 
-    directory: holds detector, landmark networks (68 points in space, 106 in the plane) and recogniser as ONNX
-    files; threshold: least confidence of the detector in [0, 1] (portraits of avatars score 0.86 or more with the tiny
-    pack, nearly all photographs less than 0.8); hint: what to tell a user where no face is found; providers:
-    onnxruntime's execution providers.
-    The files are loaded at the first picture. Raises MissingExtra without insightface and onnxruntime,
-    WeightsMismatch where the directory is no complete pack.
+    The files are loaded at the first picture.
+
+    Args:
+        directory: Folder of a face pack: detector, landmark networks (68 points in space, 106 in the plane) and
+            recogniser as ONNX files.
+        threshold: Least confidence of the detector, in [0, 1]. Portraits of avatars score 0.86 or more with the tiny
+            pack, nearly all photographs less than 0.8.
+        hint: What a user can do where no face is found.
+        providers: Execution providers of onnxruntime.
     """
 
     def __init__(
@@ -71,9 +74,18 @@ class FaceAnalyser:
         self._analysis: FaceAnalysis | None = None
 
     def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
-        """Return the faces of one picture (RGB in [-1, 1]), largest first; an empty list where there is none.
+        """Find the faces of one picture.
 
-        Boxes and landmarks are in pixels of the picture, (0, 0) being its upper left corner.
+        Args:
+            pixels: RGB in [-1, 1], of any size.
+
+        Returns:
+            The faces, largest first; empty where there is none. Boxes and landmarks are in pixels of the picture,
+            (0, 0) being its upper left corner.
+
+        Raises:
+            MissingExtra: When insightface or onnxruntime is not installed.
+            WeightsMismatch: When the directory is no complete pack.
         """
         picture, scale = _as_opencv(pixels)
         analysis = self._load()

@@ -17,7 +17,10 @@ from torch import Tensor
 from ..errors import BadInput
 
 Colour = tuple[int, int, int]
+"""Three channels in 0...255, in the order of drawing."""
+
 Lines = tuple[tuple[int, ...], ...]
+"""Lines by the numbers of the points they join."""
 
 _OVAL_LOW = (
     251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93,
@@ -62,6 +65,7 @@ CONTROLNET: tuple[tuple[Colour, Lines], ...] = (
 """The same for ControlNetMediaPipeFace, in the order of channels at drawing, which is reversed afterwards."""
 
 PUPILS: tuple[tuple[int, Colour], ...] = ((468, (10, 200, 250)), (473, (250, 200, 10)))
+"""Point and colour of each pupil, which only ControlNetMediaPipeFace's picture has."""
 
 _CANVAS, _THICKNESS = 512, 2
 
@@ -69,10 +73,18 @@ _CANVAS, _THICKNESS = 512, 2
 def draw_for_aniportrait(
     landmarks: Float[Tensor, "points axes"], height: int, width: int
 ) -> Float[Tensor, "3 height width"]:
-    """Return AniPortrait's picture of one face, in [0, 1], with the channels as they are drawn.
+    """Draw one face as AniPortrait's pose guider takes it: on a square of 512 pixels, then resized.
 
-    landmarks: x and y (more axes are not looked at) of 468 points or more, as shares of width and height. Drawn on a
-    square of 512 pixels and resized. Raises `BadInput` for another shape.
+    Args:
+        landmarks: Of 468 points or more, x and y as shares of width and height; more axes are not used.
+        height: Of the result, pixels.
+        width: Of the result, pixels.
+
+    Returns:
+        The picture in [0, 1], its channels as they are drawn.
+
+    Raises:
+        BadInput: When the landmarks have another shape.
     """
     import cv2
 
@@ -84,9 +96,18 @@ def draw_for_aniportrait(
 def draw_for_controlnet(
     faces: Sequence[Float[Tensor, "points axes"]], height: int, width: int
 ) -> Float[Tensor, "3 height width"]:
-    """Return ControlNetMediaPipeFace's picture of some faces, RGB in [0, 1].
+    """Draw faces as ControlNetMediaPipeFace takes them.
 
-    faces: landmarks as above, of 478 points each because the pupils are drawn. Raises `BadInput` for fewer.
+    Args:
+        faces: Landmarks of each, as `draw_for_aniportrait` takes them, but 478 points because the pupils are drawn.
+        height: Of the result, pixels.
+        width: Of the result, pixels.
+
+    Returns:
+        The picture, RGB in [0, 1].
+
+    Raises:
+        BadInput: When landmarks have another shape.
     """
     canvas = np.zeros((height, width, 3), np.uint8)
     for face in faces:

@@ -27,12 +27,15 @@ _SAME_FACE = 0.4
 
 
 class FaceMesher:
-    """Place MediaPipe's landmarks on the faces of a picture.
+    """A finder of faces that places MediaPipe's landmarks on them.
 
-    path: the face landmarker (`.task`, see `portraittalk models where face-landmarker`); threshold: least confidence.
     Its detector sees only faces that fill a good part of the picture; where it finds none, halves, quarters and eighths
-    of the picture, which overlap, are searched too. The file is opened at the first picture. Raises `MissingExtra`
-    without mediapipe, `WeightsMismatch` where the file is none.
+    of the picture, which overlap, are searched too. The file is opened at the first picture.
+
+    Args:
+        path: The face landmarker (`.task`, see `portraittalk models where face-landmarker`).
+        threshold: Least confidence of the detector, in [0, 1].
+        hint: What a user can do where no face is found.
     """
 
     def __init__(self, path: Path | str, *, threshold: float = 0.5, hint: str = PHOTOGRAPH_HINT) -> None:
@@ -40,9 +43,18 @@ class FaceMesher:
         self._landmarker: Any = None
 
     def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "478 3"]]:
-        """Return the faces of a picture (RGB in [-1, 1]), largest first, in its pixels, (0, 0) at the upper left.
+        """Find the faces of one picture.
 
-        The third column is depth, in pixels too, smaller being nearer.
+        Args:
+            pixels: RGB in [-1, 1], of any size.
+
+        Returns:
+            Landmarks of each face, largest first, in pixels with (0, 0) at the upper left; the third column is depth,
+            in pixels too, smaller being nearer.
+
+        Raises:
+            MissingExtra: When mediapipe cannot be used.
+            WeightsMismatch: When the file is missing or no face landmarker.
         """
         picture = np.ascontiguousarray(to_bytes(pixels).cpu().permute(1, 2, 0).numpy())
         faces = self._detect(picture, 0, 0)
@@ -52,7 +64,7 @@ class FaceMesher:
         return _distinct(sorted(faces, key=lambda face: -_width(face)))
 
     def close(self) -> None:
-        """Let the landmarker go; the next picture opens it anew."""
+        """Free the landmarker; the next picture opens it anew."""
         if self._landmarker is not None:
             self._landmarker.close()
             self._landmarker = None

@@ -27,7 +27,15 @@ STRIDES = (8, 16, 32)
 
 
 class Unit(nn.Sequential):
-    """Convolve, normalise and (unless told otherwise) rectify."""
+    """A convolution, batch normalisation and, by default, rectification.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that come out.
+        stride: Of the convolution.
+        kernel: Side of its kernel; the input is padded to keep its size.
+        rectify: Whether negative values become 0.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3, rectify: bool = True):
         layers: list[nn.Module] = [
@@ -38,7 +46,11 @@ class Unit(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Add two 3x3 convolutions to the input."""
+    """Two 3x3 convolutions that are added to the input.
+
+    Args:
+        channels: Of input and output.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -46,6 +58,7 @@ class Residual(nn.Module):
         self.second = Unit(channels, channels, rectify=False)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Return the rectified sum."""
         return F.relu(x + self.second(self.first(x)))
 
 
@@ -55,10 +68,13 @@ def enlarge(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
 
 
 class Detector(nn.Module):
-    """Find faces in a 256x256 picture; the output contract is SCRFD's (nine maps, two anchors a cell).
+    """A detector of faces in a 256x256 picture with the output contract of SCRFD: nine maps, two anchors a cell.
 
     Both anchors of a cell carry the same prediction: faces of avatars do not overlap enough to need two, and
     insightface's non-maximum suppression merges them. Distances and offsets are in units of the stride.
+
+    Args:
+        widths: Channels of the five levels, from the finest.
     """
 
     def __init__(self, *, widths: tuple[int, int, int, int, int] = (8, 24, 48, 64, 96)):
@@ -80,7 +96,14 @@ class Detector(nn.Module):
         return nn.Sequential(Unit(inputs, width), last)
 
     def forward(self, x: Float[Tensor, "b 3 256 256"]) -> tuple[Float[Tensor, "b 15 h w"], ...]:
-        """Return raw maps at strides 8, 16 and 32: score logit, four log distances, ten key point offsets."""
+        """Return raw maps of a picture.
+
+        Args:
+            x: RGB in [-1, 1].
+
+        Returns:
+            One map a stride of `STRIDES`: score logit, four log distances, ten key point offsets.
+        """
         fine = self.fine(self.stem(x))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
@@ -90,13 +113,18 @@ class Detector(nn.Module):
 
 
 class DetectorOutputs(nn.Module):
-    """Turn the detector's raw maps into SCRFD's nine outputs: scores, distances, key points for each stride."""
+    """The detector with SCRFD's nine outputs: scores, distances and key points for each stride.
+
+    Args:
+        detector: Gives the raw maps.
+    """
 
     def __init__(self, detector: Detector):
         super().__init__()
         self.detector = detector
 
     def forward(self, x: Float[Tensor, "1 3 256 256"]) -> tuple[Float[Tensor, "cells k"], ...]:
+        """Return three scores in [0, 1], three of distances and three of key points, in units of the stride."""
         maps = self.detector(x)
         scores = tuple(self._rows(m[:, 0:1].sigmoid(), 1) for m in maps)
         boxes = tuple(self._rows(m[:, 1:5].exp(), 4) for m in maps)
@@ -109,10 +137,14 @@ class DetectorOutputs(nn.Module):
 
 
 class Landmarker(nn.Module):
-    """Place 70 landmarks in a 192x192 crop: an hourglass whose heat maps are averaged into coordinates.
+    """A network that places landmarks in a 192x192 crop: an hourglass whose heat maps are averaged into coordinates.
 
     Expected coordinates of a soft heat map (integral regression, arXiv 1711.08229) are finer than its cells and
     learn from far fewer pictures than a fully connected layer does.
+
+    Args:
+        widths: Channels of the five levels, from the finest.
+        points: Number of landmarks.
     """
 
     grid: Tensor
@@ -154,7 +186,12 @@ def cell_centres(cells: int) -> Float[Tensor, "n 2"]:
 
 
 class Recogniser(nn.Module):
-    """Embed an ArcFace-aligned 112x112 face in 512 dimensions; only the direction carries meaning."""
+    """A network that embeds an ArcFace-aligned 112x112 face; only the direction of the result carries meaning.
+
+    Args:
+        widths: Channels of the four levels, from the finest.
+        dim: Of the embedding.
+    """
 
     def __init__(self, *, widths: tuple[int, int, int, int] = (16, 32, 64, 128), dim: int = 512):
         super().__init__()
@@ -173,4 +210,5 @@ class Recogniser(nn.Module):
         self.project = nn.Linear(d, dim)
 
     def forward(self, x: Float[Tensor, "b 3 112 112"]) -> Float[Tensor, "b dim"]:
+        """Return the embedding, of any length, of faces in RGB in [-1, 1]."""
         return self.project(self.body(x).flatten(1))

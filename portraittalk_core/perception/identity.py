@@ -31,9 +31,13 @@ class Finder(Protocol):
     """What `identify` needs of a `FaceAnalyser`."""
 
     @property
-    def hint(self) -> str: ...
+    def hint(self) -> str:
+        """What a user can do where no face is found."""
+        ...
 
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]: ...
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+        """Return the faces of a picture (RGB in [-1, 1]), largest first; see `FaceAnalyser.find`."""
+        ...
 
 
 def identify(
@@ -44,16 +48,24 @@ def identify(
     size: int = 256,
     skip: bool = False,
 ) -> Identity:
-    """Return who is in the pictures (RGB in [-1, 1], any size), which all show the same person.
+    """Return who is in pictures that all show the same person.
 
-    Of several faces in a picture the largest counts, or the one of number `face`, 1 being the largest. A square
-    picture whose head is framed as in training comes back whole; others are cut around the head, never rotated,
-    their edges repeated outwards where the cut reaches beyond them.
+    A square picture whose head is framed as in training comes back whole; others are cut around the head, never
+    rotated, their edges repeated outwards where the cut reaches beyond them.
 
-    skip: leave out pictures without such a face, as long as one picture has it.
+    Args:
+        pictures: RGB in [-1, 1], of any size.
+        analyser: Finds and embeds the faces.
+        face: Which of several faces in a picture counts, 1 being the largest; None is the largest.
+        size: Side of the crops, pixels.
+        skip: Whether pictures without such a face are left out, as long as one picture has it.
 
-    Raises NoFaceFound where a picture has no face or not as many as asked for; BadInput where there is no picture
-    or `face` is below 1.
+    Returns:
+        Embeddings, crops and landmarks of each picture, in the order of the pictures.
+
+    Raises:
+        NoFaceFound: When a picture has no face, or not as many as asked for.
+        BadInput: When there is no picture, or `face` is below 1.
     """
     if not pictures:
         raise BadInput("`pictures` must hold at least one picture, but got none. Give one or more pictures.")
@@ -94,7 +106,16 @@ def _choose(analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face
 def frame(
     picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "70 2"], size: int
 ) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "70 2"]]:
-    """Return the picture framed like a training picture, and its landmarks (given in pixels) in the crop's [-1, 1]."""
+    """Frame a picture like a training picture.
+
+    Args:
+        picture: RGB in [-1, 1].
+        landmarks: Of the face, in pixels of the picture.
+        size: Side of the crop, pixels.
+
+    Returns:
+        The crop, and the landmarks in its own [-1, 1].
+    """
     height, width = picture.shape[-2:]
     left, top, side = 0, 0, width
     if height != width or not _well_framed(landmarks / width * 2 - 1):

@@ -31,17 +31,16 @@ FACE_OVAL = tuple(CONTROLNET[0][1][0])
 
 @dataclass(frozen=True)
 class MeshIdentity:
-    """Who a person is, from n reference pictures.
-
-    crops: square pictures, [-1, 1]; landmarks: x and y as shares of the crop, and depth; embeddings: unit length, of
-    insightface; faces: upright close-ups for CLIP, [-1, 1]. The last two are None without insightface. The first
-    reference is the one that moves.
-    """
+    """Who a person is, from n reference pictures, of which the first is the one that moves."""
 
     crops: Float[Tensor, "n 3 size size"]
+    """Square pictures around the face, RGB in [-1, 1]."""
     landmarks: Float[Tensor, "n 478 3"]
+    """Points of the face mesh: x and y as shares of the crop, depth in the same unit, smaller being nearer."""
     embeddings: Float[Tensor, "n 512"] | None = None
+    """Face embeddings of insightface, of unit length; None without insightface."""
     faces: Float[Tensor, "n 3 224 224"] | None = None
+    """Upright close-ups for CLIP, RGB in [-1, 1]; None without insightface."""
 
     @property
     def outlines(self) -> Float[Tensor, "n points 2"]:
@@ -66,8 +65,11 @@ class Mesher(Protocol):
     """What `identify_mesh` needs of a `FaceMesher`."""
 
     hint: str
+    """What a user can do where no face is found."""
 
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "478 3"]]: ...
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "478 3"]]:
+        """Return the faces of a picture (RGB in [-1, 1]), largest first; see `FaceMesher.find`."""
+        ...
 
 
 def identify_mesh(
@@ -78,13 +80,24 @@ def identify_mesh(
     face: int | None = None,
     size: int = 512,
 ) -> MeshIdentity:
-    """Return who is in the pictures (RGB in [-1, 1], any size), which all show the same person.
+    """Return who is in pictures that all show the same person.
 
-    Of several faces the largest counts, or the one of number `face`, 1 being the largest. A square picture in which
-    the face has a usual size comes back whole; of others a square around the face is cut, never beyond the picture.
+    A square picture in which the face has a usual size comes back whole; of others a square around the face is cut,
+    never beyond the picture.
 
-    Raises `NoFaceFound` where a picture has no face, not as many as asked for, or one that only one of the two finders
-    sees; `BadInput` where there is no picture or `face` is below 1.
+    Args:
+        pictures: RGB in [-1, 1], of any size.
+        mesher: Finds the points of the face mesh.
+        analyser: Embeds the faces; None leaves embeddings and close-ups out.
+        face: Which of several faces in a picture counts, 1 being the largest; None is the largest.
+        size: Side of the crops, pixels.
+
+    Returns:
+        What is known of each picture, in the order of the pictures.
+
+    Raises:
+        NoFaceFound: When a picture has no face, not as many as asked for, or one that only one of the two finders sees.
+        BadInput: When there is no picture, or `face` is below 1.
     """
     if not pictures or (face is not None and face < 1):
         raise BadInput(
@@ -112,7 +125,16 @@ def identify_mesh(
 def frame_portrait(
     picture: Float[Tensor, "3 h w"], points: Float[Tensor, "478 3"], size: int
 ) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "478 3"]]:
-    """Return a square picture of the face, and its points (given in pixels) as shares of that."""
+    """Cut a square picture around a face.
+
+    Args:
+        picture: RGB in [-1, 1].
+        points: Of the face mesh, in pixels of the picture.
+        size: Side of the crop, pixels.
+
+    Returns:
+        The crop, and the points as shares of it.
+    """
     height, width = picture.shape[-2:]
     low, high = points[:, :2].amin(0), points[:, :2].amax(0)
     tall = float(high[1] - low[1])

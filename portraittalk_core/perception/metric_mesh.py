@@ -17,35 +17,42 @@ from torch import Tensor
 from ..errors import BadInput
 
 POINTS = 468
+"""Points of the mesh; the ten of the irises are in none."""
 
 _NEAR, _FIELD_OF_VIEW = 1.0, math.radians(63)
 
 
 @dataclass(frozen=True)
 class CanonicalFace:
-    """The face that others are compared with. vertices: centimetres; weights: of each point in the comparison, most
-    are 0.
-    """
+    """The face that others are compared with."""
 
     vertices: Float[Tensor, "468 3"]
+    """Where its points are, centimetres: x to the viewer's right, y up, z towards the viewer."""
     weights: Float[Tensor, "468"]
+    """What each point counts in the comparison; most are 0."""
 
 
 @dataclass(frozen=True)
 class MetricFace:
-    """A face in space. mesh: centimetres, turned as the canonical face is; matrix: from there to the camera, which
-    looks along -z.
-    """
+    """A face in space."""
 
     mesh: Float[Tensor, "468 3"]
+    """Its points in centimetres, turned as the canonical face is."""
     matrix: Float[Tensor, "4 4"]
+    """From there to the camera, which is at the origin and looks along -z; the scale is in it."""
 
 
 def metric_face(landmarks: Float[Tensor, "points 3"], width: int, height: int, canonical: CanonicalFace) -> MetricFace:
-    """Return the mesh and the pose of a face.
+    """Return the mesh and the pose of a face, computed in float64.
 
-    landmarks: MediaPipe's, as shares of width and height, with depth; the first 468 are used. Computed in float64.
-    Raises `BadInput` for fewer points or points without depth.
+    Args:
+        landmarks: MediaPipe's, as shares of width and height, with depth; the first 468 are used.
+        width: Of the picture, pixels.
+        height: Of the picture, pixels.
+        canonical: The face to compare with.
+
+    Raises:
+        BadInput: When there are fewer points, or points without depth.
     """
     if landmarks.ndim != 2 or len(landmarks) < POINTS or landmarks.shape[1] != 3:
         raise BadInput(f"`landmarks` must be [{POINTS} or more, 3], but got {list(landmarks.shape)}.")
@@ -63,7 +70,16 @@ def metric_face(landmarks: Float[Tensor, "points 3"], width: int, height: int, c
 
 
 def project(points: Float[Tensor, "n 3"], width: int, height: int) -> Float[Tensor, "n 2"]:
-    """Return where points before the camera (z < 0) are in the picture, in pixels."""
+    """Return where points are in the picture.
+
+    Args:
+        points: Before the camera, which is at the origin and looks along -z: z < 0.
+        width: Of the picture, pixels.
+        height: Of the picture, pixels.
+
+    Returns:
+        x and y in pixels, (0, 0) at the upper left.
+    """
     tall = 2 * _NEAR * math.tan(_FIELD_OF_VIEW / 2)
     flat = points[:, :2] / -points[:, 2:] * _NEAR
     share = flat / points.new_tensor([tall * width / height, -tall]) + 0.5

@@ -50,7 +50,11 @@ TINY_SPEECH: dict[str, Any] = {
 
 
 def build_wav2vec2(**config: Any) -> Wav2Vec2Model:
-    """Return a `Wav2Vec2Model` with fresh weights from keywords of `Wav2Vec2Config`."""
+    """Return a wav2vec 2.0 network with fresh weights.
+
+    Args:
+        **config: Keywords of transformers' `Wav2Vec2Config`; none give wav2vec2-base.
+    """
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     return Wav2Vec2Model(Wav2Vec2Config(**config))
@@ -62,6 +66,9 @@ def initialise_filters(model: Wav2Vec2Model) -> None:
 
     A network that starts from a filter bank needs minutes instead of hours; the filters remain trainable. Bandwidths
     grow with frequency as those of mel filters do (O'Shaughnessy's mel formula).
+
+    Args:
+        model: Gets the filters in place.
     """
     first: Any = model.feature_extractor.conv_layers[0]  # transformers leaves the layers untyped
     weight: Tensor = first.conv.weight
@@ -83,12 +90,16 @@ def _mel(hertz: float) -> float:
 
 
 class SpeechEncoder(nn.Module):
-    """Wrap a wav2vec 2.0 model: sound of any length in, one row of features a video frame out.
+    """A wav2vec 2.0 model that takes sound of any length and gives one row of features a video frame.
 
-    chunk_s: recordings longer than this are encoded piece by piece with `context_s` of sound on either side, so
-    that memory does not grow with length. Where the model's first layer normalises over time (`feat_extract_norm`
-    "group"), its statistics are gathered over the whole recording first; pieces then differ from the whole only by
-    what attention sees beyond the context.
+    Long recordings are encoded piece by piece, so that memory does not grow with length. Where the model's first layer
+    normalises over time (`feat_extract_norm` "group"), its statistics are gathered over the whole recording first;
+    pieces then differ from the whole only by what attention sees beyond the context.
+
+    Args:
+        model: The network.
+        chunk_s: Length of a piece, seconds.
+        context_s: Sound on either side of a piece that is encoded with it, seconds.
     """
 
     def __init__(self, model: Wav2Vec2Model, chunk_s: float = 8.0, context_s: float = 1.0) -> None:
@@ -116,18 +127,30 @@ class SpeechEncoder(nn.Module):
         return {k: v for k, v in ours.items() if usual.get(k) != v and k not in ("architectures", "dtype")}
 
     def forward(self, speech: Float[Tensor, "b n"]) -> Float[Tensor, "b rows dim"]:
-        """Encode whole recordings at once, `n // stride` rows each; row j stands for the middle of its stride.
+        """Encode whole recordings at once.
 
-        speech: mono at 16 kHz, any scale; normalised here to zero mean and unit variance.
+        Args:
+            speech: Mono at 16 kHz, of any scale; normalised here to zero mean and unit variance.
+
+        Returns:
+            `n // stride` rows each; row j stands for the middle of its stride.
         """
         return self.model(functional.pad(_normalise(speech), (self.pad, self.pad))).last_hidden_state
 
     @torch.no_grad()
     def encode(self, speech: Float[Tensor, "n"], fps: float, frames: int | None = None) -> SpeechFeatures:
-        """Encode a recording for a video of `frames` frames (default `round(n / 16000 * fps)`, at least one).
+        """Encode a recording for a video.
 
-        speech: mono float32 at 16 kHz. Features are read off by linear interpolation at the middle of each frame.
-        Raises `BadInput` when the recording is empty or holds NaN or infinite values.
+        Args:
+            speech: Mono float32 at 16 kHz.
+            fps: Frames a second of the video.
+            frames: Frames of the video; None is `round(n / 16000 * fps)`, at least one.
+
+        Returns:
+            Features and loudness of every frame; the former by linear interpolation at the middle of each.
+
+        Raises:
+            BadInput: When the recording is empty or holds NaN or infinite values, or `fps` is not positive.
         """
         if speech.ndim != 1 or not len(speech):
             raise BadInput(f"`speech` must be one channel of samples, but got shape {tuple(speech.shape)}.")
@@ -196,7 +219,16 @@ def _normalise(speech: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
 
 
 def loudness_track(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float[Tensor, "frames"]:
-    """Return the level of each frame's span in decibels; the span of a frame may be shorter than the others."""
+    """Return how loud the speech is in each video frame.
+
+    Args:
+        speech: Samples at 16 kHz.
+        fps: Frames a second.
+        frames: How many; those beyond the end of the speech are silent.
+
+    Returns:
+        The level of each frame's span, dB of full scale, `SILENCE_DB` or more; the last span may be shorter.
+    """
     power = functional.pad(speech.double().square().cumsum(0), (1, 0))
     edges = (torch.arange(frames + 1, device=speech.device) * SPEECH_RATE / fps).round().long().clamp(max=len(speech))
     count = (edges[1:] - edges[:-1]).clamp(min=1)
@@ -207,7 +239,14 @@ def loudness_track(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float
 def resample_rows(
     rows: Float[Tensor, "*b rows dim"], rate: float, fps: float, frames: int
 ) -> Float[Tensor, "*b frames dim"]:
-    """Interpolate rows of `rate` a second, each at the middle of its span, at the middles of `frames` frames."""
+    """Interpolate rows linearly at another rate; each row is at the middle of its span.
+
+    Args:
+        rows: Of any width.
+        rate: Rows a second.
+        fps: Rows a second of the result.
+        frames: How many rows the result has; beyond the ends the first and the last row are repeated.
+    """
     position = ((torch.arange(frames, device=rows.device, dtype=torch.float64) + 0.5) / fps * rate - 0.5).clamp(
         0, rows.shape[-2] - 1
     )

@@ -30,9 +30,13 @@ EXPRESSION = ("smile", "brow_raise", "brow_frown")
 
 
 def build_tokenizer(words: Sequence[str], context: int = 77) -> PreTrainedTokenizerFast:
-    """Return a word-level tokenizer: lower case, hyphens split words, any other punctuation is a comma.
+    """Return a word-level tokenizer that behaves as CLIP's does: start, words, end, and ends up to `context` tokens.
 
-    It behaves as CLIP's does: start, words, end, and ends up to `context` tokens.
+    Words are put into lower case, hyphens split them, any other punctuation is a comma.
+
+    Args:
+        words: The vocabulary; special tokens and the comma come on top.
+        context: Tokens a prompt.
     """
     import tokenizers
     from tokenizers import Regex, normalizers, pre_tokenizers, processors
@@ -65,9 +69,13 @@ def build_tokenizer(words: Sequence[str], context: int = 77) -> PreTrainedTokeni
 
 
 class ExpressionHead(nn.Module):
-    """Reads from text tokens how far a prompt shifts the face's expression.
+    """A network that reads from text tokens how far a prompt shifts the face's expression.
 
     One learned query looks over the tokens; two layers turn what it finds into offsets of `EXPRESSION`.
+
+    Args:
+        dim: Width of the tokens.
+        hidden: Width between the two layers.
     """
 
     def __init__(self, *, dim: int, hidden: int = 64) -> None:
@@ -77,15 +85,21 @@ class ExpressionHead(nn.Module):
         self.layers = nn.Sequential(nn.Linear(dim, hidden), nn.SiLU(), nn.Linear(hidden, len(EXPRESSION)))
 
     def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:
+        """Return the offsets of `EXPRESSION` that each prompt asks for."""
         scores = self.key(tokens) @ self.query * tokens.shape[-1] ** -0.5
         return self.layers((scores.softmax(-1)[..., None] * tokens).sum(1))
 
 
 class TextEncoder(nn.Module):
-    """Turns prompts into text tokens [b, context, dim] and into offsets of expression coefficients.
+    """A network that turns prompts into text tokens [b, context, dim] and into offsets of expression coefficients.
 
-    words: the vocabulary (special tokens and the comma come on top); dim: width of the tokens; layers, heads,
-    inner: depth, attention heads and width of the feed-forward layers; context: tokens a prompt (CLIP: 77).
+    Args:
+        words: The vocabulary; special tokens and the comma come on top.
+        dim: Width of the tokens.
+        layers: Depth.
+        heads: Attention heads.
+        inner: Width of the feed-forward layers.
+        context: Tokens a prompt (CLIP: 77).
     """
 
     def __init__(
@@ -124,11 +138,18 @@ class TextEncoder(nn.Module):
         self.expression = ExpressionHead(dim=dim)
 
     def forward(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Return the last hidden states, after the final norm; causal, padding is not masked (as in CLIP)."""
+        """Return the text tokens of token ids.
+
+        Args:
+            ids: As `tokenize` gives them.
+
+        Returns:
+            The last hidden states, after the final norm; causal, padding is not masked (as in CLIP).
+        """
         return self.text_model(input_ids=ids).last_hidden_state
 
     def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b t"]:
-        """Return token ids [b, context]; what does not fit is cut off, with a warning."""
+        """Return token ids [b, context]; what does not fit is cut off, with a warning in the log."""
         self.warn_of_length(prompts)
         encoded = self.tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=self.context, return_tensors="pt"
@@ -137,9 +158,16 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Float[Tensor, "b t d"]:
-        """Return text tokens [b, context, dim]; the empty prompt is the unconditional one.
+        """Return the text tokens of prompts; words outside the vocabulary are named in one warning in the log.
 
-        Words outside the vocabulary are named in one warning. Raises `BadInput` for a prompt that is no string.
+        Args:
+            prompts: Texts; the empty one is the unconditional one.
+
+        Returns:
+            Tokens [b, context, dim], on the device of the weights.
+
+        Raises:
+            BadInput: When the prompts are no list of strings.
         """
         given: Any = prompts  # from a caller that no type checker has seen
         if isinstance(given, str) or not all(isinstance(p, str) for p in given):
@@ -149,7 +177,7 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def expression_of(self, prompt: str) -> dict[str, float]:
-        """Return the offsets of `EXPRESSION` that a prompt asks for: zero where it says nothing of the face."""
+        """Return the offsets of `EXPRESSION` that a prompt asks for, by name: near 0 where it says nothing of them."""
         offsets = self.expression(self(self.tokenize([prompt]).to(self.device)))[0]
         return dict(zip(EXPRESSION, offsets.float().tolist(), strict=True))
 

@@ -13,11 +13,11 @@ import torch
 from portraittalk_core.errors import BadInput, BadMedia
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import from_bytes
-from portraittalk_core.media.sequence import SequenceWriter, open_writer, write_sequence
+from portraittalk_core.media.sequence import SequenceWriter, open_writer
 from portraittalk_core.media.soundtrack import SoundTrack
 from portraittalk_core.media.target import check_target
 from portraittalk_core.media.video import VideoWriter, frame_rate, probe, read_video
-from portraittalk_core.types import Frames, Sound
+from portraittalk_core.types import Sound
 
 
 def frame(index: int = 0, height: int = 32, width: int = 48) -> torch.Tensor:
@@ -228,17 +228,20 @@ def test_sequences_are_lossless(tmp_path, format):
     from PIL import Image
 
     frames = torch.stack([frame(0), frame(9)])
-    folder = write_sequence(tmp_path / "out", [Frames(from_bytes(frames), 25), frame(20)], format)
-    names = sorted(folder.iterdir())
+    with SequenceWriter(tmp_path / "out", format) as writer:
+        writer.append(from_bytes(frames))
+        writer.append(frame(20))
+    names = sorted((tmp_path / "out").iterdir())
     assert [p.name for p in names] == [f"{i:05d}.{format}" for i in range(3)]
     assert np.array_equal(np.array(Image.open(names[1]).convert("RGB")), frames[1].permute(1, 2, 0).numpy())
 
 
 def test_sequence_goes_into_an_empty_folder_only(tmp_path):
     (tmp_path / "out").mkdir()
-    write_sequence(tmp_path / "out", [frame()])
+    with SequenceWriter(tmp_path / "out") as writer:
+        writer.append(frame())
     with pytest.raises(BadMedia, match="new or empty"):
-        write_sequence(tmp_path / "out", [frame()])
+        SequenceWriter(tmp_path / "out")
     with pytest.raises(BadInput, match="png, webp"):
         SequenceWriter(tmp_path / "other", "gif")
 
