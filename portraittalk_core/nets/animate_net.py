@@ -13,7 +13,7 @@ from ..host import Call, SelfBranch
 from ..sites import Site, UNetShape
 from .attention import TokenProjection
 from .audio_net import AudioNet
-from .occlusion_net import OcclusionNet
+from .occlusion_net import OcclusionNet, Schedule
 from .structure_encoder import StructureEncoder, structure_channels
 from .temporal import TemporalNet
 
@@ -26,8 +26,8 @@ class AnimateNet(nn.Module):
     separate modules because the two training stages freeze them separately and a user may scale them separately.
 
     shape: of the U-Net; identity_sites and temporal_sites: where the parts act, by default every self-attention and
-    every layer; max_frames: the longest window of temporal attention; alphas: cumulative products of the noise
-    schedule, [steps].
+    every layer; max_frames: the longest window of temporal attention; schedule: the noise schedule of the
+    U-Net, a `diffusion.schedule.NoiseSchedule`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AnimateNet(nn.Module):
         temporal_sites: Sequence[Site] | None = None,
         temporal_heads: int = 8,
         max_frames: int = 32,
-        alphas: Float[Tensor, "steps"],
+        schedule: Schedule,
         occlusion_fade: float = 1.0,
     ) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class AnimateNet(nn.Module):
             site=last,
             width=shape.width(last),
             latent_channels=latent_channels,
-            alphas=alphas,
+            schedule=schedule,
             fade=occlusion_fade,
         )
         self.audio = AudioNet(
