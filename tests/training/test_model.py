@@ -118,6 +118,7 @@ def bank(tmp_path_factory):
     def render(parameters, device, size):
         yield torch.randint(256, (len(parameters), 3, size, size), generator=generator).byte()
 
+    folder = tmp_path_factory.mktemp("bank")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(banks, "render_frames", render)
         make_bank(folder, draw_album(range(2), looks=1, frames=2), FrameEncoders(encode, embed, DEVICE), (32, 64))
