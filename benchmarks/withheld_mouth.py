@@ -63,11 +63,11 @@ def main() -> None:
 def errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
     """Return the error around the mouth, that of its movement, and how much moves."""
     rows, shape = len(batch.latents), batch.latents.shape[1:]
-    timestep = torch.full((rows,), len(objective.alphas) - 1)
+    schedule = objective.schedule
+    timestep = torch.full((rows,), schedule.num_train_timesteps - 1)
     noise = torch.randn((1, *shape), generator=torch.Generator().manual_seed(seed)).expand(rows, -1, -1, -1)
-    signal, sigma = objective.rates(timestep)
-    noisy = signal * batch.latents + sigma * noise
-    clean = signal * noisy - sigma * objective.predict(batch, noisy, timestep)
+    noisy = schedule.add_noise(batch.latents, noise, timestep)
+    clean = schedule.to_x0(noisy, objective.predict(batch, noisy, timestep), timestep)
     weight = _around_mouth(batch.landmarks, shape[-1])
 
     def moving(latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

@@ -80,7 +80,7 @@ def animate_net(config: ModelConfig) -> AnimateNet:
         temporal_sites=_named(config.temporal_layers, shape.layer_sites()),
         temporal_heads=config.unet.heads,
         max_frames=config.temporal_frames,
-        alphas=noise_schedule(config).alphas_cumprod,
+        schedule=noise_schedule(config),
         occlusion_fade=config.occlusion_fade,
     )
 

@@ -88,6 +88,7 @@ class NoiseSchedule:
             betas = _zero_terminal_snr(betas)
         self.alphas_cumprod = torch.cumprod(1.0 - betas, 0)
         self.final_alpha = 1.0 if set_alpha_to_one else float(self.alphas_cumprod[0])
+        self._copies: dict[torch.device, Tensor] = {}
 
     def timesteps(self, n: int) -> Int[Tensor, "n"]:
         """Return the timesteps that sampling visits, in descending order.
@@ -156,6 +157,29 @@ class NoiseSchedule:
             return signal * prediction + spread * x
         return (x - signal * prediction) / spread
 
+    def move_x0(
+        self,
+        prediction: Float[Tensor, "b *rest"],
+        away: Float[Tensor, "b *rest"],
+        timestep: Int[Tensor, "*b"],
+        fade: float = 1.0,
+    ) -> Float[Tensor, "b *rest"]:
+        """Return the prediction whose clean latents are moved by `-sigma^fade * away`, sigma = sqrt(1 - abar).
+
+        A change of the clean latents at hand counts in full at pure noise and less with less of it.
+
+        Args:
+            prediction: What the denoiser predicts at x_t.
+            away: From where the clean latents shall be to where they are, in their units.
+            timestep: One number or one a row.
+            fade: The power, 1 or more: of velocity and noise a change of x_0 takes 1 / sigma, which must stay finite.
+        """
+        signal, spread = self._coefficients(timestep, prediction)
+        if self.prediction_type == "sample":
+            return prediction - spread**fade * away
+        moved = spread ** (fade - 1) * away
+        return prediction + (moved if self.prediction_type == "v_prediction" else signal * moved)
+
     def sigmas(self, n: int | None = None) -> Float[Tensor, "n"]:
         """Return noise levels as k-diffusion counts them: sqrt((1 - abar) / abar), for x_0 + sigma noise.
 
@@ -174,9 +198,17 @@ class NoiseSchedule:
         return torch.cat([all_sigmas[self.timesteps(n)], all_sigmas.new_zeros(1)])
 
     def _coefficients(self, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        alphas = self.alphas_cumprod[timestep.to(self.alphas_cumprod.device)].to(like.device)
+        alphas = self._alphas_on(timestep.device)[timestep].to(like.device)
         alphas = alphas.reshape(-1, *[1] * (like.ndim - 1))
         return alphas.sqrt().to(like.dtype), (1 - alphas).sqrt().to(like.dtype)
+
+    def _alphas_on(self, device: torch.device) -> Tensor:
+        """Return abar where the timesteps are: fetching them from a GPU would make it wait at every step."""
+        if device == self.alphas_cumprod.device:
+            return self.alphas_cumprod
+        if device not in self._copies:
+            self._copies[device] = self.alphas_cumprod.to(device)
+        return self._copies[device]
 
 
 def _betas(kind: str, steps: int, start: float, end: float) -> Float[Tensor, "steps"]:

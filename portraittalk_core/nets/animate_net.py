@@ -13,7 +13,7 @@ from ..host import Call, SelfBranch
 from ..sites import Site, UNetShape
 from .attention import TokenProjection
 from .audio_net import AudioNet
-from .occlusion_net import OcclusionNet
+from .occlusion_net import OcclusionNet, Schedule
 from .structure_encoder import StructureEncoder, structure_channels
 from .temporal import TemporalNet
 
@@ -41,7 +41,7 @@ class AnimateNet(nn.Module):
         temporal_sites: Layers that temporal attention follows; None: all.
         temporal_heads: Heads of temporal attention.
         max_frames: Frames of the longest window of temporal attention.
-        alphas: Cumulative products of the noise schedule, `NoiseSchedule.alphas_cumprod`.
+        schedule: The noise schedule of the U-Net, a `diffusion.schedule.NoiseSchedule`.
         occlusion_fade: See `nets.occlusion_net`; 1 or more.
     """
 
@@ -79,7 +79,7 @@ class AnimateNet(nn.Module):
         temporal_sites: Sequence[Site] | None = None,
         temporal_heads: int = 8,
         max_frames: int = 32,
-        alphas: Float[Tensor, "steps"],
+        schedule: Schedule,
         occlusion_fade: float = 1.0,
     ) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class AnimateNet(nn.Module):
             site=last,
             width=shape.width(last),
             latent_channels=latent_channels,
-            alphas=alphas,
+            schedule=schedule,
             fade=occlusion_fade,
         )
         self.audio = AudioNet(

@@ -8,10 +8,13 @@ Everything else (mouth, eyelids, what turns into view, what the prompt changes) 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..errors import BadInput
 from ..host import Call, OutputBranch
 from ..sites import Site
 
@@ -22,19 +25,27 @@ _GAIN = 10.0
 """Logits a unit of the last layer: a map is learned in a hundred steps that would take a thousand."""
 
 
+class Schedule(Protocol):
+    """What a network asks of a noise schedule; `diffusion.schedule.NoiseSchedule` is one."""
+
+    num_train_timesteps: int
+
+    def to_x0(self, x: Tensor, prediction: Tensor, timestep: Tensor) -> Tensor:
+        """Return the clean latents that a prediction at noisy latents stands for."""
+        ...
+
+    def move_x0(self, prediction: Tensor, away: Tensor, timestep: Tensor, fade: float) -> Tensor:
+        """Return the prediction whose clean latents are moved by `-sigma^fade * away`."""
+        ...
+
+
 class OcclusionNet(nn.Module):
-    """Looks at the last features and the pictures and mixes the pictures' latents into a velocity prediction.
+    """Looks at the last features and the pictures, and mixes the pictures' latents into the denoiser's prediction.
 
     Three shares a place, which sum to 1: of the denoiser's own answer, the warped reference, the reference as it is.
     They count in full at pure noise and less with less of it, when the noisy latents themselves show what shall be
-    there: times a power of sigma, so that the velocity stays finite.
-
-    site, width: the U-Net's last layer and its channels; alphas: cumulative products of the noise schedule, [steps];
-    fade: that power, 1 or more. The less, the more of the reference survives the last steps, of what the prompt wants
-    otherwise as well.
+    there: times a power of sigma. Whether the U-Net predicts velocity, noise or clean latents is the schedule's affair.
     """
-
-    alphas: Tensor
 
     def __init__(
         self,
@@ -42,13 +53,29 @@ class OcclusionNet(nn.Module):
         site: Site,
         width: int,
         latent_channels: int,
-        alphas: Float[Tensor, "steps"],
+        schedule: Schedule,
         fade: float = 1.0,
         hidden: int = 32,
     ) -> None:
+        """Build an untrained net.
+
+        Args:
+            site: The U-Net's last layer.
+            width: Its channels, a multiple of 8.
+            latent_channels: Of the denoiser.
+            schedule: Of the denoiser: how predictions, noisy and clean latents belong together.
+            fade: The power of sigma, 1 or more, so that every kind of prediction stays finite. The less, the more of
+                the reference survives the last steps, of what the prompt wants otherwise as well.
+            hidden: Channels of the map's own layer.
+
+        Raises:
+            BadInput: When `fade` is below 1.
+        """
         super().__init__()
+        if not fade >= 1:
+            raise BadInput(f"`fade` must be 1 or more, or predictions grow without bound, but got {fade}. Try 1.")
         self.site = site
-        self._fade = fade
+        self._schedule, self._fade = schedule, fade
         self.norm = nn.GroupNorm(8, width)
         self.enter = nn.Conv2d(width + 3 * latent_channels, hidden, 3, padding=1)
         self.shares = nn.Conv2d(hidden, 3, 3, padding=1)
@@ -56,7 +83,6 @@ class OcclusionNet(nn.Module):
         with torch.no_grad():
             assert self.shares.bias is not None
             self.shares.bias.copy_(torch.tensor([_OWN_FIRST / _GAIN, 0.0, 0.0]))
-        self.register_buffer("alphas", alphas.float().clone(), persistent=False)
 
     def branches(
         self,
@@ -66,8 +92,11 @@ class OcclusionNet(nn.Module):
     ) -> list[OutputBranch]:
         """Return the branch for some frames.
 
-        warped, reference: latents of the warped picture and of the picture as it is, as the denoiser sees latents;
-        present: 0 for rows that are to know no reference. Passes without identity know none either.
+        Args:
+            warped: Latents of the warped picture, as the denoiser sees latents.
+            reference: Latents of the picture as it is.
+            present: 0 for rows that are to know no reference, else 1; None is 1 for all. Passes without identity know
+                none either.
         """
         seen = warped.new_ones(1) if present is None else present
         return [_Blend(self, warped, reference, seen[:, None, None, None])]
@@ -82,21 +111,24 @@ class OcclusionNet(nn.Module):
         reference: Float[Tensor, "b c h w"],
         present: Float[Tensor, "b 1 1 1"],
     ) -> Float[Tensor, "b c h w"]:
-        """Return the velocity whose clean latents are the mixture."""
-        signal, sigma = self._rates(timestep, predicted)
-        clean = signal * noisy - sigma * predicted
+        """Return the prediction whose clean latents are the mixture.
+
+        Args:
+            predicted: By the U-Net, of the schedule's kind.
+            features: Of the U-Net's last layer.
+            noisy: What the U-Net was given.
+            timestep: One number or one a row; hosts may give it as a float.
+            warped: Latents of the warped picture.
+            reference: Latents of the picture as it is.
+            present: 0 for rows that are to know no reference, else 1.
+        """
+        timestep = timestep.long().clamp(0, self._schedule.num_train_timesteps - 1)
+        clean = self._schedule.to_x0(noisy, predicted, timestep)
         seen = torch.cat([nn.functional.silu(self.norm(features)), clean, warped, reference], 1)
         logits = _GAIN * self.shares(nn.functional.silu(self.enter(seen)))
         shares = logits.softmax(1) * present
-        # v = (signal * noisy - clean) / sigma, hence one power less than clean latents are moved by.
-        moved = shares[:, 1:2] * (clean - warped) + shares[:, 2:3] * (clean - reference)
-        return predicted + sigma ** (self._fade - 1) * moved
-
-    def _rates(self, timestep: Int[Tensor, "*b"], like: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
-        alphas = self.alphas.to(like.device)
-        alpha = alphas[timestep.to(alphas.device).long().clamp(0, len(alphas) - 1)]
-        alpha = alpha.expand(len(like)).view(-1, 1, 1, 1)
-        return alpha.sqrt().to(like), (1 - alpha).sqrt().to(like)
+        away = shares[:, 1:2] * (clean - warped) + shares[:, 2:3] * (clean - reference)
+        return self._schedule.move_x0(predicted, away, timestep, self._fade)
 
 
 class _Blend:

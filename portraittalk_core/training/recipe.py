@@ -1,101 +1,100 @@
-"""Train the tiny model's VAE and denoiser from nothing to weights, resumable: `python -m …training.recipe`.
+"""Train a model's VAE and denoiser from nothing to weights, resumable: `python -m portraittalk_core.training.recipe`.
 
-A recipe is a TOML file: which pictures are drawn, how the VAE and the judge of the benchmark are trained on them, and
-a list of runs, each a stage at a picture size that begins with what the run before it learned. Training begins on
-small pictures: what hair, clothes and a turned head look like is learned four times as fast there. Text, speech,
-structure and faces are trained before (`portraittalk train --part …`), for they need no denoiser.
+A recipe is a TOML file: which model is trained (tiny where it does not say), which pictures are drawn, how the VAE and
+the judge of the benchmark are trained on them, and a list of runs, each a stage at a picture size that begins with what
+the run before it learned. Training begins on small pictures: what hair, clothes and a turned head look like is learned
+four times as fast there. Text, speech, structure and faces are trained before (`portraittalk train --part …`), for they
+need no denoiser.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import os
 import sys
 import time
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from accelerate import PartialState
-from jaxtyping import UInt8
-from torch import Tensor
 
-from .. import presets
-from ..checkpoints.native import load_text_encoder, load_vae, save_denoiser, save_modules
-from ..config import TrainingConfig, read_toml
-from ..hosts.devices import default_device
-from .denoiser.bank import Album, draw_album, render_frames
+from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save_denoiser, save_modules
+from ..config import ModelConfig, TrainingConfig, read_toml
 from .denoiser.stages import ASSETS, build_objective, load_weights, train_stage
-from .vae import HELD_OUT, score_vae, train_vae
+from .model import ModelChoice, read_model
+from .pictures import PictureConfig, train_benchmark_judge, train_decoder, train_pictures
 
 logger = logging.getLogger(__name__)
 
 TOML = Path(__file__).with_name("tiny.toml")
-
-PICTURES_FROM = 300_000
-"""Seed of the first person that the VAE and the judge see; those of the denoiser count from 0."""
-
-
-@dataclass(frozen=True)
-class PictureConfig:
-    """Pictures and minutes for the networks that look at pixels: the VAE, and the judge of the benchmark.
-
-    people, looks, frames: what the VAE learns from; decoder_minutes: go on with its decoder alone when the denoiser is
-    trained, which leaves latents as they are; decoder_people: whom it sees then, one frame a look; judge_people: whom
-    the judge sees, one frame each.
-    """
-
-    people: int = 300
-    looks: int = 2
-    frames: int = 2
-    minutes: float = 18.0
-    batch: int = 4
-    crop: int = 96
-    rate: float = 4e-3
-    decoder_minutes: float = 0.0
-    decoder_people: int = 1000
-    judge_people: int = 20000
-    judge_minutes: float = 0.0
-    judge_batch: int = 256
-    judge_width: int = 32
+"""The recipe of the shipped model."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is trained on pictures.
+    """Everything that is trained on pictures."""
 
-    people, looks, frames: the bank of stage 1; clips: how many stage 2 draws; processes: that draw albums; ranks: that
-    train (a small CPU prefers one of one thread for each core); runs: in order, each an own folder of `work`.
-    """
+    model: ModelChoice = "tiny"
+    """What is trained: a preset's name, a TOML file beside the recipe, or a table; see `model.read_model`."""
 
     people: int = 2000
+    """Avatars in the bank of stage 1."""
+
     looks: int = 2
+    """Of each of them: other hair, clothes, background."""
+
     frames: int = 2
+    """Of each look: another expression and pose."""
+
     clips: int = 400
+    """Clips that stage 2 draws."""
+
     processes: int = 1
+    """That draw avatars."""
+
     ranks: int = 1
+    """Processes that train; a small CPU prefers one of one thread for each core."""
+
     pictures: PictureConfig = field(default_factory=PictureConfig)
+    """How the VAE and the judge are trained."""
+
     runs: tuple[TrainingConfig, ...] = ()
+    """In order; each has an own folder `run0`, `run1` … and begins with what the one before it learned."""
 
 
-def train_tiny(
-    recipe: Recipe, work: Path, speech: Path, limit_s: float = float("inf"), start: Path | None = None
+def train_recipe(
+    recipe: Recipe,
+    model: ModelConfig,
+    work: Path,
+    speech: Path,
+    limit_s: float = float("inf"),
+    start: Path | None = None,
 ) -> bool:
-    """Go on with the recipe in `work` for at most `limit_s` seconds; return whether it is finished.
+    """Go on with a recipe, for a while.
 
-    speech: the features that stage 2 needs, see `training/clips.py`; start: a denoiser that the first run begins with,
-    seen through the shipped VAE; None begins with nothing and trains the VAE first.
+    Args:
+        recipe: What is done.
+        model: What is trained: the recipe's, as `read_model` reads it.
+        work: Folder of banks, checkpoints and curves.
+        speech: The features that stage 2 needs; `denoiser.clips` makes them.
+        limit_s: Seconds after which to stop.
+        start: A denoiser that the first run begins with, seen through the VAE beside it, or else the shipped one; None
+            begins with nothing and trains the VAE first.
+
+    Returns:
+        Whether the recipe is finished.
+
+    Raises:
+        BadConfig: When the model's parts, or model and runs, cannot go together.
+        BadInput: When something to begin with is missing, or is of another model.
     """
     end = time.monotonic() + limit_s
     vae = _vae(work, start)
     if start is None and not (work / "vae" / "scores.json").exists():
-        train_pictures(recipe.pictures, work, recipe.processes)
+        train_pictures(recipe.pictures, work, recipe.processes, model.unet.latent_channels)
     before = start
     for number, run in enumerate(recipe.runs):
         out = work / f"run{number}"
@@ -106,6 +105,7 @@ def train_tiny(
                 out,
                 data=work / f"bank{run.stage}",
                 people=recipe.clips if run.stage == 2 else recipe.people,
+                model=model,
                 looks=recipe.looks,
                 frames=recipe.frames,
                 vae=vae,
@@ -121,105 +121,38 @@ def train_tiny(
     return True
 
 
-def train_pictures(chosen: PictureConfig, work: Path, processes: int) -> None:
-    """Train the VAE and score it on held-out frames."""
-    device = default_device()
-    people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
-    album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
-    frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
-    options: dict[str, Any] = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
-    file = train_vae(frames, landmarks, work / "vae", chosen.minutes, **options)
-    _score(file, frames, landmarks)
-
-
-def train_decoder(chosen: PictureConfig, work: Path, processes: int) -> None:
-    """Go on training the VAE's decoder, and score the VAE anew."""
-    people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.decoder_people)
-    frames, album = draw_pictures(people, chosen.looks, work / "pictures.npy", processes)
-    options: dict[str, Any] = {
-        "batch": chosen.batch,
-        "crop": chosen.crop,
-        "rate": chosen.rate / 2,
-        "decoder_only": True,
-    }
-    landmarks = album.landmarks()
-    _score(train_vae(frames, landmarks, work / "vae", chosen.decoder_minutes, **options), frames, landmarks)
-
-
-def train_benchmark_judge(chosen: PictureConfig, work: Path, processes: int) -> None:
-    """Train the network that judges people and edits in the benchmark, or go on training it."""
-    from .judge import SIZE, train_judge
-
-    first = PICTURES_FROM + chosen.people + chosen.decoder_people
-    people = range(first, first + chosen.judge_people)
-    frames, album = draw_pictures(people, 1, work / "judge_pictures.npy", processes, SIZE)
-    file = work / "judge.safetensors"
-    options: dict[str, Any] = {"batch": chosen.judge_batch, "width": chosen.judge_width}
-    if file.exists():
-        options |= {"start": file, "seed": zlib.crc32(file.read_bytes())}  # other pictures in another order
-    train_judge(frames, album.parameters, album.tags, file, chosen.judge_minutes, **options)
-
-
-def draw_pictures(
-    people: range, looks: int, file: Path, processes: int, size: int = 256
-) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
-    """Return pictures of people, one a look, rendered once and kept in `file`, and what they show.
-
-    What they were drawn from is kept beside them: pictures of other people than the samplers draw now are made anew,
-    and where there are more people now, theirs are added.
-    """
-    album = draw_album(people, looks=looks, frames=1, processes=processes)
-    device = default_device()
-    drawn = file.with_suffix(".drawn.npy")
-    known, count = _alike(drawn, album.parameters.numpy()) if file.exists() else 0, len(album.parameters)
-    if known < count:
-        before = [torch.from_numpy(np.load(file)[:known])] if known else []
-        fresh = render_frames(album.parameters[known:], device, size=size)
-        rendered = torch.cat([*before, *(part.cpu() for part in fresh)])
-        for target, array in ((file, rendered), (drawn, album.parameters)):
-            part = target.with_suffix(".part.npy")
-            np.save(part, array.numpy())
-            part.rename(target)
-    return torch.from_numpy(np.load(file)[:count]).to(device), album
-
-
-def _alike(file: Path, parameters: np.ndarray) -> int:
-    """Return how many rows, from the first, are those stored in the file: all that it has in common, or none."""
-    stored = np.load(file) if file.exists() else parameters[:0]
-    common = min(len(stored), len(parameters))
-    return common if np.array_equal(stored[:common], parameters[:common]) else 0
-
-
-def _score(file: Path, frames: Tensor, landmarks: Tensor) -> None:
-    vae: Any = load_vae(file)
-    scores = score_vae(vae.to(frames.device), frames[-HELD_OUT:], landmarks[-HELD_OUT:].to(frames.device))
-    logger.info("vae: %s", scores)
-    (file.parent / "scores.json").write_text(json.dumps(scores))
-
-
 def _vae(work: Path, start: Path | None) -> Path:
-    return work / "vae" / "vae.safetensors" if start is None else ASSETS / "vae.safetensors"
+    """Return the VAE of a run: its own, or that of the denoiser which it begins with."""
+    if start is None:
+        return work / "vae" / "vae.safetensors"
+    beside = start.with_name("vae.safetensors")
+    return beside if beside.exists() else ASSETS / "vae.safetensors"
 
 
-def pack(work: Path, out: Path, runs: int | None = None, start: Path | None = None) -> None:
-    """Write what was trained, by the first `runs` runs, as a model: `vae.safetensors` and `denoiser.safetensors`.
+def pack(
+    work: Path, out: Path, runs: int | None = None, start: Path | None = None, model: ModelConfig | None = None
+) -> None:
+    """Write what was trained as a model: `vae.safetensors` and `denoiser.safetensors`.
 
-    start: what the first of them began with.
+    Args:
+        work: Folder of the recipe.
+        out: Folder of the model.
+        runs: How many runs count, from the first; all by default.
+        start: What the first of them began with.
+        model: What was trained; tiny by default.
     """
-    from .vae import CONFIG
-
-    config = presets.tiny()
-    vae = load_vae(_vae(work, start))
-    objective = build_objective(config, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
+    model, file = model or read_model(), _vae(work, start)
+    vae = load_vae(file)
+    objective = build_objective(model, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
     load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
-    save_denoiser(out / "denoiser.safetensors", tensors, config)
-    save_modules(out / "vae.safetensors", vae.state_dict(), CONFIG)
+    save_denoiser(out / "denoiser.safetensors", tensors, model)
+    save_modules(out / "vae.safetensors", vae.state_dict(), read_modules(file)[0])
 
 
 def minutes_spent(out: Path) -> float:
-    """Return for how long a run has been trained."""
+    """Return for how many minutes the run in a folder has been trained."""
     file = out / "state.pt"
     return torch.load(file, weights_only=True, map_location="cpu")["seconds"] / 60 if file.exists() else 0.0
 
@@ -232,7 +165,7 @@ def main() -> None:
         "--speech",
         type=Path,
         default=Path("runs/clips/speech_clips.npz"),
-        help="speech features, see training/clips.py",
+        help="speech features; training.denoiser.clips makes them",
     )
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
     parser.add_argument(
@@ -252,17 +185,18 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
+    model = read_model(recipe.model, given.config.parent)
     if recipe.ranks > 1 and given.part == "denoiser" and not given.pack and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(recipe.ranks))
     if given.part == "decoder":
-        train_decoder(recipe.pictures, given.work, recipe.processes)
+        train_decoder(recipe.pictures, given.work, recipe.processes, model.unet.latent_channels)
     elif given.part == "judge":
         train_benchmark_judge(recipe.pictures, given.work, recipe.processes)
     elif not given.pack:
-        done = train_tiny(recipe, given.work, given.speech, given.limit, given.start)
+        done = train_recipe(recipe, model, given.work, given.speech, given.limit, given.start)
         logger.info("finished" if done else "not finished: run again to go on")
     else:
-        pack(given.work, given.pack, given.runs, given.start)
+        pack(given.work, given.pack, given.runs, given.start, model)
 
 
 def _launch(ranks: int) -> int:
@@ -275,7 +209,13 @@ def _launch(ranks: int) -> int:
 
 
 def torchrun_arguments(ranks: int, module: str, own: list[str]) -> list[str]:
-    """Return torchrun's arguments that run a module with arguments of its own, which torchrun must not read as its."""
+    """Return torchrun's arguments that run a module with arguments of its own, which torchrun must not read as its.
+
+    Args:
+        ranks: Processes.
+        module: By its full name.
+        own: The module's arguments.
+    """
     return ["--standalone", "--nproc-per-node", str(ranks), "-m", "--", module, *own]
 
 

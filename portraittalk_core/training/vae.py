@@ -112,20 +112,38 @@ def train_vae(
     latent_noise: float = 0.05,
     ema: float = 0.998,
     decoder_only: bool = False,
+    latent_channels: int = CONFIG["latent_channels"],
 ) -> Path:
-    """Train, or go on training, for `minutes` on the device of `frames`; the learning rate falls within each run.
+    """Train a VAE, or go on training it; the learning rate falls within each run.
 
-    landmarks lie in [-1, 1]; the last 64 frames are held out. With `decoder_only` the encoder stays as it is, so that
-    latents made earlier, and a denoiser trained on them, remain valid. A decoder in `out` that has fewer blocks than
-    `CONFIG` is grown first, see `grow_decoder`. Writes `vae.safetensors` (averaged weights),
-    `vae_state.pt` (to resume) and `vae.csv` (the curve) into `out`.
+    A decoder in `out` that has fewer blocks than `CONFIG` is grown first, see `grow_decoder`.
+
+    Args:
+        frames: Pictures in [0, 255], on the device that trains; the last 64 are held out.
+        landmarks: Of the frames, in [-1, 1].
+        out: Gets `vae.safetensors` (averaged weights), `vae_state.pt` (to resume) and `vae.csv` (the curve).
+        minutes: Wall time of this run.
+        seed: Of crops, noise and first weights.
+        batch: Crops a step.
+        crop: Side of a crop in pixels.
+        rate: Learning rate at first.
+        final_rate: Learning rate at last.
+        latent_noise: Standard deviation of what is added to latents before they are decoded.
+        ema: Share of the averaged weights that stays at each step.
+        decoder_only: Leave the encoder as it is, so that latents made earlier, and a denoiser trained on them, remain
+            valid.
+        latent_channels: Of the model that will use it.
+
+    Returns:
+        The weights file.
     """
     out.mkdir(parents=True, exist_ok=True)
     device = frames.device
     landmarks = landmarks.to(device)
     generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)
-    vae: Any = build_tiny_vae(**CONFIG)
+    config = {**CONFIG, "latent_channels": latent_channels}
+    vae: Any = build_tiny_vae(**config)
     vae.to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
@@ -156,9 +174,9 @@ def train_vae(
                 last = time.monotonic()
                 log.writerow([step, step * batch, round(elapsed, 1), round(float(loss.detach()), 5)])
                 file.flush()
-                _save(out, vae, average, optimiser, step)
+                _save(out, vae, config, average, optimiser, step)
                 logger.info("vae step %d loss %.4f", step, float(loss.detach()))
-    _save(out, vae, average, optimiser, step)
+    _save(out, vae, config, average, optimiser, step)
     return out / "vae.safetensors"
 
 
@@ -234,9 +252,16 @@ def _grown(file: Path, state: dict[str, Tensor], vae: AutoencoderTiny) -> dict[s
     return grow_decoder(state, vae.state_dict(), before, CONFIG["decoder_blocks"])
 
 
-def _save(out: Path, vae: AutoencoderTiny, average: list[Tensor], optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    out: Path,
+    vae: AutoencoderTiny,
+    config: Mapping[str, Any],
+    average: list[Tensor],
+    optimiser: torch.optim.Optimizer,
+    step: int,
+) -> None:
     names = [name for name, _ in vae.named_parameters()]
     dense = {name: value.contiguous().cpu() for name, value in zip(names, average, strict=True)}
-    save_file(dense, out / "vae.safetensors", metadata={"config": json.dumps(CONFIG)})
+    save_file(dense, out / "vae.safetensors", metadata={"config": json.dumps(config)})
     state = {"last": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
     torch.save(state, out / "vae_state.pt")

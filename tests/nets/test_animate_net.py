@@ -3,20 +3,20 @@
 import pytest
 import torch
 
+from portraittalk_core.diffusion.schedule import NoiseSchedule
 from portraittalk_core.errors import BadInput
 from portraittalk_core.host import Call, Pass
 from portraittalk_core.nets.animate_net import AnimateNet, IdentityAttention
 from portraittalk_core.nets.structure_encoder import structure_input
 
 CALL = Call(frames=torch.arange(4))
-ALPHAS = torch.linspace(0.99, 0.0, 1000)
 
 
 @pytest.fixture
 def net(shape):
     torch.manual_seed(11)
     return AnimateNet(
-        shape=shape, latent_channels=8, feature_dim=12, structure_width=32, temporal_heads=4, alphas=ALPHAS
+        shape=shape, latent_channels=8, feature_dim=12, structure_width=32, temporal_heads=4, schedule=NoiseSchedule()
     )
 
 

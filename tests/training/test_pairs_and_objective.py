@@ -173,9 +173,9 @@ def test_structure_and_warped_picture_follow_what_is_shown(clips, text, vae):
     objective = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)
     draws = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=1, frames=4, drop_audio=0.0, drop_mouth=1.0)
     batch = ClipStore(clips, 4, DEVICE).gather(draws[0])
-    told = objective._structure(batch, *objective._warp(batch))
-    moved = dataclasses.replace(batch, landmarks=batch.landmarks + 0.1)
-    assert torch.equal(objective._structure(moved, *objective._warp(moved)), told)
+    shown = objective._structure(batch)
+    moved = objective._structure(dataclasses.replace(batch, landmarks=batch.landmarks + 0.1))
+    assert shown.keys() == moved.keys() and all(torch.equal(moved[name], value) for name, value in shown.items())
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -202,8 +202,10 @@ def test_a_run_may_update_one_part_of_its_stage(text, vae):
     objective = build_objective(presets.tiny(), TrainingConfig(stage=2, parts=("audio",)), text, vae)
     names = {n for n, p in objective.named_parameters() if p.requires_grad}
     assert names == {n for n, _ in objective.named_parameters() if n.startswith("animate_net.audio.")}
-    assert not objective._joins_frames()  # temporal attention neither learns nor has learned: it is not run
-    assert build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)._joins_frames()
+    (adapters,) = objective._adapters
+    assert not adapters.temporal_branches()  # temporal attention neither learns nor has learned: it is not run
+    (adapters,) = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae)._adapters
+    assert adapters.temporal_branches()
     with pytest.raises(BadConfig, match="`parts` of stage 2 are structure, occlusion, temporal, audio, but got 'unet'"):
         build_objective(presets.tiny(), TrainingConfig(stage=2, parts=("unet",)), text, vae)
 

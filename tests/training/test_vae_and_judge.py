@@ -8,7 +8,7 @@ from portraittalk_core.checkpoints.native import load_vae
 from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.training import vae
-from portraittalk_core.training.recipe import draw_pictures
+from portraittalk_core.training.pictures import draw_pictures
 
 
 def stripes(count, size=64):

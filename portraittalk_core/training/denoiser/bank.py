@@ -28,6 +28,8 @@ from torch import Tensor
 from ...avatars import landmarks as avatar_landmarks
 from ...avatars import parameters as traits
 from ...avatars.render import Renderer
+from ...errors import BadInput
+from ..model import VAE_FACTOR
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,22 @@ much. Where poses are always far apart, no copy of the reference is exact, and w
 SAME_MOOD = 0.5
 """Chance that brows and smile are those of the person's first picture and only mouth and eyes move."""
 
-LATENTS = 32
-"""Side of the latents of a whole picture."""
-
 Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
 Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 70 2"]], Float[Tensor, "b 512"]]
+
+
+@dataclass(frozen=True)
+class FrameEncoders:
+    """What a bank keeps of a picture besides its pixels, and where it is made."""
+
+    encode: Encode
+    """Pictures in [-1, 1] to latents."""
+
+    embed: Embed
+    """Pictures in [-1, 1] and their landmarks to unit face embeddings."""
+
+    device: torch.device | str
+    """Where pictures are drawn and encoded."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,17 @@ class Bank:
 
     @classmethod
     def open(cls, folder: Path, size: int = 256) -> Bank:
-        """Read a bank that `make_bank` finished, its latents those of pictures of `size` pixels."""
+        """Read a bank that `make_bank` finished.
+
+        Args:
+            folder: Where it lies.
+            size: Side in pixels of the pictures whose latents are read.
+
+        Raises:
+            BadInput: When the bank holds no latents of that size.
+        """
+        if not (folder / f"latents_{size}.npy").exists():
+            raise BadInput(f"{folder}: holds no latents of pictures of {size} pixels. Name another folder for them.")
         index = json.loads((folder / "index.json").read_text())
         parameters, landmarks, latents, embeddings = (
             torch.from_numpy(np.load(folder / f"{name}.npy"))
@@ -104,7 +127,7 @@ class Bank:
     def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
         """Return some pictures in [-1, 1], eight times the side of the latents."""
         pixels = to_pixels(torch.from_numpy(self.pictures[rows.cpu().numpy()]).to(device))
-        side = self.latents.shape[-1] * self.pictures.shape[-1] // LATENTS
+        side = self.latents.shape[-1] * VAE_FACTOR
         return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
 
 
@@ -200,7 +223,7 @@ def render_frames(
     parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
 ) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
     """Yield the pictures of an album in batches, on `device`."""
-    batch = 8 * (256 // size) ** 2 if torch.device(device).type == "cpu" else 256
+    batch = 8 * max(1, 256 // size) ** 2 if torch.device(device).type == "cpu" else 256
     renderer = Renderer(size=size, batch=batch, compile=compile)
     for start in range(0, len(parameters), batch):
         pictures = renderer(parameters[start : start + batch].to(device))
@@ -218,23 +241,33 @@ def to_pixels(frames: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
 def encode_frames(
     parameters: Float[Tensor, "n p"],
     landmarks: Float[Tensor, "n 70 2"],
-    encode: Encode,
-    embed: Embed,
-    device: torch.device | str,
+    encoders: FrameEncoders,
     sizes: Sequence[int],
     pictures: np.ndarray,
 ) -> tuple[list[Float[Tensor, "n c h w"]], Float[Tensor, "n 512"]]:
-    """Draw frames into `pictures` and return their latents (float16, one tensor a size) and embeddings, on the CPU."""
+    """Draw frames and encode them.
+
+    Args:
+        parameters: Of the frames, one row each.
+        landmarks: Of the frames, in [-1, 1].
+        encoders: Make latents and embeddings.
+        sizes: Sides in pixels at which latents are made.
+        pictures: Is filled with the frames, uint8, [n, 3, size, size].
+
+    Returns:
+        Latents (float16, one tensor a size) and embeddings, on the CPU.
+    """
     latents: list[list[Tensor]] = [[] for _ in sizes]
     embeddings: list[Tensor] = []
     done = 0
-    for frames in render_frames(parameters, device):
+    for frames in render_frames(parameters, encoders.device, size=pictures.shape[-1]):
         pixels = to_pixels(frames)
         pictures[done : done + len(frames)] = frames.cpu().numpy()
         for size, found in zip(sizes, latents, strict=True):
             small = pixels if size == pixels.shape[-1] else F.interpolate(pixels, (size, size), mode="area")
-            found.append(encode(small).half().cpu())
-        embeddings.append(embed(pixels, landmarks[done : done + len(pixels)].to(device)).float().cpu())
+            found.append(encoders.encode(small).half().cpu())
+        marks = landmarks[done : done + len(pixels)].to(encoders.device)
+        embeddings.append(encoders.embed(pixels, marks).float().cpu())
         done += len(pixels)
     return [torch.cat(found) for found in latents], torch.cat(embeddings)
 
@@ -244,22 +277,22 @@ def is_made(folder: Path) -> bool:
     return (folder / "index.json").exists() and (folder / "pictures.npy").exists()
 
 
-def make_bank(
-    folder: Path,
-    album: Album,
-    encode: Encode,
-    embed: Embed,
-    device: torch.device | str,
-    sizes: Sequence[int] = (128, 256),
-) -> None:
-    """Draw an album and encode it at each picture size into `folder`, unless that was done already."""
+def make_bank(folder: Path, album: Album, encoders: FrameEncoders, sizes: Sequence[int] = (128, 256)) -> None:
+    """Draw an album and encode it, unless that was done already.
+
+    Args:
+        folder: Where the bank will lie.
+        album: What is drawn.
+        encoders: Make latents and embeddings.
+        sizes: Sides in pixels at which latents are made; pictures are drawn at the largest.
+    """
     if is_made(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
     landmarks = album.landmarks()
-    shape = (len(landmarks), 3, 256, 256)
+    shape = (len(landmarks), 3, max(sizes), max(sizes))
     pictures: Any = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
-    latents, embeddings = encode_frames(album.parameters, landmarks, encode, embed, device, sizes, pictures)
+    latents, embeddings = encode_frames(album.parameters, landmarks, encoders, sizes, pictures)
     pictures.flush()
     arrays = {"parameters": album.parameters, "landmarks": landmarks, "embeddings": embeddings}
     arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}

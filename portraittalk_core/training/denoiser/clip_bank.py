@@ -6,6 +6,7 @@ speech features that belong to them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch.utils.data import Dataset
 from ...avatars import parameters as traits
 from ...avatars.speech import MOUTH
 from ...types import COEFFICIENTS, POSE
-from .bank import Album, Bank, Embed, Encode, draw_looks, in_processes, is_made, make_bank
+from .bank import Album, Bank, FrameEncoders, draw_looks, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
 from .pairs import Batch, Draw, Tokenize, caption_of
 
@@ -90,19 +91,27 @@ def make_clip_bank(
     folder: Path,
     speech_file: Path,
     count: int,
-    encode: Encode,
-    embed: Embed,
-    device: torch.device | str,
+    encoders: FrameEncoders,
+    sizes: Sequence[int] = (128, 256),
     *,
     processes: int = 1,
 ) -> None:
-    """Draw and encode `count` clips into `folder`, unless that was done already."""
+    """Draw and encode clips, unless that was done already.
+
+    Args:
+        folder: Where the bank will lie.
+        speech_file: As `clips.save_speech_clips` writes it.
+        count: Clips.
+        encoders: Make latents and embeddings.
+        sizes: Sides in pixels at which latents are made; pictures are drawn at the largest.
+        processes: That draw.
+    """
     if is_made(folder):
         return
     album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "features.npy", features.numpy())
-    make_bank(folder, album, encode, embed, device, sizes=(128, 256))
+    make_bank(folder, album, encoders, sizes)
 
 
 def open_clip_bank(folder: Path, size: int = 256) -> ClipBank:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from accelerate import PartialState
@@ -30,7 +30,8 @@ from ...errors import BadConfig, BadInput
 from ...perception.text import TextEncoder
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
-from .bank import Bank, Encode, draw_album, make_bank
+from ..model import check_model, check_picture_size, picture_sizes
+from .bank import Bank, Encode, FrameEncoders, draw_album, is_made, make_bank
 from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
@@ -58,20 +59,27 @@ STAGES = {
 def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncoder, vae: AutoencoderTiny) -> Objective:
     """Return the objective of a stage, of which only the stage's parameters ask for gradients.
 
-    Raises `BadConfig` for a stage that does not exist.
+    Args:
+        model: What is trained, of any size and kind of prediction.
+        config: The stage, what of it is updated, and the weights of its losses.
+        text: Reads captions; as wide as the model's cross-attention.
+        vae: Makes the latents; with as many channels as the model's.
+
+    Raises:
+        BadConfig: When there is no such stage or part, or the parts of the model cannot go together.
     """
     if config.stage not in STAGES:
         raise BadConfig(f"`stage` must be one of {sorted(STAGES)}, but got {config.stage}.")
+    check_model(model)
+    _check_fit(model, config, text, vae)
     torch.manual_seed(config.seed)
     trained = _trained(config)
     objective = Objective(
         unet=builders.unet(model),
-        identity_net=builders.identity_net(model),
-        animate_net=builders.animate_net(model),
-        reference=builders.reference_net(model),
+        adapters=builders.adapters(model),
         text=text,
         vae=vae,
-        alphas=builders.noise_schedule(model).alphas_cumprod.float(),
+        schedule=builders.noise_schedule(model),
         high_noise=config.high_noise,
         face_weight=config.face_weight,
         mouth_weight=config.mouth_weight,
@@ -79,10 +87,25 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
         mask_chance=config.mask_chance,
         shared_noise=config.shared_noise,
         latent_size=model.size // model.vae_factor,
+        contour_fold=model.contour_size * model.vae_factor // model.size,
     )
     for name, parameter in objective.named_parameters():
         parameter.requires_grad_(name.startswith(trained))
     return objective
+
+
+def _check_fit(model: ModelConfig, config: TrainingConfig, text: TextEncoder, vae: AutoencoderTiny) -> None:
+    """Refuse a model that the networks trained before it, or the run, cannot go with; raises `BadConfig`."""
+    channels = int(cast(Any, vae).config["latent_channels"])
+    wanted = {
+        "`unet.cross_dim` must be the width of the text encoder": (model.unet.cross_dim, text.dim),
+        "`unet.latent_channels` must be the channels of the VAE": (model.unet.latent_channels, channels),
+    }
+    found = [f"{rule}, {right}, but got {given}" for rule, (given, right) in wanted.items() if given != right]
+    if config.clip > model.temporal_frames:
+        found.append(f"`clip` must be at most `temporal_frames`, {model.temporal_frames}, but got {config.clip}")
+    if found:
+        raise BadConfig(f"{model.name}: " + "; ".join(found))
 
 
 def _trained(config: TrainingConfig) -> tuple[str, ...]:
@@ -95,21 +118,29 @@ def _trained(config: TrainingConfig) -> tuple[str, ...]:
 
 
 def load_weights(objective: Objective, *files: Path) -> None:
-    """Load trained weights, later files over earlier ones; keys the objective lacks are an error.
+    """Load trained weights, later files over earlier ones.
 
     A convolution that has got more input channels since begins with zeros for them: they change nothing until they are
-    learned. Raises `BadInput` naming up to ten foreign keys.
+    learned.
+
+    Args:
+        objective: Into which they are copied.
+        files: safetensors of the objective's parameters, or of some of them.
+
+    Raises:
+        BadInput: Naming up to ten tensors that the objective lacks or has in another shape.
     """
     own = {**dict(objective.named_parameters()), **dict(objective.named_buffers())}
     for file in files:
         stored = load_file(file)
-        foreign = sorted(stored.keys() - own.keys())
+        for name, value in stored.items():
+            if name in own and value.ndim == 4 and (more := own[name].shape[1] - value.shape[1]) > 0:
+                stored[name] = F.pad(value, (0, 0, 0, 0, 0, more))
+        foreign = sorted(k for k, value in stored.items() if k not in own or own[k].shape != value.shape)
         if foreign:
-            raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same preset.")
+            raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same model.")
         with torch.no_grad():
             for name, value in stored.items():
-                if value.ndim == 4 and (more := own[name].shape[1] - value.shape[1]) > 0:
-                    value = F.pad(value, (0, 0, 0, 0, 0, more))
                 own[name].copy_(value)
 
 
@@ -139,66 +170,116 @@ def train_stage(
     *,
     data: Path,
     people: int,
+    model: ModelConfig | None = None,
     looks: int = 2,
     frames: int = 3,
     vae: Path = ASSETS / "vae.safetensors",
+    text: Path = ASSETS / "text.safetensors",
     start: Path | None = None,
     speech: Path | None = None,
     processes: int = 1,
     end: float = math.inf,
     max_steps: int | None = None,
 ) -> State:
-    """Train a stage of the tiny model; data that is not there yet is drawn first.
+    """Train a stage of a model; data that is not there yet is drawn first.
 
-    out: weights, state and curves; data: folder of the bank; people: avatars (stage 1, each in `looks` looks with
-    `frames` frames) or clips (stage 2) to draw; vae: trained before; start: weights to begin with; speech: features
-    for stage 2, as `clips.save_speech_clips` writes them; processes: that draw; end: when to stop at the latest, as
-    `time.monotonic` counts. Raises `BadInput` where something to begin with is missing.
+    Args:
+        config: The run.
+        out: Folder of weights, state and curves; a run in it goes on.
+        data: Folder of the bank, which belongs to one VAE.
+        people: Avatars (stage 1, each in `looks` looks with `frames` frames) or clips (stage 2) to draw.
+        model: What is trained, such as `training.model.read_model` reads it; tiny by default.
+        looks: Of an avatar.
+        frames: Of a look.
+        vae: Trained before; with as many latent channels as the model.
+        text: The text encoder; as wide as the model's cross-attention.
+        start: Weights to begin with; for stage 2 those of stage 1, in the folder beside `out`, by default.
+        speech: Features for stage 2, as `clips.save_speech_clips` writes them.
+        processes: That draw.
+        end: When to stop at the latest, as `time.monotonic` counts.
+        max_steps: Steps in all after which to stop.
+
+    Returns:
+        Where the run stands.
+
+    Raises:
+        BadConfig: When the model's parts, or model and run, cannot go together.
+        BadInput: When something to begin with is missing, or is of another model.
     """
+    model = presets.tiny() if model is None else model
     if start is None and config.stage == 2:
         start = out.parent / "stage1" / "model.safetensors"
-    for what, file in (("the VAE", vae), ("the weights to begin with", start)):
+    for what, file in (("the VAE", vae), ("the text encoder", text), ("the weights to begin with", start)):
         if file is not None and not file.exists():
             raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
     if config.stage == 2 and speech is None:
-        raise BadInput("stage 2 needs `speech`, a file of speech features. Make it: see training/clips.py.")
-    model, text = presets.tiny(), load_text_encoder(ASSETS / "text.safetensors")
-    objective = build_objective(model, config, text, load_vae(vae))
+        raise BadInput("stage 2 needs `speech`, a file of speech features. Make it with training.denoiser.clips.")
+    encoder = load_text_encoder(text)
+    objective = build_objective(model, config, encoder, load_vae(vae))
+    check_picture_size(model, config.size)
     if start is not None:
         load_weights(objective, start)
-    # Accelerate joins processes without a GPU only where it is told that they have none.
-    processes_at_work = PartialState(cpu=not torch.accelerator.is_available())
-    if processes_at_work.is_main_process:
-        device: Any = processes_at_work.device
-        threads = torch.get_num_threads()
-        torch.set_num_threads(os.cpu_count() or 1)  # the others wait
-        encode, embed = _encoder(vae, device), EmbedFrames(ASSETS / "faces", device)
-        if config.stage == 1:
-            album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
-            make_bank(data, album, encode, embed, device)
-        else:
-            assert speech is not None
-            make_clip_bank(data, speech, people, encode, embed, device, processes=processes)
-        torch.set_num_threads(threads)
-    processes_at_work.wait_for_everyone()
-    batches = _pairs(config, data, text) if config.stage == 1 else _clips(config, data, text)
+    _draw_data(config, model, data, people, (looks, frames), vae, speech, processes)
+    batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
 
 
-def _pairs(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
-    bank = Bank.open(data, config.size)
+def _draw_data(
+    config: TrainingConfig,
+    model: ModelConfig,
+    data: Path,
+    people: int,
+    each: tuple[int, int],
+    vae: Path,
+    speech: Path | None,
+    processes: int,
+) -> None:
+    """Draw the bank of a stage unless it is there; one process does, the others wait for it."""
+    # Accelerate joins processes without a GPU only where it is told that they have none.
+    at_work = PartialState(cpu=not torch.accelerator.is_available())
+    if at_work.is_main_process and not is_made(data):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(os.cpu_count() or 1)  # the others wait
+        device: Any = at_work.device
+        encoders = FrameEncoders(_encoder(vae, device), EmbedFrames(ASSETS / "faces", device), device)
+        sizes = picture_sizes(model)
+        if speech is None or config.stage == 1:
+            looks, frames = each
+            album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
+            make_bank(data, album, encoders, sizes)
+        else:
+            make_clip_bank(data, speech, people, encoders, sizes, processes=processes)
+        torch.set_num_threads(threads)
+    at_work.wait_for_everyone()
+
+
+def _pairs(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
+    bank = _opened(model, Bank.open(data, config.size), data)
     drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
     draws = PairDraws(bank.album, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops)
     return draw_batches(draws, lambda device: FrameStore(bank, device).gather, config.workers)
 
 
-def _clips(config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
+def _clips(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
     clips = open_clip_bank(data, config.size)
+    _opened(model, clips.bank, data)
+    if (found := clips.features.shape[-1]) != model.audio_dim:
+        raise BadInput(f"{data}: must hold speech features as wide as `audio_dim`, {model.audio_dim}, but got {found}.")
     names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
     drops = {name: getattr(config, name) for name in names}
     draws = ClipDraws(clips.bank.album, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)
     return draw_batches(draws, lambda device: ClipStore(clips, config.clip, device).gather, config.workers)
+
+
+def _opened(model: ModelConfig, bank: Bank, data: Path) -> Bank:
+    """Return a bank whose latents are the model's; raises `BadInput` for another's."""
+    if (found := bank.latents.shape[1]) != model.unet.latent_channels:
+        raise BadInput(
+            f"{data}: must hold latents of {model.unet.latent_channels} channels for {model.name}, but got {found}. "
+            "Name another folder, in which they are made anew."
+        )
+    return bank
 
 
 def _encoder(file: Path, device: torch.device) -> Encode:
