@@ -18,7 +18,7 @@ from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Material, Take
+from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
