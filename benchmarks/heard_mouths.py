@@ -14,16 +14,16 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from portraittalk_core.stacks.preparation import Preparation
 from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Material, Take
+from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.stacks.preparation import Preparation
 
 PARTS = ("score", "spatial", "temporal", "audio", "stillness", "offset_s")
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput, BadMedia
 
 if TYPE_CHECKING:
-    from ..evaluation.benchmark.engine import Engine
     from ..evaluation.benchmark.run import Benchmark
+    from ..evaluation.data.clips import Clip
+    from ..evaluation.engine import Engine
     from ..evaluation.report.folder import Report
     from ..evaluation.scoring.network_files import NetworkFiles
-    from ..evaluation.scoring.score import Clip, Scorer
+    from ..evaluation.scoring.scorer import Scorer
 
 EPILOG = """examples:
   portraittalk evaluate videos/ -o report/
@@ -45,7 +46,11 @@ folders must be on a disk that all of them see.
 
 
 def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
+    """Add the subcommand.
+
+    Args:
+        commands: The subparsers of `portraittalk`.
+    """
     parser = commands.add_parser(
         "evaluate",
         help="score how well faces talk",
@@ -111,8 +116,18 @@ def _add_benchmark(group: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check what goes together, then score videos or make the benchmark."""
-    from ..evaluation.benchmark.engine import Engine
+    """Check what goes together, then score videos or make the benchmark.
+
+    Args:
+        arguments: What `add_parser` defines.
+
+    Returns:
+        The exit code: 0, or 1 where a cluster lost clips.
+
+    Raises:
+        BadInput: When options do not go together.
+    """
+    from ..evaluation.engine import Engine
 
     engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
     if arguments.benchmark:
@@ -129,10 +144,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
-    """Check everything, score clip by clip, write the report and print the means."""
+    """Check everything, score clip by clip, write the report and print the means.
+
+    Args:
+        arguments: What `add_parser` defines.
+        engine: Where clips are scored.
+
+    Returns:
+        The exit code: 0, or 1 where a cluster lost clips.
+    """
     from ..evaluation.report.folder import Report, read_results
     from ..evaluation.scoring.figures import protocol
-    from ..evaluation.scoring.score import Scorer
+    from ..evaluation.scoring.scorer import Scorer
     from ..evaluation.scoring.tracks import open_finder
 
     suite = arguments.suite or "quick"
@@ -156,8 +179,17 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
 
 
 def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
-    """Make what is missing of the benchmark, score it, write the reports and the page."""
-    from ..evaluation.benchmark.run import Benchmark, Settings
+    """Make what is missing of the benchmark, score it, write the reports and the page.
+
+    Args:
+        arguments: What `add_parser` defines.
+        engine: Where clips are made and scored.
+
+    Returns:
+        The exit code: 0, or 1 where a cluster lost clips.
+    """
+    from ..evaluation.benchmark.run import Benchmark
+    from ..evaluation.benchmark.settings import Settings
 
     suite = arguments.suite or "full"
     settings = Settings(
@@ -192,22 +224,30 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
 
 
 def load_model(name: str, device: str) -> Any:
-    """Load what makes the clips; workers of a cluster import this by name."""
+    """Load what makes the clips; workers of a cluster import this by name.
+
+    Args:
+        name: `tiny`, or a folder of weights.
+        device: Where it runs.
+
+    Returns:
+        The model.
+    """
     from ..pipeline import PortraitTalk
 
     return PortraitTalk.load(name, device)
 
 
 def _write_page(benchmark: Benchmark, page: Path) -> None:
-    from ..evaluation.benchmark.page import benchmark_text, write_between
+    from ..evaluation.benchmark.markdown import benchmark_text, write_between
     from ..evaluation.benchmark.variants import named
 
     full = benchmark.reports["full"]
     records = {key: report.records for key, report in benchmark.reports.items() if key not in benchmark.skipped}
     edits = [record for _, record in sorted(benchmark.edits.items())]
     variants, cases = named(benchmark.settings.variants), len(benchmark.settings.cases)
-    whole = {key: benchmark.reports[key].whole for key in records}
-    text = benchmark_text(records, variants, full.protocol, edits, benchmark.skipped, cases, whole)
+    of_sets = {key: benchmark.reports[key].set_figures for key in records}
+    text = benchmark_text(records, variants, full.protocol, edits, benchmark.skipped, cases, of_sets)
     write_between(page, text)
 
 
@@ -264,7 +304,7 @@ def _score_elsewhere(
 
     judged_by: what `open_scorer` takes.
     """
-    from ..evaluation.benchmark.engine import Lost
+    from ..evaluation.engine import Lost
 
     pending, lost = report.pending, []
 
@@ -283,8 +323,17 @@ def _score_elsewhere(
 
 
 def open_scorer(faces: str | None, suite: str, files: NetworkFiles) -> Scorer:
-    """Return a scorer of its own for a worker."""
-    from ..evaluation.scoring.score import Scorer
+    """Open a scorer of its own for a worker.
+
+    Args:
+        faces: What finds the faces, see `tracks.open_finder`.
+        suite: `quick` or `full`.
+        files: Networks that the user brought.
+
+    Returns:
+        The scorer.
+    """
+    from ..evaluation.scoring.scorer import Scorer
     from ..evaluation.scoring.tracks import open_finder
 
     return Scorer(open_finder(faces), suite, files)
@@ -327,7 +376,7 @@ def _print_summary(report: Report, page: Path) -> None:
     for record in failed:
         print(f"{record['file']}: {' '.join(record['unscored'])}")
     for figure in SET_FIGURES:
-        entry = report.whole.get(figure.key)
+        entry = report.set_figures.get(figure.key)
         if entry is not None:
             value = "unscored" if entry["value"] is None else f"{entry['value']:.{figure.decimals}f}"
             if entry["low"] is not None:

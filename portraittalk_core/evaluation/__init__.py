@@ -1,1 +1,5 @@
-"""Score videos of talking faces and show the scores: landmark tracks, one record a clip, the report."""
+"""Score videos of talking faces and report the scores; make and score the avatars benchmark.
+
+Four rooms, each of which imports only from those after it: `benchmark`, `report`, `scoring`, `data`. Beside them
+`engine` runs many jobs here or on a Ray cluster.
+"""

@@ -10,7 +10,7 @@ import torch
 
 from portraittalk_core.cli.main import main
 from portraittalk_core.evaluation.data.clips import find_clips
-from portraittalk_core.evaluation.scoring import network_files, score, tracks
+from portraittalk_core.evaluation.scoring import network_files, scorer, tracks
 
 from ..evaluation.conftest import TableFinder, pictures, write
 from ..evaluation.networks import I3D, Ears, Inception, saved
@@ -65,7 +65,7 @@ def test_two_runs_give_the_same(folder, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
-    kept, seen = score.Scorer.score, []
+    kept, seen = scorer.Scorer.score, []
 
     def stopping(self, clip, on_frame=None):
         seen.append(clip.label)
@@ -73,14 +73,14 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return kept(self, clip, on_frame)
 
-    monkeypatch.setattr(score.Scorer, "score", stopping)
+    monkeypatch.setattr(scorer.Scorer, "score", stopping)
     assert run(folder, "-o", tmp_path / "r") == 130
     assert len(results(tmp_path / "r")["videos"]) == 2
     assert not [p for p in (tmp_path / "r").rglob("*") if ".part" in p.name]
     assert run(folder, "-o", tmp_path / "r") == 0
     assert seen == ["broken.mp4", "good.mp4", "sub/silent.mp4", "sub/silent.mp4"]
     assert len(results(tmp_path / "r")["videos"]) == 3 and (tmp_path / "r" / "report.html").is_file()
-    monkeypatch.setattr(score.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
+    monkeypatch.setattr(scorer.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
     assert run(folder, "-o", tmp_path / "r") == 0
 
 
@@ -112,7 +112,7 @@ def test_figures_of_the_whole_set_and_lse(folder, tmp_path, monkeypatch, capsys)
     assert found["set"]["fid"]["value"] > 0 and found["set"]["fvd"]["value"] > 0 and found["set"]["e_fid"]["value"] == 0
     output = capsys.readouterr().out
     assert "E-FID 0.0000 over 1 of 1 clips" in output and "FVD " in output
-    monkeypatch.setattr(score.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
+    monkeypatch.setattr(scorer.Scorer, "score", lambda *_: pytest.fail("everything was scored"))
     kept = (tmp_path / "r" / "results.json").read_bytes()
     assert run(*argv, "-o", tmp_path / "r") == 0 and (tmp_path / "r" / "results.json").read_bytes() == kept
 

@@ -30,14 +30,14 @@ class TableFinder:
     hint: str = "Look elsewhere."
 
     @contextlib.contextmanager
-    def watching(self, fps: float) -> Iterator[Callable[[Tensor], list[Sighting]]]:
+    def video(self, fps: float) -> Iterator[Callable[[Tensor], list[Sighting]]]:
         rows = iter(self.track)
 
-        def look(pixels: Tensor) -> list[Sighting]:
+        def find(pixels: Tensor) -> list[Sighting]:
             row = next(rows)
             return [] if float(pixels.mean()) < -0.9 else [Sighting(in_pixels(row))]
 
-        yield look
+        yield find
 
 
 def in_pixels(track: Tensor) -> Tensor:

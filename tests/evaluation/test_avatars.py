@@ -9,8 +9,9 @@ from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars import speech
 from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import MissingExtra
-from portraittalk_core.evaluation.benchmark import avatars, edits
-from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Material, Take, draw_person
+from portraittalk_core.evaluation.benchmark import avatars, edits, material
+from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take, draw_person
+from portraittalk_core.evaluation.benchmark.material import Material
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.video import read_video
 from portraittalk_core.types import COEFFICIENTS, POSE, Sound
@@ -22,7 +23,7 @@ def test_people_are_fixed_and_differ():
     assert all(float(traits.column(one.row, name)) == float(name == "scale") for name in POSE)
 
 
-def test_motion_is_told_as_stray_from_rest():
+def test_motion_is_relative_to_rest():
     rows = draw_person(3).row.repeat(10, 1)
     traits.column(rows, "yaw").copy_(torch.linspace(0, 0.1, 10))
     traits.column(rows, "scale").fill_(1.05)
@@ -41,9 +42,9 @@ def test_blinks_and_sway_stay_in_their_range():
 
 def test_without_espeak_the_remedy_is_one_line(tmp_path, monkeypatch):
     def refuses(*arguments, **options):
-        return type("Ended", (), {"returncode": avatars._LACKS, "stderr": "noise\nspeech needs espeak: install it\n"})
+        return type("Ended", (), {"returncode": material._LACKS, "stderr": "noise\nspeech needs espeak: install it\n"})
 
-    monkeypatch.setattr(avatars.subprocess, "run", refuses)
+    monkeypatch.setattr(material.subprocess, "run", refuses)
     with pytest.raises(MissingExtra, match="^speech needs espeak: install it$"):
         Material(tmp_path, AvatarCase(0, 0)).make()
     assert not list(tmp_path.iterdir())
@@ -54,7 +55,7 @@ def test_the_process_that_speaks_says_what_is_missing(tmp_path, monkeypatch, cap
         raise MissingExtra("training speech needs `libespeak-ng.so.1`: apt-get install -y espeak-ng")
 
     monkeypatch.setattr(avatars, "synthesise", absent)
-    assert avatars._main("0", "0", "2.0", str(tmp_path)) == avatars._LACKS
+    assert material._main("0", "0", "2.0", str(tmp_path)) == material._LACKS
     assert "apt-get install" in capsys.readouterr().err
 
 
@@ -65,9 +66,9 @@ def test_a_case_is_the_same_whenever_it_is_made(tmp_path):
     except MissingExtra as error:
         pytest.skip(f"NOT TESTED: the benchmark's material. {error}")
     one, other = (Material(tmp_path / name, AvatarCase(1, 0, 2.0)) for name in "ab")
-    for material in (one, other):
-        material.make()
-        assert material.done
+    for made in (one, other):
+        made.make()
+        assert made.done
     for kind in ("said", "sound", "truth"):
         assert getattr(one, kind).read_bytes() == getattr(other, kind).read_bytes()
     take = one.take()
@@ -79,7 +80,7 @@ def test_a_case_is_the_same_whenever_it_is_made(tmp_path):
     assert jaw[:8].max() < 0.1 < jaw[10:35].max()  # silent at first, then speaking
 
 
-def test_every_word_is_told_from_its_rendering():
+def test_every_word_is_known_by_its_rendering():
     person = draw_person(2)
     for tag in ("glasses", "expression"):
         shown = edits.candidates(person, tag)

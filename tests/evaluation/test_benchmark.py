@@ -12,13 +12,17 @@ from torch import nn
 from portraittalk_core import presets
 from portraittalk_core.config import ModelConfig
 from portraittalk_core.errors import BadInput
-from portraittalk_core.evaluation.benchmark import avatars, variants
+from portraittalk_core.evaluation.benchmark import material, variants, worker
 from portraittalk_core.evaluation.benchmark import run as benchmark
-from portraittalk_core.evaluation.benchmark.avatars import FPS, Material, Take, draw_person
-from portraittalk_core.evaluation.benchmark.engine import Engine, Lost
-from portraittalk_core.evaluation.benchmark.page import START, benchmark_text, verdict, write_between
-from portraittalk_core.evaluation.benchmark.run import Benchmark, Settings, late
+from portraittalk_core.evaluation.benchmark import settings as settings_module
+from portraittalk_core.evaluation.benchmark.avatars import FPS, Take, draw_person
+from portraittalk_core.evaluation.benchmark.markdown import START, benchmark_text, verdict, write_between
+from portraittalk_core.evaluation.benchmark.material import Material
+from portraittalk_core.evaluation.benchmark.run import Benchmark
+from portraittalk_core.evaluation.benchmark.settings import Settings
 from portraittalk_core.evaluation.benchmark.variants import VARIANTS, driven, missing, named, prepared, random_mouth
+from portraittalk_core.evaluation.benchmark.worker import late
+from portraittalk_core.evaluation.engine import Engine, Lost
 from portraittalk_core.evaluation.scoring.summary import Mean
 from portraittalk_core.evaluation.scoring.tracks import Sighting
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, Frames, Sound, SpeechFeatures
@@ -78,7 +82,7 @@ class Anyone:
     embedding: torch.Tensor = field(default_factory=lambda: torch.ones(4) / 2)
 
     @contextlib.contextmanager
-    def watching(self, fps):
+    def video(self, fps):
         rows = iter(self.track)
         yield lambda pixels: [Sighting((0.25 * next(rows).float() + 0.5) * 96, self.embedding)]
 
@@ -88,8 +92,8 @@ def make_material(self):
     self.folder.mkdir(parents=True, exist_ok=True)
     noise = torch.randn(int(FRAMES / FPS * 16_000), generator=torch.Generator().manual_seed(self.case.seed))
     sound = Sound(0.1 * noise[None] * (torch.arange(len(noise)) % 4000 > 1500), 16_000)
-    avatars.write_wave(self.sound, sound)
-    avatars.write_frames(self.truth, torch.zeros(FRAMES, 3, 96, 96), sound)
+    material.write_wave(self.sound, sound)
+    material.write_frames(self.truth, torch.zeros(FRAMES, 3, 96, 96), sound)
     self.said.touch()
 
 
@@ -100,8 +104,9 @@ def settings(tmp_path, monkeypatch, talk):
     monkeypatch.setattr(
         Material, "take", lambda self: Take(Sound(torch.zeros(1, 32_000), 16_000), draw_rows(self.case), "nobody")
     )
-    monkeypatch.setattr(benchmark, "open_finder", lambda faces: Anyone(talk.landmarks))
-    monkeypatch.setattr(benchmark, "fingerprint", lambda model: model)
+    for module in (benchmark, worker):
+        monkeypatch.setattr(module, "open_finder", lambda faces: Anyone(talk.landmarks))
+    monkeypatch.setattr(settings_module, "fingerprint", lambda model: model)
     return Settings(tmp_path / "out", model="one", people=2, sentences=1, longest_s=2.0, suite="quick", edits=False)
 
 

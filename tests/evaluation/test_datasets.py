@@ -4,7 +4,7 @@ import pytest
 
 from portraittalk_core.errors import BadInput, BadMedia
 from portraittalk_core.evaluation.data.datasets import DATASETS, GRID, HDTF, MEAD, with_results
-from portraittalk_core.evaluation.scoring.score import Scorer
+from portraittalk_core.evaluation.scoring.scorer import Scorer
 
 from .conftest import pictures, write
 

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from portraittalk_core.errors import BadInput, MissingExtra
-from portraittalk_core.evaluation.benchmark import engine as engines
-from portraittalk_core.evaluation.benchmark.engine import TRIES, Engine, Lost
+from portraittalk_core.evaluation import engine as engines
+from portraittalk_core.evaluation.engine import TRIES, Engine, Lost
 
 
 class Squares:

@@ -8,9 +8,10 @@ import re
 import pytest
 
 from portraittalk_core.errors import BadInput
+from portraittalk_core.evaluation.data.clips import Clip
 from portraittalk_core.evaluation.report.folder import Report, read_results, table
 from portraittalk_core.evaluation.scoring.figures import FIGURES, protocol
-from portraittalk_core.evaluation.scoring.score import Clip, Scored, Scorer
+from portraittalk_core.evaluation.scoring.scorer import Scored, Scorer
 from portraittalk_core.evaluation.scoring.summary import bootstrap_mean, paired_differences
 
 PROTOCOL = protocol("quick", "table", None, None)

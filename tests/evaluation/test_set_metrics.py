@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 
 from portraittalk_core.checkpoints.native import load_structure, model_folder
 from portraittalk_core.errors import BadMedia, MissingExtra, WeightsMismatch
+from portraittalk_core.evaluation.data.clips import Clip
 from portraittalk_core.evaluation.report.folder import Report
-from portraittalk_core.evaluation.scoring import network_files
-from portraittalk_core.evaluation.scoring import set_metrics as whole_set
+from portraittalk_core.evaluation.scoring import features, network_files, set_metrics
 from portraittalk_core.evaluation.scoring.figures import FID_EVERY, protocol
 from portraittalk_core.evaluation.scoring.network_files import NetworkFiles, unavailable
-from portraittalk_core.evaluation.scoring.score import CHUNK, Clip, Scorer
+from portraittalk_core.evaluation.scoring.scorer import CHUNK, Scorer
 from portraittalk_core.evaluation.scoring.summary import jackknife
 from portraittalk_core.evaluation.scoring.tracks import track_video
 from portraittalk_core.media.audio import read_sound, speech_waveform
@@ -89,7 +89,7 @@ def test_clips_under_a_hundred_frames_have_no_lse_and_say_so(scored):
 def test_networks_count_in_the_full_suite_only(video, finder, brought, monkeypatch):
     monkeypatch.setattr(network_files, "load_syncnet", lambda path: pytest.fail("not asked for"))
     found = Scorer(finder, "quick", brought).score(Clip(video, "a", reference=video))
-    assert "lse_d" not in found.record and set(found.rows) == {"made.e_fid", "true.e_fid"}
+    assert "lse_d" not in found.record and set(found.features) == {"made.e_fid", "true.e_fid"}
 
 
 def test_figures_of_the_set_are_those_of_the_functions_on_all_rows(tmp_path, videos, scored, brought, finder):
@@ -121,10 +121,10 @@ def test_figures_of_the_set_are_those_of_the_functions_on_all_rows(tmp_path, vid
 def test_a_set_against_itself_is_at_no_distance(tmp_path, videos, scored):
     report = made_report(tmp_path, videos[:1], scored[:1])
     report.finish()
-    assert {key: entry["value"] for key, entry in report.whole.items()} == {"fid": 0, "fvd": 0, "e_fid": 0}
+    assert {key: entry["value"] for key, entry in report.set_figures.items()} == {"fid": 0, "fvd": 0, "e_fid": 0}
 
 
-def test_a_stopped_run_takes_no_rows_twice(tmp_path, videos, scored, brought):
+def test_a_stopped_run_takes_no_features_twice(tmp_path, videos, scored, brought):
     made_report(tmp_path, videos, scored[:1], brought)
     assert "set" not in json.loads((tmp_path / "results.json").read_text())
     again = Report(tmp_path, videos, protocol("full", "table", None, "true/", brought))
@@ -145,44 +145,44 @@ def test_unfinished_and_faceless_clips_do_not_count_and_the_count_says_so(tmp_pa
     black = write(tmp_path / "black.mp4", pictures(40) * 0 - 1, talk.voice)
     clip = Clip(black, "c", reference=videos[0].path)
     faceless = Scorer(TableFinder(talk.landmarks), "full", NetworkFiles(inception=brought.inception)).score(clip)
-    assert set(faceless.rows) == {"made.fid", "true.fid"}, "FID sees pictures, not faces"
+    assert set(faceless.features) == {"made.fid", "true.fid"}, "FID sees pictures, not faces"
     lost = Clip(tmp_path / "gone.mp4", "d", reference=videos[0].path)
     report = made_report(tmp_path / "r", [*videos, clip, lost], [*scored, faceless])
     report.finish()
-    assert {key: (entry["clips"], entry["of"]) for key, entry in report.whole.items()} == {
+    assert {key: (entry["clips"], entry["of"]) for key, entry in report.set_figures.items()} == {
         "fid": (3, 4),
         "fvd": (2, 4),
         "e_fid": (2, 4),
     }
 
 
-def test_references_that_give_no_rows_are_lines(tmp_path, video, brought, talk, finder):
+def test_references_that_give_no_features_are_lines(tmp_path, video, brought, talk, finder):
     scorer = Scorer(finder, "full", NetworkFiles(inception=brought.inception, i3d=brought.i3d))
     gone = scorer.score(Clip(video, "x", reference=tmp_path / "gone.mp4"))
-    assert not gone.rows and len([x for x in gone.record["unscored"] if x.startswith("reference: ")]) == 1
+    assert not gone.features and len([x for x in gone.record["unscored"] if x.startswith("reference: ")]) == 1
     faster = write(tmp_path / "30.mp4", pictures(40), talk.voice, 30.0)
     found = scorer.score(Clip(video, "x", reference=faster))
-    assert set(found.rows) == {"made.fid", "true.fid"}
+    assert set(found.features) == {"made.fid", "true.fid"}
     assert any(
         "FVD: unscored, it must have the clip's 25 frames a second, not 30" in x for x in found.record["unscored"]
     )
     short = write(tmp_path / "short.mp4", pictures(10), talk.voice)
     found = scorer.score(Clip(short, "x", reference=video))
-    assert set(found.rows) == {"made.fid", "true.fid", "made.e_fid", "true.e_fid"}
+    assert set(found.features) == {"made.fid", "true.fid", "made.e_fid", "true.e_fid"}
     assert "FVD: unscored, a video must have at least 16 frames. Give a longer one." in found.record["unscored"]
 
 
 def test_a_distance_that_cannot_be_taken_has_no_value(tmp_path, video, scored):
-    rows = {name: values[:1] for name, values in scored[0].rows.items()}
-    whole_set.write_rows(tmp_path / "rows", rows)
-    found = whole_set.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows")
+    rows = {name: values[:1] for name, values in scored[0].features.items()}
+    features.write_features(tmp_path / "rows", rows)
+    found = set_metrics.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows")
     assert found["fid"]["value"] is None and found["fid"]["notes"][0].startswith("FID: unscored, `features` must have")
     (tmp_path / "rows").write_bytes(b"torn")
     with pytest.raises(BadMedia, match="Delete it, and its clip is scored again"):
-        whole_set.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows")
-    whole_set.write_rows(tmp_path / "rows", {})
+        set_metrics.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows")
+    features.write_features(tmp_path / "rows", {})
     assert load_file(tmp_path / "rows") == {}
-    assert whole_set.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows") == {}
+    assert set_metrics.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows") == {}
 
 
 def test_the_interval_of_a_set_comes_from_leaving_clips_out(tmp_path):
@@ -190,10 +190,10 @@ def test_the_interval_of_a_set_comes_from_leaving_clips_out(tmp_path):
     clips = [Clip(tmp_path / f"{n}.mp4", str(n), reference=tmp_path / f"true{n}.mp4") for n in range(12)]
     for clip in clips:
         rows = torch.randn(2, 40, 10, generator=generator)
-        whole_set.write_rows(tmp_path / clip.label, {"made.e_fid": rows[0] + 0.5, "true.e_fid": rows[1]})
+        features.write_features(tmp_path / clip.label, {"made.e_fid": rows[0] + 0.5, "true.e_fid": rows[1]})
 
     def of(some):
-        return whole_set.set_figures(some, 12, lambda clip: tmp_path / clip.label)["e_fid"]
+        return set_metrics.set_figures(some, 12, lambda clip: tmp_path / clip.label)["e_fid"]
 
     found = of(clips)
     assert found["low"] < 2.5 < found["high"]  # ten columns, each 0.5 away: 10 * 0.25

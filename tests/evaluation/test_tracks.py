@@ -53,9 +53,9 @@ def test_of_two_faces_the_first_one_is_followed():
 
 
 def test_faces_that_a_detector_is_not_sure_of_are_counted():
-    track = track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", least=1.5))
-    assert track.unfamiliar == 4 and track.seen == 4
-    assert track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", least=0.9)).unfamiliar == 0
+    track = track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", min_score=1.5))
+    assert track.out_of_domain == 4 and track.seen == 4
+    assert track_video(chunks(pictures(4)), 25.0, PackFinder(Crowd(), "crowd", min_score=0.9)).out_of_domain == 0
 
 
 def test_what_comes_before_damage_is_kept(finder):
@@ -86,13 +86,13 @@ def test_the_tiny_pack_finds_an_avatar(portrait):
     picture, points = portrait
     finder = open_finder()
     track = track_video(chunks(picture[None].expand(2, -1, -1, -1)), 25.0, finder)
-    assert track.unfamiliar == 0
+    assert track.out_of_domain == 0
     exact = (points + 1) / 2 * picture.shape[-1]
     assert track.seen == 2 and track.embeddings.shape == (2, 512)
     assert float((track.landmarks[0] - exact).norm(dim=-1).mean()) < 5
     assert not finder.recognises
 
 
-def test_a_look_without_memory():
+def test_without_a_face_none_is_followed():
     assert tracks._nearest([], Sighting(torch.zeros(70, 2))) is None
     assert isinstance(TableFinder(torch.zeros(1, 70, 2)), TableFinder)

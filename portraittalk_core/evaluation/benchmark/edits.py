@@ -1,4 +1,4 @@
-"""Does the picture obey the prompt? On avatars this needs no judge network: the truth of every word can be rendered.
+"""Prompt edits, judged without a network: on avatars the truth of every word can be rendered.
 
 Of one person at rest, the benchmark asks for another background, hair, clothes, glasses or beard, or for a smile. The
 picture that comes is compared with renderings of that person wearing each word of the attribute, in several shades
@@ -33,10 +33,19 @@ _CHANGES = 0.04
 """Difference, of the range 2, from which on a place counts as changed by a word."""
 
 Picture = Float[Tensor, "3 h w"]
+"""In [-1, 1]."""
 
 
 def asked(person: Person, tag: str) -> tuple[str, str]:
-    """Return the word that is asked for, which the person does not wear, and the prompt. Seeded by the person."""
+    """Draw what an edit asks for, seeded by the person.
+
+    Args:
+        person: Who is edited.
+        tag: One of `EDITS`.
+
+    Returns:
+        A word of the attribute that the person does not wear, and the prompt that asks for it.
+    """
     generator = torch.Generator().manual_seed(FIRST_PERSON + 7 * person.number + EDITS.index(tag))
     if tag == "expression":
         wanted = "smiling"
@@ -47,7 +56,15 @@ def asked(person: Person, tag: str) -> tuple[str, str]:
 
 
 def candidates(person: Person, tag: str) -> dict[str, Float[Tensor, "shades 3 h w"]]:
-    """Return, by word, pictures of the person who wears it, otherwise as in the portrait."""
+    """Render what an edit may show.
+
+    Args:
+        person: Who is edited.
+        tag: One of `EDITS`.
+
+    Returns:
+        By word, `SHADES` pictures of the person who wears it, otherwise as in the portrait.
+    """
     words = tuple(traits.EXPRESSION_RANGES) if tag == "expression" else traits.TAGS[tag]
     rows = {word: torch.stack([_wearing(person, tag, word, shade) for shade in range(SHADES)]) for word in words}
     return {word: render(rows[word], SIDE) for word in words}
@@ -72,7 +89,15 @@ def _wearing(person: Person, tag: str, word: str, shade: int) -> Float[Tensor, "
 
 
 def named(picture: Picture, shown: dict[str, Float[Tensor, "shades 3 h w"]]) -> str:
-    """Return the word whose nearest rendering is nearest to the picture, where renderings of the words differ."""
+    """Name what a picture shows: the word whose nearest rendering is nearest to it, where renderings of words differ.
+
+    Args:
+        picture: The result of an edit.
+        shown: See `candidates`.
+
+    Returns:
+        One of the words.
+    """
     place = _changing(shown)
     small = resize(picture, SIDE, SIDE)
 
@@ -90,9 +115,14 @@ def _changing(shown: dict[str, Float[Tensor, "shades 3 h w"]]) -> Bool[Tensor, "
 
 
 def judge_edits(person: Person, make: Callable[[str], Picture]) -> dict[str, dict[str, Any]]:
-    """Return for each of `EDITS` what was `asked`, what the picture `shows` and whether it `obeyed`.
+    """Make and judge every edit of a person; the hair of the bald is not asked for.
 
-    make: gives the picture of the person at rest for a prompt. The hair of the bald is not asked for.
+    Args:
+        person: Who is edited.
+        make: Makes the picture of the person at rest for a prompt.
+
+    Returns:
+        For each of `EDITS` what was `asked`, what the picture `shows` and whether it `obeyed`.
     """
     found: dict[str, dict[str, Any]] = {}
     for tag in EDITS:

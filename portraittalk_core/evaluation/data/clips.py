@@ -1,26 +1,70 @@
-"""Find the clips of a run by files and folders, each with the sound and the reference that go with its name."""
+"""The clip, what everything here is about, and how clips are found by files and folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import BadInput, BadMedia
-from ..scoring.score import Clip
+from .expected import Expected
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
+"""Endings of the files that count as videos."""
+
 SOUND_SUFFIXES = (".wav", ".mp3", ".flac", ".m4a", ".ogg", *SUFFIXES)
-"""Endings of the files that count as videos, and as sounds; a video has a sound too."""
+"""Endings of the files that count as sounds; a video has a sound too."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video to score."""
+
+    path: Path
+    """The video."""
+
+    label: str
+    """Its name in results and report, unique in a run."""
+
+    sound: Path | None = None
+    """A sound or video file whose sound replaces the video's own; None for its own."""
+
+    reference: Path | None = None
+    """The true video, which it is compared with; None where there is none."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What is known of it before it is scored, by key of its record."""
+
+    expected: Expected | None = None
+    """What the protocol of its data set says of it; None for a clip of no set."""
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """Size and time of every file that the scores depend on, by `clip`, `sound` and `reference`."""
+        files = {"clip": self.path, "sound": self.sound, "reference": self.reference}
+        return {name: _stamp(path) for name, path in files.items() if path is not None}
 
 
 def find_clips(
     videos: Sequence[str], audio: str | None = None, reference: str | None = None, output: str | None = None
 ) -> list[Clip]:
-    """Return the clips that were named, by folder or one by one, with what belongs to each.
+    """Find the clips that were named, by folder or one by one, with what belongs to each.
 
-    Folders are searched through, hidden ones and the report's own left out. A clip is called by its path in its folder;
-    where two would have one name, by the path that was given. Raises `BadMedia` for names that are not there and
-    `BadInput` where no video is found.
+    A clip is called by its path in its folder; where two would have one name, by the path that was given.
+
+    Args:
+        videos: Video files and folders. Folders are searched through, without hidden files and `output`.
+        audio: One sound for all clips, or a folder that holds a file of the same name for each; None for their own.
+        reference: One true video for all clips, or a folder likewise; None for none.
+        output: The folder of the report, whose own files are no clips.
+
+    Returns:
+        The clips, those of a folder in the order of their paths.
+
+    Raises:
+        BadMedia: When a name is not there.
+        BadInput: When no video is found.
     """
     found: dict[Path, Path] = {}
     for name in videos:
@@ -52,10 +96,7 @@ def _videos_in(folder: Path, output: str | None) -> list[Path]:
 
 
 def _companions(given: str | None, option: str, suffixes: Sequence[str]) -> Callable[[Path], Path | None]:
-    """Return which file goes with the video of a name: one for all, or that of the same name in a folder.
-
-    A file that the folder lacks is reported with its clip, hence its path is returned all the same.
-    """
+    # A file that the folder lacks is reported with its clip, hence its path is returned all the same.
     if given is None:
         return lambda name: None
     base = Path(given)
@@ -69,3 +110,11 @@ def _companions(given: str | None, option: str, suffixes: Sequence[str]) -> Call
         return next((file for file in candidates if file.is_file()), base / name)
 
     return companion
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return "missing"
+    return f"{found.st_size} bytes, {found.st_mtime_ns}"

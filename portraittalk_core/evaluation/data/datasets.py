@@ -13,52 +13,94 @@ from itertools import groupby
 from pathlib import Path
 
 from ...errors import BadInput, BadMedia
-from ..scoring.score import Clip
+from .clips import Clip
 from .expected import Expected
 
 VIDEOS = (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm")
+"""Endings of a set's videos."""
+
 SOUNDS = (".wav", ".m4a", ".flac", ".mp3", ".ogg")
+"""Endings of sounds that lie apart from the videos, the first found counts."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip of a set. video; sound: its file, None where the video has its own; person: who speaks; group: the clips
-    that are counted together by a split; label: its name, the same wherever the set lies."""
+    """A clip of a data set as it lies there."""
 
     video: Path
+    """Its video."""
+
     sound: Path | None
+    """Its sound where that lies apart; None where the video has its own."""
+
     person: str
+    """Who speaks, by the set's own name."""
+
     group: tuple[str, ...]
+    """What a split counts together, such as person, emotion and level."""
+
     label: str
+    """Its name, the same wherever the set lies."""
 
 
 Split = Callable[[Sequence[Entry]], list[Entry]]
+"""Chooses the clips that count."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A set. find: its clips in a folder; splits: by name, the first one is used unless another is asked for; layout:
-    one line for who has another; protocol: what is known of how it is used, with the source of each fact."""
+    """A public data set: its layout on disk, its splits and its protocol."""
 
     name: str
+    """As papers call it."""
+
     find: Callable[[Path], Iterable[Entry]]
+    """Yields the set's clips in a folder."""
+
     splits: dict[str, Split]
+    """Splits by name; the first one is used unless another is asked for."""
+
     layout: str
+    """How the files must lie, in one line."""
+
     protocol: dict[str, str]
+    """What is known of how the set is used: `crop`, `fps`, `test`, and the `source` of each fact."""
+
     expected: Expected = field(default_factory=lambda: Expected("it"))
+    """What its clips are like."""
 
     def clips(self, folder: Path, split: str | None = None) -> list[Clip]:
-        """Return the clips of a split, in the order of their names.
+        """Find the clips of a split.
 
-        split: a name of `splits`, or a text file with a label a line. Raises `BadMedia` for a folder that is not there
-        or holds nothing of this layout, `BadInput` for a split that is unknown or empty.
+        Args:
+            folder: Where the set lies.
+            split: A name of `splits`, or a text file with a label a line (`#` begins a comment); None for the first.
+
+        Returns:
+            The clips, in the order of their labels.
+
+        Raises:
+            BadMedia: When the folder is not there or holds nothing of this layout.
+            BadInput: When the split is unknown or empty.
         """
         return [
             Clip(entry.video, entry.label, entry.sound, expected=self.expected) for entry in self.entries(folder, split)
         ]
 
     def entries(self, folder: Path, split: str | None = None) -> list[Entry]:
-        """Return what `clips` returns as it lies in the set."""
+        """Find the clips of a split as they lie in the set.
+
+        Args:
+            folder: Where the set lies.
+            split: See `clips`.
+
+        Returns:
+            The entries, in the order of their labels.
+
+        Raises:
+            BadMedia: When the folder is not there or holds nothing of this layout.
+            BadInput: When the split is unknown or empty.
+        """
         if not folder.is_dir():
             raise BadMedia(f"The folder of {self.name} must exist, but there is no `{folder}`. Check the name.")
         found = sorted(self.find(folder), key=lambda entry: entry.label)
@@ -124,13 +166,12 @@ def _hdtf(folder: Path) -> Iterable[Entry]:
 
 
 _MEAD_PERSON, _MEAD_LEVEL = re.compile(r"[MW]\d{3}$"), re.compile(r"level_[123]$")
-MEAD_VIEWS = ("front", "down", "top", "left_30", "left_60", "right_30", "right_60")
 _MEAD_LAST = {"neutral": 10}
 _MEAD_LAST_OTHER = 6
 
 
 def _mead(folder: Path) -> Iterable[Entry]:
-    """Only the frontal view: the other six show the same sentences from elsewhere."""
+    # Only the frontal view: the other six show the same sentences from elsewhere.
     for video in _shown(folder, VIDEOS):
         parts = video.parts
         if len(parts) < 5 or _MEAD_LEVEL.match(parts[-2]) is None or parts[-4] != "front":
@@ -146,7 +187,7 @@ def _mead(folder: Path) -> Iterable[Entry]:
 
 
 def _mead_last(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the last sentences of every person, emotion and level, as the authors hold them out."""
+    # The last sentences of every person, emotion and level, as the authors hold them out.
     chosen: list[Entry] = []
     for (_, emotion, _), together in groupby(sorted(entries, key=lambda e: (e.group, e.label)), lambda e: e.group):
         chosen += list(together)[-_MEAD_LAST.get(emotion, _MEAD_LAST_OTHER) :]
@@ -184,6 +225,8 @@ HDTF = Dataset(
     },
     expected=Expected("HDTF", sizes=((512, 512),)),
 )
+"""High-definition talking faces from YouTube, one folder of clips."""
+
 MEAD = Dataset(
     name="MEAD",
     find=_mead,
@@ -198,6 +241,8 @@ MEAD = Dataset(
     },
     expected=Expected("MEAD", fps=(30.0, 29.97, 25.0)),
 )
+"""Actors who speak with eight emotions in three intensities; the frontal view."""
+
 GRID = Dataset(
     name="GRID",
     find=_grid,
@@ -212,13 +257,25 @@ GRID = Dataset(
     },
     expected=Expected("GRID", fps=(25.0,), sizes=((360, 288), (720, 576))),
 )
+"""Short sentences of a fixed grammar by 34 speakers."""
+
 DATASETS = {"hdtf": HDTF, "mead": MEAD, "grid": GRID}
+"""The sets by their name on the command line."""
 
 
 def with_results(clips: Sequence[Clip], made: Path) -> list[Clip]:
-    """Return the clips of results in a folder, named as the set's clips are, each with the true clip as reference.
+    """Pair results with the true clips of a data set.
 
-    The sound is the set's. A result that is not there is reported with its clip. Raises `BadMedia` without the folder.
+    Args:
+        clips: The set's clips.
+        made: The folder of results, each named by the label of its true clip.
+
+    Returns:
+        The clips of the results in the same order, each with the true clip as reference and the set's sound. A result
+        that is not there is reported with its clip.
+
+    Raises:
+        BadMedia: When the folder is not there.
     """
     if not made.is_dir():
         raise BadMedia(f"The results must be a folder, but there is no `{made}`. Check the name.")

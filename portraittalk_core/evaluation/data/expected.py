@@ -1,4 +1,4 @@
-"""What the protocol of a set says of its clips, and how a clip differs from it."""
+"""What the protocol of a data set says of its clips, and how a clip differs from it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Expected:
-    """What clips of a set are like. fps, sizes (width, height): the allowed ones, () for any; name: of the set."""
+    """What the clips of a data set are like."""
 
     name: str
+    """Of the set, as the lines of a report call it."""
+
     fps: tuple[float, ...] = ()
+    """Allowed frame rates, frames a second; () for any."""
+
     sizes: tuple[tuple[int, int], ...] = ()
+    """Allowed sizes of the picture as (width, height), pixels; () for any."""
 
     def differences(self, fps: float, width: int, height: int) -> list[str]:
-        """Return a line for each thing in which a clip differs from the set's protocol."""
+        """Say in what a clip differs from the set's protocol.
+
+        Args:
+            fps: Frames a second of the clip.
+            width: Of its pictures, pixels.
+            height: Of its pictures, pixels.
+
+        Returns:
+            One line for each difference; [] where there is none.
+        """
         lines = []
         if self.fps and not any(abs(fps - allowed) < 0.05 for allowed in self.fps):
             allowed = " or ".join(f"{value:g}" for value in self.fps)

@@ -40,20 +40,32 @@ img { width: 100%; border-radius: 4px; display: block; } ul { margin: .2rem 0; p
 
 @dataclass(frozen=True)
 class Comparison:
-    """Another run beside ours.
-
-    path: its results; differences: see `paired_differences`; differing: protocol's keys; whole: its figures of the
-    whole set.
-    """
+    """Another run beside ours."""
 
     path: str
+    """Its results.json."""
+
     differences: dict[str, tuple[Mean, Mean, Mean]]
+    """See `summary.paired_differences`."""
+
     differing: list[str]
-    whole: dict[str, float] = field(default_factory=dict)
+    """Keys of the protocol in which the runs differ."""
+
+    set_values: dict[str, float] = field(default_factory=dict)
+    """Its figures of the whole set, by key."""
 
 
 def render_page(results: dict[str, Any], shown: dict[str, dict[str, Any]], comparison: Comparison | None = None) -> str:
-    """Return the page. shown: by the name of a clip, its curves and its film strip (see `illustrations`)."""
+    """Write the page.
+
+    Args:
+        results: What results.json holds.
+        shown: By the name of a clip, its curves and its film strip, see `Scored.shown`.
+        comparison: Another run beside this one; None for none.
+
+    Returns:
+        HTML that needs no other file.
+    """
     records = results["videos"]
     summed = means(records)
     parts = [
@@ -134,12 +146,12 @@ def _mean_table(summed: dict[str, Mean]) -> str:
     return f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _set_table(whole: dict[str, dict[str, Any]], comparison: Comparison | None) -> str:
+def _set_table(found: dict[str, dict[str, Any]], comparison: Comparison | None) -> str:
     """Show FID, FVD and E-FID with what they were taken from and how."""
     rows = []
-    for figure in (figure for figure in SET_FIGURES if figure.key in whole):
-        entry = whole[figure.key]
-        other = "" if comparison is None else f"<td>{_number(comparison.whole.get(figure.key), figure)}</td>"
+    for figure in (figure for figure in SET_FIGURES if figure.key in found):
+        entry = found[figure.key]
+        other = "" if comparison is None else f"<td>{_number(comparison.set_values.get(figure.key), figure)}</td>"
         text = "<br>".join(map(escape, (f"{entry['how']}.", *entry["notes"])))
         rows.append(
             f"<tr><td>{escape(figure.title)}{_ARROWS[figure.better]}</td><td>{_set_number(entry, figure)}</td>"

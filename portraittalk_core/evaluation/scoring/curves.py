@@ -15,14 +15,22 @@ from ...types import SPEECH_RATE
 from .tracks import Track
 
 CURVE_HZ = 25
+"""Points a second."""
+
 MOST_POINTS = 3000
 """Longer clips are drawn up to here: two minutes."""
 
 
 def curves(track: Track, waveform: Float[Tensor, "n"]) -> dict[str, Any]:
-    """Return `mouth` and `voice`, each 0 to 1 over its own range, at `hz`, and where nobody speaks.
+    """Draw mouth and voice of a clip as a report shows them.
 
-    Unknown steps of the mouth are None. Empty where the clip is too short or has no face.
+    Args:
+        track: The face through the clip.
+        waveform: Its speech, mono at 16 kHz.
+
+    Returns:
+        `hz`, points a second; `mouth` and `voice`, each 0 to 1 over its own range, where unknown steps of the mouth are
+        None; `silent`, 1 where nobody speaks. {} where the clip is too short or has no face.
     """
     try:
         found = facial_dynamics(track.landmarks, waveform, SPEECH_RATE, track.fps)
@@ -40,7 +48,7 @@ def curves(track: Track, waveform: Float[Tensor, "n"]) -> dict[str, Any]:
 
 
 def _unit(values: Float[Tensor, "t"], known: Bool[Tensor, "t"]) -> Float[Tensor, "t"]:
-    """Stretch the known values to 0 to 1; what moves by next to nothing stays flat."""
+    # Stretch the known values to 0 to 1; what moves by next to nothing stays flat.
     seen = values[known]
     if not len(seen):
         return values * 0

@@ -17,13 +17,22 @@ SUITES = ("quick", "full")
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a clip. key: in results.json; better: "higher", "lower" or "" where neither is; how: its protocol."""
+    """A figure of a clip or of a whole set."""
 
     key: str
+    """In results.json."""
+
     title: str
+    """In tables."""
+
     better: str
+    """`higher`, `lower`, or "" where neither is better."""
+
     how: str
+    """Its protocol: how it is taken, with unit or range."""
+
     decimals: int = 3
+    """Decimals in tables."""
 
 
 ADFD = (
@@ -35,15 +44,21 @@ ADFD = (
     Figure("offset_frames", "offset, frames", "", "by how much the sound is late (+) or early (-), whole frames", 0),
     Figure("offset_s", "offset, s", "", "the same in seconds, not rounded"),
 )
+"""ADFD, its parts, and the offset that it finds."""
+
 MOTION = (
     Figure("blinks_per_minute", "blinks / min", "", "runs of at most 0.6 s of narrow eyes; people: 15 to 30", 1),
     Figure("head_motion", "head motion", "", "deviation of yaw, pitch and roll over time, mean of the three, radians"),
     Figure("silent_lips", "silent lips, %", "lower", "lips' stray in silence, % of the interocular distance", 2),
 )
+"""How eyes, head and resting lips move."""
+
 PICTURE = (
     Figure("flicker", "flicker", "lower", "second difference over time where neither head nor body is, levels of 255"),
     Figure("sharpness", "sharpness", "", "variance of the Laplacian, mean of all frames; compare one size only", 1),
 )
+"""What the pictures look like."""
+
 DRIFT = tuple(
     Figure(f"{what}_drift_{second:g}s", f"{title} at {second:g} s", better, f"{how}, the second from {second:g} s on")
     for what, title, better, how in (
@@ -53,12 +68,16 @@ DRIFT = tuple(
     )
     for second in DRIFT_AT_S
 )
+"""What changes over a long clip."""
+
 REFERENCE = (
     Figure("adfd_with_truth", "ADFD, truth known", "higher", "ADFD against the reference's track, which would score 1"),
     Figure("f_lmd", "F-LMD, %", "lower", "distance of 68 landmarks, centres aligned, % of the interocular distance", 2),
     Figure("m_lmd", "M-LMD, %", "lower", "the same for the 20 points of the mouth", 2),
     Figure("psnr", "PSNR, dB", "higher", "of whole pictures, mean over frames, 100 where nothing differs", 2),
 )
+"""Against a reference."""
+
 LIKENESS = (
     Figure(
         "face_likeness",
@@ -68,6 +87,8 @@ LIKENESS = (
         "the tiny model is conditioned on that network, so it is no judge from outside",
     ),
 )
+"""Identity of avatars against a reference."""
+
 GENERATION = (
     Figure("seconds_per_second", "s / s", "lower", "wall clock for a second of video, everything but loading", 2),
     Figure("peak_mib", "peak MiB", "lower", "most memory that the process (on a GPU: its tensors) held so far", 0),
@@ -81,6 +102,8 @@ NETWORKS = (
     Figure("lpips", "LPIPS", "lower", "the lpips package, AlexNet, mean over frames"),
     Figure("csim", "CSIM", "higher", "cosine similarity of face embeddings, all frames of clip and reference"),
 )
+"""Against a reference, by networks; the full suite only."""
+
 SYNC = (
     Figure("lse_c", "LSE-C", "higher", f"SyncNet v2: median minus smallest mean distance over 31 shifts, {_SYNC}"),
     Figure("lse_d", "LSE-D", "lower", f"SyncNet v2: smallest mean distance over 31 shifts, {_SYNC}"),
@@ -126,9 +149,17 @@ _PACKAGES = ("portraittalk", "torch", "numpy", "av", "insightface", "onnxruntime
 def protocol(
     suite: str, finder: str, sound: str | None, reference: str | None, files: NetworkFiles | None = None
 ) -> dict[str, Any]:
-    """Return how the figures of a run are taken: what must be the same for two runs to be compared.
+    """Describe how the figures of a run are taken: what must be the same for two runs to be compared.
 
-    files: the networks that the user brought.
+    Args:
+        suite: One of `SUITES`.
+        finder: Name of the detector.
+        sound: What replaces the clips' own sound, as the user named it; None for their own.
+        reference: The true videos, as the user named them; None for none.
+        files: The networks that the user brought.
+
+    Returns:
+        JSON-like entries; those named `figures`, `unavailable` and `versions` are dictionaries, the others lines.
     """
     files = files or NetworkFiles()
     return json.loads(

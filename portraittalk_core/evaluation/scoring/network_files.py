@@ -25,22 +25,29 @@ _PROBES = {"FID": (1, 3, 32, 32), "FVD": (1, 3, CLIP_FRAMES, 32, 32)}
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """Files of networks that are not ours to ship, as the user names them; None: the score has no figure."""
+    """Files of networks that are not ours to ship, as the user names them. None: the score has no figure."""
 
     syncnet: Path | None = None
+    """syncnet_v2.model, for LSE."""
+
     inception: Path | None = None
+    """StyleGAN2-ADA's inception-2015-12-05.pt (TorchScript), for FID."""
+
     i3d: Path | None = None
+    """StyleGAN-V's i3d_torchscript.pt, for FVD."""
 
     @property
     def given(self) -> dict[str, Path]:
-        """Return the files that were named, by score."""
+        """The files that were named, by score."""
         named = {"LSE": self.syncnet, "FID": self.inception, "FVD": self.i3d}
         return {score: path for score, path in named.items() if path is not None}
 
     def check(self) -> None:
         """Open every file and try it, before anything slow begins.
 
-        Raises `MissingExtra` for a file that is not there, `WeightsMismatch` for one that is another network.
+        Raises:
+            MissingExtra: When a file is not there.
+            WeightsMismatch: When a file holds another network.
         """
         for score in self.given:
             if score == "LSE":
@@ -49,20 +56,38 @@ class NetworkFiles:
                 self.features(score)(torch.zeros(_PROBES[score], dtype=torch.uint8))
 
     def sync_network(self) -> SyncNetwork:
-        """Return SyncNet, on the CPU."""
+        """Load SyncNet onto the CPU."""
         return load_syncnet(find_weights("LSE", self.syncnet)).net
 
     def features(self, score: str) -> FeatureNetwork:
-        """Return the network of "FID" or "FVD", on the CPU."""
+        """Load the feature network of a score onto the CPU.
+
+        Args:
+            score: `FID` or `FVD`.
+
+        Returns:
+            A network from uint8 pictures or clips to rows of features.
+
+        Raises:
+            MissingExtra: When its file is not there.
+            WeightsMismatch: When it is another network.
+        """
         return load_features(score, self.given.get(score))
 
     def described(self) -> dict[str, str]:
-        """Return a line for each file that was named: other contents, another line."""
+        """Describe each file that was named in a line: other contents, another line."""
         return {f"network of {score}": f"{path.name}, sha256 {_digest(path)}" for score, path in self.given.items()}
 
 
 def unavailable(given: Collection[str] = ()) -> dict[str, str]:
-    """Return the scores that have no network as only the files in `given` were named, each with the remedy."""
+    """Name the scores that have no network.
+
+    Args:
+        given: Scores whose file was named.
+
+    Returns:
+        By score, a line with the fix.
+    """
     return {
         score: f"{score}: unscored, it needs `{NEEDED[score].file}`, which was not given. Get it from "
         f"{NEEDED[score].source}, and name it with {option}"

@@ -1,4 +1,4 @@
-"""Look at a video a second time, knowing where the face is: flicker, likeness to the reference, a film strip."""
+"""Decode a video a second time, knowing where the face is: flicker, likeness to the reference, a film strip."""
 
 from __future__ import annotations
 
@@ -21,30 +21,48 @@ from ...metrics import functional as metrics
 from ...metrics.functional.image import lpips_network
 from .tracks import Track
 
-STRIP_FRAMES, STRIP_SIDE = 8, 120
-"""Pictures of a film strip and the side of each, pixels."""
+STRIP_FRAMES = 8
+"""Pictures of a film strip."""
+
+STRIP_SIDE = 120
+"""Side of each, pixels."""
 
 _AROUND = 1.7
 _MOST_DB = 100.0
 
-Compare = Callable[[Tensor, Tensor], float]
+_Compare = Callable[[Tensor, Tensor], float]
 
 
 @dataclass
-class Pictures:
-    """What was seen. figures: by key; unscored: lines; strip: a JPEG as base64, "" for none."""
+class PictureFigures:
+    """What the pictures of a video show."""
 
     figures: dict[str, float] = field(default_factory=dict)
+    """By key: `flicker`, and with a reference `psnr`, `ssim`, `lpips`."""
+
     unscored: list[str] = field(default_factory=list)
+    """A line for each figure that cannot be had."""
+
     strip: str = ""
+    """A film strip of the face, a JPEG as base64; "" for none."""
 
 
-def look_again(path: Path, track: Track, chunk: int, reference: Path | None = None, networks: bool = False) -> Pictures:
-    """Decode a video a second time, a few frames at once, and return what is seen.
+def measure_pictures(
+    path: Path, track: Track, chunk: int, reference: Path | None = None, networks: bool = False
+) -> PictureFigures:
+    """Decode a video a second time, a few frames at once, and measure its pictures.
 
-    reference: a video of the same size and rate; what is longer is cut. networks: compare by SSIM and LPIPS too.
+    Args:
+        path: The video.
+        track: Its face.
+        chunk: Frames that are decoded together.
+        reference: A video of the same size and rate to compare with; what is longer is cut.
+        networks: Whether to compare by SSIM and LPIPS too.
+
+    Returns:
+        The figures, up to where the video is damaged.
     """
-    found = Pictures()
+    found = PictureFigures()
     still = _still(track, found)
     flicker, likeness = _Flicker(still), _likeness(networks)
     wanted = {round(i * (len(track.landmarks) - 1) / (STRIP_FRAMES - 1)) for i in range(STRIP_FRAMES)}
@@ -70,7 +88,15 @@ def look_again(path: Path, track: Track, chunk: int, reference: Path | None = No
 
 
 def pixels_of(path: Path, chunk: int) -> Iterator[Tensor]:
-    """Yield the pictures of a video up to where it is damaged; that was reported when it was read first."""
+    """Read the pictures of a video up to where it is damaged; that was reported when it was read first.
+
+    Args:
+        path: The video.
+        chunk: Frames that are decoded together.
+
+    Yields:
+        Pictures [n, 3, h, w] in [-1, 1].
+    """
     try:
         chunks, _, _ = read_video(path, chunk)
         for frames in chunks:
@@ -79,7 +105,7 @@ def pixels_of(path: Path, chunk: int) -> Iterator[Tensor]:
         return
 
 
-def _still(track: Track, found: Pictures) -> Bool[Tensor, "h w"] | None:
+def _still(track: Track, found: PictureFigures) -> Bool[Tensor, "h w"] | None:
     if not track.seen:  # the clip's record says so already
         return None
     region = metrics.static_region(track.landmarks, track.height, track.width)
@@ -113,7 +139,7 @@ class _Flicker:
 class _Mean:
     """The mean over frames of a likeness that comes in pieces; trouble: why there is none."""
 
-    def __init__(self, name: str, compare: Compare) -> None:
+    def __init__(self, name: str, compare: _Compare) -> None:
         self.name = name
         self.trouble = ""
         self._compare = compare

@@ -10,24 +10,47 @@ import torch
 
 from .figures import FIGURES
 
-DRAWS, SEED = 2000, 0
+DRAWS = 2000
+"""Draws of the bootstrap."""
 
-GROUPS, FEWEST = 10, 5
-"""Of the jackknife: how many groups of clips are left out in turn, and how few clips have no interval."""
+SEED = 0
+"""Of bootstrap and jackknife."""
+
+GROUPS = 10
+"""Of the jackknife: how many groups of clips are left out in turn."""
+
+FEWEST = 5
+"""Of the jackknife: fewer clips have no interval."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over clips. low, high: its 95 % confidence interval, None for a single clip; clips: how many count."""
+    """A mean over clips, or a figure of a set, with its 95 % confidence interval."""
 
     value: float
+    """The mean."""
+
     low: float | None
+    """Lower end of the interval; None where there are too few clips."""
+
     high: float | None
+    """Upper end of the interval; None where there are too few clips."""
+
     clips: int
+    """How many clips count."""
 
 
 def bootstrap_mean(values: Sequence[float], draws: int = DRAWS, seed: int = SEED) -> Mean | None:
-    """Return the mean with its percentile bootstrap interval (Efron 1979); None without values. Seeded."""
+    """Take the mean of clips with its percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: One a clip.
+        draws: How often clips are drawn with replacement.
+        seed: Of the draws.
+
+    Returns:
+        The mean; None without values.
+    """
     if not values:
         return None
     data = torch.tensor(values, dtype=torch.float64)
@@ -41,11 +64,20 @@ def bootstrap_mean(values: Sequence[float], draws: int = DRAWS, seed: int = SEED
 
 
 def jackknife(value: float, of_clips: Callable[[Sequence[int]], float], clips: int, seed: int = SEED) -> Mean:
-    """Return a figure of a whole set that cannot be negative with its 95 % interval, by leaving out groups of clips.
+    """Take the interval of a figure of a whole set that cannot be negative by leaving out groups of clips.
 
-    value: of all clips; of_clips: the figure of the clips with these numbers. A Fréchet distance grows when a set holds
-    the same rows twice, as every draw of a bootstrap does; the delete-a-group jackknife (Kott 2001) repeats no row. The
-    clips fall into at most ten groups, seeded; Student's t has one degree of freedom less than there are groups.
+    A Fréchet distance grows when a set holds the same rows twice, as every draw of a bootstrap does; the delete-a-group
+    jackknife (Kott 2001) repeats no row. The clips fall into at most ten groups, seeded; Student's t has one degree of
+    freedom less than there are groups.
+
+    Args:
+        value: The figure of all clips.
+        of_clips: The figure of the clips with these numbers, from 0.
+        clips: How many clips there are.
+        seed: Of the groups.
+
+    Returns:
+        The figure with its 95 % interval, without one for fewer than `FEWEST` clips.
     """
     if clips < FEWEST:
         return Mean(value, None, None, clips)
@@ -60,7 +92,14 @@ def jackknife(value: float, of_clips: Callable[[Sequence[int]], float], clips: i
 
 
 def means(records: Sequence[dict[str, Any]]) -> dict[str, Mean]:
-    """Return the mean of every figure that at least one clip has."""
+    """Take the mean of every figure that at least one clip has.
+
+    Args:
+        records: One a clip, as results.json holds them.
+
+    Returns:
+        The means by the figure's key, in the order of `FIGURES`.
+    """
     found = {f.key: bootstrap_mean([r[f.key] for r in records if r.get(f.key) is not None]) for f in FIGURES}
     return {key: mean for key, mean in found.items() if mean is not None}
 
@@ -68,9 +107,15 @@ def means(records: Sequence[dict[str, Any]]) -> dict[str, Mean]:
 def paired_differences(
     records: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]
 ) -> dict[str, tuple[Mean, Mean, Mean]]:
-    """Return for every figure the means of both runs and of this minus the other, over the clips that both scored.
+    """Compare two runs clip by clip, so that what a clip is does not count, only what was done to it.
 
-    Clips are paired by the name of their file, so that what a clip is does not count, only what was done to it.
+    Args:
+        records: Of this run, one a clip.
+        others: Of the other run; clips are paired by the name of their file.
+
+    Returns:
+        By the figure's key: the means of this run, of the other, and of this minus the other, over the clips that have
+        the figure in both.
     """
     other = {record["file"]: record for record in others}
     pairs = [(record, other[record["file"]]) for record in records if record["file"] in other]

@@ -35,19 +35,20 @@ MESH_ROWS = (
 
 @dataclass(frozen=True)
 class Sighting:
-    """A face in one picture.
-
-    landmarks: in pixels; embedding: of unit length, None where the detector has none; familiar: whether the detector is
-    as sure of it as of the faces that it was made for.
-    """
+    """A face in one picture."""
 
     landmarks: Float[Tensor, "70 2"]
+    """In pixels, x to the right and y down."""
+
     embedding: Float[Tensor, "d"] | None = None
-    familiar: bool = True
+    """Of unit length; None where the detector has none."""
+
+    in_domain: bool = True
+    """Whether the detector is as sure of it as of the faces that it was made for."""
 
 
-Look = Callable[[Float[Tensor, "3 h w"]], list[Sighting]]
-"""Return the faces of the next picture of a video, largest first."""
+FindNext = Callable[[Float[Tensor, "3 h w"]], list[Sighting]]
+"""Finds the faces of the next picture of a video, in [-1, 1]; the largest comes first."""
 
 
 class Finder(Protocol):
@@ -63,66 +64,108 @@ class Finder(Protocol):
         """What a user can do where it finds no face."""
         ...
 
-    def watching(self, fps: float) -> AbstractContextManager[Look]:
-        """Begin a video: what is yielded is called with every picture in turn and may remember the one before."""
+    def video(self, fps: float) -> AbstractContextManager[FindNext]:
+        """Begin a video.
+
+        Args:
+            fps: Its pictures a second.
+
+        Returns:
+            A context that gives a function to be called with every picture in turn; it may remember the one before.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class PackFinder:
-    """Looks at every picture anew through a pack in insightface's layout.
-
-    faces: finds and measures; name: of the pack; recognises: whether its embeddings are those of photographs that the
-    field's CSIM is defined on, so that the tiny pack's are not taken for them; least: score of a familiar face.
-    """
+    """Finds faces in every picture anew, by a pack in insightface's layout."""
 
     faces: PictureFinder
+    """Finds and measures the faces of a picture."""
+
     name: str
+    """Of the pack."""
+
     recognises: bool = False
-    least: float = 0.0
+    """Whether its embeddings are those of photographs that the field's CSIM is defined on; the tiny pack's are not."""
+
+    min_score: float = 0.0
+    """Detector's score from which on a face counts as of the kind that the pack was made for, 0 to 1."""
 
     @property
     def hint(self) -> str:
-        """Return what the pack says where it finds no face, and what other detectors there are."""
+        """What the pack says where it finds no face, and what other detectors there are."""
         return f"{self.faces.hint} Name another detector with --faces."
 
     @contextlib.contextmanager
-    def watching(self, fps: float) -> Generator[Look, None, None]:
-        """Yield a function that finds the faces of a picture; nothing is remembered between pictures."""
+    def video(self, fps: float) -> Generator[FindNext, None, None]:
+        """Begin a video; nothing is remembered between its pictures.
 
-        def look(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
+        Args:
+            fps: Its pictures a second, which do not matter here.
+
+        Yields:
+            A function that finds the faces of a picture.
+        """
+
+        def find(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
             found = self.faces.find(pixels)
-            return [Sighting(face.landmarks, face.embedding, face.score >= self.least) for face in found]
+            return [Sighting(face.landmarks, face.embedding, face.score >= self.min_score) for face in found]
 
-        yield look
+        yield find
 
 
 class PictureFinder(Protocol):
     """What `PackFinder` needs of a `FaceAnalyser`."""
 
     @property
-    def hint(self) -> str: ...
+    def hint(self) -> str:
+        """What a user can do where it finds no face."""
+        ...
 
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]: ...
+    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+        """Find the faces of a picture.
+
+        Args:
+            pixels: In [-1, 1].
+
+        Returns:
+            The faces, the largest first.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class MeshFinder:
-    """Follows a face by MediaPipe's FaceLandmarker, which smooths over time. task: its model file."""
+    """Follows a face by MediaPipe's FaceLandmarker, which smooths over time."""
 
     task: Path
+    """Its model, a `.task` file."""
 
     @property
     def name(self) -> str:
+        """The model's file and MediaPipe's mode."""
         return f"mediapipe {self.task.name}, video mode"
 
     @property
     def hint(self) -> str:
+        """What a user can do where it finds no face."""
         return "It finds faces of people from the front; for avatars leave --faces out."
 
     @contextlib.contextmanager
-    def watching(self, fps: float) -> Generator[Look, None, None]:
-        """Yield a function that follows the face; raises `MissingExtra` without mediapipe."""
+    def video(self, fps: float) -> Generator[FindNext, None, None]:
+        """Begin a video.
+
+        Args:
+            fps: Its pictures a second, from which MediaPipe's time stamps are made.
+
+        Yields:
+            A function that follows the face from picture to picture.
+
+        Raises:
+            MissingExtra: When mediapipe cannot be imported.
+            WeightsMismatch: When the file is no FaceLandmarker.
+        """
         mediapipe, vision, options = _mesh_options(self.task)
         try:
             landmarker = vision.FaceLandmarker.create_from_options(options)
@@ -132,7 +175,7 @@ class MeshFinder:
             ) from error
         count = 0
 
-        def look(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
+        def find(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
             nonlocal count
             levels = to_bytes(pixels).permute(1, 2, 0).contiguous().cpu().numpy()
             found = landmarker.detect_for_video(
@@ -144,7 +187,7 @@ class MeshFinder:
             return sorted(map(Sighting, points), key=lambda face: -float(face.landmarks.std(0).prod()))
 
         with landmarker:
-            yield look
+            yield find
 
 
 def _mesh_options(task: Path) -> tuple[Any, Any, Any]:
@@ -162,13 +205,22 @@ def _mesh_options(task: Path) -> tuple[Any, Any, Any]:
 
 
 def open_finder(faces: str | Path | None = None) -> Finder:
-    """Return the detector of that name: none for the tiny pack, a folder of .onnx files, or a MediaPipe .task file.
+    """Open a detector.
 
-    Raises `BadInput` for what is neither, `MissingExtra` for a .task without mediapipe.
+    Args:
+        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack, which
+            finds rendered avatars only.
+
+    Returns:
+        The detector.
+
+    Raises:
+        BadInput: When the name is neither.
+        MissingExtra: When it is a .task file and mediapipe cannot be imported.
     """
     if faces is None:
         own = FaceAnalyser(model_folder("tiny") / "faces")
-        return PackFinder(own, "tiny face pack (avatars)", least=IN_DOMAIN_SCORE)
+        return PackFinder(own, "tiny face pack (avatars)", min_score=IN_DOMAIN_SCORE)
     path = Path(faces)
     if path.suffix == ".task" and path.is_file():
         _mesh_options(path)
@@ -184,24 +236,37 @@ def open_finder(faces: str | Path | None = None) -> Finder:
 
 @dataclass(frozen=True)
 class Track:
-    """A face through a video, and what was measured in passing.
-
-    landmarks: pixels, NaN where no face was found; embeddings: NaN likewise, None where the detector has none;
-    sharpness, colour: of each frame, see `metrics.functional`; crowded: frames with more than one face; unfamiliar:
-    frames whose face the detector is not sure of; height, width: of the pictures; damage: why reading ended early, if
-    it did.
-    """
+    """A face through a video, and what was measured in passing."""
 
     landmarks: Float[Tensor, "f 70 2"]
+    """In pixels; NaN where no face was found."""
+
     embeddings: Float[Tensor, "f d"] | None
+    """Of unit length, NaN where no face was found; None where the detector has none."""
+
     sharpness: Float[Tensor, "f"]
+    """Of each frame, see `metrics.functional.sharpness`."""
+
     colour: Float[Tensor, "f 3"]
+    """Mean colour of each frame, see `metrics.functional.mean_colour`."""
+
     fps: float
+    """Frames a second."""
+
     height: int
+    """Of the pictures, pixels."""
+
     width: int
+    """Of the pictures, pixels."""
+
     crowded: int = 0
-    unfamiliar: int = 0
+    """Number of frames with more than one face."""
+
+    out_of_domain: int = 0
+    """Number of frames whose face the detector is not sure of."""
+
     damage: str | None = None
+    """Why reading ended early; None where it did not."""
 
     @property
     def seen(self) -> int:
@@ -214,20 +279,30 @@ def track_video(
 ) -> Track:
     """Follow one face through a video, frame by frame, so that its length costs no memory.
 
-    Of several faces the one nearest to where the face was before is followed, at first the largest. on_frame: called
-    with the number of frames done. A file that breaks off is used up to there and says so in `damage`. Raises
-    `BadMedia` for a video without frames.
+    Of several faces the one nearest to where the face was before is followed, at first the largest.
+
+    Args:
+        chunks: The video in pieces, as `media.video.read_video` yields them.
+        fps: Frames a second.
+        finder: Finds the faces.
+        on_frame: Called with the number of frames done.
+
+    Returns:
+        The track; that of a file that breaks off ends there and says so in `damage`.
+
+    Raises:
+        BadMedia: When the video has no frames.
     """
     rows: list[_Row] = []
     damage, crowded, last = None, 0, None
     height = width = 0
-    with finder.watching(fps) as look:
+    with finder.video(fps) as find:
         try:
             for chunk in chunks:
                 height, width = chunk.pixels.shape[-2:]
                 measured = zip(chunk.pixels, sharpness(chunk.pixels), mean_colour(chunk.pixels), strict=True)
                 for pixels, sharp, colour in measured:
-                    sightings = look(pixels)
+                    sightings = find(pixels)
                     crowded += len(sightings) > 1
                     found = _nearest(sightings, last)
                     last = last if found is None else found
@@ -240,8 +315,8 @@ def track_video(
             damage = str(error)
     if not rows:
         raise BadMedia("The video must have at least one picture, but none can be decoded. Export it again.")
-    unfamiliar = sum(row.found is not None and not row.found.familiar for row in rows)
-    return replace(_joined(rows, fps, height, width), crowded=crowded, unfamiliar=unfamiliar, damage=damage)
+    strange = sum(row.found is not None and not row.found.in_domain for row in rows)
+    return replace(_joined(rows, fps, height, width), crowded=crowded, out_of_domain=strange, damage=damage)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from .edits import EDITS
 from .variants import FULL, Variant
 
 START, END = "<!-- avatars benchmark: written by portraittalk evaluate -->", "<!-- end of avatars benchmark -->"
+"""Markers of the part of the page that is written."""
 
 ABLATION = (
     *("adfd", "spatial", "temporal", "audio", "stillness", "m_lmd", "f_lmd"),
@@ -25,9 +26,10 @@ _BY_KEY = {figure.key: figure for figure in FIGURES}
 _ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 Records = Sequence[dict[str, Any]]
+"""One a clip, as results.json holds them."""
 
-Whole = Mapping[str, Mapping[str, Any]]
-"""Figures of a whole set, see `whole_set.set_figures`."""
+SetFigures = Mapping[str, Mapping[str, Any]]
+"""Figures of a whole set, see `set_metrics.set_figures`."""
 
 
 def benchmark_text(
@@ -37,19 +39,28 @@ def benchmark_text(
     edits: Records = (),
     skipped: Mapping[str, str] | None = None,
     cases: int | None = None,
-    whole: Mapping[str, Whole] | None = None,
+    of_sets: Mapping[str, SetFigures] | None = None,
 ) -> str:
-    """Return the whole text between the markers.
+    """Write the text between the markers.
 
-    records: by the variant's key; cases: how many clips a whole run has, so that less is called unfinished; whole:
-    figures of the whole set, by the variant's key.
+    Args:
+        records: By the variant's key.
+        variants: Those of the run, in the order of the tables.
+        protocol: Of the full model's report.
+        edits: One record a person, see `Benchmark.edits`.
+        skipped: Why variants were not made, by key.
+        cases: How many clips a whole run has, so that less is called unfinished; None: not known.
+        of_sets: Figures of the whole set, by the variant's key.
+
+    Returns:
+        Markdown.
     """
-    full, whole = records[FULL.key], whole or {}
-    parts = [_head(full, protocol, cases), _means_table(full, whole.get(FULL.key, {}))]
+    full, of_sets = records[FULL.key], of_sets or {}
+    parts = [_head(full, protocol, cases), _means_table(full, of_sets.get(FULL.key, {}))]
     if edits:
         parts.append(edits_table(edits))
     if len([key for key in records if records[key]]) > 1:
-        parts += [ablation_table(records, variants, skipped or {}, whole), differences_table(records, variants)]
+        parts += [ablation_table(records, variants, skipped or {}, of_sets), differences_table(records, variants)]
     elif skipped:
         parts.append(_skipped(variants, skipped))
     return "\n\n".join(part for part in parts if part)
@@ -66,7 +77,7 @@ def _head(records: Records, protocol: Mapping[str, Any], cases: int | None) -> s
     )
 
 
-def _means_table(records: Records, whole: Whole) -> str:
+def _means_table(records: Records, of_set: SetFigures) -> str:
     summed = means(records)
     rows = [
         f"| {f.title}{_ARROWS[f.better]} | {interval(summed[f.key], f)} | {summed[f.key].clips} |"
@@ -74,15 +85,22 @@ def _means_table(records: Records, whole: Whole) -> str:
         if f.key in summed
     ]
     rows += [
-        f"| {f.title}, of the whole set{_ARROWS[f.better]} | {_of_set(whole, f)} | {whole[f.key]['clips']} |"
+        f"| {f.title}, of the whole set{_ARROWS[f.better]} | {_set_cell(of_set, f)} | {of_set[f.key]['clips']} |"
         for f in SET_FIGURES
-        if f.key in whole
+        if f.key in of_set
     ]
     return "\n".join(["| figure | mean [95 %] | clips |", "|---|---|---|", *rows])
 
 
 def edits_table(edits: Records) -> str:
-    """Return how often pictures show what prompts ask for."""
+    """Write how often pictures show what prompts ask for.
+
+    Args:
+        edits: One record a person.
+
+    Returns:
+        Markdown.
+    """
     rows = []
     for tag in EDITS:
         obeyed = [float(record["edits"][tag]["obeyed"]) for record in edits if tag in record["edits"]]
@@ -97,8 +115,8 @@ def edits_table(edits: Records) -> str:
     return "\n".join([head, "", "| edit | obeyed [95 %] | people |", "|---|---|---|", *rows])
 
 
-def _of_set(whole: Whole, figure: Figure) -> str:
-    entry = whole.get(figure.key, {})
+def _set_cell(of_set: SetFigures, figure: Figure) -> str:
+    entry = of_set.get(figure.key, {})
     if entry.get("value") is None:
         return ""
     return interval(Mean(entry["value"], entry.get("low"), entry.get("high"), entry["clips"]), figure)
@@ -108,25 +126,35 @@ def ablation_table(
     records: Mapping[str, Records],
     variants: Sequence[Variant],
     skipped: Mapping[str, str],
-    whole: Mapping[str, Whole] | None = None,
+    of_sets: Mapping[str, SetFigures] | None = None,
 ) -> str:
-    """Return the means of all variants, the highest ADFD first; the truth above all, what was not made below."""
+    """Write the means of all variants, the highest ADFD first; the truth above all, what was not made below.
+
+    Args:
+        records: By the variant's key.
+        variants: Those of the run.
+        skipped: Why variants were not made, by key.
+        of_sets: Figures of the whole set, by the variant's key.
+
+    Returns:
+        Markdown.
+    """
     made = [v for v in variants if records.get(v.key)]
     figures = [_BY_KEY[k] for k in ABLATION if any(k in means(records[v.key]) for v in made)]
-    summed, whole = {v.key: means(records[v.key]) for v in made}, whole or {}
-    of_set = [f for f in SET_FIGURES if any(f.key in whole.get(v.key, {}) for v in made)]
+    summed, of_sets = {v.key: means(records[v.key]) for v in made}, of_sets or {}
+    set_figures = [f for f in SET_FIGURES if any(f.key in of_sets.get(v.key, {}) for v in made)]
     ranked = sorted(
         made, key=lambda v: (v.key != "truth", -summed[v.key]["adfd"].value if "adfd" in summed[v.key] else 1)
     )
     lines = [
         "### Ablation",
         "",
-        "| variant | " + " | ".join(f"{f.title}{_ARROWS[f.better]}" for f in (*figures, *of_set)) + " |",
-        "|---" * (len(figures) + len(of_set) + 1) + "|",
+        "| variant | " + " | ".join(f"{f.title}{_ARROWS[f.better]}" for f in (*figures, *set_figures)) + " |",
+        "|---" * (len(figures) + len(set_figures) + 1) + "|",
     ]
     for variant in ranked:
         cells = [interval(summed[variant.key][f.key], f) if f.key in summed[variant.key] else "" for f in figures]
-        cells += [_of_set(whole.get(variant.key, {}), f) for f in of_set]
+        cells += [_set_cell(of_sets.get(variant.key, {}), f) for f in set_figures]
         lines.append(f"| {variant.title} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", _skipped(variants, skipped), _legend(made)]).strip()
 
@@ -140,7 +168,15 @@ def _legend(variants: Sequence[Variant]) -> str:
 
 
 def differences_table(records: Mapping[str, Records], variants: Sequence[Variant]) -> str:
-    """Return each variant minus the full model, clip by clip, and whether what must lose does."""
+    """Write each variant minus the full model, clip by clip, and whether what must lose does.
+
+    Args:
+        records: By the variant's key.
+        variants: Those of the run.
+
+    Returns:
+        Markdown.
+    """
     lines = [
         "### Paired differences to the full model",
         "",
@@ -165,7 +201,15 @@ _PAIRED = ("adfd", "m_lmd", "psnr", "ssim", "face_likeness")
 
 
 def verdict(variant: Variant, differences: Mapping[str, Mean]) -> str:
-    """Return whether a variant that must lose does so: an interval on the worse side of 0 in all figures named."""
+    """Judge whether a variant that must lose does so: an interval on the worse side of 0 in all figures named.
+
+    Args:
+        variant: With the figures in which it must be worse.
+        differences: Variant minus full model, by the figure's key.
+
+    Returns:
+        A few words; "" for a variant that need not lose.
+    """
     if not variant.loses:
         return ""
     judged = []
@@ -181,7 +225,16 @@ def verdict(variant: Variant, differences: Mapping[str, Mean]) -> str:
 
 
 def interval(mean: Mean, figure: Figure, sign: str = "") -> str:
-    """Return a mean with its interval, in the decimals of the figure; sign "+": with signs, one decimal more."""
+    """Write a mean with its interval, in the decimals of the figure.
+
+    Args:
+        mean: With or without an interval.
+        figure: What it is a mean of.
+        sign: "+" to write signs.
+
+    Returns:
+        Such as `0.924 [0.920, 0.928]`.
+    """
     how = f"{sign}.{max(1, figure.decimals)}f"
     if mean.low is None or mean.high is None:
         return format(mean.value, how)
@@ -189,9 +242,16 @@ def interval(mean: Mean, figure: Figure, sign: str = "") -> str:
 
 
 def write_between(page: Path, text: str, start: str = START, end: str = END) -> None:
-    """Put the text between two markers of a page; a page without them gets both at its end, a new page a title.
+    """Put text between two markers of a page; a page without them gets both at its end, a new page a title.
 
-    Raises `BadMedia` for a page that cannot be read or written.
+    Args:
+        page: A Markdown file.
+        text: What stands between the markers.
+        start: The first marker.
+        end: The second marker.
+
+    Raises:
+        BadMedia: When the page cannot be read or written.
     """
     try:
         old = page.read_text(encoding="utf-8") if page.exists() else "# The avatars benchmark\n"

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from portraittalk_core.evaluation.data.clips import Clip
 from portraittalk_core.evaluation.scoring.figures import FIGURES
-from portraittalk_core.evaluation.scoring.pictures import look_again
-from portraittalk_core.evaluation.scoring.score import Clip, Scorer
+from portraittalk_core.evaluation.scoring.pictures import measure_pictures
+from portraittalk_core.evaluation.scoring.scorer import Scorer
 from portraittalk_core.evaluation.scoring.tracks import track_video
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.media.video import read_video
@@ -136,5 +137,5 @@ def test_what_is_known_of_a_clip_is_in_its_record(tmp_path, finder):
 def test_a_face_at_the_border_still_has_a_strip(video, talk):
     moved = TableFinder(talk.landmarks - 3)
     track = track_video(read_video(video)[0], FPS, moved)
-    assert look_again(video, track, 8).strip
+    assert measure_pictures(video, track, 8).strip
     assert torch.isfinite(track.landmarks).all()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ...errors import BadInput, MissingExtra
+from ..errors import BadInput, MissingExtra
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 ENGINES = ("local", "ray")
+"""local: in this process, one job after the other; ray: on all CPUs or a cluster."""
 
 TRIES = 3
 """How often a job is begun whose worker dies under it."""
@@ -28,19 +29,24 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Lost:
-    """A job that killed its worker each time it was tried. reason: one line."""
+    """A job that killed its worker each time it was tried."""
 
     reason: str
+    """One line."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where jobs run. name: one of `ENGINES`; workers: how many at once, by default as many as the cluster has CPUs;
-    address: of a Ray cluster; without one that which RAY_ADDRESS names, else a cluster of this machine alone."""
+    """Where jobs run. A value that cannot be is refused by `BadInput`."""
 
     name: str = "local"
+    """One of `ENGINES`."""
+
     workers: int | None = None
+    """How many work at once; None for as many as the cluster has CPUs."""
+
     address: str | None = None
+    """Of a Ray cluster; None for that which RAY_ADDRESS names, else a cluster of this machine alone."""
 
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
@@ -49,15 +55,23 @@ class Engine:
             raise BadInput(f"`--workers` must be 1 or more, but got {self.workers}. Leave it out for all CPUs.")
 
     def check(self) -> None:
-        """Raise `MissingExtra` where the engine cannot be had, before anything slow begins."""
+        """Make sure that the engine can be had, before anything slow begins.
+
+        Raises:
+            MissingExtra: When Ray is asked for and cannot be imported.
+        """
         if self.name == "ray":
             _ray()
 
     def run(self, jobs: Sequence[J], build: Callable[[], Callable[[J], R]]) -> Iterator[tuple[J, R | Lost]]:
-        """Yield every job with its result as it is finished, in any order.
+        """Do jobs. What a worker raises ends the run, after the results that were there.
 
-        build: makes a worker; it and the jobs must be picklable for Ray. What a worker raises ends the run, after the
-        results that were there.
+        Args:
+            jobs: Anything; picklable for Ray.
+            build: Makes a worker; picklable for Ray.
+
+        Yields:
+            Every job with its result as it is finished, in any order.
         """
         if not jobs:
             return
@@ -98,7 +112,7 @@ def _ray() -> Any:
 
 def _environment() -> dict[str, str]:
     """Return what workers of this machine need to find the package where it is not installed; one thread each."""
-    root = str(Path(__file__).resolve().parents[3])
+    root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH", "")
     return {"PYTHONPATH": os.pathsep.join(part for part in (root, known) if part), "OMP_NUM_THREADS": "1"}
 

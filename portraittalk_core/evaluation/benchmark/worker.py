@@ -1,0 +1,167 @@
+"""The pieces of work of a benchmark, and what does them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...media.audio import read_sound
+from ...media.target import Partial
+from ...stacks.prompts import PromptTrack, expression_track
+from ...types import POSE, FaceMotion, Sound
+from ..scoring.scorer import Scored, Scorer
+from ..scoring.tracks import open_finder
+from .avatars import FPS, AvatarCase, draw_person
+from .edits import judge_edits
+from .material import write_frames, write_wave
+from .memory import peak_mib
+from .settings import CaseFiles, Settings
+from .variants import FULL, SHIFT_FRAMES, Talker, Variant, make_frames, missing, named, prepared
+
+Load = Callable[[str, str], Talker]
+"""Loads a model by name onto a device."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work."""
+
+    kind: str
+    """`probe` the weights for untrained parts, make the `material`, make and score the `clip`, or judge the `edits`."""
+
+    case: AvatarCase
+    """What it is about; of `edits` the person alone."""
+
+    variant: Variant = FULL
+    """How the clip is made."""
+
+    @property
+    def label(self) -> str:
+        """What a progress bar says."""
+        return f"{self.case.name} {self.variant.key if self.kind == 'clip' else self.kind}"
+
+    def __str__(self) -> str:
+        """Give the label, for messages of the engine."""
+        return self.label
+
+
+class Worker:
+    """Does jobs. The model is loaded when the first job needs it.
+
+    Args:
+        settings: Of the run.
+        load: Loads the model.
+    """
+
+    def __init__(self, settings: Settings, load: Load) -> None:
+        self._settings, self._load = settings, load
+        self._models: dict[str, Talker] = {}
+        self._scorer: Scorer | None = None
+
+    def __call__(self, job: Job) -> Any:
+        """Do a job.
+
+        Args:
+            job: What is to be done.
+
+        Returns:
+            Of `probe` the reasons of variants that are skipped, by key; of `material` None; of `clip` its `Scored`; of
+            `edits` a record of the person.
+        """
+        kinds = {"probe": self._probe, "material": self._material, "clip": self._clip, "edits": self._edits}
+        return kinds[job.kind](job)
+
+    def _model(self, variant: Variant) -> Talker:
+        if FULL.key not in self._models:
+            self._models[FULL.key] = self._load(self._settings.model, self._settings.device)
+        if variant.key not in self._models:
+            self._models[variant.key] = prepared(self._models[FULL.key], variant)
+        return self._models[variant.key]
+
+    def _probe(self, job: Job) -> dict[str, str]:
+        reasons = {v.key: missing(self._model(FULL), v) for v in named(self._settings.variants)}
+        return {key: reason for key, reason in reasons.items() if reason is not None}
+
+    def _material(self, job: Job) -> None:
+        CaseFiles(self._settings, job.case, job.variant).material.make()
+
+    def _clip(self, job: Job) -> Scored:
+        settings = self._settings
+        self._scorer = self._scorer or Scorer(open_finder(settings.faces), settings.suite, settings.files)
+        files = CaseFiles(self._settings, job.case, job.variant)
+        if not files.made:
+            self._make(job, files)
+        return self._scorer.score(files.clip)
+
+    def _make(self, job: Job, files: CaseFiles) -> None:
+        case, variant, sound = job.case, job.variant, read_sound(files.material.sound)
+        for path in (files.video, files.facts):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        person, take = draw_person(case.person), files.material.take()
+        facts: dict[str, float] = {}
+        if variant.key == "shifted-audio":
+            write_wave(files.sound, late(sound, SHIFT_FRAMES / FPS))
+        elif variant.key == "still":
+            write_frames(files.video, person.portrait.expand(len(take.rows), -1, -1, -1), sound)
+        else:
+            model = self._model(variant)
+            started = time.monotonic()
+            frames = torch.cat(list(make_frames(model, variant, case, person, take, self._settings.steps)))
+            facts["seconds_per_second"] = round((time.monotonic() - started) / (len(frames) / FPS), 3)
+            facts["peak_mib"] = round(peak_mib(self._settings.device), 1)
+            write_frames(files.video, frames, sound)
+        with Partial(files.facts) as partial:
+            partial.write_text(json.dumps({"made_by": self._settings.made_by(), "facts": facts}), encoding="utf-8")
+
+    def _edits(self, job: Job) -> dict[str, Any]:
+        model, person = self._model(FULL), draw_person(job.case.person)
+        identity = model.identify([person.portrait])
+
+        def picture(prompt: str) -> Float[Tensor, "3 h w"]:
+            return at_rest(model, identity, prompt, job.case.seed, self._settings.steps)
+
+        return {"person": person.number, "edits": judge_edits(person, picture)}
+
+
+def at_rest(model: Any, identity: Any, prompt: str, seed: int, steps: int | None = None) -> Float[Tensor, "3 h w"]:
+    """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
+
+    Args:
+        model: What makes it.
+        identity: The person.
+        prompt: What it shows.
+        seed: Of the noise.
+        steps: Of denoising; None for the model's own.
+
+    Returns:
+        The picture, in [-1, 1].
+    """
+    prompts = PromptTrack(prompt, (), FPS, 1)
+    expression = expression_track(model.networks.preparation.text, prompts)
+    rest = torch.tensor([[float(name == "scale") for name in POSE]])
+    maps = model.structure(FaceMotion(expression, rest, FPS), identity)
+    video = next(model.animate(identity, maps, None, prompts, seed=seed, steps=steps))
+    return next(model.decode(video)).pixels[0]
+
+
+def late(sound: Sound, by_s: float) -> Sound:
+    """Delay a sound.
+
+    Args:
+        sound: The sound.
+        by_s: Seconds.
+
+    Returns:
+        A sound as long as it was, silent before.
+    """
+    count = round(by_s * sound.sample_rate)
+    samples = sound.samples
+    moved = torch.cat([samples.new_zeros(len(samples), count), samples[:, : samples.shape[1] - count]], 1)
+    return Sound(moved, sound.sample_rate)
