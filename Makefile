@@ -1,18 +1,30 @@
-# The environment is made once, in .venv; delete it to start afresh. README.md has the same commands for Windows.
+# The environment is made once, in .venv; delete it to start afresh. docs/install.md has the same commands for Windows.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOG := $(VENV)/install.log
 ASSETS := portraittalk_core/assets
 PROMPT := a smiling person with red hair in front of a blue background
+DEV := train,dev
 
-.PHONY: demo test test-comfyui lint train-tiny bench clean
+.PHONY: demo test test-all test-comfyui coverage lint docs train-tiny bench wheel clean
 
-demo: $(VENV)/ready
-	$(BIN)/python -m portraittalk_core generate --image $(ASSETS)/portrait.png --audio $(ASSETS)/speech.wav \
+demo: $(VENV)/installed
+	@echo "Making demo.mp4 from $(ASSETS)/portrait.png and $(ASSETS)/speech.wav ..."
+	@$(BIN)/python -m portraittalk_core generate --image $(ASSETS)/portrait.png --audio $(ASSETS)/speech.wav \
 		--prompt "$(PROMPT)" -o demo.mp4 --preview demo.png
+	@echo "The video is $(CURDIR)/demo.mp4. Some of its frames are in demo.png."
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q
+
+# The slow ones too: minutes more.
+test-all: $(VENV)/ready
+	@$(BIN)/python -m pytest -q -m "not gpu"
+
+# The default tests with a figure for every file; fails below the floor of pyproject.toml.
+coverage: $(VENV)/ready
+	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
 # ours, pytest and, for the browser test, playwright with Chromium. One line a test file.
@@ -26,25 +38,52 @@ test-comfyui:
 	done; rm -f .comfyui-test.log; exit $$status
 
 lint: $(VENV)/ready
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/pyright
-	$(BIN)/lint-imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+# The site, in site/; every warning is an error. Serve it while writing: .venv/bin/mkdocs serve
+docs: $(VENV)/docs-ready
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "The site is $(CURDIR)/site/index.html."
 
 # Hours on a CPU; run it again to go on. Speech needs espeak-ng.
 train-tiny: $(VENV)/ready
-	$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny
+	@$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny
 
 bench: $(VENV)/ready
-	$(BIN)/python benchmarks/tiny_figures.py
+	@$(BIN)/python benchmarks/tiny_figures.py
+
+wheel: $(VENV)/installed
+	$(call quietly,Building a wheel in dist/ ...,$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .)
+	@ls -l dist/*.whl
 
 clean:
-	rm -rf $(VENV) demo.mp4 demo.png .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo.mp4 demo.png site build dist .pytest_cache .ruff_cache .coverage
 
-# torch comes first and alone: pip then keeps the build that is there instead of drawing a second one.
-$(VENV)/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[standalone,train,dev]'
-	touch $@
+# $(call quietly,what,command): say what is done; what the command prints goes to a log, which is shown if it fails.
+define quietly
+@echo "$(1)"
+@{ $(2); } > $(LOG) 2>&1 || { cat $(LOG); echo "Failed: $(1) The output is above, and in $(LOG)."; exit 1; }
+endef
+
+# What `make demo` needs. torch comes first and alone: pip then keeps the build that is there instead of a second one.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "Making the environment in $(VENV), once. It takes some minutes."
+	@$(PYTHON) -m venv $(VENV)
+	$(call quietly,  1 of 3: pip ...,$(BIN)/python -m pip install --upgrade pip)
+	$(call quietly,  2 of 3: torch ...,$(BIN)/python -m pip install -c constraints.txt torch)
+	$(call quietly,  3 of 3: PortraitTalk and what it needs ...,$(BIN)/python -m pip install -c constraints.txt -e '.[standalone]')
+	@touch $@
+
+# What tests and tools need besides.
+$(VENV)/ready: $(VENV)/installed
+	$(call quietly,Installing what tests and training need ...,$(BIN)/python -m pip install -c constraints.txt -e '.[standalone$(COMMA)$(DEV)]')
+	@touch $@
+
+$(VENV)/docs-ready: $(VENV)/installed
+	$(call quietly,Installing what the documentation needs ...,$(BIN)/python -m pip install -c constraints.txt -e '.[standalone$(COMMA)docs]')
+	@touch $@
+
+COMMA := ,

@@ -105,7 +105,7 @@ def _ray() -> Any:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtra(
-            f"`--engine ray` needs ray, but {error.name} cannot be imported. Run: pip install 'portraittalk[ray]'"
+            f"`--engine ray` needs ray, but {error.name} cannot be imported. Run: pip install ray"
         ) from error
     return ray
 

@@ -63,4 +63,4 @@ def build_tiny_vae(
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra("diffusers is needed to run without ComfyUI. Run: pip install 'portraittalk[standalone]'.")
+    return MissingExtra("diffusers is needed to run without ComfyUI. Run: pip install diffusers.")

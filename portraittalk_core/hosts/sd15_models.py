@@ -95,4 +95,4 @@ def empty_text_encoder() -> CLIPTextModel:
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra("diffusers is needed to run without ComfyUI. Run: pip install 'portraittalk[standalone]'.")
+    return MissingExtra("diffusers is needed to run without ComfyUI. Run: pip install diffusers.")

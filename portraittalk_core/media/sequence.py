@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -94,3 +95,33 @@ def open_writer(
     if sound is not None:
         logger.warning("%s: a folder of pictures has no sound. Choose .mp4 for a video with sound.", target)
     return SequenceWriter(target)
+
+
+def write_video(
+    path: str | Path, frames: Iterable[Frames], sound: Sound | None = None, fps: float | Fraction | None = None
+) -> Path:
+    """Write the frames that a model makes, as they come: the file appears when all of them are written, or not at all.
+
+    Args:
+        path: An .mp4 (with the sound), an animated .webp, or a folder for PNG pictures, ending in /.
+        frames: What `PortraitTalk.generate` yields, or any records of frames in order, all of one size.
+        sound: The recording that the frames go with; it is never cut.
+        fps: Frames per second, 1 to 120; by default that of the frames.
+
+    Returns:
+        The absolute path of what was written.
+
+    Raises:
+        BadMedia: For a target that cannot be written, before the first frame is asked for.
+        BadInput: For frames of different sizes, or none.
+    """
+    target = check_target(path)
+    chunks = iter(frames)
+    first = next(chunks, None)
+    if first is None:
+        raise BadInput("`frames` must hold at least one frame, but holds none. Give what `generate` returns, unused.")
+    size = (first.pixels.shape[-2], first.pixels.shape[-1])
+    with open_writer(path, first.fps if fps is None else fps, size, sound) as writer:
+        for chunk in itertools.chain([first], chunks):
+            writer.append(chunk.pixels)
+    return target.absolute()

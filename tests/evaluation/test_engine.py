@@ -54,7 +54,7 @@ def test_wrong_engines(given, text):
 
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r"`--engine ray` needs ray.*pip install 'portraittalk\[ray\]'"):
+    with pytest.raises(MissingExtra, match=r"`--engine ray` needs ray.*pip install ray"):
         Engine("ray").check()
 
 

@@ -1,0 +1,59 @@
+"""Every example runs on a fresh clone; with few frames and steps here, for what they write is tested elsewhere."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from portraittalk_core.media.video import probe
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+FAST = ("--seconds", "0.4", "--steps", "1", "-o", "out.mp4")
+OWN = {"score_a_video.py"}
+"""Examples with a test of their own."""
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Return what runs an example in an empty folder, in this process so that libraries are read once."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+    return call
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py") if file.name not in OWN))
+def test_it_writes_a_video(run, name, tmp_path, capsys):
+    run(name, *FAST)
+    info = probe(tmp_path / "out.mp4")
+    assert (info.frames, info.audio_codec) == (10, "aac")
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out.mp4")
+
+
+@pytest.mark.weights
+def test_score_a_video(run, capsys):
+    run("first_video.py", *FAST)
+    run("score_a_video.py", "out.mp4")
+    assert "out.mp4: adfd 0." in capsys.readouterr().out
+
+
+@pytest.mark.weights
+def test_the_notebook(tmp_path):
+    nbclient = pytest.importorskip("nbclient", reason="NOT TESTED: the notebook. Run: pip install nbclient ipykernel")
+    pytest.importorskip("ipykernel", reason="NOT TESTED: the notebook. Run: pip install nbclient ipykernel")
+    import nbformat
+
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    parameters.source = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nseconds, steps = 0.4, 1"
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert probe(tmp_path / "quickstart.mp4").frames == probe(tmp_path / "edited.mp4").frames == 10
