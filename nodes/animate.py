@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, MotionSocket, Somebody, SpeechSocket
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket
+
+if TYPE_CHECKING:
+    from ..portraittalk_core.types import SpeechFeatures
+    from .hosted_stack import BoundIdentity
 
 
 def _inputs() -> list[Any]:
@@ -48,8 +52,8 @@ class AnimateNetApply(io.ComfyNode):
             node_id="PortraitTalk_AnimateNetApply",
             display_name="AnimateNet Apply",
             category=CATEGORY,
-            description="Tells a model how the face moves in each frame and what is being said. Sample the latent with "
-            "any sampler: one frame of it is one frame of the video.",
+            description="Conditions a model on how the face moves in each frame and what is being said. Sample the "
+            "latent with any sampler: one frame of it is one frame of the video.",
             inputs=_inputs(),
             outputs=[
                 io.Model.Output("model_out", display_name="model"),
@@ -66,8 +70,8 @@ class AnimateNetApply(io.ComfyNode):
         cls,
         model: Any,
         motion: Any,
-        speech: Any,
-        identity: Somebody,
+        speech: SpeechFeatures,
+        identity: BoundIdentity,
         window: int = 16,
         overlap: int = 4,
         fusion: str = "joint",
@@ -131,8 +135,8 @@ class AnimateNetSampler(io.ComfyNode):
         cls,
         model: Any,
         motion: Any,
-        speech: Any,
-        identity: Somebody,
+        speech: SpeechFeatures,
+        identity: BoundIdentity,
         positive: Any,
         negative: Any,
         window: int = 16,

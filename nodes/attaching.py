@@ -1,42 +1,156 @@
-"""What AnimateNet's nodes do: the motion, and the windows in which a long video is denoised."""
+"""What the nodes attach to a MODEL: IdentityNet, ReferenceNet, AnimateNet, and the windows of a long video."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ..portraittalk_core.diffusion.windows import plan_windows
 from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.stacks.base import Condition, Stack
+from ..portraittalk_core.stacks.conditions import Conditions
+from ..portraittalk_core.stacks.options import Scales
+from ..portraittalk_core.stacks.prompts import PromptEmbeds
+from ..portraittalk_core.types import SpeechFeatures
+from . import convert
+from .comfy_host import attach
 from .comfy_windows import add_windows
-from .sockets import Model, Moving, Somebody
+from .hosted_stack import BoundIdentity, HostedStack, Patcher, VaeLike
+from .model_patches import patched, scheduled
+from .sockets import Conditioning, Latent
+
+IMAGE_EMBEDS = "portraittalk_image_embeds"
+"""In a CONDITIONING's further values: that its tokens are an image embedding, no text."""
+
+NOTHING = Scales(identity=0.0, audio=0.0, reference=0.0)
+
+
+def identity_net(
+    model: Patcher,
+    positive: Conditioning,
+    negative: Conditioning,
+    bound: BoundIdentity,
+    identity_scale: float,
+    percent: tuple[float, float],
+    guide_identity: bool | None,
+) -> tuple[Patcher, Conditioning, Conditioning]:
+    """Condition a MODEL on who the person is.
+
+    Args:
+        model: A MODEL of the stack's shape.
+        positive: CONDITIONING; it passes through unless the stack reads an image embedding in its place.
+        negative: Likewise.
+        bound: The person.
+        identity_scale: lambda_id.
+        percent: Of sampling between which it acts.
+        guide_identity: Whether the negative prompt is denoised without knowing the person; None as the stack does.
+
+    Returns:
+        MODEL, and the two CONDITIONINGs.
+    """
+    hosted, stack = bound.hosted, bound.hosted.stack
+    guided = stack.config.sampling.guide_identity if guide_identity is None else guide_identity
+    told = _on_schedule(model, hosted)
+    told, positive, negative = _image_embeds(told, positive, negative, bound, guided)
+    for condition in stack.conditions(bound.identity, scales=Scales(identity=identity_scale, reference=0.0)):
+        told = _attach(told, condition, hosted, percent=percent, guide_identity=guided)
+        told = patched(told, condition.patches, hosted.shape)
+    return told, positive, negative
+
+
+def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike, reference_scale: float) -> Patcher:
+    """Return a MODEL that sees how the person looks. Raises `BadInput` where the stack has no ReferenceNet."""
+    hosted = bound.hosted
+    if "reference_scale" in hosted.stack.limits.lacks:
+        raise BadInput(
+            f"{hosted.name} has no ReferenceNet: IdentityNet Conditioning alone says who the person is. Leave "
+            "ReferenceNet Apply out, or use sd15-magictalk."
+        )
+    if reference_scale == 0:
+        return model
+    stack = hosted.with_vae(model, vae)
+    told = _on_schedule(model, hosted)
+    for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):
+        told = _attach(told, condition, hosted)
+    return told
 
 
 def animate_net(
-    model: Model,
+    model: Patcher,
     motion: Any,
-    speech: Any,
-    somebody: Somebody,
+    speech: SpeechFeatures,
+    bound: BoundIdentity,
     window: int,
     overlap: int,
     fusion: str,
     audio_scale: float,
-    vae: Any = None,
-) -> tuple[Model, dict[str, Any]]:
-    """Return a MODEL that moves as told and the empty LATENT of the whole video.
+    vae: VaeLike | None = None,
+) -> tuple[Patcher, Latent]:
+    """Return a MODEL that moves, and the empty LATENT of the whole video.
 
-    Raises `BadInput` for a motion of another speech, and as the model's `tell_motion`.
+    Raises `BadInput` for a motion of another speech, and for what the stack cannot do.
     """
-    adapters = somebody.adapters
-    count = _frames(adapters.opening(motion), motion, speech)
+    hosted = bound.hosted
+    limits, sampling = hosted.stack.limits, hosted.stack.config.sampling
+    count = _frames(motion, speech)
+    limits.check(audio_scale=audio_scale)
+    limits.check_window(window)
+    stack = hosted.with_vae(model, vae)
+    maps = stack.structure(motion, bound.identity)
+    made = stack.conditions(bound.identity, maps, speech, scales=Scales(identity=0.0, audio=audio_scale, reference=0.0))
     # In joint fusion every window is kept, with and without the person; in streaming the running one.
     keep = 1 if fusion == "streaming" else 2 * len(plan_windows(count, window, overlap))
-    moving = Moving(motion, speech, count, window, audio_scale, keep)
-    told = adapters.tell_motion(model, moving, somebody.identity, vae)
-    add_windows(told, window, overlap, fusion, adapters.flicker())
-    return told, adapters.empty(count)
+    together = Conditions(made, min(limits.windows_kept or keep, keep))
+    told = _attach(_on_schedule(model, hosted), together, hosted, frames=count)
+    add_windows(told, window, overlap, fusion, sampling.flicker)
+    return told, empty_latent(stack, count)
 
 
-def _frames(opening: Any, motion: Any, speech: Any) -> int:
-    count, wanted = len(opening), len(speech.hidden)
+def empty_latent(stack: Stack, frames: int) -> Latent:
+    """Return an empty LATENT of a video; with shared noise, all its rows have one batch index, hence one noise."""
+    config = stack.config
+    side = config.size // config.vae_factor
+    samples = torch.zeros(frames, config.unet.latent_channels, side, side)
+    return {"samples": samples, "batch_index": [0] * frames} if config.sampling.shared_noise else {"samples": samples}
+
+
+def _image_embeds(
+    model: Patcher, positive: Conditioning, negative: Conditioning, bound: BoundIdentity, guided: bool
+) -> tuple[Patcher, Conditioning, Conditioning]:
+    """Put an image embedding where the text was, and the text beside it, where the stack's U-Net reads such."""
+    if positive[0][1].get(IMAGE_EMBEDS):
+        return model, positive, negative  # another node before this one has done so
+    hosted, stack = bound.hosted, bound.hosted.stack
+    prompts = PromptEmbeds(convert.embeddings(positive), convert.embeddings(negative)[:1])
+    read = stack.cross_attention(prompts, bound.identity)
+    if read is prompts:
+        return model, positive, negative
+    beside = Conditions(
+        stack.conditions(bound.identity, prompts=prompts, scales=NOTHING), stack.limits.windows_kept or 1
+    )
+    rows = len(prompts.prompt_embeds)
+    told = _attach(model, beside, hosted, frames=rows if rows > 1 else None, guide_identity=guided)
+    without = read.negative_prompt_embeds if guided else read.prompt_embeds
+    shown, hidden = (
+        [[tokens, {**extra, IMAGE_EMBEDS: True}] for _, extra in given]
+        for tokens, given in ((read.prompt_embeds, positive), (without, negative))
+    )
+    return told, shown, hidden
+
+
+def _on_schedule(model: Patcher, hosted: HostedStack) -> Patcher:
+    if not hosted.sets_schedule:
+        return model
+    return scheduled(model, hosted.stack.schedule, hosted.stack.config.name)
+
+
+def _attach(model: Patcher, condition: Condition, hosted: HostedStack, **options: Any) -> Patcher:
+    return attach(model, condition, hosted.shape, *hosted.memory.patchers(condition.networks), **options)
+
+
+def _frames(motion: Any, speech: SpeechFeatures) -> int:
+    count, wanted = motion.frame_count, len(speech.hidden)
     if count != wanted or motion.fps != speech.fps:
         raise BadInput(
             f"`motion` must be of this speech, {wanted} frames at {speech.fps:g} fps, but has {count} at "

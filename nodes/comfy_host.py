@@ -22,7 +22,7 @@ from ..portraittalk_core.errors import BadInput, SiteNotFound, WeightsMismatch
 from ..portraittalk_core.host import METHODS, Branch, Call, Hook, Pass, UNetInputs, hooks_of
 from ..portraittalk_core.nets.unet_keys import comfy_block, shape_from_comfy
 from ..portraittalk_core.sites import Site, UNetShape
-from ..portraittalk_core.stacks.conditions import Condition
+from ..portraittalk_core.stacks.base import Condition
 
 KEY = "portraittalk"
 """Names everything of ours in the host's dictionaries; under it `transformer_options` holds the attached conditions."""
@@ -47,15 +47,15 @@ class Attached:
     """A condition of a MODEL.
 
     sigmas: acts where the noise level lies between these, (high, low); frames: of the video, None where any number
-    will do; hides: whether the negative prompt is denoised without knowing the person, so that cfg strengthens who it
-    is as well.
+    will do; guide_identity: whether the negative prompt is denoised without knowing the person, so that cfg strengthens
+    the likeness as well.
     """
 
     condition: Condition
     shape: UNetShape
     sigmas: tuple[float, float] = (float("inf"), 0.0)
     frames: int | None = None
-    hides: bool = False
+    guide_identity: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Attached:
         # The host copies a MODEL's options with every clone; networks and results are to stay shared.
@@ -127,9 +127,9 @@ def attach(
     *nets: comfy.model_patcher.ModelPatcher,
     percent: tuple[float, float] = (0.0, 1.0),
     frames: int | None = None,
-    hides: bool = False,
+    guide_identity: bool = False,
 ) -> comfy.model_patcher.ModelPatcher:
-    """Return a clone of a MODEL that is told a condition.
+    """Return a clone of a MODEL that is conditioned.
 
     shape: that the condition's networks were made for; nets: them, loaded and freed with the MODEL; percent: of
     sampling between which it acts; the others as in `Attached`. Raises `WeightsMismatch` for a MODEL of another shape.
@@ -145,7 +145,7 @@ def attach(
     sigmas = tuple(float(sampling.percent_to_sigma(p)) for p in percent)
     options = clone.model_options["transformer_options"]
     known = options.get(KEY, ())
-    options[KEY] = (*known, Attached(condition, shape, (sigmas[0], sigmas[1]), frames, hides))
+    options[KEY] = (*known, Attached(condition, shape, (sigmas[0], sigmas[1]), frames, guide_identity))
     if not known:
         _add_slots(clone, shape)
     _wrap_attention(options, shape)
@@ -192,7 +192,7 @@ def _wrap_attention(options: dict[str, Any], shape: UNetShape) -> None:
 def _forget(model: comfy.model_patcher.ModelPatcher, *_: Any) -> None:
     """Drop what an earlier run computed: weights may have changed since, and memory is to be free after it."""
     for attached in model.model_options["transformer_options"].get(KEY, ()):
-        attached.condition.forget()
+        attached.condition.reset()
 
 
 def run_attached(
@@ -214,15 +214,15 @@ def run_attached(
     sigma = float(options["sigmas"][0]) if "sigmas" in options else 0.0
     acting = [a for a in options.get(KEY, ()) if a.acts(sigma)]
     if acting:
-        hides = any(a.hides for a in acting)
+        guided = any(a.guide_identity for a in acting)
         # The negative prompt's rows have another text; a branch that stands for text has to know.
-        passes = tuple(Pass(text=chunk != 1, identity=chunk != 1 or not hides) for chunk in chunks)
+        passes = tuple(Pass(text=chunk != 1, identity=chunk != 1 or not guided) for chunk in chunks)
         given = None if context is None else UNetInputs(x, timesteps, context)
         call = Call(frames=torch.arange(rows), passes=passes, clip=rows, inputs=given)
         frames = _frames_shown(options, rows, [a.frames for a in acting if a.frames is not None])
         host = ComfyHost(executor.class_obj, acting[0].shape)
-        known = all(p.identity for p in passes)
-        branches = [b for a in acting for b in a.condition.branches(host, frames, known, x.device)]
+        uncond = not all(p.identity for p in passes)
+        branches = [b for a in acting for b in a.condition.branches(host, frames, uncond, x.device)]
         options[RUNNING] = Running(branches, call, acting[0].shape)
     out = executor(x, timesteps, context, y, control, options, **others)
     return options[RUNNING].finish(out) if acting else out
@@ -326,6 +326,11 @@ class ComfyHost:
     def __init__(self, unet: Any, shape: UNetShape) -> None:
         self.unet, self.shape = unet, shape
         self._branches: list[Sequence[Branch]] = []
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the U-Net's weights."""
+        return self.unet.dtype
 
     def bare(self) -> ComfyHost:
         """Return a host of the same U-Net that has no branches."""

@@ -72,18 +72,6 @@ def audio(cut: Sound) -> dict[str, Any]:
     return {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
 
 
-def latents(model: Any, vae: Any, crops: Tensor) -> Tensor:
-    """Return the latents of pictures [n, 3, s, s] in [-1, 1] as a MODEL sees latents. Raises `BadInput` without VAE."""
-    if vae is None:
-        raise BadInput("`vae` must be connected where the adapters were loaded alone, but it is not. Connect the VAE.")
-    return model.model.process_latent_in(vae.encode(images(crops)))
-
-
-def redrawn(vae: Any, pixels: Tensor) -> Tensor:
-    """Return pictures [n, 3, s, s] in [-1, 1] as a VAE, the host's, draws them."""
-    return torch.stack(pictures(vae.decode(vae.encode(images(pixels)))))
-
-
 def embeddings(conditioning: list[Any]) -> Tensor:
     """Return the text tokens [n, t, d] of the first entry of a CONDITIONING."""
     return conditioning[0][0]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, PortraitTalkSocket, Somebody, Told
+from .sockets import CATEGORY, IdentitySocket, StackSocket
+
+if TYPE_CHECKING:
+    from .hosted_stack import BoundIdentity, HostedStack
 
 STOP, SKIP = "stop", "skip the picture"
+
+AS_TRAINED = "default"
+GUIDED: dict[str, bool | None] = {AS_TRAINED: None, "yes": True, "no": False}
+"""Choices of `guide_identity`; None is the model's own."""
 
 
 class LoadIdentity(io.ComfyNode):
@@ -22,7 +29,7 @@ class LoadIdentity(io.ComfyNode):
             category=CATEGORY,
             description="Finds the face in each picture, frames it as in training, and recognises the person.",
             inputs=[
-                PortraitTalkSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
+                StackSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
                 io.Image.Input("image", tooltip="One picture, or a batch of pictures of the same person."),
                 io.Mask.Input("mask", optional=True, tooltip="Look for the face only here, where it is not zero."),
                 io.Int.Input("face", default=1, min=1, max=64, tooltip="Which face of several: 1 is the largest."),
@@ -44,18 +51,19 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, portraittalk: Any, image: Any, face: int = 1, no_face: str = STOP, mask: Any = None
+        cls, portraittalk: HostedStack, image: Any, face: int = 1, no_face: str = STOP, mask: Any = None
     ) -> io.NodeOutput:
         from . import convert
+        from .hosted_stack import BoundIdentity
 
         shown = convert.pictures(convert.masked(image, mask))
-        identity = portraittalk.identify(shown, face=face, skip=no_face == SKIP)
-        masks = convert.face_masks(portraittalk.outlines(identity), identity.crops.shape[-1])
-        return io.NodeOutput(Somebody(identity, portraittalk), convert.images(identity.crops), masks)
+        identity = portraittalk.stack.identify(shown, face=face, skip_missing=no_face == SKIP)
+        masks = convert.face_masks(identity.outlines, identity.crops.shape[-1])
+        return io.NodeOutput(BoundIdentity(identity, portraittalk), convert.images(identity.crops), masks)
 
 
 class IdentityNetConditioning(io.ComfyNode):
-    """Tells a model who the person is, beside what the prompt says."""
+    """Conditions a model on who the person is, beside what the prompt says."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -66,7 +74,7 @@ class IdentityNetConditioning(io.ComfyNode):
             description="Decoupled cross-attention: the model attends to the person beside the text. Nodes in a row "
             "add up. The conditioning passes through, so that the node sits in the line as ControlNet's does.",
             inputs=[
-                io.Model.Input("model", tooltip="The model to tell; others may have patched it before."),
+                io.Model.Input("model", tooltip="The model to condition; others may have patched it before."),
                 io.Conditioning.Input("positive", tooltip="Passes through."),
                 io.Conditioning.Input("negative", tooltip="Passes through."),
                 IdentitySocket.Input("identity", tooltip="From Load Identity."),
@@ -80,11 +88,13 @@ class IdentityNetConditioning(io.ComfyNode):
                 ),
                 io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Acts from here on."),
                 io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="Acts up to here."),
-                io.Boolean.Input(
+                io.Combo.Input(
                     "guide_identity",
-                    default=True,
-                    tooltip="Whether the negative prompt is denoised without knowing the person, so that a cfg above 1 "
-                    "strengthens the likeness too. Off: cfg strengthens the prompt alone, as --cfg does.",
+                    options=[*GUIDED],
+                    default=AS_TRAINED,
+                    tooltip="Whether cfg strengthens the likeness along with the prompt: then the negative prompt is "
+                    "denoised without knowing the person. By default no for tiny and yes for the SD1.5 stacks, as on "
+                    "the command line.",
                 ),
             ],
             outputs=[
@@ -100,21 +110,21 @@ class IdentityNetConditioning(io.ComfyNode):
         model: Any,
         positive: Any,
         negative: Any,
-        identity: Somebody,
+        identity: BoundIdentity,
         identity_scale: float = 1.0,
         start_percent: float = 0.0,
         end_percent: float = 1.0,
-        guide_identity: bool = True,
+        guide_identity: str = AS_TRAINED,
     ) -> io.NodeOutput:
-        percent = (start_percent, end_percent)
-        told = identity.adapters.tell_identity(
-            Told(model, positive, negative), identity.identity, identity_scale, percent, guide_identity
-        )
-        return io.NodeOutput(told.model, told.positive, told.negative)
+        from . import attaching
+
+        percent, guided = (start_percent, end_percent), GUIDED[guide_identity]
+        attached = attaching.identity_net(model, positive, negative, identity, identity_scale, percent, guided)
+        return io.NodeOutput(*attached)
 
 
 class ReferenceNetApply(io.ComfyNode):
-    """Lends the look of the reference pictures to a model's self-attention."""
+    """Shows the reference pictures to a model's self-attention."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -122,23 +132,25 @@ class ReferenceNetApply(io.ComfyNode):
             node_id="PortraitTalk_ReferenceNetApply",
             display_name="ReferenceNet Apply",
             category=CATEGORY,
-            description="Runs the model once on the reference pictures and lends what it saw to its self-attention.",
+            description="Runs the model once on the reference pictures and shows its self-attention what it saw.",
             inputs=[
-                io.Model.Input("model", tooltip="The model to tell; others may have patched it before."),
+                io.Model.Input("model", tooltip="The model to condition; others may have patched it before."),
                 IdentitySocket.Input("identity", tooltip="From Load Identity."),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
                 io.Float.Input(
-                    "strength",
+                    "reference_scale",
                     default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="1 shows the pictures as they are, 0 not at all.",
+                    tooltip="How much of the pictures is shown: 1 as they are, 0 nothing.",
                 ),
             ],
             outputs=[io.Model.Output("model_out", display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model: Any, identity: Somebody, vae: Any, strength: float = 1.0) -> io.NodeOutput:
-        return io.NodeOutput(identity.adapters.tell_reference(model, identity.identity, vae, strength))
+    def execute(cls, model: Any, identity: BoundIdentity, vae: Any, reference_scale: float = 1.0) -> io.NodeOutput:
+        from . import attaching
+
+        return io.NodeOutput(attaching.reference_net(model, identity, vae, reference_scale))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, PortraitTalkSocket
+from .sockets import CATEGORY, StackSocket
 
 
 def _choice() -> io.Combo.Input:
-    from .adapters import available
+    from .model_names import available
 
     return io.Combo.Input(
         "model",
@@ -35,7 +35,7 @@ class LoadPortraitTalk(io.ComfyNode):
                 io.Model.Output("model_out", display_name="model"),
                 io.Clip.Output("clip", display_name="clip"),
                 io.Vae.Output("vae", display_name="vae"),
-                PortraitTalkSocket.Output("portraittalk", display_name="portraittalk"),
+                StackSocket.Output("portraittalk", display_name="portraittalk"),
             ],
         )
 
@@ -57,7 +57,7 @@ class LoadAdapters(io.ComfyNode):
             category=CATEGORY,
             description="Loads only what makes a model speak, to go with a MODEL, CLIP and VAE from elsewhere.",
             inputs=[_choice()],
-            outputs=[PortraitTalkSocket.Output("portraittalk", display_name="portraittalk")],
+            outputs=[StackSocket.Output("portraittalk", display_name="portraittalk")],
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Which model a name means, and its parts: the tiny model and its like, or a stack of public files."""
+"""Which model a name means, and its parts: the tiny model and its like, or an SD1.5 stack of public files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from ..portraittalk_core.checkpoints.native import model_files
 from ..portraittalk_core.config import read_toml
 from ..portraittalk_core.errors import BadConfig
 from ..portraittalk_core.presets import PUBLIC
-from . import adapters
-from .sockets import Model, PortraitAdapters
+from ..portraittalk_core.stacks.public import PublicStack
+from .host_loader import HostLoader
+from .hosted_stack import HostedStack, Patcher, load_tiny
+from .model_names import STACK, located
 
 
 @dataclass(frozen=True)
@@ -26,66 +28,64 @@ class StackFile:
     parts: dict[str, str] = field(default_factory=dict)
 
 
-def load(name: str) -> tuple[Model, Any, Any, PortraitAdapters]:
-    """Return MODEL, CLIP, VAE and the adapters. Raises `BadInput`, `BadConfig` and `WeightsMismatch`."""
-    chosen = adapters.located(name)
-    if _is_stack(chosen):
+def load(name: str) -> tuple[Patcher, Any, Any, HostedStack]:
+    """Return MODEL, CLIP, VAE and the stack. Raises `BadInput`, `BadConfig` and `WeightsMismatch`."""
+    chosen = located(name)
+    if _is_public(chosen):
         from .public_models import load_base
 
-        stack = _load_stack(chosen)
-        return *load_base(stack.talk.mix, stack.talk.config), stack
+        hosted, stack = _load_public(chosen)
+        return *load_base(stack.loader.spec, stack.config), hosted
     from . import tiny_models
 
     files = model_files(chosen)
     vae = tiny_models.load_vae(files["vae"])
     base, clip = tiny_models.load_model(files["denoiser"]), tiny_models.load_clip(files["text"])
-    return base, clip, vae, adapters.load(chosen, vae)
+    return base, clip, vae, load_tiny(chosen, vae, tiny_models.TinyLatent())
 
 
-def load_adapters(name: str) -> PortraitAdapters:
+def load_adapters(name: str) -> HostedStack:
     """Return the adapters alone; raises as `load` does."""
-    chosen = adapters.located(name)
-    if _is_stack(chosen):
-        return _load_stack(chosen, hosted=True)
+    chosen = located(name)
+    if _is_public(chosen):
+        return _load_public(chosen, hosted=True)[0]
     from . import tiny_models
 
-    return adapters.load(chosen, tiny_models.load_vae(model_files(chosen)["vae"]), alone=True)
+    vae = tiny_models.load_vae(model_files(chosen)["vae"])
+    return load_tiny(chosen, vae, tiny_models.TinyLatent(), alone=True)
 
 
-def _is_stack(chosen: str) -> bool:
-    return chosen in PUBLIC or (Path(chosen) / adapters.STACK).is_file()
+def _is_public(chosen: str) -> bool:
+    return chosen in PUBLIC or (Path(chosen) / STACK).is_file()
 
 
-def _load_stack(chosen: str, hosted: bool = False) -> Any:
-    """Return the adapters of a ready stack, or of a folder whose stack.toml says what it is mixed from.
+def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, PublicStack]:
+    """Return a ready stack, or that of a folder whose stack.toml says which files it is made of.
 
     hosted: MODEL, CLIP and VAE come from elsewhere.
     """
     import comfy.model_management
     import folder_paths
 
-    from ..portraittalk_core.stacks.public import PublicPortraitTalk
-    from .public_adapters import HostShelf, PublicAdapters
-
     asked = StackFile(chosen) if chosen in PUBLIC else _read(Path(chosen))
     models = Path(folder_paths.models_dir)
-    talk = PublicPortraitTalk.load_public(
+    stack = PublicStack.load(
         asked.stack,
         comfy.model_management.get_torch_device(),
         parts=asked.parts,
         size=asked.size,
         comfyui=models.parent if models.name == "models" and models.is_dir() else None,
-        shelf=HostShelf,
+        loader=HostLoader,
         hosted=hosted,
     )
-    assert isinstance(talk.shelf, HostShelf)
-    return PublicAdapters(Path(chosen).name, talk, talk.shelf)
+    assert isinstance(stack.loader, HostLoader)
+    return HostedStack(Path(chosen).name, stack, stack.loader.memory, sets_schedule=True), stack
 
 
 def _read(folder: Path) -> StackFile:
-    file = folder / adapters.STACK
+    file = folder / STACK
     asked = read_toml(StackFile, file)
     if not isinstance(asked.parts, dict) or not all(isinstance(given, str) for given in asked.parts.values()):
-        raise BadConfig(f'{file}: `parts` must be a table of names, such as `vae = "none"`. Mend it.')
+        raise BadConfig(f'{file}: `parts` must be a table of names, such as `vae = "none"`. Fix it.')
     beside = {part: str(folder / given) for part, given in asked.parts.items() if (folder / given).exists()}
     return StackFile(asked.stack, asked.size, {**asked.parts, **beside})

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import sync_networks
-from .sockets import CATEGORY, PortraitTalkSocket
+from .sockets import CATEGORY, StackSocket
 
 
 class AdfdScore(io.ComfyNode):
@@ -22,7 +22,7 @@ class AdfdScore(io.ComfyNode):
             description="Scores from 0 to 1 how well a face moves with the voice: Audio-Driven Facial Dynamics, by our "
             "own definition.",
             inputs=[
-                PortraitTalkSocket.Input(
+                StackSocket.Input(
                     "portraittalk", tooltip="From Load PortraitTalk: its face networks look at the pictures."
                 ),
                 io.Image.Input("images", tooltip="The pictures of the video, one face."),
@@ -68,5 +68,7 @@ class AdfdScore(io.ComfyNode):
         from . import convert, scoring
 
         network = sync_networks.load(syncnet)
-        found = scoring.score(portraittalk.finder(), images, convert.sound(audio), fps, ground_truth, network)
+        found = scoring.score(
+            portraittalk.stack.face_finder(), images, convert.sound(audio), fps, ground_truth, network
+        )
         return io.NodeOutput(*scoring.summary(found), scoring.plot(found), ui=scoring.player(found, images, cls))

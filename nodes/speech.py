@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, MotionSocket, PortraitTalkSocket, Somebody, SpeechSocket
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, StackSocket
+
+if TYPE_CHECKING:
+    from ..portraittalk_core.types import SpeechFeatures
+    from .hosted_stack import BoundIdentity, HostedStack
 
 
 class EncodeAudio(io.ComfyNode):
@@ -20,7 +24,7 @@ class EncodeAudio(io.ComfyNode):
             category=CATEGORY,
             description="Encodes speech at the frame rate of the video. The audio comes out cut to the same length.",
             inputs=[
-                PortraitTalkSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
+                StackSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
                 io.Audio.Input("audio", tooltip="The recording: any rate, mono or stereo."),
                 io.Custom("AUDIO_ENCODER_OUTPUT").Input(
                     "encoded",
@@ -45,7 +49,7 @@ class EncodeAudio(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        portraittalk: Any,
+        portraittalk: HostedStack,
         audio: Any,
         fps: float = 25.0,
         start_s: float = 0.0,
@@ -100,8 +104,8 @@ class SpeechToMotion(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        speech: Any,
-        identity: Somebody,
+        speech: SpeechFeatures,
+        identity: BoundIdentity,
         lip: float = 1.0,
         head: float = 1.0,
         blink: float = 1.0,
@@ -114,7 +118,7 @@ class SpeechToMotion(io.ComfyNode):
 
         dials = {"lip": lip, "head": head, "blink": blink, "expression": expression, "still_head": still_head}
         motion, preview = listening.move(speech, identity, dials, seed, positive)
-        return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, identity, preview, cls))
+        return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, preview, cls))
 
 
 def _dial(name: str, what: str) -> io.Float.Input:

@@ -153,6 +153,9 @@ class Limits:
     lacks: Mapping[str, str] = field(default_factory=dict[str, str])
     """Options and dials that the stack has nothing for, each with the reason and what to do instead."""
 
+    other_encoders: bool = True
+    """Whether speech features of another encoder, as wide as the stack's own, may take their place."""
+
     reference_follows_identity: bool = False
     """Whether `reference_scale`, where it is left out, is `identity_scale` up to 1."""
 

@@ -187,6 +187,7 @@ class PublicStack:
             window_of="with this motion module",
             fusions=("joint", "streaming", "wrapped"),
             lacks=lacks,
+            other_encoders=False,
             reference_follows_identity=ours,
             windows_kept=WINDOWS_KEPT,
             passes_at_once=passes_at_once,

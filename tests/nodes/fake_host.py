@@ -68,7 +68,7 @@ def modules() -> dict[str, types.ModuleType]:
         "comfy": comfy,
         "comfy.samplers": samplers,
         "folder_paths": paths,
-        "portraittalk_pack.nodes.adapters": adapters,
+        "portraittalk_pack.nodes.model_names": adapters,
     }
 
 

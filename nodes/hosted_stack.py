@@ -1,0 +1,217 @@
+"""A stack whose networks the host moves and frees: the value of a PORTRAITTALK_STACK socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import torch
+from comfy.patcher_extension import CallbacksMP
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..portraittalk_core import builders
+from ..portraittalk_core.checkpoints.native import load_adapters, model_files
+from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.sites import UNetShape
+from ..portraittalk_core.stacks.base import Stack
+from ..portraittalk_core.stacks.tiny import TinyStack
+from . import convert
+
+Patcher = comfy.model_patcher.ModelPatcher
+
+
+class VaeLike(Protocol):
+    """What is asked of the host's VAE."""
+
+    def encode(self, pixels: Float[Tensor, "n h w 3"]) -> Float[Tensor, "n c h w"]: ...
+
+    def decode(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w 3"]: ...
+
+
+class LatentFormat(Protocol):
+    """How a MODEL scales latents, in the host's words."""
+
+    def process_in(self, latent: Tensor) -> Tensor: ...
+
+    def process_out(self, latent: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class HostCodec:
+    """The host's VAE as a stack's codec.
+
+    It is not asked while a MODEL samples: loading it then might push that out of memory.
+    """
+
+    vae: VaeLike | None
+    """None where nothing was connected, which is an error once it is needed."""
+
+    latent_format: LatentFormat
+    """Of the MODEL that is to see the latents."""
+
+    runs_while_sampling: bool = False
+    """See `stacks.base.Codec`."""
+
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures as the MODEL sees latents. Raises `BadInput` without a VAE."""
+        return self.latent_format.process_in(self._checked().encode(convert.images(pixels)))
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "n 3 s s"]]:
+        """Yield the pictures of latents. Raises `BadInput` without a VAE."""
+        yield torch.stack(convert.pictures(self._checked().decode(self.latent_format.process_out(latents))))
+
+    def _checked(self) -> VaeLike:
+        if self.vae is None:
+            raise BadInput(
+                "`vae` must be connected where the adapters were loaded alone, but it is not. Connect the VAE."
+            )
+        return self.vae
+
+
+class HostMemory:
+    """The networks that run beside a MODEL, each known to the host."""
+
+    def __init__(self, networks: Iterable[nn.Module] = ()) -> None:
+        self._patchers = [(net, _patcher(net)) for net in networks]
+
+    def add(self, net: nn.Module) -> None:
+        """Let the host move and free a network."""
+        self._patchers.append((net, _patcher(net)))
+
+    def patchers(self, networks: Iterable[nn.Module] | None = None) -> list[Patcher]:
+        """Return those of some networks; by default all."""
+        wanted = None if networks is None else {id(net) for net in networks}
+        return [patcher for net, patcher in self._patchers if wanted is None or id(net) in wanted]
+
+
+@dataclass(frozen=True)
+class HostedStack:
+    """A stack, and what the host has to know of it."""
+
+    name: str
+    """That the user chose."""
+
+    stack: Stack
+    """The model."""
+
+    memory: HostMemory
+    """Its networks."""
+
+    vae: VaeLike | None = None
+    """The model's own; None for adapters that go with a stock checkpoint."""
+
+    sets_schedule: bool = False
+    """Whether a MODEL has to be put on the stack's noise schedule; tiny's MODEL is on it already."""
+
+    @property
+    def shape(self) -> UNetShape:
+        """Of the U-Net that its networks were made for."""
+        return builders.unet_shape(self.stack.config)
+
+    def get_models(self) -> list[Patcher]:
+        """Return what the host shall know of when it counts memory."""
+        return self.memory.patchers()
+
+    def with_vae(self, model: Patcher, vae: VaeLike | None) -> Stack:
+        """Return the stack with a VAE of the graph, or its own, for latents as a MODEL sees them."""
+        base: Any = model.model
+        return self.stack.with_codec(HostCodec(vae or self.vae, base.latent_format))
+
+
+@dataclass(frozen=True)
+class BoundIdentity:
+    """The value of a PORTRAITTALK_IDENTITY socket: who it is, and the stack that has found them."""
+
+    identity: Any
+    """Of `Stack.identify`."""
+
+    hosted: HostedStack
+    """Whose networks condition a MODEL on them."""
+
+
+def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool = False) -> HostedStack:
+    """Load the adapters of `tiny`, or of a folder of the same files.
+
+    Args:
+        name: Of the model, or its folder.
+        vae: The model's own, as the host's class.
+        latent_format: Of the model.
+        alone: MODEL and VAE come from elsewhere; the own VAE then only tells pictures that are out of domain.
+
+    Returns:
+        The stack.
+
+    Raises:
+        BadInput: For an unknown name.
+        WeightsMismatch: For files that do not fit.
+    """
+    config, adapters = load_adapters(model_files(name)["denoiser"])
+    memory = HostMemory([castable(adapters)])
+    stack = TinyStack.load(name, adapters=(config, adapters), codec=HostCodec(vae, latent_format))
+    return HostedStack(name, stack, memory, None if alone else vae)
+
+
+def _patcher(net: nn.Module) -> Patcher:
+    patcher = Patcher(
+        _Held(net).eval().requires_grad_(False),
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+    patcher.add_callback(CallbacksMP.ON_LOAD, _bring_rest)
+    return patcher
+
+
+class _Held(nn.Module):
+    """Holds a network, for the host sets attributes (`device`) that some networks of others refuse."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+def _bring_rest(patcher: Patcher, device: Any, *_: Any) -> None:
+    """Move what cannot fetch itself when it runs: the host leaves buffers and bare parameters where memory is short."""
+    for module in patcher.model.modules():
+        if device is None or hasattr(module, "comfy_cast_weights"):
+            continue
+        for own in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            if own.device != torch.device(device):
+                own.data = own.data.to(device)
+
+
+def castable(net: nn.Module) -> nn.Module:
+    """Replace layers by the host's, which fetch and cast their weights when they run (low memory, half precision)."""
+    for parent in list(net.modules()):
+        for name, layer in list(parent.named_children()):
+            made = _host_layer(layer)
+            if made is not None:
+                made.weight, made.bias = layer.weight, layer.bias
+                setattr(parent, name, made.requires_grad_(False))
+    return net
+
+
+def _host_layer(layer: Any) -> Any:
+    """Return the host's empty layer of the same kind, None for what holds no weights of its own."""
+    ops, empty = comfy.ops.manual_cast, {"device": torch.device("meta")}
+    if type(layer) is nn.Linear:
+        return ops.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, **empty)
+    if type(layer) is nn.LayerNorm:
+        return ops.LayerNorm(layer.normalized_shape, eps=layer.eps, **empty)
+    if type(layer) is nn.GroupNorm:
+        return ops.GroupNorm(layer.num_groups, layer.num_channels, eps=layer.eps, **empty)
+    if type(layer) is nn.Conv2d:
+        return ops.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            stride=layer.stride,
+            padding=layer.padding,
+            bias=layer.bias is not None,
+            **empty,
+        )
+    return None
