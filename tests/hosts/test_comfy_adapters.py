@@ -42,16 +42,16 @@ DIALS = {"lip": 1.0, "head": 1.0, "blink": 1.0, "expression": 1.0, "still_head":
 
 
 def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  # noqa: F811
-    somebody, cropped, mask = who
+    bound, cropped, mask = who
     assert cropped.shape == (1, 256, 256, 3) and mask.shape == (1, 256, 256) and 0.03 < mask.mean() < 0.6
     speech, count, fps, _ = heard
     assert count == FRAMES == len(speech.hidden) and fps == 25
-    motion, preview = pack("nodes.listening").move(speech, somebody, DIALS, 2**63 + 1, None)
+    motion, preview = pack("nodes.listening").move(speech, bound, DIALS, 2**63 + 1, None)
     assert preview.shape == (FRAMES, 128, 128, 3) and preview.max() > 0.5
-    assert adapters.opening(motion).shape == (FRAMES,)
-    again, _ = pack("nodes.listening").move(speech, somebody, DIALS, 1, None)
+    assert motion.mouth_opening.shape == (FRAMES,)
+    again, _ = pack("nodes.listening").move(speech, bound, DIALS, 1, None)
     assert torch.equal(motion.coefficients, again.coefficients), "seeds of 64 bits are taken modulo 2**63"
-    assert adapters.finder() is adapters.preparation.faces and adapters.get_models() == [adapters.patcher]
+    assert adapters.stack.face_finder() is adapters.stack.faces and len(adapters.get_models()) == 1
     rows = {"encoded_audio": torch.zeros(1, 50, 64), "audio_samples": 16000}
     with pytest.raises(pack("portraittalk_core.errors").BadInput, match="`encoded` must have 128 features a row"):
         pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)
@@ -59,8 +59,10 @@ def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  
 
 def test_the_hosts_vae_tells_photographs_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
     pixels, _ = portrait
-    own, core = adapters.preparation, random_model.networks.preparation
-    assert torch.allclose(own.redraw(pixels[None]), core.redraw(pixels[None]), atol=1e-4)
+    own, core = (
+        torch.cat(list(s.codec.decode(s.codec.encode(pixels[None])))) for s in (adapters.stack, random_model.stack)
+    )
+    assert torch.allclose(own, core, atol=1e-4)
     noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(4))
     strange = ((pixels + 0.15 * noise).clamp(-1, 1) / 2 + 0.5).movedim(0, -1)[None]
     with pytest.raises(pack("portraittalk_core.errors").OutOfDomain, match=r"VAE reconstructs it at only .* SD1\.5"):
@@ -72,10 +74,10 @@ def read_sound_of(pack):
 
 
 def test_each_node_tells_the_model_something_and_zero_tells_nothing(pack, random_model, base, adapters, who, heard):  # noqa: F811
-    nodes, text = pack("nodes.identity"), random_model.networks.preparation.text
+    nodes, text = pack("nodes.identity"), random_model.stack.text
     positive, negative = [[text.encode(["a man"]), {}]], [[text.encode([""]), {}]]
-    somebody, speech = who[0], heard[0]
-    motion, _ = pack("nodes.listening").move(speech, somebody, DIALS, 0, positive)
+    bound, speech = who[0], heard[0]
+    motion, _ = pack("nodes.listening").move(speech, bound, DIALS, 0, positive)
 
     class Vae:
         def encode(self, images):
@@ -84,23 +86,23 @@ def test_each_node_tells_the_model_something_and_zero_tells_nothing(pack, random
 
     def sampled(model):
         empty = pack("nodes.animate").AnimateNetApply.execute
-        told, latent = result(empty(model, motion, speech, somebody, vae=Vae()))
+        told, latent = result(empty(model, motion, speech, bound, vae=Vae()))
         options = {"seed": 0, "steps": 1, "cfg": 2.0}
         return pack("nodes.sampling").sample(told, positive, negative, None, latent, **options)["samples"]
 
-    known, shown, hidden = result(nodes.IdentityNetConditioning.execute(base, positive, negative, somebody))
+    known, shown, hidden = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound))
     assert shown is positive and hidden is negative
-    seen = result(nodes.ReferenceNetApply.execute(known, somebody, Vae()))[0]
+    seen = result(nodes.ReferenceNetApply.execute(known, bound, Vae()))[0]
     plain, with_identity, with_both = (sampled(model) for model in (base, known, seen))
     assert plain.shape == (FRAMES, 8, 32, 32)
     assert (with_identity - plain).abs().max() > 1e-3 and (with_both - with_identity).abs().max() > 1e-3
-    nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, somebody, identity_scale=0.0))[0]
-    assert nobody is base and result(nodes.ReferenceNetApply.execute(base, somebody, Vae(), 0.0))[0] is base
-    empty = adapters.empty(FRAMES)
+    nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound, identity_scale=0.0))[0]
+    assert nobody is base and result(nodes.ReferenceNetApply.execute(base, bound, Vae(), 0.0))[0] is base
+    empty = pack("nodes.attaching").empty_latent(adapters.stack, FRAMES)
     assert empty["samples"].shape == plain.shape and empty["batch_index"] == [0] * FRAMES
     errors = pack("portraittalk_core.errors")
     with pytest.raises(errors.BadInput, match="`vae` must be connected"):
-        nodes.ReferenceNetApply.execute(base, somebody, None)
+        nodes.ReferenceNetApply.execute(base, bound, None)
     with pytest.raises(errors.BadInput, match="`motion` must be of this speech, 5 frames at 25 fps, but has 4"):
         short = type(motion)(motion.coefficients[:4], motion.pose[:4], motion.fps)
-        pack("nodes.animate").AnimateNetApply.execute(base, short, speech, somebody, vae=Vae())
+        pack("nodes.animate").AnimateNetApply.execute(base, short, speech, bound, vae=Vae())

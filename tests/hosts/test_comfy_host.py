@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from portraittalk_core import presets
-from portraittalk_core.builders import noise_schedule, reference_net
+from portraittalk_core.builders import noise_schedule
 from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
@@ -16,6 +16,7 @@ from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
 from portraittalk_core.motion.geometry import placement
 from portraittalk_core.stacks import conditions as conditioning
+from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
@@ -23,7 +24,12 @@ pytestmark = pytest.mark.comfy
 
 FRAMES, STEPS, SIDE = 6, 3, 16
 PROMPTS = PromptTrack("a man", [(0.08, "a smiling woman with red hair")], 25, FRAMES)
-ALONE = ("identity", "reference", "structure", "temporal", "speech")
+ALONE = ("identity", "reference", "structure", "temporal", "audio")
+
+
+def unet_of(model):
+    with model.host.open() as host:
+        return host.unet
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +37,7 @@ def folder(random_model, tmp_path_factory):
     """Return the files of a model whose every branch matters."""
     folder = tmp_path_factory.mktemp("random")
     shutil.copytree(weights.ASSETS / "tiny", folder, dirs_exist_ok=True)
-    nets = random_model.networks
-    parts = {"unet": nets.unet, "identity_net": nets.identity_net, "animate_net": nets.animate_net}
+    parts = {"unet": unet_of(random_model), **dict(random_model.stack.adapters.named_children())}
     tensors = {f"{name}.{key}": value for name, net in parts.items() for key, value in net.state_dict().items()}
     weights.save_denoiser(folder / "denoiser.safetensors", tensors, presets.tiny())
     return folder
@@ -45,8 +50,9 @@ def base(pack, folder):
 
 @pytest.fixture(scope="module")
 def adapters(pack, folder):
-    vae = pack("nodes.tiny_models").load_vae(folder / "vae.safetensors")
-    return pack("nodes.adapters").load(str(folder), vae, alone=True)
+    models = pack("nodes.tiny_models")
+    vae = models.load_vae(folder / "vae.safetensors")
+    return pack("nodes.hosted_stack").load_tiny(str(folder), vae, models.TinyLatent(), alone=True)
 
 
 @pytest.fixture(autouse=True)
@@ -77,21 +83,21 @@ def told(somebody):
     }
 
 
-def conditions(module, told, names, identity_net, animate, reference, nobody):
+def conditions(module, told, names, adapters, unconditional):
     """Make the named conditions by the core's module, or by the pack's copy of it."""
     made = {
-        "identity": lambda: module.IdentityCondition(identity_net, animate.identity, told["embeddings"], 0.8),
-        "reference": lambda: module.ReferenceCondition(reference, told["latents"], nobody, 0.9),
-        "structure": lambda: module.MotionCondition(
-            animate,
+        "identity": lambda: module.IdentityCondition(adapters, told["embeddings"], 0.8),
+        "reference": lambda: module.ReferenceCondition(adapters, told["latents"], unconditional, 0.9),
+        "structure": lambda: module.StructureCondition(
+            adapters,
             told["maps"],
             told["identity"],
             told["latents"][:1],
             lambda rows, _: told["warped"][rows],
             2 * SIDE,
         ),
-        "temporal": lambda: module.TemporalCondition(animate.temporal),
-        "speech": lambda: module.SpeechCondition(animate.audio, told["speech"], 0.7),
+        "temporal": lambda: module.TemporalCondition(adapters),
+        "audio": lambda: module.AudioCondition(adapters, told["speech"], 0.7),
     }
     return module.Conditions([made[name]() for name in names], keep=8)
 
@@ -108,17 +114,9 @@ FLICKER = 0.3
 
 
 def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None):
-    nets, text = model.networks, model.networks.preparation.text
-    given = conditions(
-        conditioning,
-        told,
-        names,
-        nets.identity_net,
-        nets.animate_net,
-        reference_net(model.config),
-        text.encode([""]),
-    )
-    denoiser = conditioning.PromptedDenoiser(DiffusersHost(nets.unet), text, PROMPTS, "gray", given)
+    stack = model.stack
+    given = conditions(conditioning, told, names, stack.adapters, stack.text.encode([""]))
+    denoiser = Denoiser(DiffusersHost(unet_of(model)), given, stack.encode_prompts(PROMPTS, "gray"))
     chunks = sample_video(
         denoiser.predict,
         FRAMES,
@@ -138,19 +136,13 @@ def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None
     return torch.cat([latents for _, latents in chunks])
 
 
-def attached(pack, base, adapters, told, names, hides=False):
-    nets = adapters.nets
-    given = conditions(
-        pack("portraittalk_core.stacks.conditions"),
-        told,
-        names,
-        nets.identity_net,
-        nets.animate_net,
-        adapters.reference_net,
-        adapters.nobody,
-    )
-    host = pack("nodes.comfy_host")
-    return host.attach(base, given, adapters.shape, adapters.patcher, frames=FRAMES, hides=hides)
+def attached(pack, base, adapters, told, names, guide_identity=False):
+    stack = adapters.stack
+    module = pack("portraittalk_core.stacks.conditions")
+    given = conditions(module, told, names, stack.adapters, stack.text.encode([""]))
+    patchers = adapters.memory.patchers()
+    options = {"frames": FRAMES, "guide_identity": guide_identity}
+    return pack("nodes.comfy_host").attach(base, given, adapters.shape, *patchers, **options)
 
 
 def sampled(model, told_text, cfg=1.0, sampler="dpmpp_2m", start=None):
@@ -182,17 +174,17 @@ def check(
     window=16,
     fusion="joint",
     cfg=1.0,
-    hides=False,
+    guide_identity=False,
     sampler="dpm++2m",
     start=None,
     bound=1e-4,
 ):
-    scales = GuidanceScales(text=cfg, identity=cfg if hides else 1.0)
+    scales = GuidanceScales(text=cfg, identity=cfg if guide_identity else 1.0)
     expected = in_diffusers(random_model, told, names, window, fusion, scales, sampler, start)
-    model = attached(pack, base, adapters, told, names, hides)
+    model = attached(pack, base, adapters, told, names, guide_identity)
     if window < FRAMES:
         pack("nodes.comfy_windows").add_windows(model, window, 1, fusion, FLICKER)
-    found = sampled(model, random_model.networks.preparation.text, cfg, SAMPLERS[sampler], start)
+    found = sampled(model, random_model.stack.text, cfg, SAMPLERS[sampler], start)
     difference = float((found - expected).abs().max())
     print(f"{'+'.join(names) or 'bare'} {sampler} window {window} {fusion} cfg {cfg:g}: {difference:.1e}")
     assert difference <= bound
@@ -204,16 +196,16 @@ def test_keystone_each_branch_alone(random_model, pack, base, adapters, told, na
     names = (name,) if name else ()
     found = check(random_model, pack, base, adapters, told, names)
     if names:  # the branch must matter, or its equality says nothing
-        assert (found - sampled(base, random_model.networks.preparation.text)).abs().max() > 1e-3
+        assert (found - sampled(base, random_model.stack.text)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize("guide_identity", [False, True])
 @pytest.mark.parametrize(("window", "fusion"), [(16, "joint"), (3, "joint"), (3, "streaming")])
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
-def test_keystone_all_branches_together(random_model, pack, base, adapters, told, window, fusion, cfg, hides):
-    if hides and cfg == 1:
-        pytest.skip("nothing is hidden where nothing is guided")
-    check(random_model, pack, base, adapters, told, ALONE, window, fusion, cfg, hides)
+def test_keystone_all_branches_together(random_model, pack, base, adapters, told, window, fusion, cfg, guide_identity):
+    if guide_identity and cfg == 1:
+        pytest.skip("nothing is guided at 1")
+    check(random_model, pack, base, adapters, told, ALONE, window, fusion, cfg, guide_identity)
 
 
 @pytest.mark.parametrize("fusion", ["joint", "streaming"])
@@ -237,7 +229,7 @@ def plain(base):
 
 
 def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_model, pack, base, adapters, told):
-    text, before = random_model.networks.preparation.text, plain(base)
+    text, before = random_model.stack.text, plain(base)
     model = attached(pack, base, adapters, told, ALONE)
     sampled(model, text)
     assert torch.equal(plain(base), before)
@@ -246,14 +238,14 @@ def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_mod
         pass
 
     class Stops:
-        def branches(self, host, frames, known, device):
+        def branches(self, host, frames, uncond, device):
             raise Interrupted
 
-        def forget(self):
+        def reset(self):
             pass
 
     host = pack("nodes.comfy_host")
-    failing = host.attach(model, Stops(), adapters.shape, adapters.patcher)
+    failing = host.attach(model, Stops(), adapters.shape, *adapters.memory.patchers())
     with pytest.raises(Interrupted):
         sampled(failing, text)
     assert torch.equal(plain(base), before)
@@ -262,7 +254,7 @@ def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_mod
 
 
 def test_two_identity_nodes_in_a_row_add_up(random_model, pack, base, adapters, told):
-    text = random_model.networks.preparation.text
+    text = random_model.stack.text
     one = attached(pack, base, adapters, told, ("identity",))
     other = {**told, "embeddings": told["embeddings"].flip(1)}
     both = attached(pack, one, adapters, other, ("identity",))
@@ -294,7 +286,7 @@ def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapte
     """Under the block's key in either order; under our own, more specific one if it comes first."""
     if ours_first and key:
         pytest.skip("the later of two under one key replaces the earlier: that is the host's rule, see the next test")
-    text, foreign = random_model.networks.preparation.text, Foreign()
+    text, foreign = random_model.stack.text, Foreign()
     site = ("input", 3)
 
     def patched(model):
@@ -316,11 +308,11 @@ def test_a_patch_that_replaces_ours_is_named(random_model, pack, base, adapters,
     model.set_model_attn2_replace(Foreign(), "input", 3, 0)
     error = pack("portraittalk_core.errors").SiteNotFound
     with pytest.raises(error, match="cross at input 3: another node has replaced this part"):
-        sampled(model, random_model.networks.preparation.text)
+        sampled(model, random_model.stack.text)
 
 
 def test_a_lora_before_and_after_and_a_controls_residual(random_model, pack, base, adapters, told):
-    text = random_model.networks.preparation.text
+    text = random_model.stack.text
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = dict(base.model.named_parameters())[key]
     patch = {key: (0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)}
@@ -354,14 +346,14 @@ def test_freeu_works_on_top(random_model, pack, comfy_host, base, adapters, told
         changed = result.result[0] if hasattr(result, "result") else result[0]
     else:
         changed = freeu().patch(model, 1.3, 1.4, 0.9, 0.2)[0]
-    text = random_model.networks.preparation.text
+    text = random_model.stack.text
     # FreeU looks for SD1.5's channel counts; on this narrower model it must at least do no harm.
     assert torch.isfinite(sampled(changed, text)).all()
 
 
-def test_what_was_recorded_is_forgotten_between_runs(random_model, pack, base, adapters, told):
+def test_what_was_recorded_is_dropped_between_runs(random_model, pack, base, adapters, told):
     """A LoRA that is changed after the reference was recorded must show in the next run of the same graph."""
-    text = random_model.networks.preparation.text
+    text = random_model.stack.text
     model = attached(pack, base, adapters, told, ("reference",))
     sampled(model, text)
     key = "diffusion_model.input_blocks.1.0.in_layers.2.weight"
@@ -379,12 +371,12 @@ def test_a_latent_of_another_length_and_a_foreign_model_are_refused(random_model
 
     errors = pack("portraittalk_core.errors")
     model = attached(pack, base, adapters, told, ("structure",))
-    latent, text = torch.zeros(4, 8, SIDE, SIDE), random_model.networks.preparation.text.encode(["a"])
+    latent, text = torch.zeros(4, 8, SIDE, SIDE), random_model.stack.text.encode(["a"])
     with pytest.raises(errors.BadInput, match="one frame for each of the motion's 6, but got 4"):
         comfy.sample.sample(
             model, latent, 1, 1.0, "euler", "simple", [[text, {}]], [[text, {}]], latent, disable_pbar=True
         )
     other = adapters.shape.__class__((32, 64), 1, (True, True), 128, 4)
     with pytest.raises(errors.WeightsMismatch, match="Load a model and adapters that belong together"):
-        pack("nodes.comfy_host").attach(base, object(), other, adapters.patcher)
+        pack("nodes.comfy_host").attach(base, object(), other, *adapters.memory.patchers())
     assert errors.WeightsMismatch is not WeightsMismatch  # two copies of the core, as under ComfyUI
