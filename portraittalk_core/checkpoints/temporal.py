@@ -15,7 +15,7 @@ from .files import WeightsFile, open_weights
 from .layouts import SD15_SHAPE, Rule, account, shapes_of
 
 LCM_FRAMES = 64
-"""The longest window of AnimateLCM, whose files do not tell it."""
+"""The longest window of AnimateLCM, whose files do not say it."""
 
 _COMPUTED = "positions are computed, as AnimateDiff's own loader does"
 

@@ -134,20 +134,20 @@ def test_plus_tokens_are_those_of_diffusers(plus, tmp_path, noise, capsys):
     state = {k.removeprefix("image_proj."): v for k, v in tensors.items() if k.startswith("image_proj.")}
     theirs = UNet2DConditionLoadersMixin()._convert_ip_adapter_image_proj_to_diffusers(state, low_cpu_mem_usage=False)
     theirs.shortcut = plus == "plusv2"
-    embeddings, looks = faces(3, noise), torch.randn(3, 257, 1280, generator=noise)
-    theirs.clip_embeds = looks[:, None]
+    embeddings, clip_tokens = faces(3, noise), torch.randn(3, 257, 1280, generator=noise)
+    theirs.clip_embeds = clip_tokens[:, None]
     expected = theirs(embeddings[:, None]).reshape(1, 12, 768)
-    found = loaded.net.tokens(embeddings[None], looks[None])
+    found = loaded.net.tokens(embeddings[None], clip_tokens[None])
     with capsys.disabled():
         print(f"\n{plus} tokens: max difference {float((found - expected).abs().max()):.1e}")
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
     other = load_identity(tmp_path / "plus.bin", plus="plus" if plus == "plusv2" else "plusv2")
-    assert not torch.allclose(other.net.tokens(embeddings[None], looks[None]), expected, atol=0.1)
+    assert not torch.allclose(other.net.tokens(embeddings[None], clip_tokens[None]), expected, atol=0.1)
     with pytest.raises(BadInput, match="Give CLIP's tokens of each reference"):
-        loaded.net.tokens(embeddings[None], looks[None, :2])
-    branches = loaded.net.branches(embeddings[None], looks[None], torch.zeros(257, 1280))
+        loaded.net.tokens(embeddings[None], clip_tokens[None, :2])
+    branches = loaded.net.branches(embeddings[None], clip_tokens[None], torch.zeros(257, 1280))
     assert [b.site for b in branches] == SD15.adapter_sites() and not loaded.net.branches(
-        embeddings[None], looks[None], torch.zeros(257, 1280), scale=0
+        embeddings[None], clip_tokens[None], torch.zeros(257, 1280), scale=0
     )
 
 
