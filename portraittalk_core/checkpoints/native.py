@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import builders
-from ..config import ModelConfig, SamplingConfig, from_mapping, to_mapping
+from ..config import ModelConfig, from_mapping, to_mapping
 from ..errors import BadInput, WeightsMismatch
 from ..hosts.diffusers_models import build_tiny_vae
 from ..motion.audio_to_motion import AudioToMotion
@@ -40,9 +39,6 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure")
 """The networks of a model, one safetensors file each."""
-
-_OLD_SAMPLING_KEYS = {"text_scale": "cfg"}
-"""What fields of `SamplingConfig` are called in files that were written before the names changed."""
 
 
 def model_folder(name: str) -> Path:
@@ -192,7 +188,7 @@ def read_denoiser(path: Path | str) -> tuple[ModelConfig, dict[str, Tensor]]:
         WeightsMismatch: As `read_modules` does.
     """
     config, tensors = read_modules(path)
-    return _model_config(config, str(path)), tensors
+    return from_mapping(ModelConfig, config, str(path)), tensors
 
 
 def save_denoiser(path: Path | str, tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
@@ -269,13 +265,3 @@ def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
         fitter, shaper = FaceFitter(**config["fitter"]), FaceShaper(**config["shaper"])
     fill(path, "a structure file", {"fitter": fitter, "shaper": shaper}, tensors)
     return fitter, shaper
-
-
-def _model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """Build a model's configuration from what a file says; keys of older files get their names of today."""
-    sampling = values.get("sampling")
-    if isinstance(sampling, Mapping):
-        known = {field.name for field in fields(SamplingConfig)}
-        renamed = {key if key in known else _OLD_SAMPLING_KEYS.get(key, key): value for key, value in sampling.items()}
-        values = {**values, "sampling": renamed}
-    return from_mapping(ModelConfig, values, where)

@@ -61,11 +61,10 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
 
 def test_the_prompts_guidance_keeps_its_value_under_its_old_name(tmp_path, config, tensors):
     values = to_mapping(config)
-    scale = values["sampling"].pop("cfg", None) or values["sampling"].pop("text_scale")
-    values["sampling"]["text_scale"] = scale + 1.5
+    values["sampling"]["text_scale"] = values["sampling"].pop("cfg") + 1.5
     weights.save_modules(tmp_path / "old.safetensors", tensors, values)
-    sampling = to_mapping(weights.read_denoiser(tmp_path / "old.safetensors")[0])["sampling"]
-    assert sampling.get("cfg", sampling.get("text_scale")) == scale + 1.5
+    found = weights.read_denoiser(tmp_path / "old.safetensors")[0]
+    assert found.sampling.cfg == config.sampling.cfg + 1.5
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path):

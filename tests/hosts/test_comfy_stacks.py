@@ -226,11 +226,15 @@ def test_keystone_of_public_files(pack, here, both, tmp_path, capsys, stack, wit
 MIXES = [
     ("sd15-portraittalk", {}, ("identity", "temporal", "structure", "mesh")),
     ("sd15-portraittalk", {"identity": "faceid", "temporal": "animatediff-v1"}, ("identity", "temporal")),
-    ("sd15-portraittalk", {"identity": "faceid-plusv2", "look": "clip-vit-h14"}, ("identity", "look")),
-    ("sd15-portraittalk", {"identity": "faceid-plus", "look": "clip-vit-h14"}, ("identity", "look")),
+    (
+        "sd15-portraittalk",
+        {"identity": "faceid-plusv2", "image_encoder": "clip-vit-h14"},
+        ("identity", "image_encoder"),
+    ),
+    ("sd15-portraittalk", {"identity": "faceid-plus", "image_encoder": "clip-vit-h14"}, ("identity", "image_encoder")),
     ("sd15-portraittalk", {"temporal": "animatediff-v3", "head": "audio2pose"}, ("temporal", "head")),
     ("sd15-portraittalk", {"structure": "control_ldm.safetensors"}, ("structure",)),
-    ("sd15-magictalk", {}, ("temporal", "structure", "text_beside", "reference", "look", "head")),
+    ("sd15-magictalk", {}, ("temporal", "structure", "text_beside", "reference", "image_encoder", "head")),
 ]
 
 
