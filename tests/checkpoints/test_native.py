@@ -31,9 +31,10 @@ def tensors(config):
 def test_a_denoiser_comes_back_as_it_was_saved(tmp_path, config, tensors):
     file = tmp_path / "denoiser.safetensors"
     weights.save_denoiser(file, tensors, config)
-    found, unet, identity_net, animate_net = weights.load_denoiser(file)
+    found, unet, adapters = weights.load_denoiser(file)
     assert found == config and list(tmp_path.iterdir()) == [file]
-    stored = {"unet": unet, "identity_net": identity_net, "animate_net": animate_net}
+    stored = {"unet": unet, **dict(adapters.named_children())}
+    assert set(stored) == {"unet", "identity_net", "animate_net"}
     for name, net in stored.items():
         assert not any(p.requires_grad for p in net.parameters())
         for key, value in net.state_dict().items():

@@ -63,4 +63,4 @@ CHANGES = {
 def test_an_avatar_that_something_has_happened_to_is_still_one(name, random_model):
     for person in range(3):
         changed = CHANGES[name](draw_person(person).portrait)
-        assert len(random_model.identify([changed]).crops) == 1
+        assert len(random_model.stack.identify([changed]).crops) == 1
