@@ -1,4 +1,8 @@
-"""Make untrained networks from a configuration. Classes take plain numbers; only this file reads a config for them."""
+"""Make untrained networks from a configuration.
+
+The networks' classes take plain numbers; only this module reads a `ModelConfig` for them. Weights are drawn by torch's
+default generator; `torch.device("meta")` around a call makes them cost no memory.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,26 @@ def unet_shape(config: ModelConfig) -> UNetShape:
 
 
 def unet(config: ModelConfig) -> UNet2DConditionModel:
-    """Return the base denoiser."""
+    """Return the base denoiser.
+
+    Args:
+        config: Of the model.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
     return build_unet(**asdict(config.unet))
 
 
 def noise_schedule(config: ModelConfig) -> NoiseSchedule:
-    """Return the configured noise schedule."""
+    """Return the configured noise schedule.
+
+    Args:
+        config: Of the model.
+
+    Raises:
+        BadInput: For settings that do not exist or contradict each other.
+    """
     return NoiseSchedule(**asdict(config.schedule))
 
 

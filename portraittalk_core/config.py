@@ -27,128 +27,256 @@ RENAMED = {"text_scale": "cfg"}
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The base denoiser, in the words of diffusers' `UNet2DConditionModel`.
-
-    channels: `block_out_channels`; layers: `layers_per_block`; attention: whether each down block has transformers;
-    heads: attention heads at every site; cross_dim: width of text, identity and audio tokens.
-    """
+    """The base denoiser, a U-Net of SD1.5's layout; the defaults are SD1.5's."""
 
     latent_channels: int = 4
+    """Channels of a latent, in and out: diffusers' `in_channels` and `out_channels`."""
+
     channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    """Channels of each level, fine to coarse: diffusers' `block_out_channels`. Multiples of 32."""
+
     layers: int = 2
+    """Layers of a down block, diffusers' `layers_per_block`; up blocks have one more."""
+
     attention: tuple[bool, ...] = (True, True, True, False)
+    """For each down block, whether its layers have a transformer. Up blocks mirror it; the mid block always has one."""
+
     heads: int = 8
+    """Attention heads at every site."""
+
     cross_dim: int = 768
+    """Width of text, identity and audio tokens: diffusers' `cross_attention_dim`."""
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The noise schedule, in the words of diffusers' schedulers."""
+    """The noise schedule, in the words of diffusers' schedulers; see `diffusion.schedule.NoiseSchedule`.
+
+    The defaults are those of SD1.5.
+    """
 
     beta_start: float = 0.00085
+    """Share of noise that the first of 1000 training steps adds, in (0, 1)."""
+
     beta_end: float = 0.012
+    """Share of noise that the last training step adds, in (0, 1)."""
+
     beta_schedule: str = "scaled_linear"
+    """How the steps between go from one to the other: `linear`, `scaled_linear` (its square roots are linear) or
+    `squaredcos_cap_v2`, which takes neither from them."""
+
     prediction_type: str = "epsilon"
+    """What the denoiser predicts: `epsilon` (the noise), `v_prediction` (velocity) or `sample` (the clean latents)."""
+
     timestep_spacing: str = "leading"
+    """Which training timesteps sampling visits: `leading`, `trailing` or `linspace`."""
+
     rescale_betas_zero_snr: bool = False
+    """Whether the last timestep is pure noise (Lin et al., arXiv 2305.08891); not with `epsilon`."""
+
     steps_offset: int = 1
+    """What `leading` adds to each timestep."""
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Defaults of generation. window and overlap count frames; the guidance scales are those of `GuidanceScales`.
-
-    cfg: how strongly the prompt is followed; guide_identity: whether cfg guides identity along with the text;
-    flicker: how much the denoiser's answer varies where nothing moves, see `StillRegions`.
-    """
+    """Defaults of generation: what a caller who says nothing else gets."""
 
     steps: int = 25
+    """Denoising steps, 1 to 1000."""
+
     cfg: float = 7.0
+    """Classifier-free guidance: how strongly the prompt is followed. 1 follows as trained and costs nothing, more
+    exaggerates, 0 ignores the prompt."""
+
     guide_identity: bool = False
+    """Whether `cfg` guides identity along with the text, as where a stack's networks dropped both together in
+    training. False: identity is seen in every pass."""
+
     identity_scale: float = 1.0
+    """lambda_id: how strongly identity is added beside the text. 1 is as trained, 0 leaves it out."""
+
     audio_scale: float = 1.0
+    """lambda_aud: how strongly speech is added beside the text. 1 is as trained, 0 leaves it out."""
+
     guidance_end: float = 1.0
+    """Share of the steps, in [0, 1], after which guidance stops and one plain pass a step runs."""
+
     window: int = 16
+    """Frames that are denoised together."""
+
     overlap: int = 4
+    """Frames that neighbouring windows share, fewer than `window`."""
+
     shared_noise: float = 1.0
+    """Share of the variance of the noise, in [0, 1], that all frames have in common; see `diffusion.noise`."""
+
     flicker: float = 0.0
+    """Standard deviation, in units of the latents, of what the denoiser's answer varies over time where nothing moves;
+    it is filtered out, see `diffusion.stillness`. 0 filters nothing."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One complete model. `name` is what `PortraitTalk.load` is given; `size` is the side of a frame in pixels;
-    `occlusion_fade`: see `nets.occlusion_net`, 2 in weights that do not say.
-    """
+    """One complete model. Layers are named as `str(Site)` writes them, for example `down.1.0`."""
 
     name: str = "sd15"
+    """What it is called: `tiny`, or one of `presets.PUBLIC`."""
+
     size: int = 512
+    """Side of a frame in pixels."""
+
     unet: UNetConfig = field(default_factory=UNetConfig)
+    """The base denoiser."""
+
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """The noise schedule."""
+
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Defaults of generation."""
+
     identity_tokens: int = 4
+    """Tokens that one reference picture becomes, in IdentityNet and in identity attention."""
+
     embedding_dim: int = 512
+    """Width of a face embedding."""
+
     audio_dim: int = 768
+    """Width of the speech encoder's features."""
+
     audio_tokens: int = 4
+    """Tokens that the speech around one frame becomes."""
+
     contour_size: int = 64
+    """Side of the pictures of the face's contours, a multiple of the latent's side (`size / vae_factor`)."""
+
     structure_width: int = 64
+    """Channels inside the structure encoder."""
+
     reference_layers: tuple[str, ...] = ()
+    """Layers whose self-attention sees the reference; empty: every one that has self-attention."""
+
     temporal_layers: tuple[str, ...] = ()
+    """Layers that temporal attention follows; empty: all."""
+
     temporal_frames: int = 32
+    """Frames of the longest window that temporal attention can see."""
+
     occlusion_fade: float = 2.0
+    """How soon the reference's pixels yield to the denoiser's as the noise goes: the power of `nets.occlusion_net`, 1
+    or more. Weights that do not say so have 2."""
+
     vae_factor: int = 8
+    """Side of a frame over the side of its latent."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How one stage is trained; see `training.stages` for what a stage updates.
+    """How one stage is trained; see `training.denoiser.stages` for what a stage updates.
 
-    size: side of the pictures in pixels, half the model's own to learn the coarse things quickly; minutes: wall time
-    of this run; steps: where the learning rate has fallen from `rate` to `final_rate` (0: it stays at `rate`);
-    refs and targets: reference pictures a step, and target frames (or clips) for each; clip: consecutive frames a
-    target stands for; parts: of the stage that this run updates, such as `audio` (all of them); high_noise: exponent
-    below 1 that biases the sampled time towards noise; shared_noise: chance that all frames of a clip get the same
-    noise; face_weight, mouth_weight: how much more eyes and mouth count than the rest, and the mouth beyond that;
-    mask_weight: weight of the mask reconstruction loss; drop_*: chance of leaving a condition out, which is what
-    classifier-free guidance later relies on (drop_mouth: structure shows the mouth at rest, so that speech must tell
-    it); precision: `no` or `bf16`, as Accelerate calls them; workers: processes that draw batches ahead.
+    Chances of leaving a condition out (`drop_*`) are what classifier-free guidance later relies on.
     """
 
     stage: int = 1
+    """1: identity and appearance on single frames; 2: structure, temporal attention and audio on clips."""
+
     size: int = 256
+    """Side of the pictures in pixels; half the model's own learns the coarse things quickly."""
+
     seed: int = 0
+    """Of everything that is drawn."""
+
     minutes: float = 60.0
+    """Wall time of this run."""
+
     steps: int = 0
+    """Step at which the learning rate has fallen from `rate` to `final_rate`; 0: it stays at `rate`."""
+
     refs: int = 6
+    """People a step, each with one reference picture (stage 2: clips)."""
+
     targets: int = 4
+    """Frames that are denoised for each reference picture; in stage 2 the clip is the one target: 1."""
+
     clip: int = 1
+    """Consecutive frames that a target stands for; 1 in stage 1."""
+
     parts: tuple[str, ...] = ()
+    """Those of the stage's parts that this run updates, such as `audio`; empty: all."""
+
     rate: float = 6e-4
+    """Learning rate, after the warm-up."""
+
     final_rate: float = 3e-5
+    """Learning rate at `steps`, reached along a cosine."""
+
     warmup: int = 100
+    """Steps over which the learning rate rises from zero."""
+
     weight_decay: float = 0.01
+    """Of the optimiser, a step and unit of learning rate."""
+
     clip_gradient: float = 1.0
+    """Largest norm of a gradient; longer ones are scaled down to it."""
+
     ema: float = 0.998
+    """Share of the averaged weights, which are what is saved, that a step keeps; in [0, 1), less in the first steps."""
+
     high_noise: float = 0.7
+    """Exponent of the time that is drawn uniformly in [0, 1]; below 1 it favours noise."""
+
     shared_noise: float = 0.5
+    """Chance that all frames of a clip get the same noise."""
+
     face_weight: float = 3.0
+    """How much more eyes and mouth count than the rest, which counts 1."""
+
     mouth_weight: float = 0.0
+    """What the mouth counts beyond `face_weight`."""
+
     mask_weight: float = 0.25
+    """Weight of the mask reconstruction loss (PortraitTalk)."""
+
     mask_chance: float = 0.3
+    """Chance that a sample has corrupted regions, which that loss is taken in."""
+
     drop_text: float = 0.1
+    """Chance that a sample loses its prompt."""
+
     drop_identity: float = 0.1
+    """Chance that a sample loses its identity embeddings."""
+
     drop_reference: float = 0.1
+    """Chance that a sample loses its reference picture."""
+
     drop_audio: float = 0.1
+    """Chance that a clip loses its speech."""
+
     drop_mouth: float = 0.15
+    """Chance that structure shows a clip's mouth at rest, so that speech must say how it moves; speech stays then."""
+
     precision: str = "no"
+    """Mixed precision, `no` or `bf16`, as Accelerate calls them."""
+
     workers: int = 0
+    """Processes that draw batches ahead; 0: the training process draws them."""
+
     save_every_s: float = 300.0
+    """Seconds between two saves of weights and state."""
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "configuration") -> T:
     """Build a configuration record from plain values, recursing into nested records.
 
-    Raises `BadConfig` naming every unknown key and every value of the wrong type at once, so that a file is mended
-    in one go.
+    Args:
+        cls: The record's class, a frozen dataclass.
+        values: By field; what is not given keeps its default. Keys of older files (`RENAMED`) are read, whole numbers
+            serve as floats, and lists as tuples.
+        where: What the values come from, for the message.
+
+    Raises:
+        BadConfig: Naming every unknown key and every value of the wrong type at once, so that a file is fixed in one
+            go.
     """
     problems: list[str] = []
     made = _build(cls, values, "", problems)
@@ -196,21 +324,37 @@ def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Return a record as plain values, ready for JSON; the inverse of `from_mapping`."""
+    """Return a configuration record as plain values, ready for JSON; the inverse of `from_mapping`."""
     return dataclasses.asdict(config)
 
 
 def read_toml(cls: type[T], path: str | Path, **overrides: Any) -> T:
-    """Read a record from a TOML file; `overrides` that are not None win. Raises `BadConfig`."""
+    """Read a configuration record from a TOML file.
+
+    Args:
+        cls: The record's class.
+        path: The file.
+        **overrides: Fields that win over the file's; those that are None do not count.
+
+    Raises:
+        BadConfig: For a file that cannot be read, and as `from_mapping`.
+    """
     values = toml_values(path)
     return from_mapping(cls, {**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
 
 
 def toml_values(path: str | Path) -> dict[str, Any]:
-    """Return what a TOML file holds. Raises `BadConfig`."""
+    """Return what a TOML file holds, as plain values.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadConfig: For a file that cannot be read or is no TOML.
+    """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfig(f"{path}: cannot be read ({error.strerror}). Give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(f"{path}: is no TOML file ({error}). Mend it.") from error
+        raise BadConfig(f"{path}: is no TOML file ({error}). Fix it.") from error

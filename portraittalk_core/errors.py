@@ -1,6 +1,6 @@
 """The errors a user can meet. Each message is one line: name, rule, value, remedy.
 
-Everything that is the user's to cure derives from `PortraitTalkError`; the command line prints it as one
+Everything that is the user's to fix derives from `PortraitTalkError`; the command line prints it as one
 line and exits with code 2. Anything else is a defect of ours and keeps its traceback.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class PortraitTalkError(Exception):
-    """Base of every error whose cure lies with the user."""
+    """Base of every error that a user can fix."""
 
 
 class BadMedia(PortraitTalkError):

@@ -3,14 +3,17 @@
 A network offers branches; a host attaches them. Neither knows the other: a branch sees tensors and a `Call`, a
 host sees a hook and a site. A branch acts through one or several hooks, each by a method of its own:
 
-| hook   | method     | what it does                                                    | who uses it                     |
-|--------|------------|-----------------------------------------------------------------|---------------------------------|
-| CROSS  | `cross`    | adds to a cross-attention's result before its output projection | IdentityNet, AudioNet           |
-| SELF   | `tokens`   | joins tokens to the keys and values of a self-attention         | ReferenceNet, IdentityAttention |
-| AFTER  | `after`    | transforms the map that leaves a layer                          | TemporalNet, OcclusionNet       |
-| INPUT  | `residual` | adds to the first feature map or to what enters a layer         | StructureEncoder, PoseGuider    |
-| SKIP   | `skip`     | adds to the skip that a layer on the way up joins               | ControlNet                      |
-| OUTPUT | `output`   | transforms what the U-Net predicts                              | OcclusionNet                    |
+| hook   | method     | what it does                                                    | who uses it                |
+|--------|------------|-----------------------------------------------------------------|----------------------------|
+| CROSS  | `cross`    | adds to a cross-attention's result before its output projection | IdentityNet, AudioNet      |
+| SELF   | `tokens`   | joins tokens to the keys and values of a self-attention         | ReferenceNet, AnimateNet   |
+| AFTER  | `after`    | transforms the map that leaves a layer                          | TemporalNet, OcclusionNet  |
+| INPUT  | `residual` | adds to the first feature map or to what enters a layer         | StructureEncoder           |
+| SKIP   | `skip`     | adds to the skip that a layer on the way up joins               | ControlNet                 |
+| OUTPUT | `output`   | transforms what the U-Net predicts                              | OcclusionNet               |
+
+Branches of one hook and site act in the order in which they were attached. In shapes, `b` counts the rows of a U-Net
+call (see `Call`), `l` the places of a feature map, `c` its channels.
 """
 
 from __future__ import annotations
@@ -50,11 +53,18 @@ METHODS = {
     Hook.SKIP: "skip",
     Hook.OUTPUT: "output",
 }
-"""The method by which a branch acts through a hook."""
+"""The method by which a branch acts through each hook."""
 
 
 def hooks_of(branch: object) -> list[Hook]:
-    """Return the hooks that a branch uses. Raises `BadInput` for an object that is no branch."""
+    """Return the hooks that a branch uses, at least one.
+
+    Args:
+        branch: What a network's `branches()` returned.
+
+    Raises:
+        BadInput: For an object that is no branch.
+    """
     hooks = [hook for hook, method in METHODS.items() if hasattr(branch, method)]
     if not hooks or not hasattr(branch, "site"):
         raise BadInput(
@@ -66,42 +76,65 @@ def hooks_of(branch: object) -> list[Hook]:
 
 @dataclass(frozen=True)
 class Pass:
-    """Which conditions one guidance pass sees. A pass without identity gets the tokens of the zero embedding."""
+    """Which conditions one pass of classifier-free guidance sees; in place of the others it sees their absence."""
 
     text: bool = True
+    """The prompt; without it, the negative prompt."""
+
     identity: bool = True
+    """Who the person is; without it, the tokens of the zero embedding and no reference."""
+
     audio: bool = True
+    """What is said; without it, the tokens of zero features."""
 
 
 @dataclass(frozen=True, eq=False)
 class UNetInputs:
-    """What the U-Net itself is given in a run; a new object for every run, so that it tells runs apart.
+    """What the U-Net itself is given in a run, for networks that see the noise as well, such as a ControlNet.
 
-    A branch whose network looks at the noise, such as a ControlNet, needs it.
+    It is a new object for every run, so that it tells runs apart.
     """
 
     latents: Float[Tensor, "b c h w"]
+    """Noisy latents."""
+
     timestep: Int[Tensor, "*b"]
+    """One for all rows or one a row, from 0 (clean) to 999."""
+
     text: Float[Tensor, "b t d"]
+    """Tokens that cross-attention reads."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a host tells every branch about the running U-Net call.
+    """What a host says to every branch about the running U-Net call.
 
-    The batch is `len(passes)` groups, one after the other, of `len(frames)` rows each. `frames` are indices into
-    the whole video, so that a branch that holds one row a frame can take what the window needs. During training
-    the rows are samples and `frames` is `arange(batch)`. `clip` is the number of consecutive rows that form one
-    stretch of video for temporal attention; 0 means all rows of a pass. `inputs` is set by the host.
+    The batch is `len(passes)` groups, one after the other, of `len(frames)` rows each.
     """
 
     frames: Int[Tensor, "frames"]
+    """Which frame of the whole video each row of a pass is, so that a branch that holds one row a frame can take what
+    the window needs. In training rows are samples and this is `arange(batch)`."""
+
     passes: tuple[Pass, ...] = (Pass(),)
+    """What each group of rows sees."""
+
     clip: int = 0
+    """Consecutive rows that form one stretch of video for temporal attention, a divisor of `len(frames)`; 0: all rows
+    of a pass."""
+
     inputs: UNetInputs | None = None
+    """What the U-Net is given. The host sets it; None where a host cannot."""
 
     def rows(self, per_frame: Float[Tensor, "n ..."]) -> Float[Tensor, "frames ..."]:
-        """Return one row a frame of this call; a tensor with a single row is shared by all frames."""
+        """Pick the rows of this call's frames.
+
+        Args:
+            per_frame: One row for each frame of the video, or a single row that all frames share.
+
+        Returns:
+            One row a frame of this call, on the device of `per_frame`.
+        """
         frames = self.frames.to(per_frame.device)
         return per_frame.expand(len(frames), *per_frame.shape[1:]) if len(per_frame) == 1 else per_frame[frames]
 
@@ -111,10 +144,15 @@ class Call:
         absent: Float[Tensor, "m ..."] | None = None,
         condition: Literal["text", "identity", "audio"] = "identity",
     ) -> Float[Tensor, "b ..."]:
-        """Return one row for each row of the batch: `given` in the passes that see `condition`, else `absent`.
+        """Pick a row for each row of the batch: `given` in the passes that see `condition`, else `absent`.
 
-        Both may have one row for each frame of the video or a single row for all; `absent=None` means that the
-        condition is never taken away.
+        Args:
+            given: What the condition says: one row for each frame of the video, or a single row for all.
+            absent: What stands for its absence, likewise; None: every pass sees `given`.
+            condition: Which field of `Pass` decides.
+
+        Returns:
+            `len(passes) * len(frames)` rows.
         """
         parts = [self.rows(given if absent is None or getattr(p, condition) else absent) for p in self.passes]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -125,17 +163,23 @@ class CrossBranch(Protocol):
     """Adds to the result of a cross-attention before its output projection."""
 
     site: Site
+    """Which layer's cross-attention."""
 
-    def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]: ...
+    def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
+        """Return what is added, given the query of the text's attention and its number of heads."""
+        ...
 
 
 @runtime_checkable
 class SelfBranch(Protocol):
-    """Offers extra tokens, as wide as the hidden states, to the keys and values of a self-attention."""
+    """Offers extra tokens to the keys and values of a self-attention."""
 
     site: Site
+    """Which layer's self-attention."""
 
-    def tokens(self, hidden: Float[Tensor, "b l c"], call: Call) -> Float[Tensor, "b m c"] | None: ...
+    def tokens(self, hidden: Float[Tensor, "b l c"], call: Call) -> Float[Tensor, "b m c"] | None:
+        """Return m tokens as wide as the normed hidden states that the attention reads, or None to add nothing."""
+        ...
 
 
 @runtime_checkable
@@ -143,56 +187,67 @@ class AfterBranch(Protocol):
     """Transforms the feature map that leaves a layer (after its transformer where it has one)."""
 
     site: Site
+    """Which layer."""
 
-    def after(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+    def after(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        """Return what takes the map's place."""
+        ...
 
 
 @runtime_checkable
 class InputBranch(Protocol):
-    """Adds to the first feature map (`site=None`, before it is stored as a skip) or to a layer's input.
+    """Adds to the first feature map or to a layer's input.
 
     A layer's input is the running map only: what is added is in no skip, and the skip that an up layer joins
     is not shown. Its width is `UNetShape.input_width(site)`.
     """
 
     site: Site | None
+    """Which layer; None: the first feature map, before it is stored as a skip."""
 
-    def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+    def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        """Return what is added to the map."""
+        ...
 
 
 @runtime_checkable
 class SkipBranch(Protocol):
-    """Adds to the skip that a layer on the way up joins (`site` is that layer, which names the skip).
+    """Adds to the skip that a layer on the way up joins.
 
-    `UNetShape.skip_sites()` lists them in the order in which the skips are made. Its width is
+    `UNetShape.skip_sites()` lists those layers in the order in which the skips are made; a skip's width is
     `UNetShape.skip_width(site)`. The running map is not shown; a residual for the mid block's result is an INPUT
     branch at the first layer on the way up.
     """
 
     site: Site
+    """The layer on the way up, which names the skip."""
 
-    def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+    def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        """Return what is added to the skip."""
+        ...
 
 
 @runtime_checkable
 class OutputBranch(Protocol):
-    """Transforms what the U-Net predicts; `site` is where else the branch acts, if it has to see features as well."""
+    """Transforms what the U-Net predicts."""
 
     site: Site | None
+    """Where else the branch acts, if it has to see features as well."""
 
-    def output(self, predicted: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]: ...
+    def output(self, predicted: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        """Return what takes the prediction's place."""
+        ...
 
 
 Branch = CrossBranch | SelfBranch | AfterBranch | InputBranch | SkipBranch | OutputBranch
+"""What a network offers and a host attaches."""
 
 
 class Attachment(Protocol):
-    """What `Host.attach` returns; usable as a context manager.
-
-    counts: how often each branch was called since it was attached.
-    """
+    """Branches that a host runs with until they are detached; usable as a context manager."""
 
     counts: dict[Branch, int]
+    """How often each branch was called since it was attached."""
 
     def detach(self) -> None:
         """Restore the U-Net bit for bit. Calling it twice is harmless."""
@@ -216,7 +271,15 @@ class Host(Protocol):
         ...
 
     def attach(self, branches: Sequence[Branch]) -> Attachment:
-        """Attach branches; several attachments stack. Raises `SiteNotFound` for a site the U-Net lacks."""
+        """Attach branches; several attachments stack.
+
+        Args:
+            branches: What networks' `branches()` return, in the order in which they are to act.
+
+        Raises:
+            SiteNotFound: For a site that the U-Net lacks.
+            BadInput: For an object that is no branch.
+        """
         ...
 
     def denoise(
@@ -226,8 +289,19 @@ class Host(Protocol):
         text: Float[Tensor, "b t d"],
         call: Call,
     ) -> Float[Tensor, "b c h w"]:
-        """Run the U-Net once; the result is what the U-Net was trained to predict (velocity for `tiny`).
+        """Run the U-Net once.
 
-        Raises `SiteNotFound` when the run never reached an attached branch.
+        Args:
+            latents: Noisy latents, the rows of `call`: each pass's frames, one pass after the other.
+            timestep: One for all rows or one a row, from 0 (clean) to 999.
+            text: Tokens that cross-attention reads, one row of tokens a row of latents.
+            call: What the rows are.
+
+        Returns:
+            What the U-Net was trained to predict: velocity for `tiny`, noise for SD1.5.
+
+        Raises:
+            SiteNotFound: When the run never reached an attached branch.
+            BadInput: When the rows are not those of `call`.
         """
         ...

@@ -18,8 +18,8 @@ ANIPORTRAIT = ScheduleConfig(
     timestep_spacing="trailing",
     rescale_betas_zero_snr=True,
 )
-"""The noise schedule of AniPortrait's inference. Its second stage was trained on scaled-linear betas; inference is
-linear all the same."""
+"""The noise schedule of AniPortrait's inference (github.com/Zejun-Yang/AniPortrait). Its second stage was trained on
+scaled-linear betas; inference is linear all the same."""
 
 
 def tiny() -> ModelConfig:
@@ -59,7 +59,7 @@ def sd15() -> ModelConfig:
 
 
 def sd15_portraittalk() -> ModelConfig:
-    """Return the shape of PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
+    """Return the configuration of PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
 
     Steps and guidance are those of FaceID's own demonstration. Frames start from noise of their own, as AnimateDiff
     was trained. The schedule is AnimateDiff's; a stack of other parts runs on theirs.
@@ -74,7 +74,7 @@ def sd15_portraittalk() -> ModelConfig:
 
 
 def sd15_magictalk() -> ModelConfig:
-    """Return the shape of MAGIC-Talk's recipe from public files: AniPortrait's networks, with text beside them.
+    """Return the configuration of MAGIC-Talk's recipe from public files: AniPortrait's networks, with text beside them.
 
     Steps, guidance and schedule are those of AniPortrait's released program.
     """

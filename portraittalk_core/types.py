@@ -7,7 +7,8 @@ Conventions, everywhere in the package:
   they do not depend on resolution;
 * landmarks are the 68 points of iBUG in their order, then the centre of the right iris (viewer's left) and of
   the left iris: `LANDMARKS` = 70 in all;
-* angles are radians; time is seconds, named `_s`; frame rates are frames per second.
+* angles are radians; time is seconds, named `_s`; frame rates (`fps`) are frames per second;
+* in a shape, `frames` counts frames of the video and `n` pictures; all tensors are float32 unless said otherwise.
 """
 
 from __future__ import annotations
@@ -50,77 +51,96 @@ coordinates, and its size relative to the canonical head (1.0)."""
 
 @dataclass(frozen=True)
 class Sound:
-    """A recording as it was read: every channel, its own rate.
-
-    samples: float32 in [-1, 1], [channels, n]; sample_rate: Hz; path: the file it came from, if any, from which
-    the sound can be copied unaltered.
-    """
+    """A recording as it was read: every channel, at its own rate."""
 
     samples: Float[Tensor, "channels n"]
+    """The waveform, in [-1, 1]."""
+
     sample_rate: int
+    """Samples a second, Hz."""
+
     path: str | None = None
+    """The file it came from, from which the sound can be copied unaltered; None where there is no such file."""
 
     @property
     def duration_s(self) -> float:
+        """How long it lasts, in seconds."""
         return self.samples.shape[-1] / self.sample_rate
 
     def frame_count(self, fps: float) -> int:
-        """Return how many video frames last as long as the sound: `round(duration * fps)`, at least one."""
+        """Count the video frames that last as long as the sound.
+
+        Args:
+            fps: Frames a second of the video, above 0.
+
+        Returns:
+            `round(duration_s * fps)`, at least 1.
+        """
         return max(1, round(self.duration_s * fps))
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face found in a picture.
-
-    box: left, top, right, bottom in pixels of the picture it was found in; landmarks: pixels of that picture;
-    score: the detector's confidence in [0, 1]; embedding: unit length.
-    """
+    """One face found in a picture."""
 
     box: Float[Tensor, "4"]
+    """Left, top, right, bottom, in pixels of the picture it was found in."""
+
     landmarks: Float[Tensor, "70 2"]
+    """x and y of each point of `LANDMARKS`, in pixels of that picture."""
+
     score: float
+    """The detector's confidence, in [0, 1]."""
+
     embedding: Float[Tensor, "512"]
+    """Who it is: a face embedding of unit length."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a person is, from n reference pictures.
-
-    embeddings: unit length; crops: square pictures framed like the training pictures, [-1, 1]; landmarks: in the
-    coordinates of the crops. The first reference is the one that the video starts from.
-    """
+    """Who a person is, from n reference pictures. The first is the one that the video starts from."""
 
     embeddings: Float[Tensor, "n 512"]
+    """Face embeddings of unit length, one a picture."""
+
     crops: Float[Tensor, "n 3 size size"]
+    """Square pictures framed like the training pictures, in [-1, 1]; `size` is the model's."""
+
     landmarks: Float[Tensor, "n 70 2"]
+    """Points of the face in each crop, in [-1, 1] over the crop."""
 
     @property
     def outlines(self) -> Float[Tensor, "n 27 2"]:
-        """The line of the jaw and the brows in each crop, as shares of its side."""
+        """The line of the jaw and the brows in each crop, as shares of its side, in [0, 1] inside the crop."""
         return (torch.cat([self.landmarks[:, :17], self.landmarks[:, 17:27].flip(1)], 1) + 1) / 2
 
 
 @dataclass(frozen=True)
 class SpeechFeatures:
-    """Speech at the rate of the video: one row of features a frame.
-
-    hidden: the speech encoder's states resampled to `fps`; loudness: root-mean-square level of each frame in
-    decibels relative to full scale.
-    """
+    """Speech at the rate of the video: one row of features a frame."""
 
     hidden: Float[Tensor, "frames dim"]
+    """The speech encoder's states, resampled to `fps`."""
+
     loudness: Float[Tensor, "frames"]
+    """Root-mean-square level of each frame, in decibels relative to full scale: 0 or less."""
+
     fps: float
+    """Frames a second."""
 
 
 @dataclass(frozen=True)
 class FaceMotion:
-    """How a face moves: columns as in `COEFFICIENTS` and `POSE`. It says nothing of whose face it is."""
+    """How a face moves. It says nothing of whose face it is."""
 
     coefficients: Float[Tensor, "frames 10"]
+    """The expression; columns and their ranges as in `COEFFICIENTS`."""
+
     pose: Float[Tensor, "frames 6"]
+    """The head; columns and their units as in `POSE`."""
+
     fps: float
+    """Frames a second."""
 
     @property
     def frame_count(self) -> int:
@@ -129,36 +149,43 @@ class FaceMotion:
 
     @property
     def mouth_opening(self) -> Float[Tensor, "frames"]:
-        """How far the mouth is open in each frame: the jaw's coefficient."""
+        """How far the mouth is open in each frame, in [0, 1]: the jaw's coefficient."""
         return self.coefficients[:, COEFFICIENTS.index("jaw")]
 
 
 @dataclass(frozen=True)
 class StructureMaps:
-    """What the denoiser is shown of the motion, a row a frame.
-
-    landmarks: the moving face's points, through which `motion.geometry.contours` draws its lines when a window is
-    denoised (kept as pictures, the lines of a long video would fill the memory); placement: the affine map [2, 3] that
-    takes coordinates of the output frame to coordinates of the (first) reference, so that sampling the reference with
-    it puts the head where the motion wants it.
-    """
+    """What the denoiser is shown of the motion, one row a frame."""
 
     landmarks: Float[Tensor, "frames 70 2"]
+    """Points of the moving face, in [-1, 1] over the output frame. `motion.geometry.contours` draws its lines through
+    them when a window is denoised: kept as pictures, the lines of a long video would fill the memory."""
+
     placement: Float[Tensor, "frames 2 3"]
+    """The affine map that takes coordinates of the output frame to coordinates of the first reference, both in [-1, 1].
+    Sampling the reference with it puts the head where the motion wants it."""
+
     fps: float
+    """Frames a second."""
 
 
 @dataclass(frozen=True)
 class LatentVideo:
-    """A video in the VAE's latent space, scaled as the denoiser expects it (unit variance)."""
+    """A video, or a part of one, in the VAE's latent space."""
 
     latents: Float[Tensor, "frames channels h w"]
+    """Scaled as the denoiser expects them: about unit variance. h and w are the frame's sides over the VAE's factor."""
+
     fps: float
+    """Frames a second."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Pictures of a video, float32 in [-1, 1]."""
+    """Pictures of a video, or of a part of one."""
 
     pixels: Float[Tensor, "frames 3 h w"]
+    """Red, green and blue, in [-1, 1]."""
+
     fps: float
+    """Frames a second."""
