@@ -59,7 +59,7 @@ def sd15() -> ModelConfig:
 
 
 def sd15_portraittalk() -> ModelConfig:
-    """Return the configuration of PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
+    """Return PortraitTalk's recipe from public files: FaceID-Portrait, AnimateDiff and a ControlNet.
 
     Steps and guidance are those of FaceID's own demonstration. Frames start from noise of their own, as AnimateDiff
     was trained. The schedule is AnimateDiff's; a stack of other parts runs on theirs.
@@ -74,7 +74,7 @@ def sd15_portraittalk() -> ModelConfig:
 
 
 def sd15_magictalk() -> ModelConfig:
-    """Return the configuration of MAGIC-Talk's recipe from public files: AniPortrait's networks, with text beside them.
+    """Return MAGIC-Talk's recipe from public files: AniPortrait's networks, with text beside them.
 
     Steps, guidance and schedule are those of AniPortrait's released program.
     """

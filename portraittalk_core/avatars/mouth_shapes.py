@@ -65,7 +65,6 @@ _SHAPES: dict[str, tuple[float, float, float, float, float]] = {
     **dict.fromkeys("hɦʔʕ", (0.35, 0.10, 0.0, 0.0, 0.2)),
     **dict.fromkeys("jʝçʲ", (0.20, 0.55, 0.0, 0.0, 0.8)),
 }
-VOWELS = frozenset("aɑäæɐʌɒɛeɘəɚɜɝɞɪɨiɔoɤʊʏuʉɯyøɵœ")
 STOPS = frozenset("pbtdkgɡcɟʈɖqʔ")
 """Symbols that begin with a closed vocal tract; the closure may be silent."""
 _LIPS_CLOSED = frozenset("mbp")

@@ -40,10 +40,3 @@ class FrameNoise:
         a, b, c = _PRIMES
         mixed = (self.seed * a + row * b + draw * c) % 2**63
         return torch.randn(self.shape, generator=torch.Generator().manual_seed(mixed))
-
-
-def initial_noise(
-    frame_count: int, shape: Sequence[int], generator: torch.Generator, shared: float = 1.0
-) -> Float[Tensor, "frames c h w"]:
-    """Return the noise that `sample_video` starts from, for all frames of a video."""
-    return FrameNoise(shape, generator, shared=shared).at(torch.arange(frame_count))

@@ -21,14 +21,44 @@ from .temporal import TemporalNet
 class AnimateNet(nn.Module):
     """The parts of AnimateNet for one U-Net, each with its own `branches()`.
 
-    structure: `StructureEncoder`; occlusion: `OcclusionNet`, where structure's warped reference may be the answer;
-    identity: `IdentityAttention`; temporal: `TemporalNet`; audio: `AudioNet`. They are
-    separate modules because the two training stages freeze them separately and a user may scale them separately.
+    They are separate modules because the two training stages freeze them separately and a user may scale them
+    separately; `nets.adapters` puts them together.
 
-    shape: of the U-Net; identity_sites and temporal_sites: where the parts act, by default every self-attention and
-    every layer; max_frames: the longest window of temporal attention; alphas: cumulative products of the noise
-    schedule, [steps].
+    Args:
+        shape: Of the U-Net.
+        latent_channels: Channels of a latent.
+        feature_dim: Width of a frame's speech features.
+        embedding_dim: Width of a face embedding.
+        contour_groups: Channels of the contour pictures; see `motion.geometry.contours`.
+        contour_fold: Side of a contour picture over the latent's.
+        picture_fold: Side of a frame over the latent's.
+        cue: Width of the head-pose cue; see `motion.geometry.head_cue`.
+        structure_width: Channels inside the structure encoder.
+        identity_tokens: That one reference picture becomes in identity attention.
+        identity_sites: Where identity attention acts; None: every self-attention.
+        audio_tokens: That the speech around one frame becomes.
+        audio_window: Frames of speech on either side that a frame knows of.
+        temporal_sites: Layers that temporal attention follows; None: all.
+        temporal_heads: Heads of temporal attention.
+        max_frames: Frames of the longest window of temporal attention.
+        alphas: Cumulative products of the noise schedule, `NoiseSchedule.alphas_cumprod`.
+        occlusion_fade: See `nets.occlusion_net`; 1 or more.
     """
+
+    structure: StructureEncoder
+    """Where the head is and what the face does."""
+
+    occlusion: OcclusionNet
+    """Where structure's warped reference may be the answer."""
+
+    identity: IdentityAttention
+    """Identity tokens in self-attention."""
+
+    temporal: TemporalNet
+    """Attention over the frames of a window."""
+
+    audio: AudioNet
+    """Speech beside the text."""
 
     def __init__(
         self,
@@ -92,8 +122,11 @@ class AnimateNet(nn.Module):
 class IdentityAttention(nn.Module):
     """Appends projected identity tokens to the keys and values of self-attention.
 
-    embedding_dim: width of a face embedding; tokens: a reference picture; token_dim: of the shared projection;
-    sites: the self-attentions and their widths.
+    Args:
+        token_dim: Width of a token of the shared projection.
+        sites: The self-attentions and their widths.
+        embedding_dim: Width of a face embedding.
+        tokens: That one reference picture becomes.
     """
 
     def __init__(
@@ -108,11 +141,16 @@ class IdentityAttention(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(token_dim, width) for _, width in sites)
 
     def branches(self, embeddings: Float[Tensor, "*rows references embedding"], scale: float = 1.0) -> list[SelfBranch]:
-        """Return a SELF branch for every site.
+        """Return a SELF branch for every site. Passes without identity get the tokens of the zero embedding.
 
-        embeddings: `[references, 512]` for all frames or `[rows, references, 512]`. Passes without identity get the
-        tokens of the zero embedding. `scale` in [0, 1] goes from those to the person's; at exactly 0 nothing is
-        attached. Raises `BadInput` for a scale or shape outside that.
+        Args:
+            embeddings: `[references, 512]` for all frames or `[rows, references, 512]`, one row a frame (in training:
+                a sample).
+            scale: In [0, 1], goes from the tokens of the zero embedding to the person's; at exactly 0 there are no
+                branches.
+
+        Raises:
+            BadInput: For a scale or shape outside that.
         """
         if not 0 <= scale <= 1 or embeddings.ndim not in (2, 3) or embeddings.shape[-1] != self.embedding_dim:
             raise BadInput(

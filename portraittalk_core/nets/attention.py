@@ -16,23 +16,39 @@ from ..sites import Site
 def attend(
     query: Float[Tensor, "b l c"], key: Float[Tensor, "b m c"], value: Float[Tensor, "b m c"], heads: int
 ) -> Float[Tensor, "b l c"]:
-    """Compute multi-head attention, `softmax(q k^T / sqrt(c / heads)) v`, of projected tokens.
+    """Compute multi-head attention of projected tokens: `softmax(q k^T / sqrt(c / heads)) v`.
 
-    Queries, keys and values share their width, a multiple of `heads`. On a CPU the fused kernel of torch 2.13 is
-    never slower than plain matrix products, also for 4 to 16 tokens, and twice as fast in training.
+    On a CPU the fused kernel of torch 2.13 is never slower than plain matrix products, also for 4 to 16 tokens, and
+    twice as fast in training.
+
+    Args:
+        query: Of the l tokens that look.
+        key: Of the m tokens that are looked at, as wide as the query.
+        value: Of those, likewise.
+        heads: A divisor of the width c.
+
+    Returns:
+        One row for each query; the heads' results lie side by side.
     """
     q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class GatedFeedForward(nn.Module):
-    """Widens tokens fourfold behind a gate (GEGLU) and narrows them; its keys are those of diffusers."""
+    """Widens tokens fourfold behind a gate (GEGLU, Shazeer, arXiv 2002.05202) and narrows them.
+
+    State-dict keys are those of diffusers' `FeedForward`.
+
+    Args:
+        width: Of the tokens, in and out.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.net = nn.ModuleList([_Gated(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
 
     def forward(self, tokens: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+        """Return the tokens after both layers; what they were is not added."""
         return self.net[2](self.net[0](tokens))
 
 
@@ -50,6 +66,12 @@ class TokenProjection(nn.Module):
     """Turns one vector into tokens: Linear, GELU, Linear, LayerNorm.
 
     The layout (`proj.0`, `proj.2`, `norm`) is that of the public IP-Adapter FaceID files.
+
+    Args:
+        input_dim: Width of the vector.
+        token_dim: Width of a token.
+        tokens: How many one vector becomes.
+        hidden_dim: Width between the linear layers.
     """
 
     def __init__(self, *, input_dim: int, token_dim: int, tokens: int, hidden_dim: int) -> None:
@@ -61,11 +83,19 @@ class TokenProjection(nn.Module):
         self.norm = nn.LayerNorm(token_dim)
 
     def forward(self, vectors: Float[Tensor, "*n input"]) -> Float[Tensor, "*n tokens token"]:
+        """Return the tokens of each vector."""
         return self.norm(self.proj(vectors).unflatten(-1, (self.tokens, -1)))
 
 
 class KeyValue(nn.Module):
-    """Projects tokens to the keys and values of one cross-attention (`to_k_ip`, `to_v_ip`, no bias)."""
+    """Projects tokens to the keys and values of one cross-attention, without bias.
+
+    The layout (`to_k_ip`, `to_v_ip`) is that of the public IP-Adapter files.
+
+    Args:
+        token_dim: Width of a token.
+        width: Of the cross-attention's queries.
+    """
 
     def __init__(self, token_dim: int, width: int) -> None:
         super().__init__()
@@ -73,13 +103,16 @@ class KeyValue(nn.Module):
         self.to_v_ip = nn.Linear(token_dim, width, bias=False)
 
     def forward(self, tokens: Float[Tensor, "n m token"]) -> tuple[Float[Tensor, "n m c"], Float[Tensor, "n m c"]]:
+        """Return keys and values."""
         return self.to_k_ip(tokens), self.to_v_ip(tokens)
 
 
 class KeyValues(nn.ModuleDict):
     """One `KeyValue` for each cross-attention, numbered as in the public IP-Adapter files: 1, 3, 5, ...
 
-    sites: the cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`.
+    Args:
+        token_dim: Width of a token.
+        sites: The cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`.
     """
 
     def __init__(self, token_dim: int, sites: Iterable[tuple[Site, int]]) -> None:
@@ -94,15 +127,29 @@ class KeyValues(nn.ModuleDict):
         condition: Literal["text", "identity", "audio"],
         scale: float,
     ) -> list[CrossBranch]:
-        """Return a CROSS branch for every site; see `TokenCross`."""
+        """Return a CROSS branch for every site; see `TokenCross`.
+
+        Args:
+            given: Tokens, one row for each frame of the video or a single row for all.
+            absent: Tokens of the passes that do not see `condition`.
+            condition: Which field of `host.Pass` decides.
+            scale: Multiplies what is added.
+        """
         return [TokenCross(site, layer, given, absent, condition, scale) for site, layer in self.layers.items()]
 
 
 class TokenCross:
-    """Adds `scale * Attn(q, tokens)` to a cross-attention: the decoupled branch of IP-Adapter.
+    """Adds `scale * Attn(q, tokens)` to a cross-attention: the decoupled branch of IP-Adapter (arXiv 2308.06721).
 
-    Keys and values are projected once, here; a step only picks rows. Those of `absent` serve the passes that do
-    not see `condition`.
+    Keys and values are projected once, here; a step only picks rows.
+
+    Args:
+        site: The cross-attention.
+        layer: Projects tokens to its keys and values.
+        given: Tokens, one row for each frame of the video or a single row for all.
+        absent: Tokens of the passes that do not see `condition`.
+        condition: Which field of `host.Pass` decides.
+        scale: Multiplies what is added.
     """
 
     def __init__(
@@ -120,6 +167,7 @@ class TokenCross:
         self._scale = scale
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
+        """Return what is added; see `host.CrossBranch`."""
         key, value = (
             call.batch(given, absent, self._condition).to(query.dtype)
             for given, absent in zip(self._given, self._absent, strict=True)
@@ -128,5 +176,12 @@ class TokenCross:
 
 
 def has_learned(net: nn.Module, last: str) -> bool:
-    """Say whether layers named `last` have left zero, where stage 2 begins; until then they cost time for nothing."""
+    """Say whether a network has begun to learn: whether its last layers have left zero.
+
+    They begin at zero, so that an untrained network adds nothing; until they have left it, it costs time for nothing.
+
+    Args:
+        net: A network.
+        last: The name that its last layers share, for example `proj_out`.
+    """
     return any(bool(value.any()) for name, value in net.named_parameters() if f"{last}." in name)

@@ -1,4 +1,4 @@
-"""AudioNet: what is being said, told to the U-Net's cross-attentions frame by frame."""
+"""AudioNet: what is being said, frame by frame, beside the text in the U-Net's cross-attentions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ class AudioNet(nn.Module):
     features of `window` frames before and after it, the clip's ends repeated. Values start at zero, so that an
     untrained net leaves the U-Net as it is.
 
-    feature_dim: width of a frame's speech features; token_dim: of the tokens; tokens: a frame; sites: the
-    cross-attentions and their widths in the order of `UNetShape.adapter_sites()`, numbered as in `IdentityNet`.
+    Args:
+        feature_dim: Width of a frame's speech features.
+        token_dim: Width of a token: the U-Net's `cross_dim`.
+        sites: The cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`.
+        tokens: That one frame becomes.
+        window: Frames on either side that a frame's tokens know of.
+        hidden_dim: Width inside the projection.
     """
 
     def __init__(
@@ -45,7 +50,17 @@ class AudioNet(nn.Module):
             nn.init.zeros_(layer.to_v_ip.weight)
 
     def tokens(self, features: Float[Tensor, "*clips frames feature"]) -> Float[Tensor, "rows tokens token"]:
-        """Project the window around each frame; several clips follow one another in the rows."""
+        """Project the window around each frame to tokens.
+
+        Args:
+            features: One row a frame: `[frames, feature]`, or `[clips, frames, feature]`.
+
+        Returns:
+            One row of tokens a frame; several clips follow one another.
+
+        Raises:
+            BadInput: For another shape or width, or no frame.
+        """
         if features.ndim not in (2, 3) or features.shape[-1] != self.feature_dim or not features.shape[-2]:
             raise BadInput(
                 f"`features` must be [frames, {self.feature_dim}] or [clips, frames, {self.feature_dim}], "
@@ -57,10 +72,14 @@ class AudioNet(nn.Module):
         return self.audio_proj(clips[:, index].flatten(2).flatten(0, 1))
 
     def branches(self, features: Float[Tensor, "*clips frames feature"], scale: float = 1.0) -> list[CrossBranch]:
-        """Return a CROSS branch for every site; `scale` is lambda_aud, at 0 the list is empty.
+        """Return a CROSS branch for every site. Passes without audio see the tokens of zero features.
 
-        features: the whole video's, one row a frame, or in training `[clips, frames, feature]`. Passes without
-        audio see the tokens of zero features.
+        Args:
+            features: The whole video's, one row a frame; in training `[clips, frames, feature]`.
+            scale: lambda_aud; at 0 there are no branches.
+
+        Raises:
+            BadInput: As `tokens`.
         """
         if scale == 0:
             return []

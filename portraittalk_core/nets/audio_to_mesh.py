@@ -27,7 +27,10 @@ class AudioToMesh(nn.Module):
     layers without activation. The offsets are centimetres in the space of the canonical face; they are added to the
     mesh of the reference face.
 
-    audio_encoder: with fresh weights; width: between the two layers; fps: frames a second, 30 for the public file.
+    Args:
+        audio_encoder: With fresh weights.
+        width: Between the two layers.
+        fps: Frames a second; 30 for the public file.
     """
 
     def __init__(self, audio_encoder: Wav2Vec2Model, *, width: int = 512, fps: float = 30.0) -> None:
@@ -38,24 +41,43 @@ class AudioToMesh(nn.Module):
         self.out_fn = nn.Linear(width, 3 * VERTICES)
 
     def forward(self, speech: Float[Tensor, "b n"]) -> Float[Tensor, "b frames 468 3"]:
-        """Return the offsets for whole recordings, mono at 16 kHz in any scale.
+        """Return the offsets for whole recordings.
 
-        Raises `BadInput` for recordings shorter than a receptive field, 400 samples.
+        Args:
+            speech: Mono at 16 kHz, in any scale.
+
+        Returns:
+            x, y and z of each vertex, in centimetres.
+
+        Raises:
+            BadInput: For recordings shorter than a receptive field, 400 samples.
         """
         hidden = encode_at_rate(self.audio_encoder, speech, frame_count(speech.shape[-1], self.fps))
         return self.out_fn(self.in_fn(hidden)).unflatten(-1, (VERTICES, 3))
 
 
 def frame_count(samples: int, fps: float) -> int:
-    """Return how many frames a recording of so many samples at 16 kHz gives."""
+    """Count the frames that a recording gives: as many as begin before it ends.
+
+    Args:
+        samples: Length of the recording at 16 kHz.
+        fps: Frames a second.
+    """
     return math.ceil(samples / SPEECH_RATE * fps)
 
 
 def encode_at_rate(encoder: Any, speech: Float[Tensor, "b n"], frames: int) -> Float[Tensor, "b frames c"]:
     """Run a wav2vec 2.0 encoder so that it gives one row a video frame.
 
-    What its convolutions give is resampled before it is projected, first row to first frame and last to last. speech:
-    mono at 16 kHz in any scale; normalised here. Raises `BadInput` below 400 samples.
+    What its convolutions give is resampled before it is projected, first row to first frame and last to last.
+
+    Args:
+        encoder: A `Wav2Vec2Model` of transformers.
+        speech: Mono at 16 kHz, in any scale; it is normalised here.
+        frames: How many rows to return.
+
+    Raises:
+        BadInput: Below 400 samples.
     """
     if speech.ndim != 2 or speech.shape[1] < 400:
         raise BadInput(f"`speech` must be [recordings, samples] of at least 400 samples, but got {list(speech.shape)}.")

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from transformers import Wav2Vec2Model
 
 MAX_FRAMES = 600
+"""Frames of the longest recording that the network takes at once: 20 s at 30 frames a second."""
+
 STYLES = 100
+"""Ways to move that the network has learned."""
+
 _HEADS, _LAYERS, _POSE = 8, 8, 6
 
 
@@ -27,7 +31,10 @@ class AudioToPose(nn.Module):
     encoder of its own, and a transformer decoder in which a frame sees the frames before it, nearer ones more (Press
     et al., arXiv 2108.12409), and of the sound exactly its own frame.
 
-    audio_encoder: with fresh weights; width: of the decoder; fps: 30 for the public file.
+    Args:
+        audio_encoder: With fresh weights.
+        width: Of the decoder.
+        fps: Frames a second; 30 for the public file.
     """
 
     def __init__(self, audio_encoder: Wav2Vec2Model, *, width: int = 512, fps: float = 30.0) -> None:
@@ -44,10 +51,17 @@ class AudioToPose(nn.Module):
 
     @torch.no_grad()
     def forward(self, speech: Float[Tensor, "b n"], style: int = 0) -> Float[Tensor, "b frames 6"]:
-        """Return rotations (x, y, z in degrees) and translations for whole recordings of up to 20 s.
+        """Return the movement for whole recordings of up to 20 s.
 
-        style: which of 100 learned ways to move; the original draws it at random without a seed. Raises `BadInput`
-        for longer recordings and other styles.
+        Args:
+            speech: Mono at 16 kHz, in any scale.
+            style: Which of the 100 learned ways to move, from 0; the original draws it at random without a seed.
+
+        Returns:
+            Rotations about x, y and z in degrees, then translations, a row a frame.
+
+        Raises:
+            BadInput: For longer recordings and other styles.
         """
         frames = frame_count(speech.shape[-1], self.fps)
         if not 0 <= style < STYLES or frames > MAX_FRAMES:
@@ -87,7 +101,13 @@ class _Positions(nn.Module):
 
 
 def attention_bias(frames: int) -> Float[Tensor, "heads frames frames"]:
-    """Return what is added to the attention of frame i to frame j: -(i - j) / 2^(h + 1) at head h; never later ones."""
+    """Return what is added to the attention of frame i to frame j: -(i - j) / 2^(h + 1) at head h.
+
+    It is minus infinity for later frames, which a frame never sees (Press et al., arXiv 2108.12409).
+
+    Args:
+        frames: How many there are.
+    """
     apart = (torch.arange(frames)[:, None] - torch.arange(frames)[None]).float()
     slopes = 2.0 ** -torch.arange(1, _HEADS + 1).float()
     return (-slopes[:, None, None] * apart).masked_fill(apart < 0, -torch.inf)
@@ -97,6 +117,13 @@ def plan_pieces(samples: int, piece_samples: int) -> list[tuple[int, int]]:
     """Cut a recording into pieces, the last of which takes what is left over; shorter ones are one piece.
 
     The original loses the last piece when nothing is left over and fails below one piece; this does neither.
+
+    Args:
+        samples: Length of the recording.
+        piece_samples: Length of a piece.
+
+    Returns:
+        First sample of each piece and the one after its last.
     """
     count = max(1, samples // piece_samples)
     starts = [k * piece_samples for k in range(count)]
@@ -104,9 +131,20 @@ def plan_pieces(samples: int, piece_samples: int) -> list[tuple[int, int]]:
 
 
 def move_head(net: AudioToPose, speech: Float[Tensor, "n"], style: int = 0) -> Float[Tensor, "frames 6"]:
-    """Return a head movement for a recording of any length: rotations in degrees and translations.
+    """Return a head movement for a recording of any length.
 
     As the original does it: pieces of 5 s, rotations halved, smoothed over seven frames.
+
+    Args:
+        net: Draws the movement.
+        speech: Mono at 16 kHz, in any scale.
+        style: Which of the 100 learned ways to move, from 0.
+
+    Returns:
+        Rotations about x, y and z in degrees, then translations, a row a frame.
+
+    Raises:
+        BadInput: For another style, or below 400 samples.
     """
     pieces = [net(speech[None, a:b], style)[0] for a, b in plan_pieces(len(speech), 80_000)]
     poses = torch.cat(pieces)
@@ -115,7 +153,12 @@ def move_head(net: AudioToPose, speech: Float[Tensor, "n"], style: int = 0) -> F
 
 
 def smooth(rows: Float[Tensor, "n d"], window: int) -> Float[Tensor, "n d"]:
-    """Average each row with its neighbours, as many as there are within half a window on either side."""
+    """Average each row with its neighbours, as many as there are within half a window on either side.
+
+    Args:
+        rows: In the order of time.
+        window: Rows of a mean, an odd number.
+    """
     half, ones = window // 2, torch.ones(1, 1, window).to(rows)
     sums = F.conv1d(rows.T[:, None], ones, padding=half)[:, 0].T
     counts = F.conv1d(torch.ones(1, 1, len(rows)).to(rows), ones, padding=half)[0].T

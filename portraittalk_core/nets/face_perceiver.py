@@ -19,10 +19,17 @@ class PlusIdentityNet(nn.Module):
 
     Structure and state-dict keys are those of the public `ip-adapter-faceid-plus` and `-plusv2` files
     (github.com/tencent-ailab/IP-Adapter). Both have the same tensors and differ in one sum: plusv2 adds what the
-    image gives to the tokens of the embedding (`shortcut`), plus replaces them.
+    image gives to the tokens of the embedding, plus replaces them.
 
-    token_dim, sites, embedding_dim, tokens: as for `IdentityNet`; clip_dim: width of CLIP's tokens (ViT-H/14: 1280),
-    the last but one hidden states of the aligned face; depth and head_dim: of the perceiver; shortcut: plusv2.
+    Args:
+        token_dim: As for `IdentityNet`.
+        sites: As for `IdentityNet`.
+        shortcut: True for plusv2, False for plus.
+        embedding_dim: As for `IdentityNet`.
+        tokens: As for `IdentityNet`.
+        clip_dim: Width of CLIP's tokens; ViT-H/14: 1280.
+        depth: Layers of the perceiver.
+        head_dim: Width of its attention heads.
     """
 
     def __init__(
@@ -50,7 +57,15 @@ class PlusIdentityNet(nn.Module):
     ) -> Float[Tensor, "rows tokens token"]:
         """Turn each reference's embedding and CLIP tokens into identity tokens; join those of a row's references.
 
-        Raises `BadInput` for shapes that do not belong together.
+        Args:
+            embeddings: Face embeddings of unit length; zeros stand for nobody.
+            image_embeds: CLIP's last but one hidden states of each reference's aligned face.
+
+        Returns:
+            `references` times `tokens` tokens a row.
+
+        Raises:
+            BadInput: For shapes that do not belong together.
         """
         if (
             embeddings.ndim != 3
@@ -75,10 +90,19 @@ class PlusIdentityNet(nn.Module):
         uncond_image_embeds: Float[Tensor, "patches clip"],
         scale: float = 1.0,
     ) -> list[CrossBranch]:
-        """Return a CROSS branch for every site; at scale 0 there are none.
+        """Return a CROSS branch for every site.
 
-        uncond_image_embeds: CLIP's tokens of a picture of zeros, zero after normalisation. Passes without identity get
-        the tokens of the zero embedding and this image, which is how the files were trained.
+        Passes without identity get the tokens of the zero embedding and of `uncond_image_embeds`, which is how the
+        files were trained.
+
+        Args:
+            embeddings: Face embeddings of unit length, one row a frame, or a single row for all.
+            image_embeds: CLIP's last but one hidden states of each reference's aligned face.
+            uncond_image_embeds: Those of a picture that is zero after normalisation.
+            scale: lambda_id; at 0 there are no branches.
+
+        Raises:
+            BadInput: As `tokens`.
         """
         if scale == 0:
             return []

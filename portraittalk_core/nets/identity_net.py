@@ -1,4 +1,4 @@
-"""IdentityNet: who the person is, told to the U-Net beside the text (PortraitTalk's IdentityNet)."""
+"""IdentityNet: who the person is, beside the text in the U-Net's cross-attentions (PortraitTalk)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ class IdentityNet(nn.Module):
     projection. Structure, formula and state-dict keys (`image_proj.*`, `ip_adapter.{i}.to_k_ip.weight`) are those of
     the public IP-Adapter FaceID files (github.com/tencent-ailab/IP-Adapter), so one class serves both.
 
-    embedding_dim: width of a face embedding; token_dim: width of the U-Net's text tokens; tokens: tokens a
-    reference picture; sites: the cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`,
-    from which the numbers of the public files follow; hidden_dim: of the projection, default twice the embedding.
+    Args:
+        token_dim: Width of the U-Net's text tokens: its `cross_dim`.
+        sites: The cross-attentions and their widths, in the order of `UNetShape.adapter_sites()`, from which the
+            numbers of the public files follow.
+        embedding_dim: Width of a face embedding.
+        tokens: That one reference picture becomes.
+        hidden_dim: Width inside the projection; None: twice the embedding.
     """
 
     def __init__(
@@ -44,7 +48,14 @@ class IdentityNet(nn.Module):
     def tokens(self, embeddings: Float[Tensor, "*rows references embedding"]) -> Float[Tensor, "n tokens token"]:
         """Project each reference's embedding and join the tokens of a row's references.
 
-        `[references, 512]` gives one row; a row whose embeddings are zero says "nobody".
+        Args:
+            embeddings: `[references, 512]`, which gives one row, or `[rows, references, 512]`. Zeros stand for nobody.
+
+        Returns:
+            `references` times `tokens` tokens a row.
+
+        Raises:
+            BadInput: For another shape or width, or no reference.
         """
         if embeddings.ndim not in (2, 3) or embeddings.shape[-1] != self.embedding_dim or not embeddings.shape[-2]:
             raise BadInput(
@@ -57,11 +68,15 @@ class IdentityNet(nn.Module):
     def branches(
         self, embeddings: Float[Tensor, "*rows references embedding"], scale: float = 1.0
     ) -> list[CrossBranch]:
-        """Return a CROSS branch for every site.
+        """Return a CROSS branch for every site. Passes without identity see the projection of the zero embedding.
 
-        embeddings: unit length, `[references, 512]` for all frames or `[rows, references, 512]`, one row a frame
-        (in training: a sample). Passes without identity see the projection of the zero embedding. `scale` is the
-        paper's lambda_id; at 0 there is nothing to attach and the list is empty.
+        Args:
+            embeddings: Unit length, `[references, 512]` for all frames or `[rows, references, 512]`, one row a frame
+                (in training: a sample).
+            scale: The paper's lambda_id; at 0 there are no branches.
+
+        Raises:
+            BadInput: As `tokens`.
         """
         if scale == 0:
             return []

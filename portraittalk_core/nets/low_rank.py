@@ -14,20 +14,27 @@ from ..sites import Site, UNetShape
 from .unet_keys import to_comfy
 
 Projection = Literal["to_q", "to_k", "to_v", "to_out.0"]
+"""A linear layer of an attention, as diffusers names it."""
 
 
 @dataclass(frozen=True)
 class LowRankPatch:
-    """What is added to one projection: `up(down(x))` to its result, `up @ down` to its weight.
-
-    site, attention, projection: which linear layer; a host translates, as it does for branches.
-    """
+    """What is added to one projection: `up(down(x))` to its result, which is `up @ down` to its weight."""
 
     site: Site
+    """Which layer's transformer; a host translates, as it does for branches."""
+
     attention: Literal["attn1", "attn2"]
+    """Self-attention or cross-attention."""
+
     projection: Projection
+    """Which linear layer of it."""
+
     down: Float[Tensor, "rank in"]
+    """Weight of the first factor."""
+
     up: Float[Tensor, "out rank"]
+    """Weight of the second."""
 
     @property
     def module(self) -> str:
@@ -35,12 +42,8 @@ class LowRankPatch:
         return f"{transformer_name(self.site)}.{self.attention}.{self.projection}"
 
     def added(self, inputs: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]:
-        """Return what is added to the layer's result."""
+        """Return what is added to the layer's result, given what the layer was given."""
         return F.linear(F.linear(inputs, self.down.to(inputs)), self.up.to(inputs))
-
-    def delta(self) -> Float[Tensor, "out in"]:
-        """Return what is added to the layer's weight."""
-        return self.up @ self.down
 
 
 def transformer_name(site: Site) -> str:
@@ -52,8 +55,16 @@ def transformer_name(site: Site) -> str:
 def comfy_names(patches: Sequence[LowRankPatch], shape: UNetShape) -> dict[str, LowRankPatch]:
     """Return the patches by the weight that each changes in ComfyUI's `UNetModel`.
 
-    For example `input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight`; its model patcher wants
-    `diffusion_model.` before it. Raises `WeightsMismatch` for a site that the shape lacks.
+    Args:
+        patches: Of a U-Net of this shape.
+        shape: Of the U-Net.
+
+    Returns:
+        Names such as `input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight`; ComfyUI's model patcher wants
+        `diffusion_model.` before them.
+
+    Raises:
+        WeightsMismatch: For a site that the shape lacks.
     """
     by_up = to_comfy({f"{patch.module}.weight": patch.up for patch in patches}, shape)
     return dict(zip(by_up, patches, strict=True))

@@ -17,17 +17,21 @@ from .structure_encoder import MapResidual
 
 
 class PoseGuider(nn.Module):
-    """Turns `face_drawing.draw_for_aniportrait` into five maps.
+    """Turns drawings of a face (`perception.face_drawing.draw_for_aniportrait`) into five maps.
 
     Structure and state-dict keys are those of the public file (github.com/Zejun-Yang/AniPortrait, `pose_guider.py`).
     Its transformers are called cross-attention there but have nothing to attend to beside themselves, so that the
     drawing of the reference face, which the original also takes, changes nothing; it is left out here.
 
-    width: of the first map (SD1.5: 320); heads, head_dim: of the attention. as_released: the released program
-    normalises with the statistics of the batch instead of the trained ones, and feeds pixels in [-1, 509]; the former
-    hides the latter. True reproduces it, for whole clips at a time; False does what the training did, trained
-    statistics and pixels in [-1, 1], so that a frame's maps do not depend on its neighbours. The two are close, not
-    equal.
+    The released program normalises with the statistics of the batch instead of the trained ones, and feeds pixels in
+    [-1, 509]; the former hides the latter. What the training did, trained statistics and pixels in [-1, 1], is close
+    but not equal, and a frame's maps do not depend on its neighbours.
+
+    Args:
+        width: Of the first map; SD1.5: 320.
+        heads: Of the attention.
+        head_dim: Width of a head.
+        as_released: True does what the released program does, for whole clips at a time; False what the training did.
     """
 
     def __init__(self, *, width: int = 320, heads: int = 16, head_dim: int = 88, as_released: bool = False) -> None:
@@ -45,10 +49,16 @@ class PoseGuider(nn.Module):
         self.scale = nn.Parameter(torch.full((1,), 2.0))
 
     def forward(self, drawings: Float[Tensor, "frames 3 h w"]) -> list[Tensor]:
-        """Return maps of width 320, 320, 640, 1280, 1280 at 1/8, 1/16, 1/32, 1/64 and 1/64 of the drawings' size.
+        """Return the five maps, one row a frame.
 
-        drawings in [0, 1], sides multiples of 8. Raises `BadInput` for other sides, and for a single frame of up to 64
-        pixels `as_released`, which has no statistics.
+        Args:
+            drawings: In [0, 1]; both sides are multiples of 8.
+
+        Returns:
+            Maps of width 320, 320, 640, 1280, 1280 at 1/8, 1/16, 1/32, 1/64 and 1/64 of the drawings' size.
+
+        Raises:
+            BadInput: For other sides, and for a single frame of up to 64 pixels `as_released`, which has no statistics.
         """
         if drawings.ndim != 4 or drawings.shape[-1] % 8 or drawings.shape[-2] % 8:
             raise BadInput(
@@ -70,10 +80,14 @@ class PoseGuider(nn.Module):
         return maps
 
     def branches(self, maps: Sequence[Tensor], scale: float = 1.0) -> list[InputBranch]:
-        """Return the INPUT branches of `forward`'s maps, one row a frame, seen by every pass.
+        """Return the INPUT branches of `forward`'s maps, seen by every pass.
 
         The first is added to the first feature map, before it is a skip; the others to what enters the next block on
         the way down and, last, the mid block, and are in no skip.
+
+        Args:
+            maps: What `forward` returned, one row a frame.
+            scale: Multiplies what is added; at 0 there are no branches.
         """
         if scale == 0:
             return []

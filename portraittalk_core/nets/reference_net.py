@@ -1,4 +1,4 @@
-"""ReferenceNet: the look of the reference pictures, lent to the denoiser's self-attention (MAGIC-Talk)."""
+"""ReferenceNet: features of the reference pictures as keys and values of the denoiser's self-attention (MAGIC-Talk)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ..sites import Site
 
 @dataclass(frozen=True)
 class ReferenceFeatures:
-    """What the self-attentions saw of the references: by site, one row of tokens a reference."""
+    """What the self-attentions of a U-Net read on the reference pictures."""
 
     tokens: dict[Site, Float[Tensor, "references tokens c"]]
+    """Normed hidden states by site, one row a reference; a token is a place of the feature map."""
 
 
 class ReferenceNet:
@@ -26,9 +27,14 @@ class ReferenceNet:
 
     It has no weights of its own: the host decides whose they are. A host of the denoiser shares them; a
     host of a copy makes a ReferenceNet of its own. The idea of recording the normed input of self-attention at
-    timestep 0 and joining it to keys and values is that of reference-only control and of AniPortrait.
+    timestep 0 and joining it to keys and values is that of reference-only control
+    (github.com/Mikubill/sd-webui-controlnet) and of AniPortrait (github.com/Zejun-Yang/AniPortrait).
 
-    sites: where to record, for example only the coarse levels. The pass over the reference stops after the last.
+    Args:
+        sites: Where to record, for example only the coarse levels. The pass over the reference stops after the last.
+
+    Raises:
+        BadInput: For no sites.
     """
 
     def __init__(self, *, sites: Sequence[Site]) -> None:
@@ -40,6 +46,14 @@ class ReferenceNet:
         """Run the host's U-Net once on clean reference latents at timestep 0, without any attached branch.
 
         Gradients flow into the features unless the caller disables them.
+
+        Args:
+            host: Of the U-Net that looks at the references.
+            latents: Of the reference pictures, as large as the latents that will be denoised.
+            text: Tokens for cross-attention, one row a reference; those of the empty prompt, say.
+
+        Raises:
+            SiteNotFound: For a site that the U-Net lacks.
         """
         found: dict[Site, Tensor] = {}
         recorders = [_Recorder(site, found, last=site == self.sites[-1]) for site in self.sites]
@@ -57,14 +71,20 @@ class ReferenceNet:
     ) -> list[SelfBranch]:
         """Return a SELF branch for every recorded site.
 
-        rows: which references each frame (in training: each sample) sees, indices into the recorded ones; one row
-        serves all frames; None shows every frame all references. Index -1 means "none": that slot holds the
-        row's own tokens instead, and attention over whole copies of the same tokens is plain self-attention. Passes
-        without identity get copies throughout. So all rows have equally many tokens and no host needs a mask.
+        A frame without a reference gets copies of its own tokens in the reference's place: attention over whole copies
+        of the same tokens is plain self-attention. Passes without identity get copies throughout. So all rows have
+        equally many tokens and no host needs a mask.
 
-        scale: blends each reference token with the own token at its place, from 0 (copies: plain self-attention,
-        hence no branches) to 1 (the reference). We blend tokens instead of biasing attention, because a host can then
-        join tokens before it projects them. Raises `BadInput` outside [0, 1] or for indices that do not exist.
+        Args:
+            features: What `record` returned.
+            rows: Which references each frame (in training: each sample) sees, indices into the recorded ones, -1 for
+                none; one row serves all frames; None shows every frame all references.
+            scale: lambda_ref: blends each reference token with the own token at its place, from 0 (copies: plain
+                self-attention, hence no branches) to 1 (the reference). We blend tokens instead of biasing attention,
+                because a host can then join tokens before it projects them.
+
+        Raises:
+            BadInput: For a scale outside [0, 1], or indices that do not exist.
         """
         count = len(next(iter(features.tokens.values())))
         index = torch.arange(count)[None] if rows is None else rows
@@ -81,7 +101,14 @@ class ReferenceNet:
 
 
 class ReferenceTokens:
-    """Offers recorded tokens to one self-attention; see `ReferenceNet.branches`."""
+    """Offers recorded tokens to one self-attention; see `ReferenceNet.branches`.
+
+    Args:
+        site: The self-attention.
+        recorded: Its tokens in `ReferenceFeatures`.
+        rows: Which references each frame sees, -1 for none.
+        scale: In (0, 1].
+    """
 
     def __init__(
         self,
@@ -96,6 +123,11 @@ class ReferenceTokens:
         self._missing = bool((rows < 0).any())
 
     def tokens(self, hidden: Float[Tensor, "b l c"], call: Call) -> Float[Tensor, "b m c"]:
+        """Return the tokens that are joined; see `host.SelfBranch`.
+
+        Raises:
+            BadInput: When the reference was recorded at another size.
+        """
         if hidden.shape[1:] != self._recorded.shape[1:]:
             raise BadInput(
                 f"The reference latent must be as large as the denoised one, but at {self.site} it gave "

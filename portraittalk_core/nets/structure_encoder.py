@@ -19,7 +19,12 @@ def structure_channels(
 ) -> int:
     """Return how many channels `structure_input` makes.
 
-    fold, picture_fold: sizes of the contours and of the warped picture over the latent's.
+    Args:
+        latent_channels: Channels of a latent.
+        groups: Channels of the contour pictures.
+        fold: Side of a contour picture over the latent's.
+        cue: Width of the head-pose cue.
+        picture_fold: Side of the warped picture over the latent's.
     """
     return groups * fold**2 + 3 * latent_channels + cue + 4 + 3 * picture_fold**2
 
@@ -46,8 +51,20 @@ def structure_input(
     grid's own size, are lost in it. They are seen in the warped picture, and in its latent they can be copied as they
     are.
 
-    contours in [0, 1]; placement: output coordinates to reference coordinates; reference_latent: one row a frame
-    or one for all; warped in [-1, 1]. Raises `BadInput` when contours or picture do not fold onto the latent.
+    Args:
+        contours: Lines of the face by group, in [0, 1]; see `motion.geometry.contours`.
+        placement: The affine map from output coordinates to reference coordinates.
+        cue: Where the head is and how it is turned; see `motion.geometry.head_cue`.
+        reference_latent: Of the reference picture, one row a frame or one for all.
+        warped: The reference picture warped to each frame's landmarks, in [-1, 1].
+        warped_latent: Of those pictures.
+        present: Whether a row knows a reference; None: all do.
+
+    Returns:
+        The channels that `structure_channels` counts, at the latent's resolution.
+
+    Raises:
+        BadInput: When contours or picture do not fold onto the latent.
     """
     rows, size = len(contours), contours.shape[-1]
     height, width = reference_latent.shape[-2:]
@@ -80,10 +97,12 @@ class StructureEncoder(nn.Module):
     Two convolutions at the latent's resolution, one strided convolution a level, SiLU between, and one linear
     convolution past them all to the finest output: what the placed reference shows can be copied without loss. The
     last convolution of each output starts at zero, so that an untrained encoder leaves the U-Net as it is
-    (ControlNet's practice).
+    (ControlNet's practice, Zhang et al., arXiv 2302.05543).
 
-    in_channels: of the conditioning, see `structure_channels`; channels: the U-Net's `block_out_channels`; width:
-    of the encoder.
+    Args:
+        in_channels: Channels of the conditioning, see `structure_channels`.
+        channels: Of the U-Net's levels, fine to coarse.
+        width: Channels inside the encoder.
     """
 
     def __init__(self, *, in_channels: int, channels: Sequence[int], width: int = 64) -> None:
@@ -98,7 +117,14 @@ class StructureEncoder(nn.Module):
         self.direct = _zeroed(nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False))
 
     def forward(self, conditioning: Float[Tensor, "n channels h w"]) -> list[Tensor]:
-        """Return one residual map a level, fine to coarse. Compute it once a clip, not once a step."""
+        """Return one residual map a level, fine to coarse. Compute it once a clip, not once a step.
+
+        Args:
+            conditioning: What `structure_input` returned, one row a frame.
+
+        Returns:
+            Maps as wide as what enters each level; each has half the side of the one before.
+        """
         hidden = self.refine(self.enter(conditioning))
         maps = [self.out[0](hidden) + self.direct(conditioning)]
         for down, out in zip(self.down, list(self.out)[1:], strict=True):
@@ -109,10 +135,13 @@ class StructureEncoder(nn.Module):
     def branches(
         self, maps: Sequence[Tensor], without_identity: Sequence[Tensor] | None = None, scale: float = 1.0
     ) -> list[InputBranch]:
-        """Return the INPUT branches of `forward`'s maps, one row a frame (in training: a sample).
+        """Return the INPUT branches of `forward`'s maps.
 
-        `without_identity`: the maps of the same motion with `present` false; the passes that do not see the
-        identity get these, because the reference latent tells it. None shows the same maps to every pass.
+        Args:
+            maps: What `forward` returned, one row a frame (in training: a sample).
+            without_identity: The maps of the same motion with `present` false, for the passes that do not see the
+                identity, because the reference latent shows it. None: every pass sees the same maps.
+            scale: Multiplies what is added; at 0 there are no branches.
         """
         if scale == 0:
             return []
@@ -122,7 +151,14 @@ class StructureEncoder(nn.Module):
 
 
 class MapResidual:
-    """Adds a precomputed map, one row a frame, to a layer's input."""
+    """Adds a precomputed map to a layer's input.
+
+    Args:
+        site: The layer; None: the first feature map.
+        given: One row a frame.
+        absent: What passes without identity get, likewise; None: the same.
+        scale: Multiplies what is added.
+    """
 
     def __init__(
         self, site: Site | None, given: Float[Tensor, "n c h w"], absent: Float[Tensor, "n c h w"] | None, scale: float
@@ -131,6 +167,7 @@ class MapResidual:
         self._given, self._absent, self._scale = given, absent, scale
 
     def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
+        """Return what is added; see `host.InputBranch`."""
         rows = call.batch(self._given, self._absent, "identity").to(hidden.dtype)
         return rows if self._scale == 1 else rows * self._scale
 

@@ -17,14 +17,15 @@ _MFCC = (13, 20)
 
 
 class SyncNet(nn.Module):
-    """Embed five pictures of a face, and the 0.2 s of sound beside them, in one space.
+    """Embeds five pictures of a face, and the 0.2 s of sound beside them, in one space.
 
     Structure and state-dict keys are those of `syncnet_v2.model` (Chung & Zisserman, "Out of time", 2016;
     github.com/joonson/syncnet_python): an AlexNet-like tower each, whose first convolution of lips spans the five
     frames and whose others see one; then two linear layers. Its distances mean what LSE says with the published
     weights only.
 
-    width: of the embeddings, 1024 in the public file.
+    Args:
+        width: Of the embeddings; 1024 in the public file.
     """
 
     def __init__(self, width: int = 1024) -> None:
@@ -57,9 +58,16 @@ class SyncNet(nn.Module):
     def lips(self, frames: Float[Tensor, "t 3 224 224"]) -> Float[Tensor, "t_minus_4 width"]:
         """Embed the lips at every frame that four others follow, in one sweep over time.
 
-        frames: **blue, green, red**, 0 to 255, not normalised, as the public weights were trained. Only the first
-        convolution looks across time, so the sweep gives what each group of five gives alone. Raises `BadInput` for
-        another shape or fewer than five frames.
+        Only the first convolution looks across time, so the sweep gives what each group of five gives alone.
+
+        Args:
+            frames: **Blue, green, red**, 0 to 255, not normalised, as the public weights were trained.
+
+        Returns:
+            One embedding for each group of five neighbours.
+
+        Raises:
+            BadInput: For another shape or fewer than five frames.
         """
         if frames.ndim != 4 or frames.shape[1:] != (3, SIDE, SIDE) or len(frames) < EMBEDDED_FRAMES:
             raise BadInput(
@@ -70,7 +78,14 @@ class SyncNet(nn.Module):
         return self.netfclip(seen[0, :, :, 0, 0].T)
 
     def sound(self, mfcc: Float[Tensor, "n 13 20"]) -> Float[Tensor, "n width"]:
-        """Embed windows of 20 columns of MFCC (see `metrics.functional.mfcc`); raises `BadInput` for another shape."""
+        """Embed windows of 0.2 s of sound.
+
+        Args:
+            mfcc: Twenty columns of cepstra each; see `metrics.functional.mfcc`.
+
+        Raises:
+            BadInput: For another shape.
+        """
         if mfcc.ndim != 3 or mfcc.shape[1:] != _MFCC:
             raise BadInput(f"`mfcc` must be [n, 13, 20], but got {list(mfcc.shape)}. Cut windows of 20 columns.")
         return self.netfcaud(self.netcnnaud(mfcc[:, None]).flatten(1))

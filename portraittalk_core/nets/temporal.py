@@ -16,12 +16,16 @@ from .attention import GatedFeedForward, attend
 
 
 class TemporalNet(nn.Module):
-    """One temporal module for each given site; state-dict keys are those of AnimateDiff's motion modules.
+    """One temporal module for each given site, in the layout of AnimateDiff (github.com/guoyww/AnimateDiff).
 
-    For example `down_blocks.1.motion_modules.0.temporal_transformer.proj_in.weight` (github.com/guoyww/AnimateDiff).
-    Unlike diffusers' `MotionAdapter`, the group norm sees one frame at a time, as in the original.
+    State-dict keys are those of its motion modules, for example
+    `down_blocks.1.motion_modules.0.temporal_transformer.proj_in.weight`. Unlike diffusers' `MotionAdapter`, the group
+    norm sees one frame at a time, as in the original.
 
-    sites: where, with the widths there; heads: attention heads over time; max_frames: the longest window.
+    Args:
+        sites: The layers that a module follows, with the widths there.
+        heads: Attention heads over time.
+        max_frames: Frames of the longest window.
     """
 
     def __init__(self, *, sites: Sequence[tuple[Site, int]], heads: int = 8, max_frames: int = 32) -> None:
@@ -44,7 +48,11 @@ class TemporalNet(nn.Module):
         return tuple(self._paths)
 
     def branches(self, scale: float = 1.0) -> list[AfterBranch]:
-        """Return an AFTER branch for every site; `scale` multiplies what a module adds, at 0 there are none."""
+        """Return an AFTER branch for every site.
+
+        Args:
+            scale: Multiplies what a module adds; at 0 there are no branches.
+        """
         if scale == 0:
             return []
         return [
@@ -58,6 +66,12 @@ class TemporalTransformer(nn.Module):
 
     Per-frame group norm, projection, self-attention over frames (twice, with sinusoidal positions), gated feed
     forward, projection.
+
+    Args:
+        width: Channels of the feature map, a multiple of `groups` and `heads`.
+        heads: Attention heads over time.
+        max_frames: Frames of the longest clip.
+        groups: Of the group norm.
     """
 
     def __init__(self, *, width: int, heads: int = 8, max_frames: int = 32, groups: int = 32) -> None:

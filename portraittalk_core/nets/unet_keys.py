@@ -33,7 +33,12 @@ _ENDS = {
 
 
 def comfy_block(site: Site, shape: UNetShape) -> tuple[str, int]:
-    """Return ComfyUI's address of a site, for example `("input", 4)`."""
+    """Return ComfyUI's address of a site: a kind of block and its number, for example `("input", 4)`.
+
+    Args:
+        site: A layer.
+        shape: Of the U-Net.
+    """
     if site.stage == "mid":
         return "middle", 0
     per_level = shape.layers + 1
@@ -45,7 +50,13 @@ def comfy_block(site: Site, shape: UNetShape) -> tuple[str, int]:
 def comfy_config(shape: UNetShape, *, in_channels: int, out_channels: int) -> dict[str, object]:
     """Return the keyword arguments with which ComfyUI's `UNetModel` has the given shape.
 
-    Raises `BadInput` unless every level's width is a multiple of the first.
+    Args:
+        shape: Of the U-Net.
+        in_channels: Channels of what it is given.
+        out_channels: Channels of what it predicts.
+
+    Raises:
+        BadInput: Unless every level's width is a multiple of the first.
     """
     first = shape.channels[0]
     if any(c % first for c in shape.channels):
@@ -73,10 +84,15 @@ def comfy_config(shape: UNetShape, *, in_channels: int, out_channels: int) -> di
 
 
 def shape_from_comfy(config: Mapping[str, Any], heads: int) -> UNetShape:
-    """Return the shape of ComfyUI's `UNetModel` with these keyword arguments; heads: of its attentions.
+    """Return the shape of ComfyUI's `UNetModel` with these keyword arguments.
 
-    Raises `BadInput` for layouts that have no sites here: other than SD1.5's, with several transformer blocks a layer
-    or layer counts that change from level to level.
+    Args:
+        config: The keyword arguments, as ComfyUI keeps them in `model_config.unet_config`.
+        heads: Of its attentions.
+
+    Raises:
+        BadInput: For layouts that have no sites here: other than SD1.5's, with several transformer blocks a layer or
+            layer counts that change from level to level.
     """
     layers, depths, levels = config["num_res_blocks"], config["transformer_depth"], len(config["channel_mult"])
     count = layers if isinstance(layers, int) else layers[0]
@@ -94,14 +110,31 @@ def shape_from_comfy(config: Mapping[str, Any], heads: int) -> UNetShape:
 def to_comfy(state: Mapping[str, Tensor], shape: UNetShape) -> dict[str, Tensor]:
     """Rename a diffusers U-Net's tensors for ComfyUI's `UNetModel`; the tensors are not copied.
 
-    Raises `WeightsMismatch` naming the tensors that have no place in a U-Net of this shape.
+    Args:
+        state: Tensors, all or some, by their diffusers names.
+        shape: Of the U-Net.
+
+    Returns:
+        The same tensors in the same order, by their LDM names.
+
+    Raises:
+        WeightsMismatch: Naming the first of the tensors that have no place in a U-Net of this shape.
     """
-    return _renamed(state, _modules(shape), "diffusers")
-
-
-def to_diffusers(state: Mapping[str, Tensor], shape: UNetShape) -> dict[str, Tensor]:
-    """Rename the tensors of ComfyUI's `UNetModel` for a diffusers U-Net; the inverse of `to_comfy`."""
-    return _renamed(state, {there: here for here, there in _modules(shape).items()}, "LDM")
+    modules = _modules(shape)
+    renamed: dict[str, Tensor] = {}
+    foreign: list[str] = []
+    for key, tensor in state.items():
+        prefix = next((p for p in _prefixes(key) if p in modules), None)
+        if prefix is None:
+            foreign.append(key)
+        else:
+            renamed[modules[prefix] + key[len(prefix) :]] = tensor
+    if foreign:
+        raise WeightsMismatch(
+            f"The weights must be those of a U-Net of this shape in diffusers' layout, but {len(foreign)} tensors "
+            f"have no place, first {', '.join(sorted(foreign)[:3])}. Give the shape of the U-Net they come from."
+        )
+    return renamed
 
 
 def _modules(shape: UNetShape) -> dict[str, str]:
@@ -127,23 +160,6 @@ def _modules(shape: UNetShape) -> dict[str, str]:
 
 def _add_resnet(names: dict[str, str], here: str, there: str) -> None:
     names.update({f"{here}.{ours}": f"{there}.{theirs}" for ours, theirs in _RESNET.items()})
-
-
-def _renamed(state: Mapping[str, Tensor], modules: Mapping[str, str], layout: str) -> dict[str, Tensor]:
-    renamed: dict[str, Tensor] = {}
-    foreign: list[str] = []
-    for key, tensor in state.items():
-        prefix = next((p for p in _prefixes(key) if p in modules), None)
-        if prefix is None:
-            foreign.append(key)
-        else:
-            renamed[modules[prefix] + key[len(prefix) :]] = tensor
-    if foreign:
-        raise WeightsMismatch(
-            f"The weights must be those of a U-Net of this shape in the {layout} layout, but {len(foreign)} tensors "
-            f"have no place, first {', '.join(sorted(foreign)[:3])}. Give the shape of the U-Net they come from."
-        )
-    return renamed
 
 
 def _prefixes(key: str) -> list[str]:

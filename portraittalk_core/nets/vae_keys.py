@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 LEVELS = 4
+"""Resolutions of SD1.5's VAE."""
 
 _ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
@@ -30,7 +31,8 @@ _PLACES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 def ldm_name(name: str) -> str:
     """Return the LDM name of a tensor of diffusers' `AutoencoderKL`.
 
-    For example `encoder.mid_block.attentions.0.to_q.weight` -> `encoder.mid.attn_1.q.weight`.
+    Args:
+        name: For example `encoder.mid_block.attentions.0.to_q.weight`, which gives `encoder.mid.attn_1.q.weight`.
     """
     if ".attentions.0." in name:
         name = _swap(name, _ATTENTION)

@@ -8,7 +8,7 @@ import torch
 
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
-from portraittalk_core.diffusion.noise import FrameNoise, initial_noise
+from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.diffusion.sampler import make_sampler
 from portraittalk_core.diffusion.schedule import NoiseSchedule
 from portraittalk_core.errors import BadInput
@@ -41,6 +41,10 @@ def gaussian(target):
         return a * (latents - a * x0) / b - b * x0
 
     return predict
+
+
+def noise_of(frames: int, shape=SHAPE, shared: float = 1.0) -> torch.Tensor:
+    return FrameNoise(shape, seeded(), shared=shared).at(torch.arange(frames))
 
 
 def sample(predict, frames: int, **settings) -> torch.Tensor:
@@ -194,17 +198,17 @@ def test_progress_is_told_and_interrupts_pass_through(fusion: str):
 
 
 def test_noise_is_that_of_the_frame_whatever_the_window():
-    whole = initial_noise(40, SHAPE, seeded(), shared=0.3)
+    whole = noise_of(40, shared=0.3)
     assert torch.equal(FrameNoise(SHAPE, seeded(), shared=0.3).at(torch.arange(25, 33)), whole[25:33])
-    assert torch.equal(initial_noise(10, SHAPE, seeded(), shared=0.3), whole[:10])
+    assert torch.equal(noise_of(10, shared=0.3), whole[:10])
 
 
 def test_shared_noise_sets_the_correlation_of_frames():
     for shared in (0.0, 0.5, 1.0):
-        noise = initial_noise(6, (8, 40, 40), seeded(), shared)
+        noise = noise_of(6, (8, 40, 40), shared)
         assert float(noise.std()) == pytest.approx(1, abs=0.02)
         assert float((noise[0] * noise[3]).mean()) == pytest.approx(shared, abs=0.03)
-    assert torch.equal(initial_noise(2, SHAPE, seeded())[0], initial_noise(2, SHAPE, seeded())[1])
+    assert torch.equal(*noise_of(2))
 
 
 def test_bad_arguments_are_refused_at_once():

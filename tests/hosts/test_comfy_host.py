@@ -10,7 +10,7 @@ from portraittalk_core.builders import noise_schedule, reference_net
 from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
-from portraittalk_core.diffusion.noise import initial_noise
+from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
@@ -158,7 +158,7 @@ def sampled(model, told_text, cfg=1.0, sampler="dpmpp_2m", start=None):
     import comfy.sample
     import comfy.samplers
 
-    noise = initial_noise(FRAMES, (8, SIDE, SIDE), torch.Generator().manual_seed(5), 1.0)
+    noise = FrameNoise((8, SIDE, SIDE), torch.Generator().manual_seed(5), shared=1.0).at(torch.arange(FRAMES))
     sigmas = noise_schedule(presets.tiny()).sigmas(STEPS)
     sigmas = sigmas if start is None else sigmas[1:]
     shown = PROMPTS.mix(told_text.encode(PROMPTS.prompts), torch.arange(FRAMES))

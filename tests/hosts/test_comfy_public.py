@@ -9,7 +9,7 @@ from portraittalk_core.builders import noise_schedule
 from portraittalk_core.config import ModelConfig
 from portraittalk_core.diffusion.guidance import GuidanceScales
 from portraittalk_core.diffusion.latent_fusion import sample_video
-from portraittalk_core.diffusion.noise import initial_noise
+from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.host import Call, Pass
 from portraittalk_core.hosts.diffusers_control import control_branches
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
@@ -171,7 +171,7 @@ def in_comfyui(model, text, cfg):
     import comfy.sample
     import comfy.samplers
 
-    noise = initial_noise(FRAMES, (4, SIDE, SIDE), torch.Generator().manual_seed(5), 0.0)
+    noise = FrameNoise((4, SIDE, SIDE), torch.Generator().manual_seed(5), shared=0.0).at(torch.arange(FRAMES))
     positive, negative = ([[rows, {}]] for rows in text)
     sampler, zeros = comfy.samplers.sampler_object("dpmpp_2m"), torch.zeros_like(noise)
     sigmas = SCHEDULE.sigmas(2)

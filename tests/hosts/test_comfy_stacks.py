@@ -10,7 +10,7 @@ import torch
 import portraittalk_core.stacks.public as core
 from portraittalk_core.checkpoints import catalogue
 from portraittalk_core.checkpoints.native import ASSETS
-from portraittalk_core.diffusion.noise import initial_noise
+from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.hosts.diffusers_patches import PatchAttachment
 from portraittalk_core.hosts.sd15_models import empty_text_encoder, empty_unet, empty_vae
@@ -153,7 +153,7 @@ def sampled(model, shown, cfg, config):
     import comfy.sample
     import comfy.samplers
 
-    noise = initial_noise(FRAMES, (4, SIZE // 8, SIZE // 8), torch.Generator().manual_seed(5), 0.0)
+    noise = FrameNoise((4, SIZE // 8, SIZE // 8), torch.Generator().manual_seed(5), shared=0.0).at(torch.arange(FRAMES))
     sigmas, sampler = core.builders.noise_schedule(config).sigmas(STEPS), comfy.samplers.sampler_object("dpmpp_2m")
     zeros = torch.zeros_like(noise)
     rows = comfy.sample.sample_custom(model, noise, cfg, sampler, sigmas, *shown, zeros, disable_pbar=True)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
 from ...errors import BadInput, MissingExtra
 
@@ -143,11 +142,6 @@ def static_region(landmarks: Float[Tensor, "f p 2"], height: int, width: int) ->
     y = torch.arange(height)
     covered = (x > left - wide / 2) & (x < right + wide / 2)
     return ~(((y > top - tall)[:, None] & covered[None, :]) | (y > bottom)[:, None])
-
-
-def resize_to(pixels: Float[Tensor, "n 3 h w"], size: int) -> Float[Tensor, "n 3 size size"]:
-    """Return the frames at `size` by area averaging, so that measures of unlike resolutions can be compared."""
-    return functional.interpolate(pixels, (size, size), mode="area")
 
 
 def _check_pixels(pixels: Tensor, name: str = "pixels") -> None:
