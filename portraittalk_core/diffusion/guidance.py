@@ -27,21 +27,31 @@ ORDER = ("identity", "text", "audio")
 
 @dataclass(frozen=True)
 class GuidanceScales:
-    """How strongly each condition is followed.
+    """How strongly each condition is followed: 1 follows as trained, more exaggerates, 0 ignores it.
 
-    text, identity, audio: 1 follows as trained, more exaggerates, 0 ignores; at least 0. start, end: the fraction
-    of steps between which guidance acts (elsewhere one plain pass runs: ending at .5 saves nearly half of the
-    time, and late steps need guidance least; Kynkaanniemi et al., arXiv 2404.07724). rescale: in [0, 1], how far
-    the guided result is brought back to the spread of the unguided one against over-saturation (phi in Lin et
-    al., arXiv 2305.08891, section 3.4).
+    Raises:
+        BadInput: For a value outside its range.
     """
 
     text: float = 1.0
+    """Of the prompt, at least 0: `cfg`."""
+
     identity: float = 1.0
+    """Of who the person is, at least 0."""
+
     audio: float = 1.0
+    """Of what is said, at least 0."""
+
     start: float = 0.0
+    """Share of the steps, in [0, 1], before which guidance does not act."""
+
     end: float = 1.0
+    """Share of the steps, in [`start`, 1], after which it does not act. One plain pass runs there: ending at 0.5 saves
+    nearly half of the time, and late steps need guidance least (Kynkäänniemi et al., arXiv 2404.07724)."""
+
     rescale: float = 0.0
+    """How far, in [0, 1], the guided result is brought back to the spread of the unguided one, against over-saturation
+    (phi in Lin et al., arXiv 2305.08891, section 3.4)."""
 
     def __post_init__(self) -> None:
         for name in ORDER:
@@ -55,15 +65,24 @@ class GuidanceScales:
             raise BadInput(f"`rescale` must lie in [0, 1], but got {self.rescale}. Try 0.7.")
 
     def at(self, step: int, steps: int) -> GuidanceScales:
-        """Return the scales in force at a step: these inside the interval, all 1 outside."""
+        """Return the scales in force at a step: these inside the interval, all 1 outside.
+
+        Args:
+            step: Number of the step, from 0.
+            steps: How many there are.
+        """
         inside = self.start * steps <= step < self.end * steps
         return self if inside else GuidanceScales()
 
 
 def plan(scales: GuidanceScales) -> list[tuple[Pass, float]]:
-    """Return the fewest passes whose weighted sum is the guided prediction; the weights sum to 1.
+    """Find the fewest passes whose weighted sum is the guided prediction.
 
-    The pass that sees most comes last.
+    Args:
+        scales: In force at the step.
+
+    Returns:
+        Passes and their weights, which sum to 1. The pass that sees most comes last.
     """
     guided = [name for name in ORDER if getattr(scales, name) != 1.0]
     strengths = [1.0, *(getattr(scales, name) for name in guided), 0.0]
@@ -81,7 +100,15 @@ def combine(
 ) -> Float[Tensor, "frames *rest"]:
     """Return the weighted sum of passes that lie one after the other along the rows.
 
-    A single pass of weight 1 is returned untouched. `rescale` compares spreads row by row with the last pass.
+    A single pass of weight 1 is returned untouched.
+
+    Args:
+        predictions: `len(weights)` groups of rows.
+        weights: Of the passes, as `plan` returns them.
+        rescale: See `GuidanceScales`; spreads are compared row by row with the last pass.
+
+    Raises:
+        BadInput: When the rows cannot be shared out evenly.
     """
     if len(predictions) % len(weights):
         raise BadInput(

@@ -32,6 +32,8 @@ from .stillness import hold_chunks, hold_still
 from .windows import Window, fusion_weights, later_share, plan_windows
 
 Fusion = Literal["joint", "streaming"]
+"""How windows become one video; see the top of this module."""
+
 OnStep = Callable[[int, int], None]
 """Called after every prediction with (done, total); an exception from it ends the sampling and passes through."""
 
@@ -46,7 +48,18 @@ class Predict(Protocol):
         frames: Int[Tensor, "n"],
         passes: tuple[Pass, ...],
     ) -> Float[Tensor, "rows c h w"]:
-        """Return `len(passes)` groups of n rows, one after the other (the batch of a `host.Call`)."""
+        """Predict the window's frames once for each pass.
+
+        Args:
+            latents: Noisy latents of the window.
+            timestep: Of the step.
+            frames: Which frames of the video they are.
+            passes: What each pass sees.
+
+        Returns:
+            What the schedule's `prediction_type` says: `len(passes)` groups of n rows, one after the other (the batch
+            of a `host.Call`).
+        """
         ...
 
 
@@ -119,12 +132,34 @@ def sample_video(
     on_step: OnStep | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
-    """Denoise a video's latents; yield (first frame, latents) chunks that join to all frames in order.
+    """Denoise a video's latents window by window.
 
-    latent_shape: (c, h, w); shared_noise: see `FrameNoise`; initial: clean latents to start from, one a frame or
-    one for all, with `denoise` < 1 (the last fraction of the steps is run); flicker: see `StillRegions`. `joint`
-    yields one chunk at the end.
-    Raises `BadInput` at once, not at the first chunk, where arguments do not fit together.
+    Args:
+        predict: Runs the denoiser on one window.
+        frame_count: Frames of the video, at least 1.
+        latent_shape: Of a frame: (c, h, w).
+        schedule: Noise schedule of the denoiser.
+        generator: Asked for one seed.
+        steps: Of the sampler, 1 to 1000.
+        window: Frames that are denoised together.
+        overlap: Frames that neighbouring windows share at least, fewer than `window`.
+        fusion: `joint` or `streaming`.
+        scales: Of guidance; None: all 1, which is one pass.
+        sampler: `ddim` or `dpm++2m`.
+        eta: See `DDIMSampler`.
+        shared_noise: See `FrameNoise`.
+        initial: Clean latents to start from, one a frame or one for all.
+        denoise: In (0, 1], the last share of the steps to run; below 1 from `initial`.
+        flicker: See `StillRegions`.
+        on_step: Called after every prediction.
+        device: Where the latents are.
+
+    Returns:
+        Pairs of a first frame and latents, which join to all frames in order. `joint` yields one pair, at the end;
+        `streaming` each as soon as it is final.
+
+    Raises:
+        BadInput: At once, not at the first chunk, where arguments do not fit together.
     """
     if fusion not in ("joint", "streaming"):
         raise BadInput(f"`fusion` must be joint or streaming, but got {fusion!r}.")

@@ -16,9 +16,17 @@ _PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 class FrameNoise:
     """Unit Gaussian noise for any frame of a video of any length, without storing the video's.
 
-    shared: the share of the variance that all frames have in common. 1 gives every frame the same noise, which
-    removes flicker (measured on the prototype: .28 of 255 against 3.5 with independent noise); 0 is independent.
-    The generator is asked for one seed only; numbers are drawn on the CPU, so that devices agree.
+    Numbers are drawn on the CPU, so that devices agree.
+
+    Args:
+        shape: Of a frame's latents.
+        generator: Asked for one seed only.
+        shared: Share of the variance, in [0, 1], that all frames have in common. 1 gives every frame the same noise,
+            which removes flicker (measured on the prototype: 0.28 of 255 against 3.5 with independent noise); 0 is
+            independent.
+
+    Raises:
+        BadInput: For another share.
     """
 
     def __init__(self, shape: Sequence[int], generator: torch.Generator, *, shared: float = 1.0) -> None:
@@ -29,7 +37,12 @@ class FrameNoise:
         self.seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
 
     def at(self, frames: Int[Tensor, "n"], draw: int = 0) -> Float[Tensor, "n c h w"]:
-        """Return the noise of some frames; `draw` counts the independent draws (0 starts, 1.. are later steps)."""
+        """Return the noise of some frames.
+
+        Args:
+            frames: Their numbers in the video.
+            draw: Counts independent draws: 0 is what sampling starts from, 1 and more are later steps.
+        """
         common = self._normal(0, draw)
         if self.shared == 1:
             return common.expand(len(frames), *self.shape).clone()

@@ -20,8 +20,13 @@ class Sampler(Protocol):
     """Takes latents from one timestep to the next."""
 
     schedule: NoiseSchedule
+    """Of the denoiser."""
+
     timesteps: Int[Tensor, "n"]
+    """At which the denoiser is asked, descending."""
+
     needs_noise: bool
+    """Whether `step` needs fresh noise."""
 
     def step(
         self,
@@ -31,15 +36,35 @@ class Sampler(Protocol):
         memory: Float[Tensor, "b *rest"] | None = None,
         noise: Float[Tensor, "b *rest"] | None = None,
     ) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, "b *rest"]]:
-        """Return the latents after step `index` and the memory to hand to the next one (None for the first)."""
+        """Take one step.
+
+        Args:
+            latents: At `timesteps[index]`.
+            prediction: What the denoiser says of them, as the schedule's `prediction_type`.
+            index: Of the step, from 0.
+            memory: What the step before returned; None for the first.
+            noise: Fresh unit noise, where the sampler needs it.
+
+        Returns:
+            The latents at the next timestep, and the memory to hand to the next step.
+        """
         ...
 
 
 class DDIMSampler:
-    """DDIM (Song et al., arXiv 2010.02502, equation 12); eta 0 is deterministic, 1 is ancestral.
+    """DDIM (Song et al., arXiv 2010.02502, equation 12).
 
     A step goes to the next of `timesteps`. diffusers goes to `t - 1000 // n` instead, which is the same wherever
     n divides 1000 and misses the next timestep by one or two where it does not.
+
+    Args:
+        schedule: Of the denoiser.
+        steps: How many, 1 to 1000.
+        eta: In [0, 1]: 0 draws no fresh noise, 1 as much as ancestral sampling (DDPM) does.
+        denoise: In (0, 1], the last share of the steps to run, at least one step.
+
+    Raises:
+        BadInput: For a value outside its range.
     """
 
     def __init__(self, schedule: NoiseSchedule, steps: int, *, eta: float = 0.0, denoise: float = 1.0) -> None:
@@ -58,7 +83,11 @@ class DDIMSampler:
         memory: Float[Tensor, "b *rest"] | None = None,
         noise: Float[Tensor, "b *rest"] | None = None,
     ) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, "b *rest"]]:
-        """Return the latents after step `index` and x_0 (which DDIM does not need again)."""
+        """Return the latents after step `index` and x_0, which DDIM does not need again; see `Sampler.step`.
+
+        Raises:
+            BadInput: Without the noise that `eta` above 0 needs.
+        """
         time = self.timesteps[index]
         alpha, later = self.schedule.alpha(int(time)), _alpha_after(self, index)
         x0 = self.schedule.to_x0(latents, prediction, time)
@@ -76,6 +105,14 @@ class DPMSampler:
     """DPM-Solver++(2M), midpoint form (Lu et al., arXiv 2211.01095, algorithm 2), ending at zero noise.
 
     The first and the last step are of first order. Two to three times fewer steps than DDIM for the same error.
+
+    Args:
+        schedule: Of the denoiser.
+        steps: How many, 1 to 1000.
+        denoise: In (0, 1], the last share of the steps to run, at least one step.
+
+    Raises:
+        BadInput: For a value outside its range.
     """
 
     def __init__(self, schedule: NoiseSchedule, steps: int, *, denoise: float = 1.0) -> None:
@@ -91,7 +128,7 @@ class DPMSampler:
         memory: Float[Tensor, "b *rest"] | None = None,
         noise: Float[Tensor, "b *rest"] | None = None,
     ) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, "b *rest"]]:
-        """Return the latents after step `index` and x_0, the memory of the next step."""
+        """Return the latents after step `index` and x_0, the memory of the next step; see `Sampler.step`."""
         x0 = self._x0(latents, prediction, index)
         if index == len(self.timesteps) - 1:
             return x0, x0
@@ -122,9 +159,17 @@ class DPMSampler:
 def make_sampler(
     name: str, schedule: NoiseSchedule, steps: int, *, eta: float = 0.0, denoise: float = 1.0
 ) -> DDIMSampler | DPMSampler:
-    """Return the sampler called "ddim" or "dpm++2m".
+    """Return a sampler by its name.
 
-    denoise: in (0, 1], the last fraction of the steps to run. Raises `BadInput` for other names or values.
+    Args:
+        name: `ddim` or `dpm++2m`.
+        schedule: Of the denoiser.
+        steps: How many, 1 to 1000.
+        eta: See `DDIMSampler`; 0 for `dpm++2m`, which is deterministic.
+        denoise: In (0, 1], the last share of the steps to run, at least one step.
+
+    Raises:
+        BadInput: For other names or values.
     """
     if name == "ddim":
         return DDIMSampler(schedule, steps, eta=eta, denoise=denoise)

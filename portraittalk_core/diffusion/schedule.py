@@ -17,8 +17,13 @@ from torch import Tensor
 from ..errors import BadInput
 
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
+"""How much noise each training step adds, as diffusers names it."""
+
 PredictionType = Literal["v_prediction", "epsilon", "sample"]
+"""What the denoiser predicts: velocity, the noise, or the clean latents."""
+
 TimestepSpacing = Literal["trailing", "leading", "linspace"]
+"""Which training timesteps sampling visits (Lin et al., arXiv 2305.08891, table 2)."""
 
 SMALLEST_ALPHA = 2.0**-24
 """What stands for a signal share of zero where sigma must stay finite (diffusers uses the same number)."""
@@ -30,7 +35,29 @@ class NoiseSchedule:
     The defaults are those of the tiny model: Stable Diffusion's betas rescaled to zero terminal signal (Lin et
     al., arXiv 2305.08891, algorithm 1), so that sampling may start from pure noise, velocity prediction (Salimans
     and Ho, arXiv 2202.00512) and trailing timesteps. Names of the settings are diffusers'.
+
+    In the methods `timestep` holds one number for all rows or one a row.
+
+    Args:
+        num_train_timesteps: Steps of training, of which sampling visits some.
+        beta_start: Share of noise that the first step adds, in (0, 1).
+        beta_end: Share of noise that the last step adds, in (0, 1).
+        beta_schedule: How the steps between go from one to the other; `squaredcos_cap_v2` takes neither from them.
+        prediction_type: What the denoiser predicts.
+        timestep_spacing: Which timesteps sampling visits.
+        rescale_betas_zero_snr: Whether the last timestep is pure noise; not with `epsilon`.
+        steps_offset: What `leading` adds to each timestep.
+        set_alpha_to_one: Whether sampling ends without noise; else with that of timestep 0.
+
+    Raises:
+        BadInput: For settings that do not exist or contradict each other.
     """
+
+    alphas_cumprod: Float[Tensor, "steps"]
+    """Share of signal in the variance at each timestep, abar, descending from nearly 1."""
+
+    final_alpha: float
+    """The same after the last step of sampling."""
 
     def __init__(
         self,
@@ -59,11 +86,18 @@ class NoiseSchedule:
         betas = _betas(beta_schedule, num_train_timesteps, beta_start, beta_end)
         if rescale_betas_zero_snr:
             betas = _zero_terminal_snr(betas)
-        self.alphas_cumprod: Float[Tensor, "steps"] = torch.cumprod(1.0 - betas, 0)
+        self.alphas_cumprod = torch.cumprod(1.0 - betas, 0)
         self.final_alpha = 1.0 if set_alpha_to_one else float(self.alphas_cumprod[0])
 
     def timesteps(self, n: int) -> Int[Tensor, "n"]:
-        """Return n timesteps in descending order. Raises `BadInput` unless 1 <= n <= num_train_timesteps."""
+        """Return the timesteps that sampling visits, in descending order.
+
+        Args:
+            n: How many, from 1 to `num_train_timesteps`.
+
+        Raises:
+            BadInput: For any other number.
+        """
         total = self.num_train_timesteps
         if not 1 <= n <= total:
             raise BadInput(f"`steps` must lie between 1 and {total}, but got {n}. Try 20.")
@@ -81,7 +115,7 @@ class NoiseSchedule:
     def add_noise(
         self, x0: Float[Tensor, "b *rest"], noise: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return x_t. `timestep` holds one number or one a row, here and below."""
+        """Return x_t of clean latents and unit noise."""
         signal, spread = self._coefficients(timestep, x0)
         return signal * x0 + spread * noise
 
@@ -125,8 +159,13 @@ class NoiseSchedule:
     def sigmas(self, n: int | None = None) -> Float[Tensor, "n"]:
         """Return noise levels as k-diffusion counts them: sqrt((1 - abar) / abar), for x_0 + sigma noise.
 
-        With n: those of `timesteps(n)` in descending order and a final 0; without: one a training timestep,
-        ascending. A signal share of zero counts as `SMALLEST_ALPHA`.
+        A signal share of zero counts as `SMALLEST_ALPHA`, so that sigma stays finite.
+
+        Args:
+            n: How many steps sampling takes; None: one sigma a training timestep, ascending.
+
+        Returns:
+            With n: those of `timesteps(n)` in descending order, and a final 0.
         """
         alphas = self.alphas_cumprod.clamp(min=SMALLEST_ALPHA)
         all_sigmas = ((1 - alphas) / alphas).sqrt()

@@ -20,7 +20,11 @@ from .windows import Window
 class StillRegions:
     """Filters the parts of a video one after the other; what has stood still so far stays where it was.
 
-    flicker: standard deviation of the denoiser's error over time, in units of the latents; 0 changes nothing.
+    Args:
+        flicker: Standard deviation of the denoiser's error over time, in units of the latents; 0 changes nothing.
+
+    Raises:
+        BadInput: For a negative one.
     """
 
     def __init__(self, flicker: float) -> None:
@@ -34,6 +38,9 @@ class StillRegions:
 
         The rest of a cell is its mean over the part before; so a cell that never moves never does, however long the
         video is, and one that moves carries its rest along.
+
+        Args:
+            latents: Those that follow the part before.
         """
         if self._power == 0:
             return latents
@@ -48,18 +55,33 @@ class StillRegions:
 def hold_still(
     latents: Float[Tensor, "n c h w"], windows: Sequence[Window], flicker: float
 ) -> Float[Tensor, "n c h w"]:
-    """Return a whole video filtered in the parts in which streaming hands it out: what no later window changes."""
+    """Filter a whole video, in the parts in which streaming hands it out: what no later window changes.
+
+    Args:
+        latents: Of all frames.
+        windows: In which they were denoised.
+        flicker: See `StillRegions`.
+    """
     still = StillRegions(flicker)
     return torch.cat([still.hold(part) for part in latents.split(final_lengths(windows))])
 
 
 def hold_chunks(chunks: Iterator[tuple[int, Tensor]], flicker: float) -> Iterator[tuple[int, Tensor]]:
-    """Filter the chunks of a streamed video."""
+    """Filter the chunks of a streamed video.
+
+    Args:
+        chunks: First frame and latents of each, in order.
+        flicker: See `StillRegions`.
+    """
     still = StillRegions(flicker)
     return ((start, still.hold(latents)) for start, latents in chunks)
 
 
 def final_lengths(windows: Sequence[Window]) -> list[int]:
-    """Return how many frames each window adds that no later window changes."""
+    """Return how many frames each window adds that no later window changes; they sum to the video's.
+
+    Args:
+        windows: Of the whole video, in order.
+    """
     starts = [window.start for window in windows]
     return [stop - start for start, stop in zip(starts, [*starts[1:], windows[-1].stop], strict=True)]

@@ -17,30 +17,41 @@ LAST_WIDTH = 1 / 3
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `start` to `stop` (exclusive) of a video."""
+    """A stretch of a video that is denoised together; its length is `len(window)`."""
 
     start: int
+    """First frame, from 0."""
+
     stop: int
+    """The frame after the last."""
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     @property
     def frames(self) -> slice:
+        """The frames, to index a tensor of the whole video with."""
         return slice(self.start, self.stop)
 
     @property
     def indices(self) -> Tensor:
-        """Return the frame numbers, int64 [window]."""
+        """The frame numbers, int64, [window]."""
         return torch.arange(self.start, self.stop)
 
 
 def plan_windows(frame_count: int, window: int, overlap: int) -> list[Window]:
-    """Cover `frame_count` frames by windows of `window` frames, neighbours sharing at least `overlap`.
+    """Cover a video by overlapping windows of one length.
 
     The last window is shifted back so that it is as long as the others (temporal attention was trained on that
-    length); it then shares more. A video no longer than a window is one window. Raises `BadInput` for sizes that
-    cannot work.
+    length); it then shares more. A video no longer than a window is one window.
+
+    Args:
+        frame_count: Frames of the video, at least 1.
+        window: Frames of a window, at least 1.
+        overlap: Frames that neighbours share at least, from 0, fewer than `window`.
+
+    Raises:
+        BadInput: For sizes that cannot work.
     """
     for name, value in (("frame_count", frame_count), ("window", window)):
         if value < 1:
@@ -61,7 +72,10 @@ def blend_width(progress: float) -> float:
     """Return the share of an overlap that is blended, from 1 at the first step to `LAST_WIDTH` at the last.
 
     Our definition of "progressive": early steps decide the layout and must agree over the whole overlap; late
-    steps draw detail, which averaging blurs, so that each frame should come from one window. progress in [0, 1].
+    steps draw detail, which averaging blurs, so that each frame should come from one window.
+
+    Args:
+        progress: Of the sampling, from 0 at the first step to 1 at the last.
     """
     return 1.0 - (1.0 - LAST_WIDTH) * progress
 
@@ -71,6 +85,11 @@ def later_share(before: Window, after: Window, progress: float) -> Float[Tensor,
 
     A straight ramp around the middle of the overlap, `blend_width` of it wide; 0 before and 1 after it. Over the
     whole overlap this is the triangular window of overlap-add.
+
+    Args:
+        before: The earlier window.
+        after: The later one, which begins before the other ends.
+        progress: Of the sampling, in [0, 1].
     """
     shared = before.stop - after.start
     place = (torch.arange(shared, dtype=torch.float64) + 0.5) / shared - 0.5
@@ -81,6 +100,10 @@ def fusion_weights(windows: list[Window], progress: float) -> list[Float[Tensor,
     """Return a weight for each frame of each window; over the windows that share a frame they sum to 1.
 
     A frame in one window only has the weight 1 exactly.
+
+    Args:
+        windows: Of the whole video, in order.
+        progress: Of the sampling, in [0, 1].
     """
     weights = [torch.ones(len(window), dtype=torch.float64) for window in windows]
     for i, (before, after) in enumerate(pairwise(windows)):

@@ -7,7 +7,7 @@ better founded: it does not blend the last frames with the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import BadInput
 from .guidance import GuidanceScales, combine, plan
-from .latent_fusion import Predict
+from .latent_fusion import OnStep, Predict
 from .noise import FrameNoise
 from .sampler import make_sampler
 from .schedule import NoiseSchedule
@@ -24,8 +24,15 @@ from .schedule import NoiseSchedule
 def plan_wrapped(frame_count: int, window: int = 16, overlap: int = 4) -> list[Int[Tensor, "window"]]:
     """Return the frames of each window: they begin every `window - overlap` frames and wrap at the end.
 
-    A video no longer than a window is one window. 24 frames give 0...15 and 12...23, 0...3. Raises `BadInput` for sizes
-    that cannot work.
+    A video no longer than a window is one window. 24 frames give 0...15 and 12...23, 0...3.
+
+    Args:
+        frame_count: Frames of the video, at least 1.
+        window: Frames of a window.
+        overlap: Frames that neighbours share, fewer than `window`.
+
+    Raises:
+        BadInput: For sizes that cannot work.
     """
     if frame_count < 1 or not 0 <= overlap < window:
         raise BadInput(
@@ -50,10 +57,31 @@ def sample_wrapped(
     overlap: int = 4,
     scales: GuidanceScales | None = None,
     shared_noise: float = 0.0,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
-    """Denoise a video's latents as AniPortrait does: DDIM on the mean over windows. Arguments as in `sample_video`."""
+    """Denoise a video's latents as AniPortrait does: DDIM on the mean over windows.
+
+    Args:
+        predict: Runs the denoiser on one window.
+        frame_count: Frames of the video, at least 1.
+        latent_shape: Of a frame: (c, h, w).
+        schedule: Noise schedule of the denoiser.
+        generator: Asked for one seed.
+        steps: Of DDIM, 1 to 1000.
+        window: Frames of a window.
+        overlap: Frames that neighbours share, fewer than `window`.
+        scales: Of guidance; None: all 1, which is one pass.
+        shared_noise: See `FrameNoise`.
+        on_step: Called after every prediction.
+        device: Where the latents are.
+
+    Yields:
+        One pair: the first frame, 0, and the latents of all.
+
+    Raises:
+        BadInput: For sizes that cannot work, at the first chunk.
+    """
     windows = plan_wrapped(frame_count, window, overlap)
     sampler = make_sampler("ddim", schedule, steps)
     noise = FrameNoise(tuple(latent_shape), generator, shared=shared_noise)
