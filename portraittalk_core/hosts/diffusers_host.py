@@ -57,6 +57,10 @@ class DiffusersAttachment:
     """Branches that a `DiffusersHost` runs with until they are detached; see `host.Attachment`.
 
     `DiffusersHost.attach` makes it.
+
+    Args:
+        host: That runs with them.
+        branches: In the order in which they act.
     """
 
     counts: dict[Branch, int]

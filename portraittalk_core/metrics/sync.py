@@ -25,11 +25,19 @@ class SyncNetwork(Protocol):
     """What LSE needs of a network: `nets.sync_net.SyncNet`, read by `checkpoints.syncnet.load_syncnet`."""
 
     def lips(self, frames: Float[Tensor, "t 3 224 224"]) -> Float[Tensor, "t_minus_4 d"]:
-        """Embed the lips at every frame that four others follow; pixels are blue, green, red, 0 to 255."""
+        """Embed the lips at every frame that four others follow.
+
+        Args:
+            frames: Blue, green, red, 0 to 255.
+        """
         ...
 
     def sound(self, mfcc: Float[Tensor, "n 13 20"]) -> Float[Tensor, "n d"]:
-        """Embed windows of 20 columns of cepstra."""
+        """Embed windows of sound.
+
+        Args:
+            mfcc: Twenty columns of cepstra each.
+        """
         ...
 
 

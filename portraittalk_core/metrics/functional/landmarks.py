@@ -61,7 +61,11 @@ def check_track(landmarks: Float[Tensor, "f p 2"], name: str = "landmarks") -> F
 
 
 def known_frames(landmarks: Float[Tensor, "f p 2"]) -> Bool[Tensor, "f"]:
-    """Return which frames have a face: rows without NaN or infinity."""
+    """Return which frames have a face: rows without NaN or infinity.
+
+    Args:
+        landmarks: One row of points a frame.
+    """
     return torch.isfinite(landmarks).flatten(1).all(1)
 
 
