@@ -166,7 +166,16 @@ class CrossBranch(Protocol):
     """Which layer's cross-attention."""
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
-        """Return what is added, given the query of the text's attention and its number of heads."""
+        """Attend to the branch's own tokens.
+
+        Args:
+            query: Of the text's attention, projected.
+            heads: Of the attention, side by side in the query's width.
+            call: What the rows are.
+
+        Returns:
+            What is added.
+        """
         ...
 
 
@@ -178,7 +187,15 @@ class SelfBranch(Protocol):
     """Which layer's self-attention."""
 
     def tokens(self, hidden: Float[Tensor, "b l c"], call: Call) -> Float[Tensor, "b m c"] | None:
-        """Return m tokens as wide as the normed hidden states that the attention reads, or None to add nothing."""
+        """Offer tokens.
+
+        Args:
+            hidden: Normed hidden states, which the attention reads.
+            call: What the rows are.
+
+        Returns:
+            m tokens as wide as those, which the attention projects like its own; None adds nothing.
+        """
         ...
 
 
@@ -190,7 +207,15 @@ class AfterBranch(Protocol):
     """Which layer."""
 
     def after(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        """Return what takes the map's place."""
+        """Transform the map.
+
+        Args:
+            hidden: The feature map.
+            call: What the rows are.
+
+        Returns:
+            What takes its place.
+        """
         ...
 
 
@@ -206,7 +231,15 @@ class InputBranch(Protocol):
     """Which layer; None: the first feature map, before it is stored as a skip."""
 
     def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        """Return what is added to the map."""
+        """Make a residual.
+
+        Args:
+            hidden: The map that it is added to.
+            call: What the rows are.
+
+        Returns:
+            What is added.
+        """
         ...
 
 
@@ -223,7 +256,15 @@ class SkipBranch(Protocol):
     """The layer on the way up, which names the skip."""
 
     def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        """Return what is added to the skip."""
+        """Make a residual.
+
+        Args:
+            hidden: The skip that it is added to.
+            call: What the rows are.
+
+        Returns:
+            What is added.
+        """
         ...
 
 
@@ -235,7 +276,15 @@ class OutputBranch(Protocol):
     """Where else the branch acts, if it has to see features as well."""
 
     def output(self, predicted: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        """Return what takes the prediction's place."""
+        """Transform the prediction.
+
+        Args:
+            predicted: What the U-Net was trained to predict.
+            call: What the rows are, and with `inputs` what the U-Net was given.
+
+        Returns:
+            What takes its place.
+        """
         ...
 
 

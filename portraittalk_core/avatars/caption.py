@@ -145,10 +145,13 @@ ANY_GLASSES = "any"
 
 @dataclass(frozen=True)
 class Fragment:
-    """A stretch of a caption with its leading comma or connective, and the attributes known once it is read."""
+    """A stretch of a caption."""
 
     text: str
+    """Its words, with their leading comma or connective."""
+
     spoken: dict[str, str]
+    """The attributes that are known once it is read, with their values."""
 
 
 @dataclass(frozen=True)
@@ -156,28 +159,47 @@ class Caption:
     """A caption in its fragments, from which a text encoder can be supervised word by word."""
 
     fragments: tuple[Fragment, ...]
+    """In the order of reading."""
 
     @property
     def text(self) -> str:
+        """The whole caption."""
         return "".join(f.text for f in self.fragments)
 
     @property
     def spoken(self) -> dict[str, str]:
-        """Return every attribute that the caption states, with its value."""
+        """Every attribute that the caption states, with its value."""
         return {name: value for f in self.fragments for name, value in f.spoken.items()}
 
 
 def caption(tags: Mapping[str, str], generator: torch.Generator, mention: Collection[str] | None = None) -> str:
-    """Describe `tags` (attribute to value, as in `VALUES`) in lower case; `mention` limits what is spoken of.
+    """Describe an avatar in lower case.
 
     Hair colour and style are spoken together unless only one of them is mentioned; a bald head has no hair colour.
-    The shape of glasses is sometimes left out. Raises `BadInput` for an unknown attribute or value.
+    The shape of glasses is sometimes left out.
+
+    Args:
+        tags: Attribute to value, as in `VALUES`.
+        generator: Draws the words.
+        mention: Attributes that may be spoken of; None: all.
+
+    Raises:
+        BadInput: For an unknown attribute or value.
     """
     return compose(tags, generator, mention).text
 
 
 def compose(tags: Mapping[str, str], generator: torch.Generator, mention: Collection[str] | None = None) -> Caption:
-    """Describe `tags` as `caption` does, keeping what each fragment states."""
+    """Describe an avatar as `caption` does, keeping what each fragment states.
+
+    Args:
+        tags: Attribute to value, as in `VALUES`.
+        generator: Draws the words.
+        mention: Attributes that may be spoken of; None: all.
+
+    Raises:
+        BadInput: For an unknown attribute or value.
+    """
     _check(tags, mention)
     wanted = {name: value for name, value in tags.items() if mention is None or name in mention}
     return _Speaker(generator, tags).compose(wanted)

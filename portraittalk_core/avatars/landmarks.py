@@ -21,6 +21,9 @@ def landmarks(parameters: Float[Tensor, "b p"]) -> Float[Tensor, "b 70 2"]:
 
     Points are where the renderer draws the feature, whatever hides it (hair, glasses, beard). The contour of the
     jaw is the outline of the turned head, as it is in pictures labelled by hand.
+
+    Args:
+        parameters: Rows of `PARAMETERS`.
     """
     p = unpack(parameters)
     sides = (-1.0, 1.0)

@@ -23,11 +23,16 @@ GRID_HZ = 200
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One sound of an utterance. symbol: IPA, empty for a pause; times in seconds from the start of the sound."""
+    """One sound of an utterance."""
 
     symbol: str
+    """IPA; empty for a pause."""
+
     start_s: float
+    """Seconds from the start of the recording."""
+
     end_s: float
+    """Likewise."""
 
 
 # jaw, wide, round, press, dominance
@@ -115,10 +120,18 @@ def _smooth(track: Float[Tensor, "t 4"], sigma_s: float) -> Float[Tensor, "t 4"]
 
 
 def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float[Tensor, "frames 4"]:
-    """Return jaw, wide, round and press in [0, 1] for the middle of every frame.
+    """Return the movement of the mouth for the middle of every frame.
 
-    Columns as in `MOUTH`. m, b and p close the lips whatever stands beside them; pauses longer than 0.12 s close
-    the mouth with a ramp of 0.08 s. The number of frames is `round(duration_s * fps)`, at least one.
+    m, b and p close the lips whatever stands beside them; pauses longer than 0.12 s close the mouth with a ramp of
+    0.08 s.
+
+    Args:
+        phonemes: In order.
+        fps: Frames a second.
+        duration_s: Seconds of the video.
+
+    Returns:
+        Columns as in `MOUTH`, in [0, 1]; `round(duration_s * fps)` frames, at least one.
     """
     frames = max(1, round(duration_s * fps))
     segments = _segments(phonemes)

@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
-
-Field = Float[Tensor, "#b #h #w"]
-"""A number for every pixel of every picture."""
 
 
 def cover(distance: Tensor, softness: Tensor | float) -> Tensor:

@@ -134,17 +134,23 @@ EXPRESSION_CHANCES = (0.4, 0.3, 0.15, 0.15)
 
 @dataclass(frozen=True)
 class Traits:
-    """A part of an avatar: numbers for some columns of `PARAMETERS`, and the words that a caption may use."""
+    """A part of an avatar."""
 
     values: dict[str, float]
+    """Numbers for some columns of `PARAMETERS`."""
+
     tags: dict[str, str] = field(default_factory=dict)
+    """Attributes that a caption may speak of, with their values."""
 
 
 def pack(*traits: Traits) -> Float[Tensor, " p"]:
     """Join traits to one row of `PARAMETERS`; of columns given twice the last counts.
 
+    Args:
+        *traits: Which give every column.
+
     Raises:
-        BadInput: A column is missing or unknown.
+        BadInput: When a column is missing or unknown.
     """
     values: dict[str, float] = {}
     for part in traits:
@@ -225,11 +231,15 @@ def sample_attributes(generator: Generator) -> Traits:
 def attributes_from_tags(tags: Mapping[str, str], generator: Generator) -> Traits:
     """Build attributes that have the given tags; what the tags do not say is drawn.
 
-    tags: keys and values as in `TAGS`, any subset. The draw uses the generator equally whatever the tags, so the
-    same seed with one tag changed gives the same picture but for that.
+    The draw uses the generator equally whatever the tags, so the same seed with one tag changed gives the same picture
+    but for that.
+
+    Args:
+        tags: Keys and values as in `TAGS`, any subset.
+        generator: Draws the rest.
 
     Raises:
-        BadInput: A key or a value is unknown.
+        BadInput: When a key or a value is unknown.
     """
     for key, word in tags.items():
         if word not in TAGS.get(key, ()):
@@ -257,6 +267,11 @@ def mixed(changed: Traits, kept: Traits, keep: Collection[str]) -> Traits:
     """Return the attributes `changed`, but for the tags in `keep` everything that `kept` has of them.
 
     What is kept is kept to the last curl: tints and seeds as well as words.
+
+    Args:
+        changed: New attributes.
+        kept: Attributes of which some stay.
+        keep: Tags of those.
     """
     values = changed.values | {c: kept.values[c] for tag in keep for c in COLUMNS_OF_TAG[tag]}
     return Traits(values, changed.tags | {tag: kept.tags[tag] for tag in keep})

@@ -16,19 +16,31 @@ from .render import render
 def draw_portraits(
     seed: int, tags: Mapping[str, str] | None = None, size: int = 256, count: int = 1
 ) -> tuple[Float[Tensor, "count 3 size size"], str]:
-    """Return pictures of one person, in [-1, 1], and a caption of the first, which is frontal and at rest.
+    """Draw pictures of one person; the first is frontal and at rest.
 
     The others turn the head and have another light. The identity is drawn first, so that tags change what is worn
-    and not who wears it. Raises `BadInput` for tags that are not known.
+    and not who wears it.
+
+    Args:
+        seed: Of everything that is drawn.
+        tags: Attributes that the person has, as in `parameters.TAGS`.
+        size: Side of a picture in pixels.
+        count: Pictures, at least 1.
+
+    Returns:
+        The pictures in [-1, 1], and a caption of the first.
+
+    Raises:
+        BadInput: For tags that are not known.
     """
     generator = torch.Generator().manual_seed(seed)
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    look = traits.attributes_from_tags(dict(tags or {}), generator)
+    appearance = traits.attributes_from_tags(dict(tags or {}), generator)
     calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0), {"expression": "neutral"})
     frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-    said = caption({**person.tags, **look.tags, **calm.tags}, generator)
-    rows = [traits.pack(person, look, calm, frontal, light)]
+    said = caption({**person.tags, **appearance.tags, **calm.tags}, generator)
+    rows = [traits.pack(person, appearance, calm, frontal, light)]
     for _ in range(count - 1):
         pose, other_light = traits.sample_pose(generator), traits.sample_light(generator)
-        rows.append(traits.pack(person, look, calm, pose, other_light))
+        rows.append(traits.pack(person, appearance, calm, pose, other_light))
     return render(torch.stack(rows), size=size), said

@@ -16,10 +16,15 @@ from .scene import Scene, stage, surface
 def render(parameters: Float[Tensor, "b p"], size: int = 256) -> Float[Tensor, "b 3 size size"]:
     """Render portraits eagerly, on the device of the parameters.
 
-    parameters: rows of `PARAMETERS`; pixels come back in [-1, 1]. Pictures depend on their own row only.
+    Args:
+        parameters: Rows of `PARAMETERS`. A picture depends on its own row only.
+        size: Side of a picture in pixels.
+
+    Returns:
+        Pictures in [-1, 1].
 
     Raises:
-        BadInput: The rows do not have one number for each column.
+        BadInput: When the rows do not have one number for each column.
     """
     _check(parameters)
     x, y = _grid(size, parameters.device)
@@ -27,10 +32,15 @@ def render(parameters: Float[Tensor, "b p"], size: int = 256) -> Float[Tensor, "
 
 
 class Renderer:
-    """Render many portraits quickly: the same pictures as `render`, compiled for one batch size.
+    """Renders many portraits quickly: the same pictures as `render`, compiled for one batch size.
 
     Compilation happens at the first call and takes about two minutes on a CPU. The last batch is padded, since another
     batch size would be compiled anew.
+
+    Args:
+        size: Side of a picture in pixels.
+        batch: Pictures that are drawn at once.
+        compile: False draws without compilation.
     """
 
     def __init__(self, size: int = 256, batch: int = 8, compile: bool = True):

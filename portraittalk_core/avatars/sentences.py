@@ -304,7 +304,12 @@ def _pick(options: tuple[str, ...], generator: torch.Generator) -> str:
 
 
 def sentence(language: str, generator: torch.Generator) -> str:
-    """Return one sentence in a language as espeak-ng names it; an unlisted language gets English."""
+    """Return one sentence.
+
+    Args:
+        language: As espeak-ng names it; one that has no vocabulary here gets English.
+        generator: Draws the words.
+    """
     words = _WORDS.get(language)
     if words is None:
         slots = _pick(_ENGLISH_RULES, generator).split()

@@ -74,12 +74,20 @@ def _library(name: str = _LIBRARY) -> tuple[ctypes.CDLL, int]:
 def synthesise(
     text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50
 ) -> tuple[Float[Tensor, "n"], list[Phoneme]]:
-    """Speak `text`; return the waveform and its phonemes.
+    """Speak a text.
 
-    The waveform is mono float32 in [-1, 1] at 16 kHz. voice: a language of espeak-ng with an optional speaker after
-    a plus sign, such as `de+f2`; rate: words a minute, 80 to 400; pitch: 0 to 99. The phonemes cover the sound
-    without gaps; an empty symbol is a pause. Raises `MissingExtra` without the library and `BadInput` for an unknown
-    voice.
+    Args:
+        text: In the voice's language.
+        voice: A language of espeak-ng with an optional speaker after a plus sign, such as `de+f2`.
+        rate: Words a minute, 80 to 400.
+        pitch: 0 to 99.
+
+    Returns:
+        The waveform, mono at 16 kHz in [-1, 1], and its phonemes, which cover it without gaps.
+
+    Raises:
+        MissingExtra: Without the library.
+        BadInput: For an unknown voice.
     """
     library, sample_rate = _library()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:

@@ -110,27 +110,49 @@ class NoiseSchedule:
         return torch.linspace(0, total - 1, n, dtype=torch.float64).round().long().flip(0)
 
     def alpha(self, timestep: int) -> float:
-        """Return abar at a timestep; a negative one is the clean end."""
+        """Return abar, the share of signal in the variance.
+
+        Args:
+            timestep: From 0; a negative one is the clean end.
+        """
         return float(self.alphas_cumprod[timestep]) if timestep >= 0 else self.final_alpha
 
     def add_noise(
         self, x0: Float[Tensor, "b *rest"], noise: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return x_t of clean latents and unit noise."""
+        """Return the noisy latents x_t.
+
+        Args:
+            x0: Clean latents.
+            noise: Unit noise.
+            timestep: t.
+        """
         signal, spread = self._coefficients(timestep, x0)
         return signal * x0 + spread * noise
 
     def velocity(
         self, x0: Float[Tensor, "b *rest"], noise: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return v = sqrt(abar) noise - sqrt(1 - abar) x_0."""
+        """Return the velocity v = sqrt(abar) noise - sqrt(1 - abar) x_0.
+
+        Args:
+            x0: Clean latents.
+            noise: Unit noise.
+            timestep: t.
+        """
         signal, spread = self._coefficients(timestep, x0)
         return signal * noise - spread * x0
 
     def target(
         self, x0: Float[Tensor, "b *rest"], noise: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return what the denoiser is trained to predict, by `prediction_type`."""
+        """Return what the denoiser is trained to predict, by `prediction_type`.
+
+        Args:
+            x0: Clean latents.
+            noise: The unit noise that was added.
+            timestep: t.
+        """
         if self.prediction_type == "v_prediction":
             return self.velocity(x0, noise, timestep)
         return noise if self.prediction_type == "epsilon" else x0
@@ -138,7 +160,13 @@ class NoiseSchedule:
     def to_x0(
         self, x: Float[Tensor, "b *rest"], prediction: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return the clean latents that a prediction at x_t stands for."""
+        """Return the clean latents that a prediction stands for.
+
+        Args:
+            x: Noisy latents x_t.
+            prediction: Of the denoiser, by `prediction_type`.
+            timestep: t. With `epsilon` not one whose signal is zero.
+        """
         if self.prediction_type == "sample":
             return prediction
         signal, spread = self._coefficients(timestep, x)
@@ -149,7 +177,13 @@ class NoiseSchedule:
     def to_noise(
         self, x: Float[Tensor, "b *rest"], prediction: Float[Tensor, "b *rest"], timestep: Int[Tensor, "*b"]
     ) -> Float[Tensor, "b *rest"]:
-        """Return the noise that a prediction at x_t stands for."""
+        """Return the noise that a prediction stands for.
+
+        Args:
+            x: Noisy latents x_t.
+            prediction: Of the denoiser, by `prediction_type`.
+            timestep: t.
+        """
         if self.prediction_type == "epsilon":
             return prediction
         signal, spread = self._coefficients(timestep, x)

@@ -21,10 +21,17 @@ _HINT_FACTOR = 8
 def control_branches(net: ControlNetModel, pictures: Float[Tensor, "n 3 h w"], scale: float = 1.0) -> list[Branch]:
     """Return the branches of a ControlNet: SKIP at every layer on the way up, INPUT at the first of them.
 
-    pictures: in [0, 1], eight times the latent's size, one row a frame of the call; every pass sees them. scale:
-    multiplies what is added, at 0 there are no branches. The net runs once a U-Net call, on the noise, the time and
-    the text that the U-Net gets (what diffusers' pipelines call `guess_mode=False`).
-    Raises `BadInput` for pictures of another form.
+    The net runs once a U-Net call, on the noise, the time and the text that the U-Net gets (what diffusers' pipelines
+    call `guess_mode=False`).
+
+    Args:
+        net: Of the U-Net's shape.
+        pictures: What it is shown, in [0, 1], eight times the latent's size, one row a frame of the video or a single
+            row for all; every pass sees them.
+        scale: Multiplies what is added; at 0 there are no branches.
+
+    Raises:
+        BadInput: For pictures of another form.
     """
     if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.shape[-1] % _HINT_FACTOR:
         raise BadInput(

@@ -26,8 +26,12 @@ _PLAIN = {"DownBlock2D": False, "CrossAttnDownBlock2D": True}
 def shape_of(unet: UNet2DConditionModel | ControlNetModel) -> UNetShape:
     """Read from the config of a U-Net or ControlNet what the sites need to know.
 
-    Raises `BadInput` for layouts that have no sites here: other block types than SD1.5's, several transformer
-    blocks a layer, layer counts or head counts that change from level to level.
+    Args:
+        unet: With or without weights.
+
+    Raises:
+        BadInput: For layouts that have no sites here: other block types than SD1.5's, several transformer blocks a
+            layer, layer counts or head counts that change from level to level.
     """
     config: Any = unet.config
     unknown = [t for t in config.down_block_types if t not in _PLAIN]
@@ -50,13 +54,20 @@ def shape_of(unet: UNet2DConditionModel | ControlNetModel) -> UNetShape:
 
 
 class DiffusersAttachment:
-    """Branches that a `DiffusersHost` runs with until they are detached.
+    """Branches that a `DiffusersHost` runs with until they are detached; see `host.Attachment`.
 
-    counts: how often each branch was called since it was attached.
+    `DiffusersHost.attach` makes it.
+
+    Args:
+        host: That runs with them.
+        branches: In the order in which they act.
     """
 
+    counts: dict[Branch, int]
+    """How often each branch was called since it was attached."""
+
     def __init__(self, host: DiffusersHost, branches: Sequence[Branch]) -> None:
-        self.counts: dict[Branch, int] = {branch: 0 for branch in branches}
+        self.counts = {branch: 0 for branch in branches}
         self._host = host
 
     def detach(self) -> None:
@@ -77,7 +88,16 @@ class DiffusersHost:
     the U-Net has, so a U-Net without branches computes exactly what it did before, whoever calls it, and a U-Net
     called directly never meets a branch. Works with and without autograd, not with gradient checkpointing (the
     recomputation would run without the branches).
+
+    Args:
+        unet: Of SD1.5's layout.
+
+    Raises:
+        BadInput: For another layout, see `shape_of`.
     """
+
+    shape: UNetShape
+    """Which sites the U-Net has."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         self.unet = unet
@@ -96,7 +116,12 @@ class DiffusersHost:
     def attach(self, branches: Sequence[Branch]) -> DiffusersAttachment:
         """Attach branches; several attachments stack, in the order in which they were made.
 
-        Raises `SiteNotFound` for a site the U-Net lacks and `BadInput` for an object that is no branch.
+        Args:
+            branches: What networks' `branches()` return.
+
+        Raises:
+            SiteNotFound: For a site that the U-Net lacks.
+            BadInput: For an object that is no branch.
         """
         for branch in branches:
             for hook in hooks_of(branch):
@@ -106,7 +131,11 @@ class DiffusersHost:
         return attachment
 
     def forget(self, attachment: DiffusersAttachment) -> None:
-        """Stop running with an attachment; one that is not attached is ignored."""
+        """Stop running with an attachment; one that is not attached is ignored.
+
+        Args:
+            attachment: That this host made.
+        """
         self._attachments = [a for a in self._attachments if a is not attachment]
 
     def denoise(
@@ -118,7 +147,18 @@ class DiffusersHost:
     ) -> Float[Tensor, "b c h w"]:
         """Run the U-Net once with everything attached.
 
-        Raises `BadInput` when the batch is not passes times frames, `SiteNotFound` when a branch was never reached.
+        Args:
+            latents: Noisy latents: each pass's frames, one pass after the other.
+            timestep: One for all rows or one a row.
+            text: Tokens that cross-attention reads, one row of tokens a row of latents.
+            call: What the rows are.
+
+        Returns:
+            What the U-Net was trained to predict.
+
+        Raises:
+            BadInput: When the batch is not passes times frames, or the U-Net uses gradient checkpointing.
+            SiteNotFound: When a branch was never reached.
         """
         rows = len(call.passes) * len(call.frames)
         if len(latents) != rows:

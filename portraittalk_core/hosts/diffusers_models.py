@@ -21,7 +21,19 @@ def build_unet(
     heads: int,
     cross_dim: int,
 ) -> UNet2DConditionModel:
-    """Return an untrained U-Net of SD1.5's kind; arguments as in `config.UNetConfig`. Raises `MissingExtra`."""
+    """Return an untrained U-Net of SD1.5's kind.
+
+    Args:
+        latent_channels: As in `config.UNetConfig`, like all that follow.
+        channels: Of each level, fine to coarse.
+        layers: Of a down block.
+        attention: For each down block, whether its layers have a transformer.
+        heads: Of every attention.
+        cross_dim: Width of the tokens that cross-attention reads.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
     try:
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     except ImportError as error:
@@ -44,8 +56,16 @@ def build_unet(
 def build_tiny_vae(
     *, latent_channels: int, width: int, encoder_blocks: Sequence[int], decoder_blocks: Sequence[int]
 ) -> AutoencoderTiny:
-    """Return an untrained VAE of the TAESD layout; blocks count from the finest level in the encoder and from the
-    coarsest in the decoder. Raises `MissingExtra`.
+    """Return an untrained VAE of the TAESD layout (github.com/madebyollin/taesd).
+
+    Args:
+        latent_channels: Channels of a latent.
+        width: Channels inside, at every level.
+        encoder_blocks: Residual blocks of each level, finest first.
+        decoder_blocks: Residual blocks of each level, coarsest first.
+
+    Raises:
+        MissingExtra: Without diffusers.
     """
     try:
         from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny

@@ -23,7 +23,7 @@ class Patch(Protocol):
         ...
 
     def added(self, inputs: Tensor) -> Tensor:
-        """Return what is added, given what the layer was given."""
+        """Return what is added to the layer's result, given what the layer was given."""
         ...
 
 
@@ -35,7 +35,13 @@ class PatchAttachment:
     hooks of `DiffusersHost`, which exist only during a call, so that a CROSS branch sees the patched query. The
     product with `rank` 128 costs less than a tenth of the layer itself.
 
-    scale: multiplies what is added; 0 attaches nothing. Raises `SiteNotFound` for a layer that the U-Net lacks.
+    Args:
+        unet: That runs with them.
+        patches: What is added, and where.
+        scale: Multiplies what is added; 0 attaches nothing.
+
+    Raises:
+        SiteNotFound: For a layer that the U-Net lacks.
     """
 
     def __init__(self, unet: UNet2DConditionModel, patches: Sequence[Patch], scale: float = 1.0) -> None:

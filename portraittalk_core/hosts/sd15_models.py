@@ -24,7 +24,14 @@ VAE_SCALE = 0.18215
 
 
 def empty_unet(shape: UNetShape) -> UNet2DConditionModel:
-    """Return a U-Net on the meta device. Raises `MissingExtra` without diffusers."""
+    """Return a U-Net on the meta device.
+
+    Args:
+        shape: Of the U-Net.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
     with torch.device("meta"):
         return build_unet(
             latent_channels=4,
@@ -37,7 +44,11 @@ def empty_unet(shape: UNetShape) -> UNet2DConditionModel:
 
 
 def empty_vae() -> AutoencoderKL:
-    """Return SD1.5's VAE on the meta device. Raises `MissingExtra` without diffusers."""
+    """Return SD1.5's VAE on the meta device.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
     try:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     except ImportError as error:
@@ -57,7 +68,14 @@ def empty_vae() -> AutoencoderKL:
 
 
 def empty_controlnet(shape: UNetShape) -> ControlNetModel:
-    """Return a ControlNet for a U-Net of this shape on the meta device. Raises `MissingExtra` without diffusers."""
+    """Return a ControlNet on the meta device.
+
+    Args:
+        shape: Of the U-Net that it runs beside.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
     try:
         from diffusers.models.controlnets.controlnet import ControlNetModel
     except ImportError as error:

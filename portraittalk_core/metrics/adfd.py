@@ -15,22 +15,32 @@ _FIELDS = ("score", "spatial", "temporal", "audio", "stillness")
 
 @dataclass(frozen=True)
 class AdfdMean:
-    """Means over clips, each clip counting once; None for a part that no clip had.
-
-    worst_offset_frames: the largest offset of a clip, with its sign; clips: how many were scored.
-    """
+    """Means over clips, each clip counting once; None for a part that no clip had. Parts are those of `AdfdScore`."""
 
     score: float
+    """In [0, 1], higher is better."""
+
     spatial: float | None
+    """In [0, 1]."""
+
     temporal: float | None
+    """In [0, 1]."""
+
     audio: float | None
+    """In [0, 1]."""
+
     stillness: float | None
+    """In [0, 1]."""
+
     worst_offset_frames: float | None
+    """The largest offset of a clip, with its sign: above 0 the sound is late."""
+
     clips: int
+    """How many were scored."""
 
 
 class ADFD:
-    """Gather ADFD over clips: `update` with each, `compute` the means, `reset` to begin again. Holds sums only."""
+    """Gathers ADFD over clips: `update` with each, `compute` the means, `reset` to begin again. Holds sums only."""
 
     def __init__(self) -> None:
         self.reset()
@@ -49,9 +59,20 @@ class ADFD:
         fps: float,
         reference: Float[Tensor, "f p 2"] | None = None,
     ) -> AdfdScore:
-        """Score a clip (see `functional.adfd.adfd`), add it to the sums and return its own score.
+        """Score a clip and add it to the sums. Arguments are those of `functional.adfd.adfd`.
 
-        Raises `BadInput` for a clip that cannot be scored; the sums then stay as they were.
+        Args:
+            landmarks: Points of the face in each frame.
+            audio: One channel in [-1, 1].
+            sample_rate: Of the audio, Hz.
+            fps: Frames a second.
+            reference: The track of the true video, if there is one.
+
+        Returns:
+            The clip's own score.
+
+        Raises:
+            BadInput: For a clip that cannot be scored; the sums then stay as they were.
         """
         found = adfd(landmarks, audio, sample_rate, fps, reference)
         for name in _FIELDS:
@@ -65,7 +86,11 @@ class ADFD:
         return found
 
     def compute(self) -> AdfdMean:
-        """Return the means so far; raises `BadInput` before the first clip."""
+        """Return the means so far.
+
+        Raises:
+            BadInput: Before the first clip.
+        """
         clips = self._counts["score"]
         if not clips:
             raise BadInput("ADFD: `compute` must follow at least one `update`, but no clip was scored yet.")

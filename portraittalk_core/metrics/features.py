@@ -21,7 +21,7 @@ CLIP_FRAMES = 16
 """Frames of a clip that FVD looks at."""
 
 WIDTHS = {"FID": 2048, "FVD": 400}
-"""Features a row."""
+"""Features a row, by score."""
 
 _BATCH = 32
 _SETTINGS: dict[str, dict[str, bool]] = {
@@ -34,10 +34,18 @@ FeatureNetwork = Callable[[UInt8[Tensor, "n *picture"]], Float[Tensor, "n d"]]
 
 
 def load_features(score: str, path: str | Path | None, device: torch.device | str = "cpu") -> FeatureNetwork:
-    """Return the network of "FID" or "FVD" from the user's file; it resizes and scales pictures by itself.
+    """Return the network of FID or FVD from the user's file; it resizes and scales pictures by itself.
 
     A TorchScript file holds a program, which torch runs in an interpreter of its own: open only files that you trust.
-    Raises `MissingExtra` that says what to get where there is no file, `WeightsMismatch` for a file that is none.
+
+    Args:
+        score: `FID` or `FVD`.
+        path: The TorchScript file.
+        device: Where the network runs; features come back on the CPU.
+
+    Raises:
+        MissingExtra: Where there is no file; it says what to get.
+        WeightsMismatch: For a file that is no TorchScript, and from the network for one that is another network.
     """
     file = find_weights(score, path)
     try:
@@ -68,9 +76,18 @@ def load_features(score: str, path: str | Path | None, device: torch.device | st
 def picture_features(
     chunks: Iterable[Float[Tensor, "n 3 h w"]], network: FeatureNetwork, every: int = 1
 ) -> Float[Tensor, "n 2048"]:
-    """Return a row of features of every `every`-th picture of a video, for FID; raises `BadInput` for none.
+    """Return the features of a video's pictures, for FID.
 
-    chunks: pictures in [-1, 1], a few at a time. Neighbouring pictures hold little news: 5 is plenty for long videos.
+    Args:
+        chunks: Pictures in [-1, 1], a few at a time.
+        network: What `load_features("FID", ...)` returned.
+        every: Take one picture of so many, at least 1. Neighbours hold little news: 5 is plenty for long videos.
+
+    Returns:
+        A row a picture that was taken.
+
+    Raises:
+        BadInput: For a video without pictures.
     """
     rows = [network(_levels(torch.stack(part))) for part in _batches(_every(chunks, every), _BATCH)]
     if not rows:
@@ -79,10 +96,19 @@ def picture_features(
 
 
 def clip_features(chunks: Iterable[Float[Tensor, "n 3 h w"]], network: FeatureNetwork) -> Float[Tensor, "n 400"]:
-    """Return a row of features of each 16 frames of a video, for FVD; the rest at its end does not count.
+    """Return the features of a video's clips of 16 frames, for FVD; the rest at its end does not count.
 
-    StyleGAN-V takes one clip of each video; we take all that do not overlap, as people have few videos. Raises
-    `BadInput` for fewer than 16 frames.
+    StyleGAN-V takes one clip of each video; we take all that do not overlap, as people have few videos.
+
+    Args:
+        chunks: Pictures in [-1, 1], a few at a time.
+        network: What `load_features("FVD", ...)` returned.
+
+    Returns:
+        A row a clip.
+
+    Raises:
+        BadInput: For fewer than 16 frames.
     """
     rows = []
     for part in _batches(_every(chunks, 1), CLIP_FRAMES):

@@ -10,10 +10,13 @@ from ..errors import MissingExtra
 
 @dataclass(frozen=True)
 class Needed:
-    """A network that a score needs. file: its usual name; source: where its makers publish it."""
+    """A network that a score needs."""
 
     file: str
+    """Its usual name."""
+
     source: str
+    """Where its makers publish it."""
 
 
 NEEDED = {
@@ -25,13 +28,20 @@ NEEDED = {
     ),
     "FVD": Needed("i3d_torchscript.pt", "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt (StyleGAN-V's)"),
 }
-"""Scores whose networks a user must bring."""
+"""Networks that a user must bring, by score."""
 
 
 def find_weights(score: str, path: str | Path | None) -> Path:
-    """Return the file or folder at `path` that `score` needs; raises `MissingExtra` that says what to get and where.
+    """Return the file or folder that a score needs.
 
     A score without its network has no figure at all; a made-up one would be worse than none.
+
+    Args:
+        score: A key of `NEEDED`.
+        path: Where the user has the network; None: nowhere.
+
+    Raises:
+        MissingExtra: Where nothing is there; it says what to get and where.
     """
     if path is not None and Path(path).exists():
         return Path(path)

@@ -37,17 +37,28 @@ class Agreement:
     """How mouth and voice correlate if the sound is late by each lag: `Dynamics.lags_s` and `Dynamics.curve`."""
 
     lags_s: Float[Tensor, "lags"]
+    """In seconds, ascending."""
+
     curve: Float[Tensor, "lags"]
+    """Correlations, in [-1, 1]."""
+
     fps: float
+    """Frames a second, in which lags are shown."""
 
 
 def draw_score(
     found: AdfdScore, curves: Mapping[str, Any], agreement: Agreement | None = None
 ) -> Float[Tensor, "3 height 1200"]:
-    """Return a picture of a score in [-1, 1], on white.
+    """Draw a score on white.
 
-    curves: `mouth` and `voice` from 0 to 1 (None where unknown) and `silent` as 0 or 1, each at `hz` a second; more
-    than two minutes are not drawn. Empty curves leave the rows out.
+    Args:
+        found: The score.
+        curves: `mouth` and `voice` from 0 to 1 (None where unknown) and `silent` as 0 or 1, each a list with `hz`
+            values a second; more than two minutes are not drawn. Empty curves leave the rows out.
+        agreement: Correlation over lag; None, or a score without offset, leaves it out.
+
+    Returns:
+        A picture in [-1, 1], as high as the rows need.
     """
     from PIL import Image, ImageDraw
 
@@ -146,7 +157,11 @@ def _draw_agreement(pen: _Pen, agreement: Agreement, offset_s: float) -> None:
 
 
 def describe_offset(offset_frames: float | None) -> str:
-    """Say where the sound lies beside the picture."""
+    """Say in words where the sound lies beside the picture.
+
+    Args:
+        offset_frames: Above 0 the sound is late; None: unscored.
+    """
     if offset_frames is None:
         return "sound: unscored"
     if not offset_frames:

@@ -25,11 +25,19 @@ class SyncNetwork(Protocol):
     """What LSE needs of a network: `nets.sync_net.SyncNet`, read by `checkpoints.syncnet.load_syncnet`."""
 
     def lips(self, frames: Float[Tensor, "t 3 224 224"]) -> Float[Tensor, "t_minus_4 d"]:
-        """Embed the lips at every frame that four others follow; blue, green, red, 0 to 255."""
+        """Embed the lips at every frame that four others follow.
+
+        Args:
+            frames: Blue, green, red, 0 to 255.
+        """
         ...
 
     def sound(self, mfcc: Float[Tensor, "n 13 20"]) -> Float[Tensor, "n d"]:
-        """Embed windows of 20 columns of cepstra."""
+        """Embed windows of sound.
+
+        Args:
+            mfcc: Twenty columns of cepstra each.
+        """
         ...
 
 
@@ -42,12 +50,19 @@ def score_sync(
     network: SyncNetwork,
     device: torch.device | str = "cpu",
 ) -> SyncScore:
-    """Return LSE-D, LSE-C and offset of a video by SyncNet's protocol.
+    """Return LSE-D, LSE-C and offset of a video by SyncNet's protocol. The longest run of one face is scored.
 
-    chunks: its pictures in [-1, 1], a few at a time and each once, as they are decoded; boxes: of the face in each,
-    pixels, NaN rows without one (`functional.sync_input.face_boxes` makes them from landmarks); audio: one channel at
-    16 kHz; network: SyncNet on `device`. The longest run of one face is scored. Raises `BadInput` where that has fewer
-    than 100 frames at 25 fps: shorter clips are not scored, and the message says so.
+    Args:
+        chunks: Its pictures in [-1, 1], a few at a time and each once, as they are decoded.
+        boxes: Left, top, right, bottom of the face in each picture, in pixels, NaN rows without one;
+            `functional.sync_input.face_boxes` makes them from landmarks.
+        fps: Frames a second of the pictures; those shown at 25 are scored.
+        audio: One channel at 16 kHz, in [-1, 1].
+        network: SyncNet on `device`.
+        device: Where the network runs.
+
+    Raises:
+        BadInput: Where the longest run has fewer than 100 frames at 25 fps: shorter clips are not scored.
     """
     at = frames_at_25(len(boxes), fps)
     first, track = longest_track(boxes[at])

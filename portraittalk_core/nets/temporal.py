@@ -84,7 +84,11 @@ class TemporalTransformer(nn.Module):
         nn.init.zeros_(self.proj_out.bias)
 
     def forward(self, hidden: Float[Tensor, "clips frames c h w"]) -> Float[Tensor, "clips frames c h w"]:
-        """Return the residual that belongs to `hidden`."""
+        """Return what is added to feature maps.
+
+        Args:
+            hidden: Maps of the frames of each clip, at most `max_frames`.
+        """
         clips, frames, _, height, width = hidden.shape
         normed = self.norm(hidden.flatten(0, 1)).unflatten(0, (clips, frames))
         # clips f c h w -> (clips h w) f c: every place is a sequence of frames

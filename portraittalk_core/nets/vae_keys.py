@@ -42,7 +42,11 @@ def ldm_name(name: str) -> str:
 
 
 def deprecated_name(name: str) -> str:
-    """Return a tensor's name in files of diffusers before 0.15: `query` for `to_q`, `proj_attn` for `to_out.0`."""
+    """Return a tensor's name in files of diffusers before 0.15: `query` for `to_q`, `proj_attn` for `to_out.0`.
+
+    Args:
+        name: Its name today.
+    """
     return _swap(name, _DEPRECATED) if ".attentions.0." in name else name
 
 

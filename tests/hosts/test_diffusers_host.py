@@ -277,6 +277,10 @@ def test_only_layers_on_the_way_up_join_skips(host):
         host.attach([Skip(Site("down", 1, 0))])
 
 
+def test_the_precision_is_that_of_the_weights(host, unet):
+    assert host.dtype == next(unet.parameters()).dtype == host.bare().dtype
+
+
 def test_what_is_no_branch_is_refused(host):
     with pytest.raises(BadInput, match="must have `site`"):
         host.attach([object()])

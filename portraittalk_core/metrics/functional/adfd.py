@@ -34,26 +34,40 @@ _LENGTH_S = 0.1
 
 @dataclass(frozen=True)
 class AdfdScore:
-    """ADFD of a clip and its parts, each in [0, 1], higher is better; None where a part cannot be scored.
-
-    spatial: does the face articulate as much as the voice asks for, or as the reference does; temporal: without jerk,
-    jitter or freezing; audio: does the mouth follow the voice in time; stillness: is the mouth still in silence;
-    offset_frames: whole frames by which the sound is late, None where nobody speaks; offset_s: the same in seconds, not
-    rounded; seconds: what was scored; voiced_s, silent_s: how much of it is surely speech and surely silence; notes:
-    what the reader should know, a line each.
-    """
+    """ADFD of a clip and its parts, each in [0, 1], higher is better; None where a part cannot be scored."""
 
     score: float
+    """The geometric mean of the parts; see `combine`."""
+
     spatial: float | None
+    """Does the face articulate as much as the voice asks for, or as the reference does? None where nobody speaks."""
+
     temporal: float | None
+    """Does it move without jerk, jitter or freezing?"""
+
     audio: float | None
+    """Does the mouth follow the voice in time? None where nobody speaks."""
+
     stillness: float | None
+    """Is the mouth still in silence? None where there is no silence."""
+
     offset_frames: float | None
+    """Whole frames by which the sound is late, below 0 where it is early; None where nobody speaks."""
+
     offset_s: float | None
+    """The same in seconds, not rounded."""
+
     seconds: float
+    """How much was scored."""
+
     voiced_s: float
+    """Seconds of it that are surely speech."""
+
     silent_s: float
+    """Seconds of it that are surely silence."""
+
     notes: tuple[str, ...] = ()
+    """What the reader should know, a line each."""
 
 
 def adfd(
@@ -63,15 +77,20 @@ def adfd(
     fps: float,
     reference: Float[Tensor, "f p 2"] | None = None,
 ) -> AdfdScore:
-    """Score how a face moves to a voice.
+    """Score how a face moves to a voice. What is longer, picture or sound, is cut.
 
-    landmarks: [frames, 70 or 68, 2], iBUG's order, any scale with square pixels, NaN rows where there is no face;
-    audio: one channel in [-1, 1]; fps: frames per second, frame i lasts from i / fps; reference: the track of the true
-    video at the same fps, if there is one. Then *spatial* is the likeness to it and the other parts are divided by
-    what the reference reaches (at most 1), so that the reference itself scores exactly 1.
+    With a reference, *spatial* is the likeness to it and the other parts are divided by what the reference reaches (at
+    most 1), so that the reference itself scores exactly 1.
 
-    What is longer, picture or sound, is cut. Raises `BadInput` for fewer than two frames with a face, NaN in the sound,
-    or shapes that are no track.
+    Args:
+        landmarks: [frames, 70 or 68, 2], iBUG's order, any scale with square pixels, NaN rows where there is no face.
+        audio: One channel in [-1, 1].
+        sample_rate: Of the audio, Hz, at least 4000.
+        fps: Frames a second; frame i lasts from i / fps.
+        reference: The track of the true video at the same fps, if there is one.
+
+    Raises:
+        BadInput: For fewer than two frames with a face, NaN in the sound, or shapes that are no track.
     """
     dynamics = facial_dynamics(landmarks, audio, sample_rate, fps)
     parts = score_parts(dynamics)
@@ -103,6 +122,13 @@ def combine(parts: dict[str, float | None], silent_s: float) -> float:
 
     All count alike: weights gained nothing (docs/adfd.md). Only stillness counts the less the shorter the silence is,
     below a second, so that a breath does not decide.
+
+    Args:
+        parts: In [0, 1] by name; None for one that cannot be scored.
+        silent_s: How much silence the clip has, seconds.
+
+    Returns:
+        In [0, 1]; 0 where no part could be scored. A part of 0 counts as 1e-6.
     """
     total = weights = 0.0
     for name, value in parts.items():
@@ -114,7 +140,11 @@ def combine(parts: dict[str, float | None], silent_s: float) -> float:
 
 
 def score_parts(dynamics: Dynamics) -> dict[str, float | None]:
-    """Return the parts of a clip without a reference."""
+    """Return the parts of a clip without a reference, by name; None for one that cannot be scored.
+
+    Args:
+        dynamics: Signals of the clip.
+    """
     spoken = bool(dynamics.voiced.sum() >= 0.3 * GRID_HZ)
     return {
         "spatial": _spatial(dynamics) if spoken else None,
@@ -128,7 +158,18 @@ def likeness(landmarks: Float[Tensor, "f p 2"], reference: Float[Tensor, "f p 2"
     """Return `exp(-d / a)`: d is the distance of the lips from the reference's, a how far those stray from their mean.
 
     Root mean squares over the frames in which both have a face; head pose and size are taken out of both with the mean
-    face of the reference. 1 for the reference itself, about 0.37 for lips that rest at its mean.
+    face of the reference.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2], any scale.
+        reference: Likewise, at the same frame rate; the longer of the two is cut.
+
+    Returns:
+        In [0, 1]: 1 for the reference itself, about 0.37 for lips that rest at its mean, 0 where the two never have a
+        face at once.
+
+    Raises:
+        BadInput: For shapes that are no track, or a reference without a face.
     """
     frames = min(len(landmarks), len(reference))
     face = mean_face(reference)
@@ -143,7 +184,11 @@ def likeness(landmarks: Float[Tensor, "f p 2"], reference: Float[Tensor, "f p 2"
 
 
 def best_offset_s(dynamics: Dynamics) -> float:
-    """Return by how many seconds the sound is late: the peak of the curve, between its samples by a parabola."""
+    """Return by how many seconds the sound is late: the peak of the curve, between its samples by a parabola.
+
+    Args:
+        dynamics: Signals of the clip.
+    """
     curve, lags = dynamics.curve, dynamics.lags_s
     peak = int(curve.argmax())
     shift = 0.0

@@ -18,8 +18,15 @@ DRIFT_AT_S = (10.0, 30.0, 60.0)
 def second_means(values: Float[Tensor, "f *d"], fps: float, at_s: float) -> Float[Tensor, "*d"] | None:
     """Return the mean over the second that begins at `at_s`; None where the video or its known values end before.
 
-    NaN rows (frames without a face) do not count. A second that lacks more than half its frames is not there; the last
-    second of a video may be a frame short.
+    A second that lacks more than half its frames is not there; the last second of a video may be a frame short.
+
+    Args:
+        values: One row a frame; NaN rows (frames without a face) do not count.
+        fps: Frames a second.
+        at_s: Where the second begins.
+
+    Raises:
+        BadInput: For an fps that is not positive.
     """
     if not fps > 0:
         raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")
@@ -32,7 +39,19 @@ def second_means(values: Float[Tensor, "f *d"], fps: float, at_s: float) -> Floa
 def identity_drift(
     embeddings: Float[Tensor, "f d"], fps: float, at_s: tuple[float, ...] = DRIFT_AT_S
 ) -> dict[float, float | None]:
-    """Return the cosine similarity to second 0 of the mean embedding at each time: 1 is no drift."""
+    """Return the cosine similarity to second 0 of the mean face embedding at each time.
+
+    Args:
+        embeddings: One a frame, of any length; NaN rows without a face.
+        fps: Frames a second.
+        at_s: Times, in seconds.
+
+    Returns:
+        By time, in [-1, 1], 1 is no drift; None where the video ends before.
+
+    Raises:
+        BadInput: Where most of the first second is unknown.
+    """
     unit = functional.normalize(embeddings, dim=1)
     return _against_start(unit, fps, at_s, lambda now, start: float(functional.cosine_similarity(now, start, dim=0)))
 
@@ -40,14 +59,38 @@ def identity_drift(
 def sharpness_drift(
     sharpness: Float[Tensor, "f"], fps: float, at_s: tuple[float, ...] = DRIFT_AT_S
 ) -> dict[float, float | None]:
-    """Return by how many per cent sharpness differs from second 0 at each time: 0 is no drift, below it is softer."""
+    """Return by how many per cent sharpness differs from second 0 at each time.
+
+    Args:
+        sharpness: One value a frame; see `image.sharpness`.
+        fps: Frames a second.
+        at_s: Times, in seconds.
+
+    Returns:
+        By time: 0 is no drift, below 0 is softer; None where the video ends before.
+
+    Raises:
+        BadInput: Where most of the first second is unknown.
+    """
     return _against_start(sharpness, fps, at_s, lambda now, start: 100 * float(now / start - 1))
 
 
 def colour_drift(
     lab: Float[Tensor, "f 3"], fps: float, at_s: tuple[float, ...] = DRIFT_AT_S
 ) -> dict[float, float | None]:
-    """Return the distance in L*a*b* of the mean colour from that of second 0 at each time: 0 is no drift."""
+    """Return the distance in L*a*b* of the mean colour from that of second 0 at each time.
+
+    Args:
+        lab: One colour a frame; see `image.mean_colour`.
+        fps: Frames a second.
+        at_s: Times, in seconds.
+
+    Returns:
+        By time: 0 is no drift, about 2 can just be seen; None where the video ends before.
+
+    Raises:
+        BadInput: Where most of the first second is unknown.
+    """
     return _against_start(lab, fps, at_s, lambda now, start: float((now - start).norm()))
 
 

@@ -32,22 +32,31 @@ _COLUMNS = {"mouth": 1, "lips": 40, "face": 44, "head": 3}
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Signals of one clip, a row every 1 / GRID_HZ seconds, in interocular distances and not yet blurred.
-
-    mouth: height of the lips (mean of inner gap and outer height); lips, face, head: coordinates of the points of the
-    mouth, of brows and eyes (both with head pose taken out), and of the middle of the head with its tilt; known: where
-    the face is known; voice: see `Voice`; lags_s, curve: mean windowed correlation of mouth and voice if the sound is
-    late by so much.
-    """
+    """Signals of one clip, a row every 1 / GRID_HZ seconds, in interocular distances and not yet blurred."""
 
     mouth: Float[Tensor, "t 1"]
+    """Height of the lips: the mean of inner gap and outer height."""
+
     lips: Float[Tensor, "t 40"]
+    """x and y of the points of the mouth, head pose taken out."""
+
     face: Float[Tensor, "t 44"]
+    """x and y of the points of brows and eyes, head pose taken out."""
+
     head: Float[Tensor, "t 3"]
+    """x and y of the middle of the head, and its tilt as the way of a corner of an eye."""
+
     known: Bool[Tensor, "t"]
+    """Where the face is known."""
+
     voice: Voice
+    """What is heard."""
+
     lags_s: Float[Tensor, "lags"]
+    """Lags that were tried, in seconds, ascending."""
+
     curve: Float[Tensor, "lags"]
+    """Mean windowed correlation of mouth and voice if the sound is late by so much, in [-1, 1]."""
 
     @property
     def voiced(self) -> Bool[Tensor, "t"]:
@@ -65,8 +74,15 @@ def facial_dynamics(
 ) -> Dynamics:
     """Return the signals of a clip over the time that both picture and sound last.
 
-    landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face; audio: mono, [-1, 1]. Raises `BadInput` for
-    shapes that are no track, an fps that is not positive, NaN in the sound, or fewer than two frames with a face.
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+        audio: One channel in [-1, 1].
+        sample_rate: Of the audio, Hz, at least 4000.
+        fps: Frames a second.
+
+    Raises:
+        BadInput: For shapes that are no track, an fps that is not positive, NaN in the sound, or fewer than two frames
+            with a face.
     """
     if not fps > 0:
         raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")

@@ -12,10 +12,19 @@ from ...types import COEFFICIENTS
 
 
 def csim(embeddings: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
-    """Return the cosine similarity of face embeddings and those of the reference: mean over all pairs, in [-1, 1].
+    """Return the cosine similarity of face embeddings and those of the reference, mean over all pairs.
 
-    Rows may have any length; rows with NaN are frames without a face and do not count. With ArcFace embeddings this is
-    the field's CSIM. Raises `BadInput` when no row is left on one side.
+    With ArcFace embeddings this is the field's CSIM.
+
+    Args:
+        embeddings: One a frame, of any length; rows with NaN are frames without a face and do not count.
+        reference: Likewise, of the reference pictures.
+
+    Returns:
+        In [-1, 1], higher is better.
+
+    Raises:
+        BadInput: When no row is left on one side.
     """
     rows = [_known_rows(part, name) for part, name in ((embeddings, "embeddings"), (reference, "reference"))]
     first, second = (functional.normalize(part, dim=1) for part in rows)
@@ -26,12 +35,22 @@ def frechet_distance(features: Float[Tensor, "n d"], reference: Float[Tensor, "m
     """Return the Fréchet distance of two sets of features taken for Gaussians: `|μ-ν|² + tr(A + B - 2 (AB)^½)`.
 
     FID with Inception's features of pictures (Heusel et al. 2017), FVD with I3D's of clips (Unterthiner et al. 2018),
-    see `metrics.features`; `e_fid` with expressions. At least 0; the covariances are unbiased. Small sets give figures
-    that are too high: see `frechet_note`. Raises `BadInput` for widths that differ or fewer than two rows.
+    see `metrics.features`; `e_fid` with expressions. The covariances are unbiased. Small sets give figures that are too
+    high: see `frechet_note`.
 
     The trace of (AB)^½ is the sum of the singular values of XYᵀ for any XᵀX = A and YᵀY = B. The sets' own centred
     rows are such factors: no root of a covariance is taken, so that sets with fewer rows than columns, whose
     covariances are singular, are no special case and nothing is added to a diagonal.
+
+    Args:
+        features: One set; rows with NaN do not count.
+        reference: The other.
+
+    Returns:
+        At least 0, lower is better.
+
+    Raises:
+        BadInput: For widths that differ or fewer than two rows.
     """
     if features.ndim != 2 or reference.ndim != 2 or features.shape[1] != reference.shape[1]:
         raise BadInput(
@@ -46,7 +65,12 @@ def frechet_distance(features: Float[Tensor, "n d"], reference: Float[Tensor, "m
 
 
 def frechet_note(features: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> str | None:
-    """Return what must stand beside a Fréchet distance of sets smaller than their features are wide, else None."""
+    """Return what must stand beside a Fréchet distance of sets smaller than their features are wide, else None.
+
+    Args:
+        features: One set.
+        reference: The other.
+    """
     rows, width = min(len(features), len(reference)), features.shape[1]
     if rows > width:
         return None
@@ -61,8 +85,14 @@ def e_fid(coefficients: Float[Tensor, "n 10"], reference: Float[Tensor, "m 10"])
 
     EMO (Tian et al. 2024) takes the expression coefficients of a morphable face model, which is not ours to ship. Ours
     are the ten of `types.COEFFICIENTS`, in their own ranges and unscaled, as `motion.structure.fit_motion` reads them
-    off landmarks; head pose does not count. So the figures do not compare with papers'. Rows with NaN are frames
-    without a face. Raises `BadInput` for other columns or fewer than two rows.
+    off landmarks; head pose does not count. So the figures do not compare with papers'.
+
+    Args:
+        coefficients: One row a frame; rows with NaN are frames without a face.
+        reference: Likewise.
+
+    Raises:
+        BadInput: For other columns or fewer than two rows.
     """
     for name, rows in (("coefficients", coefficients), ("reference", reference)):
         if rows.ndim != 2 or rows.shape[1] != len(COEFFICIENTS):

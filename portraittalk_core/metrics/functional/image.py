@@ -17,10 +17,17 @@ _CHUNK = 64
 
 
 def psnr(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> float:
-    """Return the peak signal-to-noise ratio in dB, mean over frames; infinite where every frame is the same.
+    """Return the peak signal-to-noise ratio, mean over frames.
 
-    Frames that are the same to the last bit count as 100 dB beside frames that are not. Raises `BadInput` for shapes
-    that differ.
+    Args:
+        pixels: In [-1, 1].
+        reference: Likewise, of the same shape.
+
+    Returns:
+        In dB, higher is better; infinite where every frame is the same. A frame counts as 100 dB at most.
+
+    Raises:
+        BadInput: For shapes that differ.
     """
     _check_pair(pixels, reference)
     error = (pixels.double() - reference.double()).square().mean((1, 2, 3))
@@ -30,9 +37,20 @@ def psnr(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) 
 
 
 def ssim(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> float:
-    """Return structural similarity in [-1, 1] (Wang et al. 2004: Gaussian window, sigma 1.5), mean over frames.
+    """Return structural similarity (Wang et al. 2004: Gaussian window, sigma 1.5), mean over frames.
 
-    scikit-image computes it; raises `MissingExtra` without it and `BadInput` for shapes that differ.
+    scikit-image computes it.
+
+    Args:
+        pixels: In [-1, 1].
+        reference: Likewise, of the same shape.
+
+    Returns:
+        In [-1, 1], higher is better.
+
+    Raises:
+        MissingExtra: Without scikit-image.
+        BadInput: For shapes that differ.
     """
     _check_pair(pixels, reference)
     try:
@@ -54,10 +72,19 @@ def ssim(pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) 
 def lpips(
     pixels: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"], network: Callable[..., Tensor] | None = None
 ) -> float:
-    """Return LPIPS (Zhang et al. 2018, AlexNet), lower is better, mean over frames.
+    """Return LPIPS (Zhang et al. 2018, AlexNet), mean over frames.
 
-    network: a ready `lpips.LPIPS`; without one it is made by the lpips package. Raises `MissingExtra` where the
-    package or its weights are missing and `BadInput` for shapes that differ.
+    Args:
+        pixels: In [-1, 1].
+        reference: Likewise, of the same shape.
+        network: A ready `lpips.LPIPS`; None: the lpips package makes one.
+
+    Returns:
+        At least 0, lower is better.
+
+    Raises:
+        MissingExtra: Where the package or its weights are missing.
+        BadInput: For shapes that differ.
     """
     _check_pair(pixels, reference)
     network = lpips_network() if network is None else network
@@ -67,7 +94,11 @@ def lpips(
 
 
 def lpips_network() -> Callable[..., Tensor]:
-    """Load the network of LPIPS. Raises `MissingExtra` without its package or its weights."""
+    """Load the network of LPIPS.
+
+    Raises:
+        MissingExtra: Without its package or its weights.
+    """
     try:
         import lpips as package  # pyright: ignore[reportMissingImports]
 
@@ -83,6 +114,12 @@ def sharpness(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
 
     The usual focus measure (Pech-Pacheco et al. 2000): the four-neighbour Laplacian inside the border, Rec. 601 luma.
     It depends on resolution and content: compare frames of one video only.
+
+    Args:
+        pixels: In [-1, 1].
+
+    Raises:
+        BadInput: For another shape.
     """
     _check_pixels(pixels)
     weights = torch.tensor(_LUMA, dtype=pixels.dtype, device=pixels.device)
@@ -93,7 +130,14 @@ def sharpness(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
 
 
 def mean_colour(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3"]:
-    """Return the mean colour of each frame in CIE L*a*b* (D65); a distance of about 2 can just be seen."""
+    """Return the mean colour of each frame in CIE L*a*b* (D65); a distance of about 2 can just be seen.
+
+    Args:
+        pixels: sRGB in [-1, 1].
+
+    Raises:
+        BadInput: For another shape.
+    """
     _check_pixels(pixels)
     mean = (pixels.double() * 0.5 + 0.5).clamp(0, 1).mean((2, 3))
     linear = torch.where(mean <= 0.04045, mean / 12.92, ((mean + 0.055) / 1.055) ** 2.4)
@@ -111,8 +155,14 @@ def flicker(pixels: Float[Tensor, "n 3 h w"], static: Bool[Tensor, "h w"] | None
     """Return how much pixels that should stay change from frame to frame, in levels of 255.
 
     The root-mean-square second difference over time divided by √6: what is constant or drifts steadily gives 0, noise
-    that is drawn anew for each frame gives its standard deviation. static: pixels to look at, see `static_region`.
-    Raises `BadInput` for fewer than three frames or a region without pixels.
+    that is drawn anew for each frame gives its standard deviation.
+
+    Args:
+        pixels: In [-1, 1], in the order of time.
+        static: Pixels that count, see `static_region`; None: all.
+
+    Raises:
+        BadInput: For fewer than three frames or a region without pixels.
     """
     _check_pixels(pixels)
     if len(pixels) < 3:
@@ -129,9 +179,16 @@ def flicker(pixels: Float[Tensor, "n 3 h w"], static: Bool[Tensor, "h w"] | None
 def static_region(landmarks: Float[Tensor, "f p 2"], height: int, width: int) -> Bool[Tensor, "h w"]:
     """Return the pixels that neither head and hair nor shoulders ever cover: candidates for `flicker`.
 
-    landmarks: pixels of the picture, NaN rows without a face. The box around all faces of the clip is widened by half
-    a face at the sides and by a whole one above; everything below the chins counts as body. Raises `BadInput` when no
-    frame has a face.
+    The box around all faces of the clip is widened by half a face at the sides and by a whole one above; everything
+    below the chins counts as body.
+
+    Args:
+        landmarks: In pixels of the picture, NaN rows without a face.
+        height: Of the picture, in pixels.
+        width: Likewise.
+
+    Raises:
+        BadInput: When no frame has a face.
     """
     points = landmarks[torch.isfinite(landmarks).flatten(1).all(1)].flatten(0, 1)
     if not len(points):

@@ -15,6 +15,8 @@ from torch import Tensor
 from ...errors import BadInput
 
 POINTS = 68
+"""Points of iBUG's scheme."""
+
 MOUTH = tuple(range(48, 68))
 """Points of the lips."""
 
@@ -39,7 +41,15 @@ _HEAD_MODEL = {
 
 
 def check_track(landmarks: Float[Tensor, "f p 2"], name: str = "landmarks") -> Float[Tensor, "f 68 2"]:
-    """Return the 68 points in double precision, incomplete rows all NaN; raises `BadInput` for another shape."""
+    """Return the 68 points in double precision on the CPU, incomplete rows all NaN.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2].
+        name: Of the argument, for the message.
+
+    Raises:
+        BadInput: For another shape.
+    """
     if landmarks.ndim != 3 or landmarks.shape[1] not in (POINTS, POINTS + 2) or landmarks.shape[2] != 2:
         raise BadInput(
             f"`{name}` must have the shape [frames, 70, 2] or [frames, 68, 2], but got {list(landmarks.shape)}. "
@@ -51,7 +61,11 @@ def check_track(landmarks: Float[Tensor, "f p 2"], name: str = "landmarks") -> F
 
 
 def known_frames(landmarks: Float[Tensor, "f p 2"]) -> Bool[Tensor, "f"]:
-    """Return which frames have a face: rows without NaN or infinity."""
+    """Return which frames have a face: rows without NaN or infinity.
+
+    Args:
+        landmarks: One row of points a frame.
+    """
     return torch.isfinite(landmarks).flatten(1).all(1)
 
 
@@ -65,7 +79,14 @@ def similarity(
 ) -> tuple[Float[Tensor, "f 2 2"], Float[Tensor, "f 2"]]:
     """Fit turn, size and shift that take `points` of each frame to `target`: `points @ matrix + shift`.
 
-    Least squares in closed form (Umeyama 1991, in the plane, without mirroring). NaN rows give NaN.
+    Least squares in closed form (Umeyama 1991, in the plane, without mirroring).
+
+    Args:
+        points: Of each frame; NaN rows give NaN.
+        target: Where they belong.
+
+    Returns:
+        Matrix and shift of each frame.
     """
     middle, goal = points.mean(1, keepdim=True), target.mean(0)
     centred, wanted = points - middle, target - goal
@@ -79,7 +100,11 @@ def similarity(
 def mean_face(landmarks: Float[Tensor, "f p 2"]) -> Float[Tensor, "68 2"]:
     """Return the average face of a track, upright, outer corners of the eyes one apart, their middle at the origin.
 
-    Raises `BadInput` when no frame has a face.
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+
+    Raises:
+        BadInput: When no frame has a face.
     """
     track = check_track(landmarks)
     track = track[known_frames(track)]
@@ -96,8 +121,17 @@ def mean_face(landmarks: Float[Tensor, "f p 2"]) -> Float[Tensor, "68 2"]:
 def align(landmarks: Float[Tensor, "f p 2"], face: Float[Tensor, "68 2"] | None = None) -> Float[Tensor, "f 68 2"]:
     """Take head pose out of a track: each frame is turned, sized and shifted so that its steady points fit `face`.
 
-    face: what `mean_face` returns, by default of this track. The result is in interocular distances; frames without a
-    face stay NaN. Turns out of the picture's plane are left in, they squeeze a face by their cosine.
+    Turns out of the picture's plane are left in, they squeeze a face by their cosine.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+        face: What `mean_face` returned; None: of this track.
+
+    Returns:
+        The track in interocular distances; frames without a face stay NaN.
+
+    Raises:
+        BadInput: When no frame has a face.
     """
     track = check_track(landmarks)
     face = mean_face(track) if face is None else face
@@ -106,7 +140,11 @@ def align(landmarks: Float[Tensor, "f p 2"], face: Float[Tensor, "68 2"] | None 
 
 
 def mouth_shape(aligned: Float[Tensor, "f 68 2"]) -> Float[Tensor, "f 2"]:
-    """Return opening (mean gap between the inner lips) and width of the mouth, in the unit of the landmarks."""
+    """Return opening (mean gap between the inner lips) and width of the mouth, in the unit of the landmarks.
+
+    Args:
+        aligned: A track, such as `align` returns.
+    """
     gaps = [(aligned[:, low] - aligned[:, up]).norm(dim=-1) for up, low in _GAPS]
     width = (aligned[:, _MOUTH_CORNERS[1]] - aligned[:, _MOUTH_CORNERS[0]]).norm(dim=-1)
     return torch.stack([torch.stack(gaps).mean(0), width], -1)
@@ -119,8 +157,18 @@ def landmark_distance(
 
     In each frame both sets are shifted to a common centre first and nothing else is changed, as in LMD (Chen et al.
     2018, "Lip movements generation at a glance"); the size of the reference's face, mean over the clip, makes it
-    independent of resolution. Frames without a face on either side do not count. Raises `BadInput` for unequal frame
-    counts or when no frame is left.
+    independent of resolution. Frames without a face on either side do not count.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2], NaN rows without a face.
+        reference: Likewise, in the same scale and of as many frames.
+        points: Numbers of the points that count.
+
+    Returns:
+        At least 0, lower is better.
+
+    Raises:
+        BadInput: For unequal frame counts, or when no frame is left.
     """
     first, second = check_track(landmarks), check_track(reference, "reference")
     if len(first) != len(second):
@@ -137,20 +185,42 @@ def landmark_distance(
 
 
 def f_lmd(landmarks: Float[Tensor, "f p 2"], reference: Float[Tensor, "f p 2"]) -> float:
-    """Return F-LMD, `landmark_distance` over the whole face: at least 0, per cent, lower is better."""
+    """Return F-LMD, the `landmark_distance` over the whole face: at least 0, per cent, lower is better.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2], NaN rows without a face.
+        reference: Likewise, in the same scale and of as many frames.
+
+    Raises:
+        BadInput: As `landmark_distance`.
+    """
     return landmark_distance(landmarks, reference, tuple(range(POINTS)))
 
 
 def m_lmd(landmarks: Float[Tensor, "f p 2"], reference: Float[Tensor, "f p 2"]) -> float:
-    """Return M-LMD, `landmark_distance` over the mouth alone: at least 0, per cent, lower is better."""
+    """Return M-LMD, the `landmark_distance` over the mouth alone: at least 0, per cent, lower is better.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2], NaN rows without a face.
+        reference: Likewise, in the same scale and of as many frames.
+
+    Raises:
+        BadInput: As `landmark_distance`.
+    """
     return landmark_distance(landmarks, reference, MOUTH)
 
 
 def head_angles(landmarks: Float[Tensor, "f p 2"]) -> Float[Tensor, "f 3"]:
-    """Estimate yaw, pitch and roll in radians from the steady points, signs as in `types.POSE`.
+    """Estimate yaw, pitch and roll from the steady points.
 
     A scaled orthographic camera fitted to a rough head of our own: differences over time are what it is good for,
-    not angles to the degree. Frames without a face give NaN.
+    not angles to the degree.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+
+    Returns:
+        Radians, signs as in `types.POSE`; frames without a face give NaN.
     """
     track = check_track(landmarks)
     model = torch.tensor(list(_HEAD_MODEL.values()), dtype=torch.float64)
@@ -168,7 +238,13 @@ def head_motion_diversity(angles: Float[Tensor, "f 3"]) -> float:
     """Return how much a head moves: the standard deviation of its angles over time, mean of the three, radians.
 
     The field takes it over an estimator's embeddings or angles (SadTalker, Zhang et al. 2023); figures only compare
-    when the estimator is the same. Rows with NaN do not count; raises `BadInput` for fewer than two others.
+    when the estimator is the same.
+
+    Args:
+        angles: Yaw, pitch and roll of each frame, radians; rows with NaN do not count.
+
+    Raises:
+        BadInput: For fewer than two rows that count.
     """
     known = angles[torch.isfinite(angles).all(1)].double()
     if len(known) < 2:
@@ -177,7 +253,11 @@ def head_motion_diversity(angles: Float[Tensor, "f 3"]) -> float:
 
 
 def eye_opening(landmarks: Float[Tensor, "f p 2"]) -> Float[Tensor, "f"]:
-    """Return the eye aspect ratio, mean of both eyes (Soukupová and Čech 2016): height over width of the lids' gap."""
+    """Return the eye aspect ratio, mean of both eyes (Soukupová and Čech 2016): height over width of the lids' gap.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale; rows without a face give NaN.
+    """
     track = check_track(landmarks)
     eyes = []
     for inner, outer, corners in _LIDS:
@@ -190,8 +270,14 @@ def blink_rate(landmarks: Float[Tensor, "f p 2"], fps: float) -> float:
     """Return blinks a minute: people talking blink about 15 to 30 times (Bentivoglio et al. 1997).
 
     A blink is a run of at most 0.6 s in which the eye opening is below 0.65 of its 80th percentile over the clip, so
-    that narrow eyes and closed eyes are told apart. Frames without a face continue what was before. Raises `BadInput`
-    without a face or with an fps that is not positive.
+    that narrow eyes and closed eyes are told apart. Frames without a face continue what was before.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+        fps: Frames a second.
+
+    Raises:
+        BadInput: Without a face, or with an fps that is not positive.
     """
     if not fps > 0:
         raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")
@@ -214,8 +300,14 @@ def silent_lip_motion(landmarks: Float[Tensor, "f p 2"], silent: Bool[Tensor, "f
     """Return how far the lips stray from their mean place while nobody speaks, per cent of the interocular distance.
 
     Root mean square over the points of the mouth and the silent frames, head pose taken out; 0 is perfectly still,
-    tracking noise alone gives a few tenths. silent: what `voice.silent_frames` returns. Raises `BadInput` for fewer
-    than two silent frames with a face.
+    tracking noise alone gives a few tenths.
+
+    Args:
+        landmarks: [frames, 70 or 68, 2] in any scale, NaN rows without a face.
+        silent: Where nobody speaks, as `voice.silent_frames` returns it.
+
+    Raises:
+        BadInput: For fewer than two silent frames with a face.
     """
     aligned = align(landmarks)[:, list(MOUTH)]
     lips = aligned[silent.cpu() & known_frames(aligned)]

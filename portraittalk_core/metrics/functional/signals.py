@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 GRID_HZ = 100
-"""Rate at which faces and sound are compared, whatever the frame rate."""
+"""Rows a second on which faces and sound are compared, whatever the frame rate."""
 
 _CHUNK = 500_000
 
@@ -18,10 +18,17 @@ _CHUNK = 500_000
 def on_grid(
     values: Float[Tensor, "f d"], fps: float, steps: int, widest_gap_s: float = 0.25
 ) -> tuple[Float[Tensor, "t d"], Bool[Tensor, "t"]]:
-    """Interpolate rows of a video linearly at times 0, 1 / GRID_HZ, ...; return also where that is allowed.
+    """Interpolate rows of a video linearly at times 0, 1 / GRID_HZ, ...
 
-    Row i stands for the time (i + 0.5) / fps. Rows with NaN are stepped over; gaps wider than `widest_gap_s` and times
-    more than a frame outside the known rows are marked False (their values are those of the nearest row).
+    Args:
+        values: One row a frame; row i stands for the time (i + 0.5) / fps. Rows with NaN are stepped over.
+        fps: Frames a second.
+        steps: How many times.
+        widest_gap_s: Seconds without a known row that may be interpolated.
+
+    Returns:
+        The rows, and where they are known. They are not in wider gaps and more than a frame outside the known rows:
+        their values are those of the nearest row, or 0 where no row is known.
     """
     known = torch.isfinite(values).all(1).nonzero()[:, 0]
     times = (known.double() + 0.5) / fps
@@ -38,7 +45,12 @@ def on_grid(
 
 
 def smooth(values: Float[Tensor, "t d"], sigma_s: float) -> Float[Tensor, "t d"]:
-    """Blur over time by a Gaussian of standard deviation `sigma_s`; ends are held."""
+    """Blur over time by a Gaussian; ends are held.
+
+    Args:
+        values: A row every 1 / GRID_HZ seconds.
+        sigma_s: Standard deviation of the Gaussian, seconds.
+    """
     reach = max(1, math.ceil(3 * sigma_s * GRID_HZ))
     if len(values) < 2:
         return values
@@ -50,7 +62,11 @@ def smooth(values: Float[Tensor, "t d"], sigma_s: float) -> Float[Tensor, "t d"]
 
 
 def velocity(values: Float[Tensor, "t d"]) -> Float[Tensor, "t d"]:
-    """Return the change per second, by central differences."""
+    """Return the change per second, by central differences.
+
+    Args:
+        values: A row every 1 / GRID_HZ seconds.
+    """
     if len(values) < 2:
         return torch.zeros_like(values)
     return torch.gradient(values, spacing=1 / GRID_HZ, dim=0)[0]
@@ -67,9 +83,19 @@ def lagged_correlation(
     """Correlate mouth and voice in windows, with the voice moved earlier by each of `lags` (grid steps).
 
     Both signals are centred and normalised inside every window over the steps that count, so that slow drifts and
-    changes of level do not matter; the windows' correlations are averaged, each with the weight it holds. weight: at
-    least 0, of each step of the mouth; 0 where the face is unknown. Where a lag leaves
-    part of a window without sound, the rest of it counts. In [-1, 1].
+    changes of level do not matter; the windows' correlations are averaged, each with the weight it holds. Where a lag
+    leaves part of a window without sound, the rest of it counts.
+
+    Args:
+        mouth: A value every 1 / GRID_HZ seconds.
+        voice: Likewise, at the same times.
+        weight: Of each step of the mouth, at least 0; 0 where the face is unknown.
+        lags: In grid steps; above 0 the sound is taken to be late.
+        window_s: Length of a window, seconds.
+        hop_s: From the start of one window to the next, seconds.
+
+    Returns:
+        A correlation in [-1, 1] for each lag.
     """
     length = len(mouth)
     window, hop = min(length, round(window_s * GRID_HZ)), round(hop_s * GRID_HZ)

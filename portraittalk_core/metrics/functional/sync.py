@@ -31,17 +31,19 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class SyncScore:
-    """Scores of a clip.
-
-    lse_d: smallest mean distance, lower is better; lse_c: how far the other shifts are above it (median minus
-    smallest), higher is better; offset_frames: frames by which the sound is late. SyncNet's own script prints the
-    offset with the other sign. curve: mean distance at sound late by -15 to 15 frames.
-    """
+    """LSE of a clip."""
 
     lse_d: float
+    """LSE-D: the smallest mean distance over the shifts, lower is better."""
+
     lse_c: float
+    """LSE-C: how far the other shifts are above it (median minus smallest), higher is better."""
+
     offset_frames: int
+    """Frames by which the sound is late, -15 to 15. SyncNet's own script prints it with the other sign."""
+
     curve: Float[Tensor, "31"]
+    """Mean distance at sound late by -15 to 15 frames."""
 
 
 def sync_score(
@@ -49,9 +51,16 @@ def sync_score(
 ) -> SyncScore:
     """Return LSE-D, LSE-C and offset of one clip from embeddings of its lips and of its sound, row by row in time.
 
-    A clip of n + 5 frames has n rows. Beyond its ends the sound counts as zeros, and 1e-6 is added to every difference,
-    both as in the reference script, so that figures compare. Over several clips the scores are averaged. Raises
-    `BadInput` for a clip shorter than `shortest_frames`, for shapes that differ, or for NaN.
+    Beyond the clip's ends the sound counts as zeros, and 1e-6 is added to every difference, both as in the reference
+    script, so that figures compare. Over several clips the scores are averaged.
+
+    Args:
+        video: Embeddings of the lips; a clip of n + 5 frames has n.
+        audio: Embeddings of the sound at the same times.
+        shortest_frames: Frames below which a clip is not scored.
+
+    Raises:
+        BadInput: For a shorter clip, for shapes that differ, or for NaN.
     """
     if video.ndim != 2 or video.shape != audio.shape:
         raise BadInput(

@@ -42,7 +42,11 @@ def mfcc(audio: Float[Tensor, "n"]) -> Float[Tensor, "columns 13"]:
     512 points, 26 triangles between 0 and 8 kHz with corners on whole bins, logarithm, orthonormal DCT-II, lifter 22;
     the first coefficient is the logarithm of the energy.
 
-    audio: one channel in [-1, 1]. Raises `BadInput` for what is not one finite channel.
+    Args:
+        audio: One channel at 16 kHz in [-1, 1]; what exceeds it is clipped, as in a file of 16 bits.
+
+    Raises:
+        BadInput: For what is not one finite channel.
     """
     samples = (check_audio(audio, SPEECH_RATE).double() * 32768).round().clamp(-32768, 32767)
     emphasised = torch.cat([samples[:1], samples[1:] - _EMPHASIS * samples[:-1]])
@@ -81,7 +85,12 @@ def _cosines() -> Float[Tensor, "cepstra bands"]:
 def sound_windows(audio: Float[Tensor, "n"], count: int) -> Float[Tensor, "count 13 20"]:
     """Return the cepstra beside each of the first `count` frames at 25 fps: columns 4v to 4v + 20 for frame v.
 
-    Raises `BadInput` where the sound ends before.
+    Args:
+        audio: One channel at 16 kHz in [-1, 1].
+        count: Frames, at least 1.
+
+    Raises:
+        BadInput: Where the sound ends before.
     """
     columns = mfcc(audio)
     needed = (count - 1) * _COLUMNS_PER_FRAME + _COLUMNS
@@ -94,7 +103,15 @@ def sound_windows(audio: Float[Tensor, "n"], count: int) -> Float[Tensor, "count
 
 
 def frames_at_25(frames: int, fps: float) -> Int[Tensor, "n"]:
-    """Return which frame of a video is shown in the middle of each frame at 25 fps; raises `BadInput` for a bad fps."""
+    """Return which frame of a video is shown in the middle of each frame at 25 fps.
+
+    Args:
+        frames: Of the video.
+        fps: Of the video.
+
+    Raises:
+        BadInput: For an fps that is not positive.
+    """
     if not fps > 0:
         raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")
     count = math.floor(frames / fps * SYNC_FPS + 1e-6)
@@ -108,6 +125,9 @@ def face_boxes(landmarks: Float[Tensor, "f p 2"]) -> Float[Tensor, "f 4"]:
     Our stand-in for the boxes of the protocol, which reach from the forehead to the chin: those of the landmarks with
     three tenths of their height added above the brows. Boxes of a detector that was trained on WIDER FACE, as the
     protocol's was, are nearer to it.
+
+    Args:
+        landmarks: In pixels, NaN rows without a face.
     """
     low, high = landmarks.amin(1), landmarks.amax(1)
     forehead = _FOREHEAD * (high[:, 1] - low[:, 1])
@@ -118,7 +138,13 @@ def longest_track(boxes: Float[Tensor, "f 4"]) -> tuple[int, Float[Tensor, "n 4"
     """Return the first frame of the longest run of one face, and its boxes with gaps filled in linearly.
 
     A run goes on while no more than 25 frames lack a face and each box covers more than half (intersection over union)
-    of the one before. Raises `BadInput` where no frame has a face.
+    of the one before.
+
+    Args:
+        boxes: Left, top, right, bottom in pixels, NaN rows without a face.
+
+    Raises:
+        BadInput: Where no frame has a face.
     """
     known = torch.isfinite(boxes).all(1).nonzero()[:, 0].tolist()
     if not known:
@@ -153,6 +179,9 @@ def steady_squares(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3"]:
 
     Beyond both ends zeros are counted, as in the protocol, so that the first and last frames take a low value of their
     neighbours.
+
+    Args:
+        boxes: Left, top, right, bottom in pixels, of one run.
     """
     sides, middle = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     rows = torch.cat([middle, sides.amax(1, keepdim=True) / 2], 1)
@@ -163,9 +192,15 @@ def steady_squares(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3"]:
 def crop_face(pixels: Float[Tensor, "3 h w"], square: Float[Tensor, "3"]) -> Float[Tensor, "3 224 224"]:
     """Return what SyncNet sees of a picture: from the top of the face to below the chin; blue, green, red, 0 to 255.
 
-    square: x, y and half a side, a row of `steady_squares`. The crop reaches one half side up, 1.8 down and 1.4 to
-    either side; what lies outside the picture is gray (110). pixels: red, green, blue in [-1, 1]. Resized without
-    antialiasing, as OpenCV does. Raises `BadInput` for a box of no size or outside the picture.
+    The crop reaches one half side up, 1.8 down and 1.4 to either side; what lies outside the picture is gray (110). It
+    is resized without antialiasing, as OpenCV does.
+
+    Args:
+        pixels: Red, green, blue in [-1, 1].
+        square: x, y and half a side in pixels, a row of `steady_squares`.
+
+    Raises:
+        BadInput: For a box of no size or outside the picture.
     """
     x, y, half = square.tolist()
     pad = int(half * (1 + 2 * _SCALE))

@@ -32,7 +32,15 @@ _FLOOR_DB = -120.0
 
 
 def check_audio(audio: Float[Tensor, "n"], sample_rate: int) -> Float[Tensor, "n"]:
-    """Return the samples in single precision on the CPU; raises `BadInput` for what is not one finite channel."""
+    """Return the samples in single precision on the CPU.
+
+    Args:
+        audio: One channel in [-1, 1], of any floating-point type.
+        sample_rate: Hz, at least 4000.
+
+    Raises:
+        BadInput: For what is not one finite channel, or another rate.
+    """
     if audio.ndim != 1 or not len(audio):
         raise BadInput(f"`audio` must be one channel of samples, but got shape {list(audio.shape)}. Mix it to mono.")
     if not audio.is_floating_point():
@@ -47,10 +55,18 @@ def check_audio(audio: Float[Tensor, "n"], sample_rate: int) -> Float[Tensor, "n
 def band_levels(
     audio: Float[Tensor, "n"], sample_rate: int, bands: tuple[tuple[float, float], ...]
 ) -> Float[Tensor, "t bands"]:
-    """Return the level of each band (lowest and highest frequency, Hz) at times 0, 1 / GRID_HZ, ..., in dB.
+    """Return the level of each band at times 0, 1 / GRID_HZ, ..., in Hann windows of 25 ms.
 
-    Hann windows of 25 ms; dB relative to a sine of full scale, not below -120. Bands beyond half the sample rate are
-    cut there. The number of rows is `floor(seconds * GRID_HZ) + 1`.
+    Args:
+        audio: One channel in [-1, 1].
+        sample_rate: Hz, at least 4000.
+        bands: Lowest and highest frequency of each, Hz; those beyond half the sample rate are cut there.
+
+    Returns:
+        dB relative to a sine of full scale, not below -120; `floor(seconds * GRID_HZ) + 1` rows.
+
+    Raises:
+        BadInput: For what is not one finite channel, or another rate.
     """
     sound = check_audio(audio, sample_rate)
     window = round(_WINDOW_S * sample_rate)
@@ -71,20 +87,23 @@ def band_levels(
 
 @dataclass(frozen=True)
 class Voice:
-    """What is heard, a row every 1 / GRID_HZ seconds.
-
-    level: of the phonetic band, 0 at 35 dB below the clip's loud speech (its 95th percentile) and 1 at it; voiced:
-    within 25 dB of loud speech; silent: how surely nobody speaks, from 0 at 28 dB below loud speech to 1 at 36 dB, the
-    mouth having had 0.15 s to settle; near_speech: within 0.3 s of something voiced.
-    """
+    """What is heard, a row every 1 / GRID_HZ seconds."""
 
     level: Float[Tensor, "t"]
+    """Of the phonetic band: 0 at 35 dB below the clip's loud speech (its 95th percentile), 1 at it, 1.5 at most."""
+
     voiced: Bool[Tensor, "t"]
+    """Within 25 dB of loud speech."""
+
     silent: Float[Tensor, "t"]
+    """How surely nobody speaks, from 0 at 28 dB below loud speech to 1 at 36 dB, the mouth having had 0.15 s to
+    settle."""
+
     near_speech: Bool[Tensor, "t"]
+    """Within 0.3 s of something voiced."""
 
     def cut(self, steps: int) -> Voice:
-        """Return the first `steps` rows."""
+        """Return the first `steps` rows, all where there are fewer."""
         return Voice(*(getattr(self, name)[:steps] for name in ("level", "voiced", "silent", "near_speech")))
 
 
@@ -93,6 +112,13 @@ def voice_signals(audio: Float[Tensor, "n"], sample_rate: int) -> Voice:
 
     In a recording with steady noise less than 28 dB below speech nothing is silent. A click shorter than 0.1 s does not
     end a silence: codecs and lips make them.
+
+    Args:
+        audio: One channel in [-1, 1].
+        sample_rate: Hz, at least 4000.
+
+    Raises:
+        BadInput: For what is not one finite channel, or another rate.
     """
     phonetic, speech = band_levels(audio, sample_rate, (PHONETIC_HZ, SPEECH_HZ)).unbind(1)
     top, loud = phonetic.quantile(0.95).clamp(min=SILENT_DB), speech.quantile(0.95)
@@ -108,9 +134,18 @@ def voice_signals(audio: Float[Tensor, "n"], sample_rate: int) -> Voice:
 
 
 def silent_frames(audio: Float[Tensor, "n"], sample_rate: int, fps: float, frames: int) -> Bool[Tensor, "f"]:
-    """Return in which of `frames` video frames surely nobody speaks, for `landmarks.silent_lip_motion`.
+    """Return in which frames of a video surely nobody speaks, for `landmarks.silent_lip_motion`.
 
     Frames beyond the end of the sound are not silent: nothing is known of them.
+
+    Args:
+        audio: One channel in [-1, 1].
+        sample_rate: Hz, at least 4000.
+        fps: Frames a second of the video.
+        frames: How many the video has.
+
+    Raises:
+        BadInput: For what is not one finite channel, or another rate.
     """
     silent = voice_signals(audio, sample_rate).silent > 0.5
     at = ((torch.arange(frames, dtype=torch.float64) + 0.5) / fps * GRID_HZ).round().long()
