@@ -41,7 +41,7 @@ class AnimateNet(nn.Module):
         temporal_sites: Layers that temporal attention follows; None: all.
         temporal_heads: Heads of temporal attention.
         max_frames: Frames of the longest window of temporal attention.
-        alphas: Cumulative products of the noise schedule, `NoiseSchedule.alphas_cumprod`.
+        schedule: The noise schedule of the U-Net, a `diffusion.schedule.NoiseSchedule`.
         occlusion_fade: See `nets.occlusion_net`; 1 or more.
     """
 
