@@ -8,11 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from portraittalk_core import builders, presets
-from portraittalk_core.checkpoints.native import load_denoiser, load_vae, save_denoiser, save_modules
+from portraittalk_core.checkpoints.native import load_denoiser, load_text_encoder, load_vae, save_denoiser, save_modules
 from portraittalk_core.config import ScheduleConfig, TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
-from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training.denoiser import bank as banks
 from portraittalk_core.training.denoiser.bank import Bank, FrameEncoders, draw_album, make_bank
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
