@@ -35,14 +35,14 @@ SMALL = {
 
 
 def test_a_model_is_a_preset_a_file_or_a_table(tmp_path):
-    assert read_model() == presets.tiny() and read_model("sd15") == presets.sd15()
+    assert read_model() == presets.tiny() and read_model("sd15-magictalk") == presets.sd15_magictalk()
     table = read_model(SMALL)
     assert table.unet.channels == (32, 64) and table.unet.cross_dim == presets.tiny().unet.cross_dim
     assert table.audio_tokens == presets.tiny().audio_tokens and table.schedule.prediction_type == "epsilon"
-    (tmp_path / "other.toml").write_text('base = "sd15"\nidentity_tokens = 8\n[unet]\nheads = 4\n')
+    (tmp_path / "other.toml").write_text('base = "sd15-magictalk"\nidentity_tokens = 8\n[unet]\nheads = 4\n')
     other = read_model("other.toml", tmp_path)
     assert (other.name, other.identity_tokens, other.unet.heads) == ("other", 8, 4)
-    assert other.unet.channels == presets.sd15().unet.channels
+    assert other.unet.channels == presets.sd15_magictalk().unet.channels
 
 
 @pytest.mark.parametrize(
