@@ -120,7 +120,7 @@ def bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(banks, "render_frames", render)
-        make_bank(folder, draw_album(range(2), looks=1, frames=2), FrameEncoders(encode, embed, DEVICE), (32, 64))
+        make_bank(folder, draw_album(range(2), appearances=1, frames=2), FrameEncoders(encode, embed, DEVICE), (32, 64))
     assert np.load(folder / "pictures.npy").shape == (4, 3, 64, 64)
     return folder
 

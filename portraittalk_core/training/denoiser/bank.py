@@ -1,8 +1,8 @@
 """A bank of rendered avatars: drawn once, encoded once, read many times.
 
-A person in the bank has several looks (hair, clothes, glasses, beard, background), each drawn in several
+A person in the bank has several appearances (hair, clothes, glasses, beard, background), each drawn in several
 expressions and poses under the same light. Pairs of frames of one person are what the model learns from: with the
-same look it learns to keep, with another look it learns to obey the prompt.
+same appearance it learns to keep, with another appearance it learns to obey the prompt.
 
 Pictures stay on the disk, for a hundred thousand of them fill 20 GB and their latents 1.6; a step reads those of its
 references.
@@ -37,12 +37,12 @@ EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
 """The attributes that a prompt may change; everything else belongs to the person."""
 
 REDRAWN = (0.85, 0.25)
-"""Chance that an attribute differs between two looks, the one or the other: large changes, or edits must pay too little
-and the model learns to copy; small ones, for then all else must stay."""
+"""Chance that an attribute differs between two appearances, the one or the other: large changes, or edits must pay too
+little and the model learns to copy; small ones, for then all else must stay."""
 
 ALONE = 0.35
-"""Chance that a look differs from the first in one attribute only, and surely: what people ask for most, and what a
-model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
+"""Chance that an appearance differs from the first in one attribute only, and surely: what people ask for most, and what
+a model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
 
 ALONE_CHANCES = {"beard": 0.4, "glasses": 0.3, "hair": 0.1, "style": 0.1, "clothes": 0.05, "background": 0.05}
 """Which attribute that is: the smallest in the picture most often, by the same reasoning."""
@@ -77,12 +77,12 @@ class FrameEncoders:
 class Album:
     """Frames that are yet to be drawn; row i of every field is frame i.
 
-    tags: what a caption can say of each frame; person and look: to whom a frame belongs.
+    tags: what a caption can say of each frame; person and appearance: to whom a frame belongs.
     """
 
     parameters: Float[Tensor, "n p"]
     person: np.ndarray
-    look: np.ndarray
+    appearance: np.ndarray
     tags: list[dict[str, str]]
 
     def landmarks(self) -> Float[Tensor, "n 70 2"]:
@@ -121,7 +121,9 @@ class Bank:
             torch.from_numpy(np.load(folder / f"{name}.npy"))
             for name in ("parameters", "landmarks", f"latents_{size}", "embeddings")
         )
-        album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
+        album = Album(
+            parameters, np.array(index["person"]), np.array(index.get("appearance", index.get("look"))), index["tags"]
+        )
         return cls(album, landmarks, latents, embeddings, np.load(folder / "pictures.npy", mmap_mode="r"))
 
     def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
@@ -131,23 +133,25 @@ class Bank:
         return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
 
 
-def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
-    """Return `count` looks of one person; each redraws some editable attributes of the first and keeps the rest."""
+def draw_appearances(count: int, generator: torch.Generator) -> list[traits.Traits]:
+    """Return `count` appearances of one person; each redraws some editable attributes of the first and keeps the rest."""
     first = traits.sample_attributes(generator)
-    looks = [first]
+    appearances = [first]
     for _ in range(count - 1):
         if float(torch.rand((), generator=generator)) < ALONE:
-            looks.append(_edited(first, generator))
+            appearances.append(_edited(first, generator))
             continue
         fresh = traits.sample_attributes(generator)
         draw = torch.rand(1 + len(EDITABLE), generator=generator)
         chance = REDRAWN[int(draw[0] < 0.5)]
-        looks.append(traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance}))
-    return looks
+        appearances.append(
+            traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance})
+        )
+    return appearances
 
 
 def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
-    """Return a look of which one attribute is another, whatever the first one is."""
+    """Return an appearance of which one attribute is another, whatever the first one is."""
     chances = torch.tensor([ALONE_CHANCES[tag] for tag in EDITABLE])
     tag = EDITABLE[int(torch.multinomial(chances, 1, generator=generator))]
     while (fresh := traits.sample_attributes(generator)).tags[tag] == first.tags[tag]:
@@ -155,19 +159,19 @@ def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
     return traits.mixed(fresh, first, set(EDITABLE) - {tag})
 
 
-def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
-    """Return (look, parameters, tags) for every frame of a new person."""
+def draw_person(appearances: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
+    """Return (appearance, parameters, tags) for every frame of a new person."""
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
     first: tuple[traits.Traits, traits.Traits] | None = None
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
-    for number, look in enumerate(draw_looks(looks, generator)):
+    for number, appearance in enumerate(draw_appearances(appearances, generator)):
         for _ in range(frames):
             expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
             if first is not None:
                 expression, pose = _like(*first, expression, pose, generator)
             first = first or (expression, pose)
-            tags = {**person.tags, **look.tags, **expression.tags}
-            rows.append((number, traits.pack(person, look, expression, pose, light), tags))
+            tags = {**person.tags, **appearance.tags, **expression.tags}
+            rows.append((number, traits.pack(person, appearance, expression, pose, light), tags))
     return rows
 
 
@@ -188,9 +192,9 @@ def _like(
     return traits.Traits(expression.values | kept, mood.tags), near
 
 
-def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:
+def draw_album(people: Sequence[int], *, appearances: int = 2, frames: int = 3, processes: int = 1) -> Album:
     """Draw the album of the given people, each named by the seed from which everything about them follows."""
-    parts = in_processes(_draw_people, list(people), (looks, frames), processes)
+    parts = in_processes(_draw_people, list(people), (appearances, frames), processes)
     rows = [row for part in parts for row in part]
     return Album(
         torch.from_numpy(np.stack([row[2] for row in rows])),
@@ -200,12 +204,12 @@ def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, proces
     )
 
 
-def _draw_people(people: list[int], looks: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
+def _draw_people(people: list[int], appearances: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
     torch.set_num_threads(1)
     rows: list[tuple[int, int, np.ndarray, dict[str, str]]] = []
     for person in people:
-        drawn = draw_person(looks, frames, torch.Generator().manual_seed(person))
-        rows += [(person, look, parameters.numpy(), tags) for look, parameters, tags in drawn]
+        drawn = draw_person(appearances, frames, torch.Generator().manual_seed(person))
+        rows += [(person, appearance, parameters.numpy(), tags) for appearance, parameters, tags in drawn]
     return rows
 
 
@@ -298,5 +302,5 @@ def make_bank(folder: Path, album: Album, encoders: FrameEncoders, sizes: Sequen
     arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array.numpy())
-    index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
+    index = {"person": album.person.tolist(), "appearance": album.appearance.tolist(), "tags": album.tags}
     (folder / "index.json").write_text(json.dumps(index))

@@ -1,7 +1,7 @@
 """Clips of speaking avatars: what stage 2 learns motion from.
 
-Each clip has a reference picture of its person (often in another look), consecutive frames at 25 a second, and the
-speech features that belong to them.
+Each clip has a reference picture of its person (often in another appearance), consecutive frames at 25 a second, and
+the speech features that belong to them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch.utils.data import Dataset
 from ...avatars import parameters as traits
 from ...avatars.speech import MOUTH
 from ...types import COEFFICIENTS, POSE
-from .bank import Album, Bank, FrameEncoders, draw_looks, in_processes, is_made, make_bank
+from .bank import Album, Bank, FrameEncoders, draw_appearances, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
 from .pairs import Batch, Draw, Tokenize, caption_of
 
-SAME_LOOK = 0.5
+SAME_APPEARANCE = 0.5
 """Chance that the reference of a clip wears what the clip wears."""
 
 FRAMES = 24
@@ -58,13 +58,13 @@ def _draw_some(seeds: list[int], speech: SpeechClips) -> list[_Drawn]:
 
 def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    first, other = draw_looks(2, generator)
-    look = first if float(torch.rand((), generator=generator)) < SAME_LOOK else other
+    first, other = draw_appearances(2, generator)
+    appearance = first if float(torch.rand((), generator=generator)) < SAME_APPEARANCE else other
     seen, mood = traits.sample_expression(generator), traits.sample_expression(generator)
     reference = traits.pack(person, first, seen, traits.sample_pose(generator), light)
     rest = traits.sample_pose(generator)
     coefficients, offsets, features = draw_clip(speech, FRAMES, generator)
-    rows = traits.pack(person, look, mood, rest, light).repeat(FRAMES, 1)
+    rows = traits.pack(person, appearance, mood, rest, light).repeat(FRAMES, 1)
     for index, name in enumerate(COEFFICIENTS):
         base = mood.values[name] if name in ("smile", "brow_raise", "brow_frown") else 0.0
         low = -0.5 if name in ("smile", "brow_raise") else -1.0 if name.startswith("gaze") else 0.0
@@ -75,7 +75,7 @@ def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
         limit = {"yaw": 0.36, "pitch": 0.26, "roll": 0.21}.get(name, 2.0)
         rows[:, traits.INDEX[name]] = moved.clamp(-limit, limit)
     given = {**person.tags, **first.tags, **seen.tags}
-    wanted = {**person.tags, **look.tags, **mood.tags}
+    wanted = {**person.tags, **appearance.tags, **mood.tags}
     return torch.cat([reference[None], rows]).numpy(), features.numpy(), given, wanted
 
 

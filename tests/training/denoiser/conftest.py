@@ -26,7 +26,7 @@ def vae():
 @pytest.fixture(scope="module")
 def bank():
     """Latents of nothing in particular, 8x8 to be quick, under a real album."""
-    album = draw_album(range(3), looks=2, frames=2)
+    album = draw_album(range(3), appearances=2, frames=2)
     generator = torch.Generator().manual_seed(0)
     count = len(album.tags)
     embeddings = F.normalize(torch.randn(count, 512, generator=generator), dim=1)
@@ -38,7 +38,7 @@ def bank():
 @pytest.fixture
 def clips():
     """One clip of a real album whose latents say which frame they are."""
-    album = draw_album([7], looks=1, frames=FRAMES + 1)
+    album = draw_album([7], appearances=1, frames=FRAMES + 1)
     album = dataclasses.replace(album, person=np.zeros(FRAMES + 1, int))
     latents = torch.arange(FRAMES + 1.0).view(-1, 1, 1, 1).expand(-1, 8, 4, 4)
     embeddings = torch.ones(FRAMES + 1, 512)

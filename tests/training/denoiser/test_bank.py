@@ -1,10 +1,10 @@
-"""What is drawn: people, looks, pairs and clips."""
+"""What is drawn: people, appearances, pairs and clips."""
 
 import torch
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.motion.geometry import mouth_opening
-from portraittalk_core.training.denoiser.bank import EDITABLE, draw_album, draw_looks
+from portraittalk_core.training.denoiser.bank import EDITABLE, draw_album, draw_appearances
 from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
 
@@ -13,11 +13,11 @@ DEVICE = torch.device("cpu")
 
 def test_people_of_an_album_keep_who_they_are_and_change_what_they_wear(bank):
     album = bank.album
-    assert album.person.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and album.look.tolist() == [0, 0, 1, 1] * 3
+    assert album.person.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and album.appearance.tolist() == [0, 0, 1, 1] * 3
     for tag in ("age", "skin", "eyes"):
         assert all(len({album.tags[i][tag] for i in range(p * 4, p * 4 + 4)}) == 1 for p in range(3))
     assert any(album.tags[0][t] != album.tags[2][t] for t in EDITABLE)
-    again = draw_album([1], looks=2, frames=2)
+    again = draw_album([1], appearances=2, frames=2)
     assert torch.equal(again.parameters, album.parameters[4:8])
 
 
@@ -33,14 +33,14 @@ def test_what_is_kept_of_a_look_is_kept_to_the_last_curl():
 
 
 def test_some_looks_differ_in_little_and_some_in_much():
-    first, *others = draw_looks(60, torch.Generator().manual_seed(1))
+    first, *others = draw_appearances(60, torch.Generator().manual_seed(1))
     drawn = ("hair_r", "hair_seed", "background_r", "clothes_r")  # equal only where the attribute was kept
     same = [sum(o.values[c] == first.values[c] for c in drawn) for o in others]
     assert sum(s >= 3 for s in same) > 15 and sum(s <= 1 for s in same) > 15
 
 
 def test_in_some_looks_one_attribute_alone_is_another_and_a_beard_most_often():
-    first, *others = draw_looks(400, torch.Generator().manual_seed(2))
+    first, *others = draw_appearances(400, torch.Generator().manual_seed(2))
     alone = [changed for o in others if len(changed := [t for t in EDITABLE if o.tags[t] != first.tags[t]]) == 1]
     assert (
         len(alone) > 0.3 * 400 and max(alone, key=alone.count) == ["beard"] and {a for (a,) in alone} == set(EDITABLE)
@@ -49,7 +49,7 @@ def test_in_some_looks_one_attribute_alone_is_another_and_a_beard_most_often():
 
 def test_many_pictures_are_as_in_speech_and_some_are_far():
     """Half of the pictures keep brows and smile, most the pose or nearly so; mouth and eyes always move."""
-    album = draw_album(range(60), looks=2, frames=3)
+    album = draw_album(range(60), appearances=2, frames=3)
     rows = album.parameters.view(60, 6, -1)
     moved = (rows[:, 1:] - rows[:, :1])[..., [traits.INDEX[name] for name in ("yaw", "pitch", "roll")]].abs()
     same = (moved.amax(-1) == 0).float().mean()
