@@ -152,7 +152,11 @@ def pack(
 
 
 def minutes_spent(out: Path) -> float:
-    """Return for how many minutes the run in a folder has been trained."""
+    """Return for how many minutes the run in a folder has been trained.
+
+    Args:
+        out: The folder.
+    """
     file = out / "state.pt"
     return torch.load(file, weights_only=True, map_location="cpu")["seconds"] / 60 if file.exists() else 0.0
 

@@ -41,8 +41,9 @@ REDRAWN = (0.85, 0.25)
 little and the model learns to copy; small ones, for then all else must stay."""
 
 ALONE = 0.35
-"""Chance that an appearance differs from the first in one attribute only, and surely: what people ask for most, and what
-a model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
+"""Chance that an appearance differs from the first in one attribute only, and surely: what people ask for most, and
+what a model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as
+well."""
 
 ALONE_CHANCES = {"beard": 0.4, "glasses": 0.3, "hair": 0.1, "style": 0.1, "clothes": 0.05, "background": 0.05}
 """Which attribute that is: the smallest in the picture most often, by the same reasoning."""
@@ -75,15 +76,19 @@ class FrameEncoders:
 
 @dataclass(frozen=True)
 class Album:
-    """Frames that are yet to be drawn; row i of every field is frame i.
-
-    tags: what a caption can say of each frame; person and appearance: to whom a frame belongs.
-    """
+    """Frames that are yet to be drawn; row i of every field is frame i."""
 
     parameters: Float[Tensor, "n p"]
+    """What the renderer draws a frame from, see `avatars.parameters.PARAMETERS`."""
+
     person: np.ndarray
+    """To whom a frame belongs, int [n]; a person's frames follow one another."""
+
     appearance: np.ndarray
+    """Which appearance of the person a frame shows, from 0, int [n]."""
+
     tags: list[dict[str, str]]
+    """What a caption can say of each frame, by attribute."""
 
     def landmarks(self) -> Float[Tensor, "n 70 2"]:
         """Return the exact landmarks of every frame."""
@@ -92,16 +97,22 @@ class Album:
 
 @dataclass(frozen=True)
 class Bank:
-    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings.
-
-    pictures: uint8, [n, 3, 256, 256], an array or a file that is mapped into memory.
-    """
+    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings."""
 
     album: Album
+    """What was drawn."""
+
     landmarks: Float[Tensor, "n 70 2"]
+    """Exact, in [-1, 1]."""
+
     latents: Float[Tensor, "n c h w"]
+    """Of the pictures at the size that is trained on, float16."""
+
     embeddings: Float[Tensor, "n 512"]
+    """Of the faces, unit length."""
+
     pictures: np.ndarray
+    """uint8, [n, 3, size, size] at the model's own size: an array, or a file that is mapped into memory."""
 
     @classmethod
     def open(cls, folder: Path, size: int = 256) -> Bank:
@@ -127,14 +138,24 @@ class Bank:
         return cls(album, landmarks, latents, embeddings, np.load(folder / "pictures.npy", mmap_mode="r"))
 
     def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
-        """Return some pictures in [-1, 1], eight times the side of the latents."""
+        """Return some pictures in [-1, 1], eight times the side of the latents.
+
+        Args:
+            rows: Of the album.
+            device: Where they are wanted.
+        """
         pixels = to_pixels(torch.from_numpy(self.pictures[rows.cpu().numpy()]).to(device))
         side = self.latents.shape[-1] * VAE_FACTOR
         return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
 
 
 def draw_appearances(count: int, generator: torch.Generator) -> list[traits.Traits]:
-    """Return `count` appearances of one person; each redraws some editable attributes of the first and keeps the rest."""
+    """Draw how one person may appear; each redraws some editable attributes of the first and keeps the rest.
+
+    Args:
+        count: Of appearances.
+        generator: From which they follow.
+    """
     first = traits.sample_attributes(generator)
     appearances = [first]
     for _ in range(count - 1):
@@ -160,7 +181,16 @@ def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
 
 
 def draw_person(appearances: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
-    """Return (appearance, parameters, tags) for every frame of a new person."""
+    """Draw a new person.
+
+    Args:
+        appearances: Of the person.
+        frames: Of each appearance.
+        generator: From which everything follows.
+
+    Returns:
+        (appearance, parameters, tags) of every frame.
+    """
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
     first: tuple[traits.Traits, traits.Traits] | None = None
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
@@ -193,7 +223,14 @@ def _like(
 
 
 def draw_album(people: Sequence[int], *, appearances: int = 2, frames: int = 3, processes: int = 1) -> Album:
-    """Draw the album of the given people, each named by the seed from which everything about them follows."""
+    """Draw an album.
+
+    Args:
+        people: Each named by the seed from which everything about them follows.
+        appearances: Of each person.
+        frames: Of each appearance.
+        processes: That draw; the album is the same for any number.
+    """
     parts = in_processes(_draw_people, list(people), (appearances, frames), processes)
     rows = [row for part in parts for row in part]
     return Album(
@@ -214,7 +251,14 @@ def _draw_people(people: list[int], appearances: int, frames: int) -> list[tuple
 
 
 def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[Any, ...], processes: int) -> list[Any]:
-    """Return `work(part, *arguments)` for parts of `items`, in order, spread over processes."""
+    """Return the results for parts of a list, in order, spread over processes.
+
+    Args:
+        work: Takes a part and the arguments; importable, where there are several processes.
+        items: Cut into parts of 256.
+        arguments: The same for every part.
+        processes: One works here.
+    """
     parts = [items[start : start + 256] for start in range(0, len(items), 256)]
     if processes <= 1:
         return [work(part, *arguments) for part in parts]
@@ -226,7 +270,14 @@ def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[An
 def render_frames(
     parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
 ) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
-    """Yield the pictures of an album in batches, on `device`."""
+    """Yield the pictures of an album in batches, in [0, 255].
+
+    Args:
+        parameters: One row a frame.
+        device: Where they are drawn and stay.
+        size: Side of a picture in pixels.
+        compile: Compile the renderer first: minutes once, then several times as fast.
+    """
     batch = 8 * max(1, 256 // size) ** 2 if torch.device(device).type == "cpu" else 256
     renderer = Renderer(size=size, batch=batch, compile=compile)
     for start in range(0, len(parameters), batch):
@@ -237,7 +288,11 @@ def render_frames(
 
 
 def to_pixels(frames: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Return stored pictures in [-1, 1]."""
+    """Return stored pictures in [-1, 1].
+
+    Args:
+        frames: In [0, 255].
+    """
     return frames.float() / 127.5 - 1
 
 
@@ -277,7 +332,11 @@ def encode_frames(
 
 
 def is_made(folder: Path) -> bool:
-    """Return whether a bank is finished in `folder`; one without pictures is of an earlier kind."""
+    """Say whether a bank is finished; one without pictures is of an earlier kind.
+
+    Args:
+        folder: Where it lies.
+    """
     return (folder / "index.json").exists() and (folder / "pictures.npy").exists()
 
 

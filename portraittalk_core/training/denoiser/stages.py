@@ -45,9 +45,10 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage updates: parameters of `Objective` by the beginning of their names."""
+    """What a stage updates."""
 
     trained: tuple[str, ...]
+    """Parameters of `Objective` by the beginning of their names."""
 
 
 STAGES = {
@@ -147,7 +148,13 @@ def load_weights(objective: Objective, *files: Path) -> None:
 def draw_batches(
     dataset: Dataset[Draw], gather: Callable[[torch.device], Callable[[Draw], Batch]], workers: int
 ) -> Batches:
-    """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device."""
+    """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device.
+
+    Args:
+        dataset: Item k is the draw of step k.
+        gather: Takes the device and returns what turns a draw into a batch there.
+        workers: Processes that draw ahead; 0 draws when a batch is asked for.
+    """
 
     def batches(first: int, rank: int, ranks: int, device: torch.device) -> Iterable[Any]:
         steps: Iterator[int] = itertools.count(first * ranks + rank, ranks)
