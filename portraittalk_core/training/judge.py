@@ -41,17 +41,20 @@ HELD_OUT = 512
 
 
 class Judge(nn.Module):
-    """Tell who is in a portrait and name its tags.
-
-    words: the values of each tag; traits: how many numbers describe a person; width: channels of the first layer, to
-    which all others are in proportion.
-    """
+    """Says who is in a portrait, and names its tags."""
 
     mean: Tensor
     std: Tensor
     whitening: Tensor
 
     def __init__(self, *, words: dict[str, list[str]], traits: int = len(IDENTITY), width: int = 32) -> None:
+        """Build an untrained judge.
+
+        Args:
+            words: The values of each tag.
+            traits: How many numbers describe a person.
+            width: Channels of the first layer, to which all others are in proportion.
+        """
         super().__init__()
         self.config = {"words": words, "traits": traits, "width": width}
         self.words = words
@@ -72,19 +75,29 @@ class Judge(nn.Module):
         self.register_buffer("whitening", torch.eye(traits))
 
     def forward(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b traits"], dict[str, Tensor]]:
-        """Return the person's traits, standardised over all people, and logits for each tag."""
+        """Look at pictures.
+
+        Args:
+            pixels: In [-1, 1], of any size.
+
+        Returns:
+            The person's traits, standardised over all people, and logits for each tag.
+        """
         if pixels.shape[-1] != SIZE:
             pixels = F.interpolate(pixels, (SIZE, SIZE), mode="area")
         features = self.body(pixels)
-        told = self.shared(features)
-        return self.traits(self.person(features)), {tag: layer(told) for tag, layer in self.tags.items()}
+        named = self.shared(features)
+        return self.traits(self.person(features)), {tag: layer(named) for tag, layer in self.tags.items()}
 
     @torch.no_grad()
     def embed(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b traits"]:
-        """Return who is in each picture, seen in `VIEWS`, the nearer the more alike.
+        """Return who is in each picture, seen in `VIEWS`: the nearer, the more alike.
 
         Distances are in the judge's own errors: a trait that it reads badly counts little, and two pictures of one
         person lie about `sqrt(2 * traits)` apart, or nearer, for some of the errors differ between views.
+
+        Args:
+            pixels: In [-1, 1], of any size.
         """
         small = F.interpolate(pixels, (SIZE, SIZE), mode="area")
         views = [_moved(small, pixels.new_tensor(view).expand(len(small), 3)) for view in VIEWS]
@@ -93,7 +106,11 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def classify(self, pixels: Float[Tensor, "b 3 s s"]) -> dict[str, list[str]]:
-        """Return the word of every tag for each picture."""
+        """Return the word of every tag for each picture.
+
+        Args:
+            pixels: In [-1, 1], of any size.
+        """
         parts = [self(part)[1] for part in pixels.split(64)]
         return {tag: [self.words[tag][i] for part in parts for i in part[tag].argmax(1).tolist()] for tag in self.words}
 
@@ -112,11 +129,23 @@ def train_judge(
     steps: float = math.inf,
     start: Path | None = None,
 ) -> Path:
-    """Train a judge on the device of `frames` for `minutes`, at most `steps`, and write it to `out` in half precision.
+    """Train a judge and write it in half precision.
 
-    frames: one or more of each person, the more people the better; parameters: the rows they were rendered from;
-    tags: what can be said of each frame, at least `TAGS`; batch: frames a step; width: see `Judge`; start: a judge of
-    the same width to go on from.
+    Args:
+        frames: In [0, 255], on the device that trains; one or more of each person, the more people the better.
+        parameters: The rows they were rendered from.
+        tags: What can be said of each frame, at least `TAGS`.
+        out: The file.
+        minutes: Wall time.
+        seed: Of batches and first weights.
+        batch: Frames a step.
+        rate: Highest learning rate.
+        width: See `Judge`.
+        steps: At most.
+        start: A judge of the same width to go on from.
+
+    Returns:
+        The file.
     """
     device = frames.device
     with torch.random.fork_rng(devices=[]):
@@ -138,8 +167,8 @@ def train_judge(
             group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - done)
         rows = torch.randint(learned, (batch,), generator=generator, device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
-            read, told = judge(degrade(small[rows].float() / 127.5 - 1, generator))
-        loss = judge_loss(read, traits[rows], told, {tag: values[rows] for tag, values in labels.items()})
+            read, named = judge(degrade(small[rows].float() / 127.5 - 1, generator))
+        loss = judge_loss(read, traits[rows], named, {tag: values[rows] for tag, values in labels.items()})
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
@@ -158,25 +187,38 @@ def train_judge(
 
 
 def label_rows(judge: Judge, tags: Sequence[dict[str, str]], device: torch.device | str) -> dict[str, Int[Tensor, "n"]]:
-    """Return the place of every frame's word among the judge's words, for each tag."""
+    """Return the place of every frame's word among the judge's words, for each tag.
+
+    Args:
+        judge: Whose words they are.
+        tags: Of each frame.
+        device: Where they are wanted.
+    """
     return {t: torch.tensor([words.index(row[t]) for row in tags], device=device) for t, words in judge.words.items()}
 
 
 def judge_loss(
     read: Float[Tensor, "b traits"],
     traits: Float[Tensor, "b traits"],
-    told: dict[str, Tensor],
+    named: dict[str, Tensor],
     labels: dict[str, Int[Tensor, "b"]],
 ) -> Float[Tensor, ""]:
-    """Return the traits' mean squared error, ten times, plus the tags' cross entropy."""
+    """Return the traits' mean squared error, ten times, plus the tags' cross entropy.
+
+    Args:
+        read: Traits, as the judge reads them.
+        traits: The true ones, standardised.
+        named: Logits for each tag.
+        labels: The true words, see `label_rows`.
+    """
     loss = 10 * (read.float() - traits).square().mean()
-    for tag, logits in told.items():
+    for tag, logits in named.items():
         loss = loss + F.cross_entropy(logits.float(), labels[tag])
     return loss
 
 
 def _standardise(judge: Judge, parameters: Float[Tensor, "n p"]) -> Float[Tensor, "n traits"]:
-    """Return who is in each frame with zero mean and unit variance, which the judge is told."""
+    """Return who is in each frame with zero mean and unit variance; mean and deviation become the judge's."""
     traits = parameters[:, [INDEX[name] for name in IDENTITY]].float()
     judge.mean.copy_(traits.mean(0))
     judge.std.copy_(traits.std(0).clamp(min=1e-6))
@@ -214,7 +256,12 @@ def _measure_errors(
 
 
 def degrade(pixels: Float[Tensor, "b 3 s s"], generator: torch.Generator) -> Float[Tensor, "b 3 s s"]:
-    """Shift, scale, blur and stain pictures a little, as a decoder or a detector's crop might."""
+    """Shift, scale, blur and stain pictures a little, as a decoder or a detector's crop might.
+
+    Args:
+        pixels: In [-1, 1].
+        generator: On their device.
+    """
     count, device = len(pixels), pixels.device
     draw = torch.rand(count, 8, generator=generator, device=device) * 2 - 1
     moved = _moved(pixels, torch.cat([1 + 0.05 * draw[:, :1], 0.04 * draw[:, 1:3]], 1))
@@ -235,12 +282,20 @@ def _moved(pixels: Float[Tensor, "b 3 s s"], view: Float[Tensor, "b 3"]) -> Floa
 
 
 def save_judge(judge: Judge, path: Path) -> None:
-    """Write a judge in half precision, its configuration in the metadata."""
+    """Write a judge in half precision, its configuration in the metadata.
+
+    Args:
+        judge: Trained.
+        path: Of the file.
+    """
     save_modules(path, judge.state_dict(), judge.config)
 
 
 def load_judge(path: Path | str) -> Judge:
     """Load a judge, float32, frozen.
+
+    Args:
+        path: Of the file.
 
     Raises:
         WeightsMismatch: Unless the file is one and every tensor has its place.

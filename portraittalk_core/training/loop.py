@@ -34,22 +34,37 @@ Batches = Callable[[int, int, int, torch.device], Iterable[Any]]
 
 @dataclass
 class State:
-    """Where a run stands; `samples` counts over all processes."""
+    """Where a run stands."""
 
     step: int = 0
+    """Updates done."""
+
     samples: int = 0
+    """Frames seen, over all processes."""
+
     seconds: float = 0.0
+    """Wall time of all calls together."""
 
 
 def train(
     module: nn.Module, batches: Batches, config: TrainingConfig, out: Path, max_steps: int | None = None
 ) -> State:
-    """Train `module` until `config.minutes` have passed or `max_steps` (in all) are done; return where it stands.
+    """Train a module until the time or the steps are over.
 
-    module: takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is minimised.
-    Parameters that need no gradient stay as they are. Continues from `out` when it holds a checkpoint. Writes
-    `model.safetensors` (the averaged weights, to be used), `last.safetensors` and `state.pt` (to resume), `curve.csv`
-    and `curve.png`. A Ctrl-C writes a checkpoint and is passed on.
+    Continues from `out` when it holds a checkpoint. Writes `model.safetensors` (the averaged weights, to be used),
+    `last.safetensors` and `state.pt` (to resume), `curve.csv` and `curve.png`. A Ctrl-C writes a checkpoint and is
+    passed on.
+
+    Args:
+        module: Takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is
+            minimised. Parameters that need no gradient stay as they are.
+        batches: What it is trained on.
+        config: Of the run; `minutes` counts this call alone.
+        out: Folder of checkpoint and curve.
+        max_steps: Steps in all, those before included.
+
+    Returns:
+        Where the run stands.
     """
     from accelerate import Accelerator
 

@@ -92,7 +92,11 @@ def check_picture_size(model: ModelConfig, size: int) -> None:
 
 
 def picture_sizes(model: ModelConfig) -> tuple[int, int]:
-    """Return the sides of pictures in pixels that a model is trained on: half its own, and its own."""
+    """Return the sides of pictures in pixels that a model is trained on: half its own, and its own.
+
+    Args:
+        model: That is trained.
+    """
     return model.size // 2, model.size
 
 

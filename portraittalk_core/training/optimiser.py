@@ -18,12 +18,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Update tensors of two or more axes by Muon and all others by AdamW.
-
-    lr: of both; Muon's step is scaled so that its root mean square is `0.2 * lr`, AdamW's usual size, hence learning
-    rates that suit AdamW suit both (Liu et al., arXiv 2502.16982). betas: momentum of Muon and of AdamW's mean, and
-    decay of AdamW's squares.
-    """
+    """Muon for tensors of two or more axes and AdamW for all others, as one optimiser."""
 
     def __init__(
         self,
@@ -34,12 +29,29 @@ class MuonAdamW(torch.optim.Optimizer):
         weight_decay: float = 0.01,
         steps: int = 5,
     ) -> None:
+        """Set what is updated, and how.
+
+        Args:
+            parameters: To be updated.
+            lr: Of both. Muon's step is scaled so that its root mean square is `0.2 * lr`, AdamW's usual size, hence
+                learning rates that suit AdamW suit both (Liu et al., arXiv 2502.16982).
+            betas: Momentum of Muon and of AdamW's mean, and decay of AdamW's squares.
+            weight_decay: Decoupled, of all parameters.
+            steps: Newton-Schulz iterations of Muon.
+        """
         defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "steps": steps}
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: Computes the loss anew, as torch's optimisers have it.
+
+        Returns:
+            What the closure returned.
+        """
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -77,7 +89,12 @@ def _adam(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> No
 
 
 def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor, "m n"]:
-    """Return a matrix with the same singular vectors and singular values near 1, by Newton-Schulz iterations."""
+    """Return a matrix with the same singular vectors and singular values near 1, by Newton-Schulz iterations.
+
+    Args:
+        matrix: Of any size.
+        steps: Iterations.
+    """
     a, b, c = _COEFFICIENTS
     x = matrix.float()
     x = x / (x.norm() + 1e-7)

@@ -34,11 +34,11 @@ class PictureConfig:
     people: int = 300
     """Avatars that the VAE learns from."""
 
-    looks: int = 2
+    appearances: int = 2
     """Of each of them: other hair, clothes, background."""
 
     frames: int = 2
-    """Of each look: another expression and pose."""
+    """Of each appearance: another expression and pose."""
 
     minutes: float = 18.0
     """Wall time of the VAE's training."""
@@ -56,7 +56,7 @@ class PictureConfig:
     """Wall time in which its decoder alone goes on when the denoiser is trained, which leaves latents as they are."""
 
     decoder_people: int = 1000
-    """Avatars that the decoder sees then, one frame a look."""
+    """Avatars that the decoder sees then, one frame an appearance."""
 
     judge_people: int = 20000
     """Avatars that the judge sees, one frame each."""
@@ -82,7 +82,7 @@ def train_pictures(chosen: PictureConfig, work: Path, processes: int, latent_cha
     """
     device = default_device()
     people = range(PICTURES_FROM, PICTURES_FROM + chosen.people)
-    album = draw_album(people, looks=chosen.looks, frames=chosen.frames, processes=processes)
+    album = draw_album(people, appearances=chosen.appearances, frames=chosen.frames, processes=processes)
     frames, landmarks = torch.cat(list(render_frames(album.parameters, device))), album.landmarks()
     options: dict[str, Any] = {"batch": chosen.batch, "crop": chosen.crop, "rate": chosen.rate}
     file = train_vae(frames, landmarks, work / "vae", chosen.minutes, latent_channels=latent_channels, **options)
@@ -99,7 +99,7 @@ def train_decoder(chosen: PictureConfig, work: Path, processes: int, latent_chan
         latent_channels: Of the VAE.
     """
     people = range(PICTURES_FROM + chosen.people, PICTURES_FROM + chosen.people + chosen.decoder_people)
-    frames, album = draw_pictures(people, chosen.looks, work / "pictures.npy", processes)
+    frames, album = draw_pictures(people, chosen.appearances, work / "pictures.npy", processes)
     options: dict[str, Any] = {
         "batch": chosen.batch,
         "crop": chosen.crop,
@@ -130,7 +130,7 @@ def train_benchmark_judge(chosen: PictureConfig, work: Path, processes: int) -> 
 
 
 def draw_pictures(
-    people: range, looks: int, file: Path, processes: int, size: int = 256
+    people: range, appearances: int, file: Path, processes: int, size: int = 256
 ) -> tuple[UInt8[Tensor, "n 3 size size"], Album]:
     """Return pictures of people, rendered once and kept in a file, and what they show.
 
@@ -139,7 +139,7 @@ def draw_pictures(
 
     Args:
         people: Seeds of the avatars.
-        looks: Of each, one picture a look.
+        appearances: Of each, one picture for each.
         file: `.npy` that keeps the pictures.
         processes: That draw avatars.
         size: Side of a picture in pixels.
@@ -147,7 +147,7 @@ def draw_pictures(
     Returns:
         Pictures in [0, 255], on the device that renders, and the album that they were drawn from.
     """
-    album = draw_album(people, looks=looks, frames=1, processes=processes)
+    album = draw_album(people, appearances=appearances, frames=1, processes=processes)
     device = default_device()
     drawn = file.with_suffix(".drawn.npy")
     known, count = _alike(drawn, album.parameters.numpy()) if file.exists() else 0, len(album.parameters)

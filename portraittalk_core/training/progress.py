@@ -15,7 +15,13 @@ _Advance = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def progress_bar(steps: int | None, minutes: float, shown: bool) -> Generator[_Advance, None, None]:
-    """Yield a function to call after every step; the bar counts steps, or seconds where only time bounds the run."""
+    """Yield a function to call with the losses after every step.
+
+    Args:
+        steps: Of the run; None where only time bounds it, and the bar counts seconds.
+        minutes: Of the run.
+        shown: Whether the bar is drawn.
+    """
     from tqdm import tqdm
 
     total, unit = (round(minutes * 60), "s") if steps is None else (steps, "step")
@@ -35,7 +41,12 @@ def progress_bar(steps: int | None, minutes: float, shown: bool) -> Generator[_A
 
 
 def plot_curve(source: Path, target: Path) -> None:
-    """Draw every loss of a curve file over the samples seen; does nothing for an empty curve."""
+    """Draw every loss of a curve file over the samples seen; does nothing for an empty curve.
+
+    Args:
+        source: The curve, as `loop.train` writes it.
+        target: The picture.
+    """
     with open(source, newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:

@@ -43,11 +43,11 @@ class Recipe:
     people: int = 2000
     """Avatars in the bank of stage 1."""
 
-    looks: int = 2
+    appearances: int = 2
     """Of each of them: other hair, clothes, background."""
 
     frames: int = 2
-    """Of each look: another expression and pose."""
+    """Of each appearance: another expression and pose."""
 
     clips: int = 400
     """Clips that stage 2 draws."""
@@ -106,7 +106,7 @@ def train_recipe(
                 data=work / f"bank{run.stage}",
                 people=recipe.clips if run.stage == 2 else recipe.people,
                 model=model,
-                looks=recipe.looks,
+                appearances=recipe.appearances,
                 frames=recipe.frames,
                 vae=vae,
                 start=before,
@@ -152,7 +152,11 @@ def pack(
 
 
 def minutes_spent(out: Path) -> float:
-    """Return for how many minutes the run in a folder has been trained."""
+    """Return for how many minutes the run in a folder has been trained.
+
+    Args:
+        out: The folder.
+    """
     file = out / "state.pt"
     return torch.load(file, weights_only=True, map_location="cpu")["seconds"] / 60 if file.exists() else 0.0
 

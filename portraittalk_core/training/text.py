@@ -46,6 +46,11 @@ class Readout(nn.Module):
     """Classifies every attribute, from all tokens by learned queries and from single tokens."""
 
     def __init__(self, *, dim: int) -> None:
+        """Build untrained readouts.
+
+        Args:
+            dim: Width of the text encoder's tokens.
+        """
         super().__init__()
         self.queries = nn.Parameter(torch.randn(len(CLASSES), dim) * dim**-0.5)
         self.key = nn.Linear(dim, dim)
@@ -53,18 +58,30 @@ class Readout(nn.Module):
         self.single = nn.ModuleList(nn.Linear(dim, len(values)) for values in CLASSES.values())
 
     def over(self, tokens: Float[Tensor, "b t d"]) -> list[Float[Tensor, "b classes"]]:
-        """Return logits for each attribute from all tokens."""
+        """Return logits for each attribute from all tokens.
+
+        Args:
+            tokens: Of whole captions.
+        """
         scores = torch.einsum("btd,ad->bat", self.key(tokens), self.queries) * tokens.shape[-1] ** -0.5
         found = scores.softmax(-1) @ tokens
         return [layer(found[:, i]) for i, layer in enumerate(self.pooled)]
 
     def at(self, tokens: Float[Tensor, "n d"]) -> list[Float[Tensor, "n classes"]]:
-        """Return logits for each attribute from one token each."""
+        """Return logits for each attribute from one token each.
+
+        Args:
+            tokens: One a row.
+        """
         return [layer(tokens) for layer in self.single]
 
 
 def random_caption(generator: torch.Generator) -> Caption:
-    """Draw tags, what to mention of them, and words for it; now and then with an unknown word in between."""
+    """Draw tags, what to mention of them, and words for it; now and then with an unknown word in between.
+
+    Args:
+        generator: From which everything follows.
+    """
     draw = torch.rand(len(VALUES) + 4, generator=generator).tolist()
     tags = {name: values[int(d * len(values))] for (name, values), d in zip(VALUES.items(), draw, strict=False)}
     kind, share, unknown, where = draw[-4:]
@@ -78,7 +95,13 @@ def random_caption(generator: torch.Generator) -> Caption:
 
 
 def similar_batches(generator: torch.Generator, batch: int, pool: int = 12) -> Iterator[list[Caption]]:
-    """Yield batches of captions of about one length each, in random order: half the padding, half the time."""
+    """Yield batches of captions of about one length each, in random order: half the padding, half the time.
+
+    Args:
+        generator: From which everything follows.
+        batch: Captions a batch.
+        pool: Batches that are drawn and sorted together.
+    """
     while True:
         captions = [random_caption(generator) for _ in range(batch * pool)]
         captions.sort(key=lambda made: made.text.count(" ") + made.text.count(","))
@@ -89,9 +112,16 @@ def similar_batches(generator: torch.Generator, batch: int, pool: int = 12) -> I
 def label(
     encoder: TextEncoder, captions: Sequence[Caption]
 ) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b attributes"], Int[Tensor, "n 2"], Int[Tensor, "n attributes"]]:
-    """Return token ids, classes of each caption, and (row, position) with the classes known at that token.
+    """Say what is known at which token.
 
     Positions are the last token of each phrase and the end token; classes are `IGNORED` where a phrase is silent.
+
+    Args:
+        encoder: Whose tokens they are.
+        captions: To be labelled.
+
+    Returns:
+        Token ids, classes of each caption, and (row, position) with the classes known at that token.
     """
     ids = encoder.tokenize([c.text for c in captions])
     whole = torch.tensor([_classes(c.spoken, 0) for c in captions])
@@ -114,7 +144,11 @@ def text_loss(
 ) -> tuple[Tensor, Float[Tensor, "attributes"]]:
     """Return the loss and, by attribute, the share of captions that the pooled readout classifies rightly.
 
-    length: tokens to run; the model is causal, so that fewer than `context` differ only in padding.
+    Args:
+        encoder: Is trained.
+        readout: Is trained with it.
+        captions: A batch.
+        length: Tokens to run; the model is causal, so that fewer than `context` differ only in padding. None runs all.
     """
     ids, whole, places, known = label(encoder, captions)
     needed = int(places[:, 1].max()) + 1
@@ -131,7 +165,17 @@ def text_loss(
 
 @torch.no_grad()
 def accuracy(encoder: TextEncoder, readout: Readout, count: int, generator: torch.Generator) -> dict[str, float]:
-    """Return, on fresh captions at full length, the share classified rightly by attribute and the mean loss."""
+    """Score on fresh captions at full length.
+
+    Args:
+        encoder: Trained.
+        readout: Trained with it.
+        count: Of captions, in batches of 64.
+        generator: Of the captions.
+
+    Returns:
+        `loss`, `all`, and by attribute the share classified rightly.
+    """
     batches = [[random_caption(generator) for _ in range(64)] for _ in range(max(1, count // 64))]
     results = [text_loss(encoder, readout, batch) for batch in batches]
     right = torch.stack([r for _, r in results]).mean(0)
@@ -148,9 +192,17 @@ def train_text(
     seed: int = 7,
     every: int = 100,
 ) -> TextEncoder:
-    """Train from scratch and write text.safetensors, tokenizer.json and text_curve.csv into `folder`.
+    """Train from scratch and write `text.safetensors`, `tokenizer.json` and `text_curve.csv`.
 
     Held-out captions come from another seed. Three minutes on one CPU thread; all right after two thirds of it.
+
+    Args:
+        folder: Where files go.
+        steps: Of the optimiser.
+        batch: Captions a step.
+        rate: Highest learning rate.
+        seed: Of captions and first weights.
+        every: Steps between lines of the curve.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
@@ -186,7 +238,12 @@ def train_text(
 
 
 def save_text(encoder: TextEncoder, folder: Path) -> None:
-    """Write text.safetensors (half precision, constructor's arguments in the metadata) and tokenizer.json."""
+    """Write `text.safetensors` (half precision, constructor's arguments in the metadata) and `tokenizer.json`.
+
+    Args:
+        encoder: Trained.
+        folder: Where files go.
+    """
     from safetensors.torch import save_file
 
     layers = len(encoder.text_model.encoder.layers)

@@ -50,6 +50,11 @@ def reconstruction_loss(
     """Return weighted absolute and squared error plus the error of gradients at two scales.
 
     Gradients keep edges where a plain error would blur them; the squared part is what PSNR measures.
+
+    Args:
+        produced: In [-1, 1].
+        wanted: In [-1, 1].
+        weight: Of each pixel.
     """
     difference = produced - wanted
     loss = (difference.abs() * weight).mean() + 2.0 * (difference.square() * weight).mean()
@@ -63,7 +68,11 @@ def reconstruction_loss(
 
 
 def moment_loss(latents: Float[Tensor, "b c h w"]) -> Tensor:
-    """Return how far the latent channels are from zero mean and unit variance."""
+    """Return how far the latent channels are from zero mean and unit variance.
+
+    Args:
+        latents: Of many pictures.
+    """
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     return mean.square().mean() + (std - 1).square().mean()
 
@@ -75,7 +84,18 @@ def sample_crops(
     crop: int,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "count 3 crop crop"], Float[Tensor, "count 1 crop crop"]]:
-    """Cut crops, three quarters of them around the face, with a weight map that is larger on eyes and mouth."""
+    """Cut crops, three quarters of them around the face.
+
+    Args:
+        frames: In [0, 255].
+        landmarks: In [-1, 1].
+        count: Of crops.
+        crop: Side in pixels.
+        generator: On the device of the frames.
+
+    Returns:
+        Crops in [-1, 1], and a weight map that is larger on eyes and mouth.
+    """
     size, device = frames.shape[-1], frames.device
     pick = torch.randint(len(frames), (count,), generator=generator, device=device)
     draw = torch.rand(count, 3, generator=generator, device=device)
@@ -94,7 +114,12 @@ def sample_crops(
 
 
 def psnr(produced: Tensor, wanted: Tensor) -> float:
-    """Return the peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
+    """Return the peak signal-to-noise ratio in dB.
+
+    Args:
+        produced: In [-1, 1]; clamped to it.
+        wanted: In [-1, 1].
+    """
     return float(-10 * torch.log10(((produced.clamp(-1, 1) - wanted) / 2).square().mean()))
 
 
@@ -142,7 +167,7 @@ def train_vae(
     landmarks = landmarks.to(device)
     generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)
-    config = {**CONFIG, "latent_channels": latent_channels}
+    config: dict[str, Any] = {**CONFIG, "latent_channels": latent_channels}
     vae: Any = build_tiny_vae(**config)
     vae.to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(not decoder_only)
@@ -182,7 +207,17 @@ def train_vae(
 
 @torch.no_grad()
 def score_vae(vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 70 2"]) -> dict[str, float]:
-    """Return the mean PSNR in dB over whole pictures and over the boxes of the landmarks, and the latents' moments."""
+    """Score a VAE.
+
+    Args:
+        vae: Trained.
+        frames: Held out, in [0, 255].
+        landmarks: In [-1, 1].
+
+    Returns:
+        Mean PSNR in dB over whole pictures (`whole`) and over the boxes of the landmarks (`face`), and the
+        latents' moments.
+    """
     whole, face, moments = [], [], []
     for row, points in zip(frames, landmarks, strict=True):
         wanted = row[None].float() / 127.5 - 1
@@ -214,10 +249,19 @@ def _resume(
 def grow_decoder(
     state: Mapping[str, Tensor], fresh: Mapping[str, Tensor], before: Sequence[int], after: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Return a VAE's tensors with more decoder blocks: those of `state`, the added ones from `fresh`.
+    """Return a VAE's tensors with more decoder blocks.
 
-    before, after: blocks of the decoder a level, from the coarsest. An added block begins by passing its input on (a
-    residual of zero), so nothing learned is lost but what was below zero at a level that had no block.
+    An added block begins by passing its input on (a residual of zero), so nothing learned is lost but what was below
+    zero at a level that had no block.
+
+    Args:
+        state: Tensors of the smaller one.
+        fresh: Tensors of an untrained larger one.
+        before: Blocks of the smaller decoder a level, from the coarsest.
+        after: Blocks of the larger decoder.
+
+    Raises:
+        BadInput: When the decoder would shrink.
     """
     old, new = _decoder_layers(before), _decoder_layers(after)
     if any(a > b for a, b in zip(before, after, strict=True)):

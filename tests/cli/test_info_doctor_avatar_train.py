@@ -136,7 +136,7 @@ def stand_in(monkeypatch, name: str, **functions) -> None:
 
 def test_train_dispatches_to_a_part(tmp_path, monkeypatch):
     calls = []
-    stand_in(monkeypatch, "structure", train_structure=lambda out, **options: calls.append((out, options)))
+    stand_in(monkeypatch, "motion.structure", train_structure=lambda out, **options: calls.append((out, options)))
     stand_in(monkeypatch, "text", train_text=lambda out, **options: calls.append((out, options)))
     assert main(["train", "--part", "structure", "--out", f"{tmp_path}/r", "--minutes", "2", "--seed", "4"]) == 0
     assert main(["train", "--part", "text", "--out", f"{tmp_path}/t"]) == 0
@@ -145,7 +145,7 @@ def test_train_dispatches_to_a_part(tmp_path, monkeypatch):
 
 def test_train_dispatches_to_a_stage(tmp_path, monkeypatch):
     calls = []
-    stand_in(monkeypatch, "stages", train_stage=lambda *given, **options: calls.append((given, options)))
+    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append((given, options)))
     (tmp_path / "r.toml").write_text("[stage1]\nrefs = 2\n[stage2]\nrefs = 3\nminutes = 9.0\n")
     argv = ["train", "--stage", "2", "--config", f"{tmp_path}/r.toml", "--out", f"{tmp_path}/r"]
     assert main([*argv, "--seed", "8"]) == 0
@@ -157,9 +157,19 @@ def test_train_dispatches_to_a_stage(tmp_path, monkeypatch):
     assert (calls[1][0][0].refs, calls[1][0][0].minutes) == (5, 1.0)
 
 
+def test_a_stage_trains_the_model_that_is_named(tmp_path, monkeypatch):
+    calls = []
+    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append(options))
+    (tmp_path / "model.toml").write_text("identity_tokens = 8\n")
+    (tmp_path / "r.toml").write_text('model = "model.toml"\nrefs = 5\n')
+    argv = ["train", "--stage", "1", "--config", f"{tmp_path}/r.toml", "--out", f"{tmp_path}/r"]
+    assert main(argv) == 0 and main([*argv, "--model", "tiny"]) == 0
+    assert [(call["model"].name, call["model"].identity_tokens) for call in calls] == [("model", 8), ("tiny", 4)]
+
+
 def test_the_runs_of_a_stage_follow_one_another(tmp_path, monkeypatch):
     calls = []
-    stand_in(monkeypatch, "stages", train_stage=lambda *given, **options: calls.append((given, options)))
+    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append((given, options)))
     out = tmp_path / "r"
     assert main(["train", "--stage", "1", "--config", "tiny.toml", "--out", str(out), "--vae", "v.safetensors"]) == 0
     assert [config.size for (config, _), _ in calls] == [128, *[256] * 8]
@@ -173,7 +183,9 @@ def test_the_runs_of_a_stage_follow_one_another(tmp_path, monkeypatch):
         (["--part", "text", "--minutes", "1"], "cannot bound text"),
         (["--part", "vae", "--minutes", "nan"], "above 0"),
         (["--part", "vae", "--config", "x.toml"], "belongs to a stage"),
+        (["--part", "vae", "--model", "tiny"], "belongs to a stage"),
         (["--part", "vae", "--people", "0"], "1 or more"),
+        (["--stage", "1", "--model", "huge"], "`model` must be one of tiny"),
         (["--stage", "1", "--config", "none.toml"], "cannot be read"),
         (["--stage", "1", "--config", "BAD"], "no TOML file"),
         (["--stage", "1", "--config", "ODD"], "unknown key `colour`"),

@@ -30,7 +30,8 @@ from portraittalk_core.motion.structure import (
     structure_maps,
     to_head,
 )
-from portraittalk_core.training.motion.structure import held_out_people, measure, sample_coefficients, train_structure
+from portraittalk_core.training.motion.people import held_out_people, sample_coefficients
+from portraittalk_core.training.motion.structure import measure, train_structure
 from portraittalk_core.types import COEFFICIENTS, POSE, FaceMotion, Identity
 
 WEIGHTS = Path(__file__).parents[2] / "portraittalk_core/assets/tiny/structure.safetensors"

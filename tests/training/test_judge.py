@@ -1,4 +1,4 @@
-"""The judge of the benchmark, on a few rendered people whose looks change."""
+"""The judge of the benchmark, on a few rendered people whose appearances change."""
 
 import pytest
 import torch
@@ -22,15 +22,15 @@ from portraittalk_core.training import judge
 
 @pytest.fixture(scope="module")
 def portraits():
-    """Four people in two looks each: frames uint8 [8, 3, 256, 256], their parameters, and what can be said."""
+    """Four people in two appearances each: frames uint8 [8, 3, 256, 256], their parameters, and what can be said."""
     generator = Generator().manual_seed(3)
     rows, tags = [], []
     for _ in range(4):
         who = sample_identity(generator)
         for _ in range(2):
-            look, expression = sample_attributes(generator), sample_expression(generator)
-            rows.append(pack(who, look, expression, sample_pose(generator), sample_light(generator)))
-            tags.append({**who.tags, **look.tags, **expression.tags})
+            appearance, expression = sample_attributes(generator), sample_expression(generator)
+            rows.append(pack(who, appearance, expression, sample_pose(generator), sample_light(generator)))
+            tags.append({**who.tags, **appearance.tags, **expression.tags})
     pixels = render(torch.stack(rows))
     return ((pixels + 1) * 127.5).round().byte(), torch.stack(rows), tags
 

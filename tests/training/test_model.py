@@ -8,11 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from portraittalk_core import builders, presets
-from portraittalk_core.checkpoints.native import load_denoiser, load_vae, save_denoiser, save_modules
+from portraittalk_core.checkpoints.native import load_denoiser, load_text_encoder, load_vae, save_denoiser, save_modules
 from portraittalk_core.config import ScheduleConfig, TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
-from portraittalk_core.perception.text import load_text_encoder
 from portraittalk_core.training.denoiser import bank as banks
 from portraittalk_core.training.denoiser.bank import Bank, FrameEncoders, draw_album, make_bank
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
@@ -36,14 +35,14 @@ SMALL = {
 
 
 def test_a_model_is_a_preset_a_file_or_a_table(tmp_path):
-    assert read_model() == presets.tiny() and read_model("sd15") == presets.sd15()
+    assert read_model() == presets.tiny() and read_model("sd15-magictalk") == presets.sd15_magictalk()
     table = read_model(SMALL)
     assert table.unet.channels == (32, 64) and table.unet.cross_dim == presets.tiny().unet.cross_dim
     assert table.audio_tokens == presets.tiny().audio_tokens and table.schedule.prediction_type == "epsilon"
-    (tmp_path / "other.toml").write_text('base = "sd15"\nidentity_tokens = 8\n[unet]\nheads = 4\n')
+    (tmp_path / "other.toml").write_text('base = "sd15-magictalk"\nidentity_tokens = 8\n[unet]\nheads = 4\n')
     other = read_model("other.toml", tmp_path)
     assert (other.name, other.identity_tokens, other.unet.heads) == ("other", 8, 4)
-    assert other.unet.channels == presets.sd15().unet.channels
+    assert other.unet.channels == presets.sd15_magictalk().unet.channels
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(banks, "render_frames", render)
-        make_bank(folder, draw_album(range(2), looks=1, frames=2), FrameEncoders(encode, embed, DEVICE), (32, 64))
+        make_bank(folder, draw_album(range(2), appearances=1, frames=2), FrameEncoders(encode, embed, DEVICE), (32, 64))
     assert np.load(folder / "pictures.npy").shape == (4, 3, 64, 64)
     return folder
 

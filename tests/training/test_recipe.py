@@ -5,8 +5,9 @@ from safetensors.torch import load_file, save_file
 from torch.distributed.run import get_args_parser
 
 from portraittalk_core.checkpoints.native import load_denoiser
-from portraittalk_core.config import read_toml
+from portraittalk_core.config import from_mapping, read_toml
 from portraittalk_core.training.denoiser.stages import ASSETS
+from portraittalk_core.training.model import read_model
 from portraittalk_core.training.recipe import TOML, Recipe, pack, torchrun_arguments
 
 
@@ -35,3 +36,10 @@ def test_every_shipped_recipe_can_be_read():
     recipes = {file.name: read_toml(Recipe, file) for file in TOML.parent.glob("*.toml")}
     assert {run.stage for run in recipes["tiny.toml"].runs} == {1} and len(recipes["tiny.toml"].runs) == 9
     assert [(run.stage, run.parts) for run in recipes["stage2.toml"].runs] == [(2, ("audio",)), (2, ())]
+
+
+def test_a_recipe_names_its_model():
+    assert Recipe().model == "tiny"
+    recipe = from_mapping(Recipe, {"model": {"name": "wide", "unet": {"channels": [96, 192, 192]}}})
+    model = read_model(recipe.model)
+    assert (model.name, model.unet.channels, model.unet.heads) == ("wide", (96, 192, 192), 4)

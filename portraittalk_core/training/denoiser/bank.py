@@ -1,8 +1,8 @@
 """A bank of rendered avatars: drawn once, encoded once, read many times.
 
-A person in the bank has several looks (hair, clothes, glasses, beard, background), each drawn in several
+A person in the bank has several appearances (hair, clothes, glasses, beard, background), each drawn in several
 expressions and poses under the same light. Pairs of frames of one person are what the model learns from: with the
-same look it learns to keep, with another look it learns to obey the prompt.
+same appearance it learns to keep, with another appearance it learns to obey the prompt.
 
 Pictures stay on the disk, for a hundred thousand of them fill 20 GB and their latents 1.6; a step reads those of its
 references.
@@ -37,12 +37,13 @@ EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
 """The attributes that a prompt may change; everything else belongs to the person."""
 
 REDRAWN = (0.85, 0.25)
-"""Chance that an attribute differs between two looks, the one or the other: large changes, or edits must pay too little
-and the model learns to copy; small ones, for then all else must stay."""
+"""Chance that an attribute differs between two appearances, the one or the other: large changes, or edits must pay too
+little and the model learns to copy; small ones, for then all else must stay."""
 
 ALONE = 0.35
-"""Chance that a look differs from the first in one attribute only, and surely: what people ask for most, and what a
-model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as well."""
+"""Chance that an appearance differs from the first in one attribute only, and surely: what people ask for most, and
+what a model that sees it seldom ignores, for a mustache that stays costs little where hair and clothes change as
+well."""
 
 ALONE_CHANCES = {"beard": 0.4, "glasses": 0.3, "hair": 0.1, "style": 0.1, "clothes": 0.05, "background": 0.05}
 """Which attribute that is: the smallest in the picture most often, by the same reasoning."""
@@ -75,15 +76,19 @@ class FrameEncoders:
 
 @dataclass(frozen=True)
 class Album:
-    """Frames that are yet to be drawn; row i of every field is frame i.
-
-    tags: what a caption can say of each frame; person and look: to whom a frame belongs.
-    """
+    """Frames that are yet to be drawn; row i of every field is frame i."""
 
     parameters: Float[Tensor, "n p"]
+    """What the renderer draws a frame from, see `avatars.parameters.PARAMETERS`."""
+
     person: np.ndarray
-    look: np.ndarray
+    """To whom a frame belongs, int [n]; a person's frames follow one another."""
+
+    appearance: np.ndarray
+    """Which appearance of the person a frame shows, from 0, int [n]."""
+
     tags: list[dict[str, str]]
+    """What a caption can say of each frame, by attribute."""
 
     def landmarks(self) -> Float[Tensor, "n 70 2"]:
         """Return the exact landmarks of every frame."""
@@ -92,16 +97,22 @@ class Album:
 
 @dataclass(frozen=True)
 class Bank:
-    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings.
-
-    pictures: uint8, [n, 3, 256, 256], an array or a file that is mapped into memory.
-    """
+    """An album that has been drawn and encoded: the pictures as latents, the faces as embeddings."""
 
     album: Album
+    """What was drawn."""
+
     landmarks: Float[Tensor, "n 70 2"]
+    """Exact, in [-1, 1]."""
+
     latents: Float[Tensor, "n c h w"]
+    """Of the pictures at the size that is trained on, float16."""
+
     embeddings: Float[Tensor, "n 512"]
+    """Of the faces, unit length."""
+
     pictures: np.ndarray
+    """uint8, [n, 3, size, size] at the model's own size: an array, or a file that is mapped into memory."""
 
     @classmethod
     def open(cls, folder: Path, size: int = 256) -> Bank:
@@ -121,33 +132,47 @@ class Bank:
             torch.from_numpy(np.load(folder / f"{name}.npy"))
             for name in ("parameters", "landmarks", f"latents_{size}", "embeddings")
         )
-        album = Album(parameters, np.array(index["person"]), np.array(index["look"]), index["tags"])
+        album = Album(
+            parameters, np.array(index["person"]), np.array(index.get("appearance", index.get("look"))), index["tags"]
+        )
         return cls(album, landmarks, latents, embeddings, np.load(folder / "pictures.npy", mmap_mode="r"))
 
     def read_pictures(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
-        """Return some pictures in [-1, 1], eight times the side of the latents."""
+        """Return some pictures in [-1, 1], eight times the side of the latents.
+
+        Args:
+            rows: Of the album.
+            device: Where they are wanted.
+        """
         pixels = to_pixels(torch.from_numpy(self.pictures[rows.cpu().numpy()]).to(device))
         side = self.latents.shape[-1] * VAE_FACTOR
         return pixels if side == pixels.shape[-1] else F.interpolate(pixels, (side, side), mode="area")
 
 
-def draw_looks(count: int, generator: torch.Generator) -> list[traits.Traits]:
-    """Return `count` looks of one person; each redraws some editable attributes of the first and keeps the rest."""
+def draw_appearances(count: int, generator: torch.Generator) -> list[traits.Traits]:
+    """Draw how one person may appear; each redraws some editable attributes of the first and keeps the rest.
+
+    Args:
+        count: Of appearances.
+        generator: From which they follow.
+    """
     first = traits.sample_attributes(generator)
-    looks = [first]
+    appearances = [first]
     for _ in range(count - 1):
         if float(torch.rand((), generator=generator)) < ALONE:
-            looks.append(_edited(first, generator))
+            appearances.append(_edited(first, generator))
             continue
         fresh = traits.sample_attributes(generator)
         draw = torch.rand(1 + len(EDITABLE), generator=generator)
         chance = REDRAWN[int(draw[0] < 0.5)]
-        looks.append(traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance}))
-    return looks
+        appearances.append(
+            traits.mixed(fresh, first, {t for t, d in zip(EDITABLE, draw[1:], strict=True) if d >= chance})
+        )
+    return appearances
 
 
 def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
-    """Return a look of which one attribute is another, whatever the first one is."""
+    """Return an appearance of which one attribute is another, whatever the first one is."""
     chances = torch.tensor([ALONE_CHANCES[tag] for tag in EDITABLE])
     tag = EDITABLE[int(torch.multinomial(chances, 1, generator=generator))]
     while (fresh := traits.sample_attributes(generator)).tags[tag] == first.tags[tag]:
@@ -155,19 +180,28 @@ def _edited(first: traits.Traits, generator: torch.Generator) -> traits.Traits:
     return traits.mixed(fresh, first, set(EDITABLE) - {tag})
 
 
-def draw_person(looks: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
-    """Return (look, parameters, tags) for every frame of a new person."""
+def draw_person(appearances: int, frames: int, generator: torch.Generator) -> list[tuple[int, Tensor, dict[str, str]]]:
+    """Draw a new person.
+
+    Args:
+        appearances: Of the person.
+        frames: Of each appearance.
+        generator: From which everything follows.
+
+    Returns:
+        (appearance, parameters, tags) of every frame.
+    """
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
     first: tuple[traits.Traits, traits.Traits] | None = None
     rows: list[tuple[int, Tensor, dict[str, str]]] = []
-    for number, look in enumerate(draw_looks(looks, generator)):
+    for number, appearance in enumerate(draw_appearances(appearances, generator)):
         for _ in range(frames):
             expression, pose = traits.sample_expression(generator), traits.sample_pose(generator)
             if first is not None:
                 expression, pose = _like(*first, expression, pose, generator)
             first = first or (expression, pose)
-            tags = {**person.tags, **look.tags, **expression.tags}
-            rows.append((number, traits.pack(person, look, expression, pose, light), tags))
+            tags = {**person.tags, **appearance.tags, **expression.tags}
+            rows.append((number, traits.pack(person, appearance, expression, pose, light), tags))
     return rows
 
 
@@ -188,9 +222,16 @@ def _like(
     return traits.Traits(expression.values | kept, mood.tags), near
 
 
-def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, processes: int = 1) -> Album:
-    """Draw the album of the given people, each named by the seed from which everything about them follows."""
-    parts = in_processes(_draw_people, list(people), (looks, frames), processes)
+def draw_album(people: Sequence[int], *, appearances: int = 2, frames: int = 3, processes: int = 1) -> Album:
+    """Draw an album.
+
+    Args:
+        people: Each named by the seed from which everything about them follows.
+        appearances: Of each person.
+        frames: Of each appearance.
+        processes: That draw; the album is the same for any number.
+    """
+    parts = in_processes(_draw_people, list(people), (appearances, frames), processes)
     rows = [row for part in parts for row in part]
     return Album(
         torch.from_numpy(np.stack([row[2] for row in rows])),
@@ -200,17 +241,24 @@ def draw_album(people: Sequence[int], *, looks: int = 2, frames: int = 3, proces
     )
 
 
-def _draw_people(people: list[int], looks: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
+def _draw_people(people: list[int], appearances: int, frames: int) -> list[tuple[int, int, np.ndarray, dict[str, str]]]:
     torch.set_num_threads(1)
     rows: list[tuple[int, int, np.ndarray, dict[str, str]]] = []
     for person in people:
-        drawn = draw_person(looks, frames, torch.Generator().manual_seed(person))
-        rows += [(person, look, parameters.numpy(), tags) for look, parameters, tags in drawn]
+        drawn = draw_person(appearances, frames, torch.Generator().manual_seed(person))
+        rows += [(person, appearance, parameters.numpy(), tags) for appearance, parameters, tags in drawn]
     return rows
 
 
 def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[Any, ...], processes: int) -> list[Any]:
-    """Return `work(part, *arguments)` for parts of `items`, in order, spread over processes."""
+    """Return the results for parts of a list, in order, spread over processes.
+
+    Args:
+        work: Takes a part and the arguments; importable, where there are several processes.
+        items: Cut into parts of 256.
+        arguments: The same for every part.
+        processes: One works here.
+    """
     parts = [items[start : start + 256] for start in range(0, len(items), 256)]
     if processes <= 1:
         return [work(part, *arguments) for part in parts]
@@ -222,7 +270,14 @@ def in_processes(work: Callable[..., Any], items: list[int], arguments: tuple[An
 def render_frames(
     parameters: Float[Tensor, "n p"], device: torch.device | str = "cpu", *, size: int = 256, compile: bool = True
 ) -> Iterator[UInt8[Tensor, "b 3 size size"]]:
-    """Yield the pictures of an album in batches, on `device`."""
+    """Yield the pictures of an album in batches, in [0, 255].
+
+    Args:
+        parameters: One row a frame.
+        device: Where they are drawn and stay.
+        size: Side of a picture in pixels.
+        compile: Compile the renderer first: minutes once, then several times as fast.
+    """
     batch = 8 * max(1, 256 // size) ** 2 if torch.device(device).type == "cpu" else 256
     renderer = Renderer(size=size, batch=batch, compile=compile)
     for start in range(0, len(parameters), batch):
@@ -233,7 +288,11 @@ def render_frames(
 
 
 def to_pixels(frames: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Return stored pictures in [-1, 1]."""
+    """Return stored pictures in [-1, 1].
+
+    Args:
+        frames: In [0, 255].
+    """
     return frames.float() / 127.5 - 1
 
 
@@ -273,7 +332,11 @@ def encode_frames(
 
 
 def is_made(folder: Path) -> bool:
-    """Return whether a bank is finished in `folder`; one without pictures is of an earlier kind."""
+    """Say whether a bank is finished; one without pictures is of an earlier kind.
+
+    Args:
+        folder: Where it lies.
+    """
     return (folder / "index.json").exists() and (folder / "pictures.npy").exists()
 
 
@@ -298,5 +361,5 @@ def make_bank(folder: Path, album: Album, encoders: FrameEncoders, sizes: Sequen
     arrays |= {f"latents_{size}": found for size, found in zip(sizes, latents, strict=True)}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array.numpy())
-    index = {"person": album.person.tolist(), "look": album.look.tolist(), "tags": album.tags}
+    index = {"person": album.person.tolist(), "appearance": album.appearance.tolist(), "tags": album.tags}
     (folder / "index.json").write_text(json.dumps(index))

@@ -1,7 +1,7 @@
 """Clips of speaking avatars: what stage 2 learns motion from.
 
-Each clip has a reference picture of its person (often in another look), consecutive frames at 25 a second, and the
-speech features that belong to them.
+Each clip has a reference picture of its person (often in another appearance), consecutive frames at 25 a second, and
+the speech features that belong to them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch.utils.data import Dataset
 from ...avatars import parameters as traits
 from ...avatars.speech import MOUTH
 from ...types import COEFFICIENTS, POSE
-from .bank import Album, Bank, FrameEncoders, draw_looks, in_processes, is_made, make_bank
+from .bank import Album, Bank, FrameEncoders, draw_appearances, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
 from .pairs import Batch, Draw, Tokenize, caption_of
 
-SAME_LOOK = 0.5
+SAME_APPEARANCE = 0.5
 """Chance that the reference of a clip wears what the clip wears."""
 
 FRAMES = 24
@@ -36,7 +36,16 @@ _REST = {"yaw": 0.5, "pitch": 0.5, "roll": 0.5}
 def draw_clips(
     seeds: list[int], speech: SpeechClips, *, processes: int = 1
 ) -> tuple[Album, Float[Tensor, "clips frames d"]]:
-    """Draw clips: an album in which each clip is its reference frame and then its `FRAMES` frames, and the speech."""
+    """Draw clips of speaking avatars.
+
+    Args:
+        seeds: One a clip.
+        speech: From which each takes a stretch.
+        processes: That draw.
+
+    Returns:
+        An album in which each clip is its reference frame and then its `FRAMES` frames, and the features of the speech.
+    """
     parts = in_processes(_draw_some, seeds, (speech,), processes)
     drawn = [clip for part in parts for clip in part]
     album = Album(
@@ -58,13 +67,13 @@ def _draw_some(seeds: list[int], speech: SpeechClips) -> list[_Drawn]:
 
 def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    first, other = draw_looks(2, generator)
-    look = first if float(torch.rand((), generator=generator)) < SAME_LOOK else other
+    first, other = draw_appearances(2, generator)
+    appearance = first if float(torch.rand((), generator=generator)) < SAME_APPEARANCE else other
     seen, mood = traits.sample_expression(generator), traits.sample_expression(generator)
     reference = traits.pack(person, first, seen, traits.sample_pose(generator), light)
     rest = traits.sample_pose(generator)
     coefficients, offsets, features = draw_clip(speech, FRAMES, generator)
-    rows = traits.pack(person, look, mood, rest, light).repeat(FRAMES, 1)
+    rows = traits.pack(person, appearance, mood, rest, light).repeat(FRAMES, 1)
     for index, name in enumerate(COEFFICIENTS):
         base = mood.values[name] if name in ("smile", "brow_raise", "brow_frown") else 0.0
         low = -0.5 if name in ("smile", "brow_raise") else -1.0 if name.startswith("gaze") else 0.0
@@ -75,16 +84,19 @@ def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
         limit = {"yaw": 0.36, "pitch": 0.26, "roll": 0.21}.get(name, 2.0)
         rows[:, traits.INDEX[name]] = moved.clamp(-limit, limit)
     given = {**person.tags, **first.tags, **seen.tags}
-    wanted = {**person.tags, **look.tags, **mood.tags}
+    wanted = {**person.tags, **appearance.tags, **mood.tags}
     return torch.cat([reference[None], rows]).numpy(), features.numpy(), given, wanted
 
 
 @dataclass(frozen=True)
 class ClipBank:
-    """A bank whose album is made of clips, and the speech features [clips, FRAMES, d] of each."""
+    """A bank whose album is made of clips, with what is said in them."""
 
     bank: Bank
+    """Of each clip the reference frame, then `FRAMES` frames."""
+
     features: Float[Tensor, "clips frames d"]
+    """Of the speech, a row a frame, `FRAMES` rows a clip."""
 
 
 def make_clip_bank(
@@ -115,16 +127,20 @@ def make_clip_bank(
 
 
 def open_clip_bank(folder: Path, size: int = 256) -> ClipBank:
-    """Read what `make_clip_bank` finished, its latents those of pictures of `size` pixels."""
+    """Read what `make_clip_bank` finished.
+
+    Args:
+        folder: Where it lies.
+        size: Side in pixels of the pictures whose latents are read.
+
+    Raises:
+        BadInput: When the bank holds no latents of that size.
+    """
     return ClipBank(Bank.open(folder, size), torch.from_numpy(np.load(folder / "features.npy")))
 
 
 class ClipDraws(Dataset[Draw]):
-    """Item k is the draw of step k, as in `PairDraws`; targets are the first frames of stretches of clips.
-
-    drop_audio and drop_mouth: chance that a clip loses its speech, or that structure shows its mouth at rest, so that
-    speech must tell it. Never both.
-    """
+    """Draws of stretches of clips: item k is the draw of step k, as in `PairDraws`; targets are their first frames."""
 
     def __init__(
         self,
@@ -140,6 +156,21 @@ class ClipDraws(Dataset[Draw]):
         drop_audio: float = 0.1,
         drop_mouth: float = 0.15,
     ) -> None:
+        """Set what is drawn.
+
+        Args:
+            album: Of clips, as `draw_clips` makes it.
+            tokenize: Of the text encoder.
+            seed: From which, with k, everything follows.
+            clips: A step.
+            frames: Of each, at most `FRAMES`.
+            drop_text: Chance that a clip loses its caption.
+            drop_identity: Chance that it loses the face embedding.
+            drop_reference: Chance that it loses the reference picture.
+            drop_audio: Chance that it loses its speech.
+            drop_mouth: Chance that structure shows its mouth at rest, so that only speech says what it does. Never
+                together with a lost speech.
+        """
         self._tags, self._tokenize = album.tags, tokenize
         self._seed, self._clips, self._frames = seed, clips, frames
         self._drops = torch.tensor([drop_text, drop_identity, drop_reference, drop_audio])
@@ -169,6 +200,13 @@ class ClipStore:
     """A clip bank on the device that trains, from which a draw becomes a batch of whole stretches."""
 
     def __init__(self, clips: ClipBank, frames: int, device: torch.device) -> None:
+        """Put a bank on a device.
+
+        Args:
+            clips: What is drawn from.
+            frames: Of a stretch.
+            device: That trains.
+        """
         bank = clips.bank
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
         self._at_rest = _mouth_at_rest(bank.album).landmarks().to(device)
@@ -177,7 +215,11 @@ class ClipStore:
         self._pictures = bank.read_pictures
 
     def gather(self, draw: Draw) -> Batch:
-        """Return the frames of a draw, clip after clip, float32."""
+        """Return the frames of a draw, clip after clip, float32.
+
+        Args:
+            draw: Of `ClipDraws`.
+        """
         d = draw.to(self._device)
         ramp = torch.arange(self._frames, device=self._device)
         rows = (d.targets[:, None] + ramp).flatten()

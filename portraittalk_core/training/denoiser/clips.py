@@ -29,20 +29,29 @@ CLEAN = 0.4
 
 @dataclass(frozen=True)
 class SpeechClips:
-    """Recordings one after the other, a row a frame at 25 a second.
-
-    features: of the speech encoder; mouth: jaw, wide, round, press; motion: columns of `priors.CHANNELS`; starts: the
-    first frame of each recording, and the end of the last.
-    """
+    """Recordings one after the other, a row a frame at 25 a second."""
 
     features: Float[Tensor, "n d"]
+    """Of the speech encoder, float16."""
+
     mouth: Float[Tensor, "n 4"]
+    """jaw, wide, round, press, as late as the model's own mouths are."""
+
     motion: Float[Tensor, "n 10"]
+    """Idle motion, columns of `motion.priors.CHANNELS`."""
+
     starts: list[int]
+    """The first row of each recording, and the end of the last."""
 
 
 def make_speech_clips(encoder: SpeechEncoder, corpus: list[Recording], seed: int) -> SpeechClips:
-    """Encode a corpus, part of it degraded as recordings are, and draw idle motion of the same length."""
+    """Encode a corpus, part of it degraded as recordings are, and draw idle motion of the same length.
+
+    Args:
+        encoder: Of the model that stage 2 trains.
+        corpus: Synthetic speech with its mouth.
+        seed: Of degradation and idle motion.
+    """
     features, mouths, starts = [], [], [0]
     for number, recording in enumerate(corpus):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
@@ -60,7 +69,12 @@ def make_speech_clips(encoder: SpeechEncoder, corpus: list[Recording], seed: int
 
 
 def save_speech_clips(clips: SpeechClips, path: Path) -> None:
-    """Write clips as one npz file."""
+    """Write clips as one npz file.
+
+    Args:
+        clips: To be written.
+        path: Of the file; its folder is made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {name: getattr(clips, name).numpy() for name in ("features", "mouth", "motion")}
     with path.open("wb") as file:
@@ -68,7 +82,11 @@ def save_speech_clips(clips: SpeechClips, path: Path) -> None:
 
 
 def load_speech_clips(path: Path) -> SpeechClips:
-    """Read what `save_speech_clips` wrote."""
+    """Read what `save_speech_clips` wrote.
+
+    Args:
+        path: Of the file.
+    """
     with np.load(path) as stored:
         arrays = {name: torch.from_numpy(stored[name]) for name in ("features", "mouth", "motion")}
         return SpeechClips(**arrays, starts=stored["starts"].tolist())
@@ -77,7 +95,16 @@ def load_speech_clips(path: Path) -> SpeechClips:
 def draw_clip(
     clips: SpeechClips, frames: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "frames 10"], Float[Tensor, "frames 6"], Float[Tensor, "frames d"]]:
-    """Return coefficients, pose offsets (scale is a factor) and speech features of a random stretch."""
+    """Draw a random stretch of one recording.
+
+    Args:
+        clips: From which it is taken.
+        frames: Of the stretch.
+        generator: That decides which.
+
+    Returns:
+        Coefficients (`types.COEFFICIENTS`), pose offsets (`types.POSE`; the scale is a factor) and speech features.
+    """
     spans = [(a, b) for a, b in zip(clips.starts, clips.starts[1:]) if b - a >= frames]
     first, end = spans[int(torch.randint(len(spans), (), generator=generator))]
     at = first + int(torch.randint(end - first - frames + 1, (), generator=generator))

@@ -13,9 +13,15 @@ _SPOTS = ((slice(36, 42), 0.16), (slice(42, 48), 0.16), (slice(48, 68), 0.22))
 def face_weight(
     landmarks: Float[Tensor, "n 70 2"], size: int, strength: float, mouth: float = 0.0
 ) -> Float[Tensor, "n 1 size size"]:
-    """Return a weight map of mean one that is larger on eyes and mouth, on the mouth by `mouth` more.
+    """Return a weight map of mean one that is larger on eyes and mouth.
 
     They cover a few per cent of the picture, but they decide whether the person is seen to speak.
+
+    Args:
+        landmarks: In [-1, 1].
+        size: Side of the map.
+        strength: How much more eyes and mouth count than the rest.
+        mouth: How much more the mouth counts beyond that.
     """
     axis = (torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1
     weight = torch.ones(len(landmarks), size, size, device=landmarks.device)
@@ -30,7 +36,14 @@ def face_weight(
 def random_regions(
     count: int, size: int, chance: float, generator: torch.Generator
 ) -> Float[Tensor, "count 1 size size"]:
-    """Return masks that are 1 in a random rectangle of 1/16 to 1/2 of the picture, with probability `chance`."""
+    """Return masks that are 1 in a random rectangle of 1/16 to 1/2 of the picture.
+
+    Args:
+        count: Of masks.
+        size: Side of a mask.
+        chance: That there is a rectangle; else the mask is zero.
+        generator: On the device where the masks are wanted.
+    """
     device = generator.device
     draw = torch.rand(count, 5, generator=generator, device=device)
     side = 0.25 + 0.45 * draw[:, 0:2]
@@ -44,12 +57,19 @@ def random_regions(
 
 def denoising_loss(
     predicted: Float[Tensor, "n c h w"],
-    velocity: Float[Tensor, "n c h w"],
+    target: Float[Tensor, "n c h w"],
     weight: Float[Tensor, "n 1 h w"],
     mask: Float[Tensor, "n 1 h w"],
 ) -> Tensor:
-    """Return the weighted squared error of the velocity outside the corrupted regions."""
-    return ((predicted - velocity).square() * weight * (1 - mask)).mean()
+    """Return the weighted squared error of a prediction outside the corrupted regions.
+
+    Args:
+        predicted: By the denoiser.
+        target: What it should predict: velocity, noise or clean latents, see `NoiseSchedule.target`.
+        weight: Of each place, such as `face_weight`.
+        mask: 1 in the corrupted regions.
+    """
+    return ((predicted - target).square() * weight * (1 - mask)).mean()
 
 
 def mask_reconstruction_loss(
@@ -58,10 +78,16 @@ def mask_reconstruction_loss(
     weight: Float[Tensor, "n 1 h w"],
     mask: Float[Tensor, "n 1 h w"],
 ) -> Tensor:
-    """Return the squared error of the clean latent inside the corrupted regions (PortraitTalk's L_mask).
+    """Return the squared error of the clean latents inside the corrupted regions (PortraitTalk's L_mask).
 
     Our definition: the paper's equation is not public. Inside a region the input holds no trace of the target, so
-    its velocity, which contains the noise, cannot be told; the clean latent can, from the rest of the face.
+    its velocity, which contains the noise, cannot be known; the clean latent can, from the rest of the face.
+
+    Args:
+        rebuilt: The clean latents that the denoiser's prediction stands for.
+        clean: The true ones.
+        weight: Of each place, such as `face_weight`.
+        mask: 1 in the corrupted regions.
     """
     error = (rebuilt - clean).square() * weight * mask
     return error.sum() / (mask.sum() * clean.shape[1]).clamp(min=1.0)

@@ -132,25 +132,25 @@ class Objective(nn.Module):
             *adapters.identity_branches(batch.embeddings),
             *adapters.reference_branches(features, seen),
             *temporal,
-            *adapters.structure_branches(**self._structure(batch)),
+            *self._structure(batch),
             *audio,
         ]
 
-    def _structure(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `Adapters.structure_branches` takes."""
+    def _structure(self, batch: Batch) -> list[Branch]:
+        (adapters,) = self._adapters
         reference = batch.reference_landmarks[batch.owner]
         size = batch.latents.shape[-1]
         pictures = warp_picture(batch.reference_pictures[batch.owner], reference, batch.shown)
-        return {
+        return adapters.structure_branches(
             # A line is as wide in latent cells at every picture size, or small pictures would show dotted ones.
-            "contours": contours(batch.shown, self._contour_fold * size, CONTOUR_SIGMA * self._latent_size / size),
-            "placement": placement(reference, batch.shown),
-            "cue": head_cue(batch.shown),
-            "reference_latents": batch.reference_latents[batch.owner],
-            "warped_pictures": pictures,
-            "warped_latents": self._encode(pictures),
-            "present": batch.present,
-        }
+            contours=contours(batch.shown, self._contour_fold * size, CONTOUR_SIGMA * self._latent_size / size),
+            placement=placement(reference, batch.shown),
+            cue=head_cue(batch.shown),
+            reference_latents=batch.reference_latents[batch.owner],
+            warped_pictures=pictures,
+            warped_latents=self._encode(pictures),
+            present=batch.present,
+        )
 
     @torch.no_grad()
     def _text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:

@@ -19,58 +19,84 @@ Tokenize = Callable[[list[str]], Int[Tensor, "n t"]]
 
 @dataclass(frozen=True)
 class Draw:
-    """Which rows a step uses, small enough to be made in another process.
-
-    references: one row a reference picture; targets: one a target frame (or clip); owner: which reference each target
-    belongs to; ids: the tokens of its caption, those of the empty prompt where the text is dropped; no_identity,
-    no_reference, no_audio, no_mouth: which targets go without the embedding, the reference picture, the speech, the
-    mouth in what structure shows.
-    """
+    """Which rows a step uses, small enough to be made in another process."""
 
     references: Int[Tensor, "r"]
+    """One row a reference picture: its frame in the album."""
+
     targets: Int[Tensor, "n"]
+    """One row a target frame, or the first frame of a target clip."""
+
     owner: Int[Tensor, "n"]
+    """Which reference each target belongs to, an index into `references`."""
+
     ids: Int[Tensor, "n t"]
+    """Tokens of each target's caption; those of the empty prompt where the text is dropped."""
+
     no_identity: Bool[Tensor, "n"]
+    """Which targets go without the face embedding."""
+
     no_reference: Bool[Tensor, "n"]
+    """Which targets go without the reference picture."""
+
     no_audio: Bool[Tensor, "n"]
+    """Which targets go without the speech."""
+
     no_mouth: Bool[Tensor, "n"]
+    """Which targets go without the mouth in what structure shows."""
 
     def to(self, device: torch.device) -> Draw:
-        """Return the draw on a device."""
+        """Return the draw on a device.
+
+        Args:
+            device: Where it is wanted.
+        """
         return Draw(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
 
 @dataclass(frozen=True)
 class Batch:
-    """References and targets of one step, on the device that trains.
-
-    reference_*: one row a reference picture; latents, landmarks: one row a target frame; shown: the landmarks that
-    structure tells of it, with the mouth at rest where it is withheld; owner: which reference row each frame belongs
-    to; ids: caption tokens; embeddings: of the reference, zero where identity is dropped; present: whether the frame
-    sees its reference picture; features: speech of each clip, None for single frames; clip: consecutive frames in a row
-    of a clip, 1 for single frames.
-    """
+    """References and targets of one step, on the device that trains."""
 
     reference_latents: Float[Tensor, "r c h w"]
+    """Of the reference pictures."""
+
     reference_landmarks: Float[Tensor, "r 70 2"]
+    """Of the reference pictures, in [-1, 1]."""
+
     reference_pictures: Float[Tensor, "r 3 s s"]
+    """In [-1, 1], eight times the side of the latents."""
+
     latents: Float[Tensor, "n c h w"]
+    """Of the target frames, clean; clip after clip."""
+
     landmarks: Float[Tensor, "n 70 2"]
+    """Of the target frames, in [-1, 1]."""
+
     shown: Float[Tensor, "n 70 2"]
+    """The landmarks that structure shows: those of the target, with the mouth at rest where it is withheld."""
+
     owner: Int[Tensor, "n"]
+    """Which reference row each frame belongs to."""
+
     ids: Int[Tensor, "n t"]
+    """Tokens of each frame's caption."""
+
     embeddings: Float[Tensor, "n 1 512"]
+    """Of the reference's face, unit length; zero where identity is dropped."""
+
     present: Bool[Tensor, "n"]
+    """Whether the frame sees its reference picture."""
+
     features: Float[Tensor, "clips frames d"] | None = None
+    """Of the speech of each clip, zero where it is dropped; None for single frames."""
+
     clip: int = 1
+    """Consecutive frames of a clip in the rows; 1 for single frames."""
 
 
 class PairDraws(Dataset[Draw]):
-    """Item k is the draw of step k; nothing but `seed` and k decides it, on which exact resuming rests.
-
-    refs: people a step; targets: frames of each beside the reference; drop_*: chance of leaving a condition out.
-    """
+    """Draws of pairs: item k is the draw of step k, decided by the seed and k alone, on which exact resuming rests."""
 
     def __init__(
         self,
@@ -84,6 +110,18 @@ class PairDraws(Dataset[Draw]):
         drop_identity: float = 0.1,
         drop_reference: float = 0.1,
     ) -> None:
+        """Set what is drawn.
+
+        Args:
+            album: From which frames are taken.
+            tokenize: Of the text encoder.
+            seed: From which, with k, everything follows.
+            refs: People a step.
+            targets: Frames of each beside the reference.
+            drop_text: Chance that a frame loses its caption.
+            drop_identity: Chance that it loses the face embedding.
+            drop_reference: Chance that it loses the reference picture.
+        """
         self._tags, self._tokenize = album.tags, tokenize
         self._seed, self._refs, self._targets = seed, refs, targets
         self._drops = (drop_text, drop_identity, drop_reference)
@@ -117,7 +155,14 @@ class PairDraws(Dataset[Draw]):
 
 
 def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, generator: torch.Generator) -> str:
-    """Speak of everything that differs and of a random part of the rest; of most of it without a reference."""
+    """Compose a caption: everything that differs and a random part of the rest, or most of it without a reference.
+
+    Args:
+        given: Tags of the reference.
+        wanted: Tags of the target.
+        alone: Whether the target goes without its reference.
+        generator: That decides what is said and how.
+    """
     changed = {t for t in EDITABLE if given[t] != wanted[t]}
     others = [t for t in wanted if t not in changed]
     extra = float(torch.rand((), generator=generator)) ** 2
@@ -131,12 +176,22 @@ class FrameStore:
     """A bank on the device that trains, from which a draw becomes a batch."""
 
     def __init__(self, bank: Bank, device: torch.device) -> None:
+        """Put a bank on a device; its pictures stay where they are.
+
+        Args:
+            bank: What is drawn from.
+            device: That trains.
+        """
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
         self._embeddings, self._device = bank.embeddings.to(device), device
         self._pictures = bank.read_pictures
 
     def gather(self, draw: Draw) -> Batch:
-        """Return the rows of a draw, float32."""
+        """Return the rows of a draw, float32.
+
+        Args:
+            draw: Of `PairDraws`.
+        """
         d = draw.to(self._device)
         return Batch(
             reference_latents=self._latents[d.references].float(),

@@ -45,9 +45,10 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage updates: parameters of `Objective` by the beginning of their names."""
+    """What a stage updates."""
 
     trained: tuple[str, ...]
+    """Parameters of `Objective` by the beginning of their names."""
 
 
 STAGES = {
@@ -147,7 +148,13 @@ def load_weights(objective: Objective, *files: Path) -> None:
 def draw_batches(
     dataset: Dataset[Draw], gather: Callable[[torch.device], Callable[[Draw], Batch]], workers: int
 ) -> Batches:
-    """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device."""
+    """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device.
+
+    Args:
+        dataset: Item k is the draw of step k.
+        gather: Takes the device and returns what turns a draw into a batch there.
+        workers: Processes that draw ahead; 0 draws when a batch is asked for.
+    """
 
     def batches(first: int, rank: int, ranks: int, device: torch.device) -> Iterable[Any]:
         steps: Iterator[int] = itertools.count(first * ranks + rank, ranks)
@@ -171,7 +178,7 @@ def train_stage(
     data: Path,
     people: int,
     model: ModelConfig | None = None,
-    looks: int = 2,
+    appearances: int = 2,
     frames: int = 3,
     vae: Path = ASSETS / "vae.safetensors",
     text: Path = ASSETS / "text.safetensors",
@@ -187,10 +194,10 @@ def train_stage(
         config: The run.
         out: Folder of weights, state and curves; a run in it goes on.
         data: Folder of the bank, which belongs to one VAE.
-        people: Avatars (stage 1, each in `looks` looks with `frames` frames) or clips (stage 2) to draw.
+        people: Avatars (stage 1, each in `appearances` appearances with `frames` frames) or clips (stage 2) to draw.
         model: What is trained, such as `training.model.read_model` reads it; tiny by default.
-        looks: Of an avatar.
-        frames: Of a look.
+        appearances: Of an avatar.
+        frames: Of an appearance.
         vae: Trained before; with as many latent channels as the model.
         text: The text encoder; as wide as the model's cross-attention.
         start: Weights to begin with; for stage 2 those of stage 1, in the folder beside `out`, by default.
@@ -219,7 +226,7 @@ def train_stage(
     check_picture_size(model, config.size)
     if start is not None:
         load_weights(objective, start)
-    _draw_data(config, model, data, people, (looks, frames), vae, speech, processes)
+    _draw_data(config, model, data, people, (appearances, frames), vae, speech, processes)
     batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
@@ -245,8 +252,8 @@ def _draw_data(
         encoders = FrameEncoders(_encoder(vae, device), EmbedFrames(ASSETS / "faces", device), device)
         sizes = picture_sizes(model)
         if speech is None or config.stage == 1:
-            looks, frames = each
-            album = draw_album(range(people), looks=looks, frames=frames, processes=processes)
+            appearances, frames = each
+            album = draw_album(range(people), appearances=appearances, frames=frames, processes=processes)
             make_bank(data, album, encoders, sizes)
         else:
             make_clip_bank(data, speech, people, encoders, sizes, processes=processes)

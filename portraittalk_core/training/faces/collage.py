@@ -18,15 +18,25 @@ LEVELS = ((8, 9.0, 40.0), (16, 32.0, 96.0), (32, 78.0, 420.0))
 
 @dataclass(frozen=True)
 class CollageBatch:
-    """pictures [b, 3, 256, 256]; targets: one array [b, 15, h, w] a stride: label (1 face, 0 none, -1 do not
-    care), four distances and ten offsets in units of the stride."""
+    """Collages and what the detector should find in them."""
 
     pictures: np.ndarray
+    """[b, 3, 256, 256], in [-1, 1]."""
+
     targets: list[np.ndarray]
+    """One array [b, 15, h, w] a stride: label (1 face, 0 none, -1 do not care), four distances and ten offsets in units
+    of the stride."""
 
 
 def collage_batch(album: Album, seed: int, step: int, size: int) -> CollageBatch:
-    """Return `size` collages with their targets; about three in ten hold no face."""
+    """Return collages with their targets; about three in ten hold no face.
+
+    Args:
+        album: From which faces are taken.
+        seed: Of the run.
+        step: Decides, with the seed, what is drawn.
+        size: Collages.
+    """
     rng = np.random.default_rng([seed, 3, step])
     collages = [collage(rng, album) for _ in range(size)]
     targets = [np.stack([assign(faces, *level) for _, faces in collages]) for level in LEVELS]
@@ -34,7 +44,15 @@ def collage_batch(album: Album, seed: int, step: int, size: int) -> CollageBatch
 
 
 def collage(rng: np.random.Generator, album: Album) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return one picture 256x256 and the 70 landmarks (pixels) of each face in it."""
+    """Draw one picture.
+
+    Args:
+        rng: That decides what is drawn.
+        album: From which faces are taken.
+
+    Returns:
+        The picture, [256, 256, 3] in 0..255, and the 70 landmarks in pixels of each face in it.
+    """
     kind = rng.random()
     if kind < 0.45:
         return _portrait(rng, album)
@@ -110,7 +128,11 @@ def _spoiled(rng: np.random.Generator, picture: np.ndarray, faces: list[np.ndarr
 
 
 def background(rng: np.random.Generator) -> np.ndarray:
-    """Return a surface: one colour, a gradient, soft blotches, stripes or noise."""
+    """Return a surface: one colour, a gradient, soft blotches, stripes or noise.
+
+    Args:
+        rng: That decides which.
+    """
     import cv2
 
     kind, first, second = rng.integers(5), rng.uniform(0, 255, 3), rng.uniform(0, 255, 3)
@@ -132,7 +154,13 @@ def background(rng: np.random.Generator) -> np.ndarray:
 
 
 def scribble(rng: np.random.Generator, picture: np.ndarray, count: int) -> np.ndarray:
-    """Draw `count` random ellipses, boxes, lines and circles; two dots and a line in an oval are no face either."""
+    """Draw random ellipses, boxes, lines and circles; two dots and a line in an oval are no face either.
+
+    Args:
+        rng: That decides what is drawn.
+        picture: Stays as it is.
+        count: Of shapes.
+    """
     import cv2
 
     picture = np.ascontiguousarray(picture)
@@ -153,7 +181,14 @@ def scribble(rng: np.random.Generator, picture: np.ndarray, count: int) -> np.nd
 
 
 def assign(faces: list[np.ndarray], stride: int, smallest: float, largest: float) -> np.ndarray:
-    """Return the target [15, h, w] of one grid: see `CollageBatch`."""
+    """Return the target [15, h, w] of one grid, see `CollageBatch`.
+
+    Args:
+        faces: The 70 landmarks of each in pixels.
+        stride: Pixels a cell.
+        smallest: Face in pixels that the grid answers for.
+        largest: Face in pixels that the grid answers for.
+    """
     cells = SIDE // stride
     y, x = np.mgrid[0:cells, 0:cells].astype(np.float32) * stride
     target = np.zeros((15, cells, cells), np.float32)

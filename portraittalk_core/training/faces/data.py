@@ -40,28 +40,53 @@ the traits that make each person, [people, k]."""
 
 @dataclass(frozen=True)
 class Album:
-    """Rendered people on disk: `views` pictures of each, the first two alike but for expression, pose and light."""
+    """Rendered people on disk."""
 
     chunks: list[np.ndarray]
+    """Pictures uint8, RGB; each chunk is mapped into memory and holds `PEOPLE_A_CHUNK` people."""
+
     points: Float32[np.ndarray, "n 70 2"]
+    """Exact landmarks in [-1, 1]."""
+
     traits: Float32[np.ndarray, "people k"]
+    """What makes each person."""
+
     views: int
+    """Pictures of each person, the first two alike but for expression, pose and light."""
 
     @property
     def people(self) -> int:
+        """How many people there are."""
         return len(self.points) // self.views
 
     def picture(self, i: int) -> UInt8[np.ndarray, "256 256 3"]:
+        """Return a picture, RGB in 0..255.
+
+        Args:
+            i: Its number.
+        """
         size = PEOPLE_A_CHUNK * self.views
         return np.asarray(self.chunks[i // size][i % size])
 
     def pixels(self, i: int) -> Float32[np.ndarray, "70 2"]:
-        """Return landmarks of picture i as OpenCV counts pixels: the centre of the first one is (0, 0)."""
+        """Return landmarks as OpenCV counts pixels: the centre of the first one is (0, 0).
+
+        Args:
+            i: The picture's number.
+        """
         return (self.points[i] + 1) * (SIDE / 2) - 0.5
 
 
 def open_album(directory: Path, *, seed: int, people: int, views: int, draw: Draw) -> Album:
-    """Open the album in `directory`, drawing what is missing; `people` is a multiple of 16."""
+    """Open an album, drawing what is missing.
+
+    Args:
+        directory: Where it lies.
+        seed: Of the people.
+        people: A multiple of 16.
+        views: Pictures of each.
+        draw: Draws people that are missing.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     chunks, points, traits = [], [], []
     for k in range(people // PEOPLE_A_CHUNK):
@@ -84,18 +109,30 @@ def face_box(points: Float32[np.ndarray, "70 2"]) -> Float32[np.ndarray, " 4"]:
     """Return left, top, right, bottom around the 68 landmarks, with a fifth of their height more of forehead.
 
     Our definition: the landmark crop is 1.5 times the box, so a tight box means more pixels a landmark.
+
+    Args:
+        points: The landmarks, in any unit, which is the box's.
     """
     low, high = points[:68].min(0), points[:68].max(0)
     return np.array([low[0], low[1] - 0.2 * (high[1] - low[1]), high[0], high[1]], np.float32)
 
 
 def five_points(points: Float32[np.ndarray, "70 2"]) -> Float32[np.ndarray, "5 2"]:
-    """Return the key points that ArcFace aligns with: eye centres, nose tip, mouth corners."""
+    """Return the key points that ArcFace aligns with: eye centres, nose tip, mouth corners.
+
+    Args:
+        points: The landmarks, in any unit.
+    """
     return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
 
 
 def similarity(source: Float32[np.ndarray, "k 2"], target: Float32[np.ndarray, "k 2"]) -> np.ndarray:
-    """Return the 2x3 matrix of the similarity that takes `source` to `target` with least squared error."""
+    """Return the 2x3 matrix of the similarity that takes one set of points to another with least squared error.
+
+    Args:
+        source: Points to be moved.
+        target: Where they should be.
+    """
     a, b = (p[:, 0] + 1j * p[:, 1] for p in (source, target))
     turn = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean())
     shift = b.mean() - turn * a.mean()
@@ -103,19 +140,36 @@ def similarity(source: Float32[np.ndarray, "k 2"], target: Float32[np.ndarray, "
 
 
 def move(points: Float32[np.ndarray, "k 2"], matrix: np.ndarray) -> Float32[np.ndarray, "k 2"]:
-    """Apply a 2x3 affine matrix to points."""
+    """Apply an affine matrix to points.
+
+    Args:
+        points: In any unit.
+        matrix: 2x3.
+    """
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def warp(picture: np.ndarray, matrix: np.ndarray, size: int, border: int | None = None) -> np.ndarray:
-    """Cut `size` x `size` pixels out of a picture as insightface does: bilinear, black beyond the edge."""
+    """Cut a square out of a picture as insightface does: bilinear.
+
+    Args:
+        picture: [h, w, 3].
+        matrix: 2x3, from the picture to the square, in pixels.
+        size: Side of the square in pixels.
+        border: OpenCV's border mode; None is black beyond the edge.
+    """
     import cv2
 
     return cv2.warpAffine(picture, matrix, (size, size), borderMode=cv2.BORDER_CONSTANT if border is None else border)
 
 
 def weather(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Degrade a picture lightly: resolution, JPEG, gain and colour, noise, gray."""
+    """Degrade a picture lightly: resolution, JPEG, gain and colour, noise, gray.
+
+    Args:
+        rng: That decides how.
+        picture: In 0..255.
+    """
     import cv2
 
     side = picture.shape[0]
@@ -137,12 +191,26 @@ def weather(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def to_net(pictures: list[np.ndarray]) -> Float32[np.ndarray, "b 3 h w"]:
-    """Stack pictures of 0..255 as channels-first values in [-1, 1]."""
+    """Stack pictures of 0..255 as channels-first values in [-1, 1].
+
+    Args:
+        pictures: [h, w, 3] each.
+    """
     return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
 
 
 def landmark_batch(album: Album, seed: int, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return crops [b, 3, 192, 192] with jittered boxes, mirrored half the time, and their points in [-1, 1]."""
+    """Draw crops with jittered boxes, mirrored half the time.
+
+    Args:
+        album: From which faces are taken.
+        seed: Of the run.
+        step: Decides, with the seed, what is drawn.
+        size: Crops.
+
+    Returns:
+        Crops [b, 3, 192, 192] in [-1, 1], and their landmarks in [-1, 1].
+    """
     rng = np.random.default_rng([seed, 1, step])
     crops, targets = [], []
     for i in rng.integers(0, len(album.points), size):
@@ -171,7 +239,13 @@ def _turned_crop(
 
 
 def aligned(album: Album, i: int, rng: np.random.Generator | None) -> np.ndarray:
-    """Return picture i aligned for the recogniser; with `rng`, as an imprecise detector would, and degraded."""
+    """Return a picture aligned for the recogniser, [112, 112, 3] in 0..255.
+
+    Args:
+        album: Of the picture.
+        i: Its number.
+        rng: Aligns as an imprecise detector would, and degrades; None does neither.
+    """
     points = five_points(album.pixels(i))
     if rng is None:
         return warp(album.picture(i), similarity(points, ARCFACE_POINTS), 112).astype(np.float32)
@@ -182,9 +256,14 @@ def aligned(album: Album, i: int, rng: np.random.Generator | None) -> np.ndarray
 
 
 def lookalikes(rng: np.random.Generator, traits: Float32[np.ndarray, "people k"], count: int) -> np.ndarray:
-    """Choose `count` different people, most of them in groups of eight who are like each other.
+    """Choose different people, most of them in groups of eight who are like each other.
 
     Among people drawn at random, skin and eye colour tell nearly all apart; lookalikes ask for more.
+
+    Args:
+        rng: That decides whom.
+        traits: Of all people, standardised.
+        count: How many are chosen.
     """
     pool = rng.permutation(len(traits))
     chosen = list(pool[: count // 4])
@@ -196,8 +275,18 @@ def lookalikes(rng: np.random.Generator, traits: Float32[np.ndarray, "people k"]
 
 
 def recogniser_batch(album: Album, seed: int, step: int, people: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two pictures of each of `people` persons, [2 * people, 3, 112, 112], all first ones before all second
-    ones, and the persons' traits [people, k] scaled to zero mean and unit deviation."""
+    """Draw two pictures of each of some people.
+
+    Args:
+        album: From which they are taken.
+        seed: Of the run.
+        step: Decides, with the seed, what is drawn.
+        people: How many.
+
+    Returns:
+        Crops [2 * people, 3, 112, 112] in [-1, 1], all first ones before all second ones, and the traits
+        [people, k] scaled to zero mean and unit deviation.
+    """
     rng = np.random.default_rng([seed, 2, step])
     traits = (album.traits - album.traits.mean(0)) / (album.traits.std(0) + 1e-6)
     chosen = lookalikes(rng, traits, people)

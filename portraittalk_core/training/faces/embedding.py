@@ -23,13 +23,17 @@ _SIZE = 112
 
 
 class EmbedFrames:
-    """Callable: pixels [b, 3, s, s] in [-1, 1] or uint8, landmarks [b, 70, 2] in [-1, 1] -> unit embeddings [b, 512].
-
-    faces: folder of the face pack; jitter_px: standard deviation of an error added to each of the five points, in
-    pixels of a 256x256 picture, as predicted landmarks have it.
-    """
+    """The shipped recogniser, for batches of frames whose landmarks are known."""
 
     def __init__(self, faces: Path, device: torch.device | str, *, jitter_px: float = 0.0) -> None:
+        """Load the recogniser.
+
+        Args:
+            faces: Folder of the face pack.
+            device: That computes.
+            jitter_px: Standard deviation of an error added to each of the five points, in pixels of a 256x256 picture,
+                as predicted landmarks have it.
+        """
         self._run = load_onnx(faces / "recogniser.onnx", device)
         self._target = torch.from_numpy(ARCFACE_POINTS).to(device)
         self._jitter_px = jitter_px
@@ -41,6 +45,13 @@ class EmbedFrames:
         landmarks: Float[Tensor, "b 70 2"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "b 512"]:
+        """Return unit embeddings.
+
+        Args:
+            pixels: In [-1, 1], or uint8 in [0, 255].
+            landmarks: In [-1, 1].
+            generator: Of the jitter.
+        """
         if pixels.dtype == torch.uint8:
             pixels = pixels.float() / 127.5 - 1
         points = five_points(landmarks)
@@ -51,7 +62,11 @@ class EmbedFrames:
 
 
 def five_points(landmarks: Float[Tensor, "b 70 2"]) -> Float[Tensor, "b 5 2"]:
-    """Return eye centres, nose tip and mouth corners."""
+    """Return eye centres, nose tip and mouth corners.
+
+    Args:
+        landmarks: In any unit.
+    """
     eyes = [landmarks[:, part].mean(1) for part in (slice(36, 42), slice(42, 48))]
     return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)
 
@@ -59,9 +74,14 @@ def five_points(landmarks: Float[Tensor, "b 70 2"]) -> Float[Tensor, "b 5 2"]:
 def align(
     pixels: Float[Tensor, "b 3 s s"], points: Float[Tensor, "b 5 2"], target: Float[Tensor, "5 2"]
 ) -> Float[Tensor, "b 3 112 112"]:
-    """Cut the square in which the similarity of least squares puts `points` at `target` (pixels, as OpenCV counts).
+    """Cut the square in which the similarity of least squares puts five points at their places.
 
     Beyond the picture there is black, as insightface has it.
+
+    Args:
+        pixels: In [-1, 1].
+        points: In [-1, 1].
+        target: Their places in the square, pixels as OpenCV counts.
     """
     to = (target + 0.5) / (_SIZE / 2) - 1
     a, b = (torch.view_as_complex(p.contiguous()) for p in (to.expand_as(points), points))
@@ -77,7 +97,15 @@ def align(
 
 
 def load_onnx(file: Path, device: torch.device | str) -> Any:
-    """Return an ONNX graph of plain layers as a torch function. Raises `WeightsMismatch` for other operators."""
+    """Return an ONNX graph of plain layers as a torch function.
+
+    Args:
+        file: The ONNX file.
+        device: That computes.
+
+    Raises:
+        WeightsMismatch: When the graph has other operators.
+    """
     import onnx
     from onnx import numpy_helper
 

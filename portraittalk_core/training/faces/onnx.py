@@ -23,9 +23,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def export_onnx(
     net: nn.Module, path: Path, *, shape: tuple[int | str, int, int, int], outputs: Mapping[str, Sequence[str | int]]
 ) -> None:
-    """Write `net` to `path`; `shape` is the input's, a string where it is free; `outputs` name -> shape, in order.
+    """Write a network as an ONNX file.
 
-    Raises NotImplementedError where the network uses an operation that is not in the table below.
+    Args:
+        net: Traced by torch.fx, its batch normalisations folded.
+        path: Of the file, which appears whole or not at all.
+        shape: Of the input; a string where it is free.
+        outputs: Shapes by name, in order.
+
+    Raises:
+        NotImplementedError: When the network has an operation that is not written down here.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -48,7 +55,11 @@ def export_onnx(
 
 
 def fold_normalisation(net: nn.Module) -> nn.Module:
-    """Return a copy in eval mode whose batch normalisations are folded into the convolutions before them."""
+    """Return a copy in eval mode whose batch normalisations are folded into the convolutions before them.
+
+    Args:
+        net: Stays as it is.
+    """
     net = copy.deepcopy(net).eval()
     for module in net.modules():
         if not isinstance(module, nn.Sequential):

@@ -44,6 +44,11 @@ class SpacePoints(nn.Module):
     relief: Tensor
 
     def __init__(self, landmarker: Landmarker):
+        """Wrap a landmarker.
+
+        Args:
+            landmarker: Trained.
+        """
         super().__init__()
         self.landmarker = landmarker
         self.register_buffer("choose", torch.eye(68, 70))
@@ -51,6 +56,11 @@ class SpacePoints(nn.Module):
         self.register_buffer("relief", torch.tensor(_depths())[:, None] * torch.tensor([0.0, 0.0, 1.0]))
 
     def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b 3309"]:
+        """Return the vertices as insightface reads them: x and y in [-1, 1], z a fixed relief.
+
+        Args:
+            x: Crops in [-1, 1].
+        """
         points = torch.matmul(torch.matmul(self.choose, self.landmarker(x)), self.lift) + self.relief
         return F.pad(points.flatten(1), ((VERTICES - 68) * 3, 0))
 
@@ -61,6 +71,11 @@ class PlanePoints(nn.Module):
     pick: Tensor
 
     def __init__(self, landmarker: Landmarker):
+        """Wrap a landmarker.
+
+        Args:
+            landmarker: Trained.
+        """
         super().__init__()
         self.landmarker = landmarker
         rows = {row: i for i, row in enumerate([*ROWS_106, *IRIS_ROWS])}
@@ -70,6 +85,11 @@ class PlanePoints(nn.Module):
         self.register_buffer("pick", pick)
 
     def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b 212"]:
+        """Return the points as insightface reads them: x and y in [-1, 1].
+
+        Args:
+            x: Crops in [-1, 1].
+        """
         return torch.matmul(self.pick, self.landmarker(x)).flatten(1)
 
 
@@ -80,7 +100,14 @@ def _depths() -> list[float]:
 
 
 def write_pack(directory: Path, landmarker: nn.Module, detector: nn.Module, recogniser: nn.Module) -> None:
-    """Write `det.onnx`, `landmark_2d_106.onnx`, `landmark_3d_68.onnx` and `recogniser.onnx` to `directory`."""
+    """Write `det.onnx`, `landmark_2d_106.onnx`, `landmark_3d_68.onnx` and `recogniser.onnx`.
+
+    Args:
+        directory: Of the pack; made if it is not there.
+        landmarker: A trained `Landmarker`.
+        detector: A trained `Detector`.
+        recogniser: A trained `Recogniser`.
+    """
     assert isinstance(landmarker, Landmarker) and isinstance(detector, Detector) and isinstance(recogniser, Recogniser)
     directory.mkdir(parents=True, exist_ok=True)
     crop = ("None", 3, LANDMARK_SIZE, LANDMARK_SIZE)

@@ -27,7 +27,11 @@ LASTING = tuple(name for name in IDENTITY if name != "age")
 
 
 def people_drawer(*, compile: bool = True) -> Draw:
-    """Return a function that draws people; the renderer is compiled once, at the first picture."""
+    """Return a function that draws people.
+
+    Args:
+        compile: Compile the renderer, once, at the first picture.
+    """
     renderer = Renderer(size=SIDE, batch=8, compile=compile)
 
     def draw(seed: int, people: int, views: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,10 +47,14 @@ def people_drawer(*, compile: bool = True) -> Draw:
 
 
 def person(generator: Generator, views: int) -> list[torch.Tensor]:
-    """Return the parameters of `views` pictures of one person.
+    """Return the parameters of pictures of one person.
 
     The first two share all that a prompt can edit; in the others hair, beard, glasses, clothes, background and age
     are drawn anew, and so are expression, pose and light in every one.
+
+    Args:
+        generator: From which everything follows.
+        views: Pictures.
     """
     identity, attributes = sample_identity(generator), sample_attributes(generator)
     rows = []

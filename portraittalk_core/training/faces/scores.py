@@ -18,34 +18,58 @@ MOUTH, IRISES = slice(48, 68), slice(68, 70)
 
 @dataclass(frozen=True)
 class FaceScores:
-    """What a pack can do; distances in pixels of a 256x256 portrait.
-
-    recall: portraits in which exactly one face was found, where it is; collage_recall: faces of at least 24 of 256
-    pixels found in collages; false_rate: wrong boxes a collage without a face; error, mouth_error, iris_error: mean
-    distance of landmarks; worst_error: 99th percentile of a portrait's mean error; same, edited: top-1 among all
-    people, pictures with the same attributes or with edited ones; like, unlike: mean cosine of edited pairs of one
-    person and of different people, unlike_worst: 99.9th percentile of the latter.
-    """
+    """What a pack can do; distances in pixels of a 256x256 portrait."""
 
     recall: float
+    """Portraits in which exactly one face was found, where it is."""
+
     collage_recall: float
+    """Faces of at least 24 of 256 pixels found in collages."""
+
     false_rate: float
+    """Wrong boxes a collage without a face."""
+
     error: float
+    """Mean distance of landmarks."""
+
     mouth_error: float
+    """Mean distance of the mouth's."""
+
     iris_error: float
+    """Mean distance of the irises."""
+
     worst_error: float
+    """99th percentile of a portrait's mean error."""
+
     same: float
+    """Top-1 among all people, pictures with the same attributes."""
+
     edited: float
+    """Top-1 among all people, pictures with edited attributes."""
+
     like: float
+    """Mean cosine of edited pairs of one person."""
+
     unlike: float
+    """Mean cosine of edited pairs of different people."""
+
     unlike_worst: float
+    """99.9th percentile of that."""
 
     def rows(self) -> list[tuple[str, float]]:
+        """Return the scores by name."""
         return list(asdict(self).items())
 
 
 def score_faces(analyser: FaceAnalyser, album: Album, *, collages: int = 300, seed: int = 0) -> FaceScores:
-    """Score a pack on an album of held-out people, each with at least three views, and on collages made from it."""
+    """Score a pack on held-out people, and on collages made from their pictures.
+
+    Args:
+        analyser: Of the pack.
+        album: Each person with at least three views.
+        collages: How many are made.
+        seed: Of the collages.
+    """
     found = [analyser.find(_pixels(album.picture(i))) for i in range(len(album.points))]
     truth = torch.from_numpy((album.points + 1) * (SIDE / 2))
     hits = [i for i, faces in enumerate(found) if len(faces) == 1 and _overlap(faces[0], truth[i]) > 0.5]

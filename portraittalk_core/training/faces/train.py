@@ -39,13 +39,22 @@ TEMPERATURE = 0.06
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is trained: `loss(net, step)` draws its own batch."""
+    """How one network is trained."""
 
     name: str
+    """Of checkpoint and curve."""
+
     net: nn.Module
+    """Is trained."""
+
     loss: Callable[[nn.Module, int], Tensor]
+    """Takes the network and the step, from which it draws its own batch."""
+
     steps: int
+    """In all."""
+
     rate: float = 2e-3
+    """Highest learning rate."""
 
 
 def train_faces(
@@ -59,10 +68,22 @@ def train_faces(
     steps: tuple[int, int, int] = (4000, 2000, 3200),
     draw: Draw | None = None,
 ) -> bool:
-    """Train landmarks, detector and recogniser for `steps` steps each and write the pack to `out_dir`.
+    """Train landmarks, detector and recogniser and write the face pack; goes on at the next call.
 
-    Stops after `minutes` and resumes from `work_dir` at the next call; returns whether the pack is complete. The
-    learning curves are in `work_dir`/NAME.csv. `draw` replaces the avatar renderer (see `face_data.Draw`).
+    The learning curves are in `work_dir`/NAME.csv.
+
+    Args:
+        out_dir: Of the pack.
+        seed: Of people, batches and first weights.
+        work_dir: Of album, checkpoints and curves.
+        minutes: Wall time after which to stop.
+        people: In the album, a multiple of 16.
+        views: Pictures of each.
+        steps: Of landmarks, detector and recogniser.
+        draw: Replaces the avatar renderer, see `data.Draw`.
+
+    Returns:
+        Whether the pack is complete.
     """
     if draw is None:
         draw = people_drawer()
@@ -102,9 +123,18 @@ def _recipes(album: Album, seed: int, steps: tuple[int, int, int]) -> list[Recip
 
 
 def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 30.0) -> bool:
-    """Train until the recipe's steps are done or the clock (`time.monotonic`) reaches `end_s`; say which.
+    """Train one network, resumable.
 
     An exponential average of the weights is kept beside them: it is what ships.
+
+    Args:
+        recipe: What is done.
+        work_dir: Of checkpoint and curve.
+        end_s: When to stop at the latest, as `time.monotonic` counts.
+        save_every_s: Seconds between checkpoints.
+
+    Returns:
+        Whether the recipe's steps are done.
     """
     net, name = cast(Any, recipe.net.train()).to(memory_format=torch.channels_last), recipe.name
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-3)
@@ -139,13 +169,24 @@ def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 3
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:
-    """Return the learning rate: 30 steps of warm-up, then a cosine down to a hundredth."""
+    """Return the learning rate: 30 steps of warm-up, then a cosine down to a hundredth.
+
+    Args:
+        step: From 0.
+        steps: In all.
+        peak: Highest rate.
+    """
     cosine = 0.5 + 0.5 * math.cos(math.pi * step / steps)
     return peak * min(1.0, (step + 1) / 30) * (0.01 + 0.99 * cosine)
 
 
 def averaged(recipe: Recipe, work_dir: Path) -> nn.Module:
-    """Return the recipe's network in eval mode with the averaged weights of its checkpoint."""
+    """Return the recipe's network in eval mode with the averaged weights of its checkpoint.
+
+    Args:
+        recipe: Of the network.
+        work_dir: Of the checkpoint.
+    """
     recipe.net.load_state_dict(torch.load(work_dir / f"{recipe.name}.pt", weights_only=True)["average"])
     return recipe.net.eval()
 
@@ -174,8 +215,14 @@ def _note(path: Path, step: int, loss: float) -> None:
 def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray, *, guide: float = 0.3) -> Tensor:
     """Weigh the distance of each point (pixels of the 192 crop) and the cross-entropy of its heat map.
 
-    The cross-entropy against a small Gaussian, of weight `guide`, teaches where to look within a few hundred steps;
-    the distance then teaches the fraction of a cell.
+    The cross-entropy against a small Gaussian shows where to look within a few hundred steps; the distance then teaches
+    the fraction of a cell.
+
+    Args:
+        net: A `Landmarker`.
+        crops: [b, 3, 192, 192] in [-1, 1].
+        targets: Landmarks in [-1, 1].
+        guide: Weight of the cross-entropy.
     """
     assert isinstance(net, Landmarker)
     pictures = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
@@ -190,7 +237,12 @@ def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray, *, gui
 
 
 def detector_loss(net: nn.Module, batch: CollageBatch) -> Tensor:
-    """Sum the focal loss of the scores and, on the cells of faces, errors of distances and key points."""
+    """Sum the focal loss of the scores and, on the cells of faces, errors of distances and key points.
+
+    Args:
+        net: A `Detector`.
+        batch: Collages with their targets.
+    """
     maps = net(torch.from_numpy(batch.pictures).contiguous(memory_format=torch.channels_last))
     total = torch.zeros(())
     found = sum(float((t[:, 0] == 1).sum()) for t in batch.targets) + 1
@@ -215,24 +267,46 @@ class Tutored(nn.Module):
     """
 
     def __init__(self, recogniser: Recogniser, traits: int):
+        """Put the layer beside a recogniser.
+
+        Args:
+            recogniser: Is trained.
+            traits: How many numbers make a person.
+        """
         super().__init__()
         self.recogniser = recogniser
         self.tutor = nn.Linear(recogniser.project.out_features, traits)
 
     def forward(self, x: Float[Tensor, "b 3 112 112"]) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "b traits"]]:
+        """Return unit embeddings and the traits that are read off them.
+
+        Args:
+            x: Aligned crops in [-1, 1].
+        """
         vectors = F.normalize(self.recogniser(x), dim=1)
         return vectors, self.tutor(vectors * math.sqrt(vectors.shape[1]))
 
 
 def identity_loss(net: nn.Module, crops: np.ndarray, traits: np.ndarray) -> Tensor:
-    """Return InfoNCE (arXiv 1807.03748) over pairs, first half against second, plus the error of the traits."""
-    vectors, told = net(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last))
+    """Return InfoNCE (arXiv 1807.03748) over pairs, first half against second, plus the error of the traits.
+
+    Args:
+        net: A `Tutored` recogniser.
+        crops: [2 * people, 3, 112, 112] in [-1, 1], all first pictures before all second ones.
+        traits: [people, k], standardised.
+    """
+    vectors, read = net(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last))
     known = torch.from_numpy(traits).repeat(2, 1)
-    return pair_loss(*vectors.chunk(2)) + 2 * (told - known).square().mean()
+    return pair_loss(*vectors.chunk(2)) + 2 * (read - known).square().mean()
 
 
 def pair_loss(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Tensor:
-    """Ask of each row of `first` to be nearest to the same row of `second`, and the other way round."""
+    """Ask of each row to be nearest to the same row of the other side, and the other way round.
+
+    Args:
+        first: Unit embeddings.
+        second: Unit embeddings of the same people.
+    """
     alike = first @ second.T / TEMPERATURE
     same = torch.arange(len(first))
     return (F.cross_entropy(alike, same) + F.cross_entropy(alike.T, same)) / 2

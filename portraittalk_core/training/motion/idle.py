@@ -33,7 +33,16 @@ _LID = (
 def speech_activity(
     batch: int, frames: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "b frames"], Float[Tensor, "b frames"]]:
-    """Return activity in [0, 1] of phrases, pauses and syllables, and where stresses begin (1 there, else 0)."""
+    """Draw when somebody speaks.
+
+    Args:
+        batch: Tracks.
+        frames: Of each, at 25 a second.
+        generator: From which they follow.
+
+    Returns:
+        Activity in [0, 1] of phrases, pauses and syllables, and where stresses begin (1 there, else 0).
+    """
     talking = torch.zeros(batch, frames)
     stress = torch.zeros(batch, frames)
     for row in range(batch):
@@ -104,7 +113,16 @@ def _gaze(batch: int, frames: int, generator: torch.Generator) -> Float[Tensor, 
 def idle_motion(
     batch: int, frames: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "b frames channels"], Float[Tensor, "b frames"]]:
-    """Return motions in the order of `CHANNELS` at 25 Hz, and the speech activity they belong to."""
+    """Draw motions, and the speech activity that they belong to.
+
+    Args:
+        batch: Motions.
+        frames: Of each, at 25 a second.
+        generator: From which they follow.
+
+    Returns:
+        Motions in the order of `motion.priors.CHANNELS`, and activity in [0, 1].
+    """
     lively, stress = speech_activity(batch, frames, generator)
     slow = _respond(lively, torch.full((20,), 1 / 20))
     track = {
@@ -133,9 +151,17 @@ def train_prior(
     learning_rate: float = 3e-3,
     work_dir: Path = Path("runs/speech"),
 ) -> MotionPrior:
-    """Fit the prior to the process by maximum likelihood; write `prior.csv` to `work_dir`.
+    """Fit the prior to the process by maximum likelihood; writes the curve `prior.csv`.
 
     The inputs are jittered a little, so that the prior finds its way back when its own draws stray.
+
+    Args:
+        seed: Of motions, batches and first weights.
+        steps: Of the optimiser.
+        batch: Clips a step.
+        frames: Of a clip.
+        learning_rate: Highest.
+        work_dir: Of the curve.
     """
     generator = torch.Generator().manual_seed(seed + 31_337)
     motion, lively = idle_motion(96, 3000, generator)

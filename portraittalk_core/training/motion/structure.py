@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...avatars.landmarks import landmarks
-from ...avatars.parameters import PARAMETERS, column, sample_identity
 from ...checkpoints.native import named_tensors, save_modules
-from ...motion.structure import LOWEST, FaceFitter, FaceShaper, face_frame, to_head
+from ...motion.structure import FaceFitter, FaceShaper, face_frame, to_head
 from ...types import COEFFICIENTS, LANDMARKS, POSE
+from .people import Pair, People, held_out_people
 
 _log = logging.getLogger(__name__)
 
@@ -32,86 +30,32 @@ SHAPER = {"width": 384, "blocks": 4}
 NOISE = 0.01
 """Largest standard deviation of the noise on reference landmarks, in [-1, 1] units: detectors err by about half."""
 
-SPREAD = (0.42, 0.30, 0.26, 0.06, 0.04, 0.12)
-"""Half the range of each column of a training pose."""
-
 LIMITS = {"yaw_limit": 0.36, "pitch_limit": 0.26, "roll_limit": 0.21}
-"""What a motion may ask for: the range that avatars are drawn in, inside `SPREAD`."""
+"""What a motion may ask for: the range that avatars are drawn in, inside `people.SPREAD`."""
 
-_AT_ZERO = {"jaw": 0.25, "wide": 0.4, "round": 0.5, "press": 0.75, "brow_frown": 0.4, "blink": 0.4}
-_JAW, _PRESS = COEFFICIENTS.index("jaw"), COEFFICIENTS.index("press")
 _UNIT = torch.tensor([0.2, 0.2, 0.1, 0.02, 0.02, 0.05])
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two views of each of n faces: landmarks, coefficients and pose of a reference and of a target."""
-
-    reference: Float[Tensor, "n 70 2"]
-    reference_coefficients: Float[Tensor, "n 10"]
-    reference_pose: Float[Tensor, "n 6"]
-    target: Float[Tensor, "n 70 2"]
-    coefficients: Float[Tensor, "n 10"]
-    pose: Float[Tensor, "n 6"]
-
-
-class People:
-    """Avatars that nobody has drawn: landmarks of each in many expressions and poses, kept in memory.
-
-    Drawing them takes longer than a training step, so every pair of views of a person is a sample; noise is fresh.
-    """
-
-    def __init__(
-        self, generator: torch.Generator, count: int = 20_000, views: int = 12, jaw_when_pressed: float = 0.5
-    ) -> None:
-        rows = torch.stack([_person(generator) for _ in range(count)]).repeat_interleave(views, 0)
-        self.count, self.views = count, views
-        self.coefficients = sample_coefficients(len(rows), generator, jaw_when_pressed)
-        self.pose = sample_poses(len(rows), generator)
-        for names, values in ((COEFFICIENTS, self.coefficients), (POSE, self.pose)):
-            for index, name in enumerate(names):
-                column(rows, name).copy_(values[:, index])
-        self.landmarks = torch.cat([landmarks(part) for part in rows.split(4096)])
-
-    def pair(self, count: int, generator: torch.Generator) -> Pair:
-        """Draw two different views of each of `count` people."""
-        who = self.views * torch.randint(self.count, (count,), generator=generator)
-        first = torch.randint(self.views, (count,), generator=generator)
-        second = (first + torch.randint(1, self.views, (count,), generator=generator)) % self.views
-        a, b = who + first, who + second
-        return Pair(*(table[rows] for rows in (a, b) for table in (self.landmarks, self.coefficients, self.pose)))
-
-
-def sample_poses(count: int, generator: torch.Generator) -> Float[Tensor, "n 6"]:
-    """Draw poses evenly over `SPREAD`, a little wider than avatars are drawn."""
-    rest = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-    return rest + torch.tensor(SPREAD) * (2 * torch.rand(count, len(POSE), generator=generator) - 1)
-
-
-def sample_coefficients(count: int, generator: torch.Generator, jaw_when_pressed: float = 0.5) -> Float[Tensor, "n 10"]:
-    """Draw every coefficient independently and evenly over its range, those that rest at 0 often exactly there.
-
-    One exception: pressed lips keep the jaw nearly shut, as in `avatars.parameters.sample_expression`, but for the
-    share `jaw_when_pressed`. Pressed lips hide what the jaw does, and a fitter that must guess there guesses elsewhere.
-    """
-    lowest = torch.tensor(LOWEST)
-    drawn = lowest + (1 - lowest) * torch.rand(count, len(COEFFICIENTS), generator=generator)
-    zero = torch.tensor([_AT_ZERO.get(name, 0.1) for name in COEFFICIENTS])
-    drawn = torch.where(torch.rand(drawn.shape, generator=generator) < zero, torch.zeros(()), drawn)
-    held = (drawn[:, _PRESS] > 0) & (torch.rand(count, generator=generator) >= jaw_when_pressed)
-    drawn[held, _JAW] *= 0.15
-    return drawn
 
 
 def relative_pose(
     fitted: Float[Tensor, "n 6"], true: Float[Tensor, "n 6"], wanted: Float[Tensor, "n 6"]
 ) -> Float[Tensor, "n 6"]:
-    """Express a true wanted pose from where the fitter believes the reference to be, as `structure_maps` does."""
+    """Express a true wanted pose from where the fitter believes the reference to be, as `structure_maps` does.
+
+    Args:
+        fitted: The reference's, as it was read.
+        true: The reference's.
+        wanted: The target's.
+    """
     return torch.cat([fitted[:, :5] + wanted[:, :5] - true[:, :5], fitted[:, 5:] * wanted[:, 5:] / true[:, 5:]], 1)
 
 
 def add_noise(points: Float[Tensor, "n 70 2"], generator: torch.Generator) -> Float[Tensor, "n 70 2"]:
-    """Disturb each face as a detector would, by up to `NOISE`."""
+    """Disturb each face as a detector would, by up to `NOISE`.
+
+    Args:
+        points: In [-1, 1].
+        generator: Of the noise.
+    """
     level = NOISE * torch.rand(len(points), 1, 1, generator=generator)
     return points + level * torch.randn(points.shape, generator=generator)
 
@@ -121,7 +65,13 @@ def fitting_loss(
     coefficients: Float[Tensor, "n 10"],
     pose: Float[Tensor, "n 6"],
 ) -> Float[Tensor, ""]:
-    """Score a fitter's reading, each column in units that matter alike."""
+    """Score a fitter's reading, each column in units that matter alike.
+
+    Args:
+        read: Coefficients and pose, as they were read.
+        coefficients: The true ones.
+        pose: The true one.
+    """
     return (read[0] - coefficients).square().mean() + ((read[1] - pose) / _UNIT).square().mean()
 
 
@@ -129,6 +79,10 @@ def shaping_loss(drawn: Float[Tensor, "n 70 2"], true: Float[Tensor, "n 70 2"]) 
     """Score drawn landmarks: smooth L1, mouth and eyes heavier, and the gaps of lips and lids on their own.
 
     The gaps have their own term because a shift of the whole mouth is not seen, a lip that does not meet is.
+
+    Args:
+        drawn: In [-1, 1].
+        true: In [-1, 1].
     """
     points = _smooth(drawn - true).sum(-1) * _point_weights()
     return 50 * (points.mean() + 2 * _smooth(_gaps(drawn) - _gaps(true)).sum(-1).mean())
@@ -137,7 +91,17 @@ def shaping_loss(drawn: Float[Tensor, "n 70 2"], true: Float[Tensor, "n 70 2"]) 
 def shape(
     fitter: FaceFitter, shaper: FaceShaper, pair: Pair, generator: torch.Generator
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "n 70 2"]]:
-    """Run both networks on a noisy reference as in use; return the fitting loss and the drawn targets."""
+    """Run both networks on a noisy reference as in use.
+
+    Args:
+        fitter: Reads the reference.
+        shaper: Draws the target.
+        pair: Reference and target.
+        generator: Of the noise.
+
+    Returns:
+        The fitting loss, and the drawn targets.
+    """
     noisy = add_noise(pair.reference, generator)
     read = fitter(noisy)
     has, rest = read[0].detach(), read[1].detach()
@@ -154,11 +118,22 @@ def train_structure(
     people: int = 20_000,
     save_every_s: float = 60.0,
 ) -> Path:
-    """Train both networks on the CPU and write `structure.safetensors` and `structure.csv`; return the former's path.
+    """Train both networks on the CPU, resumable; writes `structure.safetensors` and `structure.csv`.
 
-    The seed fixes what each step sees; how many steps fit into `minutes` is the machine's. The time already spent is
-    part of the state in `structure_state.pt`, from which an interrupted run goes on. What is
-    written appears whole or not at all.
+    The seed fixes what each step sees; how many steps fit into the time is the machine's. The time already spent is
+    part of the state in `structure_state.pt`, from which an interrupted run goes on. What is written appears whole or
+    not at all.
+
+    Args:
+        out_dir: Where files go.
+        seed: Of people, batches and first weights.
+        minutes: Wall time in all.
+        batch: Faces a step.
+        people: In memory.
+        save_every_s: Seconds between checkpoints.
+
+    Returns:
+        The weights file.
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
@@ -263,19 +238,22 @@ class _Run:
         self.steps, self.spent = state["steps"], state["spent"]
 
 
-def held_out_people(seed: int, count: int = 1024) -> People:
-    """Draw people that `train_structure` with this seed never sees, their jaws at rest where lips are pressed."""
-    return People(torch.Generator().manual_seed(seed + 1_000_003), count, jaw_when_pressed=0.0)
-
-
 @torch.no_grad()
 def measure(
     fitter: FaceFitter, shaper: FaceShaper, people: People, generator: torch.Generator, count: int = 2048
 ) -> dict[str, float]:
     """Measure both networks on noisy references of people they were not trained on.
 
-    Errors `px` are mean distances in pixels of a 256 picture; `lips_px` is the gap that is left between lips that
-    should meet; `r_` are correlations of what the fitter reads and the truth, over all faces.
+    Args:
+        fitter: Reads the reference.
+        shaper: Draws the target.
+        people: Whom they have not seen.
+        generator: Of pairs and noise.
+        count: Of pairs.
+
+    Returns:
+        Errors `px`: mean distances in pixels of a 256 picture; `lips_px`: the gap that is left between lips that should
+        meet; `r_`: correlations of what the fitter reads and the truth, over all faces.
     """
     pair = people.pair(count, generator)
     noisy = add_noise(pair.reference, generator)
@@ -291,14 +269,6 @@ def measure(
     for index, name in enumerate((*COEFFICIENTS, *POSE)):
         figures[f"r_{name}"] = torch.corrcoef(torch.stack([read[:, index], true[:, index]]))[0, 1]
     return {name: round(float(value), 4) for name, value in figures.items()}
-
-
-def _person(generator: torch.Generator) -> Float[Tensor, "p"]:
-    """Draw who an avatar is; the columns that landmarks do not depend on stay 0."""
-    row = torch.zeros(len(PARAMETERS))
-    for name, value in sample_identity(generator).values.items():
-        column(row, name).fill_(value)
-    return row
 
 
 def _rate(progress: float, steps: int) -> float:

@@ -16,7 +16,13 @@ from ...types import SPEECH_RATE
 
 
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
-    """Return one number from [low, high)."""
+    """Return one number from [low, high).
+
+    Args:
+        low: Bound.
+        high: Bound.
+        generator: From which it is drawn.
+    """
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
@@ -29,7 +35,12 @@ def _frequencies(count: int) -> Float[Tensor, "bins"]:
 
 
 def equalise(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
-    """Filter with a random smooth curve of up to +-12 dB and a random tilt, as microphones and rooms do."""
+    """Filter with a random smooth curve of up to +-12 dB and a random tilt, as microphones and rooms do.
+
+    Args:
+        sound: At 16 kHz, as below.
+        generator: Of the curve.
+    """
     points = torch.randn(10, generator=generator) * uniform(0, 5, generator)
     points = points + torch.linspace(0, uniform(-12, 12, generator), 10)
     position = (torch.log2(_frequencies(len(sound)).clamp(min=60) / 60) / math.log2(8000 / 60) * 9).clamp(max=8.999)
@@ -38,14 +49,23 @@ def equalise(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Ten
 
 
 def band_limit(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
-    """Keep only the band of a cheap microphone, a telephone or a lossy codec."""
+    """Keep only the band of a cheap microphone, a telephone or a lossy codec.
+
+    Args:
+        sound: At 16 kHz.
+        generator: Of the band.
+    """
     hertz = _frequencies(len(sound))
     low, high = uniform(0, 300, generator), uniform(2800, 8000, generator)
     return _filter(sound, torch.sigmoid((hertz - low) / 30) * torch.sigmoid((high - hertz) / 100))
 
 
 def mu_law(sound: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Quantise to 8 bits on the logarithmic curve of ITU-T G.711."""
+    """Quantise to 8 bits on the logarithmic curve of ITU-T G.711.
+
+    Args:
+        sound: Of any level.
+    """
     peak = sound.abs().max().clamp(min=1e-6)
     curve = torch.sign(sound) * torch.log1p(255 * (sound / peak).abs()) / math.log(256)
     curve = (curve * 127).round() / 127
@@ -53,7 +73,12 @@ def mu_law(sound: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
 
 
 def reverberate(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
-    """Add a room: noise that decays by 60 dB in 0.1 to 0.8 s, at a random level below the direct sound."""
+    """Add a room: noise that decays by 60 dB in 0.1 to 0.8 s, at a random level below the direct sound.
+
+    Args:
+        sound: At 16 kHz.
+        generator: Of the room.
+    """
     decay_s = uniform(0.1, 0.8, generator)
     time_s = torch.arange(int(decay_s * SPEECH_RATE)) / SPEECH_RATE
     room = torch.randn(len(time_s), generator=generator) * torch.exp(-6.9 * time_s / decay_s)
@@ -64,7 +89,12 @@ def reverberate(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[
 
 
 def whisper(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
-    """Replace the voice by noise: keep the short-time spectrum's magnitude, draw its phase."""
+    """Replace the voice by noise: keep the short-time spectrum's magnitude, draw its phase.
+
+    Args:
+        sound: At 16 kHz.
+        generator: Of the phase.
+    """
     size = 256
     window = torch.hann_window(size)
     spectrum = torch.stft(sound, size, size // 4, window=window, return_complex=True)
@@ -73,7 +103,12 @@ def whisper(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tens
 
 
 def coloured_noise(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
-    """Return noise of unit variance with a random spectral slope, sometimes with a hum or a slow swell."""
+    """Return noise of unit variance with a random spectral slope, sometimes with a hum or a slow swell.
+
+    Args:
+        count: Of samples at 16 kHz.
+        generator: From which it follows.
+    """
     hertz = _frequencies(count).clamp(min=30)
     noise = _filter(torch.randn(count, generator=generator), hertz ** -uniform(0, 1.2, generator))
     time_s = torch.arange(count) / SPEECH_RATE
@@ -95,7 +130,13 @@ def _swell(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
 def augment(
     sound: Float[Tensor, "n"], generator: torch.Generator, babble: Float[Tensor, "n"] | None = None
 ) -> Float[Tensor, "n"]:
-    """Return a degraded copy of the same length and timing. babble: other speech to mix in faintly."""
+    """Return a degraded copy of the same length and timing.
+
+    Args:
+        sound: At 16 kHz.
+        generator: That decides how.
+        babble: Other speech to mix in faintly.
+    """
 
     def chance(probability: float) -> bool:
         return uniform(0, 1, generator) < probability
@@ -122,7 +163,16 @@ def augment(
 def warp(
     sound: Float[Tensor, "n"], track: Float[Tensor, "m 4"], factor: float
 ) -> tuple[Float[Tensor, "n2"], Float[Tensor, "m2 4"]]:
-    """Play `factor` times as fast: pitch and formants rise together, and the mouth keeps up."""
+    """Play faster or slower: pitch and formants rise together, and the mouth keeps up.
+
+    Args:
+        sound: At 16 kHz.
+        track: Of the mouth, at a rate that divides the sound's.
+        factor: Of the speed.
+
+    Returns:
+        Sound and track, both shorter by the factor.
+    """
     position = torch.arange(int((len(sound) - 1) / factor)) * factor
     low = position.long()
     faster = torch.lerp(sound[low], sound[(low + 1).clamp(max=len(sound) - 1)], position - low)

@@ -38,14 +38,22 @@ RECORDING_S = 9.0
 
 @dataclass(frozen=True)
 class Recording:
-    """Synthetic speech with its mouth: samples int16 at 16 kHz [n]; track at `TRACK_HZ` [m, 4]."""
+    """Synthetic speech with its mouth."""
 
     samples: Tensor
+    """int16 at 16 kHz, [n]."""
+
     track: Tensor
+    """jaw, wide, round, press at `TRACK_HZ`, float16, [m, 4]."""
 
 
 def make_recording(voices: tuple[str, ...], generator: torch.Generator) -> Recording:
-    """Return about nine seconds of one voice: sentences with pauses of 0.05 to 1.2 s between them."""
+    """Return about nine seconds of one voice: sentences with pauses of 0.05 to 1.2 s between them.
+
+    Args:
+        voices: Of espeak-ng, one of which speaks.
+        generator: That decides voice, sentences and pauses.
+    """
     voice = voices[int(torch.randint(len(voices), (), generator=generator))]
     rate, pitch = int(uniform(105, 225, generator)), int(uniform(10, 90, generator))
     pieces: list[Tensor] = []
@@ -78,7 +86,13 @@ def _merge_pauses(phonemes: list[Phoneme]) -> list[Phoneme]:
 
 
 def make_corpus(minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
-    """Return recordings of `minutes` in all."""
+    """Return recordings.
+
+    Args:
+        minutes: Of all together.
+        voices: Of espeak-ng.
+        seed: Of the recordings.
+    """
     corpus: list[Recording] = []
     total_s = 0.0
     while total_s < minutes * 60:
@@ -88,7 +102,14 @@ def make_corpus(minutes: float, voices: tuple[str, ...], seed: int) -> list[Reco
 
 
 def stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int) -> list[Recording]:
-    """Return the corpus kept in `path`, made first if it is not there."""
+    """Return the corpus kept in a file, made first if it is not there.
+
+    Args:
+        path: Of the file.
+        minutes: Of all recordings together.
+        voices: Of espeak-ng.
+        seed: Of the recordings.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         corpus = make_corpus(minutes, voices, seed)
@@ -111,7 +132,16 @@ def _crop(corpus: list[Recording], seconds: float, generator: torch.Generator) -
 def make_batch(
     corpus: list[Recording], size: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b frames 4"]]:
-    """Return augmented sound at 16 kHz and the mouth at `FPS`; the length of the crops differs between batches."""
+    """Draw crops of recordings; their length differs between batches.
+
+    Args:
+        corpus: From which they are cut.
+        size: Crops.
+        generator: That decides which, and how they are degraded.
+
+    Returns:
+        Augmented sound at 16 kHz, and the mouth at `FPS`.
+    """
     frames = 5 * (11 + int(torch.randint(12, (), generator=generator)))
     seconds = frames / FPS
     sounds, mouths = [], []
@@ -126,13 +156,23 @@ def make_batch(
 
 
 def correlation(a: Float[Tensor, "*b frames"], b: Float[Tensor, "*b frames"]) -> Float[Tensor, "*b"]:
-    """Return Pearson's r along the last dimension; 0 where one side does not move."""
+    """Return Pearson's r along the last dimension; 0 where one side does not move.
+
+    Args:
+        a: Tracks.
+        b: Tracks.
+    """
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-6)
 
 
 def speech_loss(found: Float[Tensor, "b f 4"], wanted: Float[Tensor, "b f 4"]) -> Tensor:
-    """Squared error of places and of velocities, and what the jaw's correlation lacks."""
+    """Return the squared error of places and of velocities, and what the jaw's correlation lacks.
+
+    Args:
+        found: The mouth, as it was heard.
+        wanted: As it was.
+    """
     place = (found - wanted).square().mean()
     speed = (found.diff(dim=1) - wanted.diff(dim=1)).square().mean()
     moving = wanted[..., 0].std(1) > 0.02
@@ -144,9 +184,16 @@ def speech_loss(found: Float[Tensor, "b f 4"], wanted: Float[Tensor, "b f 4"]) -
 def evaluate_speech(
     encoder: SpeechEncoder, a2m: AudioToMotion, corpus: list[Recording], max_lag: int = 5
 ) -> dict[str, float]:
-    """Return the mean r per coefficient on whole clean recordings, and the mean best lag of the jaw in frames.
+    """Score encoder and audio-to-motion on whole clean recordings.
 
-    A positive lag means that the predicted mouth is late.
+    Args:
+        encoder: Listens.
+        a2m: Moves the mouth.
+        corpus: Recordings that were not trained on.
+        max_lag: Frames at most by which the mouth is looked for earlier or later.
+
+    Returns:
+        The mean r of each coefficient, and the mean best lag of the jaw in frames; positive means that it is late.
     """
     encoder.eval()
     a2m.eval()
@@ -164,7 +211,13 @@ def evaluate_speech(
 
 
 def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], most: int) -> int:
-    """Return by how many frames `found` is late: the shift in +-`most` at which the two correlate best."""
+    """Return by how many frames a track is late: the shift at which the two correlate best.
+
+    Args:
+        found: The track.
+        wanted: What it should be.
+        most: Frames at most, in both directions.
+    """
 
     def score(lag: int) -> float:
         a, b = (found[lag:], wanted[: len(wanted) - lag]) if lag >= 0 else (found[:lag], wanted[-lag:])
@@ -174,7 +227,11 @@ def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], mo
 
 
 def build_tiny_listener(seed: int) -> tuple[SpeechEncoder, AudioToMotion]:
-    """Return the tiny encoder and audio-to-motion with fresh weights."""
+    """Return the tiny encoder and audio-to-motion with fresh weights.
+
+    Args:
+        seed: Of the weights.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
         model = build_wav2vec2(**TINY_SPEECH)
@@ -194,10 +251,22 @@ def train_speech(
     work_dir: Path = Path("runs/speech"),
     prior_steps: int = 1200,
 ) -> dict[str, float]:
-    """Train encoder, audio-to-motion and prior; write `speech.safetensors` and `motion.safetensors` to `out_dir`.
+    """Train encoder, audio-to-motion and prior; writes `speech.safetensors` and `motion.safetensors`.
 
-    minutes: of synthetic speech, made once and kept in `work_dir` with the checkpoint and `speech.csv`. Calling
-    again with the same arguments resumes. Returns the scores on held-out voices and sentences.
+    Calling again with the same arguments resumes.
+
+    Args:
+        out_dir: Where files go.
+        seed: Of corpus, batches and first weights.
+        minutes: Of synthetic speech.
+        steps: Of encoder and audio-to-motion.
+        batch: Crops a step.
+        learning_rate: Highest.
+        work_dir: Of the corpus, made once, the checkpoint and the curve `speech.csv`.
+        prior_steps: Of the prior.
+
+    Returns:
+        Scores on held-out voices and sentences, see `evaluate_speech`.
     """
     corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
     held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
@@ -231,7 +300,14 @@ def train_speech(
 
 
 def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, prior: MotionPrior) -> None:
-    """Write both files in half precision, each with its configuration as JSON in the metadata."""
+    """Write both files in half precision, each with its configuration as JSON in the metadata.
+
+    Args:
+        out_dir: Where files go.
+        encoder: Trained.
+        a2m: Trained with it.
+        prior: Trained.
+    """
     from safetensors.torch import save_file
 
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,5 @@
+"""Training the VAE, and the pictures that it and the judge are trained on."""
+
 import itertools
 
 import numpy as np
@@ -39,6 +41,11 @@ def test_training_lowers_the_error_and_resumes(tmp_path):
         found = vae.score_vae(load_vae(file), frames[-2:], marks)["whole"]
     assert found > before
     assert all(later > earlier for earlier, later in itertools.pairwise(steps))
+
+
+def test_a_vae_has_as_many_latent_channels_as_its_model(tmp_path):
+    file = vae.train_vae(stripes(66), torch.zeros(66, 70, 2), tmp_path, 0.0, latent_channels=4)
+    assert load_vae(file).config["latent_channels"] == 4
 
 
 def test_moments_are_zero_for_normal_latents():
