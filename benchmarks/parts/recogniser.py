@@ -1,4 +1,7 @@
-"""Is it still the person, by the face pack's own recogniser? It conditions the model, so this flatters."""
+"""Rows of docs/tiny.md: is it still the person, by the face pack's own recogniser?
+
+It conditions the model, so this flatters.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,24 @@ import json
 import sys
 
 import torch
-from edits_row import one_frame, top1
-from held_out import EDITS, draw_subject
 from torch import Tensor
 
 from portraittalk_core.pipeline import PortraitTalk
 
+from .edits import one_frame, top1
+from .people import EDITS, draw_subject
+
 
 def measure(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Make one frame of every person as they are and one for each edit; find the person among all by embedding."""
+    """Make one frame of every person as they are and one for each edit; find the person among all by embedding.
+
+    Args:
+        model: The tiny model.
+        given: `people`, and the folder `work`.
+
+    Returns:
+        By the row's name: `value`, `ceiling` where there is one, `n`.
+    """
     rows = [_one(model, number, given) for number in range(given.people)]
     gallery = torch.tensor([row["enrolled"] for row in rows])
     kept, true = (torch.tensor([row[name] for row in rows]) for name in ("kept", "true"))
