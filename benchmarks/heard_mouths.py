@@ -15,17 +15,18 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from portraittalk_core.stacks.preparation import Preparation
 from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take
 from portraittalk_core.evaluation.benchmark.material import Material
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.tiny import TinyStack
 
 from .parts.adfd_tables import PARTS
 from .parts.program import RUNS, command_line
@@ -41,14 +42,14 @@ def main() -> None:
         "--material", type=Path, default=RUNS / "benchmark" / "material" / "5s", help="made where absent"
     )
     given = parser.parse_args()
-    preparation = PortraitTalk.load("tiny").networks.preparation
+    stack = tiny_stack(PortraitTalk.load("tiny"))
     scores: dict[str, list[AdfdScore]] = {}
     for number in range(2 * given.people):
         material = Material(given.material, AvatarCase(number // 2, number % 2))
         if not material.said.is_file():
             material.make()
         take = material.take()
-        for name, rows in _tracks(preparation, take):
+        for name, rows in _tracks(stack, take):
             scored = adfd(landmarks(rows), take.sound.samples[0], take.sound.sample_rate, FPS)
             scores.setdefault(name, []).append(scored)
     lines = ["| mouth | clips | ADFD | " + " | ".join(_SCORES[1:]) + " |", "|---" * (len(_SCORES) + 2) + "|"]
@@ -58,12 +59,12 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _tracks(preparation: Preparation, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames p"]]]:
+def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames p"]]]:
     """Yield the renderer's rows of a clip, by what moves the mouth."""
-    features = preparation.listen(take.sound, FPS)
+    features = stack.listen(take.sound, FPS)
     count = min(len(take.rows), len(features.hidden))
     with torch.no_grad():
-        heard = preparation.audio_to_motion(features.hidden)
+        heard = stack.audio_to_motion(features.hidden)
     gate = silence_gate(features.loudness, FPS)[:, None]
     late_ms = round(1000 * ARTICULATION_DELAY_S)
     yield "true", take.rows[:count]

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import BadMedia
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.media.image import read_image, to_bytes
 from portraittalk_core.media.video import read_video
 from portraittalk_core.perception.out_of_domain import IN_DOMAIN_PSNR_DB, IN_DOMAIN_SCORE, reconstruction_db
@@ -42,13 +43,17 @@ def main() -> None:
         "--media", type=Path, default=ROOT.parent / "shared" / "media", help="folder of photographs and videos"
     )
     given = parser.parse_args()
-    preparation = PortraitTalk.load("tiny").networks.preparation
+    stack = tiny_stack(PortraitTalk.load("tiny"))
+
+    @torch.no_grad()
+    def reconstruct(pixels: Tensor) -> Tensor:
+        return torch.cat(list(stack.codec.decode(stack.codec.encode(pixels)))).cpu()
 
     def read(pixels: Tensor) -> tuple[float, float] | None:
-        faces = preparation.faces.find(pixels)
+        faces = stack.faces.find(pixels)
         if not faces:
             return None
-        return faces[0].score, reconstruction_db(pixels, faces[0], preparation.size, preparation.redraw)
+        return faces[0].score, reconstruction_db(pixels, faces[0], stack.config.size, reconstruct)
 
     sys.stdout.write("| pictures | of them | taken for avatars | least score | most | least PSNR, dB | most |\n")
     sys.stdout.write("|---|---|---|---|---|---|---|\n")

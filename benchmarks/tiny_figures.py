@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 from portraittalk_core.evaluation.benchmark.settings import fingerprint
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.judge import load_judge
 
@@ -126,9 +127,10 @@ def _vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[s
     """PSNR of the VAE on the first true frame of every clip."""
     from portraittalk_core.training.vae import score_vae
 
+    stack = tiny_stack(model)
     people = [draw_subject(n, 1) for n in range(given.people)]
     frames = torch.cat([((s.truth() + 1) * 127.5).round().byte() for s in people])
-    scores = score_vae(model.networks.vae, frames.to(model.device), torch.cat([s.landmarks() for s in people]))
+    scores = score_vae(stack.codec.vae, frames.to(stack.device), torch.cat([s.landmarks() for s in people]))
     return {
         "VAE whole, dB": {"value": scores["whole"], "n": len(people)},
         "VAE face, dB": {"value": scores["face"], "n": len(people)},

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from portraittalk_core.evaluation.benchmark.edits import at_rest
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.training.judge import Judge
-from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
 
-from .people import EDITS, FPS, JUDGE, Subject, draw_subject
+from .people import EDITS, JUDGE, Subject, draw_subject
 
 
 def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -89,35 +88,15 @@ def _mean_top1(faces: list[Tensor], gallery: Tensor) -> float:
 
 def _through_vae(model: PortraitTalk, pixels: Tensor) -> Tensor:
     """Return pictures as the best denoiser could make them."""
-    return torch.cat([frames.pixels for frames in model.decode_pixels(pixels)])
-
-
-def one_frame(model: PortraitTalk, identity: Identity, prompt: str, seed: int) -> Tensor:
-    """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
-
-    Args:
-        model: The tiny model.
-        identity: The person.
-        prompt: What it shows.
-        seed: Of the noise.
-
-    Returns:
-        [3, 256, 256] in [-1, 1].
-    """
-    rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
-    for name, value in model.networks.preparation.text.expression_of(prompt).items():
-        rest.coefficients[0, COEFFICIENTS.index(name)] = value
-    maps = model.structure(rest, identity)
-    video = next(model.animate(identity, maps, None, PromptTrack(prompt, (), FPS, 1), seed=seed))
-    return next(model.decode(video)).pixels[0]
+    return torch.cat([frames.pixels for frames in model.reconstruct(pixels)])
 
 
 def _made(model: PortraitTalk, subject: Subject, prompts: list[str], number: int, given: argparse.Namespace) -> Tensor:
     """Return the person as each prompt says; kept as bytes, for judges come and go while the weights stay."""
     file = given.work / f"pictures_{number}.npy"
     if not file.exists():
-        identity = model.identify([subject.reference])
-        made = torch.stack([one_frame(model, identity, prompt, number) for prompt in prompts])
+        identity = model.stack.identify([subject.reference])
+        made = torch.stack([at_rest(model, identity, prompt, number) for prompt in prompts])
         np.save(file, ((made + 1) * 127.5).round().clamp(0, 255).byte().numpy())
     return torch.from_numpy(np.load(file)).float() / 127.5 - 1
 

@@ -9,6 +9,7 @@ import sys
 import torch
 from torch import Tensor
 
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.motion.geometry import eye_opening, mouth_opening, placement
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.prompts import PromptTrack
@@ -60,7 +61,7 @@ def one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[str
         return json.loads(file.read_text())
     subject = draw_subject(number, given.frames)
     truth, produced = subject.truth(), produce(model, subject, subject.caption())
-    through = torch.cat([f.pixels for f in model.decode_pixels(truth)])
+    through = torch.cat([f.pixels for f in model.reconstruct(truth)])
     asked = {name: subject.column(name) for name in QUANTITIES}
     seen, best = read(model, produced), read(model, through)
     row = {name: correlation(seen[name], asked[name]) for name in QUANTITIES}
@@ -85,12 +86,12 @@ def produce(model: PortraitTalk, subject: Subject, prompt: str = "") -> Tensor:
     Returns:
         [frames, 3, 256, 256] in [-1, 1].
     """
-    identity = model.identify([subject.reference])
+    identity = model.stack.identify([subject.reference])
     points = subject.landmarks()
     maps = StructureMaps(points, placement(identity.landmarks[:1], points), FPS)
     prompts = PromptTrack(prompt, (), FPS, len(points))
     videos = model.animate(identity, maps, None, prompts, seed=subject.number)
-    return torch.cat([frames.pixels for video in videos for frames in model.decode(video)])
+    return torch.cat([frames.pixels for video in videos for frames in model.stack.decode(video)])
 
 
 def read(model: PortraitTalk, frames: Tensor) -> dict[str, Tensor]:
@@ -103,15 +104,16 @@ def read(model: PortraitTalk, frames: Tensor) -> dict[str, Tensor]:
     Returns:
         By the names of `QUANTITIES`, [n]; angles in radians.
     """
+    stack = tiny_stack(model)
     points: list[Tensor] = []
     for frame in frames:
-        faces = model.networks.preparation.faces.find(frame)
+        faces = stack.faces.find(frame)
         found = (
             faces[0].landmarks / frame.shape[-1] * 2 - 1 if faces else (points[-1] if points else torch.zeros(70, 2))
         )
         points.append(found)
     landmarks = torch.stack(points)
-    _, pose = model.networks.preparation.fitter(landmarks)
+    _, pose = stack.fitter(landmarks)
     return {
         "jaw": mouth_opening(landmarks),
         "yaw": pose[:, 0],

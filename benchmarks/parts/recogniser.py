@@ -12,9 +12,10 @@ import sys
 import torch
 from torch import Tensor
 
+from portraittalk_core.evaluation.benchmark.edits import at_rest
 from portraittalk_core.pipeline import PortraitTalk
 
-from .edits import one_frame, top1
+from .edits import top1
 from .people import EDITS, draw_subject
 
 
@@ -50,8 +51,8 @@ def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[st
     subject = draw_subject(number, 1)
     generator = torch.Generator().manual_seed(number)
     prompts = [subject.caption(), *(subject.edit(tag, generator)[1] for tag in EDITS)]
-    identity = model.identify([subject.reference])
-    made = [_embed(model, one_frame(model, identity, prompt, number)) for prompt in prompts]
+    identity = model.stack.identify([subject.reference])
+    made = [_embed(model, at_rest(model, identity, prompt, number)) for prompt in prompts]
     record = {
         "enrolled": _embed(model, subject.enrolment).tolist(),
         "true": identity.embeddings[0].tolist(),
@@ -66,5 +67,5 @@ def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[st
 
 def _embed(model: PortraitTalk, picture: Tensor) -> Tensor:
     """Return the embedding of the face in a picture, zero where none is found."""
-    found = model.networks.preparation.faces.find(picture)
+    found = model.stack.face_finder().find(picture)
     return found[0].embedding if found else torch.zeros(512)

@@ -17,6 +17,7 @@ from portraittalk_core.avatars.speech import HELD_OUT_VOICES
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.training.judge import load_judge
 from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
 from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
@@ -34,6 +35,9 @@ MOST_LAG = 5
 
 LONG_S, SHORT_S = 60.0, 10.0
 """Seconds of a long and of a short video."""
+
+STREAMING = SamplingOptions(fusion="streaming")
+"""How long videos are made: memory does not grow."""
 
 
 def _recordings(count: int, seconds: float) -> list[tuple[Sound, Tensor]]:
@@ -59,11 +63,11 @@ def _true_frames(model: PortraitTalk, number: int, motion: FaceMotion, frames: s
     for names, values in ((COEFFICIENTS, motion.coefficients), (POSE, motion.pose)):
         rows[:, [traits.INDEX[name] for name in names]] = values[frames]
     pixels = torch.cat([render(part) for part in rows.split(8)])
-    return torch.cat([part.pixels for part in model.decode_pixels(pixels)])
+    return torch.cat([part.pixels for part in model.reconstruct(pixels)])
 
 
-def _speak(model: PortraitTalk, number: int, sound: Sound, **options: object) -> Tensor:
-    chunks = model.generate([draw_subject(number, 1).reference], sound, "", seed=number, **options)  # pyright: ignore
+def _speak(model: PortraitTalk, number: int, sound: Sound) -> Tensor:
+    chunks = model.generate([draw_subject(number, 1).reference], sound, "", seed=number)
     return torch.cat([chunk.pixels for chunk in chunks])
 
 
@@ -130,7 +134,7 @@ def silence(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[st
         quiet = torch.zeros(1, SPEECH_RATE)
         samples = torch.cat([sound.samples[:, :SPEECH_RATE], quiet, sound.samples[:, SPEECH_RATE:]], 1)
         sound = Sound(samples, SPEECH_RATE)
-        motion = model.move(model.listen(sound), seed=number)
+        motion = model.stack.move(model.stack.listen(sound), seed=number)
         videos = {"value": _speak(model, number, sound), "ceiling": _true_frames(model, number, motion, slice(None))}
         for name, frames in videos.items():
             seen = read(model, frames)["jaw"]
@@ -180,8 +184,8 @@ def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
     (sound, _), *_ = _recordings(1, 8.0) or [(Sound(torch.zeros(1, 8 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
     times = int(LONG_S * SPEECH_RATE / sound.samples.shape[1]) + 1
     long = Sound(sound.samples.repeat(1, times)[:, : int(LONG_S * SPEECH_RATE)], SPEECH_RATE)
-    motion = model.move(model.listen(long), seed=0)
-    chunks = model.generate([draw_subject(0, 1).reference], long, "", fusion="streaming", motion=motion)
+    motion = model.stack.move(model.stack.listen(long), seed=0)
+    chunks = model.generate([draw_subject(0, 1).reference], long, "", motion=motion, options=STREAMING)
     first, last = [], []
     for chunk in chunks:
         for frame in chunk.pixels:
@@ -216,7 +220,7 @@ def _alike(one: Tensor, other: Tensor) -> float:
 
 
 def _recognised(model: PortraitTalk, frames: Tensor) -> Tensor:
-    find = model.networks.preparation.faces.find
+    find = model.stack.face_finder().find
     return torch.stack([find(frame)[0].embedding for frame in frames]).mean(0)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from portraittalk_core.evaluation.benchmark.memory import process_peak_kib
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.types import SPEECH_RATE, Sound
 
 from .people import FPS, draw_subject
@@ -26,8 +27,8 @@ def main(seconds: float, name: str) -> None:
     model = PortraitTalk.load(name)
     generator = torch.Generator().manual_seed(0)
     sound = Sound(0.1 * torch.randn(1, int(seconds * SPEECH_RATE), generator=generator), SPEECH_RATE)
-    count = 0
-    for chunk in model.generate([draw_subject(0, 1).reference], sound, "", fusion="streaming", steps=2):
+    options, count = SamplingOptions(fusion="streaming", steps=2), 0
+    for chunk in model.generate([draw_subject(0, 1).reference], sound, "", options=options):
         count += len(chunk.pixels)
     assert count == round(seconds * FPS)
     sys.stdout.write(f"{process_peak_kib()}\n")
