@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -186,33 +187,34 @@ def prepared(model: PortraitTalk, variant: Variant) -> PortraitTalk:
 
 
 def _silence_temporal(animate_net: AnimateNet) -> None:
-    animate_net.temporal = copy.deepcopy(animate_net.temporal)
     for path, value in animate_net.temporal.named_parameters():
         if "proj_out." in path:
             value.zero_()
 
 
 def _own_everywhere(animate_net: AnimateNet) -> None:
-    animate_net.occlusion = copy.deepcopy(animate_net.occlusion)
-    animate_net.occlusion.shares.weight.zero_()
-    animate_net.occlusion.shares.bias.copy_(torch.tensor([_SURE, 0.0, 0.0]))
+    shares = animate_net.occlusion.shares
+    shares.weight.zero_()
+    cast(Tensor, shares.bias).copy_(torch.tensor([_SURE, 0.0, 0.0]))
 
 
 _SURE = 1e3
 """A logit after which nothing is left for the other shares."""
 
-_WITHOUT: dict[str, Callable[[AnimateNet], None]] = {"no-temporal": _silence_temporal, "no-occlusion": _own_everywhere}
+_WITHOUT: dict[str, tuple[str, Callable[[AnimateNet], None]]] = {
+    "no-temporal": ("temporal", _silence_temporal),
+    "no-occlusion": ("occlusion", _own_everywhere),
+}
 """Variants that lack a part of AnimateNet, and how a copy of it is made to do nothing."""
 
 
 @torch.no_grad()
 def _without(adapters: Adapters, variant: Variant) -> Adapters:
     """Return adapters that share all networks but the one that a variant lacks."""
-    animate_net = copy.copy(adapters.animate_net)
-    animate_net._modules = dict(
-        animate_net._modules
-    )  # a shallow copy of a module shares the dictionary of its children
-    _WITHOUT[variant.key](animate_net)
+    part, take_away = _WITHOUT[variant.key]
+    kept = {id(child): child for name, child in adapters.animate_net.named_children() if name != part}
+    animate_net = copy.deepcopy(adapters.animate_net, kept)  # what is in the memo counts as copied already
+    take_away(animate_net)
     return Adapters(identity_net=adapters.identity_net, animate_net=animate_net, reference_net=adapters.reference_net)
 
 
