@@ -53,7 +53,7 @@ train-tiny: $(VENV)/ready
 	@$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny
 
 bench: $(VENV)/ready
-	@$(BIN)/python benchmarks/tiny_figures.py
+	@$(BIN)/python -m benchmarks.tiny_figures
 
 wheel: $(VENV)/installed
 	$(call quietly,Building a wheel in dist/ ...,$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .)

@@ -1,42 +1,47 @@
-"""Draw how ADFD answers to each degradation: docs/adfd.png, from the scores that `adfd_behaviour` measured.
+"""How ADFD answers to each degradation, drawn: docs/adfd.png.
 
-python benchmarks/adfd_plot.py runs/figures/adfd_scores.json -o docs/adfd.png
+    python -m benchmarks.adfd_plot runs/figures/adfd_scores.json -o docs/adfd.png
+
+The scores are what `benchmarks.adfd_behaviour` measured.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from adfd_tables import Row, by_clip, groups, is_shift, kinds
+
+from .parts.adfd_tables import Row, by_clip, groups, is_shift, kinds
+from .parts.program import command_line
 
 COLOURS = {"real": "#c2410c", "avatars": "#1d4ed8"}
+"""By group of clips."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Draw the scores of a file."""
+    parser = command_line("adfd_plot", __doc__)
     parser.add_argument("scores", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    draw(json.loads(given.scores.read_text()), given.output)
+    _draw(json.loads(given.scores.read_text()), given.output)
 
 
-def draw(rows: list[Row], path: Path) -> None:
+def _draw(rows: list[Row], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.8), width_ratios=(1, 1.1), layout="constrained")
-    draw_shifts(left, rows)
-    draw_kinds(right, rows)
+    _draw_shifts(left, rows)
+    _draw_kinds(right, rows)
     figure.savefig(path, dpi=110)
 
 
-def draw_shifts(axes: Any, rows: list[Row]) -> None:
+def _draw_shifts(axes: Any, rows: list[Row]) -> None:
     """Draw every clip as a thin line over the shift of its sound, and the mean as a thick one."""
     for group in groups(rows):
         table: dict[str, dict[int, float]] = {}
@@ -51,7 +56,7 @@ def draw_shifts(axes: Any, rows: list[Row]) -> None:
     axes.legend(frameon=False)
 
 
-def draw_kinds(axes: Any, rows: list[Row]) -> None:
+def _draw_kinds(axes: Any, rows: list[Row]) -> None:
     """Draw the scores of every other degradation as dots, the mean as a bar, the true pairings on top."""
     names = ["true", *(kind for kind in kinds(rows) if not kind.startswith("sound shifted"))]
     for offset, group in zip((-0.18, 0.18), groups(rows)):

@@ -1,4 +1,6 @@
-"""Write how ADFD ranks the tiny model against what must lose into docs/adfd.md: `python -m benchmarks.adfd_ranking`.
+"""How ADFD ranks the tiny model against what must lose: a table of docs/adfd.md.
+
+    python -m benchmarks.adfd_ranking --results runs/ablation
 
 Reads what the command of docs/ablation.md has scored. The truth is scored like a clip of its own; variants count on the
 clips that they share with the full model.
@@ -6,28 +8,31 @@ clips that they share with the full model.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from portraittalk_core.evaluation.benchmark.page import interval, write_between
+from portraittalk_core.evaluation.benchmark.markdown import interval, write_between
 from portraittalk_core.evaluation.benchmark.variants import FULL, VARIANTS, Variant, missing
 from portraittalk_core.evaluation.report.folder import RESULTS, read_results
 from portraittalk_core.evaluation.scoring.figures import FIGURES
 from portraittalk_core.evaluation.scoring.summary import means, paired_differences
 from portraittalk_core.pipeline import PortraitTalk
 
+from .parts.adfd_tables import PARTS
+from .parts.program import DOCS, RUNS, command_line
+
 START, END = "<!-- ranking: written by benchmarks/adfd_ranking.py -->", "<!-- end of ranking -->"
-PARTS = ("spatial", "temporal", "audio", "stillness")
+"""Markers of the table in the page."""
 
 _BY_KEY = {figure.key: figure for figure in FIGURES}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--page", type=Path, default=Path("docs/adfd.md"))
+    """Write the table."""
+    parser = command_line("adfd_ranking", __doc__)
+    parser.add_argument("--results", type=Path, default=RUNS / "ablation")
+    parser.add_argument("--page", type=Path, default=DOCS / "adfd.md")
     given = parser.parse_args()
     folders = {v.key: given.results if v.key == FULL.key else given.results / "variants" / v.key for v in VARIANTS}
     made = {
@@ -41,7 +46,14 @@ def main() -> None:
 
 
 def ranking(records: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the table, the highest score first, and a line for what the weights cannot show."""
+    """Rank the variants by ADFD.
+
+    Args:
+        records: By the variant's key, one record a clip.
+
+    Returns:
+        A table in Markdown, the highest score first, and a line for what the weights cannot show.
+    """
     full, model = records[FULL.key], PortraitTalk.load("tiny")
     shown = sorted(
         (v for v in VARIANTS if v.key in records), key=lambda v: -means(_shared(records[v.key], full))["adfd"].value

@@ -1,12 +1,13 @@
-"""Print the figures of the tiny face pack on held-out avatars as Markdown: `python -m benchmarks.faces`.
+"""The figures of the tiny face pack on held-out avatars, as Markdown.
+
+    python -m benchmarks.faces
 
 Draws 64 people that are in no training album (kept in runs/faces) and scores the pack through insightface itself.
-What becomes of photographs, `benchmarks.familiar` says.
+What becomes of photographs, `benchmarks.out_of_domain` says.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from portraittalk_core.training.faces.embedding import EmbedFrames
 from portraittalk_core.training.faces.people import people_drawer
 from portraittalk_core.training.faces.scores import score_faces
 
+from .parts.program import ROOT, RUNS, command_line
+
 HELD_OUT_SEED = 90_001
 """Its generators are seeded above 9e9; the training album's end at 700 084."""
 
@@ -26,9 +29,10 @@ LOW = 0.3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pack", type=Path, default=Path("portraittalk_core/assets/tiny/faces"))
-    parser.add_argument("--album", type=Path, default=Path("runs/faces/album"))
+    """Write the table."""
+    parser = command_line("faces", __doc__)
+    parser.add_argument("--pack", type=Path, default=ROOT / "portraittalk_core" / "assets" / "tiny" / "faces")
+    parser.add_argument("--album", type=Path, default=RUNS / "faces" / "album")
     parser.add_argument("--people", type=int, default=64, help="a multiple of 16")
     given = parser.parse_args()
     album = open_album(given.album, seed=HELD_OUT_SEED, people=given.people, views=4, draw=people_drawer())

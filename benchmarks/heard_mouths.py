@@ -1,4 +1,6 @@
-"""What does ADFD lose to hearing, and what to the picture? A table as Markdown: `python -m benchmarks.heard_mouths`.
+"""What ADFD loses to hearing, and what to the picture: a table of docs/ablation.md.
+
+    python -m benchmarks.heard_mouths
 
 The clips of the avatars benchmark as exact landmarks, no picture: with the true mouth, with the one that
 audio-to-motion hears, as it comes and with other delays, and with a mouth at rest. What the benchmark's own table shows
@@ -7,55 +9,62 @@ below the row *as it comes* is lost by the denoiser and by reading landmarks off
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from portraittalk_core.stacks.preparation import Preparation
 from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take
+from portraittalk_core.evaluation.benchmark.material import Material
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.tiny import TinyStack
 
-PARTS = ("score", "spatial", "temporal", "audio", "stillness", "offset_s")
+from .parts.adfd_tables import PARTS
+from .parts.program import RUNS, command_line
+
+_SCORES = ("score", *PARTS, "offset_s")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write the table."""
+    parser = command_line("heard_mouths", __doc__)
     parser.add_argument("--people", type=int, default=16)
-    parser.add_argument("--material", type=Path, default=Path("runs/benchmark/material/5s"), help="made where absent")
+    parser.add_argument(
+        "--material", type=Path, default=RUNS / "benchmark" / "material" / "5s", help="made where absent"
+    )
     given = parser.parse_args()
-    preparation = PortraitTalk.load("tiny").networks.preparation
+    stack = tiny_stack(PortraitTalk.load("tiny"))
     scores: dict[str, list[AdfdScore]] = {}
     for number in range(2 * given.people):
         material = Material(given.material, AvatarCase(number // 2, number % 2))
         if not material.said.is_file():
             material.make()
         take = material.take()
-        for name, rows in _tracks(preparation, take):
+        for name, rows in _tracks(stack, take):
             scored = adfd(landmarks(rows), take.sound.samples[0], take.sound.sample_rate, FPS)
             scores.setdefault(name, []).append(scored)
-    lines = ["| mouth | clips | ADFD | " + " | ".join(PARTS[1:]) + " |", "|---" * (len(PARTS) + 2) + "|"]
+    lines = ["| mouth | clips | ADFD | " + " | ".join(_SCORES[1:]) + " |", "|---" * (len(_SCORES) + 2) + "|"]
     for name, found in scores.items():
-        means = (sum(float(getattr(s, part) or 0) for s in found) / len(found) for part in PARTS)
+        means = (sum(float(getattr(s, part) or 0) for s in found) / len(found) for part in _SCORES)
         lines.append(f"| {name} | {len(found)} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _tracks(preparation: Preparation, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames p"]]]:
+def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames p"]]]:
     """Yield the renderer's rows of a clip, by what moves the mouth."""
-    features = preparation.listen(take.sound, FPS)
+    features = stack.listen(take.sound, FPS)
     count = min(len(take.rows), len(features.hidden))
     with torch.no_grad():
-        heard = preparation.audio_to_motion(features.hidden)
+        heard = stack.audio_to_motion(features.hidden)
     gate = silence_gate(features.loudness, FPS)[:, None]
     late_ms = round(1000 * ARTICULATION_DELAY_S)
     yield "true", take.rows[:count]

@@ -1,14 +1,14 @@
-"""Write the landmark tracks of real clips, as MediaPipe sees them: one .npz a clip and variant, for `adfd_behaviour`.
+"""The landmark tracks of real clips, as MediaPipe sees them: one .npz a clip and variant.
 
-    python benchmarks/mediapipe_tracks.py CLIPS face_landmarker.task -o runs/figures/tracks [--variants]
+    python -m benchmarks.mediapipe_tracks CLIPS face_landmarker.task -o runs/figures/tracks [--variants]
 
-Needs mediapipe (`pip install mediapipe`), best in an environment of its own: it is no dependency of this project.
+Needs mediapipe: `pip install mediapipe`.
 A file holds `landmarks` [frames, 70, 2] in pixels (NaN where there is no face) and `fps`. Files that exist are kept.
+`benchmarks.adfd_behaviour` reads them.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,39 +18,35 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-MESH = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),  # jaw
-    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),  # brows
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
-    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),  # eyes
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
-    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
-    *(468, 473),  # irises
-)
-"""The point of MediaPipe's mesh for each of the 68 iBUG points and the two irises."""
+from portraittalk_core.evaluation.scoring.tracks import MESH_ROWS
+
+from .parts.program import command_line
 
 Picture = np.ndarray
+"""[height, width, 3], uint8."""
+
 Variant = Callable[[list[Picture], float], tuple[list[Picture], float]]
+"""Changes the pictures of a clip and their number a second."""
 
 
-def crop(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
+def _crop(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
     height, width = pictures[0].shape[:2]
     top, left = round(0.08 * height), round(0.1 * width)
     return [np.ascontiguousarray(p[top : height - top // 2, left : width - left // 3]) for p in pictures], fps
 
 
-def resize(factor: float) -> Variant:
+def _resize(factor: float) -> Variant:
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return lambda pictures, fps: ([cv2.resize(p, None, fx=factor, fy=factor, interpolation=how) for p in pictures], fps)
 
 
-def repeat_to_30(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
+def _repeat_to_30(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
     """Repeat pictures as FFmpeg's `-r 30` does: each begins at the tick of the new rate that is nearest to its own."""
     begins = [round(j * 30 / fps) for j in range(len(pictures))] + [round(len(pictures) * 30 / fps)]
     return [picture for picture, a, b in zip(pictures, begins, begins[1:]) for _ in range(b - a)], 30.0
 
 
-def blend_to_30(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
+def _blend_to_30(pictures: list[Picture], fps: float) -> tuple[list[Picture], float]:
     made = []
     for i in range(int(len(pictures) * 30 / fps)):
         at = min(max((i + 0.5) * fps / 30 - 0.5, 0), len(pictures) - 1)
@@ -61,17 +57,19 @@ def blend_to_30(pictures: list[Picture], fps: float) -> tuple[list[Picture], flo
 
 
 VARIANTS: dict[str, Variant | None] = {
-    "crop": crop,
-    "half": resize(0.5),
-    "large": resize(1.5),
-    "repeat30": repeat_to_30,
-    "blend30": blend_to_30,
+    "crop": _crop,
+    "half": _resize(0.5),
+    "large": _resize(1.5),
+    "repeat30": _repeat_to_30,
+    "blend30": _blend_to_30,
     "single": None,
 }
+"""By name; `single` changes nothing, its faces are found without smoothing over time."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Write the files."""
+    parser = command_line("mediapipe_tracks", __doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("landmarker", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -81,26 +79,33 @@ def main() -> None:
 
 
 def write_tracks(clips: Path, landmarker: Path, output: Path, variants: Sequence[str]) -> None:
-    """Write a file for each clip of a folder as it is, and for each variant of it; files that exist are kept."""
+    """Write a file for each clip of a folder as it is, and for each variant of it; files that exist are kept.
+
+    Args:
+        clips: The folder, of .mp4 files.
+        landmarker: MediaPipe's face_landmarker.task.
+        output: The folder of the tracks.
+        variants: Names of `VARIANTS`.
+    """
     output.mkdir(parents=True, exist_ok=True)
     for file in sorted(clips.glob("*.mp4")):
         for name in ("plain", *variants):
             path = output / f"{file.stem}.{name}.npz"
             if not path.exists():
-                pictures, fps = read(file)
+                pictures, fps = _read(file)
                 change = VARIANTS.get(name)
                 pictures, fps = change(pictures, fps) if change else (pictures, fps)
-                points = list(track(pictures, fps, landmarker, alone=name == "single"))
+                points = list(_track(pictures, fps, landmarker, alone=name == "single"))
                 np.savez(path, landmarks=np.stack(points), fps=fps)
 
 
-def read(file: Path) -> tuple[list[Picture], float]:
+def _read(file: Path) -> tuple[list[Picture], float]:
     with av.open(str(file)) as container:
         fps = float(container.streams.video[0].average_rate)
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)], fps
 
 
-def track(pictures: list[Picture], fps: float, landmarker: Path, alone: bool) -> Iterator[np.ndarray]:
+def _track(pictures: list[Picture], fps: float, landmarker: Path, alone: bool) -> Iterator[np.ndarray]:
     """Yield the points of each picture; alone: find the face in each anew, without smoothing over time."""
     mode = vision.RunningMode.IMAGE if alone else vision.RunningMode.VIDEO
     options = vision.FaceLandmarkerOptions(
@@ -112,7 +117,11 @@ def track(pictures: list[Picture], fps: float, landmarker: Path, alone: bool) ->
             found = detector.detect(image) if alone else detector.detect_for_video(image, round(number / fps * 1000))
             faces = found.face_landmarks
             size = np.array([picture.shape[1], picture.shape[0]])
-            yield np.array([[faces[0][k].x, faces[0][k].y] for k in MESH]) * size if faces else np.full((70, 2), np.nan)
+            yield (
+                np.array([[faces[0][k].x, faces[0][k].y] for k in MESH_ROWS]) * size
+                if faces
+                else np.full((70, 2), np.nan)
+            )
 
 
 if __name__ == "__main__":

@@ -1,33 +1,31 @@
 """Does audio-to-motion open the mouth when a real speaker does? Pearson's r and best lag for each clip.
 
-    python benchmarks/real_speech.py CLIPS mouths.json
+    python -m benchmarks.real_speech CLIPS mouths.json
 
-`mouths.json` is what `benchmarks/mediapipe_mouths.py` saw in the clips. The figures go into the table of docs/tiny.md.
+`mouths.json` is what `benchmarks.mediapipe_mouths` saw in the clips. The figures go into the table of docs/tiny.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from motion_row import correlation
-from sound_rows import MOST_LAG
-
 from portraittalk_core.checkpoints.native import load_motion, load_speech_encoder, model_folder
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.motion.audio_to_motion import MOUTH, MotionDials, generate_motion
 
-RESULTS = Path(__file__).resolve().parent / "results" / "tiny.json"
+from .parts.motion import correlation
+from .parts.program import command_line, update_results
+from .parts.sound import MOST_LAG
 
 
+@torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Write the table and keep its means."""
+    parser = command_line("real_speech", __doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("mouths", type=Path)
     given = parser.parse_args()
@@ -40,7 +38,7 @@ def main() -> None:
         features = encoder.encode(speech_waveform(sound), seen["fps"], len(true))
         motion = generate_motion(features, a2m, prior, MotionDials(), torch.Generator().manual_seed(0))
         jaw = motion.coefficients[:, MOUTH.index("jaw")]
-        rows.append((name, at_lag(jaw, true, 0), best_lag(jaw, true)))
+        rows.append((name, _at_lag(jaw, true, 0), _best_lag(jaw, true)))
     lines = [
         "| clip | r | best lag, frames |",
         "|---|---|---|",
@@ -49,24 +47,24 @@ def main() -> None:
     mean = sum(r for _, r, _ in rows) / len(rows)
     worst = max((lag for *_, lag in rows), key=abs)
     sys.stdout.write("\n".join(lines) + f"\n| mean | {mean:.2f} | worst {worst:+d} |\n")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["real speech r"] = {"value": mean, "n": len(rows)}
-    results["real speech worst lag, frames"] = {"value": worst, "n": len(rows)}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1))
+    update_results(
+        {
+            "real speech r": {"value": mean, "n": len(rows)},
+            "real speech worst lag, frames": {"value": worst, "n": len(rows)},
+        }
+    )
 
 
-def at_lag(jaw: torch.Tensor, true: torch.Tensor, lag: int) -> float:
+def _at_lag(jaw: torch.Tensor, true: torch.Tensor, lag: int) -> float:
     """Return r when the prediction is taken to be `lag` frames late; frames without a face do not count."""
     a, b = (jaw[lag:], true[: len(true) - lag]) if lag >= 0 else (jaw[:lag], true[-lag:])
     known = ~torch.isnan(b)
     return correlation(a[known], b[known])
 
 
-def best_lag(jaw: torch.Tensor, true: torch.Tensor) -> int:
-    return max(range(-MOST_LAG, MOST_LAG + 1), key=lambda lag: at_lag(jaw, true, lag))
+def _best_lag(jaw: torch.Tensor, true: torch.Tensor) -> int:
+    return max(range(-MOST_LAG, MOST_LAG + 1), key=lambda lag: _at_lag(jaw, true, lag))
 
 
 if __name__ == "__main__":
-    with torch.inference_mode():
-        main()
+    main()

@@ -1,9 +1,9 @@
-"""Measure the tiny model on people, voices and sentences that it was not trained on, and write docs/tiny.md.
+"""The tiny model on people, voices and sentences that it was not trained on: the table of docs/tiny.md.
 
-    python benchmarks/tiny_figures.py                       everything, 64 people (hours on a small CPU, resumable)
-    python benchmarks/tiny_figures.py --people 16 --rows motion identity
-    python benchmarks/tiny_figures.py --rows                only write the page anew
-    python benchmarks/tiny_figures.py --rows motion identity --share 1/2
+    python -m benchmarks.tiny_figures                       everything, 64 people (hours on a small CPU, resumable)
+    python -m benchmarks.tiny_figures --people 16 --rows motion identity
+    python -m benchmarks.tiny_figures --rows                only write the page anew
+    python -m benchmarks.tiny_figures --rows motion identity --share 1/2
                                                             only every second person, beside a process with 2/2; then
                                                             without --share for the figures
 
@@ -16,7 +16,6 @@ are not made again.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -25,22 +24,20 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import edits_row
-import motion_row
-import recogniser_row
-import sound_rows
-from held_out import JUDGE, draw_subject
-
-from portraittalk_core.evaluation.benchmark.run import fingerprint
+from portraittalk_core.evaluation.benchmark.settings import fingerprint
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.training.judge import load_judge
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "tiny.json"
-PAGE = ROOT / "docs" / "tiny.md"
+from .parts import edits, motion, recogniser, sound
+from .parts.people import JUDGE, draw_subject
+from .parts.program import DOCS, ROOT, RUNS, command_line, read_results, update_results
+
+PAGE = DOCS / "tiny.md"
+"""What is written."""
+
 START, END = "<!-- figures: written by benchmarks/tiny_figures.py -->", "<!-- end of figures -->"
+"""Markers of the table in the page."""
 
 REQUIRED: dict[str, tuple[str, float]] = {
     "jaw r": (">=", 0.93),
@@ -82,25 +79,26 @@ NOT_OF_PEOPLE = ("sync", "real speech", "silence", "drift", "seconds", "memory")
 """First words of the figures that other things than people are counted for: clips, minutes, runs."""
 
 Rows = Callable[[PortraitTalk, argparse.Namespace], dict[str, dict[str, float]]]
+"""Measures rows of the table."""
 
 
+@torch.inference_mode()
 def main() -> None:
     """Measure the chosen rows and rewrite the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line("tiny_figures", __doc__)
     parser.add_argument("--people", type=int, default=64)
     parser.add_argument("--frames", type=int, default=32, help="length of the clip of each person")
     parser.add_argument("--rows", nargs="*", choices=tuple(ROWS), default=list(ROWS))
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--share", type=_share, metavar="K/N", help="every Nth person from the Kth on, no figures")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "figures")
+    parser.add_argument("--work", type=Path, default=RUNS / "figures")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     weights = fingerprint(given.model)
     given.work = given.work / weights
     given.work.mkdir(parents=True, exist_ok=True)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    write_page(results, weights)
+    write_page(read_results(), weights)
     if not given.rows:
         return
     model = PortraitTalk.load(given.model, given.device)
@@ -113,15 +111,11 @@ def main() -> None:
     for row in given.rows:
         start = time.monotonic()
         found = ROWS[row](model, given)
-        # Read anew: another row may have been measured meanwhile by another process.
-        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results.update({name: {**figures, "weights": weights} for name, figures in found.items()})
         sys.stdout.write(f"{row}: {time.monotonic() - start:.0f} s\n")
         for name, figures in found.items():
             sys.stdout.write(f"  {name}: {figures}\n")
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1))
-        write_page(results, weights)
+        measured = {name: {**figures, "weights": weights} for name, figures in found.items()}
+        write_page(update_results(measured), weights)
 
 
 def _share(text: str) -> tuple[int, int]:
@@ -129,47 +123,57 @@ def _share(text: str) -> tuple[int, int]:
     return int(first), int(step)
 
 
-def vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+def _vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """PSNR of the VAE on the first true frame of every clip."""
     from portraittalk_core.training.vae import score_vae
 
+    stack = tiny_stack(model)
     people = [draw_subject(n, 1) for n in range(given.people)]
     frames = torch.cat([((s.truth() + 1) * 127.5).round().byte() for s in people])
-    scores = score_vae(model.networks.vae, frames.to(model.device), torch.cat([s.landmarks() for s in people]))
+    scores = score_vae(stack.codec.vae, frames.to(stack.device), torch.cat([s.landmarks() for s in people]))
     return {
         "VAE whole, dB": {"value": scores["whole"], "n": len(people)},
         "VAE face, dB": {"value": scores["face"], "n": len(people)},
     }
 
 
-def identity_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+def _identity_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     if not JUDGE.exists():
         sys.stdout.write(f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}. Train it: recipe --part judge\n")
         return {}
-    return edits_row.measure(model, load_judge(JUDGE), given)
+    return edits.measure(model, load_judge(JUDGE), given)
 
 
 ONE: dict[str, Callable[[PortraitTalk, int, argparse.Namespace], object]] = {
-    "motion": motion_row.one,
-    "identity": lambda model, number, given: edits_row.one(model, load_judge(JUDGE), number, given),
+    "motion": motion.one,
+    "identity": lambda model, number, given: edits.one(model, load_judge(JUDGE), number, given),
 }
 """What of a row can be shared by processes: the clip of one person."""
 
 ROWS: dict[str, Rows] = {
-    "vae": vae_row,
-    "motion": motion_row.measure,
-    "identity": identity_row,
-    "recogniser": recogniser_row.measure,
-    "sync": sound_rows.sync,
-    "silence": sound_rows.silence,
-    "speed": sound_rows.speed,
-    "drift": sound_rows.drift,
-    "memory": sound_rows.memory,
+    "vae": _vae_row,
+    "motion": motion.measure,
+    "identity": _identity_row,
+    "recogniser": recogniser.measure,
+    "sync": sound.sync,
+    "silence": sound.silence,
+    "speed": sound.speed,
+    "drift": sound.drift,
+    "memory": sound.memory,
 }
+"""What measures the rows, by their name on the command line."""
 
 
 def table(results: dict[str, dict], weights: str) -> str:
-    """Return the figures as a markdown table; what was not measured with these weights is said to be missing."""
+    """Write the figures as a table; what was not measured with these weights is said to be missing.
+
+    Args:
+        results: By the figure's name.
+        weights: Fingerprint of those of now.
+
+    Returns:
+        Markdown.
+    """
     lines = ["| what | must reach | measured | ceiling | n | |", "|---|---|---|---|---|---|"]
     for name, (rule, bound) in REQUIRED.items():
         wanted = f"{rule.replace('|<=', '0 ±')} {bound:g}"
@@ -192,7 +196,16 @@ def table(results: dict[str, dict], weights: str) -> str:
 
 
 def verdict(name: str, figures: dict, weights: str) -> str:
-    """Say whether a figure reaches its bound, and whether it was taken on enough people and of these weights."""
+    """Say whether a figure reaches its bound, and whether it was taken on enough people and of these weights.
+
+    Args:
+        name: Of the figure.
+        figures: Its `value`, `n`, `of` and `weights`.
+        weights: Fingerprint of those of now.
+
+    Returns:
+        A few words.
+    """
     rule, bound = REQUIRED[name]
     value = figures["value"]
     met = value >= bound if rule == ">=" else value <= bound if rule == "<=" else abs(value) <= bound
@@ -206,7 +219,13 @@ def verdict(name: str, figures: dict, weights: str) -> str:
 
 
 def write_page(results: dict[str, dict], weights: str, file: Path = PAGE) -> None:
-    """Put the table between its markers in docs/tiny.md; whoever reads it meanwhile sees the page as it was."""
+    """Put the table between its markers; whoever reads the page meanwhile sees it as it was.
+
+    Args:
+        results: By the figure's name.
+        weights: Fingerprint of those of now.
+        file: The page.
+    """
     page = file.read_text() if file.exists() else f"{START}\n{END}\n"
     before, begun, rest = page.partition(START)
     _, ended, after = rest.partition(END)
@@ -219,5 +238,4 @@ def write_page(results: dict[str, dict], weights: str, file: Path = PAGE) -> Non
 
 
 if __name__ == "__main__":
-    with torch.inference_mode():
-        main()
+    main()

@@ -1,4 +1,6 @@
-"""Has the audio branch learned to draw a mouth? A table as Markdown: `python -m benchmarks.withheld_mouth WEIGHTS ...`.
+"""Has the audio branch learned to draw a mouth? A table of docs/ablation.md.
+
+    python -m benchmarks.withheld_mouth WEIGHTS ...
 
 Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what structure shows and with a mouth
 at rest there, heard and not. Squared error of the clean latents around the mouth, their variance over time being the
@@ -7,7 +9,6 @@ last column: a branch that hears nothing of use leaves as much of what moves as 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
@@ -24,7 +25,11 @@ from portraittalk_core.training.denoiser.objective import Objective
 from portraittalk_core.training.denoiser.pairs import Batch
 from portraittalk_core.training.denoiser.stages import ASSETS, build_objective, load_weights
 
+from .parts.program import RUNS, command_line
+
 FRAMES = 16
+"""Of each clip."""
+
 _REACH = 0.12
 """How far around the middle of the mouth counts, in [-1, 1] units."""
 
@@ -33,9 +38,10 @@ CASES = {"shown, heard": (0.0, False), "shown only": (0.0, True), "heard only": 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write the table."""
+    parser = command_line("withheld_mouth", __doc__)
     parser.add_argument("weights", type=Path, nargs="*", help="trained over the shipped denoiser; none: that alone")
-    parser.add_argument("--bank", type=Path, default=Path("runs/stage2/bank2"))
+    parser.add_argument("--bank", type=Path, default=RUNS / "stage2" / "bank2")
     parser.add_argument("--clips", type=int, default=16)
     given = parser.parse_args()
     text = load_text_encoder(ASSETS / "text.safetensors")
@@ -54,13 +60,13 @@ def main() -> None:
             batch = store.gather(draws[number])
             assert batch.features is not None
             silent = dataclasses.replace(batch, features=torch.zeros_like(batch.features))
-            rows.append(errors(objective, silent if deaf else batch, number))
+            rows.append(_errors(objective, silent if deaf else batch, number))
         means = torch.tensor(rows).mean(0).tolist()
         sys.stdout.write(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |\n")
 
 
 @torch.no_grad()
-def errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
+def _errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
     """Return the error around the mouth, that of its movement, and how much moves."""
     rows, shape = len(batch.latents), batch.latents.shape[1:]
     schedule = objective.schedule

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..evaluation.report.folder import Report
     from ..evaluation.scoring.network_files import NetworkFiles
     from ..evaluation.scoring.scorer import Scorer
+    from ..pipeline import PortraitTalk
 
 EPILOG = """examples:
   portraittalk evaluate videos/ -o report/
@@ -223,7 +224,7 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
     return _print_lost(benchmark.lost)
 
 
-def load_model(name: str, device: str) -> Any:
+def load_model(name: str, device: str) -> PortraitTalk:
     """Load what makes the clips; workers of a cluster import this by name.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .data.clips import find_clips
-from .scoring.score import Scorer
+from .scoring.scorer import Scorer
 from .scoring.summary import Mean, means
 from .scoring.tracks import open_finder
 

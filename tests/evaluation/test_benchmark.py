@@ -2,15 +2,14 @@
 
 import contextlib
 import json
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from portraittalk_core import presets
-from portraittalk_core.config import ModelConfig
 from portraittalk_core.errors import BadInput
 from portraittalk_core.evaluation.benchmark import material, variants, worker
 from portraittalk_core.evaluation.benchmark import run as benchmark
@@ -20,17 +19,30 @@ from portraittalk_core.evaluation.benchmark.markdown import START, benchmark_tex
 from portraittalk_core.evaluation.benchmark.material import Material
 from portraittalk_core.evaluation.benchmark.run import Benchmark
 from portraittalk_core.evaluation.benchmark.settings import Settings
-from portraittalk_core.evaluation.benchmark.variants import VARIANTS, driven, missing, named, prepared, random_mouth
+from portraittalk_core.evaluation.benchmark.variants import (
+    FULL,
+    VARIANTS,
+    driven,
+    missing,
+    named,
+    prepared,
+    random_mouth,
+)
 from portraittalk_core.evaluation.benchmark.worker import late
 from portraittalk_core.evaluation.engine import Engine, Lost
 from portraittalk_core.evaluation.scoring.summary import Mean
 from portraittalk_core.evaluation.scoring.tracks import Sighting
+from portraittalk_core.nets.adapters import Adapters
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, Frames, Sound, SpeechFeatures
 
 FRAMES = 50
 
 
 class Parts(nn.Module):
+    """Stands in for AnimateNet."""
+
     def __init__(self, trained: bool):
         super().__init__()
         self.temporal, self.audio = nn.Module(), nn.Module()
@@ -43,33 +55,29 @@ class Parts(nn.Module):
 
 
 @dataclass(frozen=True)
-class Networks:
-    animate_net: Parts
-    config: ModelConfig = field(default_factory=presets.tiny)
-
-
-class Pretender:
-    """Moves a bright square up and down instead of a face; remembers what it was asked for."""
-
-    calls: ClassVar[list] = []
-
-    def __init__(self, networks, device="cpu"):
-        self.networks, self.device = networks, device
+class Pretender(TinyStack):
+    """Hears nothing and opens the mouth half-way."""
 
     def listen(self, speech, fps=25.0):
         count = speech.frame_count(fps)
         return SpeechFeatures(torch.zeros(count, 4), torch.zeros(count), fps)
 
-    def move(self, features, *, seed=0, prompts=None):
+    def move(self, features, *, dials=None, seed=0, expression=None):
         count = len(features.hidden)
         return FaceMotion(torch.full((count, 10), 0.5), torch.zeros(count, 6), features.fps)
 
-    def generate(self, images, speech, prompt, **options):
-        Pretender.calls.append((prompt, options))
-        for number in range(speech.frame_count(FPS)):
-            picture = torch.full((1, 3, 96, 96), -0.5)
-            picture[..., 40 + number % 9 : 60, 40:60] = 1
-            yield Frames(picture, FPS)
+
+CALLS: list = []
+"""What models were asked for."""
+
+
+def generate(self, images, speech, prompt, **given):
+    """Move a bright square up and down instead of a face."""
+    CALLS.append((prompt, given))
+    for number in range(speech.frame_count(FPS)):
+        picture = torch.full((1, 3, 96, 96), -0.5)
+        picture[..., 40 + number % 9 : 60, 40:60] = 1
+        yield Frames(picture, FPS)
 
 
 @dataclass
@@ -99,7 +107,8 @@ def make_material(self):
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch, talk):
-    Pretender.calls = []
+    CALLS.clear()
+    monkeypatch.setattr(PortraitTalk, "generate", generate)
     monkeypatch.setattr(Material, "make", make_material)
     monkeypatch.setattr(
         Material, "take", lambda self: Take(Sound(torch.zeros(1, 32_000), 16_000), draw_rows(self.case), "nobody")
@@ -115,7 +124,9 @@ def draw_rows(case):
 
 
 def load(name, device, trained=True):
-    return Pretender(Networks(Parts(trained)))
+    nets = Adapters(identity_net=nn.Module(), animate_net=Parts(trained), reference_net=nn.Module())
+    parts = {field.name: None for field in fields(TinyStack)} | {"config": presets.tiny(), "adapters": nets}
+    return PortraitTalk(Pretender(**parts), host=None)
 
 
 def run(settings, load=load, **changed):
@@ -136,32 +147,30 @@ def test_what_is_made_is_never_made_again(settings):
     assert stored["protocol"]["variant"].startswith("full model")
     assert (stored["set"]["e_fid"]["clips"], stored["set"]["e_fid"]["rows"]) == (2, 2 * FRAMES)
     again, labels = run(settings)
-    assert labels == [] and len(again) == 0 and len(Pretender.calls) == 2
+    assert labels == [] and len(again) == 0 and len(CALLS) == 2
 
 
 def test_other_weights_are_made_anew_and_more_people_added(settings):
     run(settings)
     assert run(settings, people=3)[1] == ["p002_s0 material", "p002_s0 full"]
     made, labels = run(settings, model="two")
-    assert labels == ["p000_s0 full", "p001_s0 full"] and len(Pretender.calls) == 5
+    assert labels == ["p000_s0 full", "p001_s0 full"] and len(CALLS) == 5
     assert "model two" in made.reports["full"].protocol["made by"]
 
 
 def test_a_stopped_run_loses_no_finished_clip(settings, monkeypatch):
-    whole = Pretender.generate
-
     def stopping(self, images, speech, prompt, **options):
-        for number, frames in enumerate(whole(self, images, speech, prompt, **options)):
-            if len(Pretender.calls) == 2 and number == 30:
+        for number, frames in enumerate(generate(self, images, speech, prompt, **options)):
+            if len(CALLS) == 2 and number == 30:
                 raise KeyboardInterrupt
             yield frames
 
-    monkeypatch.setattr(Pretender, "generate", stopping)
+    monkeypatch.setattr(PortraitTalk, "generate", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(settings)
     assert len(json.loads((settings.folder / "results.json").read_text())["videos"]) == 1
     assert sorted(p.name for p in (settings.folder / "videos/full").iterdir()) == ["p000_s0.json", "p000_s0.mp4"]
-    monkeypatch.setattr(Pretender, "generate", whole)
+    monkeypatch.setattr(PortraitTalk, "generate", generate)
     assert run(settings)[1] == ["p001_s0 full"]
 
 
@@ -170,13 +179,17 @@ def test_all_variants(settings):
     assert labels[:2] == ["p000_s0 probe", "p000_s0 material"] and labels[-1] == "p000_s0 shifted-audio"
     assert not made.skipped and len(made.reports) == len(VARIANTS) == len(labels) - 2
     made.finish()
-    options = [given for _, given in Pretender.calls]
-    assert len(options) == len(VARIANTS) - 3  # neither still, nor shifted, nor truth needs the model
+    asked = [given for _, given in CALLS]
+    assert len(asked) == len(VARIANTS) - 3  # neither still, nor shifted, nor truth needs the model
     for scale, count in (("audio_scale", 2), ("identity_scale", 1), ("reference_scale", 1)):
-        assert sum(o.get(scale) == 0 for o in options) == count
-    at_rest = [o for o in options if "motion" in o and not o["motion"].coefficients[:, :4].any()]
-    assert sorted(o.get("audio_scale", 1) for o in at_rest) == [0, 1]  # neither hears, and the audio branch alone
-    assert sum("motion" not in o for o in options) == 1
+        assert [getattr(given["options"], scale) for given in asked].count(0) == count
+        assert [getattr(given["options"], scale) for given in asked].count(None) == len(asked) - count
+    at_rest = [given for given in asked if given["motion"] and not given["motion"].coefficients[:, :4].any()]
+    assert sorted(given["options"].audio_scale == 0 for given in at_rest) == [
+        False,
+        True,
+    ]  # one hears
+    assert sum(given["motion"] is None for given in asked) == 1
     assert (settings.folder / "variants/still/report.html").is_file()
     assert "Compared with" in (settings.folder / "variants/still/report.html").read_text()
     truth = made.reports["truth"].records[0]
@@ -222,21 +235,29 @@ def test_variants_of_fewer_people(settings):
 
 def test_networks_are_taken_away_from_a_copy():
     model = load("one", "cpu")
-    before = {name: value.clone() for name, value in model.networks.animate_net.named_parameters()}
+    net = model.stack.adapters.animate_net
+    before = {name: value.clone() for name, value in net.named_parameters()}
     bare = prepared(model, named(("no-temporal",))[1])
     assert missing(bare, named(("no-temporal",))[1]) and not missing(model, named(("no-temporal",))[1])
-    assert bare.networks.animate_net.audio is model.networks.animate_net.audio
-    assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
-    opaque = prepared(model, named(("no-occlusion",))[1]).networks.animate_net.occlusion
+    assert bare.stack.adapters.animate_net.audio is net.audio
+    assert bare.stack.adapters.identity_net is model.stack.adapters.identity_net
+    assert all(torch.equal(before[name], value) for name, value in net.named_parameters())
+    opaque = prepared(model, named(("no-occlusion",))[1]).stack.adapters.animate_net.occlusion
     with torch.no_grad():
         own = opaque.shares(torch.randn(1, 2, 4, 4)).softmax(1)
-    assert own[:, 0].eq(1).all() and opaque is not model.networks.animate_net.occlusion
-    assert all(torch.equal(before[name], value) for name, value in model.networks.animate_net.named_parameters())
-    lone = prepared(model, named(("own-noise",))[1]).networks
+    assert own[:, 0].eq(1).all() and opaque is not net.occlusion
+    assert all(torch.equal(before[name], value) for name, value in net.named_parameters())
+    lone = prepared(model, named(("own-noise",))[1]).stack
     assert (lone.config.sampling.shared_noise, lone.config.sampling.flicker) == (0, 0)
-    assert lone.animate_net is model.networks.animate_net and model.networks.config.sampling.shared_noise > 0
+    assert lone.adapters is model.stack.adapters and model.stack.config.sampling.shared_noise > 0
     assert prepared(model, named(("no-reference",))[1]) is model
     assert prepared(model, named(("no-identity",))[1]) is model
+
+
+def test_a_model_of_public_files_is_refused():
+    model = PortraitTalk(SimpleNamespace(config=presets.sd15()), host=None)
+    with pytest.raises(BadInput, match="needs a model of the tiny kind"):
+        prepared(model, FULL)
 
 
 def test_the_mouth_alone_is_heard():

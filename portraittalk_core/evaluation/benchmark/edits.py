@@ -18,7 +18,11 @@ from ...avatars import parameters as traits
 from ...avatars.caption import caption
 from ...avatars.render import render
 from ...media.image import resize
-from .avatars import FIRST_PERSON, Person
+from ...pipeline import PortraitTalk
+from ...stacks.options import SamplingOptions
+from ...stacks.prompts import PromptTrack
+from ...types import COEFFICIENTS, POSE, FaceMotion, Identity
+from .avatars import FIRST_PERSON, FPS, Person
 
 EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")
 """What is edited, one at a time; glasses and beard are put on, never taken off; the expression becomes a smile."""
@@ -132,3 +136,27 @@ def judge_edits(person: Person, make: Callable[[str], Picture]) -> dict[str, dic
         shows = named(make(prompt), candidates(person, tag))
         found[tag] = {"asked": wanted, "shows": shows, "obeyed": shows == wanted}
     return found
+
+
+def at_rest(
+    model: PortraitTalk, identity: Identity, prompt: str, seed: int, steps: int | None = None
+) -> Float[Tensor, "3 h w"]:
+    """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
+
+    Args:
+        model: A model whose motion is coefficients.
+        identity: The person.
+        prompt: What the picture shows.
+        seed: Of the noise.
+        steps: Of denoising; None for the model's own.
+
+    Returns:
+        The picture, in [-1, 1].
+    """
+    stack, prompts = model.stack, PromptTrack(prompt, (), FPS, 1)
+    asked_of_face = stack.expression(prompts)
+    expression = torch.zeros(1, len(COEFFICIENTS)) if asked_of_face is None else asked_of_face
+    rest = torch.tensor([[float(name == "scale") for name in POSE]])
+    maps = stack.structure(FaceMotion(expression, rest, FPS), identity)
+    video = next(model.animate(identity, maps, None, prompts, seed=seed, options=SamplingOptions(steps=steps)))
+    return next(stack.decode(video)).pixels[0]

@@ -1,7 +1,8 @@
 """The full model and what must lose against it: without a part of it, and by no model at all.
 
-A variant is made from a loaded model by taking one thing away. Where the weights never learned to use a part, taking it
-away changes nothing: `missing` says so, and the variant is not made.
+A variant is made from a loaded model by taking one thing away: by an option of sampling, by another motion, or by a
+stack in which one field is replaced. Where the weights never learned to use a part, taking it away changes nothing:
+`missing` says so, and the variant is not made.
 """
 
 from __future__ import annotations
@@ -10,50 +11,49 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import BadInput
+from ...nets.adapters import Adapters
+from ...nets.animate_net import AnimateNet
 from ...nets.attention import has_learned
-from ...types import COEFFICIENTS, FaceMotion, Frames, Identity, LatentVideo, SpeechFeatures, StructureMaps
+from ...pipeline import PortraitTalk
+from ...stacks.options import SamplingOptions
+from ...stacks.tiny import TinyStack
+from ...types import COEFFICIENTS, FaceMotion
 from .avatars import FPS, AvatarCase, Person, Take
 
 MOUTH = COEFFICIENTS[:4]
+"""The coefficients that move the mouth."""
+
 SHIFT_FRAMES = 8
 """By how many frames the shifted sound is late."""
 
 
-class Talker(Protocol):
-    """What is needed of a `PortraitTalk`; this package lies below it and cannot import it."""
-
-    networks: Any
-    config: Any
-
-    def identify(self, images: Sequence[Tensor]) -> Identity: ...
-    def listen(self, speech: Any, fps: float = ...) -> SpeechFeatures: ...
-    def move(self, features: SpeechFeatures, *, seed: int = ..., prompts: Any = ...) -> FaceMotion: ...
-    def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps: ...
-    def generate(self, images: Sequence[Tensor], speech: Any, prompt: str, **options: Any) -> Iterator[Frames]: ...
-    def decode(self, video: LatentVideo) -> Iterator[Frames]: ...
-
-
 @dataclass(frozen=True)
 class Variant:
-    """One row of the ablation. key: in files and on the command line; how: what is done, for the page.
-
-    loses: keys of the figures in which it must be worse than the full model; () for those that need not be.
-    """
+    """One row of the ablation."""
 
     key: str
+    """In files and on the command line."""
+
     title: str
+    """In tables."""
+
     how: str
+    """What is done."""
+
     loses: tuple[str, ...] = ()
+    """Keys of the figures in which it must be worse than the full model; () where it need not be."""
 
 
 FULL = Variant("full", "full model", "mouth from the sound by the model; head, gaze, blinks and brows are the truth's")
+"""What the others are compared with."""
+
 VARIANTS = (
     FULL,
     Variant("own-head", "own head", "everything moves as the model draws it from the sound: what `generate` does"),
@@ -100,6 +100,7 @@ VARIANTS = (
 """All variants, in the order of the tables."""
 
 KEYS = tuple(variant.key for variant in VARIANTS)
+"""Of all variants."""
 
 UNSURE = {
     "no-audio": ("audio", "to_v_ip", "audio branch"),
@@ -110,9 +111,16 @@ UNSURE = {
 
 
 def named(keys: Sequence[str]) -> list[Variant]:
-    """Return the variants of these keys in the order of the tables, always with the full model; `all` means all.
+    """Choose variants, always with the full model.
 
-    Raises `BadInput` for a key that is unknown.
+    Args:
+        keys: Of the variants; `all` means all.
+
+    Returns:
+        The variants, in the order of the tables.
+
+    Raises:
+        BadInput: When a key is unknown.
     """
     unknown = [key for key in keys if key not in (*KEYS, "all")]
     if unknown:
@@ -121,77 +129,127 @@ def named(keys: Sequence[str]) -> list[Variant]:
     return [variant for variant in VARIANTS if variant.key in wanted]
 
 
-def missing(model: Talker, variant: Variant) -> str | None:
-    """Return why taking this part away would change nothing; None where the weights use it."""
+def tiny_stack(model: PortraitTalk) -> TinyStack:
+    """Take the stack of a model that the benchmark can make clips with: one of our own networks.
+
+    Args:
+        model: Any.
+
+    Returns:
+        Its stack.
+
+    Raises:
+        BadInput: When the model is made of public files: its motion is not that of the avatars.
+    """
+    if not isinstance(model.stack, TinyStack):
+        raise BadInput(
+            "`--benchmark avatars` needs a model of the tiny kind, whose motion is the avatars' coefficients, but "
+            f"got {model.stack.config.name}. Name tiny, or a folder of such weights."
+        )
+    return model.stack
+
+
+def missing(model: PortraitTalk, variant: Variant) -> str | None:
+    """Say why taking a part away would change nothing.
+
+    Args:
+        model: The full one.
+        variant: What is taken away.
+
+    Returns:
+        A line; None where the weights use the part.
+    """
     if variant.key not in UNSURE:
         return None
     part, last, name = UNSURE[variant.key]
-    if has_learned(getattr(model.networks.animate_net, part), last):
+    if has_learned(getattr(tiny_stack(model).adapters.animate_net, part), last):
         return None
     return f"the weights have no trained {name} (its output layers are zero), so the full model is without it already"
 
 
-def prepared(model: Talker, variant: Variant) -> Talker:
-    """Return the model that makes a variant: the same, or a copy that shares all networks but the one taken away."""
+def prepared(model: PortraitTalk, variant: Variant) -> PortraitTalk:
+    """Make the model of a variant.
+
+    Args:
+        model: The full one, which stays as it is.
+        variant: What is taken away.
+
+    Returns:
+        The same model, or one that shares all networks but the one taken away.
+    """
+    stack = tiny_stack(model)
     if variant.key in _WITHOUT:
-        part, take_away = _WITHOUT[variant.key]
-        animate = copy.copy(model.networks.animate_net)
-        animate._modules = dict(animate._modules)  # a shallow copy of a module shares the dictionary of its children
-        setattr(animate, part, copy.deepcopy(getattr(animate, part)))
-        with torch.no_grad():
-            take_away(getattr(animate, part))
-        return _with(model, replace(model.networks, animate_net=animate))
+        return PortraitTalk(replace(stack, adapters=_without(stack.adapters, variant)), model.host)
     if variant.key == "own-noise":
-        config = model.networks.config
-        sampling = replace(config.sampling, shared_noise=0.0, flicker=0.0)
-        return _with(model, replace(model.networks, config=replace(config, sampling=sampling)))
+        sampling = replace(stack.config.sampling, shared_noise=0.0, flicker=0.0)
+        return PortraitTalk(replace(stack, config=replace(stack.config, sampling=sampling)), model.host)
     return model
 
 
-def _silence(temporal: nn.Module) -> None:
-    for path, value in temporal.named_parameters():
+def _silence_temporal(animate_net: AnimateNet) -> None:
+    for path, value in animate_net.temporal.named_parameters():
         if "proj_out." in path:
             value.zero_()
 
 
-def _own_everywhere(occlusion: Any) -> None:
-    occlusion.shares.weight.zero_()
-    occlusion.shares.bias.copy_(torch.tensor([_SURE, 0.0, 0.0]))
+def _own_everywhere(animate_net: AnimateNet) -> None:
+    shares = animate_net.occlusion.shares
+    shares.weight.zero_()
+    cast(Tensor, shares.bias).copy_(torch.tensor([_SURE, 0.0, 0.0]))
 
 
 _SURE = 1e3
 """A logit after which nothing is left for the other shares."""
 
-_WITHOUT: dict[str, tuple[str, Callable[[Any], None]]] = {
-    "no-temporal": ("temporal", _silence),
+_WITHOUT: dict[str, tuple[str, Callable[[AnimateNet], None]]] = {
+    "no-temporal": ("temporal", _silence_temporal),
     "no-occlusion": ("occlusion", _own_everywhere),
 }
-"""Parts of AnimateNet that a variant lacks, and how a copy of them is made to do nothing."""
+"""Variants that lack a part of AnimateNet, and how a copy of it is made to do nothing."""
 
 
-def _with(model: Any, networks: Any) -> Any:
-    return type(model)(networks, model.device)
+@torch.no_grad()
+def _without(adapters: Adapters, variant: Variant) -> Adapters:
+    """Return adapters that share all networks but the one that a variant lacks."""
+    part, take_away = _WITHOUT[variant.key]
+    kept = {id(child): child for name, child in adapters.animate_net.named_children() if name != part}
+    animate_net = copy.deepcopy(adapters.animate_net, kept)  # what is in the memo counts as copied already
+    take_away(animate_net)
+    return Adapters(identity_net=adapters.identity_net, animate_net=animate_net, reference_net=adapters.reference_net)
 
 
 def make_frames(
-    model: Talker, variant: Variant, case: AvatarCase, person: Person, take: Take, steps: int | None = None
+    model: PortraitTalk, variant: Variant, case: AvatarCase, person: Person, take: Take, steps: int | None = None
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
-    """Yield the pictures of a clip as a model makes them; the model must be `prepared` for the variant.
+    """Make the pictures of a clip.
 
-    steps: of denoising, the model's own by default.
+    Args:
+        model: `prepared` for the variant.
+        variant: How the clip is made.
+        case: Gives the seed.
+        person: Who speaks.
+        take: What is said, and the true motion.
+        steps: Of denoising; None for the model's own.
+
+    Yields:
+        Pictures in [-1, 1], some at a time.
     """
-    options: dict[str, Any] = {"seed": case.seed, "steps": steps}
-    if variant.key in ("no-audio", "no-sound"):
-        options["audio_scale"] = 0.0
-    if variant.key == "no-identity":
-        options["identity_scale"] = 0.0
-    if variant.key == "no-reference":
-        options["reference_scale"] = 0.0
+    options = SamplingOptions(
+        steps=steps,
+        audio_scale=0.0 if variant.key in ("no-audio", "no-sound") else None,
+        identity_scale=0.0 if variant.key == "no-identity" else None,
+        reference_scale=0.0 if variant.key == "no-reference" else None,
+    )
+    motion = None
     if variant.key != "own-head":
-        features = model.listen(take.sound, FPS)
+        stack = tiny_stack(model)
+        features = stack.listen(take.sound, FPS)
         mouth = _mouth(variant, len(features.hidden), case.seed)
-        options["motion"] = driven(take.motion, model.move(features, seed=case.seed), mouth)
-    for frames in model.generate([person.portrait], take.sound, person.prompt, **options):
+        motion = driven(take.motion, stack.move(features, seed=case.seed), mouth)
+    videos = model.generate(
+        [person.portrait], take.sound, person.prompt, seed=case.seed, motion=motion, options=options
+    )
+    for frames in videos:
         yield frames.pixels
 
 
@@ -203,9 +261,17 @@ def _mouth(variant: Variant, frames: int, seed: int) -> Float[Tensor, "frames 4"
 
 
 def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 4"] | None = None) -> FaceMotion:
-    """Return the true motion with another mouth: that which was heard, or the one given.
+    """Put another mouth into the true motion: that which was heard, or one that is given.
 
     Their lengths may differ by the frame that rounding costs; the last one is repeated.
+
+    Args:
+        true: The motion of head, gaze, blinks and brows.
+        heard: What the model made of the sound.
+        mouth: Takes the place of the mouth that was heard.
+
+    Returns:
+        As many frames as were heard.
     """
     frames = len(heard.coefficients)
     rows = torch.arange(frames).clamp(max=len(true.coefficients) - 1)
@@ -216,7 +282,15 @@ def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 4"]
 
 
 def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 4"]:
-    """Return a mouth that knows nothing of the sound: jaw, wide, round and press, each two waves of 1 to 4 Hz."""
+    """Draw a mouth that knows nothing of the sound: jaw, wide, round and press, each two waves of 1 to 4 Hz.
+
+    Args:
+        frames: How many.
+        seed: Of the waves.
+
+    Returns:
+        The coefficients of `MOUTH`, from 0 to 0.8.
+    """
     generator = torch.Generator().manual_seed(seed + 1)
     speed = 1 + 3 * torch.rand(2, 4, generator=generator)
     phase = 2 * math.pi * torch.rand(2, 4, generator=generator)

@@ -14,18 +14,18 @@ from torch import Tensor
 
 from ...media.audio import read_sound
 from ...media.target import Partial
-from ...stacks.prompts import PromptTrack, expression_track
-from ...types import POSE, FaceMotion, Sound
+from ...pipeline import PortraitTalk
+from ...types import Sound
 from ..scoring.scorer import Scored, Scorer
 from ..scoring.tracks import open_finder
 from .avatars import FPS, AvatarCase, draw_person
-from .edits import judge_edits
+from .edits import at_rest, judge_edits
 from .material import write_frames, write_wave
 from .memory import peak_mib
 from .settings import CaseFiles, Settings
-from .variants import FULL, SHIFT_FRAMES, Talker, Variant, make_frames, missing, named, prepared
+from .variants import FULL, SHIFT_FRAMES, Variant, make_frames, missing, named, prepared, tiny_stack
 
-Load = Callable[[str, str], Talker]
+Load = Callable[[str, str], PortraitTalk]
 """Loads a model by name onto a device."""
 
 
@@ -62,7 +62,7 @@ class Worker:
 
     def __init__(self, settings: Settings, load: Load) -> None:
         self._settings, self._load = settings, load
-        self._models: dict[str, Talker] = {}
+        self._models: dict[str, PortraitTalk] = {}
         self._scorer: Scorer | None = None
 
     def __call__(self, job: Job) -> Any:
@@ -78,7 +78,7 @@ class Worker:
         kinds = {"probe": self._probe, "material": self._material, "clip": self._clip, "edits": self._edits}
         return kinds[job.kind](job)
 
-    def _model(self, variant: Variant) -> Talker:
+    def _model(self, variant: Variant) -> PortraitTalk:
         if FULL.key not in self._models:
             self._models[FULL.key] = self._load(self._settings.model, self._settings.device)
         if variant.key not in self._models:
@@ -122,33 +122,12 @@ class Worker:
 
     def _edits(self, job: Job) -> dict[str, Any]:
         model, person = self._model(FULL), draw_person(job.case.person)
-        identity = model.identify([person.portrait])
+        identity = tiny_stack(model).identify([person.portrait])
 
         def picture(prompt: str) -> Float[Tensor, "3 h w"]:
             return at_rest(model, identity, prompt, job.case.seed, self._settings.steps)
 
         return {"person": person.number, "edits": judge_edits(person, picture)}
-
-
-def at_rest(model: Any, identity: Any, prompt: str, seed: int, steps: int | None = None) -> Float[Tensor, "3 h w"]:
-    """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
-
-    Args:
-        model: What makes it.
-        identity: The person.
-        prompt: What it shows.
-        seed: Of the noise.
-        steps: Of denoising; None for the model's own.
-
-    Returns:
-        The picture, in [-1, 1].
-    """
-    prompts = PromptTrack(prompt, (), FPS, 1)
-    expression = expression_track(model.networks.preparation.text, prompts)
-    rest = torch.tensor([[float(name == "scale") for name in POSE]])
-    maps = model.structure(FaceMotion(expression, rest, FPS), identity)
-    video = next(model.animate(identity, maps, None, prompts, seed=seed, steps=steps))
-    return next(model.decode(video)).pixels[0]
 
 
 def late(sound: Sound, by_s: float) -> Sound:

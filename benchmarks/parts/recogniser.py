@@ -1,4 +1,7 @@
-"""Is it still the person, by the face pack's own recogniser? It conditions the model, so this flatters."""
+"""Rows of docs/tiny.md: is it still the person, by the face pack's own recogniser?
+
+It conditions the model, so this flatters.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,25 @@ import json
 import sys
 
 import torch
-from edits_row import one_frame, top1
-from held_out import EDITS, draw_subject
 from torch import Tensor
 
+from portraittalk_core.evaluation.benchmark.edits import at_rest
 from portraittalk_core.pipeline import PortraitTalk
+
+from .edits import top1
+from .people import EDITS, draw_subject
 
 
 def measure(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Make one frame of every person as they are and one for each edit; find the person among all by embedding."""
+    """Make one frame of every person as they are and one for each edit; find the person among all by embedding.
+
+    Args:
+        model: The tiny model.
+        given: `people`, and the folder `work`.
+
+    Returns:
+        By the row's name: `value`, `ceiling` where there is one, `n`.
+    """
     rows = [_one(model, number, given) for number in range(given.people)]
     gallery = torch.tensor([row["enrolled"] for row in rows])
     kept, true = (torch.tensor([row[name] for row in rows]) for name in ("kept", "true"))
@@ -38,8 +51,8 @@ def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[st
     subject = draw_subject(number, 1)
     generator = torch.Generator().manual_seed(number)
     prompts = [subject.caption(), *(subject.edit(tag, generator)[1] for tag in EDITS)]
-    identity = model.identify([subject.reference])
-    made = [_embed(model, one_frame(model, identity, prompt, number)) for prompt in prompts]
+    identity = model.stack.identify([subject.reference])
+    made = [_embed(model, at_rest(model, identity, prompt, number)) for prompt in prompts]
     record = {
         "enrolled": _embed(model, subject.enrolment).tolist(),
         "true": identity.embeddings[0].tolist(),
@@ -54,5 +67,5 @@ def _one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[st
 
 def _embed(model: PortraitTalk, picture: Tensor) -> Tensor:
     """Return the embedding of the face in a picture, zero where none is found."""
-    found = model.networks.preparation.faces.find(picture)
+    found = model.stack.face_finder().find(picture)
     return found[0].embedding if found else torch.zeros(512)

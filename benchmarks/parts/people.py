@@ -14,7 +14,10 @@ from portraittalk_core.avatars.render import render
 from portraittalk_core.checkpoints.native import ASSETS
 
 FIRST_SEED = 1_000_000
+"""Of the people; training draws below."""
+
 FPS = 25.0
+"""Frames a second of their clips."""
 
 JUDGE = ASSETS / "judge.safetensors"
 """The network that says who a picture shows and what they wear."""
@@ -25,37 +28,56 @@ EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")
 
 @dataclass(frozen=True)
 class Subject:
-    """One held-out person.
-
-    reference: the portrait that is given, pixels [3, 256, 256]; tags: what can be said of it; rows: the renderer's
-    parameters of a clip in the same look, [frames, p]; enrolment: another picture of the person, in another look, by
-    which the judge is to know them.
-    """
+    """One held-out person."""
 
     number: int
+    """From 0."""
+
     reference: Tensor
+    """The portrait that a model is given, [3, 256, 256] in [-1, 1]."""
+
     tags: dict[str, str]
+    """What can be said of the portrait: attribute and word."""
+
     rows: Tensor
+    """The renderer's parameters of a clip in the same appearance, [frames, p]."""
+
     enrolment: Tensor
+    """Another picture of the person, in another appearance, by which the judge is to know them, [3, 256, 256]."""
 
     def truth(self) -> Tensor:
-        """Return the true frames of the clip, [frames, 3, 256, 256]."""
+        """Render the true frames of the clip, [frames, 3, 256, 256] in [-1, 1]."""
         return torch.cat([render(part) for part in self.rows.split(8)])
 
     def landmarks(self) -> Tensor:
-        """Return the exact landmarks of the clip, [frames, 70, 2]."""
+        """Compute the exact landmarks of the clip, [frames, 70, 2] in [-1, 1]."""
         return landmarks(self.rows)
 
     def column(self, name: str) -> Tensor:
-        """Return what the clip commands of a coefficient or of the pose."""
+        """Take what the clip commands of a coefficient or of the pose.
+
+        Args:
+            name: Of the renderer's parameter.
+
+        Returns:
+            [frames].
+        """
         return traits.column(self.rows, name)
 
     def caption(self) -> str:
-        """Return a caption that says all that can be said of the person and the clip's look."""
+        """Say all that can be said of the person and the clip's appearance."""
         return caption(self.tags, torch.Generator().manual_seed(self.number), set(self.tags))
 
     def wearing(self, tag: str, word: str) -> Tensor:
-        """Return the true picture of the edit `tag` to `word`, [1, 3, 256, 256]."""
+        """Render the true picture of an edit.
+
+        Args:
+            tag: The attribute, one of `EDITS`.
+            word: What it becomes.
+
+        Returns:
+            [1, 3, 256, 256] in [-1, 1].
+        """
         row = self.rows[:1].clone()
         if tag == "expression":
             low, high = traits.EXPRESSION_RANGES[word][0]
@@ -69,7 +91,15 @@ class Subject:
         return render(row)
 
     def edit(self, tag: str, generator: torch.Generator) -> tuple[str, str]:
-        """Return the wanted word of a tag, which differs from what the person wears, and a prompt that asks for it."""
+        """Draw what an edit asks for.
+
+        Args:
+            tag: The attribute, one of `EDITS`.
+            generator: Of the draw.
+
+        Returns:
+            A word that differs from what the person wears, and a prompt that asks for it.
+        """
         if tag == "expression":
             wanted = "smiling"
         else:
@@ -81,15 +111,23 @@ class Subject:
 
 
 def draw_subject(number: int, frames: int) -> Subject:
-    """Draw person `number` and a clip in which everything moves smoothly and independently."""
+    """Draw a person and a clip in which everything moves smoothly and independently.
+
+    Args:
+        number: From 0; the same person and clip for the same number.
+        frames: Of the clip.
+
+    Returns:
+        The person.
+    """
     generator = torch.Generator().manual_seed(FIRST_SEED + number)
     person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    look, other = traits.sample_attributes(generator), traits.sample_attributes(generator)
-    tags = {**person.tags, **look.tags}
+    appearance, other = traits.sample_attributes(generator), traits.sample_attributes(generator)
+    tags = {**person.tags, **appearance.tags}
     if tags["hair"] == other.tags["hair"]:
         other = traits.attributes_from_tags({"hair": "blue" if tags["hair"] != "blue" else "red"}, generator)
     calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0), {"expression": "neutral"})
-    reference = traits.pack(person, look, calm, _frontal(generator), light)
+    reference = traits.pack(person, appearance, calm, _frontal(generator), light)
     enrolment = traits.pack(person, other, traits.sample_expression(generator), traits.sample_pose(generator), light)
     rows = reference.repeat(frames, 1)
     for name, (low, high) in _RANGES.items():

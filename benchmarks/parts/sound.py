@@ -1,16 +1,14 @@
-"""From sound to picture: sync, silence; and what a long video costs: speed, drift, memory."""
+"""Rows of docs/tiny.md: sync and silence, and what a long video costs: speed, drift, memory."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
-from held_out import FPS, JUDGE, draw_subject
-from motion_row import correlation, read
 from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
@@ -19,13 +17,27 @@ from portraittalk_core.avatars.speech import HELD_OUT_VOICES
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.training.judge import load_judge
 from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
 from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
 
-CLIPS, CLIP_S, MOST_LAG = 8, 3.0, 5
+from . import stream
+from .motion import correlation, read
+from .people import FPS, JUDGE, draw_subject
+from .program import ROOT
+
+CLIPS, CLIP_S = 8, 3.0
+"""Clips of `sync`, and the seconds of each."""
+
+MOST_LAG = 5
+"""Lags that are tried both ways, frames."""
+
 LONG_S, SHORT_S = 60.0, 10.0
-SILENCE_S = 0.4
+"""Seconds of a long and of a short video."""
+
+STREAMING = SamplingOptions(fusion="streaming")
+"""How long videos are made: memory does not grow."""
 
 
 def _recordings(count: int, seconds: float) -> list[tuple[Sound, Tensor]]:
@@ -51,16 +63,24 @@ def _true_frames(model: PortraitTalk, number: int, motion: FaceMotion, frames: s
     for names, values in ((COEFFICIENTS, motion.coefficients), (POSE, motion.pose)):
         rows[:, [traits.INDEX[name] for name in names]] = values[frames]
     pixels = torch.cat([render(part) for part in rows.split(8)])
-    return torch.cat([part.pixels for part in model.decode_pixels(pixels)])
+    return torch.cat([part.pixels for part in model.reconstruct(pixels)])
 
 
-def _speak(model: PortraitTalk, number: int, sound: Sound, **options: object) -> Tensor:
-    chunks = model.generate([draw_subject(number, 1).reference], sound, "", seed=number, **options)  # pyright: ignore
+def _speak(model: PortraitTalk, number: int, sound: Sound) -> Tensor:
+    chunks = model.generate([draw_subject(number, 1).reference], sound, "", seed=number)
     return torch.cat([chunk.pixels for chunk in chunks])
 
 
 def sync(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Mouth of the produced frames against the mouth that the sound was made with; lag of the best match."""
+    """Compare the mouth of the produced frames with the mouth that the sound was made with.
+
+    Args:
+        model: The tiny model.
+        given: Not used.
+
+    Returns:
+        Correlation and lag of the best match; {} without espeak-ng.
+    """
     scores, lags = [], []
     for number, (sound, jaw) in enumerate(_recordings(CLIPS, CLIP_S)):
         seen = read(model, _speak(model, number, sound))["jaw"]
@@ -77,7 +97,15 @@ def sync(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, 
 
 
 def best_lag(seen: Tensor, true: Tensor) -> int:
-    """Return by how many frames `seen` is late."""
+    """Find the lag at which two tracks match best.
+
+    Args:
+        seen: [n].
+        true: [n].
+
+    Returns:
+        By how many frames `seen` is late, up to `MOST_LAG` both ways.
+    """
 
     def at(lag: int) -> float:
         a, b = (seen[lag:], true[: len(true) - lag]) if lag >= 0 else (seen[:lag], true[-lag:])
@@ -87,19 +115,26 @@ def best_lag(seen: Tensor, true: Tensor) -> int:
 
 
 def silence(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Mouth opening in silences of at least 0.4 s as a share of the clip's range, on clips with a second of it.
+    """Measure the mouth's opening in silences as a share of the clip's range, on clips with a second of silence.
 
     The gap of the lips is 0 where they touch; a reading below 0 is the reader's noise and counts as closed. The ceiling
     is the same reading of true renderings, whose mouths are closed: what is left is the reader's own. `above least`
     counts from the clip's least reading instead of from 0, as this row did at first: that adds the reader's largest
     error.
+
+    Args:
+        model: The tiny model.
+        given: Not used.
+
+    Returns:
+        Per cent; {} without espeak-ng.
     """
     shares: dict[str, list[float]] = {"value": [], "ceiling": [], "above least": [], "above least, ceiling": []}
     for number, (sound, _) in enumerate(_recordings(4, 2.0)):
         quiet = torch.zeros(1, SPEECH_RATE)
         samples = torch.cat([sound.samples[:, :SPEECH_RATE], quiet, sound.samples[:, SPEECH_RATE:]], 1)
         sound = Sound(samples, SPEECH_RATE)
-        motion = model.move(model.listen(sound), seed=number)
+        motion = model.stack.move(model.stack.listen(sound), seed=number)
         videos = {"value": _speak(model, number, sound), "ceiling": _true_frames(model, number, motion, slice(None))}
         for name, frames in videos.items():
             seen = read(model, frames)["jaw"]
@@ -117,7 +152,15 @@ def silence(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[st
 
 
 def speed(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Wall seconds for each second of video at 25 fps, default steps, after a warm-up."""
+    """Measure wall seconds for each second of video at 25 fps, default steps, after a warm-up.
+
+    Args:
+        model: The tiny model.
+        given: Not used.
+
+    Returns:
+        The row.
+    """
     (sound, _), *_ = _recordings(1, 4.0) or [(Sound(torch.zeros(1, 4 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
     _speak(model, 0, Sound(sound.samples[:, :SPEECH_RATE], SPEECH_RATE))
     start = time.monotonic()
@@ -126,16 +169,23 @@ def speed(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
 
 
 def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The last second of 60 against the first, streaming: who it is, by the judge, and sharpness.
+    """Compare the last second of 60 with the first, streaming: who it is, by the judge, and sharpness.
 
     The person is also asked of the face pack's recogniser, which conditions the model. The ceiling is the same of the
     true renderings of that motion, through the VAE: a head that has turned meanwhile looks less like itself, to both.
+
+    Args:
+        model: The tiny model.
+        given: Not used.
+
+    Returns:
+        The rows, without the judge's where there is none.
     """
     (sound, _), *_ = _recordings(1, 8.0) or [(Sound(torch.zeros(1, 8 * SPEECH_RATE), SPEECH_RATE), torch.zeros(0))]
     times = int(LONG_S * SPEECH_RATE / sound.samples.shape[1]) + 1
     long = Sound(sound.samples.repeat(1, times)[:, : int(LONG_S * SPEECH_RATE)], SPEECH_RATE)
-    motion = model.move(model.listen(long), seed=0)
-    chunks = model.generate([draw_subject(0, 1).reference], long, "", fusion="streaming", motion=motion)
+    motion = model.stack.move(model.stack.listen(long), seed=0)
+    chunks = model.generate([draw_subject(0, 1).reference], long, "", motion=motion, options=STREAMING)
     first, last = [], []
     for chunk in chunks:
         for frame in chunk.pixels:
@@ -148,8 +198,8 @@ def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
     softer, softer_true = (100 * (sharpness(other) / sharpness(one) - 1) for one, other in (made, true))
     found = {
         "recogniser: drift of identity": {
-            "value": alike(*(_recognised(model, part) for part in made)),
-            "ceiling": alike(*(_recognised(model, part) for part in true)),
+            "value": _alike(*(_recognised(model, part) for part in made)),
+            "ceiling": _alike(*(_recognised(model, part) for part in true)),
             "n": 1,
         },
         "drift: sharpness, %": {"value": softer, "ceiling": softer_true, "n": 1},
@@ -157,59 +207,56 @@ def drift(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str,
     if JUDGE.exists():
         judge = load_judge(JUDGE)
         found["drift: identity"] = {
-            "value": alike(*(judge.embed(part).mean(0) for part in made)),
-            "ceiling": alike(*(judge.embed(part).mean(0) for part in true)),
+            "value": _alike(*(judge.embed(part).mean(0) for part in made)),
+            "ceiling": _alike(*(judge.embed(part).mean(0) for part in true)),
             "n": 1,
         }
     return found
 
 
-def alike(one: Tensor, other: Tensor) -> float:
+def _alike(one: Tensor, other: Tensor) -> float:
     """Return the cosine similarity of two vectors."""
     return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
 
 
 def _recognised(model: PortraitTalk, frames: Tensor) -> Tensor:
-    find = model.networks.preparation.faces.find
+    find = model.stack.face_finder().find
     return torch.stack([find(frame)[0].embedding for frame in frames]).mean(0)
 
 
 def sharpness(frames: Tensor) -> float:
-    """Return the mean size of the Laplacian of the brightness."""
+    """Measure sharpness as the mean size of the Laplacian of the brightness.
+
+    Args:
+        frames: [n, 3, h, w] in [-1, 1].
+
+    Returns:
+        Comparable for pictures of one size.
+    """
     gray = frames.mean(1, keepdim=True)
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
     return float(torch.nn.functional.conv2d(gray, kernel).abs().mean())
 
 
 def memory(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Peak resident memory of a process that streams 60 s, over that of one that streams 10 s."""
+    """Compare the peak resident memory of a process that streams 60 s with that of one that streams 10 s.
+
+    Args:
+        model: Not used; each process loads its own.
+        given: `model`, its name.
+
+    Returns:
+        The row.
+    """
+    known = os.environ.get("PYTHONPATH", "")
+    paths = os.pathsep.join(part for part in (str(ROOT), known) if part)
     peaks = [
-        int(subprocess.check_output([sys.executable, __file__, str(seconds), given.model]).split()[-1])
+        int(
+            subprocess.check_output(
+                [sys.executable, "-m", stream.__name__, str(seconds), given.model],
+                env={**os.environ, "PYTHONPATH": paths},
+            ).split()[-1]
+        )
         for seconds in (LONG_S, SHORT_S)
     ]
     return {"memory 60 s / 10 s": {"value": peaks[0] / peaks[1], "n": 1}}
-
-
-def _stream(seconds: float, name: str) -> None:
-    """Stream a video of noise and print this process's peak memory; two steps, for only the memory is asked for."""
-    model = PortraitTalk.load(name)
-    generator = torch.Generator().manual_seed(0)
-    sound = Sound(0.1 * torch.randn(1, int(seconds * SPEECH_RATE), generator=generator), SPEECH_RATE)
-    count = 0
-    for chunk in model.generate([draw_subject(0, 1).reference], sound, "", fusion="streaming", steps=2):
-        count += len(chunk.pixels)
-    assert count == round(seconds * FPS)
-    sys.stdout.write(f"{_peak_kib()}\n")
-
-
-def _peak_kib() -> int:
-    """Return the most memory this process has held, KiB.
-
-    Not `getrusage`: on Linux its figure survives `exec`, so a child reports the size of the parent that started it.
-    """
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
-
-
-if __name__ == "__main__":
-    _stream(float(sys.argv[1]), sys.argv[2])

@@ -1,4 +1,7 @@
-"""Is it still the person, and does the picture obey the prompt? A judge network that saw no generated picture says."""
+"""Rows of docs/tiny.md: is it still the person, and does the picture obey the prompt? A judge network says.
+
+The judge saw no generated picture.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,26 @@ import sys
 
 import numpy as np
 import torch
-from held_out import EDITS, FPS, JUDGE, Subject, draw_subject
 from torch import Tensor
 
+from portraittalk_core.evaluation.benchmark.edits import at_rest
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.training.judge import Judge
-from portraittalk_core.types import COEFFICIENTS, FaceMotion, Identity
+
+from .people import EDITS, JUDGE, Subject, draw_subject
 
 
 def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Make one frame of every person as they are and one for each edit; let the judge name person and attribute."""
+    """Make one frame of every person as they are and one for each edit; let the judge name person and attribute.
+
+    Args:
+        model: The tiny model.
+        judge: Names person and attributes.
+        given: `people`, and the folder `work`.
+
+    Returns:
+        By the row's name: `value`, `ceiling`, `n`.
+    """
     kept, edited, enrolled, true_same, true_edited = [], [], [], [], []
     obeyed: dict[str, list[bool]] = {tag: [] for tag in EDITS}
     able: dict[str, list[bool]] = {tag: [] for tag in EDITS}
@@ -57,7 +69,15 @@ def measure(model: PortraitTalk, judge: Judge, given: argparse.Namespace) -> dic
 
 
 def top1(faces: Tensor, gallery: Tensor) -> float:
-    """Return how often a face is nearest to its own row of the gallery."""
+    """Count how often a face is nearest to its own row of the gallery.
+
+    Args:
+        faces: Embeddings [n, d].
+        gallery: Embeddings [n, d] of the same people.
+
+    Returns:
+        A share, 0 to 1.
+    """
     nearest = torch.cdist(faces, gallery).argmin(1)
     return float((nearest == torch.arange(len(gallery))).float().mean())
 
@@ -66,27 +86,17 @@ def _mean_top1(faces: list[Tensor], gallery: Tensor) -> float:
     return sum(top1(torch.stack(faces)[:, k], gallery) for k in range(len(EDITS))) / len(EDITS)
 
 
-def through_vae(model: PortraitTalk, pixels: Tensor) -> Tensor:
+def _through_vae(model: PortraitTalk, pixels: Tensor) -> Tensor:
     """Return pictures as the best denoiser could make them."""
-    return torch.cat([frames.pixels for frames in model.decode_pixels(pixels)])
-
-
-def one_frame(model: PortraitTalk, identity: Identity, prompt: str, seed: int) -> Tensor:
-    """Return the person at rest, wearing what the prompt says, [3, 256, 256]."""
-    rest = FaceMotion(torch.zeros(1, len(COEFFICIENTS)), torch.tensor([[0.0, 0, 0, 0, 0, 1]]), FPS)
-    for name, value in model.networks.preparation.text.expression_of(prompt).items():
-        rest.coefficients[0, COEFFICIENTS.index(name)] = value
-    maps = model.structure(rest, identity)
-    video = next(model.animate(identity, maps, None, PromptTrack(prompt, (), FPS, 1), seed=seed))
-    return next(model.decode(video)).pixels[0]
+    return torch.cat([frames.pixels for frames in model.reconstruct(pixels)])
 
 
 def _made(model: PortraitTalk, subject: Subject, prompts: list[str], number: int, given: argparse.Namespace) -> Tensor:
     """Return the person as each prompt says; kept as bytes, for judges come and go while the weights stay."""
     file = given.work / f"pictures_{number}.npy"
     if not file.exists():
-        identity = model.identify([subject.reference])
-        made = torch.stack([one_frame(model, identity, prompt, number) for prompt in prompts])
+        identity = model.stack.identify([subject.reference])
+        made = torch.stack([at_rest(model, identity, prompt, number) for prompt in prompts])
         np.save(file, ((made + 1) * 127.5).round().clamp(0, 255).byte().numpy())
     return torch.from_numpy(np.load(file)).float() / 127.5 - 1
 
@@ -97,7 +107,17 @@ def _judge_version() -> str:
 
 
 def one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespace) -> dict:
-    """Judge the pictures of one person, unless that was done already."""
+    """Judge the pictures of one person, unless that was done already.
+
+    Args:
+        model: The tiny model.
+        judge: Names person and attributes.
+        number: Of the person.
+        given: See `measure`.
+
+    Returns:
+        Embeddings of all pictures, and by attribute whether the picture, and the true one, show what was asked.
+    """
     file = given.work / f"edits_{_judge_version()}_{number}.json"
     if file.exists():
         return json.loads(file.read_text())
@@ -107,12 +127,12 @@ def one(model: PortraitTalk, judge: Judge, number: int, given: argparse.Namespac
     prompts = [subject.caption(), *(text for _, text in wanted.values())]
     pictures = _made(model, subject, prompts, number, given)
     named = judge.classify(pictures[1:])
-    true_edits = through_vae(model, torch.cat([subject.wearing(tag, word) for tag, (word, _) in wanted.items()]))
+    true_edits = _through_vae(model, torch.cat([subject.wearing(tag, word) for tag, (word, _) in wanted.items()]))
     true_names = judge.classify(true_edits)
     record = {
         "bald": subject.tags["style"] == "bald",
         "enrolled": judge.embed(subject.enrolment[None])[0].tolist(),
-        "true": judge.embed(through_vae(model, subject.reference[None]))[0].tolist(),
+        "true": judge.embed(_through_vae(model, subject.reference[None]))[0].tolist(),
         "true edited": judge.embed(true_edits).tolist(),
         "kept": judge.embed(pictures[:1])[0].tolist(),
         "edited": judge.embed(pictures[1:]).tolist(),

@@ -1,4 +1,6 @@
-"""Say how well the tiny model tells avatars from photographs, as Markdown: `python -m benchmarks.familiar`.
+"""How well the tiny model tells avatars from photographs, as Markdown.
+
+    python -m benchmarks.out_of_domain --media FOLDER
 
 Avatars are the 64 held-out people at rest and in the middle of speech, as rendered and as pictures come to a user:
 coded, noisy, grey, dark, small, large, with a wide border. Photographs are the pictures of a folder and the first frame
@@ -7,7 +9,6 @@ of each second of its videos. The two readings are those of `portraittalk_core.p
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -19,30 +20,40 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.held_out import draw_subject
 from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import BadMedia
+from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.media.image import read_image, to_bytes
 from portraittalk_core.media.video import read_video
 from portraittalk_core.perception.out_of_domain import IN_DOMAIN_PSNR_DB, IN_DOMAIN_SCORE, reconstruction_db
 from portraittalk_core.pipeline import PortraitTalk
+
+from .parts.people import draw_subject
+from .parts.program import ROOT, command_line
 
 SPEAKING = (10, 20)
 """Frames of a held-out clip."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write the table."""
+    parser = command_line("out_of_domain", __doc__)
     parser.add_argument("--people", type=int, default=64)
-    parser.add_argument("--media", type=Path, default=Path("../shared/media"), help="folder of photographs and videos")
+    parser.add_argument(
+        "--media", type=Path, default=ROOT.parent / "shared" / "media", help="folder of photographs and videos"
+    )
     given = parser.parse_args()
-    preparation = PortraitTalk.load("tiny").networks.preparation
+    stack = tiny_stack(PortraitTalk.load("tiny"))
+
+    @torch.no_grad()
+    def reconstruct(pixels: Tensor) -> Tensor:
+        return torch.cat(list(stack.codec.decode(stack.codec.encode(pixels)))).cpu()
 
     def read(pixels: Tensor) -> tuple[float, float] | None:
-        faces = preparation.faces.find(pixels)
+        faces = stack.faces.find(pixels)
         if not faces:
             return None
-        return faces[0].score, reconstruction_db(pixels, faces[0], preparation.size, preparation.redraw)
+        return faces[0].score, reconstruction_db(pixels, faces[0], stack.config.size, reconstruct)
 
     sys.stdout.write("| pictures | of them | taken for avatars | least score | most | least PSNR, dB | most |\n")
     sys.stdout.write("|---|---|---|---|---|---|---|\n")

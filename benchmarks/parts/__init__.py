@@ -1,0 +1,1 @@
+"""What the programs share: people and their measurements, tables, and where results lie."""

@@ -1,0 +1,62 @@
+"""What every program has: its command line, and the folders that it reads and writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository."""
+
+DOCS = ROOT / "docs"
+"""Pages that programs write into, between markers."""
+
+RUNS = ROOT / "runs"
+"""What programs keep between runs; no part of the repository."""
+
+RESULTS = ROOT / "benchmarks" / "results" / "tiny.json"
+"""The figures of the tiny model."""
+
+
+def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Begin a program's command line.
+
+    Args:
+        name: Of the program's module.
+        doc: Its docstring, which `--help` shows.
+
+    Returns:
+        A parser without arguments.
+    """
+    how = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc, formatter_class=how)
+
+
+def read_results(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Read the figures of the tiny model.
+
+    Args:
+        path: The file.
+
+    Returns:
+        By the figure's name: `value`, `n`, and more; {} where nothing was measured yet.
+    """
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def update_results(found: dict[str, dict[str, Any]], path: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Put figures into the file, which is read anew: another process may have measured others meanwhile.
+
+    Args:
+        found: By the figure's name.
+        path: The file.
+
+    Returns:
+        All figures.
+    """
+    results = {**read_results(path), **found}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1))
+    return results
