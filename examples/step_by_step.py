@@ -1,5 +1,7 @@
 """Run every stage by itself, to look at, keep or replace what travels between them.
 
+Run it:
+
     python examples/step_by_step.py
 
 `generate` does the same in one call. Another motion, a cache or a view of what is there goes between two stages.
