@@ -45,7 +45,7 @@ lint: $(VENV)/ready
 
 # The site, in site/; every warning is an error. Serve it while writing: .venv/bin/mkdocs serve
 docs: $(VENV)/docs-ready
-	@$(BIN)/mkdocs build --strict --quiet
+	$(call quietly,Building the site ...,NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict)
 	@echo "The site is $(CURDIR)/site/index.html."
 
 # Hours on a CPU; run it again to go on. Speech needs espeak-ng.

@@ -1,5 +1,7 @@
 """Make a portrait speak a recording.
 
+Run it:
+
     python examples/first_video.py
     python examples/first_video.py --image face.png --audio your.wav --prompt "a person in a green shirt" -o out.mp4
 """

@@ -1,5 +1,7 @@
 """Move the face by numbers of your own: lips from the recording, the head from a formula.
 
+Run it:
+
     python examples/own_motion.py
 
 A `FaceMotion` has a row a frame: ten coefficients of expression (`types.COEFFICIENTS`) and six of the head's pose

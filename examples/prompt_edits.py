@@ -1,5 +1,7 @@
 """Change how a person looks while they speak: each edit replaces the prompt from its time on.
 
+Run it:
+
     python examples/prompt_edits.py
 """
 

@@ -1,5 +1,7 @@
 """Score how well a face moves with the voice: ADFD, its parts, and by how many frames the sound is late.
 
+Run it:
+
     python examples/first_video.py && python examples/score_a_video.py first_video.mp4
 """
 

@@ -1,5 +1,7 @@
 """Use several pictures of one person. The first is the one that moves; the others say more about who it is.
 
+Run it:
+
     python examples/several_pictures.py
     python examples/several_pictures.py --image front.png --image left.png --image right.png
 """

@@ -1,5 +1,7 @@
 """Run every stage by itself, to look at, keep or replace what travels between them.
 
+Run it:
+
     python examples/step_by_step.py
 
 `generate` does the same in one call. Another motion, a cache or a view of what is there goes between two stages.
@@ -24,6 +26,7 @@ def main() -> None:
 
     speech = pt.read_sound(pt.ASSETS / "speech.wav")
     speech = pt.Sound(speech.samples[:, : round(arguments.seconds * speech.sample_rate)], speech.sample_rate)
+    # --8<-- [start:stages]
     model = pt.load("tiny")
     stack = model.stack
 
@@ -40,6 +43,7 @@ def main() -> None:
     options = pt.SamplingOptions(steps=arguments.steps)
     latents = model.animate(identity, maps, features, prompts, options=options)
     frames = (frames for video in latents for frames in stack.decode(video))
+    # --8<-- [end:stages]
     print(pt.write_video(arguments.output, frames, speech))
 
 

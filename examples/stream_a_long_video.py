@@ -1,5 +1,7 @@
 """Make a long video whose memory does not grow: windows of frames stream, and each is written when it is final.
 
+Run it:
+
     python examples/stream_a_long_video.py --seconds 30
 """
 

@@ -3,10 +3,12 @@
     import portraittalk_core as pt
 
     model = pt.load("tiny")
-    portrait, speech = pt.read_image(pt.ASSETS / "portrait.png"), pt.read_sound(pt.ASSETS / "speech.wav")
-    pt.write_video("out.mp4", model.generate([portrait], speech, "a person with red hair"), speech)
+    portrait = pt.read_image(pt.ASSETS / "portrait.png")
+    speech = pt.read_sound(pt.ASSETS / "speech.wav")
+    frames = model.generate([portrait], speech, "a person with red hair")
+    pt.write_video("out.mp4", frames, speech)
 
-What `__all__` names is public and stays (docs/stability.md). It is loaded when it is first used, so that importing the
+What `__all__` names is public and stable (docs/stability.md). It is loaded when it is first used, so that importing the
 package costs nothing and needs no torch.
 """
 

@@ -10,7 +10,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "portraittalk_core"
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 FILES = sorted([*CORE.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return a function's lines below its first one, without its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno
+    if ast.get_docstring(function) is not None:
+        said = function.body[0]
+        lines -= (said.end_lineno or 0) - said.lineno + 1
+    return lines
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
@@ -21,7 +31,7 @@ def test_sizes_and_habits(file):
     assert ast.get_docstring(tree), "a file says what it is for"
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            assert (node.end_lineno or 0) - node.lineno < 80, f"{node.name} is too long"
+            assert _length(node) < 80, f"{node.name} is too long"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"bare except in line {node.lineno}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -61,3 +71,57 @@ def test_documents_speak_of_the_project_alone():
         text = file.read_text(encoding="utf-8")
         for word in ("/" + "work/", "/" + "root/", "/" + "tmp/"):
             assert word not in text, f"{file.relative_to(ROOT)} names a path of somebody's machine: {word}"
+
+
+def test_contributing_has_the_layers_of_pyproject():
+    layers = re.findall(r'^    "(.+)",$', PYPROJECT.split("[[tool.importlinter.contracts]]")[1], re.MULTILINE)
+    wanted = " > ".join(layers).replace("(", "").replace(")", "")
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    written = text.split("<!-- layers: as in pyproject.toml -->")[1].split("<!-- end of layers -->")[0]
+    assert " ".join(written.split()) == wanted
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_documents_link_to_files_that_exist():
+    address = re.escape("https://github.com/portraittalk/portraittalk/blob/main/")
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for name in re.findall(rf"{address}([^)#\s]+)", file.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{file.relative_to(ROOT)} links to {name}"
+
+
+def test_the_papers_map_names_files_that_exist():
+    named = re.findall(r"`([\w/]+/(?:\w+\.\w+)?)`", (ROOT / "docs" / "papers.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert not [name for name in named if not ((ROOT / name).exists() or (CORE / name).exists())]
+
+
+def test_every_room_has_a_page_of_reference():
+    pages = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "reference").glob("*.md"))
+    rooms = {file.stem if file.is_file() else file.name for file in CORE.iterdir()} - {"assets", "py", "__pycache__"}
+    rooms = {room for room in rooms if not room.startswith("_") and room != "py.typed"}
+    assert not sorted(room for room in rooms if f"::: portraittalk_core.{room}" not in pages)
+
+
+def test_every_example_is_listed():
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    files = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.ipynb")]
+    assert files and not [file.name for file in files if f"({file.name})" not in text]
+
+
+def test_nobody_is_told_to_install_from_an_index_that_has_it_not():
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "web").rglob("*.md"), *FILES]:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            told = re.search(r"""pip install ["']?portraittalk\b(?!/)""", line)
+            assert not told or "@ git+https" in line, f"{file.name}: {line}"
+
+
+def test_the_wheel_takes_what_the_model_needs_and_no_more():
+    data = PYPROJECT.split("[tool.setuptools.package-data]")[1].split("\n]")[0]
+    packed = {file for pattern in re.findall(r'^    "(.+)",$', data, re.MULTILINE) for file in CORE.glob(pattern)}
+    assets = {file for file in (CORE / "assets").rglob("*") if file.is_file()}
+    left_out = {file.name for file in assets - packed}
+    assert left_out and all(name.endswith("_curve.csv") or name == "judge.safetensors" for name in left_out)
+    assert {file for file in CORE.rglob("*.toml")} <= packed

@@ -1,0 +1,7 @@
+"""What our nodes use of ComfyUI's node API by name; the rest is Any."""
+
+from . import io as io
+from . import ui as ui
+
+class ComfyExtension:
+    async def get_node_list(self) -> list[type[io.ComfyNode]]: ...

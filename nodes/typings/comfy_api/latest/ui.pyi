@@ -1,0 +1,5 @@
+"""Views of results: Any."""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...
