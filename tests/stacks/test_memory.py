@@ -58,7 +58,7 @@ def small():
 
 def test_weights_are_those_of_the_public_files(small):
     stages = {stage.name: stage for stage in small}
-    assert list(stages) == ["speech", "text", "denoise", "decode"]
+    assert list(stages) == ["speech", "text", "identity", "denoise", "decode"]
     # SD1.5's U-Net, AnimateDiff v2 and a ControlNet, two bytes a number (positions are kept beside AnimateDiff's).
     numbers = 859_520_964 + 453_208_960 + 361_279_120
     assert stages["denoise"].weights == pytest.approx(2 * numbers, rel=0.01)
