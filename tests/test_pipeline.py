@@ -99,8 +99,30 @@ def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
 def test_wrong_arguments_are_one_line(random_model, portrait):
     with pytest.raises(BadInput, match="`window` must be at most 32"):
         frames_of(random_model, portrait, hum(0.2), {"window": 40})
+    # Before anything slow: not even the pictures are looked at.
+    for options, rule in (({"window": 40}, "`window` must be at most 32"), ({"steps": 0}, "`steps` must lie between")):
+        with pytest.raises(BadInput, match=rule):
+            random_model.generate([], hum(0.2), "", options=SamplingOptions(**options))
     with pytest.raises(NoFaceFound, match="no face was found"):
         frames_of(random_model, (torch.zeros(3, 256, 256), None), hum(0.2))
+
+
+def test_pictures_that_only_pass_through_the_vae_go_a_few_at_a_time(random_model, monkeypatch):
+    pixels = torch.rand(10, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    encoded, codec = [], type(random_model.stack.codec)
+    encode = codec.encode
+
+    def noting(self, rows):
+        encoded.append(len(rows))
+        return encode(self, rows)
+
+    monkeypatch.setattr(codec, "encode", noting)
+    found = list(random_model.reconstruct(pixels, 30.0))
+    assert encoded == [8, 2] and {part.fps for part in found} == {30.0}
+    with torch.no_grad():
+        vae = random_model.stack.codec.vae
+        wanted = torch.cat([vae.decode(vae.encode(rows).latents).sample.clamp(-1, 1) for rows in pixels.split(8)])
+    assert torch.equal(torch.cat([part.pixels for part in found]), wanted)
 
 
 @WITH_PHOTOGRAPHS
