@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .motion.mesh_motion import MeshMaps, MeshMotion
 
 
+RECONSTRUCTED_AT_ONCE = 8
+"""Pictures that go through the VAE together: its maps are many times as large as they are."""
+
+
 class HostSession(Protocol):
     """Hands out whoever runs the U-Net, for as long as one video is denoised."""
 
@@ -121,6 +125,7 @@ class PortraitTalk:
             BadInput: Likewise, for arguments that do not fit together.
         """
         stack = self.stack
+        self._sampling(options, speech.duration_s)  # what cannot be is known before anything slow begins
         identity = stack.identify(images, face=face)
         features = stack.listen(speech, fps)
         prompts = PromptTrack(prompt, edits, fps, len(features.hidden))
@@ -167,14 +172,19 @@ class PortraitTalk:
         """
         stack = self.stack
         frames = len(maps.landmarks)
-        sampling = (options or SamplingOptions()).resolve(stack.config.sampling, stack.limits, frames / maps.fps)
-        stack.schedule.timesteps(sampling.steps)  # which says whether there are as many
+        sampling = self._sampling(options, frames / maps.fps)
         with self._releasing():
             embeds = stack.encode_prompts(prompts, negative)
             read = stack.cross_attention(embeds, identity).to(stack.device)
             made = stack.conditions(identity, maps, features, embeds, sampling.scales)
         condition = Conditions(made, keep=self._windows_kept(sampling, frames))
         return _outside_inference(self._denoise(condition, read, sampling, frames, maps.fps, seed, on_step))
+
+    def _sampling(self, options: SamplingOptions | None, duration_s: float) -> Sampling:
+        """Fill in what was left out; refuse what the stack does not have."""
+        sampling = (options or SamplingOptions()).resolve(self.stack.config.sampling, self.stack.limits, duration_s)
+        self.stack.schedule.timesteps(sampling.steps)  # which says whether there are as many
+        return sampling
 
     def _denoise(
         self,
@@ -243,10 +253,11 @@ class PortraitTalk:
             pixels: Pictures in [-1, 1].
             fps: Frames a second.
 
-        Returns:
-            The pictures as they come back.
+        Yields:
+            The pictures as they come back, some at a time.
         """
-        return self.stack.decode(LatentVideo(self.stack.encode(pixels), fps))
+        for part in pixels.split(RECONSTRUCTED_AT_ONCE):
+            yield from self.stack.decode(LatentVideo(self.stack.encode(part), fps))
 
 
 def _load_tiny(name: str, device: torch.device | str) -> PortraitTalk:

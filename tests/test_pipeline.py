@@ -7,6 +7,8 @@ from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import BadInput, NoFaceFound, OutOfDomain
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
+from portraittalk_core.stacks.options import SamplingOptions
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
 
 from .real_files import MEDIA, WITH_PHOTOGRAPHS
@@ -17,8 +19,9 @@ def hum(seconds: float, rate: int = SPEECH_RATE) -> Sound:
     return Sound((0.3 * torch.sin(2 * math.pi * 180 * time_s) * torch.sin(2 * math.pi * 3 * time_s))[None], rate)
 
 
-def frames_of(model, portrait, sound, **options):
-    return torch.cat([f.pixels for f in model.generate([portrait[0]], sound, "a man", steps=1, **options)])
+def frames_of(model, portrait, sound, sampling=None, **arguments):
+    options = SamplingOptions(steps=1, **(sampling or {}))
+    return torch.cat([f.pixels for f in model.generate([portrait[0]], sound, "a man", options=options, **arguments)])
 
 
 def test_a_video_has_a_frame_for_every_moment_of_the_sound(random_model, portrait):
@@ -35,7 +38,7 @@ def test_the_seed_decides_and_nothing_else(random_model, portrait):
 
 
 def test_streaming_one_window_equals_joint(random_model, portrait):
-    joint, stream = (frames_of(random_model, portrait, hum(0.4), fusion=f) for f in ("joint", "streaming"))
+    joint, stream = (frames_of(random_model, portrait, hum(0.4), {"fusion": f}) for f in ("joint", "streaming"))
     torch.testing.assert_close(joint, stream, rtol=0, atol=1e-5)
 
 
@@ -45,10 +48,7 @@ def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model
         [portrait[0]],
         hum(1.0),
         "",
-        steps=1,
-        window=8,
-        overlap=2,
-        fusion="streaming",
+        options=SamplingOptions(steps=1, window=8, overlap=2, fusion="streaming"),
         on_step=lambda d, t: steps.append(d),
     )
     first = next(chunks)
@@ -58,40 +58,39 @@ def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model
 
 
 def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, portrait):
-    unet = random_model.networks.unet
     args = (torch.randn(1, 8, 32, 32), torch.tensor(5), torch.randn(1, 77, 128))
-    with torch.no_grad():
-        before = unet(*args).sample
+    with torch.no_grad(), random_model.host.open() as host:
+        before = host.unet(*args).sample
 
     def stop(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         frames_of(random_model, portrait, hum(0.2), on_step=stop)
-    with torch.no_grad():
-        assert torch.equal(unet(*args).sample, before)
+    with torch.no_grad(), random_model.host.open() as host:
+        assert torch.equal(host.unet(*args).sample, before)
 
 
 def test_prompts_ask_the_face_for_an_expression(random_model):
-    from portraittalk_core.stacks.prompts import PromptTrack
-
-    features = random_model.listen(hum(2.0))
+    stack = random_model.stack
+    features = stack.listen(hum(2.0))
     smile = COEFFICIENTS.index("smile")
-    plain = random_model.move(features, seed=3)
+    plain = stack.move(features, seed=3)
     track = PromptTrack("a person", [(1.0, "a smiling person")], 25, 50)
-    asked = random_model.move(features, seed=3, prompts=track)
+    asked = stack.move(features, seed=3, expression=stack.expression(track))
     rise = (asked.coefficients - plain.coefficients)[:, smile]
     assert rise[:24].abs().max() < 0.15 and rise[35:].min() > 0.3
-    still = random_model.move(features, dials=MotionDials(still_head=True))
+    still = stack.move(features, dials=MotionDials(still_head=True))
     assert not still.pose[:, :5].any()
 
 
 def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
     sound, seen = hum(0.2), []
-    given = random_model.move(random_model.listen(sound), seed=9)
+    stack = random_model.stack
+    given = stack.move(stack.listen(sound), seed=9)
     given.coefficients[:, COEFFICIENTS.index("jaw")] = 0.8
     frames_of(random_model, portrait, sound, motion=given, on_structure=seen.append)
-    wanted = random_model.structure(given, random_model.identify([portrait[0]]))
+    wanted = stack.structure(given, stack.identify([portrait[0]]))
     assert torch.equal(seen[0].landmarks, wanted.landmarks)
     with pytest.raises(BadInput, match="`motion` must have the 10 frames at 25 fps"):
         random_model.generate([portrait[0]], hum(0.4), "", motion=given)
@@ -99,9 +98,31 @@ def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
 
 def test_wrong_arguments_are_one_line(random_model, portrait):
     with pytest.raises(BadInput, match="`window` must be at most 32"):
-        frames_of(random_model, portrait, hum(0.2), window=40)
+        frames_of(random_model, portrait, hum(0.2), {"window": 40})
+    # Before anything slow: not even the pictures are looked at.
+    for options, rule in (({"window": 40}, "`window` must be at most 32"), ({"steps": 0}, "`steps` must lie between")):
+        with pytest.raises(BadInput, match=rule):
+            random_model.generate([], hum(0.2), "", options=SamplingOptions(**options))
     with pytest.raises(NoFaceFound, match="no face was found"):
         frames_of(random_model, (torch.zeros(3, 256, 256), None), hum(0.2))
+
+
+def test_pictures_that_only_pass_through_the_vae_go_a_few_at_a_time(random_model, monkeypatch):
+    pixels = torch.rand(10, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    encoded, codec = [], type(random_model.stack.codec)
+    encode = codec.encode
+
+    def noting(self, rows):
+        encoded.append(len(rows))
+        return encode(self, rows)
+
+    monkeypatch.setattr(codec, "encode", noting)
+    found = list(random_model.reconstruct(pixels, 30.0))
+    assert encoded == [8, 2] and {part.fps for part in found} == {30.0}
+    with torch.no_grad():
+        vae = random_model.stack.codec.vae
+        wanted = torch.cat([vae.decode(vae.encode(rows).latents).sample.clamp(-1, 1) for rows in pixels.split(8)])
+    assert torch.equal(torch.cat([part.pixels for part in found]), wanted)
 
 
 @WITH_PHOTOGRAPHS
@@ -120,7 +141,7 @@ def test_no_photograph_is_taken_for_an_avatar(random_model):
     assert len(pictures) > 20
     for name, pixels in pictures.items():
         with pytest.raises((NoFaceFound, OutOfDomain), match=r"SD1\.5"):
-            random_model.identify([pixels])
+            random_model.stack.identify([pixels])
             pytest.fail(f"{name} was taken for an avatar")
 
 
@@ -129,5 +150,5 @@ def test_the_shipped_recording_and_portrait_are_good_input(random_model):
 
     sound = read_sound(weights.ASSETS / "speech.wav")
     assert sound.frame_count(25) == 100 and sound.sample_rate == SPEECH_RATE
-    identity = random_model.identify([read_image(weights.ASSETS / "portrait.png")])
+    identity = random_model.stack.identify([read_image(weights.ASSETS / "portrait.png")])
     assert identity.crops.shape == (1, 3, 256, 256) and identity.embeddings.norm() == pytest.approx(1, abs=1e-4)

@@ -82,10 +82,7 @@ class SamplingOptions:
         window = _given(self.window, defaults.window)
         overlap = _given(self.overlap, min(defaults.overlap, window // 2))
         limits.check_window(window, defaults.window)
-        if not 0 <= overlap < window:
-            raise BadInput(
-                f"`overlap` must be shorter than `window` ({window} frames), but got {overlap}. Try {window // 4}."
-            )
+        _check_overlap(overlap, window)
         identity = _given(self.identity_scale, defaults.identity_scale)
         reference = min(1.0, identity) if limits.reference_follows_identity else 1.0
         scales = Scales(
@@ -95,6 +92,8 @@ class SamplingOptions:
         )
         _check_scales(scales)
         cfg = _given(self.cfg, defaults.cfg)
+        if not cfg >= 0:  # also catches nan
+            raise BadInput(f"`cfg` must be at least 0, but got {cfg}. 1 follows the prompt as trained.")
         guided = _given(self.guide_identity, defaults.guide_identity)
         return Sampling(
             steps=_given(self.steps, defaults.steps),
@@ -189,8 +188,10 @@ class Limits:
             usual: A number to suggest.
 
         Raises:
-            BadInput: For more than the stack can do.
+            BadInput: For none, and for more than the stack can do.
         """
+        if window < 1:
+            raise BadInput(f"`window` must be at least 1 frame, but got {window}. Try {usual}.")
         if self.window is not None and window > self.window:
             raise BadInput(
                 f"`window` must be at most {self.window} frames {self.window_of}, but got {window}. Try {usual}."
@@ -199,6 +200,15 @@ class Limits:
 
 def _given(value: T | None, usual: T) -> T:
     return usual if value is None else value
+
+
+def _check_overlap(overlap: int, window: int) -> None:
+    if overlap < 0:
+        raise BadInput(f"`overlap` must be at least 0 frames, but got {overlap}. Try {window // 4}.")
+    if overlap >= window:
+        raise BadInput(
+            f"`overlap` must be shorter than `window` ({window} frames), but got {overlap}. Try {window // 4}."
+        )
 
 
 def _check_scales(scales: Scales) -> None:

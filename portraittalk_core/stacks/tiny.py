@@ -269,7 +269,8 @@ class TinyStack:
             warped, size = self._warped_latents(identity, maps), self.config.contour_size
             made.append(TemporalCondition(self.adapters))
             made.append(StructureCondition(self.adapters, maps, identity, latents[:1], warped, size))
-            made.append(AudioCondition(self.adapters, features, scales.audio))
+            if scales.audio:
+                made.append(AudioCondition(self.adapters, features, scales.audio))
         return made
 
     def _warped_latents(self, identity: Identity, maps: StructureMaps) -> WarpedLatents:

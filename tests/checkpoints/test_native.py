@@ -33,8 +33,9 @@ def test_a_denoiser_comes_back_as_it_was_saved(tmp_path, config, tensors):
     weights.save_denoiser(file, tensors, config)
     found, unet, adapters = weights.load_denoiser(file)
     assert found == config and list(tmp_path.iterdir()) == [file]
-    stored = {"unet": unet, **dict(adapters.named_children())}
-    assert set(stored) == {"unet", "identity_net", "animate_net"}
+    assert [str(site) for site in adapters.reference_net.sites] == ["mid.0.0"] and not adapters.training
+    stored = {"unet": unet, "identity_net": adapters.identity_net, "animate_net": adapters.animate_net}
+    assert sum(len(net.state_dict()) for net in stored.values()) == len(tensors)
     for name, net in stored.items():
         assert not any(p.requires_grad for p in net.parameters())
         for key, value in net.state_dict().items():
@@ -60,12 +61,26 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
         weights.load_denoiser(file)
 
 
+def test_adapters_are_read_without_the_unet_that_a_host_brings(tmp_path, config, tensors):
+    file = tmp_path / "denoiser.safetensors"
+    weights.save_denoiser(file, tensors, config)
+    _, _, whole = weights.load_denoiser(file)
+    found, adapters = weights.load_adapters(file)
+    assert found == config and not any(p.requires_grad for p in adapters.parameters())
+    values = adapters.state_dict()
+    assert set(values) == {name for name in tensors if not name.startswith("unet.")}
+    assert all(torch.equal(value, values[name]) for name, value in whole.state_dict().items())
+    weights.save_denoiser(file, {k: v for k, v in tensors.items() if not k.startswith("animate_net.audio")}, config)
+    with pytest.raises(WeightsMismatch, match=r"animate_net\.audio\S+ is missing"):
+        weights.load_adapters(file)
+
+
 def test_the_prompts_guidance_keeps_its_value_under_its_old_name(tmp_path, config, tensors):
     values = to_mapping(config)
-    values["sampling"]["text_scale"] = values["sampling"].pop("cfg") + 1.5
+    scale = values["sampling"].pop("cfg")
+    values["sampling"]["text_scale"] = scale + 1.5
     weights.save_modules(tmp_path / "old.safetensors", tensors, values)
-    found = weights.read_denoiser(tmp_path / "old.safetensors")[0]
-    assert found.sampling.cfg == config.sampling.cfg + 1.5
+    assert weights.read_denoiser(tmp_path / "old.safetensors")[0].sampling.cfg == scale + 1.5
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path):

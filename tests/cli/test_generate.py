@@ -20,10 +20,17 @@ from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.video import probe
+from portraittalk_core.motion.geometry import draw_lines
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
 from portraittalk_core.types import Frames, StructureMaps
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class FakeStack:
+    def draw(self, maps, size):
+        return draw_lines(maps.landmarks, size).expand(-1, 3, -1, -1)
 
 
 class FakeModel:
@@ -31,16 +38,17 @@ class FakeModel:
 
     calls: ClassVar[list[dict]] = []
     error: type[BaseException] | None = None
+    stack = FakeStack()
 
     @classmethod
-    def load(cls, name):
-        cls.calls.append({"model": name})
+    def load(cls, name, **options):
+        cls.calls.append({"model": name, **options})
         return cls()
 
     def generate(self, images, sound, prompt, **options):
         self.calls.append({"images": images, "sound": sound, "prompt": prompt, **options})
         count = sound.frame_count(options["fps"])
-        if "on_structure" in options:
+        if options["on_structure"]:
             landmarks = torch.rand(count, 70, 2, generator=torch.Generator().manual_seed(0)) - 0.5
             options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
         for start in range(0, count, 10):
@@ -78,26 +86,58 @@ def test_a_video_of_exact_length_is_written(model, folder, capsys):
     given = model.calls[1]
     assert given["prompt"] == "a person" and given["edits"] == [] and given["seed"] == 0 and given["face"] == 1
     assert torch.equal(given["images"][0], read_image(folder / "a.png"))
-    assert "steps" not in given and "cfg" not in given and "fusion" not in given
+    assert given["options"] == SamplingOptions() and model.calls[0] == {"model": "tiny"}
+    assert "negative" not in given and given["on_structure"] is None
 
 
 def test_options_reach_the_model(model, folder):
     options = (
-        "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --scale-audio 0.5 --reference-scale 0.25 --seed 3 --window 8"
+        "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --audio-scale 0.5 --reference-scale 0.25 --seed 3 --window 8"
         " --fusion streaming --overlap 2 --lip 1.2 --head 0 --blink 2 --expression 0.5 --still-head --face 2"
-        " --negative sad --model sd15"
+        " --negative sad --guide-identity"
     )
     edits = ["--edit", "1.5: sad", "--edit", "0.5:a smiling person: happy"]
     assert main(command(folder, *options.split(), *edits, "--image", f"{folder}/a.png")) == 0
     given = model.calls[1]
-    wanted = {"fps": 30, "steps": 4, "cfg": 2, "identity_scale": 1.5, "audio_scale": 0.5, "seed": 3, "window": 8}
-    wanted |= {"reference_scale": 0.25, "fusion": "streaming", "overlap": 2, "face": 2, "negative": "sad"}
+    wanted = {"fps": 30, "seed": 3, "face": 2, "negative": "sad"}
     assert {name: given[name] for name in wanted} == wanted
+    assert given["options"] == SamplingOptions(
+        steps=4,
+        cfg=2,
+        guide_identity=True,
+        identity_scale=1.5,
+        audio_scale=0.5,
+        reference_scale=0.25,
+        fusion="streaming",
+        window=8,
+        overlap=2,
+    )
     assert given["edits"] == [(0.5, "a smiling person: happy"), (1.5, "sad")]
     dials = given["dials"]
     assert (dials.lip, dials.head, dials.blink, dials.expression, dials.still_head) == (1.2, 0, 2, 0.5, True)
-    assert len(given["images"]) == 2 and model.calls[0] == {"model": "sd15"}
+    assert len(given["images"]) == 2
     assert probe(folder / "out.mp4").frames == 60
+
+
+def test_zero_and_no_are_choices_and_not_left_out(model, folder):
+    options = "--no-guide-identity --cfg 0 --identity-scale 0 --audio-scale 0 --reference-scale 0 --overlap 0"
+    assert main(command(folder, *options.split())) == 0
+    assert model.calls[1]["options"] == SamplingOptions(
+        guide_identity=False, cfg=0, identity_scale=0, audio_scale=0, reference_scale=0, overlap=0
+    )
+
+
+def test_options_of_public_files_reach_the_loader(model, folder):
+    options = "--model sd15-magictalk --device cpu --part vae=none --part base=a=b --size 128 --low-memory --comfyui c"
+    assert main(command(folder, *options.split())) == 0
+    assert model.calls[0] == {
+        "model": "sd15-magictalk",
+        "device": "cpu",
+        "parts": {"vae": "none", "base": "a=b"},
+        "size": 128,
+        "low_memory": True,
+        "comfyui": Path("c"),
+    }
 
 
 def test_preview_and_landmarks(model, folder):
@@ -122,9 +162,12 @@ WRONG = {
     "--steps=2.5": "whole number",
     "--seed=-1": "`--seed` must be a whole number from 0",
     "--cfg=much": "a number from 0 to 30",
+    "--reference-scale=1.5": "`--reference-scale` must be a number from 0 to 1, but got 1.5",
+    "--identity-scale=nan": "`--identity-scale` must be a number from 0 to 10",
+    "--model=sd15": "`--model` must be tiny",
     "--lip=9": "`--lip` must be a number from 0 to 4",
     "--face=0": "`--face` must be",
-    "--model=huge": "`--model` must be tiny, sd15, sd15-portraittalk, sd15-magictalk or a folder",
+    "--model=huge": "`--model` must be tiny, sd15-portraittalk, sd15-magictalk or a folder",
     "--fusion=cold": "invalid choice",
     "--window=4 --overlap=4": "shorter than `--window`",
     "--edit=1:a --edit=1.0:b": "one prompt a time",
@@ -183,7 +226,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 module = types.ModuleType("portraittalk_core.pipeline")
 class PortraitTalk:
     @classmethod
-    def load(cls, name): return cls()
+    def load(cls, name, **options): return cls()
     def generate(self, images, sound, prompt, **options):
         from portraittalk_core.types import Frames
         while True:

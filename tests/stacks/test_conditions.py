@@ -5,14 +5,14 @@ from portraittalk_core.errors import BadInput
 from portraittalk_core.host import Pass
 from portraittalk_core.motion.geometry import placement
 from portraittalk_core.stacks.conditions import (
+    AudioCondition,
     Conditions,
     IdentityCondition,
-    MotionCondition,
-    PromptedDenoiser,
     ReferenceCondition,
-    SpeechCondition,
+    StructureCondition,
     TemporalCondition,
 )
+from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
@@ -28,31 +28,37 @@ def parts(model, frames, identity):
     return maps, speech
 
 
-def conditions(model, identity, maps, speech, keep=1) -> PromptedDenoiser:
-    nets, animate, text = model.networks, model.networks.animate_net, model.networks.preparation.text
+def denoiser(model, host, identity, maps, speech, keep=1) -> Denoiser:
+    stack, adapters = model.stack, model.stack.adapters
     latents = torch.zeros(len(identity.crops), 8, 32, 32)
     warped = torch.randn(len(maps.landmarks), 8, 32, 32, generator=torch.Generator().manual_seed(3))
-    told = Conditions(
+    condition = Conditions(
         [
-            IdentityCondition(nets.identity_net, animate.identity, identity.embeddings),
-            ReferenceCondition(model._reference_net, latents, text.encode([""])),
-            TemporalCondition(animate.temporal),
-            MotionCondition(animate, maps, identity, latents[:1], lambda rows, _: warped[rows], 64),
-            SpeechCondition(animate.audio, speech),
+            IdentityCondition(adapters, identity.embeddings),
+            ReferenceCondition(adapters, latents, stack.text.encode([""])),
+            TemporalCondition(adapters),
+            StructureCondition(adapters, maps, identity, latents[:1], lambda rows, _: warped[rows], 64),
+            AudioCondition(adapters, speech),
         ],
         keep,
     )
     prompts = PromptTrack("a man with red hair", [], 25, len(maps.landmarks))
-    return PromptedDenoiser(model._host, text, prompts, "", told)
+    return Denoiser(host, condition, stack.encode_prompts(prompts))
+
+
+@pytest.fixture
+def host(random_model):
+    with random_model.host.open() as host:
+        yield host
 
 
 @torch.no_grad()
-def test_a_window_is_told_of_its_own_frames_whatever_was_denoised_before(random_model, somebody):
+def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model, host, somebody):
     maps, speech = parts(random_model, 9, somebody)
     latents = torch.randn(4, 8, 32, 32, generator=torch.Generator().manual_seed(1))
     frames, time = torch.arange(3, 7), torch.tensor(500)
-    alone = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, BOTH)
-    used = conditions(random_model, somebody, maps, speech, keep=2)
+    alone = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, BOTH)
+    used = denoiser(random_model, host, somebody, maps, speech, keep=2)
     for start in (0, 1, 5):
         used.predict(latents, time, torch.arange(start, start + 4), BOTH)
     assert torch.equal(used.predict(latents, time, frames, BOTH), alone)
@@ -60,68 +66,68 @@ def test_a_window_is_told_of_its_own_frames_whatever_was_denoised_before(random_
 
 
 @torch.no_grad()
-def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, somebody):
-    text = random_model.networks.preparation.text.encode([""])
+def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, somebody):
+    text = random_model.stack.text.encode([""])
 
-    def reference(strength):
-        return ReferenceCondition(random_model._reference_net, torch.zeros(1, 8, 32, 32), text, strength)
+    def reference(scale):
+        return ReferenceCondition(random_model.stack.adapters, torch.zeros(1, 8, 32, 32), text, scale)
 
     frames, device = torch.arange(2), torch.device("cpu")
     assert reference(0.0).branches(None, frames, True, device) == []
-    assert len(reference(0.5).branches(random_model._host, frames, True, device)) > 0
+    assert len(reference(0.5).branches(host, frames, True, device)) > 0
     with pytest.raises(BadInput, match="`scale` must lie in"):
-        reference(1.5).branches(random_model._host, frames, True, device)
+        reference(1.5).branches(host, frames, True, device)
 
 
 @torch.no_grad()
-def test_speech_beside_the_window_is_heard(random_model, somebody):
+def test_speech_beside_the_window_is_heard(random_model, host, somebody):
     maps, speech = parts(random_model, 9, somebody)
     latents = torch.zeros(2, 8, 32, 32)
     frames, time = torch.arange(4, 6), torch.tensor(500)
-    before = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    before = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     louder = speech.hidden.clone()
     louder[3] += 5  # one frame before the window
-    other = conditions(random_model, somebody, maps, SpeechFeatures(louder, speech.loudness, 25.0))
+    other = denoiser(random_model, host, somebody, maps, SpeechFeatures(louder, speech.loudness, 25.0))
     after = other.predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(before, after, atol=1e-6)
     far = speech.hidden.clone()
     far[0] += 5  # beyond what a frame hears
-    unheard = conditions(random_model, somebody, maps, SpeechFeatures(far, speech.loudness, 25.0))
+    unheard = denoiser(random_model, host, somebody, maps, SpeechFeatures(far, speech.loudness, 25.0))
     assert torch.equal(unheard.predict(latents, time, frames, (Pass(),)), before)
 
 
 @torch.no_grad()
-def test_several_references_join_in(random_model, somebody):
+def test_several_references_join_in(random_model, host, somebody):
     maps, speech = parts(random_model, 2, somebody)
     other = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(5)), dim=1)
     two = Identity(
         torch.cat([somebody.embeddings, other]), somebody.crops.repeat(2, 1, 1, 1), somebody.landmarks.repeat(2, 1, 1)
     )
     latents, frames, time = torch.zeros(2, 8, 32, 32), torch.arange(2), torch.tensor(10)
-    one = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
-    both = conditions(random_model, two, maps, speech).predict(latents, time, frames, (Pass(),))
+    one = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    both = denoiser(random_model, host, two, maps, speech).predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(one, both, atol=1e-6)
 
 
 @torch.no_grad()
-def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(random_model, somebody, monkeypatch):
+def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(random_model, host, somebody, monkeypatch):
     maps, speech = parts(random_model, 4, somebody)
     latents, frames, time = torch.randn(4, 8, 32, 32), torch.arange(4), torch.tensor(500)
-    animate = random_model.networks.animate_net
+    animate = random_model.stack.adapters.animate_net
     last = [
         p
         for n, p in animate.named_parameters()
         if "temporal_transformer.proj_out." in n or ("audio" in n and "to_v" in n)
     ]
     before = [p.clone() for p in last]
-    trained = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    trained = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     try:
         for parameter in last:
             parameter.zero_()
-        skipped = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+        skipped = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
         with monkeypatch.context() as patch:
-            patch.setattr("portraittalk_core.stacks.conditions.has_learned", lambda net, last: True)
-            run = conditions(random_model, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+            patch.setattr("portraittalk_core.nets.adapters.has_learned", lambda net, last: True)
+            run = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
     finally:
         for parameter, value in zip(last, before, strict=True):
             parameter.copy_(value)

@@ -7,10 +7,20 @@ from torch.nn import functional as F
 from portraittalk_core import presets
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput
-from portraittalk_core.stacks.memory import _peak, peak_of, plan_memory
+from portraittalk_core.stacks.memory import peak_of, plan_memory
+from portraittalk_core.stacks.metering import MemoryMeter
 
 
-def test_the_counter_counts_what_is_alive_at_once():
+def most(run) -> int:
+    """The most bytes that meta tensors of a run take at once."""
+    meter = MemoryMeter()
+    with meter.running():
+        run()
+    assert meter.now == 0  # all are gone with the run
+    return meter.most
+
+
+def test_the_meter_counts_what_is_alive_at_once():
     start = torch.empty(1000, device="meta")  # 4000 bytes, not counted: it was there
 
     def chain():
@@ -21,10 +31,24 @@ def test_the_counter_counts_what_is_alive_at_once():
         del two
         return three.exp_()
 
-    assert _peak(chain) == 2 * 4000
-    assert _peak(lambda: [start + k for k in range(5)]) == 5 * 4000
+    assert most(chain) == 2 * 4000
+    assert most(lambda: [start + k for k in range(5)]) == 5 * 4000
     query = torch.empty(1, 2, 300, 8, device="meta")
-    assert _peak(lambda: F.scaled_dot_product_attention(query, query, query)) == query.nbytes  # no 300 x 300
+    assert most(lambda: F.scaled_dot_product_attention(query, query, query)) == query.nbytes  # no 300 x 300
+
+
+def test_the_meter_tells_stages_apart_and_leaves_weights_out():
+    meter = MemoryMeter()
+    with meter.running():
+        kept = torch.empty(1000, device="meta")
+        with meter.paused():
+            weights = torch.empty(5000, device="meta")
+        assert meter.mark() == kept.nbytes == meter.most
+        more = weights[:10] + 1
+        assert meter.most == kept.nbytes + more.nbytes
+        on_cpu = torch.zeros(100)
+        del kept
+        assert meter.now == more.nbytes and len(on_cpu) == 100
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +58,7 @@ def small():
 
 def test_weights_are_those_of_the_public_files(small):
     stages = {stage.name: stage for stage in small}
-    assert list(stages) == ["speech", "text", "denoise", "decode"]
+    assert list(stages) == ["speech", "text", "identity", "denoise", "decode"]
     # SD1.5's U-Net, AnimateDiff v2 and a ControlNet, two bytes a number (positions are kept beside AnimateDiff's).
     numbers = 859_520_964 + 453_208_960 + 361_279_120
     assert stages["denoise"].weights == pytest.approx(2 * numbers, rel=0.01)

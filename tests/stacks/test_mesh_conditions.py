@@ -1,4 +1,4 @@
-"""What a stack's denoiser is told: closed forms on a small U-Net, and the public order of the base's text keys."""
+"""What an SD1.5 denoiser is conditioned on: closed forms on a small U-Net, and the public order of the text keys."""
 
 import pytest
 import torch
@@ -13,14 +13,13 @@ from portraittalk_core.nets.pose_guider import PoseGuider
 from portraittalk_core.nets.reference_net import ReferenceNet
 from portraittalk_core.perception.face_drawing import draw_for_aniportrait, draw_for_controlnet
 from portraittalk_core.stacks.conditions import Conditions
+from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.mesh_conditions import (
     DrawnFaceCondition,
-    FixedBranches,
-    PublicDenoiser,
+    RecordedReference,
     TextBesideCondition,
-    reference_branches,
 )
-from portraittalk_core.stacks.prompts import PromptTrack
+from portraittalk_core.stacks.prompts import PromptEmbeds, PromptTrack
 
 from ..checkpoints.public_files import FOLDER, layout, numbered, write_pickle
 
@@ -49,20 +48,26 @@ def own_keys(unet, shape):
     return net
 
 
-def denoiser(host, conditions, tokens, without, track=None, **options):
-    return PublicDenoiser(host, Conditions(conditions), tokens, without, track, **options)
+def denoiser(host, conditions, prompts, **options):
+    return Denoiser(host, Conditions(conditions), prompts, **options)
+
+
+def image_embeds(tokens):
+    """What AniPortrait's cross-attention reads, and the zeros of the passes that do not know the person."""
+    return PromptEmbeds(tokens, torch.zeros_like(tokens), None, "identity")
 
 
 @torch.no_grad()
-def test_text_beside_a_look_of_zeros_is_text(host, tiny_unet, latents, noise):
+def test_text_beside_an_image_embedding_of_zeros_is_text(host, tiny_unet, latents, noise):
     """Values of a zero token are zero, so that only what stands beside it is left: the plain U-Net with its text."""
     text, negative = torch.randn(1, 5, 32, generator=noise), torch.randn(1, 5, 32, generator=noise)
     track, zeros, time = PromptTrack("", [], 25, 2), torch.zeros(1, 1, 32), torch.tensor(300)
-    beside = TextBesideCondition(own_keys(tiny_unet, host.shape), text, negative, track, 1.0)
-    found = denoiser(host, [beside], zeros, zeros).predict(latents, time, FRAMES, BOTH)
-    plain = denoiser(host, [], text, negative, track).predict(latents, time, FRAMES, BOTH)
+    prompts = PromptEmbeds(text, negative, track)
+    beside = TextBesideCondition(own_keys(tiny_unet, host.shape), prompts, 1.0)
+    found = denoiser(host, [beside], image_embeds(zeros)).predict(latents, time, FRAMES, BOTH)
+    plain = denoiser(host, [], prompts).predict(latents, time, FRAMES, BOTH)
     torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
-    none = TextBesideCondition(own_keys(tiny_unet, host.shape), text, negative, track, 0.0)
+    none = TextBesideCondition(own_keys(tiny_unet, host.shape), prompts, 0.0)
     assert none.branches(host, FRAMES, True, torch.device("cpu")) == []
 
 
@@ -74,7 +79,8 @@ def test_text_beside_may_have_a_row_a_frame_of_the_video(host, tiny_unet, noise)
     query, call = torch.randn(2, 6, host.shape.channels[-1], generator=noise), Call(frames=torch.arange(2))
 
     def at_mid(tokens, frames):
-        made = TextBesideCondition(net, tokens, negative, None, 0.5).branches(host, frames, True, torch.device("cpu"))
+        prompts = PromptEmbeds(tokens, negative)
+        made = TextBesideCondition(net, prompts, 0.5).branches(host, frames, True, torch.device("cpu"))
         (branch,) = [b for b in made if b.site.stage == "mid"]
         return branch.cross(query, host.shape.heads, call)
 
@@ -86,27 +92,46 @@ def test_text_beside_may_have_a_row_a_frame_of_the_video(host, tiny_unet, noise)
 
 
 @torch.no_grad()
-def test_the_other_half_knows_neither_reference_nor_look(host, latents, noise):
+def test_the_other_half_knows_neither_reference_nor_image_embedding(host, latents, noise):
     """AniPortrait's half-batch rule: the unconditional half does not depend on the bank, nor on CLIP's token."""
     time, net = torch.tensor(300), ReferenceNet(sites=host.shape.attention_sites())
     results = []
     for _ in range(2):
-        look = torch.randn(1, 1, 32, generator=noise)
-        features = net.record(host, torch.randn(1, 4, 8, 8, generator=noise), look)
-        told = [FixedBranches(reference_branches(features))]
-        results.append(denoiser(host, told, look, torch.zeros(1, 1, 32)).predict(latents, time, FRAMES, BOTH))
+        seen = torch.randn(1, 1, 32, generator=noise)
+        features = net.record(host, torch.randn(1, 4, 8, 8, generator=noise), seen)
+        made = denoiser(host, [RecordedReference(features)], image_embeds(seen))
+        results.append(made.predict(latents, time, FRAMES, BOTH))
     one, other = results
     assert torch.equal(one[2:], other[2:]) and not torch.allclose(one[:2], other[:2], atol=1e-3)
-    bare = denoiser(host, [], torch.zeros(1, 1, 32), torch.zeros(1, 1, 32)).predict(latents, time, FRAMES, (Pass(),))
+    bare = denoiser(host, [], image_embeds(torch.zeros(1, 1, 32))).predict(latents, time, FRAMES, (Pass(),))
     torch.testing.assert_close(one[2:], bare, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_recorded_reference_is_as_strong_as_its_scale_and_gives_its_memory_back(host, latents, noise):
+    time, net, seen = torch.tensor(300), ReferenceNet(sites=host.shape.attention_sites()), torch.zeros(1, 1, 32)
+    features = net.record(host, torch.randn(1, 4, 8, 8, generator=noise), seen)
+
+    def run(conditions):
+        return denoiser(host, conditions, image_embeds(seen)).predict(latents, time, FRAMES, (Pass(),))
+
+    bare, half, full = run([]), run([RecordedReference(features, 0.5)]), run([RecordedReference(features)])
+    assert torch.equal(run([RecordedReference(features, 0.0)]), bare)
+    assert (half - bare).norm() < (full - bare).norm() and not torch.allclose(half, bare, atol=1e-3)
+    reference, device = RecordedReference(features), torch.device("cpu")
+    first = reference.branches(host, FRAMES, True, device)
+    assert reference.branches(host, FRAMES[:1], False, device) is first  # one recording for all windows
+    reference.reset()
+    assert torch.equal(run([reference]), full)
 
 
 @torch.no_grad()
 def test_passes_one_after_the_other_are_the_passes_at_once(host, latents, noise):
     track, time = PromptTrack("a", [(0.0, "b")], 25, 2), torch.tensor(300)
     text, negative = torch.randn(2, 5, 32, generator=noise), torch.randn(1, 5, 32, generator=noise)
+    prompts = PromptEmbeds(text, negative, track)
     runs = [
-        denoiser(host, [], text, negative, track, passes_at_once=at_once).predict(latents, time, FRAMES, BOTH)
+        denoiser(host, [], prompts, passes_at_once=at_once).predict(latents, time, FRAMES, BOTH)
         for at_once in (True, False)
     ]
     torch.testing.assert_close(*runs, atol=1e-5, rtol=1e-5)

@@ -16,6 +16,7 @@ from portraittalk_core.motion.audio_to_motion import MotionDials
 from portraittalk_core.motion.mesh_motion import MeshMaps, MeshMotion
 from portraittalk_core.perception import face_mesh
 from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.stacks.public import SpokenFeatures
 from portraittalk_core.types import FaceMotion, Sound
@@ -110,27 +111,30 @@ def hollow(here, monkeypatch):
 def test_what_cannot_be_is_refused_before_any_weights_are_read():
     no_vae = {"vae": "none"}
     model = PortraitTalk.load("sd15-portraittalk", parts={**no_vae, "temporal": "animatediff-v1"}, size=128)
-    assert model.config.temporal_frames == 24 and model.config.size == 128
+    stack, config = model.stack, model.stack.config
+    assert config.temporal_frames == 24 and config.size == 128
     features = SpokenFeatures(torch.zeros(3, 768), torch.zeros(3), 25.0, torch.zeros(2000))
     maps = MeshMaps(torch.zeros(3, 478, 2), 25.0)
     track = PromptTrack("", [], 25, 3)
-    with pytest.raises(BadInput, match="`audio_scale` must be left out"):
-        model.animate(None, maps, features, track, audio_scale=1.0)
-    with pytest.raises(BadInput, match="`reference_scale` must be left out"):
-        model.animate(None, maps, features, track, reference_scale=0.5)
-    with pytest.raises(BadInput, match="`window` must be at most 24 frames with this motion module"):
-        model.animate(None, maps, features, track, window=32)
-    with pytest.raises(BadInput, match="`blink` and `expression` must be 1"):
-        model.move(features, dials=MotionDials(blink=0.5))
+    for options, message in (
+        ({"audio_scale": 0.5}, "`audio_scale` must be left out: no public file tells this denoiser of sound"),
+        ({"reference_scale": 0.5}, "`reference_scale` must be left out: this stack has no ReferenceNet. Use sd15-ma"),
+        ({"window": 32}, "`window` must be at most 24 frames with this motion module, but got 32. Try 16."),
+    ):
+        with pytest.raises(BadInput, match=message):
+            model.animate(None, maps, features, track, options=SamplingOptions(**options))
+    for dial in ("blink", "expression"):
+        with pytest.raises(BadInput, match=f"`{dial}` must be left out: .* `lip` scales the whole face's motion"):
+            stack.move(features, dials=MotionDials(**{dial: 0.5}))
     with pytest.raises(BadInput, match="must be a MeshMotion with this model, but is FaceMotion"):
-        model.structure(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), None)
+        stack.structure(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), None)
     with pytest.raises(BadInput, match="at least 0.025 s"):
-        model.listen(Sound(torch.zeros(1, 100), 16000))
+        stack.listen(Sound(torch.zeros(1, 100), 16000))
     with pytest.raises(BadInput, match="multiple of 64 pixels, but got 100"):
         PortraitTalk.load("sd15-magictalk", parts=no_vae, size=100)
     with pytest.raises(BadInput, match="`size` must be left out for tiny"):
         PortraitTalk.load("tiny", size=128)
-    magic = PortraitTalk.load("sd15-magictalk", parts=no_vae)
+    magic = PortraitTalk.load("sd15-magictalk", parts=no_vae).stack
     assert magic.config.schedule.prediction_type == "v_prediction" and magic.config.size == 512
 
 
@@ -190,10 +194,10 @@ def test_the_command_makes_frames_of_full_size_random_weights(model, here, tmp_p
 @WITH_MEDIAPIPE
 @pytest.mark.usefixtures("hollow", "landmarker")
 def test_a_face_at_rest_is_drawn_where_mediapipe_saw_it():
-    model = PortraitTalk.load("sd15-portraittalk", parts={"vae": "none"}, size=128)
-    who = model.identify([read_image(weights.ASSETS / "portrait.png")])
+    stack = PortraitTalk.load("sd15-portraittalk", parts={"vae": "none"}, size=128).stack
+    who = stack.identify([read_image(weights.ASSETS / "portrait.png")])
     assert who.crops.shape == (1, 3, 128, 128) and who.embeddings.norm() == pytest.approx(1, abs=1e-4)
     still = MeshMotion(torch.zeros(2, 468, 3), torch.zeros(2, 6), 25.0)
-    landmarks = model.structure(still, who).landmarks
+    landmarks = stack.structure(still, who).landmarks
     torch.testing.assert_close(landmarks[1], who.landmarks[0, :, :2], atol=1e-5, rtol=0)
     assert (landmarks[0, 1, 1] > landmarks[0, 10, 1]) and (landmarks[0, 152, 1] > landmarks[0, 1, 1])  # chin lowest

@@ -1,4 +1,4 @@
-"""Which files a stack takes, where they are found, and which mixes are refused, each with its reason."""
+"""Which files a stack takes, where they are found, and which parts cannot be mixed, each with its reason."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from portraittalk_core.checkpoints import catalogue
 from portraittalk_core.checkpoints.detect import Kind, detect
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.presets import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
-from portraittalk_core.stacks.loader import Shelf
-from portraittalk_core.stacks.spec import Mix, check_mix, find_mix
+from portraittalk_core.stacks.loader import NetworkLoader
+from portraittalk_core.stacks.spec import StackSpec, check_spec, find_spec
 
 from ..checkpoints import stack_files
 from ..checkpoints.public_files import layout, write_hollow
@@ -30,18 +30,18 @@ def files(tmp_path_factory):
     return made
 
 
-def mixed(files, **roles):
-    """Return a mix of roles to the names of our files, and what every stack needs."""
+def specified(files, **roles):
+    """Return a spec of roles to the names of our files, and what every stack needs."""
     chosen = {"base": "base", "tokenizer": "tokenizer", "landmarks": "landmarks", "mesh": "mesh", **roles}
     paths = {part: files[name] for part, name in chosen.items() if name}
     kinds = {part: detect(path) for part, path in paths.items() if part not in ("tokenizer", "landmarks", "faces")}
-    return Mix(paths, kinds)
+    return StackSpec(paths, kinds)
 
 
 PORTRAITTALK = {"identity": "identity", "faces": "faces", "temporal": "temporal", "structure": "controlnet"}
 MAGICTALK = {
-    "denoiser": "denoiser", "reference": "reference", "look": "look", "temporal": "motion", "structure": "guider",
-    "head": "head",
+    "denoiser": "denoiser", "reference": "reference", "image_encoder": "look", "temporal": "motion",
+    "structure": "guider", "head": "head",
 }  # fmt: skip
 
 
@@ -52,16 +52,16 @@ MAGICTALK = {
         ({**PORTRAITTALK, "temporal": ""}, STABLE_DIFFUSION),
         ({**PORTRAITTALK, "temporal": "v1", "head": "head"}, ANIMATEDIFF),
         ({**PORTRAITTALK, "identity": "faceid"}, ANIMATEDIFF),
-        ({**PORTRAITTALK, "identity": "plus", "look": "look_h"}, ANIMATEDIFF),
+        ({**PORTRAITTALK, "identity": "plus", "image_encoder": "look_h"}, ANIMATEDIFF),
         (MAGICTALK, ANIPORTRAIT),
         ({**MAGICTALK, "identity": "identity", "faces": "faces"}, ANIPORTRAIT),
         ({**MAGICTALK, "head": ""}, ANIPORTRAIT),
     ],
 )
-def test_possible_mixes_run_on_the_schedule_of_their_parts(files, roles, schedule):
-    mix = mixed(files, **roles)
-    check_mix(mix)
-    assert mix.schedule == schedule
+def test_possible_stacks_run_on_the_schedule_of_their_parts(files, roles, schedule):
+    spec = specified(files, **roles)
+    check_spec(spec)
+    assert spec.schedule == schedule
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,13 @@ def test_possible_mixes_run_on_the_schedule_of_their_parts(files, roles, schedul
         ({**MAGICTALK, "structure": "controlnet"}, "a ControlNet looks at noise and text as SD1.5's own U-Net"),
         ({**MAGICTALK, "reference": ""}, "trained with the features of its reference_unet"),
         ({**PORTRAITTALK, "reference": "reference"}, "reference_unet's features were learned together"),
-        ({**MAGICTALK, "look": ""}, "`look` is missing. Add look=aniportrait-clip"),
-        ({**MAGICTALK, "look": "look_h"}, "`look` is ViT-H/14"),
+        ({**MAGICTALK, "image_encoder": ""}, "`image_encoder` is missing. Add image_encoder=aniportrait-clip"),
+        ({**MAGICTALK, "image_encoder": "look_h"}, "`image_encoder` is ViT-H/14"),
         ({**MAGICTALK, "identity": "faceid", "faces": "faces"}, "the LoRA in this FaceID file"),
-        ({**PORTRAITTALK, "identity": "plus", "look": "look"}, "FaceID-Plus looks at the face with CLIP ViT-H/14"),
+        (
+            {**PORTRAITTALK, "identity": "plus", "image_encoder": "look"},
+            "FaceID-Plus looks at the face with CLIP ViT-H/14",
+        ),
         ({**PORTRAITTALK, "faces": ""}, "embedding of insightface's buffalo_l"),
         ({**PORTRAITTALK, "faces": "antelope"}, "those of antelopev2 .* mean something else"),
         ({**MAGICTALK, "temporal": ""}, "trained with its motion module"),
@@ -84,18 +87,18 @@ def test_possible_mixes_run_on_the_schedule_of_their_parts(files, roles, schedul
         ({**PORTRAITTALK, "structure": ""}, "lacks structure: where the face is"),
     ],
 )
-def test_impossible_mixes_are_refused_with_the_reason(files, roles, reason):
+def test_impossible_stacks_are_refused_with_the_reason(files, roles, reason):
     with pytest.raises(BadInput, match=reason):
-        check_mix(mixed(files, **roles))
+        check_spec(specified(files, **roles))
 
 
 def test_a_file_in_the_wrong_place_is_named(files):
-    mix = mixed(files, **PORTRAITTALK)
-    wrong = replace(mix, kinds={**mix.kinds, "temporal": detect(files["mesh"])})
+    spec = specified(files, **PORTRAITTALK)
+    wrong = replace(spec, kinds={**spec.kinds, "temporal": detect(files["mesh"])})
     with pytest.raises(
         WeightsMismatch, match="`temporal` must be AnimateDiff motion module, but this is AniPortrait a"
     ):
-        check_mix(wrong)
+        check_spec(wrong)
 
 
 @pytest.fixture
@@ -118,17 +121,18 @@ def here(monkeypatch, tmp_path):
 
 
 def test_stacks_are_found_by_name_and_parts_replaced(here, tmp_path):
-    mix = find_mix("sd15-portraittalk", {"vae": "none"})
-    assert mix.kind("base") is Kind.CHECKPOINT and mix.kind("identity") is Kind.FACEID_PORTRAIT
-    assert mix.files["structure"] == here / stack_files.ROLES["controlnet"][0] and "vae" not in mix.files
+    spec = find_spec("sd15-portraittalk", {"vae": "none"})
+    assert spec.kind("base") is Kind.CHECKPOINT and spec.kind("identity") is Kind.FACEID_PORTRAIT
+    assert spec.files["structure"] == here / stack_files.ROLES["controlnet"][0] and "vae" not in spec.files
     mine = write_hollow(tmp_path / "mine.safetensors", layout("sd15_single_file"))
-    other = find_mix(
-        "sd15-portraittalk", {"vae": "none", "base": str(mine), "identity": "faceid-plusv2", "look": "clip-vit-h14"}
+    other = find_spec(
+        "sd15-portraittalk",
+        {"vae": "none", "base": str(mine), "identity": "faceid-plusv2", "image_encoder": "clip-vit-h14"},
     )
-    assert other.files["base"] == mine and other.plus == "plusv2" and mix.plus is None
-    magic = find_mix("sd15-magictalk", {"vae": "none"})
+    assert other.files["base"] == mine and other.plus == "plusv2" and spec.plus is None
+    magic = find_spec("sd15-magictalk", {"vae": "none"})
     assert magic.is_aniportrait and "faces" not in magic.files and "identity" not in magic.files
-    Shelf(magic, *_cpu()).check()
+    NetworkLoader(magic, *_cpu()).check()
 
 
 def _cpu():
@@ -138,11 +142,11 @@ def _cpu():
 
 
 def test_a_bad_base_is_known_before_anything_is_read(here):
-    mix = find_mix("sd15-portraittalk", {"vae": "none"})
+    spec = find_spec("sd15-portraittalk", {"vae": "none"})
     table = {k: s for k, s in layout("sd15_single_file").items() if "first_stage_model.decoder.conv_out.bias" not in k}
-    write_hollow(mix.files["base"], table)
+    write_hollow(spec.files["base"], table)
     with pytest.raises(WeightsMismatch, match=r"decoder.conv_out.bias is missing"):
-        Shelf(mix, *_cpu()).check()
+        NetworkLoader(spec, *_cpu()).check()
 
 
 def test_what_is_not_here_is_named_with_the_command_that_fetches_it(here):
@@ -150,16 +154,16 @@ def test_what_is_not_here_is_named_with_the_command_that_fetches_it(here):
     with pytest.raises(
         WeightsMismatch, match=r"2 of its 9 files are not in .*: sd15-vae, audio2mesh. Run `portraittalk mo"
     ):
-        find_mix("sd15-portraittalk")
+        find_spec("sd15-portraittalk")
     with pytest.raises(BadInput, match="`mouth` must be a part of a stack"):
-        find_mix("sd15-portraittalk", {"mouth": "x"})
+        find_spec("sd15-portraittalk", {"mouth": "x"})
     with pytest.raises(BadInput, match="`base` must be a path or a file of the catalogue, but nowhere.safetensors"):
-        find_mix("sd15-portraittalk", {"base": "nowhere.safetensors"})
+        find_spec("sd15-portraittalk", {"base": "nowhere.safetensors"})
     with pytest.raises(BadInput, match="must be one of the stacks"):
-        find_mix("sd15")
+        find_spec("sd15")
     plus = str(here / stack_files.ROLES["plus"][0])
     with pytest.raises(BadInput, match="a path does not tell them apart"):
-        find_mix(
+        find_spec(
             "sd15-portraittalk", {"vae": "none", "mesh": str(here / stack_files.ROLES["head"][0]), "identity": plus}
         )
 
@@ -168,15 +172,15 @@ def test_a_host_that_brings_the_base_needs_no_file_of_it(here):
     for place in (stack_files.ROLES["base"][0], stack_files.TOKENIZER):
         (here / place).unlink()
     with pytest.raises(WeightsMismatch, match=r"3 of its 9 files are not in .*: sd15-base, sd15-vae, clip-tokenizer"):
-        find_mix("sd15-portraittalk")
-    mix = find_mix("sd15-portraittalk", hosted=True)
-    assert not {"base", "vae", "tokenizer"} & set(mix.files) and mix.schedule == ANIMATEDIFF
-    Shelf(mix, *_cpu()).check()
+        find_spec("sd15-portraittalk")
+    spec = find_spec("sd15-portraittalk", hosted=True)
+    assert not {"base", "vae", "tokenizer"} & set(spec.files) and spec.schedule == ANIMATEDIFF
+    NetworkLoader(spec, *_cpu()).check()
     with pytest.raises(WeightsMismatch, match=r"1 of its 11 files are not in .*: sd15-base\."):
-        find_mix("sd15-magictalk", hosted=True)
+        find_spec("sd15-magictalk", hosted=True)
     (here / stack_files.ROLES["identity"][0]).unlink()
     with pytest.raises(WeightsMismatch, match="faceid-portrait"):
-        find_mix("sd15-portraittalk", hosted=True)
+        find_spec("sd15-portraittalk", hosted=True)
 
 
 def test_comfyuis_own_tokenizer_serves(here, tmp_path, monkeypatch):
@@ -185,4 +189,4 @@ def test_comfyuis_own_tokenizer_serves(here, tmp_path, monkeypatch):
     words.mkdir(parents=True)
     (words / "vocab.json").write_text("{}")
     (tmp_path / "comfyui" / "models").mkdir()
-    assert find_mix("sd15-portraittalk", {"vae": "none"}, tmp_path / "comfyui").files["tokenizer"] == words
+    assert find_spec("sd15-portraittalk", {"vae": "none"}, tmp_path / "comfyui").files["tokenizer"] == words
