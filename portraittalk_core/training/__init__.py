@@ -1,1 +1,5 @@
-"""Training: data, losses, the loop and its stages. Scripts with fixed seeds; each resumes where it stopped."""
+"""Training: one loop, a room for each network that is trained, and recipes that put them in order.
+
+`recipe` trains a model's VAE and denoiser (`pictures`, `denoiser`), `text`, `faces`, `motion` and `speech` what goes
+before them. Everything has a fixed seed and resumes where it stopped.
+"""

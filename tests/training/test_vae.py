@@ -1,5 +1,6 @@
 """Training the VAE, and the pictures that it and the judge are trained on."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from portraittalk_core.checkpoints.native import load_vae
 from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
-from portraittalk_core.training import vae
+from portraittalk_core.training import pictures, vae
 from portraittalk_core.training.pictures import draw_pictures
 
 
@@ -77,6 +78,12 @@ def test_a_decoder_does_not_shrink():
         vae.grow_decoder(state, state, (3, 3, 3, 1), (3, 3, 2, 1))
 
 
+@pytest.fixture
+def uncompiled(monkeypatch):
+    monkeypatch.setattr(pictures, "render_frames", functools.partial(pictures.render_frames, compile=False))
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_a_build_for_a_device_that_is_not_here_draws_on_the_cpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
@@ -84,6 +91,7 @@ def test_a_build_for_a_device_that_is_not_here_draws_on_the_cpu(tmp_path, monkey
     assert drawn.device.type == "cpu"
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_pictures_of_more_people_are_added_to_those_that_are_there(tmp_path):
     file = tmp_path / "pictures.npy"
     first, _ = draw_pictures(range(5, 7), 1, file, 1, size=32)

@@ -1,1 +1,1 @@
-"""Train the denoiser: banks of pictures and clips, the objective, the two stages."""
+"""Train the denoiser in two stages: `stages.train_stage`. Banks of pictures and clips, draws, the objective, losses."""

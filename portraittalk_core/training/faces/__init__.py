@@ -1,1 +1,1 @@
-"""Train the face pack: detector, points and recogniser, written as ONNX files."""
+"""Train the face pack: `train.train_faces`. Detector, points and recogniser, written as ONNX files."""

@@ -1,1 +1,1 @@
-"""Train what moves a face: structure maps and the idle motion of the prior."""
+"""Train what moves a face: `structure.train_structure`, and `idle.train_prior` for the motion of a head at rest."""

@@ -1,1 +1,1 @@
-"""Train what listens: the speech encoder and audio-to-motion."""
+"""Train what listens: `train.train_speech`. The speech encoder, audio-to-motion and the prior."""
