@@ -59,8 +59,10 @@ class Condition:
 class Codec(Protocol):
     """The VAE of a stack, or a host's own."""
 
-    runs_while_sampling: bool
-    """Whether it may be asked while the U-Net samples; else what a condition needs is encoded before."""
+    @property
+    def runs_while_sampling(self) -> bool:
+        """Whether it may be asked while the U-Net samples; else what a condition needs is encoded before."""
+        ...
 
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures in [-1, 1], scaled as the denoiser expects them."""

@@ -99,13 +99,18 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tiny_case(model: PortraitTalk, somebody: Any) -> Case:
-    """The model of the fixture `random_model`."""
+def tiny_case(model: PortraitTalk, somebody: Any, size: int = 64) -> Case:
+    """The model of the fixture `random_model`, for small pictures."""
+    stack = replace(model.stack, config=replace(model.stack.config, size=size, contour_size=size // 4))
+    crops = nn.functional.interpolate(somebody.crops, (size, size), mode="area")
+    identity = replace(somebody, crops=crops)
     drift = 0.01 * torch.randn(FRAMES, 1, 2, generator=seeded(0)).cumsum(0)
-    landmarks = somebody.landmarks[:1] + drift
-    maps = StructureMaps(landmarks, placement(somebody.landmarks[:1], landmarks), 25.0)
-    hidden = torch.randn(FRAMES, model.stack.config.audio_dim, generator=seeded(1))
-    return Case("tiny", model, somebody, maps, SpeechFeatures(hidden, torch.zeros(FRAMES), 25.0), track())
+    landmarks = identity.landmarks[:1] + drift
+    maps = StructureMaps(landmarks, placement(identity.landmarks[:1], landmarks), 25.0)
+    features = SpeechFeatures(
+        torch.randn(FRAMES, stack.config.audio_dim, generator=seeded(1)), torch.zeros(FRAMES), 25.0
+    )
+    return Case("tiny", PortraitTalk(stack, model.host), identity, maps, features, track())
 
 
 def sd15_case(name: str) -> Case:
