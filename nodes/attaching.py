@@ -62,13 +62,13 @@ def identity_net(
 def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike, reference_scale: float) -> Patcher:
     """Return a MODEL that sees how the person looks. Raises `BadInput` where the stack has no ReferenceNet."""
     hosted = bound.hosted
+    if reference_scale == 0:
+        return model
     if "reference_scale" in hosted.stack.limits.lacks:
         raise BadInput(
             f"{hosted.name} has no ReferenceNet: IdentityNet Conditioning alone says who the person is. Leave "
             "ReferenceNet Apply out, or use sd15-magictalk."
         )
-    if reference_scale == 0:
-        return model
     stack = hosted.with_vae(model, vae)
     told = _on_schedule(model, hosted)
     for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):

@@ -19,8 +19,8 @@ from portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from portraittalk_core.presets import ANIMATEDIFF
 from portraittalk_core.sites import UNetShape
 from portraittalk_core.stacks.conditions import Conditions
-from portraittalk_core.stacks.mesh_conditions import PublicDenoiser
-from portraittalk_core.stacks.prompts import PromptTrack
+from portraittalk_core.stacks.denoiser import Denoiser
+from portraittalk_core.stacks.prompts import PromptEmbeds
 
 from .conftest import awake_control
 
@@ -136,21 +136,19 @@ class Given:
     def __init__(self, make):
         self.make = make
 
-    def branches(self, host, frames, known, device):
+    def branches(self, host, frames, uncond, device):
         return self.make(frames)
 
-    def forget(self):
+    def reset(self):
         pass
 
 
-def told(noise):
+def prompts(noise):
     return torch.randn(FRAMES, 5, 32, generator=noise), torch.randn(1, 5, 32, generator=noise)
 
 
 def in_diffusers(small, condition, text, cfg, window):
-    track = PromptTrack("", [], 25, FRAMES)
-    track.mix = lambda tokens, frames: tokens[frames]
-    denoiser = PublicDenoiser(DiffusersHost(small), condition, *text, track)
+    denoiser = Denoiser(DiffusersHost(small), condition, PromptEmbeds(*text))
     chunks = sample_video(
         denoiser.predict,
         FRAMES,
@@ -185,7 +183,7 @@ def in_comfyui(model, text, cfg):
 def test_a_model_with_branches_on_the_way_up_gives_the_latents_of_diffusers(
     pack, small, model, shape, control, noise, capsys, name, cfg, window
 ):
-    text, drawn = told(noise), torch.rand(FRAMES, 3, 8 * SIDE, 8 * SIDE, generator=noise)
+    text, drawn = prompts(noise), torch.rand(FRAMES, 3, 8 * SIDE, 8 * SIDE, generator=noise)
     pack_control = pack("portraittalk_core.hosts.diffusers_control").control_branches
 
     def condition(make_control, shape):
@@ -195,7 +193,7 @@ def test_a_model_with_branches_on_the_way_up_gives_the_latents_of_diffusers(
 
     expected = in_diffusers(small, Conditions([condition(control_branches, SMALL)], 4), text, cfg, window)
     host = pack("nodes.comfy_host")
-    branched = host.attach(model, condition(pack_control, shape), shape, frames=FRAMES, hides=True)
+    branched = host.attach(model, condition(pack_control, shape), shape, frames=FRAMES, guide_identity=True)
     if window < FRAMES:
         pack("nodes.comfy_windows").add_windows(branched, window, 1, "joint")
     found, plain = in_comfyui(branched, text, cfg), in_comfyui(model, text, cfg)
@@ -209,7 +207,7 @@ def test_a_model_with_branches_on_the_way_up_gives_the_latents_of_diffusers(
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_a_foreign_output_patch_changes_what_we_have_added(pack, model, shape, noise, ours_first):
     """As FreeU does: it scales the map and the skip. It must see what ours added, as with the host's ControlNets."""
-    text, host = told(noise), pack("nodes.comfy_host")
+    text, host = prompts(noise), pack("nodes.comfy_host")
     skips = shape.skip_sites()
     constants = {site: 0.3 * torch.randn(shape.skip_width(site), 1, 1, generator=noise) for site in skips}
 
@@ -258,7 +256,7 @@ def test_a_branch_on_the_way_up_that_is_never_reached_is_named(pack, model, shap
     patches["output_block_patch"] = []  # as a node would that replaces the list
     error = pack("portraittalk_core.errors").SiteNotFound
     with pytest.raises(error, match="the model never ran input at output 0, .*skip at output 11"):
-        in_comfyui(branched, told(noise), 1.0)
+        in_comfyui(branched, prompts(noise), 1.0)
 
 
 def test_places_that_a_unet_lacks_are_named(pack, shape):

@@ -20,13 +20,14 @@ from portraittalk_core.nets.low_rank import LowRankPatch
 from portraittalk_core.perception.face_mesh import FaceMesher
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.sites import Site
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Sound
 
 from ..checkpoints import stack_files
 from ..checkpoints.public_files import SD15, layout, v3_layout, write_hollow
 from ..checkpoints.test_structure_and_reference import ldm_control
-from ..test_public import here, hollow, landmarker  # noqa: F401 - fixtures
+from ..stacks.test_public import here, hollow, landmarker  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.comfy
 
@@ -64,7 +65,7 @@ def both(comfy_host, pack, monkeypatch, tmp_path):
     return comfy_host.folder
 
 
-def adapters_of(pack, folder, stack, parts):
+def hosted_of(pack, folder, stack, parts):
     """Load adapters as the node does, from a folder whose stack.toml names the parts."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f'stack = "{stack}"', f"size = {SIZE}", "[parts]", *(f'{k} = "{v}"' for k, v in parts.items())]
@@ -76,47 +77,37 @@ def result(output):
     return output.result if hasattr(output, "result") else output.args
 
 
-def on_the_command_line(stack, cfg, comfyui, lora):
+def on_the_command_line(name, cfg, comfyui, lora):
     """Return latents as the command makes them, from a first step at the highest noise level."""
-    talk = PortraitTalk.load(stack, parts=PARTS[stack], size=SIZE, comfyui=comfyui)
-    talk.config = trailing(talk.config)
-    who = talk.identify([read_image(ASSETS / "portrait.png")])
-    features = talk.listen(speech())
-    motion = talk.move(features, seed=3)
+    loaded = PortraitTalk.load(name, parts=PARTS[name], size=SIZE, comfyui=comfyui)
+    stack = replace(loaded.stack, config=trailing(loaded.stack.config))
+    model = PortraitTalk(stack, loaded.host)
+    identity = stack.identify([read_image(ASSETS / "portrait.png")])
+    features = stack.listen(speech())
+    maps = stack.structure(stack.move(features, seed=3), identity)
     track = PromptTrack(PROMPT, [], 25, FRAMES)
-    with corrected(talk, lora):
-        chunks = list(
-            talk.animate(
-                who,
-                talk.structure(motion, who),
-                features,
-                track,
-                negative=NEGATIVE,
-                steps=STEPS,
-                cfg=cfg,
-                seed=5,
-                fusion="joint",
-            )
-        )
-    return talk.config, torch.cat([chunk.latents for chunk in chunks])
+    options = SamplingOptions(steps=STEPS, cfg=cfg, fusion="joint")
+    with corrected(stack.loader, lora):
+        chunks = list(model.animate(identity, maps, features, track, negative=NEGATIVE, seed=5, options=options))
+    return stack.config, torch.cat([chunk.latents for chunk in chunks])
 
 
 @contextmanager
-def corrected(talk, lora):
+def corrected(loader, lora):
     """Let the U-Net have a LoRA beside the stack's own."""
-    load = talk.shelf.load
+    read = loader.read
 
-    def loaded(name):
-        net = load(name)
+    def corrected_read(name):
+        net = read(name)
         if name == "unet" and lora is not None:
             PatchAttachment(net, [lora])
         return net
 
-    talk.shelf.load = loaded
+    loader.read = corrected_read
     try:
         yield
     finally:
-        del talk.shelf.load
+        del loader.read
 
 
 def trailing(config):
@@ -128,25 +119,25 @@ def speech():
     return Sound(sound.samples[:, : FRAMES * sound.sample_rate // 25], sound.sample_rate)
 
 
-def through_nodes(pack, adapters, model, conditioning, vae):
+def through_nodes(pack, hosted, model, conditioning, vae):
     """Connect the nodes as a graph does; return the MODEL, both CONDITIONINGs and the empty LATENT."""
     identity_nodes, animate = pack("nodes.identity"), pack("nodes.animate")
     cut = speech()
     audio = {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
     image = (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
-    who, cropped, mask = result(identity_nodes.LoadIdentity.execute(adapters, image))
+    bound, cropped, mask = result(identity_nodes.LoadIdentity.execute(hosted, image))
     assert cropped.shape == (1, SIZE, SIZE, 3) and mask.shape == (1, SIZE, SIZE) and 0.02 < mask.mean() < 0.9
-    heard, count, *_ = result(pack("nodes.speech").EncodeAudio.execute(adapters, audio))
+    features, count, *_ = result(pack("nodes.speech").EncodeAudio.execute(hosted, audio))
     assert count == FRAMES
     dials = {"lip": 1.0, "head": 1.0, "blink": 1.0, "expression": 1.0, "still_head": False}
-    motion, preview = pack("nodes.listening").move(heard, who, dials, 3, conditioning[0])
+    motion, preview = pack("nodes.listening").move(features, bound, dials, 3, conditioning[0])
     assert preview.shape == (FRAMES, 128, 128, 3) and preview.max() > 0.5
-    told, *shown = result(identity_nodes.IdentityNetConditioning.execute(model, *conditioning, who))
-    if adapters.talk.mix.is_aniportrait:
-        told = result(identity_nodes.ReferenceNetApply.execute(told, who, vae))[0]
-    told, latent = result(animate.AnimateNetApply.execute(told, motion, heard, who))
+    attached, *shown = result(identity_nodes.IdentityNetConditioning.execute(model, *conditioning, bound))
+    if hosted.stack.loader.spec.is_aniportrait:
+        attached = result(identity_nodes.ReferenceNetApply.execute(attached, bound, vae))[0]
+    attached, latent = result(animate.AnimateNetApply.execute(attached, motion, features, bound))
     assert latent["samples"].shape == (FRAMES, 4, SIZE // 8, SIZE // 8) and "batch_index" not in latent
-    return told, shown, latent
+    return attached, shown, latent
 
 
 def sampled(model, shown, cfg, config):
@@ -208,22 +199,23 @@ def test_keystone_of_public_files(pack, here, both, tmp_path, capsys, stack, wit
     gc.collect()
 
     folder = tmp_path / "stack"
-    adapters_of(pack, folder, stack, PARTS[stack])
-    model, clip, vae, adapters = result(pack("nodes.loaders").LoadPortraitTalk.execute(str(folder)))
+    hosted_of(pack, folder, stack, PARTS[stack])
+    model, clip, vae, hosted = result(pack("nodes.loaders").LoadPortraitTalk.execute(str(folder)))
     encode = pack("nodes.encoding").encode
     conditioning = [encode(clip, PROMPT), encode(clip, NEGATIVE)]
     del clip
-    told, shown, _ = through_nodes(pack, adapters, model, conditioning, vae)
-    found = sampled(told, shown, cfg, config)
-    bare = sampled(pack("nodes.public_models").scheduled(model, adapters.talk.config), conditioning, cfg, config)
+    attached, shown, _ = through_nodes(pack, hosted, model, conditioning, vae)
+    found = sampled(attached, shown, cfg, config)
+    unconditioned = pack("nodes.model_patches").scheduled(model, hosted.stack.schedule, stack)
+    bare = sampled(unconditioned, conditioning, cfg, config)
     check(stack, found, expected, bare, capsys)
     if with_lora:
         stock, _ = comfy.sd.load_lora_for_models(model, None, file, 1.0, 0.0)
-        told, shown, _ = through_nodes(pack, adapters, stock, conditioning, vae)
-        check(f"{stack} after a LoRA", sampled(told, shown, cfg, config), corrected_too, expected, capsys)
+        attached, shown, _ = through_nodes(pack, hosted, stock, conditioning, vae)
+        check(f"{stack} after a LoRA", sampled(attached, shown, cfg, config), corrected_too, expected, capsys)
 
 
-MIXES = [
+STACKS = [
     ("sd15-portraittalk", {}, ("identity", "temporal", "structure", "mesh")),
     ("sd15-portraittalk", {"identity": "faceid", "temporal": "animatediff-v1"}, ("identity", "temporal")),
     (
@@ -241,25 +233,26 @@ MIXES = [
 @pytest.mark.slow
 @pytest.mark.usefixtures("hollow", "both")
 @pytest.mark.parametrize(
-    ("stack", "parts", "names"), MIXES, ids=[f"{stack}-{'+'.join(names)}" for stack, _, names in MIXES]
+    ("stack", "parts", "names"), STACKS, ids=[f"{stack}-{'+'.join(names)}" for stack, _, names in STACKS]
 )
-def test_every_kind_of_file_is_lent_to_the_nodes(pack, here, tmp_path, stack, parts, names):  # noqa: F811
-    """Each file of the table in its public layout becomes a network that the host moves."""
+def test_every_kind_of_file_becomes_a_network_that_the_host_moves(pack, here, tmp_path, stack, parts, names):  # noqa: F811
+    """Each file of the table in its public layout; what runs while sampling is an additional model of the MODEL."""
     write_hollow(here / "animatediff_models" / "v3_sd15_mm.ckpt", v3_layout())
     write_hollow(here / "ipadapter" / "ip-adapter-faceid-plus_sd15.bin", layout("ip-adapter-faceid-plus_sd15"))
     folder = tmp_path / "stack"
     folder.mkdir()
     write_hollow(folder / "control_ldm.safetensors", ldm_control())
-    adapters = adapters_of(pack, folder, stack, {"vae": "none", **parts})
-    held = adapters.shelf
+    hosted = hosted_of(pack, folder, stack, {"vae": "none", **parts})
+    loader = hosted.stack.loader
     for name in names:
         if name in ("temporal", "structure", "text_beside"):
-            net = held.kept(name, cast=name != "text_beside").model.net
+            net = loader.keep(name)
             assert any(hasattr(layer, "comfy_cast_weights") for layer in net.modules()) == (name != "text_beside")
+            assert loader.keep(name) is net
         else:
-            with held.lend(name) as (net,):
+            with loader.load(name) as (net,):
                 assert next(getattr(net, "net", net).parameters()).device.type == "cpu"
-    assert len(adapters.get_models()) == len({"temporal", "structure", "text_beside"} & set(names))
+    assert len(hosted.get_models()) == len({"temporal", "structure", "text_beside"} & set(names))
 
 
 def write_folder(folder):
@@ -289,48 +282,53 @@ def test_every_base_is_loaded_and_a_faceid_file_patches_it_once(pack, here, tmp_
         write_folder(tmp_path / "stack" / "sd15")
         parts["base"] = "sd15"
     stack_files.write_role(here, "faceid", 3)
-    adapters_of(pack, tmp_path / "stack", "sd15-portraittalk", parts)
-    model, clip, vae, adapters = result(pack("nodes.loaders").LoadPortraitTalk.execute(str(tmp_path / "stack")))
+    hosted_of(pack, tmp_path / "stack", "sd15-portraittalk", parts)
+    model, clip, vae, hosted = result(pack("nodes.loaders").LoadPortraitTalk.execute(str(tmp_path / "stack")))
     assert vae.encode(torch.zeros(1, SIZE, SIZE, 3)).shape == (1, 4, SIZE // 8, SIZE // 8)
     tokens = pack("nodes.encoding").encode(clip, PROMPT)
     assert tokens[0][0].shape == (1, 77, 768)
     kind = pack("portraittalk_core.perception.mesh_identity").MeshIdentity
     who = kind(torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 478, 3), torch.ones(1, 512), torch.zeros(1, 3, 224, 224))
-    somebody = pack("nodes.sockets").Somebody(who, adapters)
+    bound = pack("nodes.hosted_stack").BoundIdentity(who, hosted)
     node = pack("nodes.identity").IdentityNetConditioning.execute
-    once = result(node(model, tokens, tokens, somebody))[0]
-    twice = result(node(once, tokens, tokens, somebody))[0]
+    once = result(node(model, tokens, tokens, bound))[0]
+    twice = result(node(once, tokens, tokens, bound))[0]
     attentions = 16 * 2
     assert len(once.patches) == 4 * attentions and not model.patches
     assert {len(given) for given in twice.patches.values()} == {1}, "two nodes in a row correct the U-Net once"
     sigmas = [model.get_model_object("model_sampling").sigmas, once.get_model_object("model_sampling").sigmas]
     assert not torch.equal(*sigmas)
-    torch.testing.assert_close(sigmas[1], core.builders.noise_schedule(adapters.talk.config).sigmas())
+    torch.testing.assert_close(sigmas[1], core.builders.noise_schedule(hosted.stack.config).sigmas())
 
 
 @pytest.mark.usefixtures("hollow", "both")
 def test_what_a_stack_cannot_do_is_one_line(pack, tmp_path):
-    errors = pack("portraittalk_core.errors")
+    errors, attaching = pack("portraittalk_core.errors"), pack("nodes.attaching")
     kind = pack("portraittalk_core.perception.mesh_identity").MeshIdentity
-    adapters = adapters_of(pack, tmp_path / "a", "sd15-portraittalk", {"vae": "none"})
+    hosted = hosted_of(pack, tmp_path / "a", "sd15-portraittalk", {"vae": "none"})
     who = kind(torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 478, 3), torch.zeros(1, 512), torch.zeros(1, 3, 224, 224))
+    bound = pack("nodes.hosted_stack").BoundIdentity(who, hosted)
     with pytest.raises(errors.BadInput, match="a has no ReferenceNet: IdentityNet Conditioning alone says who"):
-        adapters.tell_reference(None, who, None, 1.0)
-    assert adapters.tell_reference("MODEL", who, None, 0.0) == "MODEL"
-    moving = pack("nodes.sockets").Moving(None, None, 2, 16, 0.5, 1)
-    with pytest.raises(errors.BadInput, match="`audio_scale` must be 1 with a, but got 0.5: .* Set 1."):
-        adapters.tell_motion(None, moving, who, None)
+        attaching.reference_net(None, bound, None, 1.0)
+    assert attaching.reference_net("MODEL", bound, None, 0.0) == "MODEL"
+    features = pack("portraittalk_core.types").SpeechFeatures(torch.zeros(2, 768), torch.zeros(2), 25.0)
+    motion = pack("portraittalk_core.motion.mesh_motion").MeshMotion(torch.zeros(2, 468, 3), torch.zeros(2, 6), 25.0)
+    moving = {"window": 16, "overlap": 1, "fusion": "joint", "audio_scale": 1.0}
+    with pytest.raises(errors.BadInput, match="`audio_scale` must stay 1: no public file tells this denoiser of sound"):
+        attaching.animate_net(None, motion, features, bound, **{**moving, "audio_scale": 0.5})
     with pytest.raises(errors.BadInput, match="`window` must be at most 32 frames with this motion module"):
-        adapters.tell_motion(None, replace(moving, window=40), who, None)
-    with pytest.raises(errors.BadInput, match="`encoded` must be left out with a"):
-        adapters.listen(None, 25.0, object())
+        attaching.animate_net(None, motion, features, bound, **{**moving, "window": 40})
+    sound, rows = speech(), {"encoded_audio": torch.zeros(1, 4, 768), "audio_samples": 1280}
+    for name, given in (("a", rows), ("a", {**rows, "encoded_audio": torch.zeros(1, 4, 64)})):
+        with pytest.raises(errors.BadInput, match=f"`encoded` must .* {name} .* Disconnect it"):
+            pack("nodes.listening").encode(hosted, sound, 25.0, given, 0.0)
     with pytest.raises(errors.WeightsMismatch, match="Run `portraittalk models download sd15-vae`"):
         pack("nodes.models").load("sd15-portraittalk")
     with pytest.raises(errors.BadInput, match="AnimateLCM needs a sampler for consistency models"):
-        adapters_of(pack, tmp_path / "b", "sd15-portraittalk", {"vae": "none", "temporal": "animatelcm"})
-    magic = adapters_of(pack, tmp_path / "c", "sd15-magictalk", {"vae": "none"})
-    with pytest.raises(errors.BadInput, match="c brings no networks that find faces in a finished video"):
-        magic.finder()
+        hosted_of(pack, tmp_path / "b", "sd15-portraittalk", {"vae": "none", "temporal": "animatelcm"})
+    magic = hosted_of(pack, tmp_path / "c", "sd15-magictalk", {"vae": "none"})
+    with pytest.raises(errors.BadInput, match="brings no networks that find faces in a finished video"):
+        magic.stack.face_finder()
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "stack.toml").write_text("size = 64\nparts = {vae = 3}")
     with pytest.raises(errors.BadConfig, match="`parts` must be a table of names"):
@@ -339,9 +337,9 @@ def test_what_a_stack_cannot_do_is_one_line(pack, tmp_path):
 
 @pytest.mark.usefixtures("hollow", "both")
 def test_the_loaders_offer_the_stacks_and_folders_that_mix_them(pack, tmp_path):
-    adapters_of(pack, tmp_path / "mine", "sd15-portraittalk", {"vae": "none"})
-    assert pack("nodes.adapters").available() == ["tiny", "sd15-portraittalk", "sd15-magictalk", "mine"]
-    assert pack("nodes.models").load_adapters("mine").talk.config.size == SIZE
+    hosted_of(pack, tmp_path / "mine", "sd15-portraittalk", {"vae": "none"})
+    assert pack("nodes.model_names").available() == ["tiny", "sd15-portraittalk", "sd15-magictalk", "mine"]
+    assert pack("nodes.models").load_adapters("mine").stack.config.size == SIZE
 
 
 @pytest.mark.usefixtures("hollow", "both")
@@ -349,8 +347,8 @@ def test_adapters_for_a_checkpoint_from_elsewhere_ask_for_none_of_their_own(pack
     errors = pack("portraittalk_core.errors")
     for place in (stack_files.ROLES["base"][0], stack_files.TOKENIZER):
         (hollow / place).unlink()
-    adapters = pack("nodes.models").load_adapters("sd15-portraittalk")
-    assert "base" not in adapters.talk.mix.files and adapters.shape.cross_dim == 768
+    hosted = pack("nodes.models").load_adapters("sd15-portraittalk")
+    assert "base" not in hosted.stack.loader.spec.files and hosted.shape.cross_dim == 768
     with pytest.raises(errors.WeightsMismatch, match="sd15-base"):
         pack("nodes.models").load("sd15-portraittalk")
     with pytest.raises(errors.WeightsMismatch, match="sd15-base"):
@@ -359,20 +357,31 @@ def test_adapters_for_a_checkpoint_from_elsewhere_ask_for_none_of_their_own(pack
 
 @pytest.mark.usefixtures("hollow", "both")
 def test_a_picture_without_a_face_is_skipped_where_that_is_asked(pack, tmp_path, monkeypatch):
-    errors = pack("portraittalk_core.errors")
+    errors, stacks = pack("portraittalk_core.errors"), pack("portraittalk_core.stacks.public")
     kind = pack("portraittalk_core.perception.mesh_identity").MeshIdentity
-    adapters = adapters_of(pack, tmp_path / "a", "sd15-portraittalk", {"vae": "none"})
+    hosted = hosted_of(pack, tmp_path / "a", "sd15-portraittalk", {"vae": "none"})
 
-    def identify(self, images, face=None):
+    def identify(images, mesher, analyser, face=None, size=None):
         if any(not image.any() for image in images):
             raise errors.NoFaceFound("picture 1: no face was found in it.")
         count = len(images)
         return kind(torch.stack(list(images)), torch.zeros(count, 478, 3), torch.ones(count, 512), None)
 
-    monkeypatch.setattr(type(adapters.talk), "identify", identify)
-    seen, empty = torch.ones(3, SIZE, SIZE), torch.zeros(3, SIZE, SIZE)
-    found = adapters.identify([empty, seen, empty, seen], 1, skip=True)
-    assert found.crops.shape[0] == found.landmarks.shape[0] == found.embeddings.shape[0] == 2 and found.faces is None
-    for images, skip in (([seen, empty], False), ([empty, empty], True)):
+    class Mesher:
+        def __init__(self, path):
+            pass
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(stacks, "identify_mesh", identify)
+    monkeypatch.setattr(stacks, "FaceMesher", Mesher)
+    monkeypatch.setattr(stacks.PublicStack, "face_finder", lambda self: None)
+    node = pack("nodes.identity").LoadIdentity.execute
+    seen, empty = torch.ones(SIZE, SIZE, 3), torch.full((SIZE, SIZE, 3), 0.5)
+    identity = result(node(hosted, torch.stack([empty, seen, empty, seen]), no_face="skip the picture"))[0].identity
+    assert identity.crops.shape[0] == identity.landmarks.shape[0] == identity.embeddings.shape[0] == 2
+    assert identity.faces is None
+    for images, no_face in (([seen, empty], "stop"), ([empty, empty], "skip the picture")):
         with pytest.raises(errors.NoFaceFound):
-            adapters.identify(images, 1, skip=skip)
+            node(hosted, torch.stack(images), no_face=no_face)
