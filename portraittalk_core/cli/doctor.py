@@ -1,4 +1,4 @@
-"""`portraittalk doctor`: what is present, what is missing, and the command that cures it."""
+"""`portraittalk doctor`: what is present, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws it
 
 @dataclass(frozen=True)
 class Finding:
-    """One requirement: whether it is there, what was found, and what cures its absence."""
+    """One requirement: whether it is there, what was found, and what puts it there."""
 
     name: str
     present: bool
     found: str
-    cure: str = ""
+    fix: str = ""
     needed: bool = True
 
     def __str__(self) -> str:
         state = "ok" if self.present else "MISSING" if self.needed else "absent"
         line = f"{state:<8} {self.name:<14} {self.found}"
-        return line if self.present else f"{line}\n{'':<23} cure: {self.cure}"
+        return line if self.present else f"{line}\n{'':<23} fix: {self.fix}"
 
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "doctor",
-        help="what is missing, and the command that cures it",
+        help="what is missing, and the command that fixes it",
         description="List every requirement. Exits with 0 if nothing needed is missing, else with 1.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,14 +104,14 @@ def examine() -> Iterator[Finding]:
 def examine_package(module: str, purpose: str, needed: bool = True) -> Finding:
     """Import a package for real: a broken installation is as good as none."""
     name = DISTRIBUTIONS.get(module, module)
-    cure = f"{sys.executable} -m pip install --upgrade {name}"
+    fix = f"{sys.executable} -m pip install --upgrade {name}"
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         absent = purpose if error.name == module else f"{purpose}; it lacks {error.name}"
-        return Finding(name, False, absent, cure, needed)
+        return Finding(name, False, absent, fix, needed)
     except (ImportError, OSError, AttributeError, RuntimeError) as error:
-        return Finding(name, False, f"cannot be imported: {' '.join(str(error).split())[:120]}", cure, needed)
+        return Finding(name, False, f"cannot be imported: {' '.join(str(error).split())[:120]}", fix, needed)
     return Finding(name, True, str(getattr(found, "__version__", "")), needed=needed)
 
 
@@ -125,8 +125,8 @@ def _video_encoder() -> Finding:
     try:
         codecs = [Codec(name, "w").name for name in ("libx264", "aac")]
     except UnknownCodecError as error:
-        cure = f"{sys.executable} -m pip install --force-reinstall --only-binary av av"
-        return Finding("av", False, f"{found.found} has no encoder {error}", cure)
+        fix = f"{sys.executable} -m pip install --force-reinstall --only-binary av av"
+        return Finding("av", False, f"{found.found} has no encoder {error}", fix)
     return Finding("av", True, f"{found.found} with {' and '.join(codecs)}")
 
 

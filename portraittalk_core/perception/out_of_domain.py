@@ -14,7 +14,7 @@ from .identity import Finder, frame
 
 IN_DOMAIN_SCORE = 0.86
 """Least score of the tiny face detector, in [0, 1], for a face of the model's own kind. The detector has seen nothing
-but avatars; `benchmarks/familiar.py` lists what scores how much."""
+but avatars; `benchmarks/out_of_domain.py` lists what scores how much."""
 
 IN_DOMAIN_PSNR_DB = 28.0
 """Least PSNR in dB between the framed portrait and its reconstruction by the tiny VAE. The detector alone takes faces

@@ -68,7 +68,7 @@ PLENTY_BYTES = 12e9
 _MOTION_FRAMES = {"v1": 24, "AnimateLCM": 64}
 """Frames that motion modules were trained on at once, by version; 32 for the others."""
 
-_DEAF = "no public file tells this denoiser of sound, it sees the moved face."
+_DEAF = "no public file conditions this denoiser on sound, it sees the moved face."
 _ONE_MESH = "models of public files move one mesh, and `lip` scales the whole face's motion."
 
 

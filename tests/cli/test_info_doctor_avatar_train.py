@@ -68,7 +68,7 @@ def test_doctor_counts_only_what_is_needed(monkeypatch, capsys):
     lost = doctor.Finding("three", False, "runs", "install three")
     monkeypatch.setattr(doctor, "examine", lambda: iter([fine, absent]))
     assert main(["doctor"]) == 0
-    assert "cure: install two" in capsys.readouterr().out
+    assert "fix: install two" in capsys.readouterr().out
     monkeypatch.setattr(doctor, "examine", lambda: iter([fine, lost]))
     assert main(["doctor"]) == 1
     assert "MISSING  three" in capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_doctor_finds_absent_and_broken_packages(tmp_path, monkeypatch):
     assert (
         not absent.present
         and absent.found == "does x"
-        and absent.cure.endswith("pip install --upgrade no_such_package")
+        and absent.fix.endswith("pip install --upgrade no_such_package")
     )
     assert "libGL" in doctor.examine_package("broken_package", "x").found
     monkeypatch.setitem(sys.modules, "portraittalk_absent", None)

@@ -117,7 +117,7 @@ def test_what_cannot_be_is_refused_before_any_weights_are_read():
     maps = MeshMaps(torch.zeros(3, 478, 2), 25.0)
     track = PromptTrack("", [], 25, 3)
     for options, message in (
-        ({"audio_scale": 0.5}, "`audio_scale` must be left out: no public file tells this denoiser of sound"),
+        ({"audio_scale": 0.5}, "`audio_scale` must be left out: no public file conditions this denoiser on sound"),
         ({"reference_scale": 0.5}, "`reference_scale` must be left out: this stack has no ReferenceNet. Use sd15-ma"),
         ({"window": 32}, "`window` must be at most 24 frames with this motion module, but got 32. Try 16."),
     ):
