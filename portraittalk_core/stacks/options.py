@@ -175,7 +175,7 @@ class Limits:
         """
         for name, value in options.items():
             if value is not None and value != 1 and name in self.lacks:
-                raise BadInput(f"`{name}` must be left out: {self.lacks[name]}")
+                raise BadInput(f"`{name}` must stay 1: {self.lacks[name]}")
         fusion = options.get("fusion")
         if fusion is not None and fusion not in self.fusions:
             raise BadInput(f"`fusion` must be {' or '.join(self.fusions)}, but got {fusion!r}.")

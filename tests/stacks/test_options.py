@@ -113,12 +113,12 @@ def test_the_message_says_what_sets_the_longest_window():
 def test_a_stack_refuses_what_it_has_nothing_for_and_says_why():
     limits = Limits(lacks={"audio_scale": "it hears nothing. Use `lip`.", "blink": "it has no lids. Leave it at 1."})
     for value in (0.5, 0.0):
-        with pytest.raises(BadInput, match="`audio_scale` must be left out: it hears nothing. Use `lip`."):
+        with pytest.raises(BadInput, match="`audio_scale` must stay 1: it hears nothing. Use `lip`."):
             resolve(limits, audio_scale=value)
     # What the node and the command line hand over for an option that nobody touched.
     assert resolve(limits, audio_scale=1.0).scales.audio == 1.0
     assert resolve(limits).scales.audio == 0.6
-    with pytest.raises(BadInput, match="`blink` must be left out: it has no lids"):
+    with pytest.raises(BadInput, match="`blink` must stay 1: it has no lids"):
         limits.check(blink=0.5, lip=2.0)
     limits.check(blink=1, expression=0.5)
     assert resolve(Limits(fusions=("joint", "wrapped")), fusion="wrapped").fusion == "wrapped"

@@ -117,14 +117,14 @@ def test_what_cannot_be_is_refused_before_any_weights_are_read():
     maps = MeshMaps(torch.zeros(3, 478, 2), 25.0)
     track = PromptTrack("", [], 25, 3)
     for options, message in (
-        ({"audio_scale": 0.5}, "`audio_scale` must be left out: no public file conditions this denoiser on sound"),
-        ({"reference_scale": 0.5}, "`reference_scale` must be left out: this stack has no ReferenceNet. Use sd15-ma"),
+        ({"audio_scale": 0.5}, "`audio_scale` must stay 1: no public file conditions this denoiser on sound"),
+        ({"reference_scale": 0.5}, "`reference_scale` must stay 1: this stack has no ReferenceNet. Use sd15-ma"),
         ({"window": 32}, "`window` must be at most 24 frames with this motion module, but got 32. Try 16."),
     ):
         with pytest.raises(BadInput, match=message):
             model.animate(None, maps, features, track, options=SamplingOptions(**options))
     for dial in ("blink", "expression"):
-        with pytest.raises(BadInput, match=f"`{dial}` must be left out: .* `lip` scales the whole face's motion"):
+        with pytest.raises(BadInput, match=f"`{dial}` must stay 1: .* `lip` scales the whole face's motion"):
             stack.move(features, dials=MotionDials(**{dial: 0.5}))
     with pytest.raises(BadInput, match="must be a MeshMotion with this model, but is FaceMotion"):
         stack.structure(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), None)
