@@ -33,6 +33,7 @@ class Parser(argparse.ArgumentParser):
     """Reports a wrong command line like any other wrong input: in one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print before it exits."""
         raise BadInput(f"{message.rstrip('.')}. See `{self.prog} --help`.")
 
 
