@@ -6,7 +6,7 @@ whoever wants to look at, replace or reuse what lies between (the ComfyUI nodes,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -129,10 +129,11 @@ class PortraitTalk:
         identity = stack.identify(images, face=face)
         features = stack.listen(speech, fps)
         prompts = PromptTrack(prompt, edits, fps, len(features.hidden))
-        if motion is None:
-            motion = stack.move(features, dials=dials, seed=seed, expression=stack.expression(prompts))
-        _check_length(motion, features)
-        maps = stack.structure(motion, identity)
+        moves: FaceMotion | MeshMotion = motion or stack.move(
+            features, dials=dials, seed=seed, expression=stack.expression(prompts)
+        )
+        _check_length(moves, features)
+        maps = stack.structure(moves, identity)
         if on_structure is not None:
             on_structure(maps)
         latents = self.animate(
@@ -236,7 +237,7 @@ class PortraitTalk:
         return min(most, 1 if sampling.fusion == "streaming" else frames)
 
     @contextmanager
-    def _releasing(self, always: bool = False) -> Iterator[None]:
+    def _releasing(self, always: bool = False) -> Generator[None, None, None]:
         """Let the stack release what it keeps for denoising: when that is over, and when it could not begin."""
         try:
             yield
@@ -275,7 +276,7 @@ def _load_public(name: str, device: torch.device | str, options: dict[str, Any])
     stack = PublicStack.load(name, device, **options)
 
     @contextmanager
-    def load_unet() -> Iterator[Any]:
+    def load_unet() -> Generator[Any, None, None]:
         with stack.loader.load("unet") as nets:
             yield nets.pop()
 

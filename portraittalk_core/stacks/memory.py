@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,8 +193,12 @@ class _MetaLoader(NetworkLoader):
     @contextmanager
     def load_text(self) -> Generator[Any, None, None]:
         with self.load("text_encoder") as (net,):
-            ids = torch.zeros(2, 77, dtype=torch.long, device=META)
-            yield SimpleNamespace(encode=lambda prompts: net(input_ids=ids[: len(prompts)]).last_hidden_state)
+
+            def encode(prompts: Sequence[str]) -> Tensor:
+                ids = torch.zeros(len(prompts), 77, dtype=torch.long, device=META)
+                return net(input_ids=ids).last_hidden_state
+
+            yield SimpleNamespace(encode=encode)
 
     def read(self, name: str) -> Any:
         with self.meter.paused():

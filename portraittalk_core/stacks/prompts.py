@@ -115,8 +115,8 @@ class PromptEmbeds:
 
     def to(self, device: torch.device) -> PromptEmbeds:
         """Return the same on a device."""
-        moved = (t.to(device) for t in (self.prompt_embeds, self.negative_prompt_embeds))
-        return PromptEmbeds(*moved, self.track, self.condition)
+        given, absent = self.prompt_embeds.to(device), self.negative_prompt_embeds.to(device)
+        return PromptEmbeds(given, absent, self.track, self.condition)
 
 
 def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames prompts"]:
