@@ -13,8 +13,9 @@ _OWN = ("denoiser.safetensors", STACK)
 
 
 def available() -> list[str]:
-    """Return the names of models to choose from: `tiny` is shipped, the SD1.5 stacks are made of public files, others
-    are folders in ComfyUI's models/portraittalk.
+    """Return the names of models to choose from.
+
+    `tiny` is shipped, the SD1.5 stacks are made of public files, others are folders in ComfyUI's models/portraittalk.
     """
     import folder_paths
 

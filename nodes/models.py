@@ -18,14 +18,16 @@ from .model_names import STACK, located
 
 @dataclass(frozen=True)
 class StackFile:
-    """What a folder's stack.toml says. stack: which ready stack to begin with; size: side of a frame in pixels;
-    parts: what takes the place of its parts, as `--part` of the command: names of the catalogue, or paths, also such
-    as begin at the folder.
-    """
+    """What a folder's stack.toml says."""
 
     stack: str = PUBLIC[0]
+    """The ready stack to begin with."""
+
     size: int = 512
+    """Side of a frame in pixels."""
+
     parts: dict[str, str] = field(default_factory=dict)
+    """What takes the place of its parts: names of the catalogue, or paths, also such as begin at the folder."""
 
 
 def load(name: str) -> tuple[Patcher, Any, Any, HostedStack]:

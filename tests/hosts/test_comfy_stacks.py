@@ -314,7 +314,7 @@ def test_what_a_stack_cannot_do_is_one_line(pack, tmp_path):
     features = pack("portraittalk_core.types").SpeechFeatures(torch.zeros(2, 768), torch.zeros(2), 25.0)
     motion = pack("portraittalk_core.motion.mesh_motion").MeshMotion(torch.zeros(2, 468, 3), torch.zeros(2, 6), 25.0)
     moving = {"window": 16, "overlap": 1, "fusion": "joint", "audio_scale": 1.0}
-    with pytest.raises(errors.BadInput, match="`audio_scale` must stay 1: no public file conditions this denoiser on sound"):
+    with pytest.raises(errors.BadInput, match="`audio_scale` must stay 1: no public file conditions this"):
         attaching.animate_net(None, motion, features, bound, **{**moving, "audio_scale": 0.5})
     with pytest.raises(errors.BadInput, match="`window` must be at most 32 frames with this motion module"):
         attaching.animate_net(None, motion, features, bound, **{**moving, "window": 40})
