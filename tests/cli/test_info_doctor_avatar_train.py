@@ -80,9 +80,7 @@ def test_doctor_finds_absent_and_broken_packages(tmp_path, monkeypatch):
     assert doctor.examine_package("json", "x").present
     absent = doctor.examine_package("no_such_package", "does x")
     assert (
-        not absent.present
-        and absent.found == "does x"
-        and absent.fix.endswith("pip install --upgrade no_such_package")
+        not absent.present and absent.found == "does x" and absent.fix.endswith("pip install --upgrade no_such_package")
     )
     assert "libGL" in doctor.examine_package("broken_package", "x").found
     monkeypatch.setitem(sys.modules, "portraittalk_absent", None)
