@@ -120,8 +120,7 @@ def draw_clip(
 
 def main() -> None:
     """Write the file that `training.recipe --speech` reads."""
-    from ...checkpoints.native import load_speech_encoder
-    from .stages import ASSETS
+    from ...checkpoints.native import load_speech_encoder, model_files
 
     parser = argparse.ArgumentParser(description="Write the speech features that stage 2 trains on.")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
@@ -132,7 +131,7 @@ def main() -> None:
     corpus = stored_corpus(
         given.work / f"corpus_{given.seed}_{given.minutes:g}.pt", given.minutes, TRAIN_VOICES, given.seed
     )
-    encoder = load_speech_encoder(ASSETS / "speech.safetensors")
+    encoder = load_speech_encoder(model_files("tiny")["speech"])
     save_speech_clips(make_speech_clips(encoder, corpus, given.seed), given.out)
 
 
