@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..errors import BadInput, BadMedia
-from ..types import Sound
+from ..types import Frames, Sound
 from .image import from_bytes, to_pil
 from .target import Partial, check_target
 from .video import VideoWriter

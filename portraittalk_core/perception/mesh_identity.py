@@ -57,8 +57,14 @@ class MeshIdentity:
         Returns:
             One identity.
         """
-        rows = [[getattr(one, name) for one in parts] for name in ("crops", "landmarks", "embeddings", "faces")]
-        return cls(*(None if values[0] is None else torch.cat(values) for values in rows))
+        embeddings = [one.embeddings for one in parts if one.embeddings is not None]
+        faces = [one.faces for one in parts if one.faces is not None]
+        return cls(
+            torch.cat([one.crops for one in parts]),
+            torch.cat([one.landmarks for one in parts]),
+            torch.cat(embeddings) if embeddings else None,
+            torch.cat(faces) if faces else None,
+        )
 
 
 class Mesher(Protocol):
