@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
 from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..portraittalk_core.types import SpeechFeatures
-    from .hosted_stack import BoundIdentity
+    from .host_values import Conditioning, Latent, VaeLike
+    from .hosted_stack import BoundIdentity, Motion, Patcher
+    from .sampling import SamplerOptions
 
 
-def _inputs() -> list[Any]:
+def _inputs() -> list[io.Input]:
     return [
         io.Model.Input("model", tooltip="From ReferenceNet Apply or IdentityNet Conditioning."),
         MotionSocket.Input("motion", tooltip="From Speech to Motion."),
@@ -48,6 +52,7 @@ class AnimateNetApply(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_AnimateNetApply",
             display_name="AnimateNet Apply",
@@ -68,16 +73,17 @@ class AnimateNetApply(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        motion: Any,
+        model: Patcher,
+        motion: Motion,
         speech: SpeechFeatures,
         identity: BoundIdentity,
         window: int = 16,
         overlap: int = 4,
         fusion: str = "joint",
         audio_scale: float = 1.0,
-        vae: Any = None,
+        vae: VaeLike | None = None,
     ) -> io.NodeOutput:
+        """Return MODEL and the empty LATENT of the video."""
         from . import attaching
 
         return io.NodeOutput(
@@ -90,6 +96,7 @@ class AnimateNetSampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         import comfy.samplers
 
         return io.Schema(
@@ -133,22 +140,25 @@ class AnimateNetSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        motion: Any,
+        model: Patcher,
+        motion: Motion,
         speech: SpeechFeatures,
         identity: BoundIdentity,
-        positive: Any,
-        negative: Any,
+        positive: Conditioning,
+        negative: Conditioning,
         window: int = 16,
         overlap: int = 4,
         fusion: str = "joint",
         audio_scale: float = 1.0,
-        vae: Any = None,
-        latent: Any = None,
-        **sampling: Any,
+        vae: VaeLike | None = None,
+        latent: Latent | None = None,
+        **sampling: Unpack[SamplerOptions],
     ) -> io.NodeOutput:
+        """Return the LATENT of the finished video."""
         from . import attaching
         from . import sampling as sampler
 
-        told, empty = attaching.animate_net(model, motion, speech, identity, window, overlap, fusion, audio_scale, vae)
-        return io.NodeOutput(sampler.sample(told, positive, negative, latent, empty, **sampling))
+        attached, empty = attaching.animate_net(
+            model, motion, speech, identity, window, overlap, fusion, audio_scale, vae
+        )
+        return io.NodeOutput(sampler.sample(attached, positive, negative, latent, empty, **sampling))

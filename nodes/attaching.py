@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,11 +14,14 @@ from ..portraittalk_core.stacks.options import Scales
 from ..portraittalk_core.stacks.prompts import PromptEmbeds
 from ..portraittalk_core.types import SpeechFeatures
 from . import convert
-from .comfy_host import attach
+from .comfy_host import AttachOptions, attach
 from .comfy_windows import add_windows
-from .hosted_stack import BoundIdentity, HostedStack, Patcher, VaeLike
+from .host_values import Conditioning, Latent, VaeLike
+from .hosted_stack import BoundIdentity, HostedStack, Motion, Patcher
 from .model_patches import patched, scheduled
-from .sockets import Conditioning, Latent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 IMAGE_EMBEDS = "portraittalk_image_embeds"
 """In a CONDITIONING's further values: that its tokens are an image embedding, no text."""
@@ -51,16 +54,29 @@ def identity_net(
     """
     hosted, stack = bound.hosted, bound.hosted.stack
     guided = stack.config.sampling.guide_identity if guide_identity is None else guide_identity
-    told = _on_schedule(model, hosted)
-    told, positive, negative = _image_embeds(told, positive, negative, bound, guided)
+    attached = _on_schedule(model, hosted)
+    attached, positive, negative = _image_embeds(attached, positive, negative, bound, guided)
     for condition in stack.conditions(bound.identity, scales=Scales(identity=identity_scale, reference=0.0)):
-        told = _attach(told, condition, hosted, percent=percent, guide_identity=guided)
-        told = patched(told, condition.patches, hosted.shape)
-    return told, positive, negative
+        attached = _attach(attached, condition, hosted, percent=percent, guide_identity=guided)
+        attached = patched(attached, condition.patches, hosted.shape)
+    return attached, positive, negative
 
 
-def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike, reference_scale: float) -> Patcher:
-    """Return a MODEL that sees how the person looks. Raises `BadInput` where the stack has no ReferenceNet."""
+def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, reference_scale: float) -> Patcher:
+    """Condition a MODEL on how the person looks in the reference pictures.
+
+    Args:
+        model: A MODEL of the stack's shape.
+        bound: The person.
+        vae: The MODEL's; by default the stack's own.
+        reference_scale: Of ReferenceNet; 0 leaves the MODEL as it is.
+
+    Returns:
+        MODEL.
+
+    Raises:
+        BadInput: Where the stack has no ReferenceNet, and without a VAE.
+    """
     hosted = bound.hosted
     if reference_scale == 0:
         return model
@@ -70,15 +86,15 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike, reference_
             "ReferenceNet Apply out, or use sd15-magictalk."
         )
     stack = hosted.with_vae(model, vae)
-    told = _on_schedule(model, hosted)
+    attached = _on_schedule(model, hosted)
     for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):
-        told = _attach(told, condition, hosted)
-    return told
+        attached = _attach(attached, condition, hosted)
+    return attached
 
 
 def animate_net(
     model: Patcher,
-    motion: Any,
+    motion: Motion,
     speech: SpeechFeatures,
     bound: BoundIdentity,
     window: int,
@@ -87,9 +103,24 @@ def animate_net(
     audio_scale: float,
     vae: VaeLike | None = None,
 ) -> tuple[Patcher, Latent]:
-    """Return a MODEL that moves, and the empty LATENT of the whole video.
+    """Condition a MODEL on how the face moves and what is being said.
 
-    Raises `BadInput` for a motion of another speech, and for what the stack cannot do.
+    Args:
+        model: A MODEL of the stack's shape.
+        motion: Of `listening.move`.
+        speech: What it was made of.
+        bound: The person.
+        window: Frames that are denoised together.
+        overlap: Frames that neighbouring windows share.
+        fusion: How windows join, "joint" or "streaming".
+        audio_scale: lambda_aud.
+        vae: The MODEL's; by default the stack's own.
+
+    Returns:
+        MODEL, and the empty LATENT of the whole video.
+
+    Raises:
+        BadInput: For a motion of another speech, and for what the stack cannot do.
     """
     hosted = bound.hosted
     limits, sampling = hosted.stack.limits, hosted.stack.config.sampling
@@ -102,9 +133,9 @@ def animate_net(
     # In joint fusion every window is kept, with and without the person; in streaming the running one.
     keep = 1 if fusion == "streaming" else 2 * len(plan_windows(count, window, overlap))
     together = Conditions(made, min(limits.windows_kept or keep, keep))
-    told = _attach(_on_schedule(model, hosted), together, hosted, frames=count)
-    add_windows(told, window, overlap, fusion, sampling.flicker)
-    return told, empty_latent(stack, count)
+    attached = _attach(_on_schedule(model, hosted), together, hosted, frames=count)
+    add_windows(attached, window, overlap, fusion, sampling.flicker)
+    return attached, empty_latent(stack, count)
 
 
 def empty_latent(stack: Stack, frames: int) -> Latent:
@@ -130,13 +161,13 @@ def _image_embeds(
         stack.conditions(bound.identity, prompts=prompts, scales=NOTHING), stack.limits.windows_kept or 1
     )
     rows = len(prompts.prompt_embeds)
-    told = _attach(model, beside, hosted, frames=rows if rows > 1 else None, guide_identity=guided)
+    attached = _attach(model, beside, hosted, frames=rows if rows > 1 else None, guide_identity=guided)
     without = read.negative_prompt_embeds if guided else read.prompt_embeds
     shown, hidden = (
-        [[tokens, {**extra, IMAGE_EMBEDS: True}] for _, extra in given]
+        [convert.entry(tokens, {**extra, IMAGE_EMBEDS: True}) for _, extra in given]
         for tokens, given in ((read.prompt_embeds, positive), (without, negative))
     )
-    return told, shown, hidden
+    return attached, shown, hidden
 
 
 def _on_schedule(model: Patcher, hosted: HostedStack) -> Patcher:
@@ -145,11 +176,11 @@ def _on_schedule(model: Patcher, hosted: HostedStack) -> Patcher:
     return scheduled(model, hosted.stack.schedule, hosted.stack.config.name)
 
 
-def _attach(model: Patcher, condition: Condition, hosted: HostedStack, **options: Any) -> Patcher:
+def _attach(model: Patcher, condition: Condition, hosted: HostedStack, **options: Unpack[AttachOptions]) -> Patcher:
     return attach(model, condition, hosted.shape, *hosted.memory.patchers(condition.networks), **options)
 
 
-def _frames(motion: Any, speech: SpeechFeatures) -> int:
+def _frames(motion: Motion, speech: SpeechFeatures) -> int:
     count, wanted = motion.frame_count, len(speech.hidden)
     if count != wanted or motion.fps != speech.fps:
         raise BadInput(

@@ -7,112 +7,92 @@ nothing to find. A foreign patch at the same place is run first, never replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import comfy.model_patcher
 import torch
-from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 from comfy.patcher_extension import CallbacksMP, PatcherInjection, WrappersMP
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..portraittalk_core.errors import BadInput, SiteNotFound, WeightsMismatch
-from ..portraittalk_core.host import METHODS, Branch, Call, Hook, Pass, UNetInputs, hooks_of
+from ..portraittalk_core.errors import BadInput, WeightsMismatch
+from ..portraittalk_core.host import Branch, Call, Pass, UNetInputs, hooks_of
 from ..portraittalk_core.nets.unet_keys import comfy_block, shape_from_comfy
-from ..portraittalk_core.sites import Site, UNetShape
+from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Condition
+from .comfy_slots import (
+    BENEATH,
+    RUNNING,
+    AfterSlot,
+    CrossSlot,
+    Running,
+    add_after_skip,
+    add_first,
+    add_upwards,
+    insert_slots,
+    offer_tokens,
+    place,
+    remove_slots,
+    run_after,
+)
+from .host_values import Options, UNet, UNetExecutor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 KEY = "portraittalk"
 """Names everything of ours in the host's dictionaries; under it `transformer_options` holds the attached conditions."""
 
-RUNNING = "portraittalk_running"
-BENEATH = "portraittalk_beneath"
 FRAMES = "portraittalk_frames"
 """In `transformer_options`: which frames of the video the running window shows, int64."""
-
-FIRST = ("first", 0)
-"""Where the first feature map is made, before it is stored as a skip; ("input", 0) is after that."""
-
-LAST = ("last", 0)
-"""Where the U-Net's prediction leaves it."""
-
-Place = tuple[Hook, tuple[str, int]]
-"""A hook at a block of ComfyUI's U-Net."""
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A condition of a MODEL.
-
-    sigmas: acts where the noise level lies between these, (high, low); frames: of the video, None where any number
-    will do; guide_identity: whether the negative prompt is denoised without knowing the person, so that cfg strengthens
-    the likeness as well.
-    """
+    """A condition of a MODEL."""
 
     condition: Condition
-    shape: UNetShape
-    sigmas: tuple[float, float] = (float("inf"), 0.0)
-    frames: int | None = None
-    guide_identity: bool = False
+    """Makes the branches."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Attached:
+    shape: UNetShape
+    """Of the U-Net."""
+
+    sigmas: tuple[float, float] = (float("inf"), 0.0)
+    """It acts where the noise level lies between these, (high, low)."""
+
+    frames: int | None = None
+    """Of the video; None where any number will do."""
+
+    guide_identity: bool = False
+    """Whether the negative prompt is denoised without knowing the person, so that cfg strengthens the likeness too."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Attached:
         # The host copies a MODEL's options with every clone; networks and results are to stay shared.
         return self
 
     def acts(self, sigma: float) -> bool:
+        """Say whether it acts at a noise level."""
         return self.sigmas[1] <= sigma <= self.sigmas[0]
 
 
-class Running:
-    """The branches of one run of the U-Net, by place. Each is handed out once, whatever patches call a slot twice."""
+class AttachOptions(TypedDict, total=False):
+    """When and on what a condition acts."""
 
-    def __init__(self, branches: Sequence[Branch], call: Call, shape: UNetShape) -> None:
-        self.call = call
-        self._waiting: dict[Place, list[Branch]] = {}
-        for branch in branches:
-            for hook in hooks_of(branch):
-                self._waiting.setdefault(place(hook, branch.site, shape), []).append(branch)
+    percent: tuple[float, float]
+    """Of sampling between which it acts, by default (0, 1)."""
 
-    def take(self, hook: Hook, block: tuple[str, int]) -> list[Callable[..., Tensor]]:
-        """Return what acts here, as functions that still need the host's tensors."""
-        return [getattr(branch, METHODS[hook]) for branch in self._waiting.pop((hook, block), [])]
+    frames: int | None
+    """See `Attached`."""
 
-    def finish(self, predicted: Tensor) -> Tensor:
-        """Return the prediction after OUTPUT branches. Raises `SiteNotFound` if a branch was never reached."""
-        for act in self.take(Hook.OUTPUT, LAST):
-            predicted = act(predicted, self.call)
-        if self._waiting:
-            missed = ", ".join(sorted(f"{hook.value} at {name} {number}" for hook, (name, number) in self._waiting))
-            raise SiteNotFound(
-                f"Every branch must be reached, but the model never ran {missed}: another node has replaced this part "
-                "of it. Put that node before the PortraitTalk nodes."
-            )
-        return predicted
-
-
-def place(hook: Hook, site: Site | None, shape: UNetShape) -> Place:
-    """Return where a branch acts in ComfyUI's U-Net. Raises `SiteNotFound` where it has no such place."""
-    if hook is Hook.OUTPUT:
-        return hook, LAST
-    if hook is Hook.INPUT and site is None:
-        return hook, FIRST
-    valid = shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else shape.layer_sites()
-    valid = shape.skip_sites() if hook is Hook.SKIP else valid
-    if site is None or site not in valid:
-        raise SiteNotFound(f"A `{hook.value}` branch must be at one of {', '.join(map(str, valid))}, but got {site}.")
-    name, number = comfy_block(site, shape)
-    if hook is Hook.INPUT and name != "output":
-        # On the way down the host lets us act on what left the block before, once it is stored as a skip.
-        before = number - 1 if name == "input" else (shape.layers + 1) * len(shape.channels) - 1
-        return hook, ("input", before)
-    return hook, (name, number)
+    guide_identity: bool
+    """See `Attached`."""
 
 
 def shape_of(model: comfy.model_patcher.ModelPatcher) -> UNetShape:
     """Read from a MODEL what the sites need to know. Raises `BadInput` for other layouts than SD1.5's."""
-    base: Any = model.model
+    base = model.model
     config = base.model_config.unet_config
     if "context_dim" not in config or "transformer_depth" not in config:
         raise BadInput("`model` must be of the SD1.5 family (a U-Net with text attention), but it is not.")
@@ -125,14 +105,22 @@ def attach(
     condition: Condition,
     shape: UNetShape,
     *nets: comfy.model_patcher.ModelPatcher,
-    percent: tuple[float, float] = (0.0, 1.0),
-    frames: int | None = None,
-    guide_identity: bool = False,
+    **options: Unpack[AttachOptions],
 ) -> comfy.model_patcher.ModelPatcher:
-    """Return a clone of a MODEL that is conditioned.
+    """Condition a MODEL.
 
-    shape: that the condition's networks were made for; nets: them, loaded and freed with the MODEL; percent: of
-    sampling between which it acts; the others as in `Attached`. Raises `WeightsMismatch` for a MODEL of another shape.
+    Args:
+        model: It stays as it is.
+        condition: Makes the branches.
+        shape: That the condition's networks were made for.
+        *nets: These networks, loaded and freed with the MODEL.
+        **options: When it acts, see `AttachOptions`.
+
+    Returns:
+        A clone of the MODEL.
+
+    Raises:
+        WeightsMismatch: For a MODEL of another shape.
     """
     own = shape_of(model)
     if own != shape:
@@ -142,13 +130,14 @@ def attach(
         )
     clone = model.clone()
     sampling = clone.get_model_object("model_sampling")
-    sigmas = tuple(float(sampling.percent_to_sigma(p)) for p in percent)
-    options = clone.model_options["transformer_options"]
-    known = options.get(KEY, ())
-    options[KEY] = (*known, Attached(condition, shape, (sigmas[0], sigmas[1]), frames, guide_identity))
-    if not known:
+    start, end = (float(sampling.percent_to_sigma(p)) for p in options.get("percent", (0.0, 1.0)))
+    made = Attached(condition, shape, (start, end), options.get("frames"), options.get("guide_identity", False))
+    inside = clone.model_options["transformer_options"]
+    before = inside.get(KEY, ())
+    inside[KEY] = (*before, made)
+    if not before:
         _add_slots(clone, shape)
-    _wrap_attention(options, shape)
+    _wrap_attention(inside, shape)
     loaded = list(clone.get_additional_models_with_key(KEY))
     loaded += [net for net in nets if not any(net.is_clone(other) for other in loaded)]
     clone.set_additional_models(KEY, loaded)
@@ -156,21 +145,21 @@ def attach(
 
 
 def _add_slots(model: comfy.model_patcher.ModelPatcher, shape: UNetShape) -> None:
-    model.set_model_attn1_patch(_offer_tokens)
-    model.set_model_input_block_patch(_add_first)
-    model.set_model_input_block_patch_after_skip(_add_after_skip)
-    model.set_model_output_block_patch(_add_upwards)
+    model.set_model_attn1_patch(offer_tokens)
+    model.set_model_input_block_patch(add_first)
+    model.set_model_input_block_patch_after_skip(add_after_skip)
+    model.set_model_output_block_patch(add_upwards)
     # Before any other pack's, as the host adds its own ControlNets: what follows changes maps that are complete.
     patches = model.model_options["transformer_options"]["patches"]
-    patches["output_block_patch"] = [_add_upwards, *patches["output_block_patch"][:-1]]
-    model.set_model_forward_timestep_embed_patch((AfterSlot, _run_after))
+    patches["output_block_patch"] = [add_upwards, *patches["output_block_patch"][:-1]]
+    model.set_model_forward_timestep_embed_patch((AfterSlot, run_after))
     blocks = [comfy_block(site, shape) for site in shape.layer_sites()]
     model.set_injections(
         KEY,
         [
             PatcherInjection(
-                inject=lambda patcher: _insert(patcher.model.diffusion_model, blocks),
-                eject=lambda patcher: _remove(patcher.model.diffusion_model),
+                inject=lambda patcher: insert_slots(patcher.model.diffusion_model, blocks),
+                eject=lambda patcher: remove_slots(patcher.model.diffusion_model),
             )
         ],
     )
@@ -179,7 +168,7 @@ def _add_slots(model: comfy.model_patcher.ModelPatcher, shape: UNetShape) -> Non
         model.add_callback_with_key(moment, KEY, _forget)
 
 
-def _wrap_attention(options: dict[str, Any], shape: UNetShape) -> None:
+def _wrap_attention(options: Options, shape: UNetShape) -> None:
     """Put a slot at every cross-attention, around whoever is there under the same, most specific key."""
     replaced = options["patches_replace"] = {**options.get("patches_replace", {})}
     slots = replaced["attn2"] = {**replaced.get("attn2", {})}
@@ -189,30 +178,30 @@ def _wrap_attention(options: dict[str, Any], shape: UNetShape) -> None:
             slots[key] = CrossSlot(slots.get(key))
 
 
-def _forget(model: comfy.model_patcher.ModelPatcher, *_: Any) -> None:
+def _forget(model: comfy.model_patcher.ModelPatcher, *_: object) -> None:
     """Drop what an earlier run computed: weights may have changed since, and memory is to be free after it."""
     for attached in model.model_options["transformer_options"].get(KEY, ()):
         attached.condition.reset()
 
 
 def run_attached(
-    executor: Any,
+    executor: UNetExecutor,
     x: Tensor,
     timesteps: Tensor,
     context: Tensor | None = None,
     y: Tensor | None = None,
-    control: Any = None,
-    transformer_options: dict[str, Any] | None = None,
-    **others: Any,
+    control: object = None,
+    transformer_options: Options | None = None,
+    **others: object,
 ) -> Tensor:
     """Run the U-Net with the branches of all attached conditions (a wrapper of the host)."""
-    options = dict(transformer_options or {})
+    options: Options = dict(transformer_options or {})
     # Patches may also stand under the key of a whole block, which the host overlooks where a slot of ours is.
     options[BENEATH] = options.get("patches_replace", {}).get("attn2", {})
     chunks = options.get("cond_or_uncond") or [0]
     rows = len(x) // len(chunks)
     sigma = float(options["sigmas"][0]) if "sigmas" in options else 0.0
-    acting = [a for a in options.get(KEY, ()) if a.acts(sigma)]
+    acting: list[Attached] = [a for a in options.get(KEY, ()) if a.acts(sigma)]
     if acting:
         guided = any(a.guide_identity for a in acting)
         # The negative prompt's rows have another text; a branch that stands for text has to know.
@@ -228,7 +217,7 @@ def run_attached(
     return options[RUNNING].finish(out) if acting else out
 
 
-def _frames_shown(options: dict[str, Any], rows: int, counts: list[int]) -> Tensor:
+def _frames_shown(options: Options, rows: int, counts: list[int]) -> Tensor:
     """Return which frames the rows are: of our windows, or the host's, or those of AnimateDiff-Evolved."""
     if FRAMES in options:
         return options[FRAMES]
@@ -244,86 +233,16 @@ def _frames_shown(options: dict[str, Any], rows: int, counts: list[int]) -> Tens
     return torch.arange(rows)
 
 
-class CrossSlot:
-    """Adds CROSS branches to the attention of whoever was here before."""
-
-    def __init__(self, occupant: Callable[..., Tensor] | None) -> None:
-        self.occupant = occupant
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra: dict[str, Any]) -> Tensor:
-        occupant = self.occupant or extra.get(BENEATH, {}).get(extra["block"])
-        heads = extra["n_heads"]
-        out = occupant(q, k, v, extra) if occupant else _attend(q, k, v, heads, extra)
-        running = extra.get(RUNNING)
-        for act in running.take(Hook.CROSS, extra["block"]) if running else ():
-            out = out + act(q, heads, running.call)
-        return out
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra: dict[str, Any]) -> Tensor:
-    return optimized_attention(q, k, v, heads, attn_precision=extra.get("attn_precision"))
-
-
-def _offer_tokens(n: Tensor, context: Tensor, value: Tensor, extra: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-    running = extra.get(RUNNING)
-    if running and not extra.get("block_index", 0):
-        found = [act(n, running.call) for act in running.take(Hook.SELF, extra["block"])]
-        tokens = [t.to(context) for t in found if t is not None]
-        context, value = torch.cat([context, *tokens], 1), torch.cat([value, *tokens], 1)
-    return n, context, value
-
-
-def _add_first(h: Tensor, options: dict[str, Any]) -> Tensor:
-    return _add(Hook.INPUT, h, options, FIRST) if options["block"] == ("input", 0) else h
-
-
-def _add_after_skip(h: Tensor, options: dict[str, Any]) -> Tensor:
-    return _add(Hook.INPUT, h, options, options["block"])
-
-
-def _add_upwards(h: Tensor, skip: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    block = options["block"]
-    return _add(Hook.INPUT, h, options, block), _add(Hook.SKIP, skip, options, block)
-
-
-def _add(hook: Hook, h: Tensor, options: dict[str, Any], block: tuple[str, int]) -> Tensor:
-    running = options.get(RUNNING)
-    for act in running.take(hook, block) if running else ():
-        h = h + act(h, running.call)
-    return h
-
-
-class AfterSlot(nn.Module):
-    """Stands behind a block's transformer, or its ResNet where it has none, and runs AFTER branches."""
-
-    def forward(self, hidden: Tensor, options: dict[str, Any] | None = None) -> Tensor:
-        running = (options or {}).get(RUNNING)
-        for act in running.take(Hook.AFTER, options["block"]) if running and options else ():
-            hidden = act(hidden, running.call)
-        return hidden
-
-
-def _run_after(layer: AfterSlot, x: Tensor, emb: Tensor, context: Any, options: dict[str, Any], *_: Any) -> Tensor:
-    return layer(x, options)
-
-
-def _insert(unet: Any, blocks: Sequence[tuple[str, int]]) -> None:
-    for name, number in blocks:
-        sequence = unet.middle_block if name == "middle" else getattr(unet, f"{name}_blocks")[number]
-        at = max((i for i, layer in enumerate(sequence) if isinstance(layer, SpatialTransformer)), default=0)
-        sequence.insert(at + 1, AfterSlot())
-
-
-def _remove(unet: Any) -> None:
-    for sequence in (*unet.input_blocks, unet.middle_block, *unet.output_blocks):
-        for at in reversed([i for i, layer in enumerate(sequence) if isinstance(layer, AfterSlot)]):
-            del sequence[at]
-
-
 class ComfyHost:
     """Runs ComfyUI's `UNetModel` itself with branches attached; see `host.Host`. Nodes only record references so."""
 
-    def __init__(self, unet: Any, shape: UNetShape) -> None:
+    def __init__(self, unet: UNet, shape: UNetShape) -> None:
+        """Bind a U-Net.
+
+        Args:
+            unet: Of the host.
+            shape: Of it.
+        """
         self.unet, self.shape = unet, shape
         self._branches: list[Sequence[Branch]] = []
 
@@ -353,14 +272,14 @@ class ComfyHost:
         times = timestep.to(latents.device).expand(len(latents)).float()
         call = replace(call, inputs=UNetInputs(latents, times, text.to(latents)))
         running = Running([b for group in self._branches for b in group], call, self.shape)
-        options: dict[str, Any] = {
+        options: Options = {
             RUNNING: running,
             "patches": {
-                "attn1_patch": [_offer_tokens],
-                "input_block_patch": [_add_first],
-                "input_block_patch_after_skip": [_add_after_skip],
-                "output_block_patch": [_add_upwards],
-                "forward_timestep_embed_patch": [(AfterSlot, _run_after)],
+                "attn1_patch": [offer_tokens],
+                "input_block_patch": [add_first],
+                "input_block_patch_after_skip": [add_after_skip],
+                "output_block_patch": [add_upwards],
+                "forward_timestep_embed_patch": [(AfterSlot, run_after)],
             },
         }
         _wrap_attention(options, self.shape)
@@ -373,18 +292,24 @@ class ComfyHost:
         """Insert the AFTER slots, unless a MODEL that is running has done so."""
         there = any(isinstance(layer, AfterSlot) for layer in self.unet.middle_block)
         if not there:
-            _insert(self.unet, [comfy_block(site, self.shape) for site in self.shape.layer_sites()])
+            insert_slots(self.unet, [comfy_block(site, self.shape) for site in self.shape.layer_sites()])
         try:
             yield
         finally:
             if not there:
-                _remove(self.unet)
+                remove_slots(self.unet)
 
 
 class ComfyAttachment:
     """Branches that a `ComfyHost` runs with until they are detached."""
 
     def __init__(self, host: ComfyHost, branches: Sequence[Branch]) -> None:
+        """Remember what to detach.
+
+        Args:
+            host: Whose.
+            branches: That it runs with.
+        """
         self._host, self._branches = host, branches
 
     def detach(self) -> None:

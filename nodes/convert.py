@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.types import Sound
+from .host_values import Audio, Conditioning, Options
 
 NO_SOUND = "`audio` must hold sound, but got none. Connect Load Audio."
 
@@ -54,7 +55,7 @@ def face_masks(outlines: Tensor, size: int) -> Tensor:
     return torch.stack(made)
 
 
-def sound(audio: dict[str, Any] | None, start_s: float = 0.0, duration_s: float = 0.0) -> Sound:
+def sound(audio: Audio | None, start_s: float = 0.0, duration_s: float = 0.0) -> Sound:
     """Return a part of AUDIO, of the first item of its batch; a duration of 0 lasts to the end. Raises `BadInput`."""
     if audio is None:
         raise BadInput(NO_SOUND)
@@ -67,11 +68,16 @@ def sound(audio: dict[str, Any] | None, start_s: float = 0.0, duration_s: float 
     return Sound(samples[:, first:last].clone(), rate)
 
 
-def audio(cut: Sound) -> dict[str, Any]:
+def audio(cut: Sound) -> Audio:
     """Return a sound as AUDIO."""
     return {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
 
 
-def embeddings(conditioning: list[Any]) -> Tensor:
+def embeddings(conditioning: Conditioning) -> Tensor:
     """Return the text tokens [n, t, d] of the first entry of a CONDITIONING."""
     return conditioning[0][0]
+
+
+def entry(tokens: Tensor, extra: Options) -> tuple[Tensor, Options]:
+    """Return one entry of a CONDITIONING: a list, as the host has it, of tokens and further values."""
+    return cast("tuple[Tensor, Options]", [tokens, extra])

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..portraittalk_core.stacks.prompts import PromptTrack
+from . import convert
+from .host_values import Conditioning
+
+if TYPE_CHECKING:
+    import comfy.sd
 
 
-def encode(clip: Any, prompt: str) -> list[Any]:
+def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
     """Return CONDITIONING as CLIP Text Encode makes it."""
     return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
 
 
-def over_time(clip: Any, prompt: str, edits: Sequence[tuple[float, str]], frames: int, fps: float) -> list[Any]:
+def over_time(
+    clip: comfy.sd.CLIP, prompt: str, edits: Sequence[tuple[float, str]], frames: int, fps: float
+) -> Conditioning:
     """Return CONDITIONING with one row a frame, or one row for all where there are no edits.
 
     Prompts of different lengths are repeated to a common one, which leaves attention over them as it was. Raises
@@ -28,9 +35,9 @@ def over_time(clip: Any, prompt: str, edits: Sequence[tuple[float, str]], frames
     encoded = [encode(clip, text)[0] for text in track.prompts]
     length = math.lcm(*(tokens.shape[1] for tokens, _ in encoded))
     tokens = torch.cat([tokens.repeat(1, length // tokens.shape[1], 1) for tokens, _ in encoded])
-    mixed = track.mix(tokens, torch.arange(frames))
+    blended = track.mix(tokens, torch.arange(frames))
     pooled = [extra.get("pooled_output") for _, extra in encoded]
     extra = dict(encoded[0][1])
     if all(p is not None for p in pooled):
         extra["pooled_output"] = track.mix(torch.cat(pooled), torch.arange(frames))
-    return [[mixed, extra]]
+    return [convert.entry(blended, extra)]

@@ -8,10 +8,11 @@ from .sockets import CATEGORY
 
 
 class AvatarPortrait(io.ComfyNode):
-    """Draws a person who does not exist, of the kind that the tiny model knows."""
+    """Draws a person who does not exist, of the kind that the tiny model has learned."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_AvatarPortrait",
             display_name="Avatar Portrait",
@@ -29,6 +30,7 @@ class AvatarPortrait(io.ComfyNode):
 
     @classmethod
     def execute(cls, seed: int, pictures: int = 1) -> io.NodeOutput:
+        """Return IMAGE and the caption."""
         from ..portraittalk_core.avatars.portrait import draw_portraits
         from . import convert
 
@@ -41,6 +43,7 @@ class ExampleSpeech(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_ExampleSpeech",
             display_name="Example Speech",
@@ -52,6 +55,7 @@ class ExampleSpeech(io.ComfyNode):
 
     @classmethod
     def execute(cls, repeats: int = 1) -> io.NodeOutput:
+        """Return AUDIO."""
         from ..portraittalk_core.checkpoints.native import ASSETS
         from ..portraittalk_core.media.audio import read_sound
         from . import convert

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TypeVar, cast
 
 import comfy.model_management
 import comfy.model_patcher
@@ -17,28 +17,22 @@ from torch import Tensor, nn
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
 from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.motion.mesh_motion import MeshMotion
+from ..portraittalk_core.perception.mesh_identity import MeshIdentity
 from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Stack
 from ..portraittalk_core.stacks.tiny import TinyStack
+from ..portraittalk_core.types import FaceMotion, Identity
 from . import convert
+from .host_values import LatentFormat, VaeLike
 
 Patcher = comfy.model_patcher.ModelPatcher
+"""MODEL, and any network that the host moves."""
 
+Motion = FaceMotion | MeshMotion
+"""The value of a PORTRAITTALK_MOTION socket."""
 
-class VaeLike(Protocol):
-    """What is asked of the host's VAE."""
-
-    def encode(self, pixels: Float[Tensor, "n h w 3"]) -> Float[Tensor, "n c h w"]: ...
-
-    def decode(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w 3"]: ...
-
-
-class LatentFormat(Protocol):
-    """How a MODEL scales latents, in the host's words."""
-
-    def process_in(self, latent: Tensor) -> Tensor: ...
-
-    def process_out(self, latent: Tensor) -> Tensor: ...
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -119,15 +113,14 @@ class HostedStack:
 
     def with_vae(self, model: Patcher, vae: VaeLike | None) -> Stack:
         """Return the stack with a VAE of the graph, or its own, for latents as a MODEL sees them."""
-        base: Any = model.model
-        return self.stack.with_codec(HostCodec(vae or self.vae, base.latent_format))
+        return self.stack.with_codec(HostCodec(vae or self.vae, model.model.latent_format))
 
 
 @dataclass(frozen=True)
 class BoundIdentity:
     """The value of a PORTRAITTALK_IDENTITY socket: who it is, and the stack that has found them."""
 
-    identity: Any
+    identity: Identity | MeshIdentity
     """Of `Stack.identify`."""
 
     hosted: HostedStack
@@ -141,7 +134,7 @@ def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool 
         name: Of the model, or its folder.
         vae: The model's own, as the host's class.
         latent_format: Of the model.
-        alone: MODEL and VAE come from elsewhere; the own VAE then only tells pictures that are out of domain.
+        alone: MODEL and VAE come from elsewhere; the own VAE then only finds pictures that are out of domain.
 
     Returns:
         The stack.
@@ -174,7 +167,7 @@ class _Held(nn.Module):
         self.net = net
 
 
-def _bring_rest(patcher: Patcher, device: Any, *_: Any) -> None:
+def _bring_rest(patcher: Patcher, device: torch.device | str | None, *_: object) -> None:
     """Move what cannot fetch itself when it runs: the host leaves buffers and bare parameters where memory is short."""
     for module in patcher.model.modules():
         if device is None or hasattr(module, "comfy_cast_weights"):
@@ -184,34 +177,38 @@ def _bring_rest(patcher: Patcher, device: Any, *_: Any) -> None:
                 own.data = own.data.to(device)
 
 
-def castable(net: nn.Module) -> nn.Module:
-    """Replace layers by the host's, which fetch and cast their weights when they run (low memory, half precision)."""
+def castable(net: Net) -> Net:
+    """Replace layers by the host's, which fetch and cast their weights when they run (low memory, half precision).
+
+    Args:
+        net: Changed in place.
+
+    Returns:
+        The same network.
+    """
     for parent in list(net.modules()):
         for name, layer in list(parent.named_children()):
             made = _host_layer(layer)
             if made is not None:
-                made.weight, made.bias = layer.weight, layer.bias
+                made.weight, made.bias = cast(nn.Parameter, layer.weight), cast(nn.Parameter, layer.bias)
                 setattr(parent, name, made.requires_grad_(False))
     return net
 
 
-def _host_layer(layer: Any) -> Any:
+def _host_layer(layer: nn.Module) -> nn.Linear | nn.LayerNorm | nn.GroupNorm | nn.Conv2d | None:
     """Return the host's empty layer of the same kind, None for what holds no weights of its own."""
-    ops, empty = comfy.ops.manual_cast, {"device": torch.device("meta")}
-    if type(layer) is nn.Linear:
-        return ops.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, **empty)
-    if type(layer) is nn.LayerNorm:
-        return ops.LayerNorm(layer.normalized_shape, eps=layer.eps, **empty)
-    if type(layer) is nn.GroupNorm:
-        return ops.GroupNorm(layer.num_groups, layer.num_channels, eps=layer.eps, **empty)
-    if type(layer) is nn.Conv2d:
+    ops, nowhere, bias = comfy.ops.manual_cast, torch.device("meta"), getattr(layer, "bias", None) is not None
+    kind = type(layer)
+    if isinstance(layer, nn.Linear) and kind is nn.Linear:
+        return ops.Linear(layer.in_features, layer.out_features, bias=bias, device=nowhere)
+    if isinstance(layer, nn.LayerNorm) and kind is nn.LayerNorm:
+        return ops.LayerNorm(layer.normalized_shape, eps=layer.eps, device=nowhere)
+    if isinstance(layer, nn.GroupNorm) and kind is nn.GroupNorm:
+        return ops.GroupNorm(layer.num_groups, layer.num_channels, eps=layer.eps, device=nowhere)
+    if isinstance(layer, nn.Conv2d) and kind is nn.Conv2d:
+        size = cast("tuple[int, int]", layer.kernel_size)
+        stride, padding = cast("tuple[int, int]", layer.stride), cast("tuple[int, int]", layer.padding)
         return ops.Conv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            stride=layer.stride,
-            padding=layer.padding,
-            bias=layer.bias is not None,
-            **empty,
+            layer.in_channels, layer.out_channels, size, stride=stride, padding=padding, bias=bias, device=nowhere
         )
     return None

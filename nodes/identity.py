@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
 from .sockets import CATEGORY, IdentitySocket, StackSocket
 
 if TYPE_CHECKING:
-    from .hosted_stack import BoundIdentity, HostedStack
+    from torch import Tensor
+
+    from .host_values import Conditioning, VaeLike
+    from .hosted_stack import BoundIdentity, HostedStack, Patcher
 
 STOP, SKIP = "stop", "skip the picture"
 
@@ -23,6 +26,7 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_LoadIdentity",
             display_name="Load Identity",
@@ -51,8 +55,14 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, portraittalk: HostedStack, image: Any, face: int = 1, no_face: str = STOP, mask: Any = None
+        cls,
+        portraittalk: HostedStack,
+        image: Tensor,
+        face: int = 1,
+        no_face: str = STOP,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
+        """Return the bound identity, the framed pictures and the masks of their faces."""
         from . import convert
         from .hosted_stack import BoundIdentity
 
@@ -67,6 +77,7 @@ class IdentityNetConditioning(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_IdentityNetConditioning",
             display_name="IdentityNet Conditioning",
@@ -107,15 +118,16 @@ class IdentityNetConditioning(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        positive: Any,
-        negative: Any,
+        model: Patcher,
+        positive: Conditioning,
+        negative: Conditioning,
         identity: BoundIdentity,
         identity_scale: float = 1.0,
         start_percent: float = 0.0,
         end_percent: float = 1.0,
         guide_identity: str = AS_TRAINED,
     ) -> io.NodeOutput:
+        """Return MODEL and both CONDITIONINGs."""
         from . import attaching
 
         percent, guided = (start_percent, end_percent), GUIDED[guide_identity]
@@ -128,6 +140,7 @@ class ReferenceNetApply(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_ReferenceNetApply",
             display_name="ReferenceNet Apply",
@@ -150,7 +163,10 @@ class ReferenceNetApply(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, identity: BoundIdentity, vae: Any, reference_scale: float = 1.0) -> io.NodeOutput:
+    def execute(
+        cls, model: Patcher, identity: BoundIdentity, vae: VaeLike | None, reference_scale: float = 1.0
+    ) -> io.NodeOutput:
+        """Return MODEL."""
         from . import attaching
 
         return io.NodeOutput(attaching.reference_net(model, identity, vae, reference_scale))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from comfy_api.latest import ui
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput
@@ -13,18 +11,31 @@ from ..portraittalk_core.motion.audio_to_motion import MotionDials
 from ..portraittalk_core.perception.speech import resample_rows
 from ..portraittalk_core.types import SPEECH_RATE, Sound, SpeechFeatures
 from . import convert
-from .hosted_stack import BoundIdentity, HostedStack
-from .sockets import Conditioning
+from .host_values import Conditioning, EncodedAudio
+from .hosted_stack import BoundIdentity, HostedStack, Motion
 
 PREVIEW_SIZE = 128
 PREVIEWS = 50
 """Frames shown on the node at most; a longer motion is thinned out."""
 
 
-def encode(hosted: HostedStack, sound: Sound, fps: float, encoded: Any, start_s: float) -> SpeechFeatures:
+def encode(
+    hosted: HostedStack, sound: Sound, fps: float, encoded: EncodedAudio | None, start_s: float
+) -> SpeechFeatures:
     """Return the features of a sound, of the model's own encoder or of the host's.
 
-    Raises `BadInput` for features that the model cannot use.
+    Args:
+        hosted: The model.
+        sound: The recording from `start_s` on.
+        fps: Frames a second of the video.
+        encoded: Features of the whole recording by the host's encoder, instead of the model's.
+        start_s: Where the sound begins in it.
+
+    Returns:
+        One row a frame.
+
+    Raises:
+        BadInput: For features that the model cannot use.
     """
     own = hosted.stack.listen(sound, fps)
     if encoded is None:
@@ -42,21 +53,32 @@ def encode(hosted: HostedStack, sound: Sound, fps: float, encoded: Any, start_s:
 
 @torch.no_grad()
 def move(
-    speech: SpeechFeatures, bound: BoundIdentity, dials: dict[str, Any], seed: int, positive: Conditioning | None
-) -> tuple[Any, Tensor]:
-    """Return the motion, and IMAGE of the outlines that it gives the person."""
+    speech: SpeechFeatures, bound: BoundIdentity, dials: MotionDials, seed: int, positive: Conditioning | None
+) -> tuple[Motion, Tensor]:
+    """Move a face with speech.
+
+    Args:
+        speech: Of `encode`.
+        bound: Whose face.
+        dials: Strengths of the movements.
+        seed: Of what the voice leaves open, of the host's 64 bits.
+        positive: CONDITIONING whose prompts ask something of the face.
+
+    Returns:
+        The motion, and IMAGE of the outlines that it gives the person.
+    """
     stack, asked = bound.hosted.stack, None
     if positive is not None:
         asked = stack.expression(convert.embeddings(positive).float().cpu())
     if asked is not None and len(asked) not in (1, len(speech.hidden)):
         asked = asked[:1]
     # The host's seeds have 64 bits, those of torch's generators 63.
-    motion = stack.move(speech, dials=MotionDials(**dials), seed=seed % 2**63, expression=asked)
+    motion = stack.move(speech, dials=dials, seed=seed % 2**63, expression=asked)
     drawn = stack.draw(stack.structure(motion, bound.identity), PREVIEW_SIZE)
     return motion, drawn.movedim(1, -1).contiguous()
 
 
-def player(motion: Any, speech: SpeechFeatures, preview: Tensor, node: Any) -> dict[str, Any]:
+def player(motion: Motion, speech: SpeechFeatures, preview: Tensor, node: type[io.ComfyNode]) -> dict[str, object]:
     """Return what the player on the node shows: some preview frames, the mouth's opening and loudness of each frame."""
     count = len(preview)
     shown = torch.linspace(0, count - 1, min(count, PREVIEWS)).round().long()

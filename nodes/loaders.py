@@ -25,6 +25,7 @@ class LoadPortraitTalk(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_Load",
             display_name="Load PortraitTalk",
@@ -41,6 +42,7 @@ class LoadPortraitTalk(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
+        """Return MODEL, CLIP, VAE and the stack."""
         from . import models
 
         return io.NodeOutput(*models.load(model))
@@ -51,6 +53,7 @@ class LoadAdapters(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_LoadAdapters",
             display_name="Load PortraitTalk Adapters",
@@ -62,6 +65,7 @@ class LoadAdapters(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
+        """Return the stack."""
         from . import models
 
         return io.NodeOutput(models.load_adapters(model))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
 from .sockets import CATEGORY
+
+if TYPE_CHECKING:
+    import comfy.sd
 
 
 class PromptEdit(io.ComfyNode):
@@ -14,6 +17,7 @@ class PromptEdit(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_PromptEdit",
             display_name="Prompt Edit",
@@ -47,8 +51,15 @@ class PromptEdit(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, clip: Any, prompt: str, negative: str = "", edits: str = "", frame_count: int = 100, fps: float = 25.0
+        cls,
+        clip: comfy.sd.CLIP,
+        prompt: str,
+        negative: str = "",
+        edits: str = "",
+        frame_count: int = 100,
+        fps: float = 25.0,
     ) -> io.NodeOutput:
+        """Return both CONDITIONINGs."""
         from ..portraittalk_core.stacks.prompts import parse_edits
         from . import encoding
 

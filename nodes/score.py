@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
 from . import sync_networks
 from .sockets import CATEGORY, StackSocket
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .host_values import Audio
+    from .hosted_stack import HostedStack
 
 
 class AdfdScore(io.ComfyNode):
@@ -15,6 +21,7 @@ class AdfdScore(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_ADFDScore",
             display_name="ADFD Score",
@@ -58,13 +65,14 @@ class AdfdScore(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        portraittalk: Any,
-        images: Any,
-        audio: Any,
+        portraittalk: HostedStack,
+        images: Tensor,
+        audio: Audio | None,
         fps: float = 25.0,
-        ground_truth: Any = None,
+        ground_truth: Tensor | None = None,
         syncnet: str = sync_networks.NONE,
     ) -> io.NodeOutput:
+        """Return the score, its audio part, the offset, a report and a plot."""
         from . import convert, scoring
 
         network = sync_networks.load(syncnet)

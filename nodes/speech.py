@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
@@ -10,6 +10,7 @@ from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, Stack
 
 if TYPE_CHECKING:
     from ..portraittalk_core.types import SpeechFeatures
+    from .host_values import Audio, Conditioning, EncodedAudio
     from .hosted_stack import BoundIdentity, HostedStack
 
 
@@ -18,6 +19,7 @@ class EncodeAudio(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_EncodeAudio",
             display_name="Encode Audio",
@@ -50,12 +52,13 @@ class EncodeAudio(io.ComfyNode):
     def execute(
         cls,
         portraittalk: HostedStack,
-        audio: Any,
+        audio: Audio | None,
         fps: float = 25.0,
         start_s: float = 0.0,
         duration_s: float = 0.0,
-        encoded: Any = None,
+        encoded: EncodedAudio | None = None,
     ) -> io.NodeOutput:
+        """Return the features, their number and rate, and AUDIO of the same length."""
         from . import convert, listening
 
         cut = convert.sound(audio, start_s, duration_s)
@@ -68,6 +71,7 @@ class SpeechToMotion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Describe the node."""
         return io.Schema(
             node_id="PortraitTalk_SpeechToMotion",
             display_name="Speech to Motion",
@@ -112,11 +116,13 @@ class SpeechToMotion(io.ComfyNode):
         expression: float = 1.0,
         still_head: bool = False,
         seed: int = 0,
-        positive: Any = None,
+        positive: Conditioning | None = None,
     ) -> io.NodeOutput:
+        """Return the motion and its preview."""
+        from ..portraittalk_core.motion.audio_to_motion import MotionDials
         from . import listening
 
-        dials = {"lip": lip, "head": head, "blink": blink, "expression": expression, "still_head": still_head}
+        dials = MotionDials(lip=lip, head=head, blink=blink, expression=expression, still_head=still_head)
         motion, preview = listening.move(speech, identity, dials, seed, positive)
         return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, preview, cls))
 
