@@ -134,11 +134,3 @@ def expression_offsets(text: TextEncoder, tokens: Float[Tensor, "n t d"]) -> Flo
     offsets = torch.zeros(len(tokens), len(COEFFICIENTS), device=tokens.device)
     offsets[:, [COEFFICIENTS.index(name) for name in EXPRESSION]] = text.expression(tokens).float()
     return offsets
-
-
-@torch.no_grad()
-def expression_track(text: TextEncoder, prompts: PromptTrack) -> Float[Tensor, "frames 10"]:
-    """Return what the prompts ask of the face at each frame."""
-    tokens = text(text.tokenize(prompts.prompts).to(text.device))  # `encode` would warn of unknown words twice
-    offsets = expression_offsets(text, tokens).cpu()
-    return prompts.mix(offsets, torch.arange(len(prompts.weights)))
