@@ -211,7 +211,7 @@ class PublicStack:
         mesher = FaceMesher(self.loader.spec.files["landmarks"])
         analyser = self.face_finder() if "faces" in self.loader.spec.files else None
         try:
-            if not skip_missing:
+            if not skip_missing or not images:
                 return identify_mesh(images, mesher, analyser, face=face, size=self.config.size)
             found: list[MeshIdentity] = []
             for number, image in enumerate(images, 1):
