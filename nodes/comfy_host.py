@@ -7,7 +7,7 @@ nothing to find. A foreign patch at the same place is run first, never replaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
@@ -288,7 +288,7 @@ class ComfyHost:
         return running.finish(out)
 
     @contextmanager
-    def _slots(self) -> Iterator[None]:
+    def _slots(self) -> Generator[None, None, None]:
         """Insert the AFTER slots, unless a MODEL that is running has done so."""
         there = any(isinstance(layer, AfterSlot) for layer in self.unet.middle_block)
         if not there:

@@ -103,9 +103,8 @@ class CrossSlot:
         occupant = self.occupant or extra.get(BENEATH, {}).get(extra["block"])
         heads = extra["n_heads"]
         out = occupant(q, k, v, extra) if occupant else _attend(q, k, v, heads, extra)
-        running = extra.get(RUNNING)
-        for act in running.take(Hook.CROSS, extra["block"]) if running else ():
-            out = out + act(q, heads, running.call)
+        for act, call in _acting(extra, Hook.CROSS, extra["block"]):
+            out = out + act(q, heads, call)
         return out
 
 
@@ -114,32 +113,40 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra: Options) -> Tens
 
 
 def offer_tokens(n: Tensor, context: Tensor, value: Tensor, extra: Options) -> tuple[Tensor, Tensor, Tensor]:
-    running = extra.get(RUNNING)
-    if running and not extra.get("block_index", 0):
-        found = [act(n, running.call) for act in running.take(Hook.SELF, extra["block"])]
+    """Append the tokens of SELF branches to keys and values (an `attn1_patch`)."""
+    if RUNNING in extra and not extra.get("block_index", 0):
+        found: list[Tensor | None] = [act(n, call) for act, call in _acting(extra, Hook.SELF, extra["block"])]
         tokens = [t.to(context) for t in found if t is not None]
         context, value = torch.cat([context, *tokens], 1), torch.cat([value, *tokens], 1)
     return n, context, value
 
 
 def add_first(h: Tensor, options: Options) -> Tensor:
+    """Run INPUT branches on the first feature map (an `input_block_patch`)."""
     return _add(Hook.INPUT, h, options, FIRST) if options["block"] == ("input", 0) else h
 
 
 def add_after_skip(h: Tensor, options: Options) -> Tensor:
+    """Run INPUT branches on the way down (an `input_block_patch_after_skip`)."""
     return _add(Hook.INPUT, h, options, options["block"])
 
 
 def add_upwards(h: Tensor, skip: Tensor, options: Options) -> tuple[Tensor, Tensor]:
+    """Run INPUT and SKIP branches on the way up (an `output_block_patch`)."""
     block = options["block"]
     return _add(Hook.INPUT, h, options, block), _add(Hook.SKIP, skip, options, block)
 
 
 def _add(hook: Hook, h: Tensor, options: Options, block: tuple[str, int]) -> Tensor:
-    running = options.get(RUNNING)
-    for act in running.take(hook, block) if running else ():
-        h = h + act(h, running.call)
+    for act, call in _acting(options, hook, block):
+        h = h + act(h, call)
     return h
+
+
+def _acting(options: Options, hook: Hook, block: tuple[str, int]) -> list[tuple[Callable[..., Tensor], Call]]:
+    """Return what acts at a place in this run, each with what it is handed beside tensors."""
+    running: Running | None = options.get(RUNNING)
+    return [] if running is None else [(act, running.call) for act in running.take(hook, block)]
 
 
 class AfterSlot(nn.Module):
@@ -147,17 +154,18 @@ class AfterSlot(nn.Module):
 
     def forward(self, hidden: Tensor, options: Options | None = None) -> Tensor:
         """Return the map, as branches have changed it."""
-        running = (options or {}).get(RUNNING)
-        for act in running.take(Hook.AFTER, options["block"]) if running and options else ():
-            hidden = act(hidden, running.call)
+        for act, call in _acting(options, Hook.AFTER, options["block"]) if options else ():
+            hidden = act(hidden, call)
         return hidden
 
 
 def run_after(layer: AfterSlot, x: Tensor, emb: Tensor, context: object, options: Options, *_: object) -> Tensor:
+    """Run an `AfterSlot`, which the host does not know (a `forward_timestep_embed_patch`)."""
     return layer(x, options)
 
 
 def insert_slots(unet: UNet, blocks: Sequence[tuple[str, int]]) -> None:
+    """Put an `AfterSlot` behind the transformer of each block."""
     for name, number in blocks:
         rows = unet.input_blocks if name == "input" else unet.output_blocks
         sequence = unet.middle_block if name == "middle" else cast(nn.ModuleList, rows[number])
@@ -166,6 +174,7 @@ def insert_slots(unet: UNet, blocks: Sequence[tuple[str, int]]) -> None:
 
 
 def remove_slots(unet: UNet) -> None:
+    """Take every `AfterSlot` out again."""
     for sequence in cast("list[nn.ModuleList]", [*unet.input_blocks, unet.middle_block, *unet.output_blocks]):
         for at in reversed([i for i, layer in enumerate(sequence) if isinstance(layer, AfterSlot)]):
             del sequence[at]

@@ -6,9 +6,9 @@ other, each fused at every step with what the window before had there. What stan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol, cast
 
 import comfy.model_management
 import torch
@@ -19,14 +19,29 @@ from ..portraittalk_core.diffusion.stillness import hold_still
 from ..portraittalk_core.diffusion.windows import Window, fusion_weights, later_share, plan_windows
 from ..portraittalk_core.errors import BadInput
 from .comfy_host import FRAMES
+from .host_values import Conds, OnStep, Options, PredictExecutor, SampleExecutor
+from .hosted_stack import Patcher
 
 KEY = "portraittalk_windows"
 
 
-def add_windows(model: Any, window: int, overlap: int, fusion: str, flicker: float = 0.0) -> None:
-    """Make a MODEL denoise long videos in windows; it must be a clone of the caller's own.
+class _Control(Protocol):
+    """What is asked of the host's ControlNets."""
 
-    flicker: what is taken out of regions that stand still, see `StillRegions`.
+    cond_hint_original: Tensor | None
+    cond_hint: Tensor | None
+    previous_controlnet: _Control | None
+
+
+def add_windows(model: Patcher, window: int, overlap: int, fusion: str, flicker: float = 0.0) -> None:
+    """Make a MODEL denoise long videos in windows.
+
+    Args:
+        model: A clone of the caller's own, which is changed.
+        window: Frames that are denoised together.
+        overlap: Frames that neighbouring windows share.
+        fusion: How windows join, "joint" or "streaming".
+        flicker: What is taken out of regions that stand still, see `StillRegions`.
     """
     model.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, KEY)
     model.remove_wrappers_with_key(WrappersMP.SAMPLER_SAMPLE, KEY)
@@ -47,9 +62,21 @@ class Joint:
         self.window, self.overlap = window, overlap
 
     def __call__(
-        self, executor: Any, model: Any, conds: list[Any], x: Tensor, sigma: Tensor, options: dict[str, Any]
+        self, executor: PredictExecutor, model: object, conds: Conds, x: Tensor, sigma: Tensor, options: Options
     ) -> list[Tensor]:
-        """Return a prediction for each of `conds`; x: latents of the whole video, sigma: one a frame."""
+        """Predict for the whole video (a wrapper of the host).
+
+        Args:
+            executor: Predicts for a window.
+            model: For it.
+            conds: CONDITIONINGs, with one row a frame or one for all.
+            x: Latents of the whole video.
+            sigma: Noise level, one a frame.
+            options: For the executor.
+
+        Returns:
+            A prediction for each of `conds`.
+        """
         windows = plan_windows(len(x), self.window, self.overlap)
         if _windowed(options) or len(windows) == 1:
             return executor(model, conds, x, sigma, options)
@@ -74,22 +101,22 @@ class Streaming:
         self._tail: list[Tensor] = []
         self._next_tail: list[Tensor] = []
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Streaming:
+    def __deepcopy__(self, memo: dict[int, object]) -> Streaming:
         return self  # the two wrappers of a MODEL have to stay one object
 
     def sample(
         self,
-        executor: Any,
-        guider: Any,
+        executor: SampleExecutor,
+        guider: object,
         sigmas: Tensor,
-        extra: dict[str, Any],
-        callback: Any,
+        extra: Options,
+        callback: OnStep | None,
         noise: Tensor,
         latent: Tensor | None = None,
         mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        """Run the host's sampler on each window; returns the latents of the whole video."""
+        """Run the host's sampler on each window (a wrapper of the host); return the latents of the whole video."""
         windows = plan_windows(len(noise), self.window, self.overlap)
         if len(windows) == 1:
             return executor(guider, sigmas, extra, callback, noise, latent, mask, disable_pbar)
@@ -111,9 +138,9 @@ class Streaming:
         return torch.cat(done)
 
     def predict(
-        self, executor: Any, model: Any, conds: list[Any], x: Tensor, sigma: Tensor, options: dict[str, Any]
+        self, executor: PredictExecutor, model: object, conds: Conds, x: Tensor, sigma: Tensor, options: Options
     ) -> list[Tensor]:
-        """Return a prediction for each of `conds` on the running window."""
+        """Return a prediction for each of `conds` on the running window (a wrapper of the host)."""
         if self._now is None:
             return executor(model, conds, x, sigma, options)
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -142,33 +169,44 @@ class Still:
     def __init__(self, window: int, overlap: int, flicker: float) -> None:
         self.window, self.overlap, self.flicker = window, overlap, flicker
 
-    def __call__(self, executor: Any, guider: Any, sigmas: Tensor, *arguments: Any) -> Tensor:
+    def __call__(
+        self,
+        executor: SampleExecutor,
+        guider: object,
+        sigmas: Tensor,
+        extra: Options,
+        callback: OnStep | None,
+        noise: Tensor,
+        latent: Tensor | None = None,
+        mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
         """Return the latents of the whole video; those that another sampler goes on with stay as they are."""
-        rows = executor(guider, sigmas, *arguments)
+        rows = executor(guider, sigmas, extra, callback, noise, latent, mask, disable_pbar)
         if float(sigmas[-1]) > 0:
             return rows
         return hold_still(rows, plan_windows(len(rows), self.window, self.overlap), self.flicker)
 
 
 def _predict(
-    executor: Any,
-    model: Any,
-    conds: list[Any],
+    executor: PredictExecutor,
+    model: object,
+    conds: Conds,
     x: Tensor,
     sigma: Tensor,
-    options: dict[str, Any],
+    options: Options,
     window: Window,
     count: int,
 ) -> list[Tensor]:
     """Predict for one window: what has a row a frame of the whole video is cut to the window's."""
-    told = {**options["transformer_options"], FRAMES: window.indices}
-    cut = [None if cond is None else [_cut(entry, window, count) for entry in cond] for cond in conds]
+    inside = {**options["transformer_options"], FRAMES: window.indices}
+    cut: Conds = [None if cond is None else [_cut(entry, window, count) for entry in cond] for cond in conds]
     with _hints(conds, window, count):
-        return executor(model, cut, x, sigma, {**options, "transformer_options": told})
+        return executor(model, cut, x, sigma, {**options, "transformer_options": inside})
 
 
-def _cut(entry: dict[str, Any], window: Window, count: int) -> dict[str, Any]:
-    tensors = dict(entry["model_conds"])
+def _cut(entry: Options, window: Window, count: int) -> Options:
+    tensors: Options = dict(entry["model_conds"])
     for name, value in tensors.items():
         tensor = getattr(value, "cond", None)
         if torch.is_tensor(tensor) and len(tensor) == count:
@@ -177,9 +215,9 @@ def _cut(entry: dict[str, Any], window: Window, count: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _hints(conds: list[Any], window: Window, count: int) -> Iterator[None]:
+def _hints(conds: Conds, window: Window, count: int) -> Generator[None, None, None]:
     """Let ControlNets see the hints of the window only, where they have one a frame."""
-    held: list[tuple[Any, Any, Any]] = []
+    held: list[tuple[_Control, Tensor, Tensor | None]] = []
     for control in _controls(conds):
         hint = getattr(control, "cond_hint_original", None)
         if torch.is_tensor(hint) and len(hint) == count:
@@ -192,23 +230,23 @@ def _hints(conds: list[Any], window: Window, count: int) -> Iterator[None]:
             control.cond_hint_original, control.cond_hint = hint, prepared
 
 
-def _controls(conds: Sequence[Any]) -> list[Any]:
-    found: dict[int, Any] = {}
+def _controls(conds: Conds) -> list[_Control]:
+    found: dict[int, _Control] = {}
     for entry in (entry for cond in conds if cond is not None for entry in cond):
-        control = entry.get("control")
+        control = cast("_Control | None", entry.get("control"))
         while control is not None:
             found[id(control)] = control
             control = getattr(control, "previous_controlnet", None)
     return list(found.values())
 
 
-def _windowed(options: dict[str, Any]) -> bool:
+def _windowed(options: Options) -> bool:
     """Say whether another pack, or the host, has cut the video into windows already."""
-    told = options.get("transformer_options", {})
-    return told.get("context_window") is not None or bool((told.get("ad_params") or {}).get("sub_idxs"))
+    inside: Options = options.get("transformer_options", {})
+    return inside.get("context_window") is not None or bool((inside.get("ad_params") or {}).get("sub_idxs"))
 
 
-def _step(options: dict[str, Any], sigma: Tensor) -> tuple[int, int]:
+def _step(options: Options, sigma: Tensor) -> tuple[int, int]:
     """Return which step runs, of how many; a sampler may also ask between two steps, which counts as the former."""
     sigmas = options["transformer_options"]["sample_sigmas"]
     level = sigma.flatten()[0]
@@ -216,7 +254,7 @@ def _step(options: dict[str, Any], sigma: Tensor) -> tuple[int, int]:
     return max(0, passed - 1), len(sigmas) - 1
 
 
-def _counted(callback: Any, number: int, windows: int) -> Any:
+def _counted(callback: OnStep | None, number: int, windows: int) -> OnStep | None:
     """Return a callback that counts the steps of all windows."""
     if callback is None:
         return None

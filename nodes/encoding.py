@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ..portraittalk_core.stacks.prompts import PromptTrack
 from . import convert
@@ -36,8 +37,8 @@ def over_time(
     length = math.lcm(*(tokens.shape[1] for tokens, _ in encoded))
     tokens = torch.cat([tokens.repeat(1, length // tokens.shape[1], 1) for tokens, _ in encoded])
     blended = track.mix(tokens, torch.arange(frames))
-    pooled = [extra.get("pooled_output") for _, extra in encoded]
+    pooled: list[Tensor] = [extra["pooled_output"] for _, extra in encoded if extra.get("pooled_output") is not None]
     extra = dict(encoded[0][1])
-    if all(p is not None for p in pooled):
+    if len(pooled) == len(encoded):
         extra["pooled_output"] = track.mix(torch.cat(pooled), torch.arange(frames))
     return [convert.entry(blended, extra)]

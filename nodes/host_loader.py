@@ -26,6 +26,13 @@ class HostLoader(NetworkLoader):
     """
 
     def __init__(self, spec: StackSpec, device: torch.device, dtype: torch.dtype) -> None:
+        """Read nothing yet.
+
+        Args:
+            spec: Which files.
+            device: Where networks run.
+            dtype: Of their weights there.
+        """
         super().__init__(spec, device, dtype)
         self.memory = HostMemory()
 

@@ -202,7 +202,7 @@ def _host_layer(layer: nn.Module) -> nn.Linear | nn.LayerNorm | nn.GroupNorm | n
     if isinstance(layer, nn.Linear) and kind is nn.Linear:
         return ops.Linear(layer.in_features, layer.out_features, bias=bias, device=nowhere)
     if isinstance(layer, nn.LayerNorm) and kind is nn.LayerNorm:
-        return ops.LayerNorm(layer.normalized_shape, eps=layer.eps, device=nowhere)
+        return ops.LayerNorm(list(layer.normalized_shape), eps=layer.eps, device=nowhere)
     if isinstance(layer, nn.GroupNorm) and kind is nn.GroupNorm:
         return ops.GroupNorm(layer.num_groups, layer.num_channels, eps=layer.eps, device=nowhere)
     if isinstance(layer, nn.Conv2d) and kind is nn.Conv2d:

@@ -17,23 +17,36 @@ SCHEDULED = "portraittalk_schedule"
 """In `transformer_options`: that a MODEL runs on a stack's schedule."""
 
 PATCHED = "portraittalk_lora"
-"""In `transformer_options`: the low-rank corrections that a MODEL has, each by what tells its file from others."""
+"""In `transformer_options`: the low-rank corrections that a MODEL has, each by what its file is recognised by."""
 
-_PREDICTIONS = {"epsilon": comfy.model_sampling.EPS, "v_prediction": comfy.model_sampling.V_PREDICTION}
+
+class _Epsilon(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
+    pass
+
+
+class _Velocity(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
+    pass
+
+
+_SAMPLINGS = {"epsilon": _Epsilon, "v_prediction": _Velocity}
 
 
 def scheduled(model: Patcher, schedule: NoiseSchedule, name: str) -> Patcher:
-    """Return a clone of a MODEL that runs on a stack's noise schedule; one that does already is left as it is.
+    """Put a MODEL on a stack's noise schedule; one that is on it already is left as it is.
 
     So does whichever of our nodes comes first, and a node after it may choose another.
+
+    Args:
+        model: It stays as it is.
+        schedule: Of the stack.
+        name: Of the stack.
+
+    Returns:
+        A clone of the MODEL.
     """
     if SCHEDULED in model.model_options["transformer_options"]:
         return model
-
-    class Sampling(comfy.model_sampling.ModelSamplingDiscrete, _PREDICTIONS[schedule.prediction_type]):
-        pass
-
-    sampling = Sampling(model.model.model_config)
+    sampling = _SAMPLINGS[schedule.prediction_type](model.model.model_config)
     sampling.set_sigmas(schedule.sigmas())
     clone = model.clone()
     clone.add_object_patch("model_sampling", sampling)
@@ -45,6 +58,14 @@ def patched(model: Patcher, patches: Sequence[LowRankPatch], shape: UNetShape) -
     """Give low-rank corrections to a MODEL of our own, once, as the host patches weights.
 
     They come from one file, are not scaled, and the same ones may come with every identity node of a graph.
+
+    Args:
+        model: A clone of the caller's own, which is changed.
+        patches: Of one file, or none.
+        shape: Of the U-Net.
+
+    Returns:
+        The same MODEL.
     """
     if not patches:
         return model
@@ -62,6 +83,6 @@ def patched(model: Patcher, patches: Sequence[LowRankPatch], shape: UNetShape) -
 
 
 def _fingerprint(patches: Sequence[LowRankPatch]) -> tuple[int, float, float]:
-    """Return what tells one file's corrections from another's."""
+    """Return what one file's corrections are recognised by."""
     first = patches[0]
     return len(patches), float(first.up.float().sum()), float(first.down.float().sum())

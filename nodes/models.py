@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from ..portraittalk_core.checkpoints.native import model_files
 from ..portraittalk_core.config import read_toml
@@ -14,6 +14,9 @@ from ..portraittalk_core.stacks.public import PublicStack
 from .host_loader import HostLoader
 from .hosted_stack import HostedStack, Patcher, load_tiny
 from .model_names import STACK, located
+
+if TYPE_CHECKING:
+    import comfy.sd
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,20 @@ class StackFile:
     """What takes the place of its parts: names of the catalogue, or paths, also such as begin at the folder."""
 
 
-def load(name: str) -> tuple[Patcher, Any, Any, HostedStack]:
-    """Return MODEL, CLIP, VAE and the stack. Raises `BadInput`, `BadConfig` and `WeightsMismatch`."""
+def load(name: str) -> tuple[Patcher, comfy.sd.CLIP, comfy.sd.VAE, HostedStack]:
+    """Load a whole model.
+
+    Args:
+        name: Of `model_names.available`.
+
+    Returns:
+        MODEL, CLIP, VAE and the stack.
+
+    Raises:
+        BadInput: For an unknown name, and for parts that cannot be mixed.
+        BadConfig: For a stack.toml that cannot be read.
+        WeightsMismatch: For files that are missing or do not fit.
+    """
     chosen = located(name)
     if _is_public(chosen):
         from .public_models import load_base
@@ -87,7 +102,8 @@ def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, Public
 def _read(folder: Path) -> StackFile:
     file = folder / STACK
     asked = read_toml(StackFile, file)
-    if not isinstance(asked.parts, dict) or not all(isinstance(given, str) for given in asked.parts.values()):
+    parts = cast(object, asked.parts)  # a file may hold anything
+    if not isinstance(parts, dict) or not all(isinstance(given, str) for given in parts.values()):
         raise BadConfig(f'{file}: `parts` must be a table of names, such as `vae = "none"`. Fix it.')
     beside = {part: str(folder / given) for part, given in asked.parts.items() if (folder / given).exists()}
     return StackFile(asked.stack, asked.size, {**asked.parts, **beside})

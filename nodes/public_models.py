@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import comfy.diffusers_load
 import comfy.sd
@@ -21,7 +20,7 @@ from .hosted_stack import Patcher
 from .model_patches import scheduled
 
 
-def load_base(spec: StackSpec, config: ModelConfig) -> tuple[Patcher, Any, Any]:
+def load_base(spec: StackSpec, config: ModelConfig) -> tuple[Patcher, comfy.sd.CLIP, comfy.sd.VAE]:
     """Return MODEL, CLIP and VAE of a spec, each by the host's own loader.
 
     With AniPortrait's U-Net the MODEL is that one, on its own schedule. Raises `WeightsMismatch` where the host does
@@ -51,7 +50,7 @@ def _denoiser(spec: StackSpec) -> Patcher:
     return model
 
 
-def _vae(spec: StackSpec) -> Any:
+def _vae(spec: StackSpec) -> comfy.sd.VAE:
     file: Path = spec.files["vae"]
     if spec.kind("vae") is Kind.CHECKPOINT:
         return comfy.sd.load_checkpoint_guess_config(str(file), output_clip=False, output_model=False)[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import comfy.sample
 import comfy.utils
@@ -10,28 +10,62 @@ import latent_preview
 import torch
 
 from ..portraittalk_core.errors import BadInput
+from .host_values import Conditioning, Latent, OnStep
+from .hosted_stack import Patcher
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 PREVIEW_SIZE = 256
 
 
-def sample(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    latent: dict[str, Any] | None,
-    empty: dict[str, Any],
-    *,
-    seed: int = 0,
-    steps: int = 6,
-    cfg: float = 1.0,
-    sampler_name: str = "euler",
-    scheduler: str = "simple",
-    denoise: float = 1.0,
-) -> dict[str, Any]:
-    """Return LATENT of the whole video, as KSampler would, noise shared by the frames that `empty` says.
+class SamplerOptions(TypedDict):
+    """KSampler's own inputs."""
 
-    Raises `BadInput` where `denoise` is below 1 and there is nothing to start from, or it has another length.
+    seed: int
+    """Of the noise."""
+
+    steps: int
+    """Denoising steps."""
+
+    cfg: float
+    """Classifier-free guidance of the prompt, and of the identity where IdentityNet Conditioning says so."""
+
+    sampler_name: str
+    """Of `KSampler.SAMPLERS`."""
+
+    scheduler: str
+    """Of `KSampler.SCHEDULERS`."""
+
+    denoise: float
+    """How much of the noise is taken away, from above 0 to 1."""
+
+
+def sample(
+    model: Patcher,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent: Latent | None,
+    empty: Latent,
+    **options: Unpack[SamplerOptions],
+) -> Latent:
+    """Sample a whole video, as KSampler would.
+
+    Args:
+        model: Conditioned.
+        positive: Prompts.
+        negative: What shall not be seen.
+        latent: Frames to start from.
+        empty: Of `attaching.animate_net`: its rows say which frames share their noise.
+        **options: See `SamplerOptions`.
+
+    Returns:
+        LATENT.
+
+    Raises:
+        BadInput: Where `denoise` is below 1 and there is nothing to start from, or it has another length.
     """
+    denoise, seed, steps = options["denoise"], options["seed"], options["steps"]
     if denoise < 1 and latent is None:
         raise BadInput(f"`latent` must be connected where `denoise` is below 1, but denoise is {denoise:g}. Set 1.")
     start = (latent or empty)["samples"]
@@ -44,9 +78,9 @@ def sample(
         model,
         noise,
         steps,
-        cfg,
-        sampler_name,
-        scheduler,
+        options["cfg"],
+        options["sampler_name"],
+        options["scheduler"],
         positive,
         negative,
         start,
@@ -56,10 +90,10 @@ def sample(
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
-    return {**(latent or empty), "samples": samples}
+    return cast(Latent, {**(latent or empty), "samples": samples})
 
 
-def _progress(model: Any, steps: int) -> Any:
+def _progress(model: Patcher, steps: int) -> OnStep:
     """Return a callback that moves the node's bar and shows the middle frame of what is being denoised."""
     bar = comfy.utils.ProgressBar(steps)
     colours = model.model.latent_format

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,9 @@ from ..portraittalk_core.metrics.sync import SyncNetwork, score_sync
 from ..portraittalk_core.types import SPEECH_RATE, Frames, Sound
 from . import convert
 
+if TYPE_CHECKING:
+    from comfy_api.latest import io
+
 PREVIEWS, PREVIEW_SIDE = 50, 256
 """Frames shown on the node at most (a longer video is thinned out), and their longer side."""
 
@@ -30,16 +33,22 @@ _PARTS = ("spatial", "temporal", "audio", "stillness")
 
 @dataclass(frozen=True)
 class Scored:
-    """A score, and what it was taken from.
-
-    truth: whether a ground truth was given; lse: a line of LSE, or why there is none; empty where it was not asked.
-    """
+    """A score, and what it was taken from."""
 
     score: AdfdScore
+    """The score."""
+
     track: Track
+    """The face in the video."""
+
     waveform: Float[Tensor, "n"]
+    """The sound, mono at 16 kHz."""
+
     truth: bool = False
+    """Whether a ground truth was given."""
+
     lse: str = ""
+    """A line of LSE, or why there is none; empty where it was not asked for."""
 
 
 @torch.no_grad()
@@ -51,9 +60,22 @@ def score(
     truth: Tensor | None = None,
     network: SyncNetwork | None = None,
 ) -> Scored:
-    """Return ADFD of IMAGE [n, h, w, c] with its sound, against another IMAGE where there is a ground truth.
+    """Score a video.
 
-    network: SyncNet, for LSE beside it. Raises `NoFaceFound`, and `BadInput` where nobody speaks.
+    Args:
+        faces: Finds faces in pictures.
+        images: IMAGE [n, h, w, c] of the video.
+        sound: That belongs to it.
+        fps: Frames a second.
+        truth: IMAGE of the true video, where there is one.
+        network: SyncNet, for LSE beside the score.
+
+    Returns:
+        The score.
+
+    Raises:
+        NoFaceFound: For fewer than two pictures with a face.
+        BadInput: Where nobody speaks.
     """
     finder = PackFinder(faces, "of the model")
     track = _track(finder, images, fps, "images")
@@ -61,7 +83,7 @@ def score(
     waveform = speech_waveform(sound)
     found = adfd(track.landmarks, waveform, SPEECH_RATE, fps, reference)
     if found.audio is None:
-        raise BadInput("ADFD: unscored, somebody must speak while the face is seen, but the sound holds no speech.")
+        raise BadInput("ADFD: unscored, speech must be heard while the face is seen, but the sound holds no speech.")
     lse = "" if network is None else _lse(images, track, waveform, network)
     return Scored(found, track, waveform, truth is not None, lse)
 
@@ -114,7 +136,7 @@ def plot(scored: Scored) -> Tensor:
     return convert.images(draw_score(scored.score, curves(track, scored.waveform), agreement)[None])
 
 
-def player(scored: Scored, images: Tensor, node: Any) -> dict[str, Any]:
+def player(scored: Scored, images: Tensor, node: type[io.ComfyNode]) -> dict[str, object]:
     """Return what the node shows: some frames of the video, and the curves of mouth and voice below them."""
     from comfy_api.latest import ui
 
@@ -124,11 +146,11 @@ def player(scored: Scored, images: Tensor, node: Any) -> dict[str, Any]:
     shrink = min(1.0, PREVIEW_SIDE / max(track.height, track.width))
     if shrink < 1:
         pixels = resize(pixels, *(max(1, round(side * shrink)) for side in (track.height, track.width)))
-    told = {
+    shown = {
         "fps": track.fps,
         "frames": count,
         "adfd": round(scored.score.score, 4),
         "offset": int(scored.score.offset_frames or 0),
         **curves(track, scored.waveform),
     }
-    return {"portraittalk_score": [told], **ui.PreviewImage(convert.images(pixels), cls=node).as_dict()}
+    return {"portraittalk_score": [shown], **ui.PreviewImage(convert.images(pixels), cls=node).as_dict()}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import comfy.clip_model
 import comfy.latent_formats
@@ -32,6 +32,9 @@ from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import WeightsMismatch
 from ..portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from ..portraittalk_core.perception.text import TextEncoder
+
+if TYPE_CHECKING:
+    from comfy.clip_model import Operations
 
 _MODEL_TYPES = {
     "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
@@ -62,15 +65,15 @@ class TinyLatent(comfy.latent_formats.LatentFormat):
 
 
 class TinyModelConfig(comfy.supported_models_base.BASE):
-    """What the host asks of a kind of model.
+    """What the host asks of a kind of model."""
 
-    memory_usage_factor counts SD1.5 as one; a fifth of its width, and as much again for the nets that are attached.
-    """
-
-    unet_extra_config: dict[str, Any] = {}  # noqa: RUF012 - nothing beyond `comfy_config`
+    unet_extra_config: dict[str, object] = {}  # noqa: RUF012 - nothing beyond `comfy_config`
     latent_format = TinyLatent
     memory_usage_factor = 0.4
+    """SD1.5 counts as one; a fifth of its width, and as much again for the nets that are attached."""
+
     prediction = comfy.model_base.ModelType.V_PREDICTION
+    """What the denoiser predicts."""
 
     def model_type(self, state_dict: Mapping[str, Tensor], prefix: str = "") -> comfy.model_base.ModelType:
         """Return what the denoiser predicts."""
@@ -146,15 +149,19 @@ def load_vae(file: Path) -> comfy.sd.VAE:
 
 
 class TinyAutoencoder(nn.Module):
-    """The VAE's network in the host's layers, with the tensor names of diffusers' `AutoencoderTiny`.
-
-    width: channels of every hidden map; encoder_blocks: residual blocks a level, from the finest; decoder_blocks:
-    the same from the coarsest.
-    """
+    """The VAE's network in the host's layers, with the tensor names of diffusers' `AutoencoderTiny`."""
 
     def __init__(
         self, *, latent_channels: int, width: int, encoder_blocks: list[int], decoder_blocks: list[int]
     ) -> None:
+        """Build the network.
+
+        Args:
+            latent_channels: Of the latents.
+            width: Channels of every hidden map.
+            encoder_blocks: Residual blocks a level, from the finest.
+            decoder_blocks: Likewise, from the coarsest.
+        """
         super().__init__()
         conv, block = comfy.taesd.taesd.conv, comfy.taesd.taesd.Block
         encoder: list[nn.Module] = []
@@ -181,7 +188,9 @@ class TinyAutoencoder(nn.Module):
 class _TextModel(comfy.clip_model.CLIPTextModel):
     """The host's CLIP text model with a vocabulary of the configured size; the host fixes it at that of CLIP."""
 
-    def __init__(self, config_dict: dict[str, Any], dtype: Any, device: Any, operations: Any) -> None:
+    def __init__(
+        self, config_dict: dict[str, int], dtype: torch.dtype, device: torch.device, operations: Operations
+    ) -> None:
         super().__init__(config_dict, dtype, device, operations)
         size = config_dict["vocab_size"], config_dict["hidden_size"]
         self.set_input_embeddings(operations.Embedding(*size, dtype=dtype, device=device))
@@ -190,18 +199,22 @@ class _TextModel(comfy.clip_model.CLIPTextModel):
 class _Tokenizer(comfy.sd1_clip.SDTokenizer):
     """The host's handling of prompt weights over the words of our text encoder."""
 
-    def __init__(self, encoder: TextEncoder, embedding_directory: Any = None, tokenizer_data: Any = None) -> None:
+    def __init__(
+        self, encoder: TextEncoder, embedding_directory: object = None, tokenizer_data: dict[str, object] | None = None
+    ) -> None:
         super().__init__(
             max_length=encoder.context,
             embedding_directory=embedding_directory,
             embedding_size=encoder.dim,
-            tokenizer_class=SimpleNamespace(from_pretrained=lambda *_, **__: encoder.tokenizer),
+            tokenizer_class=SimpleNamespace(from_pretrained=partial(_given, encoder.tokenizer)),
             tokenizer_data=tokenizer_data or {},
         )
         self.max_word_length = 1  # fill the context to the last place, as the core does
         self._encoder = encoder
 
-    def tokenize_with_weights(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> list[list[tuple]]:
+    def tokenize_with_weights(
+        self, text: str, return_word_ids: bool = False, **kwargs: object
+    ) -> list[list[tuple[int, float]]]:
         """Return one section of (token, weight) pairs, as long as the context."""
         host = comfy.sd1_clip
         parts = [(text, 1.0)] if kwargs.get("disable_weights") else host.token_weights(host.escape_important(text), 1.0)
@@ -211,7 +224,12 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)[:1]
 
 
-def _text_config(encoder: TextEncoder) -> dict[str, Any]:
+def _given(tokenizer: object, *_: object, **__: object) -> object:
+    """Return a tokenizer that is there already, where the host would read one."""
+    return tokenizer
+
+
+def _text_config(encoder: TextEncoder) -> dict[str, object]:
     """Return the host's description of a CLIP text model."""
     config = encoder.text_model.config
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act")
@@ -237,5 +255,5 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
     return host_config.get_model({}, "", device=management.unet_offload_device())
 
 
-def _again(file: Path, **_: Any) -> comfy.model_patcher.ModelPatcher:
+def _again(file: Path, **_: object) -> comfy.model_patcher.ModelPatcher:
     return load_model(file)

@@ -1,5 +1,10 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+from collections.abc import Sequence
 
-from typing import Any
+from PIL.Image import Image
+from torch import Tensor
 
-def __getattr__(name: str) -> Any: ...
+class Latent2RGBPreviewer:
+    def __init__(
+        self, latent_rgb_factors: Sequence[Sequence[float]], latent_rgb_factors_bias: Sequence[float] | None = None
+    ) -> None: ...
+    def decode_latent_to_preview(self, x0: Tensor) -> Image: ...

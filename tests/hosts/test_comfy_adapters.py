@@ -1,4 +1,4 @@
-"""The tiny model's adapters through the nodes: what each socket carries, and that a graph tells the model all of it."""
+"""The tiny model's adapters through the nodes: what each socket carries, and that all of it conditions the model."""
 
 import pytest
 import torch
@@ -38,18 +38,20 @@ def heard(pack, adapters):  # noqa: F811
     return result(encode(adapters, audio, duration_s=FRAMES / 25))
 
 
-DIALS = {"lip": 1.0, "head": 1.0, "blink": 1.0, "expression": 1.0, "still_head": False}
+@pytest.fixture
+def dials(pack):
+    return pack("portraittalk_core.motion.audio_to_motion").MotionDials()
 
 
-def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  # noqa: F811
+def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard, dials):  # noqa: F811
     bound, cropped, mask = who
     assert cropped.shape == (1, 256, 256, 3) and mask.shape == (1, 256, 256) and 0.03 < mask.mean() < 0.6
     speech, count, fps, _ = heard
     assert count == FRAMES == len(speech.hidden) and fps == 25
-    motion, preview = pack("nodes.listening").move(speech, bound, DIALS, 2**63 + 1, None)
+    motion, preview = pack("nodes.listening").move(speech, bound, dials, 2**63 + 1, None)
     assert preview.shape == (FRAMES, 128, 128, 3) and preview.max() > 0.5
     assert motion.mouth_opening.shape == (FRAMES,)
-    again, _ = pack("nodes.listening").move(speech, bound, DIALS, 1, None)
+    again, _ = pack("nodes.listening").move(speech, bound, dials, 1, None)
     assert torch.equal(motion.coefficients, again.coefficients), "seeds of 64 bits are taken modulo 2**63"
     assert adapters.stack.face_finder() is adapters.stack.faces and len(adapters.get_models()) == 1
     rows = {"encoded_audio": torch.zeros(1, 50, 64), "audio_samples": 16000}
@@ -57,7 +59,7 @@ def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard):  
         pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)
 
 
-def test_the_hosts_vae_tells_photographs_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
+def test_the_hosts_vae_finds_photographs_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
     pixels, _ = portrait
     own, core = (
         torch.cat(list(s.codec.decode(s.codec.encode(pixels[None])))) for s in (adapters.stack, random_model.stack)
@@ -73,11 +75,19 @@ def read_sound_of(pack):
     return pack("portraittalk_core.media.audio").read_sound(ASSETS / "speech.wav")
 
 
-def test_each_node_tells_the_model_something_and_zero_tells_nothing(pack, random_model, base, adapters, who, heard):  # noqa: F811
+def test_each_node_conditions_the_model_and_zero_does_not(
+    pack,
+    random_model,
+    base,  # noqa: F811
+    adapters,  # noqa: F811
+    who,
+    heard,
+    dials,
+):
     nodes, text = pack("nodes.identity"), random_model.stack.text
     positive, negative = [[text.encode(["a man"]), {}]], [[text.encode([""]), {}]]
     bound, speech = who[0], heard[0]
-    motion, _ = pack("nodes.listening").move(speech, bound, DIALS, 0, positive)
+    motion, _ = pack("nodes.listening").move(speech, bound, dials, 0, positive)
 
     class Vae:
         def encode(self, images):
@@ -86,14 +96,14 @@ def test_each_node_tells_the_model_something_and_zero_tells_nothing(pack, random
 
     def sampled(model):
         empty = pack("nodes.animate").AnimateNetApply.execute
-        told, latent = result(empty(model, motion, speech, bound, vae=Vae()))
-        options = {"seed": 0, "steps": 1, "cfg": 2.0}
-        return pack("nodes.sampling").sample(told, positive, negative, None, latent, **options)["samples"]
+        attached, latent = result(empty(model, motion, speech, bound, vae=Vae()))
+        options = {"seed": 0, "steps": 1, "cfg": 2.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+        return pack("nodes.sampling").sample(attached, positive, negative, None, latent, **options)["samples"]
 
-    known, shown, hidden = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound))
+    recognised, shown, hidden = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound))
     assert shown is positive and hidden is negative
-    seen = result(nodes.ReferenceNetApply.execute(known, bound, Vae()))[0]
-    plain, with_identity, with_both = (sampled(model) for model in (base, known, seen))
+    seen = result(nodes.ReferenceNetApply.execute(recognised, bound, Vae()))[0]
+    plain, with_identity, with_both = (sampled(model) for model in (base, recognised, seen))
     assert plain.shape == (FRAMES, 8, 32, 32)
     assert (with_identity - plain).abs().max() > 1e-3 and (with_both - with_identity).abs().max() > 1e-3
     nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound, identity_scale=0.0))[0]

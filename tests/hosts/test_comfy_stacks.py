@@ -129,7 +129,7 @@ def through_nodes(pack, hosted, model, conditioning, vae):
     assert cropped.shape == (1, SIZE, SIZE, 3) and mask.shape == (1, SIZE, SIZE) and 0.02 < mask.mean() < 0.9
     features, count, *_ = result(pack("nodes.speech").EncodeAudio.execute(hosted, audio))
     assert count == FRAMES
-    dials = {"lip": 1.0, "head": 1.0, "blink": 1.0, "expression": 1.0, "still_head": False}
+    dials = pack("portraittalk_core.motion.audio_to_motion").MotionDials()
     motion, preview = pack("nodes.listening").move(features, bound, dials, 3, conditioning[0])
     assert preview.shape == (FRAMES, 128, 128, 3) and preview.max() > 0.5
     attached, *shown = result(identity_nodes.IdentityNetConditioning.execute(model, *conditioning, bound))

@@ -1,5 +1,8 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+from collections.abc import Sequence
 
-from typing import Any
+from .model_patcher import ModelPatcher
+from .sd import CLIP, VAE
 
-def __getattr__(name: str) -> Any: ...
+def load_diffusers(
+    model_path: str, output_vae: bool, output_clip: bool, embedding_directory: Sequence[str]
+) -> tuple[ModelPatcher, CLIP, VAE]: ...

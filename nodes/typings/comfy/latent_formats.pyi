@@ -1,5 +1,10 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+from torch import Tensor
 
-from typing import Any
+class LatentFormat:
+    scale_factor: float
+    latent_channels: int
+    latent_rgb_factors: list[list[float]] | None
+    latent_rgb_factors_bias: list[float] | None
 
-def __getattr__(name: str) -> Any: ...
+    def process_in(self, latent: Tensor) -> Tensor: ...
+    def process_out(self, latent: Tensor) -> Tensor: ...

@@ -1,5 +1,5 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+from collections.abc import Mapping
 
-from typing import Any
+from torch import Tensor
 
-def __getattr__(name: str) -> Any: ...
+def load_lora(lora: Mapping[str, Tensor], to_load: Mapping[str, str]) -> dict[str, object]: ...

@@ -1,5 +1,3 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
-
-from typing import Any
-
-def __getattr__(name: str) -> Any: ...
+class KSampler:
+    SAMPLERS: list[str]
+    SCHEDULERS: list[str]

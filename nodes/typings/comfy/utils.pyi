@@ -1,5 +1,12 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+from PIL.Image import Image
+from torch import Tensor
 
-from typing import Any
+PROGRESS_BAR_ENABLED: bool
 
-def __getattr__(name: str) -> Any: ...
+class ProgressBar:
+    def __init__(self, total: int) -> None: ...
+    def update_absolute(
+        self, value: int, total: int | None = None, preview: tuple[str, Image, int] | None = None
+    ) -> None: ...
+
+def load_torch_file(ckpt: str) -> dict[str, Tensor]: ...

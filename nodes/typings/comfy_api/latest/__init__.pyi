@@ -1,5 +1,3 @@
-"""What our nodes use of ComfyUI's node API by name; the rest is Any."""
-
 from . import io as io
 from . import ui as ui
 

@@ -1,5 +1,7 @@
-"""Views of results: Any."""
+from torch import Tensor
 
-from typing import Any
+from .io import ComfyNode
 
-def __getattr__(name: str) -> Any: ...
+class PreviewImage:
+    def __init__(self, image: Tensor, cls: type[ComfyNode] | None = None) -> None: ...
+    def as_dict(self) -> dict[str, object]: ...

@@ -1,5 +1,8 @@
-"""ComfyUI, which has no stubs: everything in it is Any."""
+import torch
+from torch import Tensor, nn
 
-from typing import Any
+class SpatialTransformer(nn.Module): ...
 
-def __getattr__(name: str) -> Any: ...
+def optimized_attention(
+    q: Tensor, k: Tensor, v: Tensor, heads: int, *, attn_precision: torch.dtype | None = None
+) -> Tensor: ...

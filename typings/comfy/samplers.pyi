@@ -1,3 +1,0 @@
-class KSampler:
-    SAMPLERS: list[str]
-    SCHEDULERS: list[str]

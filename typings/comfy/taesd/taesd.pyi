@@ -1,9 +1,0 @@
-from torch import nn
-
-def conv(n_in: int, n_out: int, *, stride: int = 1, bias: bool = True) -> nn.Module: ...
-
-class Block(nn.Module):
-    def __init__(self, n_in: int, n_out: int) -> None: ...
-
-class TAESD(nn.Module):
-    def __init__(self, *, latent_channels: int = 4) -> None: ...
