@@ -68,9 +68,9 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
             identity_scale=1.0,
             start_percent=0.0,
             end_percent=1.0,
-            guide_identity=True,
+            guide_identity="default",
         ),
-        "9": _ours("ReferenceNetApply", model=["8", 0], identity=["4", 0], vae=["1", 2], strength=1.0),
+        "9": _ours("ReferenceNetApply", model=["8", 0], identity=["4", 0], vae=["1", 2], reference_scale=1.0),
         "10": _ours(
             "AnimateNetSampler",
             model=["9", 0],
@@ -97,7 +97,7 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
 
 
 def prompt_edit() -> Graph:
-    """Return a portrait whose look changes while it speaks."""
+    """Return a portrait whose appearance changes while it speaks."""
     return quickstart_tiny(
         "a woman with long blond hair and a blue background",
         "1.3: a smiling woman with long red hair and a blue background\n"

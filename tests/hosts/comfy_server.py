@@ -155,7 +155,7 @@ def _is_last(run: Run, message: dict[str, Any]) -> bool:
 
 
 def _preview(data: bytes) -> tuple[str | None, bytes]:
-    """Split a binary message into the node that it belongs to (None: not told) and a JPEG or PNG."""
+    """Split a binary message into the node that it belongs to (None where it does not say) and a JPEG or PNG."""
     (kind,) = struct.unpack(">I", data[:4])
     if kind == _PREVIEW_WITH_META:
         (length,) = struct.unpack(">I", data[4:8])

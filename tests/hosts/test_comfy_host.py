@@ -62,7 +62,7 @@ def as_the_host_runs_nodes():
 
 
 @pytest.fixture(scope="module")
-def told(somebody):
+def scene(somebody):
     """Return what the conditions are made of: latents of two references, maps, speech, embeddings."""
     generator = torch.Generator().manual_seed(2)
     landmarks = somebody.landmarks + 0.01 * torch.randn(FRAMES, 1, 2, generator=generator).cumsum(0)
@@ -83,21 +83,21 @@ def told(somebody):
     }
 
 
-def conditions(module, told, names, adapters, unconditional):
+def conditions(module, scene, names, adapters, unconditional):
     """Make the named conditions by the core's module, or by the pack's copy of it."""
     made = {
-        "identity": lambda: module.IdentityCondition(adapters, told["embeddings"], 0.8),
-        "reference": lambda: module.ReferenceCondition(adapters, told["latents"], unconditional, 0.9),
+        "identity": lambda: module.IdentityCondition(adapters, scene["embeddings"], 0.8),
+        "reference": lambda: module.ReferenceCondition(adapters, scene["latents"], unconditional, 0.9),
         "structure": lambda: module.StructureCondition(
             adapters,
-            told["maps"],
-            told["identity"],
-            told["latents"][:1],
-            lambda rows, _: told["warped"][rows],
+            scene["maps"],
+            scene["identity"],
+            scene["latents"][:1],
+            lambda rows, _: scene["warped"][rows],
             2 * SIDE,
         ),
         "temporal": lambda: module.TemporalCondition(adapters),
-        "audio": lambda: module.AudioCondition(adapters, told["speech"], 0.7),
+        "audio": lambda: module.AudioCondition(adapters, scene["speech"], 0.7),
     }
     return module.Conditions([made[name]() for name in names], keep=8)
 
@@ -113,9 +113,9 @@ FLICKER = 0.3
 """Where a video has several windows; large, for the random networks answer wildly."""
 
 
-def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None):
+def in_diffusers(model, scene, names, window, fusion, scales, sampler, start=None):
     stack = model.stack
-    given = conditions(conditioning, told, names, stack.adapters, stack.text.encode([""]))
+    given = conditions(conditioning, scene, names, stack.adapters, stack.text.encode([""]))
     denoiser = Denoiser(DiffusersHost(unet_of(model)), given, stack.encode_prompts(PROMPTS, "gray"))
     chunks = sample_video(
         denoiser.predict,
@@ -136,16 +136,16 @@ def in_diffusers(model, told, names, window, fusion, scales, sampler, start=None
     return torch.cat([latents for _, latents in chunks])
 
 
-def attached(pack, base, adapters, told, names, guide_identity=False):
+def attached(pack, base, adapters, scene, names, guide_identity=False):
     stack = adapters.stack
     module = pack("portraittalk_core.stacks.conditions")
-    given = conditions(module, told, names, stack.adapters, stack.text.encode([""]))
+    given = conditions(module, scene, names, stack.adapters, stack.text.encode([""]))
     patchers = adapters.memory.patchers()
     options = {"frames": FRAMES, "guide_identity": guide_identity}
     return pack("nodes.comfy_host").attach(base, given, adapters.shape, *patchers, **options)
 
 
-def sampled(model, told_text, cfg=1.0, sampler="dpmpp_2m", start=None):
+def sampled(model, text_encoder, cfg=1.0, sampler="dpmpp_2m", start=None):
     """Sample as the host does, at the core's noise levels."""
     import comfy.sample
     import comfy.samplers
@@ -153,8 +153,8 @@ def sampled(model, told_text, cfg=1.0, sampler="dpmpp_2m", start=None):
     noise = FrameNoise((8, SIDE, SIDE), torch.Generator().manual_seed(5), shared=1.0).at(torch.arange(FRAMES))
     sigmas = noise_schedule(presets.tiny()).sigmas(STEPS)
     sigmas = sigmas if start is None else sigmas[1:]
-    shown = PROMPTS.mix(told_text.encode(PROMPTS.prompts), torch.arange(FRAMES))
-    positive, negative = [[shown, {}]], [[told_text.encode(["gray"]), {}]]
+    shown = PROMPTS.mix(text_encoder.encode(PROMPTS.prompts), torch.arange(FRAMES))
+    positive, negative = [[shown, {}]], [[text_encoder.encode(["gray"]), {}]]
     chosen = comfy.samplers.sampler_object(sampler)
     first = torch.zeros_like(noise) if start is None else start
     return comfy.sample.sample_custom(model, noise, cfg, chosen, sigmas, positive, negative, first, disable_pbar=True)
@@ -169,7 +169,7 @@ def check(
     pack,
     base,
     adapters,
-    told,
+    scene,
     names,
     window=16,
     fusion="joint",
@@ -180,8 +180,8 @@ def check(
     bound=1e-4,
 ):
     scales = GuidanceScales(text=cfg, identity=cfg if guide_identity else 1.0)
-    expected = in_diffusers(random_model, told, names, window, fusion, scales, sampler, start)
-    model = attached(pack, base, adapters, told, names, guide_identity)
+    expected = in_diffusers(random_model, scene, names, window, fusion, scales, sampler, start)
+    model = attached(pack, base, adapters, scene, names, guide_identity)
     if window < FRAMES:
         pack("nodes.comfy_windows").add_windows(model, window, 1, fusion, FLICKER)
     found = sampled(model, random_model.stack.text, cfg, SAMPLERS[sampler], start)
@@ -192,9 +192,9 @@ def check(
 
 
 @pytest.mark.parametrize("name", ["", *ALONE])
-def test_keystone_each_branch_alone(random_model, pack, base, adapters, told, name):
+def test_keystone_each_branch_alone(random_model, pack, base, adapters, scene, name):
     names = (name,) if name else ()
-    found = check(random_model, pack, base, adapters, told, names)
+    found = check(random_model, pack, base, adapters, scene, names)
     if names:  # the branch must matter, or its equality says nothing
         assert (found - sampled(base, random_model.stack.text)).abs().max() > 1e-3
 
@@ -202,21 +202,21 @@ def test_keystone_each_branch_alone(random_model, pack, base, adapters, told, na
 @pytest.mark.parametrize("guide_identity", [False, True])
 @pytest.mark.parametrize(("window", "fusion"), [(16, "joint"), (3, "joint"), (3, "streaming")])
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
-def test_keystone_all_branches_together(random_model, pack, base, adapters, told, window, fusion, cfg, guide_identity):
+def test_keystone_all_branches_together(random_model, pack, base, adapters, scene, window, fusion, cfg, guide_identity):
     if guide_identity and cfg == 1:
         pytest.skip("nothing is guided at 1")
-    check(random_model, pack, base, adapters, told, ALONE, window, fusion, cfg, guide_identity)
+    check(random_model, pack, base, adapters, scene, ALONE, window, fusion, cfg, guide_identity)
 
 
 @pytest.mark.parametrize("fusion", ["joint", "streaming"])
-def test_keystone_with_ddim_from_latents(random_model, pack, base, adapters, told, fusion):
+def test_keystone_with_ddim_from_latents(random_model, pack, base, adapters, scene, fusion):
     start = torch.randn(FRAMES, 8, SIDE, SIDE, generator=torch.Generator().manual_seed(9))
-    check(random_model, pack, base, adapters, told, ALONE, 3, fusion, 7.0, sampler="ddim", start=start)
+    check(random_model, pack, base, adapters, scene, ALONE, 3, fusion, 7.0, sampler="ddim", start=start)
 
 
-def test_keystone_with_ddim_from_nothing(random_model, pack, base, adapters, told):
+def test_keystone_with_ddim_from_nothing(random_model, pack, base, adapters, scene):
     """From the highest noise level, 4096, Euler's sum in float32 loses four digits: that is the host's arithmetic."""
-    check(random_model, pack, base, adapters, told, ALONE, sampler="ddim", bound=5e-4)
+    check(random_model, pack, base, adapters, scene, ALONE, sampler="ddim", bound=5e-4)
 
 
 def plain(base):
@@ -228,9 +228,9 @@ def plain(base):
     return base.model.apply_model(x, torch.tensor([3.0, 3.0]), c_crossattn=text, transformer_options={})
 
 
-def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_model, pack, base, adapters, told):
+def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_model, pack, base, adapters, scene):
     text, before = random_model.stack.text, plain(base)
-    model = attached(pack, base, adapters, told, ALONE)
+    model = attached(pack, base, adapters, scene, ALONE)
     sampled(model, text)
     assert torch.equal(plain(base), before)
 
@@ -253,14 +253,14 @@ def test_the_plain_model_is_bit_equal_after_a_run_and_after_a_failure(random_mod
     assert torch.equal(plain(base), before)
 
 
-def test_two_identity_nodes_in_a_row_add_up(random_model, pack, base, adapters, told):
+def test_two_identity_nodes_in_a_row_add_up(random_model, pack, base, adapters, scene):
     text = random_model.stack.text
-    one = attached(pack, base, adapters, told, ("identity",))
-    other = {**told, "embeddings": told["embeddings"].flip(1)}
+    one = attached(pack, base, adapters, scene, ("identity",))
+    other = {**scene, "embeddings": scene["embeddings"].flip(1)}
     both = attached(pack, one, adapters, other, ("identity",))
     first, second = sampled(one, text), sampled(both, text)
     assert (first - second).abs().max() > 1e-3
-    reverse = attached(pack, attached(pack, base, adapters, other, ("identity",)), adapters, told, ("identity",))
+    reverse = attached(pack, attached(pack, base, adapters, other, ("identity",)), adapters, scene, ("identity",))
     torch.testing.assert_close(sampled(reverse, text), second, atol=1e-4, rtol=0)
 
 
@@ -282,7 +282,7 @@ class Foreign:
 
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("key", [(), (0,)])
-def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapters, told, ours_first, key):
+def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapters, scene, ours_first, key):
     """Under the block's key in either order; under our own, more specific one if it comes first."""
     if ours_first and key:
         pytest.skip("the later of two under one key replaces the earlier: that is the host's rule, see the next test")
@@ -295,7 +295,7 @@ def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapte
         return clone
 
     def ours(model):
-        return attached(pack, model, adapters, told, ("identity",))
+        return attached(pack, model, adapters, scene, ("identity",))
 
     alone = sampled(ours(base), text)
     both = sampled(patched(ours(base)) if ours_first else ours(patched(base)), text)
@@ -303,15 +303,15 @@ def test_a_foreign_attention_patch_runs_as_well(random_model, pack, base, adapte
     assert (both - alone).abs().max() > 1e-4
 
 
-def test_a_patch_that_replaces_ours_is_named(random_model, pack, base, adapters, told):
-    model = attached(pack, base, adapters, told, ("identity",))
+def test_a_patch_that_replaces_ours_is_named(random_model, pack, base, adapters, scene):
+    model = attached(pack, base, adapters, scene, ("identity",))
     model.set_model_attn2_replace(Foreign(), "input", 3, 0)
     error = pack("portraittalk_core.errors").SiteNotFound
     with pytest.raises(error, match="cross at input 3: another node has replaced this part"):
         sampled(model, random_model.stack.text)
 
 
-def test_a_lora_before_and_after_and_a_controls_residual(random_model, pack, base, adapters, told):
+def test_a_lora_before_and_after_and_a_controls_residual(random_model, pack, base, adapters, scene):
     text = random_model.stack.text
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = dict(base.model.named_parameters())[key]
@@ -322,24 +322,24 @@ def test_a_lora_before_and_after_and_a_controls_residual(random_model, pack, bas
         assert clone.add_patches(patch) == [key]
         return clone
 
-    unpatched = sampled(attached(pack, base, adapters, told, ALONE), text)
-    before = sampled(attached(pack, with_lora(base), adapters, told, ALONE), text)
-    after = sampled(with_lora(attached(pack, base, adapters, told, ALONE)), text)
+    unpatched = sampled(attached(pack, base, adapters, scene, ALONE), text)
+    before = sampled(attached(pack, with_lora(base), adapters, scene, ALONE), text)
+    after = sampled(with_lora(attached(pack, base, adapters, scene, ALONE)), text)
     assert torch.equal(before, after) and (before - unpatched).abs().max() > 1e-3
-    same = attached(pack, base, adapters, told, ALONE)
+    same = attached(pack, base, adapters, scene, ALONE)
     assert torch.equal(sampled(same, text), unpatched)
 
     def residual(h, options):
         return h + 0.1 if options["block"] == ("input", 2) else h
 
-    controlled = attached(pack, base, adapters, told, ALONE)
+    controlled = attached(pack, base, adapters, scene, ALONE)
     controlled.set_model_input_block_patch(residual)
     assert (sampled(controlled, text) - unpatched).abs().max() > 1e-3
 
 
-def test_freeu_works_on_top(random_model, pack, comfy_host, base, adapters, told):
+def test_freeu_works_on_top(random_model, pack, comfy_host, base, adapters, scene):
     comfy_host.load_extra_nodes()
-    model = attached(pack, base, adapters, told, ALONE)
+    model = attached(pack, base, adapters, scene, ALONE)
     freeu = comfy_host.node("FreeU")
     if hasattr(freeu, "execute"):
         result = freeu.execute(model=model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)
@@ -351,10 +351,10 @@ def test_freeu_works_on_top(random_model, pack, comfy_host, base, adapters, told
     assert torch.isfinite(sampled(changed, text)).all()
 
 
-def test_what_was_recorded_is_dropped_between_runs(random_model, pack, base, adapters, told):
+def test_what_was_recorded_is_dropped_between_runs(random_model, pack, base, adapters, scene):
     """A LoRA that is changed after the reference was recorded must show in the next run of the same graph."""
     text = random_model.stack.text
-    model = attached(pack, base, adapters, told, ("reference",))
+    model = attached(pack, base, adapters, scene, ("reference",))
     sampled(model, text)
     key = "diffusion_model.input_blocks.1.0.in_layers.2.weight"
     weight = dict(base.model.named_parameters())[key]
@@ -362,15 +362,15 @@ def test_what_was_recorded_is_dropped_between_runs(random_model, pack, base, ada
     changed.add_patches({key: (torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)})
     fresh_base = base.clone()
     fresh_base.add_patches({key: (torch.randn(weight.shape, generator=torch.Generator().manual_seed(4)),)})
-    fresh = attached(pack, fresh_base, adapters, told, ("reference",))
+    fresh = attached(pack, fresh_base, adapters, scene, ("reference",))
     assert torch.equal(sampled(changed, text), sampled(fresh, text))
 
 
-def test_a_latent_of_another_length_and_a_foreign_model_are_refused(random_model, pack, base, adapters, told):
+def test_a_latent_of_another_length_and_a_foreign_model_are_refused(random_model, pack, base, adapters, scene):
     import comfy.sample
 
     errors = pack("portraittalk_core.errors")
-    model = attached(pack, base, adapters, told, ("structure",))
+    model = attached(pack, base, adapters, scene, ("structure",))
     latent, text = torch.zeros(4, 8, SIDE, SIDE), random_model.stack.text.encode(["a"])
     with pytest.raises(errors.BadInput, match="one frame for each of the motion's 6, but got 4"):
         comfy.sample.sample(

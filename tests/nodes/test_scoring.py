@@ -99,9 +99,9 @@ def test_the_player_gets_some_frames_and_the_curves(pack, scoring, scored, monke
     monkeypatch.setattr(sys.modules["comfy_api.latest"].ui, "PreviewImage", Preview, raising=False)
     large = torch.rand(len(talk.landmarks), 300, 512, 4)
     wide = dataclasses.replace(scored, track=dataclasses.replace(scored.track, height=300, width=512))
-    told = scoring.player(wide, large, None)
-    assert told["images"].shape == (50, 150, 256, 3)
-    (curves,) = told["portraittalk_score"]
+    shown = scoring.player(wide, large, None)
+    assert shown["images"].shape == (50, 150, 256, 3)
+    (curves,) = shown["portraittalk_score"]
     assert curves["frames"] == len(large) and curves["fps"] == 25.0 and curves["hz"] == 25
     assert len(curves["mouth"]) == len(curves["voice"]) == len(curves["silent"]) == 76
     assert curves["adfd"] == pytest.approx(scored.score.score, abs=1e-4) and curves["offset"] == 0

@@ -40,7 +40,7 @@ test('the widest jaw is 1, a still one stays low', () => {
   assert.ok(jawHeights([0.01, 0.02])[1] < 0.2)
 })
 
-test('the clock tells both times', () => {
+test('the clock shows both times', () => {
   assert.equal(clock(31, 97, 25), '1.24 / 3.88 s')
 })
 
@@ -63,7 +63,7 @@ test('moments lie on the width that the frames fill', () => {
   assert.equal(secondsToX(1, { frames: 0, fps: 25 }, 400), 0)
 })
 
-test('a score tells where the sound lies', () => {
+test('a score says where the sound lies', () => {
   const words = { inTime: 'in time', lateBy: 'late by', earlyBy: 'early by' }
   assert.equal(scoreTitle({ adfd: 0.8125, offset: 0 }, words), 'ADFD 0.813 · in time')
   assert.equal(scoreTitle({ adfd: 0.5, offset: 3 }, words), 'ADFD 0.500 · late by 3')

@@ -12,7 +12,7 @@ export function make(tag, className, attributes = {}) {
 
 /**
  * Size a canvas's bitmap by its box and return its context in CSS pixels. The bitmap is finer than the screen, since
- * the frontend enlarges widgets when one zooms in, without telling them.
+ * the frontend enlarges widgets when one zooms in, without saying so.
  */
 export function fitCanvas(canvas) {
   const width = canvas.clientWidth

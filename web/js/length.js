@@ -1,5 +1,5 @@
 /**
- * How long the video of a Prompt Edit node will be, as far as the graph tells before it has run.
+ * How long the video of a Prompt Edit node will be, as far as the graph says before it has run.
  *
  * The nodes get it from Encode Audio, which knows it only when it runs; the browser can ask the recording itself.
  */
@@ -35,9 +35,9 @@ function inputNumber(node, name) {
 }
 
 /**
- * Return `{lengthS, fps}` for a Prompt Edit node; `lengthS` is null where nothing tells it yet. `soundUrl(name)` gives
+ * Return `{lengthS, fps}` for a Prompt Edit node; `lengthS` is null where nothing says it yet. `soundUrl(name)` gives
  * the address of an input file, `changed` is called when a recording's length has become known, `ran` is what the last
- * run told (`{frames, fps}`) or null.
+ * run said (`{frames, fps}`) or null.
  */
 export function videoLength(node, { soundUrl, changed, ran }) {
   const fps = inputNumber(node, 'fps') || ran?.fps || USUAL_FPS

@@ -15,7 +15,7 @@ const PLAYER_WIDTH = 300
 const TIMELINE_WIDTH = 420
 const TEXT_HEIGHT = 90
 
-/** For each Prompt Edit, whom to tell how long a motion turned out, and which Encode Audio made its speech. */
+/** For each Prompt Edit, whom to notify how long a motion turned out, and which Encode Audio made its speech. */
 const onMotion = new Map()
 
 /** Call `after` behind a method of an object, whoever else has taken it over. */
@@ -85,7 +85,7 @@ function addTimeline(node) {
     const widget = widgetOf(node, name)
     if (widget) chain(widget, 'callback', redraw)
   }
-  // Some frontends tell of typing through the widget, some only through its text field.
+  // Some frontends report typing through the widget, some only through its text field.
   ;(edits.element ?? edits.inputEl)?.addEventListener?.('input', redraw)
   chain(node, 'onConfigure', () => requestAnimationFrame(redraw))
   chain(node, 'onConnectionsChange', () => requestAnimationFrame(redraw))
@@ -112,7 +112,7 @@ function addMotionPlayer(node) {
     const motion = output?.portraittalk_motion?.[0]
     if (!motion?.frames) return false
     player.show(motion, (output.images ?? []).map(fileUrl))
-    for (const told of onMotion.values()) told(motion, sourceOf(node, 'speech'))
+    for (const notify of onMotion.values()) notify(motion, sourceOf(node, 'speech'))
     return true
   })
 }
@@ -127,17 +127,17 @@ function addScorePlayer(node) {
   })
 }
 
-/** Put a player on a node; `show` gives it what a run told and says whether there was something. */
+/** Put a player on a node; `show` gives it what a run gave and says whether there was something. */
 function addPlayer(node, player, show) {
   addElement(node, 'player', player.element, () => player.height)
   // The pictures are shown by the player: without these two the frontend would show them all a second time.
   node.hideOutputImages = true
   node.onDrawBackground = () => {}
-  const told = (output) => {
+  const given = (output) => {
     if (show(output, player)) requestAnimationFrame(() => enlarge(node, PLAYER_WIDTH))
   }
-  chain(node, 'onExecuted', told)
-  chain(node, 'onConfigure', () => told(app.nodeOutputs?.[node.id])) // back from another workflow's tab
+  chain(node, 'onExecuted', given)
+  chain(node, 'onConfigure', () => given(app.nodeOutputs?.[node.id])) // back from another workflow's tab
   chain(node, 'onRemoved', () => player.remove())
   enlarge(node, PLAYER_WIDTH)
 }

@@ -1,5 +1,5 @@
 /**
- * What a player shows below its film: curves over time. Each kind says how to prepare what a run told, what its legend
+ * What a player shows below its film: curves over time. Each kind says how to prepare what a run gave, what its legend
  * names, and how to draw a moment.
  */
 import { colour } from './drawing.js'
