@@ -41,6 +41,7 @@ lint: $(VENV)/ready
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
+	@$(BIN)/pyright -p pyrightconfig.nodes.json
 	@$(BIN)/lint-imports
 
 # The site, in site/; every warning is an error. Serve it while writing: .venv/bin/mkdocs serve
