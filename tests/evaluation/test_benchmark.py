@@ -174,6 +174,7 @@ def test_a_stopped_run_loses_no_finished_clip(settings, monkeypatch):
     assert run(settings)[1] == ["p001_s0 full"]
 
 
+@pytest.mark.slow
 def test_all_variants(settings):
     made, labels = run(settings, variants=("all",), people=1)
     assert labels[:2] == ["p000_s0 probe", "p000_s0 material"] and labels[-1] == "p000_s0 shifted-audio"

@@ -16,6 +16,13 @@ FAST = ("--seconds", "0.4", "--steps", "1", "-o", "out.mp4")
 OWN = {"score_a_video.py"}
 """Examples with a test of their own."""
 
+FIRST = "first_video.py"
+NAMES = [
+    name if name == FIRST else pytest.param(name, marks=pytest.mark.slow)
+    for name in sorted(file.name for file in EXAMPLES.glob("*.py") if file.name not in OWN)
+]
+"""One runs by default, all in `make test-all`."""
+
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
@@ -30,7 +37,7 @@ def run(monkeypatch, tmp_path):
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py") if file.name not in OWN))
+@pytest.mark.parametrize("name", NAMES)
 def test_it_writes_a_video(run, name, tmp_path, capsys):
     run(name, *FAST)
     info = probe(tmp_path / "out.mp4")
@@ -45,6 +52,7 @@ def test_score_a_video(run, capsys):
     assert "out.mp4: adfd 0." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_the_notebook(tmp_path):
     nbclient = pytest.importorskip("nbclient", reason="NOT TESTED: the notebook. Run: pip install nbclient ipykernel")
