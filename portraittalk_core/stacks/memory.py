@@ -132,9 +132,9 @@ def _run(stack: PublicStack, loader: _MetaLoader, frames: int, options: Sampling
     stack.listen(Sound(torch.zeros(1, samples), SPEECH_RATE), fps)
     if "head" in loader.spec.files:
         # What hears takes the memory; the decoder behind it, one frame after the other, only takes time.
-        piece = torch.empty(1, min(samples, int(LONGEST_PIECE_S * SPEECH_RATE) - 1), device=META)
+        heard = min(samples, int(LONGEST_PIECE_S * SPEECH_RATE) - 1)
         with loader.load("head") as (net,):
-            encode_at_rate(net.audio_encoder, piece, frame_count(piece.shape[1], MESH_FPS))
+            encode_at_rate(net.audio_encoder, torch.empty(1, heard, device=META), frame_count(heard, MESH_FPS))
     identity = _somebody(stack.config.size)
     embeds = stack.encode_prompts(PromptTrack("", [], fps, frames))
     read = stack.cross_attention(embeds, identity).to(META)
