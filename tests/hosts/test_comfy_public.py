@@ -18,6 +18,7 @@ from portraittalk_core.hosts.sd15_models import VAE_SCALE
 from portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from portraittalk_core.presets import ANIMATEDIFF
 from portraittalk_core.sites import UNetShape
+from portraittalk_core.stacks.base import Condition
 from portraittalk_core.stacks.conditions import Conditions
 from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptEmbeds
@@ -130,17 +131,14 @@ def test_each_place_on_every_way_is_the_same_in_both_hosts(pack, small, model, n
     assert worst <= 1e-4
 
 
-class Given:
-    """A condition: branches made beforehand for the frames of a window."""
+class Given(Condition):
+    """Branches made beforehand for the frames of a window."""
 
     def __init__(self, make):
         self.make = make
 
     def branches(self, host, frames, uncond, device):
         return self.make(frames)
-
-    def reset(self):
-        pass
 
 
 def prompts(noise):
