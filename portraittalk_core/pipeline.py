@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -139,7 +140,8 @@ class PortraitTalk:
         latents = self.animate(
             identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
         )
-        return (frames for video in latents for frames in stack.decode(video))
+        name = stack.config.name
+        return (replace(frames, model=name) for video in latents for frames in stack.decode(video))
 
     def animate(
         self,

@@ -189,3 +189,6 @@ class Frames:
 
     fps: float
     """Frames a second."""
+
+    model: str = ""
+    """Name of the model that made them, which a file's metadata then say; empty where none is known."""

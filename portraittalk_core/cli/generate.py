@@ -272,13 +272,15 @@ def _progress(quiet: bool) -> Generator[Any, None, None]:
 
 def _write(chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job) -> tuple[list[Tensor], tuple[int, int]]:
     """Write chunks as they come; return the frames of the preview and the size of a frame."""
+    from ..media.provenance import Provenance
     from ..media.sequence import open_writer
 
     first = next(chunks)  # its size is the writer's
     size = (first.pixels.shape[-2], first.pixels.shape[-1])
     wanted = {round(i * (job.frame_count - 1) / (PREVIEW_FRAMES - 1)) for i in range(PREVIEW_FRAMES)}
     kept: list[Tensor] = []
-    with open_writer(arguments.output, arguments.fps, size, job.sound) as writer:
+    said = Provenance(first.model or Path(arguments.model).name)
+    with open_writer(arguments.output, arguments.fps, size, job.sound, said) as writer:
         for chunk in itertools.chain([first], chunks):
             start = writer.frames_written
             kept += [frame for i, frame in enumerate(chunk.pixels, start) if i in wanted]
