@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -47,7 +47,7 @@ class SequenceWriter:
             raise BadInput(f"`format` must be one of {', '.join(SEQUENCE_FORMATS)}, but got {format}. Try png.")
         self.frames_written = 0
         self._format = format
-        self._said = {}
+        self._said: dict[str, Any] = {}
         if provenance is not None:
             self._said = {"pnginfo": provenance.to_png(), "xmp": provenance.to_xmp().encode()}
         self._target = check_target(f"{folder}/", suffixes=())

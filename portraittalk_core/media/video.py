@@ -168,7 +168,9 @@ class VideoWriter:
         from av.video.reformatter import ColorRange, Colorspace
 
         height, width = self.size
-        even = pad(levels[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].to(torch.uint8)
+        even = levels
+        if height % 2 or width % 2:
+            even = pad(levels[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].to(torch.uint8)
         frame = av.VideoFrame.from_ndarray(even.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
         if not self._animation:
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
