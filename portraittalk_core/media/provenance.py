@@ -11,15 +11,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from .. import __version__
-
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+
+VERSION: str = import_module(__name__.rpartition(".media.")[0]).__version__
+"""Of the package, which names every room and so cannot be imported from in one of them."""
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """The IPTC's vocabulary: what its terms begin with."""
@@ -44,7 +46,7 @@ class Provenance:
 
     model: str = ""
     """The model that made them; empty where nobody said."""
-    made_by: str = f"PortraitTalk {__version__}"
+    made_by: str = f"PortraitTalk {VERSION}"
     """The program and its version."""
     source_type: str = TRAINED
     """A term of the IPTC's digital source types, written out as its address."""
