@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from .evaluation.videos import Evaluation, evaluate
     from .media.audio import read_sound
     from .media.image import read_image, write_image
+    from .media.paste_back import paste_back
     from .media.sequence import write_video
     from .media.video import read_video
     from .metrics.functional.adfd import AdfdScore, adfd
     from .motion.audio_to_motion import MotionDials
     from .pipeline import PortraitTalk
     from .stacks.options import SamplingOptions
-    from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
+    from .types import CropPlace, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "BadConfig",
     "BadInput",
     "BadMedia",
+    "CropPlace",
     "Evaluation",
     "FaceMotion",
     "Frames",
@@ -77,6 +79,7 @@ __all__ = [
     "adfd",
     "evaluate",
     "load",
+    "paste_back",
     "read_image",
     "read_sound",
     "read_video",
@@ -100,13 +103,23 @@ _HOMES = {
     "evaluation.videos": ("Evaluation", "evaluate"),
     "media.audio": ("read_sound",),
     "media.image": ("read_image", "write_image"),
+    "media.paste_back": ("paste_back",),
     "media.sequence": ("write_video",),
     "media.video": ("read_video",),
     "metrics.functional.adfd": ("AdfdScore", "adfd"),
     "motion.audio_to_motion": ("MotionDials",),
     "pipeline": ("PortraitTalk",),
     "stacks.options": ("SamplingOptions",),
-    "types": ("FaceMotion", "Frames", "Identity", "LatentVideo", "Sound", "SpeechFeatures", "StructureMaps"),
+    "types": (
+        "CropPlace",
+        "FaceMotion",
+        "Frames",
+        "Identity",
+        "LatentVideo",
+        "Sound",
+        "SpeechFeatures",
+        "StructureMaps",
+    ),
 }
 """The module of each public name, for `__getattr__`; editors read the imports above, and a test compares the two."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -98,6 +99,7 @@ class PortraitTalk:
         options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
         on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
+        on_identity: Callable[[Any], None] | None = None,
     ) -> Iterator[Frames]:
         """Make a portrait speak.
 
@@ -115,6 +117,8 @@ class PortraitTalk:
             options: How the video is denoised; what is left out is the stack's own.
             on_step: Called after every step with (done, total); an exception from it ends the work.
             on_structure: Gets the structure maps before denoising.
+            on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
+                pictures.
 
         Returns:
             The frames in order, some at a time, `round(duration * fps)` in all.
@@ -127,6 +131,8 @@ class PortraitTalk:
         stack = self.stack
         self._sampling(options, speech.duration_s)  # what cannot be is known before anything slow begins
         identity = stack.identify(images, face=face)
+        if on_identity is not None:
+            on_identity(identity)
         features = stack.listen(speech, fps)
         prompts = PromptTrack(prompt, edits, fps, len(features.hidden))
         moves: FaceMotion | MeshMotion = motion or stack.move(
@@ -139,7 +145,8 @@ class PortraitTalk:
         latents = self.animate(
             identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
         )
-        return (frames for video in latents for frames in stack.decode(video))
+        name = stack.config.name
+        return (replace(frames, model=name) for video in latents for frames in stack.decode(video))
 
     def animate(
         self,

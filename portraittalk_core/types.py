@@ -97,6 +97,31 @@ class Face:
 
 
 @dataclass(frozen=True)
+class CropPlace:
+    """Where a square crop lies in its picture; beyond the picture the crop repeats the picture's edge."""
+
+    left: int
+    """First column of the crop, pixels of the picture; below 0 where the crop begins before it."""
+
+    top: int
+    """First row of the crop, likewise."""
+
+    side: int
+    """Side of the crop, pixels of the picture."""
+
+    height: int
+    """Of the picture, pixels."""
+
+    width: int
+    """Of the picture, pixels."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the crop is the picture."""
+        return (self.left, self.top, self.side, self.side) == (0, 0, self.width, self.height)
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who a person is, from n reference pictures. The first is the one that the video starts from."""
 
@@ -108,6 +133,9 @@ class Identity:
 
     landmarks: Float[Tensor, "n 70 2"]
     """Points of the face in each crop, in [-1, 1] over the crop."""
+
+    places: tuple[CropPlace, ...] = ()
+    """Where each crop lies in its picture; empty where that is not known."""
 
     @property
     def outlines(self) -> Float[Tensor, "n 27 2"]:
@@ -189,3 +217,6 @@ class Frames:
 
     fps: float
     """Frames a second."""
+
+    model: str = ""
+    """Name of the model that made them, which a file's metadata then say; empty where none is known."""

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..motion.mesh_motion import MeshMaps
+    from ..perception.mesh_identity import MeshIdentity
     from ..pipeline import PortraitTalk
-    from ..types import Frames, Sound, StructureMaps
+    from ..types import Frames, Identity, Sound, StructureMaps
 
 EPILOG = """examples:
   portraittalk avatar --seed 7 -o face.png
@@ -36,6 +37,7 @@ EPILOG = """examples:
 """
 
 PREVIEW_FRAMES = 8
+PREVIEW_SIDE = 1024
 DIALS = ("lip", "head", "blink", "expression")
 
 
@@ -93,6 +95,11 @@ def add_parser(commands: Any) -> None:
         choices=("joint", "streaming", "wrapped"),
         help="how long videos are made; streaming needs no more memory",
     )
+    add(
+        "--frame",
+        choices=("photograph", "crop"),
+        help="what the video shows: the whole picture (where the model cut it), or the square that the model sees",
+    )
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -146,6 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = PortraitTalk.load(arguments.model, **_model_options(arguments))
     on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
+    found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as on_step:
         chunks = model.generate(
             job.images,
@@ -155,8 +163,9 @@ def run(arguments: argparse.Namespace) -> int:
             on_step=on_step,
             **job.options,
             on_structure=on_structure,
+            on_identity=found.append,
         )
-        kept, size = _write(chunks, arguments, job)
+        kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job)
     if arguments.preview:
         _write_preview(arguments.preview, kept)
     seconds = time.monotonic() - started
@@ -180,9 +189,13 @@ def prepare(arguments: argparse.Namespace) -> Job:
         )
     _check_targets(arguments)
     from ..media.audio import read_sound
+    from ..media.image import LONGEST_SIDE as IMAGE_SIDE
     from ..media.image import read_image
+    from ..media.paste_back import LONGEST_SIDE
 
-    images = [read_image(path) for path in arguments.image]
+    first, *others = arguments.image
+    largest = IMAGE_SIDE if arguments.frame == "crop" else LONGEST_SIDE
+    images = [read_image(first, longest_side=largest), *(read_image(path) for path in others)]
     sound = read_sound(arguments.audio)
     if edits and edits[-1][0] >= sound.duration_s:
         raise BadInput(
@@ -270,20 +283,45 @@ def _progress(quiet: bool) -> Generator[Any, None, None]:
         yield on_step
 
 
+def _framed(
+    chunks: Iterator[Frames], frame: str | None, job: Job, found: list[Identity | MeshIdentity]
+) -> Iterator[Frames]:
+    """Put frames back into the photograph where that was cut, or where it was asked for."""
+    from ..media.paste_back import paste_back
+
+    chunks = itertools.chain([next(chunks)], chunks)  # the first frame is made when the face has been found
+    places = found[0].places if found else ()
+    if frame == "crop" or not places or (frame is None and places[0].whole):
+        yield from chunks
+    else:
+        yield from paste_back(chunks, job.images[0], places[0])
+
+
 def _write(chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job) -> tuple[list[Tensor], tuple[int, int]]:
     """Write chunks as they come; return the frames of the preview and the size of a frame."""
+    from ..media.provenance import Provenance
     from ..media.sequence import open_writer
 
     first = next(chunks)  # its size is the writer's
     size = (first.pixels.shape[-2], first.pixels.shape[-1])
     wanted = {round(i * (job.frame_count - 1) / (PREVIEW_FRAMES - 1)) for i in range(PREVIEW_FRAMES)}
     kept: list[Tensor] = []
-    with open_writer(arguments.output, arguments.fps, size, job.sound) as writer:
+    said = Provenance(first.model or Path(arguments.model).name)
+    with open_writer(arguments.output, arguments.fps, size, job.sound, said) as writer:
         for chunk in itertools.chain([first], chunks):
             start = writer.frames_written
-            kept += [frame for i, frame in enumerate(chunk.pixels, start) if i in wanted]
+            kept += [_for_preview(frame) for i, frame in enumerate(chunk.pixels, start) if i in wanted]
             writer.append(chunk.pixels)
     return kept, size
+
+
+def _for_preview(frame: Tensor) -> Tensor:
+    """Reduce a large frame: eight of a photograph's size would fill the memory."""
+    from ..media.image import resize
+
+    height, width = frame.shape[-2:]
+    share = PREVIEW_SIDE / max(height, width)
+    return frame if share >= 1 else resize(frame, max(1, round(height * share)), max(1, round(width * share)))
 
 
 def _write_preview(path: str, frames: list[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""`portraittalk info`: what is in a weights file, and what this machine can run."""
+"""`portraittalk info`: what is in a weights file or a video, and what this machine can run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, UnsafeWeights, WeightsMismatch
+from ..errors import BadInput, BadMedia, UnsafeWeights, WeightsMismatch
 
 EPILOG = """examples:
   portraittalk info
   portraittalk info tiny
   portraittalk info portraittalk_core/assets/tiny/text.safetensors
+  portraittalk info out.mp4
 """
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -26,6 +27,8 @@ SD15_BYTES = 6e9
 
 BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 
+MEDIA_SUFFIXES = (".mp4", ".m4v", ".mov", ".webp", ".png", ".jpg", ".jpeg")
+"""Files that are asked where they come from."""
 
 TINY_FILES = (
     "denoiser.safetensors",
@@ -42,12 +45,15 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "info",
-        help="what is in a weights file; what this machine can run",
-        description="Show what is in a weights file or a model; without one, what this machine can run.",
+        help="what is in a weights file or a video; what this machine can run",
+        description="Show what is in a weights file or a model, or where a video comes from; without a name, what this "
+        "machine can run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", nargs="?", metavar="FILE|MODEL", help="a .safetensors file, a folder or a model's name")
+    parser.add_argument(
+        "what", nargs="?", metavar="FILE|MODEL", help="a .safetensors file, a video, a picture, or a model's name"
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     what = arguments.what
     if what is None:
         lines = describe_machine()
+    elif Path(what).suffix.lower() in MEDIA_SUFFIXES and Path(what).is_file():
+        lines = describe_media(Path(what))
     elif Path(what).is_file():
         lines = describe_weights(Path(what))
     else:
@@ -88,6 +96,44 @@ def describe_weights(path: Path) -> list[str]:
         *_describe_metadata(metadata),
         *(f"  {name:<60} {kind:>5} {list(shape)}" for name, kind, shape in tensors),
     ]
+
+
+def describe_media(path: Path) -> list[str]:
+    """Return what a video or a picture is and what it says of its origin; raise `BadMedia` for a damaged one."""
+    from ..media.content_credentials import read_credentials
+    from ..media.provenance import TRAINED, read_provenance
+
+    lines = [f"{path}: {_measures(path)}"]
+    said = read_provenance(path)
+    if said is None:
+        lines.append("  says nothing of where it comes from")
+    else:
+        kind = "synthetic" if said.source_type == TRAINED else "origin"
+        lines.append(f"  {kind}: {said.source_type}")
+        lines += [f"  {name}: {value}" for name, value in (("made by", said.made_by), ("model", said.model)) if value]
+    if credentials := read_credentials(path):
+        lines.append(f"  content credentials (C2PA): {credentials}")
+    return lines
+
+
+def _measures(path: Path) -> str:
+    if path.suffix.lower() in (".mp4", ".m4v", ".mov"):
+        from ..media.video import probe
+
+        info = probe(path)
+        sound = f", {info.audio_codec} {info.sample_rate} Hz" if info.audio_codec else ""
+        return (
+            f"{info.duration_s:.2f} s, {info.frames} frames of {info.width} x {info.height} at {info.fps:g} fps, "
+            f"{info.video_codec}{sound}"
+        )
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            count = getattr(picture, "n_frames", 1)
+            return f"{count} frame{'s' * (count > 1)} of {picture.width} x {picture.height}, {picture.format}"
+    except (UnidentifiedImageError, OSError) as error:
+        raise BadMedia(f"`{path}` is no picture. Check the file.") from error
 
 
 def refuse_pickle(path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..errors import BadMedia
+from ..types import CropPlace
 from .target import PICTURE_SUFFIXES, Partial, check_target, existing_file
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ def resize(pixels: Float[Tensor, "*b 3 h w"], height: int, width: int) -> Float[
     flat = pixels.reshape(-1, *pixels.shape[-3:])
     scaled = interpolate(flat, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(-1, 1).reshape(*pixels.shape[:-2], height, width)
+
+
+def cut_square(picture: Float[Tensor, "3 h w"], place: CropPlace) -> Float[Tensor, "3 side side"]:
+    """Cut a square out of a picture; beyond the picture its edge pixels are repeated.
+
+    Args:
+        picture: Of any range.
+        place: Where the square lies.
+    """
+    height, width = picture.shape[-2:]
+    rows = torch.arange(place.top, place.top + place.side).clamp(0, height - 1)
+    columns = torch.arange(place.left, place.left + place.side).clamp(0, width - 1)
+    return picture[:, rows][:, :, columns]
 
 
 def read_image(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import BadInput, BadMedia
 from ..types import Frames, Sound
 from .image import from_bytes, to_pil
+from .provenance import SYNTHETIC, Provenance
 from .target import Partial, check_target
 from .video import VideoWriter
 
@@ -34,17 +35,21 @@ class SequenceWriter:
     Args:
         folder: New or empty.
         format: One of `SEQUENCE_FORMATS`.
+        provenance: What each picture says of where it comes from; None says nothing.
 
     Raises:
         BadInput: When the format is another.
         BadMedia: When the folder cannot be written.
     """
 
-    def __init__(self, folder: str | Path, format: str = "png") -> None:
+    def __init__(self, folder: str | Path, format: str = "png", provenance: Provenance | None = SYNTHETIC) -> None:
         if format not in SEQUENCE_FORMATS:
             raise BadInput(f"`format` must be one of {', '.join(SEQUENCE_FORMATS)}, but got {format}. Try png.")
         self.frames_written = 0
         self._format = format
+        self._said: dict[str, Any] = {}
+        if provenance is not None:
+            self._said = {"pnginfo": provenance.to_png(), "xmp": provenance.to_xmp().encode()}
         self._target = check_target(f"{folder}/", suffixes=())
 
     def __enter__(self) -> Self:
@@ -64,7 +69,7 @@ class SequenceWriter:
         try:
             for frame in floats.reshape(-1, *floats.shape[-3:]):
                 name = self._partial.path / f"{self.frames_written:05d}.{self._format}"
-                to_pil(frame).save(name, lossless=True)
+                to_pil(frame).save(name, lossless=True, **self._said)
                 self.frames_written += 1
         except OSError as error:
             raise BadMedia(f"`{self._target}` cannot be written ({error}). Free some space and try again.") from error
@@ -76,7 +81,11 @@ class SequenceWriter:
 
 
 def open_writer(
-    path: str | Path, fps: float | Fraction, size: tuple[int, int], sound: Sound | None = None
+    path: str | Path,
+    fps: float | Fraction,
+    size: tuple[int, int],
+    sound: Sound | None = None,
+    provenance: Provenance | None = SYNTHETIC,
 ) -> VideoWriter | SequenceWriter:
     """Return the writer for a target, to be used as a context manager.
 
@@ -85,6 +94,7 @@ def open_writer(
         fps: Frames a second.
         size: Height and width of the frames, pixels.
         sound: Goes into an .mp4; for the others a warning says that it does not.
+        provenance: What the file says of where its pictures come from; None says nothing.
 
     Raises:
         BadMedia: When the target cannot be written.
@@ -92,16 +102,18 @@ def open_writer(
     """
     target = check_target(path)
     if target.suffix.lower() in (".mp4", ".webp"):
-        return VideoWriter(target, fps, size, sound)
+        return VideoWriter(target, fps, size, sound, provenance=provenance)
     if sound is not None:
         logger.warning("%s: a folder of pictures has no sound. Choose .mp4 for a video with sound.", target)
-    return SequenceWriter(target)
+    return SequenceWriter(target, provenance=provenance)
 
 
 def write_video(
     path: str | Path, frames: Iterable[Frames], sound: Sound | None = None, fps: float | Fraction | None = None
 ) -> Path:
     """Write the frames that a model makes, as they come: the file appears when all of them are written, or not at all.
+
+    Its metadata say that it is synthetic and what made it; see `media.provenance`.
 
     Args:
         path: An .mp4 (with the sound), an animated .webp, or a folder for PNG pictures, ending in /.
@@ -122,7 +134,8 @@ def write_video(
     if first is None:
         raise BadInput("`frames` must hold at least one frame, but holds none. Give what `generate` returns, unused.")
     size = (first.pixels.shape[-2], first.pixels.shape[-1])
-    with open_writer(path, first.fps if fps is None else fps, size, sound) as writer:
+    said = Provenance(first.model)
+    with open_writer(path, first.fps if fps is None else fps, size, sound, said) as writer:
         for chunk in itertools.chain([first], chunks):
             writer.append(chunk.pixels)
     return target.absolute()

@@ -19,7 +19,9 @@ from torch.nn.functional import pad
 from ..errors import BadInput, BadMedia
 from ..types import Frames, Sound
 from .audio import moving_pictures, read_sound
+from .content_credentials import installed, own_certificate, sign
 from .image import from_bytes, to_bytes
+from .provenance import SYNTHETIC, Provenance, add_xmp
 from .soundtrack import SoundTrack
 from .target import Partial, check_target, existing_file
 
@@ -68,14 +70,21 @@ class VideoWriter:
             wants even sizes.
         sound: Goes into an .mp4 and is never cut; see `SoundTrack` for what is copied and what is encoded.
         crf: Constant rate factor of x264; lower is better.
+        provenance: What the file says of where its pictures come from; None says nothing, for pictures of a camera.
 
     Raises:
-        BadMedia: When the target cannot be written.
+        BadMedia: When the target cannot be written, or a certificate is named that cannot be read.
         BadInput: When `fps` is outside its range.
     """
 
     def __init__(
-        self, path: str | Path, fps: float | Fraction, size: tuple[int, int], sound: Sound | None = None, crf: int = CRF
+        self,
+        path: str | Path,
+        fps: float | Fraction,
+        size: tuple[int, int],
+        sound: Sound | None = None,
+        crf: int = CRF,
+        provenance: Provenance | None = SYNTHETIC,
     ) -> None:
         self.fps = frame_rate(fps)
         self.size = size
@@ -83,6 +92,7 @@ class VideoWriter:
         self._sound = sound
         self._expected = None if sound is None else sound.frame_count(float(fps))
         self._crf = crf
+        self._provenance = provenance
         self._partial = Partial(check_target(path, folder=False))
         self._track: SoundTrack | None = None
 
@@ -135,6 +145,10 @@ class VideoWriter:
         self._container = av.open(
             str(self._partial.path), "w", format="webp" if animation else "mp4", container_options=options
         )
+        if self._provenance is not None:
+            if installed():
+                own_certificate()  # a wrong name is known before anything is computed
+            self._container.metadata["comment"] = self._provenance.comment
         codec, settings = ("libwebp_anim", {"quality": "90"}) if animation else ("libx264", {"crf": str(self._crf)})
         stream: VideoStream = self._container.add_stream(codec, rate=self.fps, options=settings)
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
@@ -154,7 +168,9 @@ class VideoWriter:
         from av.video.reformatter import ColorRange, Colorspace
 
         height, width = self.size
-        even = pad(levels[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].to(torch.uint8)
+        even = levels
+        if height % 2 or width % 2:
+            even = pad(levels[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].to(torch.uint8)
         frame = av.VideoFrame.from_ndarray(even.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
         if not self._animation:
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
@@ -178,7 +194,10 @@ class VideoWriter:
             if self._track is not None:
                 self._track.finish()
             self._container.close()
-        except FFmpegError as error:
+            if self._provenance is not None:
+                add_xmp(self._partial.path, self._provenance)
+                sign(self._partial.path, self._partial.target, self._provenance)
+        except (FFmpegError, OSError) as error:
             raise self._failure(error) from error
         self._partial.commit()
 

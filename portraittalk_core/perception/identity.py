@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadInput, NoFaceFound
-from ..types import Face, Identity
+from ..media.image import cut_square
+from ..types import CropPlace, Face, Identity
 
 JAW_WIDTH = 1.06
 """Usual distance of the ends of the jaw line (landmarks 0 and 16) in a training picture, in picture coordinates."""
@@ -61,7 +62,7 @@ def identify(
         skip: Whether pictures without such a face are left out, as long as one picture has it.
 
     Returns:
-        Embeddings, crops and landmarks of each picture, in the order of the pictures.
+        Embeddings, crops, landmarks and places of each picture, in the order of the pictures.
 
     Raises:
         NoFaceFound: When a picture has no face, or not as many as asked for.
@@ -73,6 +74,7 @@ def identify(
         raise BadInput(f"`face` must be 1 (the largest) or more, but got {face}. Leave it out for the largest.")
     chosen: list[Face] = []
     cuts: list[tuple[Tensor, Tensor]] = []
+    places: list[CropPlace] = []
     for number, picture in enumerate(pictures, 1):
         try:
             found = _choose(analyser, picture, number, face)
@@ -81,11 +83,13 @@ def identify(
                 raise
             continue
         chosen.append(found)
-        cuts.append(frame(picture, found.landmarks, size))
+        places.append(crop_place(picture, found.landmarks))
+        cuts.append(_framed(picture, found.landmarks, places[-1], size))
     return Identity(
         embeddings=torch.stack([found.embedding for found in chosen]),
         crops=torch.stack([crop for crop, _ in cuts]),
         landmarks=torch.stack([landmarks for _, landmarks in cuts]),
+        places=tuple(places),
     )
 
 
@@ -116,14 +120,31 @@ def frame(
     Returns:
         The crop, and the landmarks in its own [-1, 1].
     """
+    return _framed(picture, landmarks, crop_place(picture, landmarks), size)
+
+
+def crop_place(picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "70 2"]) -> CropPlace:
+    """Return the square that frames a head as in training.
+
+    Args:
+        picture: RGB in [-1, 1].
+        landmarks: Of the face, in pixels of the picture.
+
+    Returns:
+        The whole picture where it is square and well framed, else a square around the head, not always inside it.
+    """
     height, width = picture.shape[-2:]
     left, top, side = 0, 0, width
     if height != width or not _well_framed(landmarks / width * 2 - 1):
         left, top, side = _square_around(landmarks)
-    crop = _cut(picture, left, top, side)
-    if side != size:
+    return CropPlace(left, top, side, height, width)
+
+
+def _framed(picture: Tensor, landmarks: Tensor, place: CropPlace, size: int) -> tuple[Tensor, Tensor]:
+    crop = cut_square(picture, place)
+    if place.side != size:
         crop = F.interpolate(crop[None], (size, size), mode="bilinear", antialias=True)[0].clamp(-1, 1)
-    return crop.clone(), (landmarks - torch.tensor([left, top])) / side * 2 - 1
+    return crop.clone(), (landmarks - torch.tensor([place.left, place.top])) / place.side * 2 - 1
 
 
 def _well_framed(landmarks: Float[Tensor, "70 2"]) -> bool:
@@ -143,11 +164,3 @@ def _square_around(landmarks: Float[Tensor, "70 2"]) -> tuple[int, int, int]:
     side = max(8, round(width / JAW_WIDTH * 2))
     left, top = (centre - (torch.tensor(JAW_CENTRE) + 1) / 2 * side).round().int().tolist()
     return left, top, side
-
-
-def _cut(picture: Float[Tensor, "3 h w"], left: int, top: int, side: int) -> Float[Tensor, "3 side side"]:
-    """Cut a square out; beyond the picture its edge pixels are repeated."""
-    height, width = picture.shape[-2:]
-    rows = torch.arange(top, top + side).clamp(0, height - 1)
-    columns = torch.arange(left, left + side).clamp(0, width - 1)
-    return picture[:, rows][:, :, columns]

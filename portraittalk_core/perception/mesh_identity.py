@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadInput, NoFaceFound
-from ..types import Face
+from ..media.image import cut_square
+from ..types import CropPlace, Face
 from .clip_input import aligned_face
 from .face_drawing import CONTROLNET
 from .identity import Finder
@@ -41,6 +42,8 @@ class MeshIdentity:
     """Face embeddings of insightface, of unit length; None without insightface."""
     faces: Float[Tensor, "n 3 224 224"] | None = None
     """Upright close-ups for CLIP, RGB in [-1, 1]; None without insightface."""
+    places: tuple[CropPlace, ...] = ()
+    """Where each crop lies in its picture; empty where that is not known."""
 
     @property
     def outlines(self) -> Float[Tensor, "n points 2"]:
@@ -64,6 +67,7 @@ class MeshIdentity:
             torch.cat([one.landmarks for one in parts]),
             torch.cat(embeddings) if embeddings else None,
             torch.cat(faces) if faces else None,
+            tuple(place for one in parts for place in one.places),
         )
 
 
@@ -114,18 +118,20 @@ def identify_mesh(
     landmarks: list[Tensor] = []
     seen: list[Face] = []
     upright: list[Tensor] = []
+    places: list[CropPlace] = []
     for number, picture in enumerate(pictures, 1):
         points = _chosen(mesher, picture, number, face)
-        crop, placed = frame_portrait(picture, points, size)
+        places.append(portrait_place(picture, points))
+        crop, placed = _framed(picture, points, places[-1], size)
         crops.append(crop)
         landmarks.append(placed)
         if analyser is not None:
             seen.append(_same_face(analyser, picture, points, number))
             upright.append(aligned_face(picture, seen[-1].landmarks))
     if analyser is None:
-        return MeshIdentity(torch.stack(crops), torch.stack(landmarks))
+        return MeshIdentity(torch.stack(crops), torch.stack(landmarks), places=tuple(places))
     embeddings = torch.stack([found.embedding for found in seen])
-    return MeshIdentity(torch.stack(crops), torch.stack(landmarks), embeddings, torch.stack(upright))
+    return MeshIdentity(torch.stack(crops), torch.stack(landmarks), embeddings, torch.stack(upright), tuple(places))
 
 
 def frame_portrait(
@@ -141,6 +147,19 @@ def frame_portrait(
     Returns:
         The crop, and the points as shares of it.
     """
+    return _framed(picture, points, portrait_place(picture, points), size)
+
+
+def portrait_place(picture: Float[Tensor, "3 h w"], points: Float[Tensor, "478 3"]) -> CropPlace:
+    """Return the square that frames a face.
+
+    Args:
+        picture: RGB in [-1, 1].
+        points: Of the face mesh, in pixels of the picture.
+
+    Returns:
+        The whole picture where it is square and the face has a usual size in it, else a square around the face.
+    """
     height, width = picture.shape[-2:]
     low, high = points[:, :2].amin(0), points[:, :2].amax(0)
     tall = float(high[1] - low[1])
@@ -151,10 +170,14 @@ def frame_portrait(
         middle = (low + high) / 2
         left = min(max(0, round(float(middle[0]) - side / 2)), width - side)
         top = min(max(0, round(float(middle[1]) - side * _ABOVE)), height - side)
-    crop = picture[:, top : top + side, left : left + side]
-    if side != size:
+    return CropPlace(left, top, side, height, width)
+
+
+def _framed(picture: Tensor, points: Tensor, place: CropPlace, size: int) -> tuple[Tensor, Tensor]:
+    crop = cut_square(picture, place)
+    if place.side != size:
         crop = F.interpolate(crop[None], (size, size), mode="bicubic", antialias=True)[0].clamp(-1, 1)
-    return crop.clone(), (points - torch.tensor([left, top, 0.0])) / side
+    return crop.clone(), (points - torch.tensor([place.left, place.top, 0.0])) / place.side
 
 
 def _chosen(mesher: Mesher, picture: Tensor, number: int, face: int | None) -> Tensor:

@@ -19,11 +19,12 @@ import torch
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
+from portraittalk_core.media.provenance import read_provenance
 from portraittalk_core.media.video import probe
 from portraittalk_core.motion.geometry import draw_lines
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
-from portraittalk_core.types import Frames, StructureMaps
+from portraittalk_core.types import CropPlace, Frames, StructureMaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +39,8 @@ class FakeModel:
 
     calls: ClassVar[list[dict]] = []
     error: type[BaseException] | None = None
+    places: ClassVar[tuple[CropPlace, ...]] = ()
+    size = (32, 48)
     stack = FakeStack()
 
     @classmethod
@@ -48,6 +51,7 @@ class FakeModel:
     def generate(self, images, sound, prompt, **options):
         self.calls.append({"images": images, "sound": sound, "prompt": prompt, **options})
         count = sound.frame_count(options["fps"])
+        options["on_identity"](python_types.SimpleNamespace(places=self.places))
         if options["on_structure"]:
             landmarks = torch.rand(count, 70, 2, generator=torch.Generator().manual_seed(0)) - 0.5
             options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
@@ -55,7 +59,9 @@ class FakeModel:
             if start and self.error:
                 raise self.error("no face here")
             options["on_step"](start, count)
-            yield Frames(torch.linspace(-1, 1, count)[start : start + 10, None, None, None].expand(-1, 3, 32, 48), 25)
+            yield Frames(
+                torch.linspace(-1, 1, count)[start : start + 10, None, None, None].expand(-1, 3, *self.size), 25
+            )
 
 
 @pytest.fixture
@@ -258,3 +264,43 @@ def test_ctrl_c_stops_within_a_second_and_leaves_nothing(folder, number):
     if os.getloadavg()[0] < (os.cpu_count() or 1):  # elsewhere, waiting for a processor would be measured
         assert time.monotonic() - started < 1
     assert sorted(p.name for p in folder.iterdir()) == ["a.png", "s.wav"]
+
+
+PLACES = {"cut": CropPlace(10, 4, 40, 64, 64), "whole": CropPlace(0, 0, 64, 64, 64)}
+
+
+@pytest.mark.parametrize(
+    ("place", "asked", "size"),
+    [
+        ("cut", [], (64, 64)),
+        ("cut", ["--frame", "photograph"], (64, 64)),
+        ("cut", ["--frame", "crop"], (32, 32)),
+        ("whole", [], (32, 32)),
+        ("whole", ["--frame", "photograph"], (64, 64)),
+    ],
+)
+def test_the_video_shows_the_photograph_where_the_model_cut_it(model, folder, place, asked, size):
+    model.places, model.size = (PLACES[place],), (32, 32)
+    assert main(command(folder, *asked)) == 0
+    info = probe(folder / "out.mp4")
+    assert (info.width, info.height, info.frames) == (*size, 50)
+
+
+def test_large_photographs_are_pasted_into_but_shown_small_in_the_preview(model, folder):
+    write_image(folder / "a.png", torch.zeros(3, 1200, 2100))
+    model.places, model.size = (CropPlace(100, 100, 300, 1200, 2100),), (32, 32)
+    (folder / "s.wav").unlink()
+    soundfile.write(folder / "s.wav", 0.1 * np.sin(np.arange(6400) / 10), 16000)
+    assert main(command(folder, "--preview", f"{folder}/sheet.png")) == 0
+    assert model.calls[1]["images"][0].shape == (3, 1200, 2100)
+    assert (probe(folder / "out.mp4").width, probe(folder / "out.mp4").height) == (2100, 1200)
+    assert read_image(folder / "sheet.png", longest_side=None).shape[2] == 4 * 1024 + 12
+    model.calls.clear()
+    assert main(command(folder, "--frame", "crop")) == 0
+    assert model.calls[1]["images"][0].shape == (3, 878, 1536)
+
+
+def test_the_video_says_who_made_it(model, folder):
+    assert main(command(folder)) == 0
+    said = read_provenance(folder / "out.mp4")
+    assert said is not None and said.model == "tiny"

@@ -141,7 +141,7 @@ def write_frames(path: Path, frames: Float[Tensor, "n 3 h w"], sound: Sound) -> 
         frames: In [-1, 1].
         sound: Of the video.
     """
-    with VideoWriter(path, FPS, (frames.shape[-2], frames.shape[-1]), sound) as writer:
+    with VideoWriter(path, FPS, (frames.shape[-2], frames.shape[-1]), sound, provenance=None) as writer:
         writer.append(frames)
 
 

@@ -1,0 +1,144 @@
+"""Put the frames of a crop back into the photograph that the crop was cut from.
+
+The model sees a square around the head; a video shows the whole photograph. What lies outside the square is the
+photograph, to the bit; inside, the frame's colours are drawn to the photograph's along the border, where both show the
+same things, and a feathered edge leads from one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import BadInput
+from ..types import CropPlace, Frames
+from .image import cut_square, resize
+
+LONGEST_SIDE = 3840
+"""Photographs are pasted into up to this longest side, pixels: 4K UHD."""
+
+FEATHER = 0.08
+"""Width of the edge over the crop's side; a head as `identify` frames it leaves about that much beside the hair."""
+
+COLOUR_LIMIT = 0.08
+"""By how much a colour is shifted at most, of pixels in [-1, 1]: ten levels of 255. A decoder's tint is less; more is
+another thing in the same place, such as another background."""
+
+_PIXELS_AT_ONCE = 4_000_000  # of the photograph: frames that are handed on together
+_CELLS = 16  # the border is compared in so many cells a side
+_SAME = 0.25  # larger differences at the border are things that moved
+_MEMORY = 0.9  # share of the past in the colour shift: a shift that follows each frame would flicker
+
+
+def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace) -> Iterator[Frames]:
+    """Put the frames of a crop back into their photograph.
+
+    Where the crop reaches the picture's edge there is nothing to blend with, and its frame goes to the edge.
+
+    Args:
+        frames: Square pictures of the crop, of any size, such as `PortraitTalk.generate` yields.
+        photograph: The picture that was given to `identify`, RGB in [-1, 1].
+        place: Where the crop lies in it: the first of `identity.places`.
+
+    Yields:
+        Frames of the photograph's size, in order and as many; of a large photograph one at a time. Odd sides stay odd:
+        what an encoder wants is the writer's to add.
+
+    Raises:
+        BadInput: When the photograph has another size than `place` says, the crop lies outside it, or frames are not
+            square.
+    """
+    _check(photograph, place)
+    paste: _Paste | None = None
+    at_once = max(1, _PIXELS_AT_ONCE // (place.height * place.width))
+    for chunk in frames:
+        height, width = chunk.pixels.shape[-2:]
+        if height != width:
+            raise BadInput(f"`frames` must be square, but got {width} x {height}. Give the frames of a crop.")
+        if paste is None or paste.size != height:
+            paste = _Paste.prepare(photograph, place, height)
+        for part in chunk.pixels.split(at_once):
+            yield replace(chunk, pixels=torch.stack([paste(frame) for frame in part]))
+
+
+def _check(photograph: Float[Tensor, "3 h w"], place: CropPlace) -> None:
+    if tuple(photograph.shape[-2:]) != (place.height, place.width):
+        raise BadInput(
+            f"`photograph` must be the picture of `place`, {place.width} x {place.height}, but has "
+            f"{photograph.shape[-1]} x {photograph.shape[-2]}. Give the picture that was given to `identify`."
+        )
+    right, bottom = place.left + place.side, place.top + place.side
+    if place.side < 1 or min(right, bottom) <= 0 or place.left >= place.width or place.top >= place.height:
+        raise BadInput(f"`place` must touch the picture, but got {place}. Take it from `identify`.")
+
+
+@dataclass
+class _Paste:
+    """What pasting one frame after the other needs."""
+
+    photograph: Float[Tensor, "3 h w"]
+    place: CropPlace
+    size: int
+    own: Float[Tensor, "3 size size"]  # the photograph in the crop, as large as the frames
+    border: Float[Tensor, "1 size size"]  # 1 where frame and photograph are compared
+    reach: Float[Tensor, "cells cells"]  # how much a cell of the border says about each cell
+    mask: Float[Tensor, "rows columns"]  # share of the frame, over the part of the crop inside the photograph
+    known: Float[Tensor, "4 cells"] | None = None
+
+    @classmethod
+    def prepare(cls, photograph: Float[Tensor, "3 h w"], place: CropPlace, size: int) -> _Paste:
+        own = resize(cut_square(photograph, place), size, size)
+        near = 1 - _ramps(place, size)
+        cell = (torch.arange(_CELLS).float() + 0.5) / _CELLS
+        places = torch.cartesian_prod(cell, cell)
+        reach = 1 / (torch.cdist(places, places).square() + 1 / _CELLS**2)
+        rows, columns = _inside(place)
+        return cls(
+            photograph, place, size, own, (near > 0)[None].float(), reach, _ramps(place, place.side)[rows, columns]
+        )
+
+    def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 h w"]:
+        place = self.place
+        matched = (frame.float() + self._shift(frame)).clamp(-1, 1)
+        large = matched if place.side == self.size else resize(matched, place.side, place.side)
+        rows, columns = _inside(place)
+        pasted = self.photograph.clone()
+        where = pasted[:, max(0, place.top) : place.top + place.side, max(0, place.left) : place.left + place.side]
+        where.copy_(torch.lerp(where, large[:, rows, columns], self.mask))
+        return pasted
+
+    def _shift(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 size size"] | float:
+        """Return what is added to a frame's colours: the difference at the border, carried smoothly inwards."""
+        difference = self.own - frame
+        same = self.border * (difference.abs().amax(0, keepdim=True) < _SAME)
+        counted = functional.adaptive_avg_pool2d(torch.cat([difference * same, same]), _CELLS).flatten(1)
+        self.known = counted if self.known is None else torch.lerp(counted, self.known, _MEMORY)
+        if not bool(self.known[3].any()):
+            return 0.0
+        carried = self.known @ self.reach
+        shift = (carried[:3] / carried[3:]).clamp(-COLOUR_LIMIT, COLOUR_LIMIT).view(1, 3, _CELLS, _CELLS)
+        return functional.interpolate(shift, (self.size, self.size), mode="bilinear")[0]
+
+
+def _inside(place: CropPlace) -> tuple[slice, slice]:
+    """Return the rows and columns of the crop that lie inside the picture."""
+    return (
+        slice(max(0, -place.top), min(place.side, place.height - place.top)),
+        slice(max(0, -place.left), min(place.side, place.width - place.left)),
+    )
+
+
+def _ramps(place: CropPlace, size: int) -> Float[Tensor, "size size"]:
+    """Return the share of the frame over the crop: 1 inside, less towards each border that has photograph behind."""
+    distance = (torch.arange(size).float() + 0.5) / size
+    rising = (distance / FEATHER).clamp(max=1)
+    rising = rising * rising * (3 - 2 * rising)
+    falling, flat = rising.flip(0), torch.ones(size)
+    down = (rising if place.top > 0 else flat) * (falling if place.top + place.side < place.height else flat)
+    across = (rising if place.left > 0 else flat) * (falling if place.left + place.side < place.width else flat)
+    return down[:, None] * across[None]
