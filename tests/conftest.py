@@ -47,7 +47,7 @@ def portrait() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="session")
-def somebody(portrait) -> Identity:
+def avatar_identity(portrait) -> Identity:
     picture, points = portrait
     embedding = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(3)), dim=1)
     return Identity(embedding, picture[None], points[None])

@@ -27,8 +27,11 @@ ROLES: dict[str, tuple[str, dict[str, Shape]]] = {
     "denoiser": ("aniportrait/denoising_unet.pth", layout("aniportrait_denoising_unet")),
     "reference": ("aniportrait/reference_unet.pth", reference_layout()),
     "motion": ("aniportrait/motion_module.pth", layout("mm_sd_v15_v2")),
-    "look": ("clip_vision/sd-image-variations-vit-l14.bin", layout("clip_vit_l14_image_encoder")),
-    "look_h": ("clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors", layout("clip_vit_h14_image_encoder")),
+    "image_encoder": ("clip_vision/sd-image-variations-vit-l14.bin", layout("clip_vit_l14_image_encoder")),
+    "image_encoder_h": (
+        "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
+        layout("clip_vit_h14_image_encoder"),
+    ),
     "plus": ("ipadapter/ip-adapter-faceid-plusv2_sd15.bin", layout("ip-adapter-faceid-plus_sd15")),
     "mesh": ("aniportrait/audio2mesh.pt", layout("aniportrait_audio2mesh")),
     "head": ("aniportrait/audio2pose.pt", layout("aniportrait_audio2pose")),

@@ -62,17 +62,17 @@ def as_the_host_runs_nodes():
 
 
 @pytest.fixture(scope="module")
-def scene(somebody):
+def scene(avatar_identity):
     """Return what the conditions are made of: latents of two references, maps, speech, embeddings."""
     generator = torch.Generator().manual_seed(2)
-    landmarks = somebody.landmarks + 0.01 * torch.randn(FRAMES, 1, 2, generator=generator).cumsum(0)
-    maps = StructureMaps(landmarks, placement(somebody.landmarks, landmarks), 25.0)
+    landmarks = avatar_identity.landmarks + 0.01 * torch.randn(FRAMES, 1, 2, generator=generator).cumsum(0)
+    maps = StructureMaps(landmarks, placement(avatar_identity.landmarks, landmarks), 25.0)
     speech = SpeechFeatures(torch.randn(FRAMES, 128, generator=generator), torch.zeros(FRAMES), 25.0)
     latents = torch.randn(2, 8, SIDE, SIDE, generator=generator)
     warped = torch.randn(FRAMES, 8, SIDE, SIDE, generator=generator)
     embeddings = torch.nn.functional.normalize(torch.randn(2, 512, generator=generator), dim=1)
     picture = torch.rand(1, 3, 8 * SIDE, 8 * SIDE, generator=generator) * 2 - 1
-    identity = Identity(embeddings[:1], picture, somebody.landmarks)
+    identity = Identity(embeddings[:1], picture, avatar_identity.landmarks)
     return {
         "latents": latents,
         "warped": warped,

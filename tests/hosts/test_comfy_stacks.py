@@ -35,7 +35,17 @@ SIZE, FRAMES, STEPS = 64, 2, 1
 PROMPT, NEGATIVE = "a smiling man in a garden", "gray"
 ROLES = {
     "sd15-portraittalk": ("base", "identity", "temporal", "controlnet", "mesh"),
-    "sd15-magictalk": ("base", "denoiser", "reference", "look", "motion", "guider", "mesh", "head", "identity"),
+    "sd15-magictalk": (
+        "base",
+        "denoiser",
+        "reference",
+        "image_encoder",
+        "motion",
+        "guider",
+        "mesh",
+        "head",
+        "identity",
+    ),
 }
 PARTS = {
     "sd15-portraittalk": {"vae": "none"},

@@ -153,11 +153,11 @@ def test_what_was_read_is_let_go_after_an_error(reader, patches):
     assert reader.events == ["read", "end"] * 2
 
 
-def test_the_unet_is_not_held_while_the_last_latents_are_decoded(random_model, somebody):
+def test_the_unet_is_not_held_while_the_last_latents_are_decoded(random_model, avatar_identity):
     """The VAE's decoder needs the room: this is what makes 8 GB enough."""
     with random_model.host.open() as host:
         reader = Reader(host.unet)
-    case = tiny_case(random_model, somebody)
+    case = tiny_case(random_model, avatar_identity)
     options, seen = SamplingOptions(steps=1), []
     video = PortraitTalk(case.stack, DiffusersSession(reader)).animate(
         case.identity,

@@ -99,11 +99,11 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tiny_case(model: PortraitTalk, somebody: Any, size: int = 64) -> Case:
+def tiny_case(model: PortraitTalk, avatar_identity: Any, size: int = 64) -> Case:
     """The model of the fixture `random_model`, for small pictures."""
     stack = replace(model.stack, config=replace(model.stack.config, size=size, contour_size=size // 4))
-    crops = nn.functional.interpolate(somebody.crops, (size, size), mode="area")
-    identity = replace(somebody, crops=crops)
+    crops = nn.functional.interpolate(avatar_identity.crops, (size, size), mode="area")
+    identity = replace(avatar_identity, crops=crops)
     drift = 0.01 * torch.randn(FRAMES, 1, 2, generator=seeded(0)).cumsum(0)
     landmarks = identity.landmarks[:1] + drift
     maps = StructureMaps(landmarks, placement(identity.landmarks[:1], landmarks), 25.0)

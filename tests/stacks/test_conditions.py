@@ -53,12 +53,12 @@ def host(random_model):
 
 
 @torch.no_grad()
-def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model, host, somebody):
-    maps, speech = parts(random_model, 9, somebody)
+def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model, host, avatar_identity):
+    maps, speech = parts(random_model, 9, avatar_identity)
     latents = torch.randn(4, 8, 32, 32, generator=torch.Generator().manual_seed(1))
     frames, time = torch.arange(3, 7), torch.tensor(500)
-    alone = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, BOTH)
-    used = denoiser(random_model, host, somebody, maps, speech, keep=2)
+    alone = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, BOTH)
+    used = denoiser(random_model, host, avatar_identity, maps, speech, keep=2)
     for start in (0, 1, 5):
         used.predict(latents, time, torch.arange(start, start + 4), BOTH)
     assert torch.equal(used.predict(latents, time, frames, BOTH), alone)
@@ -66,7 +66,7 @@ def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model,
 
 
 @torch.no_grad()
-def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, somebody):
+def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, avatar_identity):
     text = random_model.stack.text.encode([""])
 
     def reference(scale):
@@ -80,38 +80,42 @@ def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, so
 
 
 @torch.no_grad()
-def test_speech_beside_the_window_is_heard(random_model, host, somebody):
-    maps, speech = parts(random_model, 9, somebody)
+def test_speech_beside_the_window_is_heard(random_model, host, avatar_identity):
+    maps, speech = parts(random_model, 9, avatar_identity)
     latents = torch.zeros(2, 8, 32, 32)
     frames, time = torch.arange(4, 6), torch.tensor(500)
-    before = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    before = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, (Pass(),))
     louder = speech.hidden.clone()
     louder[3] += 5  # one frame before the window
-    other = denoiser(random_model, host, somebody, maps, SpeechFeatures(louder, speech.loudness, 25.0))
+    other = denoiser(random_model, host, avatar_identity, maps, SpeechFeatures(louder, speech.loudness, 25.0))
     after = other.predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(before, after, atol=1e-6)
     far = speech.hidden.clone()
     far[0] += 5  # beyond what a frame hears
-    unheard = denoiser(random_model, host, somebody, maps, SpeechFeatures(far, speech.loudness, 25.0))
+    unheard = denoiser(random_model, host, avatar_identity, maps, SpeechFeatures(far, speech.loudness, 25.0))
     assert torch.equal(unheard.predict(latents, time, frames, (Pass(),)), before)
 
 
 @torch.no_grad()
-def test_several_references_join_in(random_model, host, somebody):
-    maps, speech = parts(random_model, 2, somebody)
+def test_several_references_join_in(random_model, host, avatar_identity):
+    maps, speech = parts(random_model, 2, avatar_identity)
     other = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(5)), dim=1)
     two = Identity(
-        torch.cat([somebody.embeddings, other]), somebody.crops.repeat(2, 1, 1, 1), somebody.landmarks.repeat(2, 1, 1)
+        torch.cat([avatar_identity.embeddings, other]),
+        avatar_identity.crops.repeat(2, 1, 1, 1),
+        avatar_identity.landmarks.repeat(2, 1, 1),
     )
     latents, frames, time = torch.zeros(2, 8, 32, 32), torch.arange(2), torch.tensor(10)
-    one = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    one = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, (Pass(),))
     both = denoiser(random_model, host, two, maps, speech).predict(latents, time, frames, (Pass(),))
     assert not torch.allclose(one, both, atol=1e-6)
 
 
 @torch.no_grad()
-def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(random_model, host, somebody, monkeypatch):
-    maps, speech = parts(random_model, 4, somebody)
+def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(
+    random_model, host, avatar_identity, monkeypatch
+):
+    maps, speech = parts(random_model, 4, avatar_identity)
     latents, frames, time = torch.randn(4, 8, 32, 32), torch.arange(4), torch.tensor(500)
     animate = random_model.stack.adapters.animate_net
     last = [
@@ -120,14 +124,14 @@ def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(rand
         if "temporal_transformer.proj_out." in n or ("audio" in n and "to_v" in n)
     ]
     before = [p.clone() for p in last]
-    trained = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+    trained = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, (Pass(),))
     try:
         for parameter in last:
             parameter.zero_()
-        skipped = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+        skipped = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, (Pass(),))
         with monkeypatch.context() as patch:
             patch.setattr("portraittalk_core.nets.adapters.has_learned", lambda net, last: True)
-            run = denoiser(random_model, host, somebody, maps, speech).predict(latents, time, frames, (Pass(),))
+            run = denoiser(random_model, host, avatar_identity, maps, speech).predict(latents, time, frames, (Pass(),))
     finally:
         for parameter, value in zip(last, before, strict=True):
             parameter.copy_(value)

@@ -174,7 +174,17 @@ def test_the_command_makes_frames_of_full_size_random_weights(model, here, tmp_p
     """Nothing but the values is missing: two steps of four frames at 128 x 128 on the CPU."""
     roles = {
         "sd15-portraittalk": ("base", "identity", "temporal", "controlnet", "mesh"),
-        "sd15-magictalk": ("base", "denoiser", "reference", "look", "motion", "guider", "mesh", "head", "identity"),
+        "sd15-magictalk": (
+            "base",
+            "denoiser",
+            "reference",
+            "image_encoder",
+            "motion",
+            "guider",
+            "mesh",
+            "head",
+            "identity",
+        ),
     }[model]
     for seed, role in enumerate(roles):
         stack_files.write_role(here, role, seed)

@@ -40,7 +40,7 @@ def specified(files, **roles):
 
 PORTRAITTALK = {"identity": "identity", "faces": "faces", "temporal": "temporal", "structure": "controlnet"}
 MAGICTALK = {
-    "denoiser": "denoiser", "reference": "reference", "image_encoder": "look", "temporal": "motion",
+    "denoiser": "denoiser", "reference": "reference", "image_encoder": "image_encoder", "temporal": "motion",
     "structure": "guider", "head": "head",
 }  # fmt: skip
 
@@ -52,7 +52,7 @@ MAGICTALK = {
         ({**PORTRAITTALK, "temporal": ""}, STABLE_DIFFUSION),
         ({**PORTRAITTALK, "temporal": "v1", "head": "head"}, ANIMATEDIFF),
         ({**PORTRAITTALK, "identity": "faceid"}, ANIMATEDIFF),
-        ({**PORTRAITTALK, "identity": "plus", "image_encoder": "look_h"}, ANIMATEDIFF),
+        ({**PORTRAITTALK, "identity": "plus", "image_encoder": "image_encoder_h"}, ANIMATEDIFF),
         (MAGICTALK, ANIPORTRAIT),
         ({**MAGICTALK, "identity": "identity", "faces": "faces"}, ANIPORTRAIT),
         ({**MAGICTALK, "head": ""}, ANIPORTRAIT),
@@ -72,10 +72,10 @@ def test_possible_stacks_run_on_the_schedule_of_their_parts(files, roles, schedu
         ({**MAGICTALK, "reference": ""}, "trained with the features of its reference_unet"),
         ({**PORTRAITTALK, "reference": "reference"}, "reference_unet's features were learned together"),
         ({**MAGICTALK, "image_encoder": ""}, "`image_encoder` is missing. Add image_encoder=aniportrait-clip"),
-        ({**MAGICTALK, "image_encoder": "look_h"}, "`image_encoder` is ViT-H/14"),
+        ({**MAGICTALK, "image_encoder": "image_encoder_h"}, "`image_encoder` is ViT-H/14"),
         ({**MAGICTALK, "identity": "faceid", "faces": "faces"}, "the LoRA in this FaceID file"),
         (
-            {**PORTRAITTALK, "identity": "plus", "image_encoder": "look"},
+            {**PORTRAITTALK, "identity": "plus", "image_encoder": "image_encoder"},
             "FaceID-Plus looks at the face with CLIP ViT-H/14",
         ),
         ({**PORTRAITTALK, "faces": ""}, "embedding of insightface's buffalo_l"),

@@ -48,13 +48,13 @@ PLACES = {
 @pytest.fixture(params=NAMES)
 def case(request):
     if request.param == "tiny":
-        return tiny_case(request.getfixturevalue("random_model"), request.getfixturevalue("somebody"))
+        return tiny_case(request.getfixturevalue("random_model"), request.getfixturevalue("avatar_identity"))
     return sd15_case(request.param)
 
 
 @pytest.fixture
-def tiny(random_model, somebody):
-    return tiny_case(random_model, somebody)
+def tiny(random_model, avatar_identity):
+    return tiny_case(random_model, avatar_identity)
 
 
 @pytest.fixture(params=NAMES[1:])
