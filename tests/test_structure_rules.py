@@ -70,7 +70,7 @@ def test_documents_speak_of_the_project_alone():
     for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *FILES]:
         text = file.read_text(encoding="utf-8")
         for word in ("/" + "work/", "/" + "root/", "/" + "tmp/"):
-            assert word not in text, f"{file.relative_to(ROOT)} names a path of avatar_identity's machine: {word}"
+            assert word not in text, f"{file.relative_to(ROOT)} names a path of somebody's machine: {word}"
 
 
 def test_contributing_has_the_layers_of_pyproject():
