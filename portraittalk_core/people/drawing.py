@@ -19,7 +19,7 @@ from .palette import HAIR, IRIS
 from .projection import parallel, perspective
 from .scene import Camera, Scene
 
-_DEPTH_TEST, _BLEND = 0x0B71, 0x0BE2
+_BLEND, _DEPTH_TEST = 1, 2  # moderngl
 _ONE, _ZERO, _SRC_ALPHA, _ONE_MINUS_SRC_ALPHA = 1, 0, 0x0302, 0x0303
 _FILM_MM = 36.0
 _IRIS_RADIUS = 0.435

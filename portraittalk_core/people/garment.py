@@ -49,9 +49,12 @@ def dress_body(person: Person, surface: Surface, rest: Float32[ndarray, "u 3"], 
     normals = surface.normals(smooth)
     heights = np.zeros(len(rest), np.float32)
     heights[surface.local] = surface.reference[:, 1]
+    tight = smoothstep(5.55, 6.0, heights)[:, None]
+    smooth = smooth * (1 - tight) + rest * tight
+    normals = normals * (1 - tight) + surface.normals(rest) * tight
     loose = 0.055 + 0.09 * smoothstep(5.7, 4.8, heights)
     points = smooth + normals * loose[:, None]
-    keep = surface.reference[:, 1][surface.triangles].min(1) < 6.35
+    keep = surface.reference[:, 1][surface.triangles].min(1) < 6.08
     neckline, vneck = _cut(person, rng)
     local = surface.local
     collar = _Collar(surface, rest, surface.normals(rest), weights)

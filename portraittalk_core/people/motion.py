@@ -16,12 +16,23 @@ from .projection import about, rotation
 from .shape import fit_similarity, joints
 from .surface import Surface, eye_centre
 
-GAIN: dict[str, float] = {}
+GAIN: dict[str, float] = {
+    "browDown": 1.6,
+    "browInnerUp": 1.5,
+    "browOuterUp": 1.5,
+    "eyeBlink": 1.08,
+    "mouthFunnel": 1.4,
+    "mouthPucker": 1.1,
+    "mouthStretch": 1.7,
+    "mouthUpperUp": 1.5,
+    "mouthLowerDown": 1.6,
+    "mouthFrown": 1.5,
+    "mouthPress": 1.3,
+}
 """How far a command of 1 drives an action of the data, where that is not 1; tuned with MediaPipe as the judge."""
 NEUTRAL: dict[str, float] = {
-    "browDown": -0.20,
-    "browInnerUp": 0.05,
-    "eyeWide": 0.10,
+    "browDown": -0.10,
+    "eyeWide": 0.08,
 }
 """Added to everybody: the template frowns at rest and its lids hang."""
 GAZE_DEGREES = (32.0, 26.0)

@@ -63,7 +63,7 @@ def paint_skin(graphics: Graphics, surface: Surface, person: Person, picture: An
     mesh = graphics.mesh("paint", columns, graphics.buffer(surface.triangles))
     units = graphics.bind(masks=(0, masks), photo=(1, photo))
     graphics.set("paint", **units, phototone=0.85 if picture else 0.0, **_uniforms(person))
-    c.disable(0x0B71)  # GL_DEPTH_TEST
+    c.disable(2)  # moderngl.DEPTH_TEST
     first.use()
     first.clear()
     mesh.render()
@@ -72,7 +72,7 @@ def paint_skin(graphics: Graphics, surface: Surface, person: Person, picture: An
     graphics.set("dilate", px=1.0 / size, **units)
     bleed = graphics.mesh("dilate", [(graphics.square, "2f", ("pos",))])
     bleed.render(5)  # GL_TRIANGLE_STRIP
-    c.enable(0x0B71)
+    c.enable(2)
     for texture in layers[1]:
         texture.build_mipmaps()
         texture.filter = (0x2703, 0x2601)  # LINEAR_MIPMAP_LINEAR, LINEAR

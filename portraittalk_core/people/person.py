@@ -111,7 +111,7 @@ def draw_person(seed: int) -> Person:
         hairline=float(0.60 + rng.normal() * 0.05 + (0.12 * rng.random() if adult_man and age > 35 else 0)),
         fringe=bool(rng.random() < 0.35),
         grey=float(np.clip((age - 42) / 60 * rng.random() * 1.5, 0, 0.7)),
-        brow=float(rng.uniform(0.75, 1.1) + 0.2 * man),
+        brow=float(rng.uniform(0.75, 1.1) + 0.25 * man),
         beard=str(rng.choice(BEARDS, p=[0.42, 0.24, 0.08, 0.08, 0.18])) if adult_man else "none",
         glasses=str(rng.choice(GLASSES, p=[0.74, 0.12, 0.14])),
         hat=hat,
@@ -146,7 +146,7 @@ def _style(rng: Generator, man: bool, age: float, african: bool) -> str:
 
 
 _PAIRS = (("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"), ("compress", "uncompress"))
-_SHARE = {"asym": 0.45, "ears": 0.8, "neck": 0.4, "head": 0.55, "mouth": 0.7, "eyes": 0.6, "forehead": 0.6, "chin": 0.8}
+_SHARE = {"asym": 0.45, "ears": 0.8, "neck": 0.4, "head": 0.55, "mouth": 0.5, "eyes": 0.5, "eyebrows": 0.35, "forehead": 0.5, "chin": 0.8}
 
 
 def draw_shape(rng: Generator, strength: float = 0.26, asymmetry: float = 0.06) -> Local:

@@ -21,7 +21,7 @@ class Camera:
 
     focal_mm: float = 70.0
     """Focal length on film of 36 mm."""
-    frame_dm: float = 4.4
+    frame_dm: float = 3.8
     """Height of the frame in the plane of the face; a head is about 2.5 high."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Where the face lies: right and up, as shares of the frame."""
@@ -116,7 +116,7 @@ def _light(rng: Generator) -> Light:
 def _camera(rng: Generator) -> Camera:
     return Camera(
         focal_mm=float(np.exp(rng.uniform(np.log(30), np.log(130)))),
-        frame_dm=float(rng.uniform(3.4, 5.6)),
+        frame_dm=float(rng.uniform(2.9, 4.9)),
         shift=(float(rng.normal() * 0.03), float(rng.normal() * 0.03)),
         elevation=float(rng.normal() * 4),
         exposure=float(np.exp(rng.normal() * 0.18)),

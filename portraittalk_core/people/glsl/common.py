@@ -82,7 +82,7 @@ float moustache(vec3 R){
   *smoothstep(6.88-.10*smoothstep(.05,.36,x),6.80-.10*smoothstep(.05,.36,x),R.y)*smoothstep(1.1,1.3,R.z);}
 float beardarea(vec3 R,float lip,float n){
  float x=abs(R.x),top=6.90+.30*smoothstep(.42,.85,x)+.35*smoothstep(.75,.95,x)-.18*smoothstep(.40,.25,x)+.10*(n-.5);
- float b=smoothstep(top,top-.13,R.y)*smoothstep(6.08,6.30,R.y-.06*(n-.5))*smoothstep(.25,.55,R.z+.25*smoothstep(6.6,7.,R.y));
+ float b=smoothstep(top+.03,top-.20,R.y)*smoothstep(6.08,6.30,R.y-.06*(n-.5))*smoothstep(.25,.55,R.z+.25*smoothstep(6.6,7.,R.y));
  float soul=blob(R,vec3(.13,6.47,1.5),vec3(.055,.06,.3));
  float mouth=blob(R,vec3(0.,6.60,1.5),vec3(.32,.12,.4));
  return max(b*(1.-.55*soul)*(1.-smoothstep(.35,.75,mouth)),moustache(R))*(1.-smoothstep(.05,.5,lip));}
@@ -90,7 +90,7 @@ float goatee(vec3 R){return smoothstep(.34,.22,abs(R.x));}
 float browshape(vec3 R,float up,float thick,float n){
  float x=abs(R.x),t=clamp((x-.105)/.50,0.,1.);
  float y=7.462+up+.055*sin(t*2.6)-.062*t*t;
- float w=mix(.046,.014,smoothstep(.30,1.,t))*thick;
+ float w=mix(.036,.012,smoothstep(.30,1.,t))*thick;
  float d=abs(R.y-y)/w;
  return (1.-smoothstep(.35,1.20,d+.6*(n-.5)))*smoothstep(.075,.175,x)*(1.-smoothstep(.50,.62,x))*smoothstep(.85,1.05,R.z);}
 """

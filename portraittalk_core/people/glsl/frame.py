@@ -63,8 +63,8 @@ SURFACE_MAP_FRAGMENT = (
     + """
 float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
 void main(){
- if(cut==1&&R.y<6.05&&edge(R)>.06)discard;
- if(cut==2&&(edge(R)<0.||R.y>=6.4))discard;
+ if(cut==1&&R.y<6.05&&edge(R)>.025)discard;
+ if(cut==2&&(edge(R)<0.||R.y>6.08))discard;
  record(cut==1&&I>.5?4.:segment);}
 """
 )

@@ -45,11 +45,11 @@ void main(){
  c*=.94+.12*pore;
  vec3 detail=texture(photo,M).rgb*2.;c*=mix(vec3(1),detail,phototone);
  // Lips: thin skin, much blood, upright creases; the border is soft.
- float lip=smoothstep(.25,.80,m.r+.25*(mid-.5));
+ float lip=smoothstep(.35,.95,m.r+.25*(mid-.5));
  float crease=noise(vec3(R.x*55.,R.y*7.,R.z*9.)+s);
- vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*.85+.10)*vec3(1.0,1.5,1.7)-(blood*.8+.30)*vec3(.22,1.18,.95)),lipcol,makeup*.8);
+ vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*.85+.10)*vec3(1.0,1.5,1.7)-(blood*.75+.20)*vec3(.22,1.10,.90)),lipcol,makeup*.8);
  lc*=mix(vec3(1),.5+.5*detail,phototone);
- c=mix(c,lc*(.86+.22*crease),lip*.86);
+ c=mix(c,lc*(.84+.20*crease),lip*.80);
  float seam=(1.-smoothstep(0.,.030,abs(R.y-6.612-.02*x)))*smoothstep(.36,.30,x)*step(1.2,R.z);
  c*=1.-.35*seam*(1.-m.b);
  // Brows, stubble and scalp as colour below the hairs.

@@ -125,7 +125,8 @@ vec2 strand(vec4 K){
  return vec2(a*.6+b*.4,b);}
 float cardalpha(vec4 K,vec2 s){
  float edge=1.-pow(abs(K.x),2.6),tip=1.-smoothstep(softtip,1.,K.y+.22*(s.y-.5));
- float t=mix(1.05,.12,edge*tip);return smoothstep(t,t+.22,s.x+.12)*smoothstep(0.,.04,tip);}
+ float root=smoothstep(-.02,.16,K.y+.10*(s.y-.5));
+ float t=mix(1.05,.10,edge*tip*mix(.55,1.,root));return smoothstep(t,t+.30,s.x+.14)*smoothstep(0.,.04,tip);}
 """
 
 CARD_FRAGMENT = (
@@ -149,18 +150,18 @@ void main(){
 CLOTH_VERTEX = (
     VERSION
     + """
-in vec3 pos,nrm,light,ref; in vec4 wts; out vec3 P,N,L,R; out vec4 S;
+in vec3 pos,nrm,light,ref; in vec4 wts; out vec3 P,N,L,R,B; out vec4 S;
 """
     + POSE
     + """
-void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;L=light;R=ref;S=shadowproj*q;gl_Position=viewproj*q;}
+void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;L=light;R=ref;B=pos;S=shadowproj*q;gl_Position=viewproj*q;}
 """
 )
 
 CLOTH_FRAGMENT = (
     VERSION
     + """
-in vec3 P,N,L,R; in vec4 S; out vec4 o;
+in vec3 P,N,L,R,B; in vec4 S; out vec4 o;
 uniform vec3 cloth1, cloth2; uniform float vneck, neckline, seed, suit, rib; uniform int pattern;
 """
     + LIGHT
@@ -169,14 +170,14 @@ uniform vec3 cloth1, cloth2; uniform float vneck, neckline, seed, suit, rib; uni
     + """
 float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
 void main(){
- float e=edge(R);if(e<0.&&R.y<6.4)discard;if(R.y>=6.4)discard;
+ float e=edge(R);if(e<0.||R.y>6.08)discard;
  vec3 n=normalize(N);float x=abs(R.x);
- float fold=.8*fbm(R*vec3(2.0,.9,2.0)+seed)+.30*noise(vec3((R.x+R.y*sign(R.x)*.8)*4.,R.y*2.,R.z*4.)+seed*2.)+.02*noise(R*60.);
+ float fold=.8*fbm(R*vec3(2.0,.9,2.0)+seed)+.30*noise(vec3((abs(R.x)+R.y*.8)*4.,R.y*2.,R.z*4.+sign(R.x)*smoothstep(0.,.3,abs(R.x))*2.)+seed*2.)+.02*noise(R*60.);
  float hem=smoothstep(.10,.085,e)*(1.-suit);fold+=hem*.04;
  fold-=.02*rib*hem*step(.5,fract(atan(R.x,R.z)*30.));
  vec3 c=cloth1;
- if(pattern==1)c=mix(cloth1,cloth2,smoothstep(.42,.58,abs(fract(R.y*4.2+.10*fold)-.5)*2.));
- if(pattern==2)c=mix(cloth1,cloth2,.5*smoothstep(.4,.5,abs(fract(R.y*3.+.1*fold)-.5))+.5*smoothstep(.4,.5,abs(fract(R.x*3.)-.5)));
+ if(pattern==1)c=mix(cloth1,cloth2,smoothstep(.42,.58,abs(fract(B.y*3.6+.14*fold)-.5)*2.));
+ if(pattern==2)c=mix(cloth1,cloth2,.5*smoothstep(.36,.46,abs(fract(B.y*2.6+.14*fold)-.5))+.5*smoothstep(.36,.46,abs(fract(B.x*2.6+.14*fold)-.5)));
  if(pattern==3)c*=.75+.5*noise(R*vec3(50.,26.,50.)+seed);
  float placket=0.;
  if(suit>.5){

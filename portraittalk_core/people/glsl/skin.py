@@ -27,7 +27,7 @@ float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vn
     + BUMP
     + """
 void main(){
- if(R.y<6.05&&edge(R)>.06)discard;
+ if(R.y<6.05&&edge(R)>.025)discard;
  vec4 a=texture(albedo,T),p=texture(props,T),w=texture(wrinkles,T)*furrow;vec3 c=a.rgb*a.rgb;
  float lines=w.x+w.y+w.z+w.w;c*=1.-.22*min(lines,1.5);
  vec3 V=normalize(eye-P),n=normalize(N),ns=normalize(N2);
@@ -87,12 +87,12 @@ float grows(vec3 R,float lip){
  if(kind==3)return moustache(R)*(1.-smoothstep(.05,.5,lip));
  return browshape(R,browup,brow,n);}
 float strands(vec3 R,vec3 C){
- vec3 q=R-C*layer*.22;float a=noise(q*vec3(34.,34.,34.)*mix(1.,.45,curl)+seed),b=noise(q*78.+seed*2.),c=noise(q*13.+seed*3.);
- return a*.45+b*.40+c*.25;}
+ vec3 q=R-C*layer*.22;float a=noise(q*34.*mix(1.,.5,curl)+seed),b=noise(q*78.+seed*2.),c=noise(q*12.+seed*3.);
+ return a*.42+b*.38+c*.20;}
 float furalpha(vec3 R,vec3 C,float lip){
- float g=grows(R,lip)*density;
- float t=mix(.60,1.02,pow(layer,.9)*fade);t-=.62*g;
- return smoothstep(t,t+.20,strands(R,C))*smoothstep(0.,.12,g);}
+ float g=grows(R,lip);if(g<.02)return 0.;
+ float t=mix(.95,.26,g*density)+.34*layer*fade;
+ return smoothstep(t-.06,t+.20,strands(R,C))*smoothstep(0.,.25,g)*mix(1.,.55,float(kind==2));}
 """
 )
 
