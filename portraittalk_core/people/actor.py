@@ -181,10 +181,10 @@ class Actor:
             comb[:, 0] = np.sign(d[:, 0]) * 0.45 * (d[:, 1] > 6.6)
             length = np.full(len(d), 0.085 if person.beard != "beard" else rng.uniform(0.07, 0.22), np.float32)
             length *= 0.5 + 0.5 * smoothstep(7.0, 6.5, d[:, 1])
-            self._add_fur(kind, low & (surface.inside < 0.3), length, surface.lips, tangent(comb, self.head.normals), 6)
+            self._add_fur(kind, low & (surface.inside < 0.3), length, surface.lips, tangent(comb, self.head.normals), 5)
         brow = (np.abs(surface.reference[:, 1] - 7.47) < 0.22) & (surface.reference[:, 2] > 0.75)
         comb = np.stack([np.sign(surface.reference[:, 0]), 0.25 * np.ones(len(brow)), np.zeros(len(brow))], 1)
-        self._add_fur(2, brow, np.full(len(brow), 0.026, np.float32), 0 * surface.lips, tangent(comb, self.head.normals), 3)
+        self._add_fur(2, brow, np.full(len(brow), 0.026, np.float32), 0 * surface.lips, tangent(comb, self.head.normals), 2)
         self._cards(rng)
 
     def _add_fur(self, kind: int, where: ndarray, length: ndarray, avoid: ndarray, comb: ndarray, layers: int) -> None:
@@ -314,7 +314,7 @@ def card_uniforms(actor: Actor) -> dict[str, float]:
     """Return what the strands painted on a person's cards depend on."""
     style = STYLES[actor.person.style]
     curl = min(1.0, style.curl * 8)
-    return {"seed": float(actor.person.seed % 97), "strandcount": style.strands, "curl": curl, "softtip": 0.55}
+    return {"seed": float(actor.person.seed % 97), "strandcount": style.strands, "curl": curl, "softtip": 0.38, "cardwidth": style.width}
 
 
 def _below_hat(cards: Any, template: Float32[ndarray, "v 3"], hat: str) -> Any:

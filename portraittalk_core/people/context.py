@@ -59,7 +59,7 @@ class Graphics:
 
     Args:
         size: Width and height of the pictures in pixels.
-        samples: Samples of a pixel; they also carry the transparency of hair.
+        samples: Samples of a pixel.
         shadow: Width and height of the shadow map.
     """
 

@@ -12,14 +12,14 @@ from numpy import ndarray
 from .actor import Actor, Part, card_uniforms
 from .context import Graphics
 from .hair import STYLES
-from .lighting import key_direction, light_uniforms, metered, vertex_light
+from .lighting import environment, key_direction, light_uniforms, metered, vertex_light
 from .motion import Pose
-from .painting import brow_colour, brow_height, detail_seed, hairline
+from .painting import brow_colour, detail_seed, hairline
 from .palette import HAIR, IRIS
 from .projection import parallel, perspective
 from .scene import Camera, Scene
 
-_BLEND, _DEPTH_TEST = 1, 2  # moderngl
+_BLEND, _DEPTH_TEST, _CULL_FACE = 1, 2, 4  # moderngl
 _ONE, _ZERO, _SRC_ALPHA, _ONE_MINUS_SRC_ALPHA = 1, 0, 0x0302, 0x0303
 _FILM_MM = 36.0
 _IRIS_RADIUS = 0.435
@@ -74,18 +74,17 @@ class FrameDrawer:
         rng = np.random.default_rng([person.seed, 29])
         strand = {"hair1": colour * 0.62, "hair2": colour * 1.45, "grey": person.grey, "gloss": float(rng.uniform(0.5, 1.1))}
         cut = {"neckline": actor.garment.neckline, "vneck": actor.garment.vneck}
-        growth = {
-            "seed": detail_seed(person), "hairline": hairline(person), "browup": brow_height(person), "brow": person.brow,
-            "goateeonly": 1.0 if person.beard == "goatee" else 0.0,
-        }  # fmt: skip
+        growth = {"seed": detail_seed(person), "hairline": hairline(person), "props": 1}
         base = {**light_uniforms(self.scene.light, self.graphics.shadow_map.size[0]), "eye": self.view.eye, "shadowmap": 3}
-        base |= {"samples": self.graphics.samples, "viewproj": self.view.matrix, "shadowproj": self.shadow_matrix}
+        base["pixel"] = self.scene.camera.frame_dm / self.graphics.size
+        base |= {"viewproj": self.view.matrix, "shadowproj": self.shadow_matrix}
         second = actor.garment.second
         cloth = {
             "cloth1": person.clothes_rgb, "cloth2": second, "seed": detail_seed(person), "pattern": person.pattern,
             "suit": float(actor.garment.suit), "rib": float(actor.garment.ribbed), **cut,
         }  # fmt: skip
-        skin = {"albedo": 0, "props": 1, "wrinkles": 2, "bump": 0.020, "oil": person.oil, **cut}
+        around = environment(self.scene.light, actor.directions).mean()
+        skin = {"openlight": float(1 / max(1.2 * around, 0.01)), "albedo": 0, "props": 1, "wrinkles": 2, "bump": 0.020, "oil": person.oil, **cut}
         cards = {**strand, **card_uniforms(actor)}
         table = {
             "skin": skin, "fur": {**strand, **growth}, "cards": cards, "cloth": cloth, "eye": {}, "mouth": {}, "solid": {},
@@ -120,8 +119,14 @@ class FrameDrawer:
         graphics.many.clear(0, 0, 0, 0)
         for name in ("skin", "fur", "cards", "cloth", "solid", "lens"):
             graphics.set(name, bones=pose.bones)
+        painted = self.actor.painted
+        graphics.bind(albedo=(0, painted.albedo), props=(1, painted.properties), wrinkles=(2, painted.wrinkles))
+        cards = self.actor.parts.get("cards")
+        if cards is not None:  # first, for it hides much of the skin
+            graphics.set("cards", core=1)
+            cards.mesh.render()
         self._solid_parts(pose, reached)
-        self._hair()
+        self._soft_hair(cards)
         self._transparent(pose)
         c.copy_framebuffer(graphics.resolved, graphics.many)
         return self._develop(reached, seed)
@@ -138,11 +143,11 @@ class FrameDrawer:
 
     def _solid_parts(self, pose: Pose, reached: Float32[ndarray, "u 3"]) -> None:
         graphics, actor = self.graphics, self.actor
-        painted = actor.painted
-        graphics.bind(albedo=(0, painted.albedo), props=(1, painted.properties), wrinkles=(2, painted.wrinkles))
         lips = pose.head[:3, :3] @ pose.lips + pose.head[:3, 3]
         graphics.set("skin", furrow=pose.furrow, mouthpos=lips)
+        graphics.gl.enable(_CULL_FACE)
         actor.parts["skin"].mesh.render()
+        graphics.gl.disable(_CULL_FACE)
         near = reached[actor.eye_rim].mean(0)
         first, second = IRIS[actor.person.iris]
         pupil = float(np.random.default_rng([actor.person.seed, 37]).uniform(0.28, 0.42))
@@ -167,15 +172,22 @@ class FrameDrawer:
         lid = pose.lashes[:, 1][np.sign(pose.lashes[:, 0]) == np.sign(centre[0])]
         return float(np.clip((np.quantile(lid, 0.75) - centre[1]) / radius, 0.0, 0.75))
 
-    def _hair(self) -> None:
-        actor = self.actor
-        cards = actor.parts.get("cards")
+    def _soft_hair(self, cards: Part | None) -> None:
+        actor, graphics, c = self.actor, self.graphics, self.graphics.gl
+        # What is half transparent is blended without writing depth: cards in any order, fur from the skin outwards.
+        c.enable(_BLEND)
+        c.blend_func = _SRC_ALPHA, _ONE_MINUS_SRC_ALPHA, _ONE, _ONE_MINUS_SRC_ALPHA
+        graphics.many.depth_mask = False
         if cards is not None:
+            graphics.set("cards", core=0)
             cards.mesh.render()
+        c.enable(_CULL_FACE)
         for part, uniforms, layers in actor.fur:
             for values in self._fur_layers(uniforms["kind"], layers):
-                self.graphics.set("fur", **values)
+                graphics.set("fur", **values)
                 part.mesh.render()
+        graphics.many.depth_mask = True
+        c.disable(_BLEND | _CULL_FACE)
 
     def _fur_layers(self, kind: int, layers: int) -> list[dict[str, Any]]:
         person = self.actor.person
@@ -206,7 +218,7 @@ class FrameDrawer:
         size = graphics.size
         graphics.final.use()
         units = graphics.bind(frame=(0, graphics.resolved_texture), back=(1, self.background))
-        exposure = camera.exposure * 0.40 / metered(self.actor, self.scene.light, reached)
+        exposure = camera.exposure * 0.37 / metered(self.actor, self.scene.light, reached)
         graphics.set(
             "post", **units, px=(1 / size, 1 / size), seed=float(seed), gain=camera.balance, exposure=exposure,
             backexposure=camera.exposure * 0.85, contrast=camera.contrast, saturation=camera.saturation, grain=camera.noise,
@@ -254,6 +266,7 @@ class FrameDrawer:
         if not first:
             _, _, depth = graphics.map_target("reference")
             depth.use(4)
+        actor.painted.properties.use(1)
         target.use()
         target.clear(0, 0, 0, 0)
         common = {"bones": pose.bones, "rbones": then.bones, "rviewproj": self.view.matrix, "rdepth": 4, "first": int(first)}

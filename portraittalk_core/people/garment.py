@@ -123,7 +123,7 @@ class _Collar:
             return [self._tube(angles, [(h + 0.05 * np.cos(angles) * -1.6, 0.55, o) for h, o in rows], colour, True)]
         if person.garment in ("shirt", "suit"):
             white = (0.62, 0.62, 0.62) if person.garment == "suit" else colour
-            return self._shirt(white, 0.22 if person.garment == "shirt" else 0.06, rng)
+            return self._shirt(white, 0.13 if person.garment == "shirt" else 0.06, rng)
         if person.garment == "hoodie":
             return self._hood(colour)
         return []
@@ -140,14 +140,14 @@ class _Collar:
         back = 0.5 - 0.5 * np.cos(angles)  # 0 in front, 1 behind
         front = np.exp(-(((np.minimum(angles, 2 * np.pi - angles) - gap) / 0.45) ** 2))
         low = 5.92 + 0.26 * back
-        drop = 0.24 + 0.16 * front
+        drop = 0.36 + 0.26 * front
         rows = [
             (low, 0.55, 0.05),
             (low + 0.16, 0.55, 0.055),
             (low + 0.25, 0.55, 0.07),
             (low + 0.25, 0.57, 0.105),
-            (low + 0.14 - 0.1 * drop, 0.60, 0.13),
-            (low + 0.24 - drop, 0.66, 0.125),
+            (low + 0.14 - 0.2 * drop, 0.60, 0.115),
+            (low + 0.24 - drop, 0.68, 0.10),
         ]
         return [self._tube(angles, rows, colour, False)]
 

@@ -41,20 +41,22 @@ class Style:
     clearance: float = 0.05
     strands: float = 9.0
     density: float = 1.0
+    knot: tuple[float, float, float] | None = None
+    """Where tied hair is tied: a direction of the head, seen from `SKULL`."""
 
 
 STYLES: dict[str, Style] = {
     "bald": Style(0.0, 0),
     "buzz": Style(0.055, 5, density=0.95),
-    "short": Style(0.20, 8, 420, 0.42, 4, lift=0.45, gravity=0.25, comb=0.9, width=0.13, strands=7),
-    "side": Style(0.14, 5, 460, 0.80, 6, lift=0.42, gravity=0.40, comb=0.9, width=0.16),
-    "curly": Style(0.22, 6, 520, 0.70, 9, lift=0.8, gravity=0.30, comb=0.25, curl=0.075, turns=2.2, width=0.11, strands=6),
-    "afro": Style(0.62, 14, 260, 0.66, 5, lift=1.0, gravity=0.0, comb=0.1, curl=0.05, turns=1.6, width=0.13, strands=6),
-    "bob": Style(0.09, 4, 480, 1.60, 10, lift=0.22, gravity=0.72, width=0.19, clearance=0.07),
-    "long": Style(0.09, 4, 480, 2.65, 13, lift=0.20, gravity=0.78, width=0.20, clearance=0.07),
-    "wavy": Style(0.09, 4, 480, 2.45, 15, lift=0.24, gravity=0.70, curl=0.075, turns=2.4, width=0.19, clearance=0.08),
-    "bun": Style(0.06, 4, 380, 0.75, 8, lift=0.06, gravity=0.0, comb=1.0, width=0.19, clearance=0.035),
-    "ponytail": Style(0.06, 4, 380, 0.75, 8, lift=0.06, gravity=0.0, comb=1.0, width=0.19, clearance=0.035),
+    "short": Style(0.10, 5, 520, 0.40, 5, lift=0.40, gravity=0.25, comb=0.9, width=0.12, clearance=0.04, strands=7),
+    "side": Style(0.09, 5, 560, 0.85, 7, clearance=0.08, lift=0.50, gravity=0.40, comb=0.9, width=0.16),
+    "curly": Style(0.20, 4, 520, 0.70, 10, lift=0.8, gravity=0.30, comb=0.25, curl=0.055, turns=2.4, width=0.13, strands=8),
+    "afro": Style(0.60, 10, 260, 0.66, 5, lift=1.0, gravity=0.0, comb=0.1, curl=0.05, turns=1.6, width=0.13, strands=6),
+    "bob": Style(0.09, 3, 400, 1.60, 10, lift=0.22, gravity=0.72, width=0.22, clearance=0.07),
+    "long": Style(0.09, 3, 400, 2.65, 13, lift=0.20, gravity=0.78, width=0.23, clearance=0.07),
+    "wavy": Style(0.09, 3, 400, 2.45, 15, lift=0.24, gravity=0.70, curl=0.06, turns=2.2, width=0.22, clearance=0.08),
+    "bun": Style(0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.78, -0.66)),
+    "ponytail": Style(0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.15, -1.0)),
 }
 
 
@@ -108,9 +110,8 @@ def comb_field(directions: Float32[ndarray, "n 3"], style: str, part: float) -> 
         comb = np.stack([0.5 * np.sign(part) * top + 0.15 * side, -0.55 * (1 - top), 0.75 * top - 0.45 * (1 - top)], 1)
     elif style == "side":
         comb = np.stack([side * (0.3 + 0.8 * top), 0.10 * top - 0.75 * (1 - top), 0.25 * top - 0.5 * (1 - top)], 1)
-    elif style in ("bun", "ponytail"):
-        knot = np.array([0, 0.10, -1.0]) if style == "ponytail" else np.array([0, 0.75, -0.7])
-        comb = knot - d
+    elif STYLES[style].knot is not None:
+        comb = np.array(STYLES[style].knot) - d
     elif style in ("afro", "curly"):
         comb = d * 0.3 + np.stack([0 * one, -0.3 * (1 - top), 0.2 * top], 1)
     else:
@@ -175,6 +176,8 @@ def _lengths(d: ndarray, name: str, length: float) -> ndarray:
         return length * (0.25 + 0.75 * upper)
     if name == "side":
         return length * (0.22 + 0.78 * upper)
+    if name in ("bun", "ponytail"):
+        return np.maximum(0.25, 0.98 * np.linalg.norm(d - np.array(STYLES[name].knot), axis=1))
     if name in ("curly", "afro"):
         return length * (0.6 + 0.4 * upper)
     return length * (0.85 + 0.3 * smoothstep(0.45, 0.8, d[:, 1]))
@@ -191,6 +194,8 @@ def _grow(
     points, outward = [p], [normal]
     for i in range(style.steps):
         pull = style.gravity * (0.45 + 0.55 * min(1.0, 2 * i / style.steps))
+        if style.knot is not None:
+            d = head.frame.place(SKULL + np.array(style.knot)) - p
         d = d + np.array([0, -pull, 0]) + comb * style.comb * 0.3 * (1 - i / style.steps)
         d /= np.linalg.norm(d, axis=1, keepdims=True)
         p = p + d * step
@@ -198,7 +203,7 @@ def _grow(
         m = head.normals[near]
         gap = ((p - head.points[near]) * m).sum(1, keepdims=True)
         want = style.clearance * (0.4 + 1.5 * layer) * (1 + 1.5 * style.lift * min(1.0, i / 2))
-        push = np.maximum(0, want - gap)
+        push = np.maximum(0, want - gap) if style.knot is None else want - gap
         p = p + m * push
         d = np.where(push > 0, d - m * np.minimum(0, (d * m).sum(1, keepdims=True)), d)
         d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
@@ -223,7 +228,7 @@ def _curled(guides: ndarray, outward: ndarray, style: Style, rng: Generator) -> 
     along = np.gradient(guides, axis=1)
     side = np.cross(along, outward)
     side /= np.maximum(np.linalg.norm(side, axis=2, keepdims=True), 1e-6)
-    size = style.curl * np.minimum(1, t * 2.5) * rng.uniform(0.6, 1.2, (n, 1, 1))
+    size = style.curl * smoothstep(0.05, 0.5, t) * rng.uniform(0.6, 1.2, (n, 1, 1))
     return (guides + size * (side * np.cos(turn) + outward * np.sin(turn))).astype(np.float32)
 
 

@@ -51,7 +51,7 @@ class Person:
     iris: str = "brown"
     hair: str = "brown"
     style: str = "short"
-    hairline: float = 0.62
+    hairline: float = 0.50
     fringe: bool = False
     grey: float = 0.0
     brow: float = 1.0
@@ -98,7 +98,7 @@ def draw_person(seed: int) -> Person:
         weight=float(np.clip(rng.normal(0.5, 0.16), 0.12, 0.92)),
         local=draw_shape(rng),
         melanin=float(np.clip(melanin, 0.05, 1.4)),
-        blood=float(rng.uniform(0.22, 0.44)),
+        blood=float(rng.uniform(0.27, 0.46)),
         freckles=float(max(0.0, rng.normal(-0.15, 0.5)) * (melanin < 0.4)),
         moles=float(rng.uniform(0, 1)),
         oil=float(rng.uniform(0.5, 1.25)),
@@ -108,7 +108,7 @@ def draw_person(seed: int) -> Person:
         iris=str(rng.choice(IRISES, p=[0.32, 0.06, 0.2, 0.12, 0.22, 0.08] if pale else [0.55, 0.4, 0.05, 0, 0, 0])),
         hair=hair,
         style=style,
-        hairline=float(0.60 + rng.normal() * 0.05 + (0.12 * rng.random() if adult_man and age > 35 else 0)),
+        hairline=float(0.50 + rng.normal() * 0.04 + (0.12 * rng.random() if adult_man and age > 35 else 0)),
         fringe=bool(rng.random() < 0.35),
         grey=float(np.clip((age - 42) / 60 * rng.random() * 1.5, 0, 0.7)),
         brow=float(rng.uniform(0.75, 1.1) + 0.25 * man),

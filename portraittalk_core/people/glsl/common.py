@@ -55,18 +55,6 @@ vec3 bumped(vec3 p,vec3 n,float h,float strength){
 """
 """Bump mapping without tangents (Mikkelsen, 2010)."""
 
-COVER = """
-uniform int samples;
-float dither(vec2 p,float salt){return fract(52.9829189*fract(dot(p+salt*5.588,vec2(.06711056,.00583715))));}
-void cover(float alpha,float salt){
- int n=int(floor(alpha*float(samples)+dither(gl_FragCoord.xy,salt)));
- if(n<=0)discard;
- int start=int(dither(gl_FragCoord.yx,salt+3.)*float(samples));int mask=0;
- for(int i=0;i<n&&i<samples;i++)mask|=1<<((start+i)%samples);
- gl_SampleMask[0]=mask;}
-"""
-"""Transparency as a share of the samples of a pixel: needs no order of drawing, and writes depth."""
-
 GROWTH = """
 uniform vec2 hairline; // height of the hairline; how far the temples recede
 const vec3 SKULL=vec3(0,7.50,.30);

@@ -1,6 +1,6 @@
 """Shadow depth, maps of correspondence, and the camera."""
 
-from .common import COVER, NOISE, POSE, VERSION
+from .common import NOISE, POSE, VERSION
 from .parts import CARD_ALPHA
 from .skin import FUR_COMMON
 
@@ -63,7 +63,7 @@ SURFACE_MAP_FRAGMENT = (
     + """
 float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
 void main(){
- if(cut==1&&R.y<6.05&&edge(R)>.025)discard;
+ if(cut==1&&R.y<6.05&&edge(R)>.13)discard;
  if(cut==2&&(edge(R)<0.||R.y>6.08))discard;
  record(cut==1&&I>.5?4.:segment);}
 """
@@ -73,14 +73,14 @@ void main(){
 FUR_MAP_VERTEX = (
     MAP_VERTEX
     + """
-in vec3 ref, comb; in vec2 fur; out vec3 R,C; out vec2 G; uniform float layer, thickness;
+in vec3 ref, comb; in vec2 fur, uv; out vec3 R,C; out vec2 G,T; uniform float layer, thickness;
 void main(){
- R=ref;C=comb;G=fur;float s=fur.x*thickness;vec3 lean=comb*layer*layer*.6;
+ R=ref;C=comb;G=fur;T=uv;float s=fur.x*thickness;vec3 lean=comb*layer*layer*.6;
  place(pos+(nrm*layer+lean)*s,rpos+(rnrm*layer+lean)*s);}
 """
 )
 FUR_MAP_FRAGMENT = (
-    VERSION + "in vec3 R,C; in vec2 G;\n" + MAP_OUT + FUR_COMMON + "void main(){if(furalpha(R,C,G.y)<.4)discard;record(segment);}"
+    VERSION + "in vec3 R,C; in vec2 G,T;\n" + MAP_OUT + FUR_COMMON + "void main(){float v;if(furalpha(R,C,T,G.y,v)<.4)discard;record(segment);}"
 )
 
 CARD_MAP_VERTEX = MAP_VERTEX + "in vec4 card; out vec4 K;void main(){K=card;place(pos,rpos);}"

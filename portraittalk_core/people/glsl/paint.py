@@ -16,6 +16,7 @@ FRAGMENT = (
 in vec3 R; in vec2 T, M;
 layout(location=0) out vec4 albedo; layout(location=1) out vec4 props; layout(location=2) out vec4 wrinkles;
 uniform sampler2D masks, photo; // masks: lips, lid margin, mouth, ears; photo: detail of a skin around 1/2
+uniform int beardkind;
 uniform float melanin,blood,freckles,moles,age,stubble,goateeonly,brow,makeup,liner,seed,scalpcover,browup,phototone;
 uniform vec3 lipcol,haircol,browcol;
 """
@@ -47,15 +48,16 @@ void main(){
  // Lips: thin skin, much blood, upright creases; the border is soft.
  float lip=smoothstep(.35,.95,m.r+.25*(mid-.5));
  float crease=noise(vec3(R.x*55.,R.y*7.,R.z*9.)+s);
- vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*.85+.10)*vec3(1.0,1.5,1.7)-(blood*.75+.20)*vec3(.22,1.10,.90)),lipcol,makeup*.8);
+ vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*1.0+.16)*vec3(1.0,1.45,1.6)-(blood*.75+.16)*vec3(.22,1.08,.86)),lipcol,makeup*.8);
  lc*=mix(vec3(1),.5+.5*detail,phototone);
  c=mix(c,lc*(.84+.20*crease),lip*.80);
  float seam=(1.-smoothstep(0.,.030,abs(R.y-6.612-.02*x)))*smoothstep(.36,.30,x)*step(1.2,R.z);
  c*=1.-.35*seam*(1.-m.b);
  // Brows, stubble and scalp as colour below the hairs.
  float bm=browshape(R,browup,brow,noise(vec3(R.x*50.-sign(R.x)*R.y*40.,R.y*30.,1.)+s));
- c=mix(c,browcol,bm*.50*(.6+.6*noise(vec3(R.x*90.-sign(R.x)*R.y*70.,R.y*40.,2.)+s)));
+ c=mix(c,browcol,bm*.62*(.6+.6*noise(vec3(R.x*90.-sign(R.x)*R.y*70.,R.y*40.,2.)+s)));
  float area=beardarea(R,m.r,mid)*(1.-m.b);area*=mix(1.,goatee(R),goateeonly);
+ float grown=beardkind==3?moustache(R)*(1.-smoothstep(.05,.5,m.r)):beardkind==1?area:0.;
  float st=stubble*area*(.45+.75*noise(R*95.+s));
  c=mix(c,haircol*.55+vec3(.010,.013,.016),clamp(st*.60,0.,.9));
  float hm=smoothstep(-.07,.10,scalp(R)+.10*(mid-.47)+.06*(fine-.5))*(1.-m.a);
@@ -89,7 +91,7 @@ void main(){
  float wet=smoothstep(.10,-.02,lid)*near;rough=mix(rough,.22,wet);
  float spec=mix(.70,1.15,tz)*(.8+.4*pore);spec=mix(spec,1.05,lip)*(1.-.9*hm*scalpcover)*(1.-.5*st)*(1.-.6*bm);
  spec=mix(spec,1.7,wet);
- albedo=vec4(sqrt(clamp(c,0.,1.)),clamp(h,.004,1.));props=vec4(clamp(rough,.2,.9),clamp(spec*.6,0.,1.),m.b,lip);
+ albedo=vec4(sqrt(clamp(c,0.,1.)),clamp(h,.004,1.));props=vec4(clamp(rough,.2,.9),clamp(spec*.6,0.,1.),max(grown,bm),lip);
 }"""
 )
 

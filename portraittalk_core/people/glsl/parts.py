@@ -1,6 +1,6 @@
 """Eyes, teeth and tongue, lashes, hair cards, clothes and solid things."""
 
-from .common import BUMP, COVER, LIGHT, NOISE, POSE, VERSION
+from .common import BUMP, LIGHT, NOISE, POSE, VERSION
 
 EYE_VERTEX = (
     VERSION
@@ -62,10 +62,10 @@ in vec3 P,N,C; in vec4 S; out vec4 o; uniform vec3 lips, amb; uniform float open
     + LIGHT
     + """
 void main(){
- vec3 n=normalize(N),V=normalize(eye-P);vec3 f=normalize(mat3(bone)*vec3(0,0,1));
+ vec3 n=normalize(N),V=normalize(eye-P);if(dot(n,V)<0.)n=-n;vec3 f=normalize(mat3(bone)*vec3(0,0,1));
  float depth=dot(lips-P,f);float dark=mix(1.,.08,smoothstep(.02,.40,depth))*mix(.42,1.,smoothstep(0.,.5,open));
  float sh=shadow(S,.012);
- vec3 c=C*(keycol*clamp((dot(n,keydir)+.35)/1.35,0.,1.)*mix(.35,1.,sh)+amb)*dark;
+ vec3 c=C*(keycol*clamp((dot(n,keydir)+.35)/1.35,0.,1.)*mix(.40,1.,sh)+amb)*dark;
  vec3 H=normalize(V+keydir);c+=keycol*pow(max(dot(n,H),0.),60.)*.25*sh*dark*wet;
  c+=environment(reflect(-V,n),.1)*.05*dark*wet;
  o=vec4(c,1);}
@@ -105,45 +105,45 @@ void main(){
  float sh=(shadow1(sp,.02)+shadow1(sp+vec4(.02,.02,0,0),.02)+shadow1(sp+vec4(-.02,.01,0,0),.02))/3.;
  float tl=dot(t,keydir),tv=dot(t,V),sl=sqrt(max(0.,1.-tl*tl)),sv=sqrt(max(0.,1.-tv*tv)),occ=card.w;
  float wrap=clamp((dot(n,keydir)+.45)/1.45,0.,1.);
- vec3 ln=normalize(n*.8+vec3(0,.35,0));
- D=keycol*wrap*sh*occ*(.45+.55*sl)+environment(ln,3.)*occ*.85;
+ vec3 around,ln=normalize(n*.8+vec3(0,.35,0));
+ D=keycol*wrap*sh*occ*(.45+.55*sl)+occ*.85*(around=environment(ln,3.));
  float shift=.16*(card.z-.5);
  float s1=pow(max(0.,sl*sv-tl*tv+shift-.03),60.),s2=pow(max(0.,sl*sv-tl*tv+shift*1.6+.02),14.);
  vec3 c=mix(hair1,hair2,.5);
  float face=smoothstep(-.1,.5,dot(n,V));
  A=keycol*sh*occ*wrap*gloss*(s1*.030+s2*c*.55)*face;
- vec3 rf=environment(normalize(reflect(-V,normalize(n-t*dot(n,t)))),1.2);A+=rf*gloss*(.012+c*.10)*occ*face;
+ A+=around*gloss*(.012+c*.10)*occ*face;
  K=card;gl_Position=viewproj*q;}
 """
 )
 
 CARD_ALPHA = """
-uniform float seed, strandcount, curl, softtip;
+uniform float seed, strandcount, curl, softtip, pixel, cardwidth;
 vec2 strand(vec4 K){
- float u=K.x*.5+.5+curl*.10*sin(K.y*17.+K.z*40.),f=strandcount;
+ float u=K.x*.5+.5+curl*.10*sin(K.y*17.+K.z*40.),f=strandcount,w=f*pixel/cardwidth;   // strands a pixel: fade what it cannot show
  float a=noise2(vec2(u*f+K.z*91.,K.y*2.2+K.z*13.)),b=noise2(vec2(u*f*2.7+K.z*37.,K.y*1.5+K.z*7.));
+ a=mix(a,.5,smoothstep(.35,1.1,w));b=mix(b,.5,smoothstep(.35,1.1,w*2.7));
  return vec2(a*.6+b*.4,b);}
 float cardalpha(vec4 K,vec2 s){
  float edge=1.-pow(abs(K.x),2.6),tip=1.-smoothstep(softtip,1.,K.y+.22*(s.y-.5));
  float root=smoothstep(-.02,.16,K.y+.10*(s.y-.5));
- float t=mix(1.05,.10,edge*tip*mix(.55,1.,root));return smoothstep(t,t+.30,s.x+.14)*smoothstep(0.,.04,tip);}
+ float t=mix(.95,.0,edge*tip*mix(.55,1.,root));return smoothstep(t,t+.42,s.x+.10)*smoothstep(0.,.04,tip);}
 """
 
 CARD_FRAGMENT = (
     VERSION
     + """
-in vec3 A,D; in vec4 K; out vec4 o; uniform vec3 hair1,hair2; uniform float grey;
+in vec3 A,D; in vec4 K; out vec4 o; uniform vec3 hair1,hair2; uniform float grey; uniform int core;
 """
     + NOISE
-    + COVER
     + CARD_ALPHA
     + """
 void main(){
- vec2 s=strand(K);float a=cardalpha(K,s);if(a<.03)discard;
- float v=clamp(.5+1.3*(s.x-.5)+.5*(K.z-.5),0.,1.);
+ vec2 s=strand(K);float a=cardalpha(K,s);if(core==1?a<.6:(a<.02||a>=.6))discard;
+ float v=clamp(.5+1.3*(s.x-.5)+.28*(K.z-.5),0.,1.);
  vec3 c=mix(hair1,hair2,v)*mix(.62,1.08,smoothstep(0.,.35,K.y));
- c=mix(c,vec3(.26),grey*step(.60,fract(s.y*3.7+K.z*5.)));
- o=vec4(c*D+A*(.5+s.x),1);cover(a,K.z*11.);
+ c=mix(c,vec3(.27),min(1.,grey*1.4)*smoothstep(.35,.65,fract(s.y*1.7+K.z*5.)));
+ o=vec4(c*D+A*(.5+s.x),core==1?1.:a);
 }"""
 )
 
