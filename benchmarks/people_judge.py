@@ -33,16 +33,22 @@ BOUNDS = {
     "jawOpen": 0.95, "eyeBlink": 0.95, "mouthSmile": 0.85, "mouthFunnel": 0.85, "mouthPucker": 0.85,
     "browInnerUp": 0.7, "browDown": 0.7, "mouthUpperUp": 0.7, "mouthStretch": 0.7,
 }  # fmt: skip
+_LIPS = (
+    "61 146 91 181 84 17 314 405 321 375 291 185 40 39 37 0 267 269 270 409 "
+    "78 95 88 178 87 14 317 402 318 324 308 191 80 81 82 13 312 311 310 415"
+)
+_EYES = (
+    "33 7 163 144 145 153 154 155 133 173 157 158 159 160 161 246 "
+    "263 249 390 373 374 380 381 382 362 398 384 385 386 387 388 466"
+)
 PARTS = {
-    "lips": [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 95, 88, 178, 87,
-             14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415],
-    "eyes": [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, 263, 249, 390, 373, 374, 380, 381,
-             382, 362, 398, 384, 385, 386, 387, 388, 466],
+    "lips": [int(i) for i in _LIPS.split()],
+    "eyes": [int(i) for i in _EYES.split()],
     "brows": [70, 63, 105, 66, 107, 46, 53, 52, 65, 55, 300, 293, 334, 296, 336, 276, 283, 282, 295, 285],
     "nose": [1, 2, 4, 5, 6, 98, 327, 168, 195, 197],
     "oval": [10, 152, 234, 454, 127, 356, 172, 397, 58, 288, 150, 379],
     "irises": [468, 473],
-}  # fmt: skip
+}
 
 
 def sides(name: str) -> list[str]:
@@ -52,7 +58,15 @@ def sides(name: str) -> list[str]:
 
 def families() -> list[str]:
     """Return the actions without their sides, except those of which MediaPipe reads nothing."""
-    return sorted({n.removesuffix("Left").removesuffix("Right") if n not in ("mouthLeft", "mouthRight", "jawLeft", "jawRight") else n for n in ARKIT} - {"tongueOut"})
+    return sorted(
+        {
+            n.removesuffix("Left").removesuffix("Right")
+            if n not in ("mouthLeft", "mouthRight", "jawLeft", "jawRight")
+            else n
+            for n in ARKIT
+        }
+        - {"tongueOut"}
+    )
 
 
 def random_shapes(rng: Generator) -> dict[str, float]:
@@ -60,17 +74,34 @@ def random_shapes(rng: Generator) -> dict[str, float]:
     out: dict[str, float] = {}
     if rng.random() < 0.6:
         out["jawOpen"] = rng.uniform(0, 0.7)
-    for name in rng.choice(["mouthSmile", "mouthStretch", "mouthFrown", "mouthPress", "mouthUpperUp", "mouthLowerDown"], rng.integers(0, 2), replace=False):
+    for name in rng.choice(
+        ["mouthSmile", "mouthStretch", "mouthFrown", "mouthPress", "mouthUpperUp", "mouthLowerDown"],
+        rng.integers(0, 2),
+        replace=False,
+    ):
         out[str(name)] = rng.uniform(0.1, 0.8)
     if rng.random() < 0.4:
-        out[str(rng.choice(["mouthFunnel", "mouthPucker", "mouthRollLower", "mouthShrugLower", "mouthLeft", "mouthRight"]))] = rng.uniform(0.1, 0.8)
+        out[
+            str(
+                rng.choice(
+                    ["mouthFunnel", "mouthPucker", "mouthRollLower", "mouthShrugLower", "mouthLeft", "mouthRight"]
+                )
+            )
+        ] = rng.uniform(0.1, 0.8)
     if rng.random() < 0.3:
         out["eyeBlink"] = rng.uniform(0, 1)
-    for name in rng.choice(["browDown", "browOuterUp", "browInnerUp", "cheekSquint", "eyeWide"], rng.integers(0, 2), replace=False):
+    for name in rng.choice(
+        ["browDown", "browOuterUp", "browInnerUp", "cheekSquint", "eyeWide"], rng.integers(0, 2), replace=False
+    ):
         out[str(name)] = rng.uniform(0.1, 0.8)
     if rng.random() < 0.5:
         x = rng.uniform(-0.8, 0.8)
-        out |= {"eyeLookOutLeft": max(x, 0), "eyeLookInRight": max(x, 0), "eyeLookInLeft": max(-x, 0), "eyeLookOutRight": max(-x, 0)}
+        out |= {
+            "eyeLookOutLeft": max(x, 0),
+            "eyeLookInRight": max(x, 0),
+            "eyeLookInLeft": max(-x, 0),
+            "eyeLookOutRight": max(-x, 0),
+        }
     return out
 
 
@@ -93,7 +124,9 @@ def detect(judge: Judge, renderer: Renderer, people: int, first: int, out: Path)
         print(f"points, {part}: {np.mean([r['error'][part] for r in found]):.1f} % of the distance of the eyes")
     turns = np.array([[r["turn"], r["read"]] for r in found])
     print("yaw, pitch, roll: r", [round(float(np.corrcoef(turns[:, 0, k], turns[:, 1, k])[0, 1]), 3) for k in range(3)])
-    print(f"CPU s: person {np.median([r['built'] for r in rows]):.2f}, frame {np.median([r['cost'] for r in rows]):.3f}")
+    print(
+        f"CPU s: person {np.median([r['built'] for r in rows]):.2f}, frame {np.median([r['cost'] for r in rows]):.3f}"
+    )
 
 
 def _one(judge: Judge, renderer: Renderer, seed: int, out: Path) -> dict[str, object]:
@@ -104,9 +137,8 @@ def _one(judge: Judge, renderer: Renderer, seed: int, out: Path) -> dict[str, ob
     renderer.actor(person)
     built = time.process_time()
     turn = [float(v) for v in (rng.uniform(-30, 30), rng.uniform(-12, 12), rng.uniform(-10, 10))]
-    shapes = np.tile(coefficients(random_shapes(rng)), (3, 1))
-    clip = renderer.render(person, shapes, np.tile(np.array(turn, np.float32), (3, 1)), scene)
-    cost = (time.process_time() - built) / 3
+    clip = renderer.render(person, coefficients(random_shapes(rng))[None], np.array([turn], np.float32), scene)
+    cost = time.process_time() - built
     reading = judge.read(clip.pixels[0])
     row: dict[str, object] = {
         "seed": seed, "found": reading is not None, "built": built - start, "cost": cost, "style": person.style,
@@ -143,7 +175,10 @@ def actions(judge: Judge, renderer: Renderer, people: int, first: int, names: li
 
 def _neutral(people: int, first: int) -> Iterator[tuple[int, object]]:
     for seed in range(first, first + people):
-        yield seed, dataclasses.replace(draw_person(seed), beard="none", expression="neutral", glasses="none", hat="none")
+        yield (
+            seed,
+            dataclasses.replace(draw_person(seed), beard="none", expression="neutral", glasses="none", hat="none"),
+        )
 
 
 def rest(judge: Judge, renderer: Renderer, people: int, first: int, photographs: list[Path]) -> None:

@@ -24,7 +24,14 @@ from portraittalk_core.people.projection import to_pixels
 from portraittalk_core.people.renderer import Renderer
 from portraittalk_core.people.scene import studio_scene
 
-ACTIONS = ({}, {"jawOpen": 0.5}, {"mouthSmile": 0.6}, {"eyeBlink": 0.7}, {"mouthPucker": 0.6}, {"jawOpen": 0.25, "mouthFunnel": 0.4})
+ACTIONS = (
+    {},
+    {"jawOpen": 0.5},
+    {"mouthSmile": 0.6},
+    {"eyeBlink": 0.7},
+    {"mouthPucker": 0.6},
+    {"jawOpen": 0.25, "mouthFunnel": 0.4},
+)
 TABLE = Path(landmarks.__file__).with_name("landmarks.json")
 
 

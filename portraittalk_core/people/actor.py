@@ -70,7 +70,9 @@ class Actor:
         self.skin_rest = self.rest[self.surface.used]
         self.normals = self.surface.normals(self.skin_rest).astype(np.float32)
         self.head = Head(self.skin_rest[local], self.normals[local], self.rig.frame, hairline(person))
-        self.painted: Painted = paint_skin(graphics, self.surface, person, picture, 512 if graphics.size <= 320 else 1024)
+        self.painted: Painted = paint_skin(
+            graphics, self.surface, person, picture, 512 if graphics.size <= 320 else 1024
+        )
         self.garment = dress_body(person, self.surface, self.skin_rest, self.rig.weights, self._rng(11))
         eyes = {side: centre for side, (centre, _) in self.rig.eyes.items()}
         self.worn = dress_head(person, self.surface, self.head, eyes, self._rng(13))
@@ -113,10 +115,9 @@ class Actor:
         front = self.surface.triangles[self.surface.reference[:, 1][self.surface.triangles].min(1) > 4.4]
         shown = g.buffer(front)
         columns = [self._now(), self._static]
-        self.parts["skin"] = Part(
-            "skin", g.mesh("skin", columns, shown), "surface_map", g.mesh("surface_map", [*columns, self._then()], shown), SKIN,
-            g.mesh("depth", columns, shown),
-        )  # fmt: skip
+        maps = g.mesh("surface_map", [*columns, self._then()], shown)
+        shadow = g.mesh("depth", columns, shown)
+        self.parts["skin"] = Part("skin", g.mesh("skin", columns, shown), "surface_map", maps, SKIN, shadow)
 
     def _mouth_and_eyes(self) -> None:
         g = self.graphics
@@ -157,7 +158,11 @@ class Actor:
                 row = (np.sign(reference[:, 0]) == sign) & ((reference[:, 1] > centre[1] - 0.02) == upper)
                 tip[row] = np.clip((distance[row] - distance[row].min()) / (np.ptp(distance[row]) + 1e-6), 0, 1)
         self.lashes = g.gl.buffer(reserve=len(reference) * 12, dynamic=True)
-        columns = [(self.lashes, "3f", ("pos",)), (g.buffer(reference), "3f", ("ref",)), (g.buffer(tip), "1f", ("tip",))]
+        columns = [
+            (self.lashes, "3f", ("pos",)),
+            (g.buffer(reference), "3f", ("ref",)),
+            (g.buffer(tip), "1f", ("tip",)),
+        ]
         self.lash_mesh = g.mesh("lash", columns, g.buffer(np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])))
 
     def _hair(self) -> None:
@@ -169,7 +174,11 @@ class Actor:
             above = scalp(surface.reference, self.head.hairline)
             d = surface.reference - [0, 7.5, 0.3]
             d /= np.linalg.norm(d, axis=1, keepdims=True)
-            length = style.fur * (0.30 + 0.70 * smoothstep(-0.3, 0.5, d[:, 1])) * (0.25 + 0.75 * smoothstep(0.0, 0.35, above))
+            length = (
+                style.fur
+                * (0.30 + 0.70 * smoothstep(-0.3, 0.5, d[:, 1]))
+                * (0.25 + 0.75 * smoothstep(0.0, 0.35, above))
+            )
             if person.style in ("afro", "curly"):
                 length = style.fur * (0.2 + 0.8 * smoothstep(-0.02, 0.35, above))
             comb = tangent(comb_field(d, person.style, 0.2), self.head.normals)
@@ -184,7 +193,9 @@ class Actor:
             self._add_fur(kind, low & (surface.inside < 0.3), length, surface.lips, tangent(comb, self.head.normals), 5)
         brow = (np.abs(surface.reference[:, 1] - 7.47) < 0.22) & (surface.reference[:, 2] > 0.75)
         comb = np.stack([np.sign(surface.reference[:, 0]), 0.25 * np.ones(len(brow)), np.zeros(len(brow))], 1)
-        self._add_fur(2, brow, np.full(len(brow), 0.026, np.float32), 0 * surface.lips, tangent(comb, self.head.normals), 2)
+        self._add_fur(
+            2, brow, np.full(len(brow), 0.026, np.float32), 0 * surface.lips, tangent(comb, self.head.normals), 2
+        )
         self._cards(rng)
 
     def _add_fur(self, kind: int, where: ndarray, length: ndarray, avoid: ndarray, comb: ndarray, layers: int) -> None:
@@ -220,7 +231,11 @@ class Actor:
         count = len(garment.points)
         self.cloth_light = g.gl.buffer(reserve=count * 12, dynamic=True)
         buffer = g.buffer(np.concatenate([garment.points, garment.normals], 1))
-        columns: list[Attributes] = [(buffer, "3f 3f", ("pos", "nrm")), self._static, (self.cloth_light, "3f", ("light",))]
+        columns: list[Attributes] = [
+            (buffer, "3f 3f", ("pos", "nrm")),
+            self._static,
+            (self.cloth_light, "3f", ("light",)),
+        ]
         index = g.buffer(garment.triangles)
         then: Attributes = (buffer, "3f 3f", ("rpos", "rnrm"))
         maps = g.mesh("surface_map", [*columns, then], index)
@@ -314,7 +329,13 @@ def card_uniforms(actor: Actor) -> dict[str, float]:
     """Return what the strands painted on a person's cards depend on."""
     style = STYLES[actor.person.style]
     curl = min(1.0, style.curl * 8)
-    return {"seed": float(actor.person.seed % 97), "strandcount": style.strands, "curl": curl, "softtip": 0.38, "cardwidth": style.width}
+    return {
+        "seed": float(actor.person.seed % 97),
+        "strandcount": style.strands,
+        "curl": curl,
+        "softtip": 0.38,
+        "cardwidth": style.width,
+    }
 
 
 def _below_hat(cards: Any, template: Float32[ndarray, "v 3"], hat: str) -> Any:
@@ -332,4 +353,6 @@ def _ball(rings: int = 20, around: int = 28) -> tuple[ndarray, ndarray]:
     ball = np.stack([np.sin(v) * np.cos(u), np.sin(v) * np.sin(u), np.cos(v)], -1).reshape(-1, 3).astype(np.float32)
     i = (np.arange(rings)[:, None] * (around + 1) + np.arange(around)[None]).ravel()
     n = around + 1
-    return ball, np.concatenate([np.stack([i, i + n, i + 1], 1), np.stack([i + 1, i + n, i + n + 1], 1)]).astype(np.int32)
+    return ball, np.concatenate([np.stack([i, i + n, i + 1], 1), np.stack([i + 1, i + n, i + n + 1], 1)]).astype(
+        np.int32
+    )

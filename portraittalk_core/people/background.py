@@ -136,7 +136,9 @@ def _window(rng: Generator, grid: ndarray) -> Picture:
     x0, w, y1 = rng.uniform(-0.2, 0.7), rng.uniform(0.35, 0.8), rng.uniform(0.6, 1.1)
     _box(picture, rng, (x0, -0.1, x0 + w, y1), np.array([1.7, 1.85, 2.0], np.float32) * rng.uniform(0.5, 1.3))
     horizon = rng.uniform(0.3, 0.8) * y1
-    _box(picture, rng, (x0, horizon, x0 + w, y1), _neutral(rng, 0.2, 0.7, 0.1) * np.array([0.95, 1.05, 0.9], np.float32))
+    _box(
+        picture, rng, (x0, horizon, x0 + w, y1), _neutral(rng, 0.2, 0.7, 0.1) * np.array([0.95, 1.05, 0.9], np.float32)
+    )
     for k in range(1, int(rng.integers(2, 4))):
         at = x0 + w * k / 3
         _box(picture, rng, (at - 0.01, -0.1, at + 0.01, y1), _neutral(rng, 0.2, 0.7, 0.02))
@@ -144,15 +146,30 @@ def _window(rng: Generator, grid: ndarray) -> Picture:
     return picture
 
 
-def _discs(picture: Picture, rng: Generator, n: int, radius: tuple[float, float], colour: Callable[[], ndarray]) -> None:
+def _discs(
+    picture: Picture, rng: Generator, n: int, radius: tuple[float, float], colour: Callable[[], ndarray]
+) -> None:
     for _ in range(n):
         centre = (int(rng.random() * _SIZE), int(rng.random() * _SIZE))
         r = max(1, int(rng.uniform(*radius)))
-        cv2.ellipse(picture, centre, (r, max(1, int(r * rng.uniform(0.4, 1)))), rng.uniform(0, 180), 0, 360, colour().tolist(), -1)
+        cv2.ellipse(
+            picture,
+            centre,
+            (r, max(1, int(r * rng.uniform(0.4, 1)))),
+            rng.uniform(0, 180),
+            0,
+            360,
+            colour().tolist(),
+            -1,
+        )
 
 
 def _park(rng: Generator, grid: ndarray) -> Picture:
-    leaf = np.array([0.10, 0.14, 0.045]) * rng.uniform(0.5, 1.6) * np.array([rng.uniform(0.9, 1.6), 1, rng.uniform(0.7, 1.4)])
+    leaf = (
+        np.array([0.10, 0.14, 0.045])
+        * rng.uniform(0.5, 1.6)
+        * np.array([rng.uniform(0.9, 1.6), 1, rng.uniform(0.7, 1.4)])
+    )
     picture = np.ones((_SIZE, _SIZE, 3), np.float32) * leaf.astype(np.float32) * 0.7
     sky = rng.uniform(-0.2, 0.4)
     picture[: max(0, int(sky * _SIZE))] = np.array([0.75, 0.9, 1.1]) * rng.uniform(0.6, 1.4)
@@ -169,7 +186,11 @@ def _park(rng: Generator, grid: ndarray) -> Picture:
 
 
 def _street(rng: Generator, grid: ndarray) -> Picture:
-    picture = np.ones((_SIZE, _SIZE, 3), np.float32) * np.array([0.6, 0.66, 0.74], np.float32) * np.float32(rng.uniform(0.4, 1.3))
+    picture = (
+        np.ones((_SIZE, _SIZE, 3), np.float32)
+        * np.array([0.6, 0.66, 0.74], np.float32)
+        * np.float32(rng.uniform(0.4, 1.3))
+    )
     x = -0.1
     while x < 1.1:
         w, top, front = rng.uniform(0.12, 0.4), rng.uniform(-0.1, 0.45), _neutral(rng, 0.05, 0.5, 0.09)
@@ -192,12 +213,19 @@ def _night(rng: Generator, grid: ndarray) -> Picture:
     _discs(picture, rng, int(rng.integers(25, 110)), (1, 4), lambda: lamps[rng.integers(0, 5)] * rng.uniform(0.2, 1.6))
     for _ in range(rng.integers(1, 5)):
         cx, cy = rng.random(), rng.uniform(0.2, 0.9)
-        _box(picture, rng, (cx, cy, cx + rng.uniform(0.05, 0.3), cy + rng.uniform(0.05, 0.3)), _neutral(rng, 0.05, 0.6, 0.2))
+        _box(
+            picture,
+            rng,
+            (cx, cy, cx + rng.uniform(0.05, 0.3), cy + rng.uniform(0.05, 0.3)),
+            _neutral(rng, 0.05, 0.6, 0.2),
+        )
     return picture
 
 
 def _brick(rng: Generator, grid: ndarray) -> Picture:
-    colour = np.array([0.23, 0.10, 0.065]) * rng.uniform(0.6, 1.3) if rng.random() < 0.6 else _neutral(rng, 0.2, 0.6, 0.05)
+    colour = (
+        np.array([0.23, 0.10, 0.065]) * rng.uniform(0.6, 1.3) if rng.random() < 0.6 else _neutral(rng, 0.2, 0.6, 0.05)
+    )
     picture = np.ones((_SIZE, _SIZE, 3), np.float32) * _neutral(rng, 0.15, 0.5, 0.04)
     h = rng.uniform(0.035, 0.07)
     for row in range(int(1 / h) + 1):

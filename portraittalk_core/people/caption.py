@@ -94,9 +94,26 @@ _EYEWEAR = ("glasses", "spectacles", "eyeglasses")
 _LENSES: dict[str, tuple[str, ...]] = {"round": ("round", "circular"), "square": ("square", "rectangular")}
 _HATS: dict[str, tuple[str, ...]] = {"beanie": ("beanie", "knitted hat", "hat"), "cap": ("cap", "baseball cap", "hat")}
 _JEWELS: dict[str, tuple[str, ...]] = {"studs": ("earrings", "stud earrings"), "hoops": ("earrings", "hoop earrings")}
-_PREFIX = ("a photo of", "portrait of", "a portrait of", "photo of", "a picture of", "a close up of", "headshot of", "a video of")
+_PREFIX = (
+    "a photo of",
+    "portrait of",
+    "a portrait of",
+    "photo of",
+    "a picture of",
+    "a close up of",
+    "headshot of",
+    "a video of",
+)
 _NEUTRAL_NOUNS = ("person", "human", "face")
-_FILLER = ("talking", "speaking", "looking at the camera", "talking to the camera", "soft light", "high quality", "sharp focus")
+_FILLER = (
+    "talking",
+    "speaking",
+    "looking at the camera",
+    "talking to the camera",
+    "soft light",
+    "high quality",
+    "sharp focus",
+)
 _SIDES = ("in front of a {} background", "against a {} wall", "{} background", "on a {} backdrop", "{} backdrop")
 
 
@@ -144,7 +161,15 @@ class _Speaker:
         self._person, self._rng, self._share = person, rng, share
 
     def speak(self) -> str:
-        phrases = [self._hair(), self._beard(), self._glasses(), self._extras(), self._clothes(), self._feeling(), self._place()]
+        phrases = [
+            self._hair(),
+            self._beard(),
+            self._glasses(),
+            self._extras(),
+            self._clothes(),
+            self._feeling(),
+            self._place(),
+        ]
         spoken = [p for p in phrases if p and self._chance(self._share)]
         if self._chance(0.15):
             spoken.append(self._word(_FILLER))
@@ -163,7 +188,15 @@ class _Speaker:
     def _head(self) -> str:
         person, age = self._person, age_word(self._person.age)
         man = person.male > 0.5
-        nouns = ("boy",) if man and age == "child" else ("girl",) if age == "child" else ("man", "guy") if man else ("woman", "lady")
+        nouns = (
+            ("boy",)
+            if man and age == "child"
+            else ("girl",)
+            if age == "child"
+            else ("man", "guy")
+            if man
+            else ("woman", "lady")
+        )
         noun = self._word((*nouns, *_NEUTRAL_NOUNS[:1])) if self._chance(0.8) else self._word(_NEUTRAL_NOUNS)
         adjective = self._word(AGE_WORDS[age]) if self._chance(0.6) else ""
         phrase = with_article(f"{adjective} {noun}".strip())

@@ -46,10 +46,12 @@ def open_context() -> Any:
     except ImportError as error:
         raise MissingExtra("Drawing people needs moderngl. Run: pip install moderngl.") from error
     try:
-        context = moderngl.create_standalone_context(backend="egl", require=400)
+        context: Any = moderngl.create_context(standalone=True, require=400, backend="egl")  # type: ignore[call-arg]
     except Exception as error:  # moderngl raises bare Exception where libEGL is absent
         needed = "Run: apt-get install libegl1 libgl1-mesa-dri."
-        raise MissingExtra(f"Drawing people needs OpenGL 4.0 on EGL, but it cannot be opened ({error}). {needed}") from error
+        raise MissingExtra(
+            f"Drawing people needs OpenGL 4.0 on EGL, but it cannot be opened ({error}). {needed}"
+        ) from error
     context.enable(moderngl.DEPTH_TEST)
     return context
 

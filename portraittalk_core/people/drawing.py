@@ -63,7 +63,9 @@ class FrameDrawer:
         back = np.ascontiguousarray(scene.backdrop(size)[::-1], np.float16)
         self.background = self.graphics.gl.texture(back.shape[1::-1], 3, back.tobytes(), dtype="f2")
         self.background.repeat_x = self.background.repeat_y = False
-        self.shadow_matrix = parallel(key_direction(scene.light), actor.rig.frame.place([0, 6.9, 0.4]), 2.5 * actor.scale)
+        self.shadow_matrix = parallel(
+            key_direction(scene.light), actor.rig.frame.place([0, 6.9, 0.4]), 2.5 * actor.scale
+        )
         self._fixed = self._fixed_uniforms()
         self._reference: Pose | None = None
 
@@ -72,10 +74,19 @@ class FrameDrawer:
         actor, person = self.actor, self.actor.person
         colour = np.array(HAIR[person.hair])
         rng = np.random.default_rng([person.seed, 29])
-        strand = {"hair1": colour * 0.62, "hair2": colour * 1.45, "grey": person.grey, "gloss": float(rng.uniform(0.5, 1.1))}
+        strand = {
+            "hair1": colour * 0.62,
+            "hair2": colour * 1.45,
+            "grey": person.grey,
+            "gloss": float(rng.uniform(0.5, 1.1)),
+        }
         cut = {"neckline": actor.garment.neckline, "vneck": actor.garment.vneck}
         growth = {"seed": detail_seed(person), "hairline": hairline(person), "props": 1}
-        base = {**light_uniforms(self.scene.light, self.graphics.shadow_map.size[0]), "eye": self.view.eye, "shadowmap": 3}
+        base = {
+            **light_uniforms(self.scene.light, self.graphics.shadow_map.size[0]),
+            "eye": self.view.eye,
+            "shadowmap": 3,
+        }
         base["pixel"] = self.scene.camera.frame_dm / self.graphics.size
         base |= {"viewproj": self.view.matrix, "shadowproj": self.shadow_matrix}
         second = actor.garment.second
@@ -84,13 +95,31 @@ class FrameDrawer:
             "suit": float(actor.garment.suit), "rib": float(actor.garment.ribbed), **cut,
         }  # fmt: skip
         around = environment(self.scene.light, actor.directions).mean()
-        skin = {"openlight": float(1 / max(1.2 * around, 0.01)), "albedo": 0, "props": 1, "wrinkles": 2, "bump": 0.020, "oil": person.oil, **cut}
+        skin = {
+            "openlight": float(1 / max(1.2 * around, 0.01)),
+            "albedo": 0,
+            "props": 1,
+            "wrinkles": 2,
+            "bump": 0.020,
+            "oil": person.oil,
+            **cut,
+        }
         cards = {**strand, **card_uniforms(actor)}
-        table = {
-            "skin": skin, "fur": {**strand, **growth}, "cards": cards, "cloth": cloth, "eye": {}, "mouth": {}, "solid": {},
-            "lens": {"dark": actor.worn.dark}, "card_depth": card_uniforms(actor), "lash": {},
-            "surface_map": cut, "fur_map": growth, "card_map": card_uniforms(actor),
-        }  # fmt: skip
+        table: dict[str, dict[str, Any]] = {
+            "skin": skin,
+            "fur": {**strand, **growth},
+            "cards": cards,
+            "cloth": cloth,
+            "eye": {},
+            "mouth": {},
+            "solid": {},
+            "lens": {"dark": actor.worn.dark},
+            "lash": {},
+            "card_depth": card_uniforms(actor),
+            "surface_map": cut,
+            "fur_map": growth,
+            "card_map": card_uniforms(actor),
+        }
         return {name: {**base, **values} for name, values in table.items()}
 
     def prepare(self) -> None:
@@ -219,11 +248,10 @@ class FrameDrawer:
         graphics.final.use()
         units = graphics.bind(frame=(0, graphics.resolved_texture), back=(1, self.background))
         exposure = camera.exposure * 0.37 / metered(self.actor, self.scene.light, reached)
-        graphics.set(
-            "post", **units, px=(1 / size, 1 / size), seed=float(seed), gain=camera.balance, exposure=exposure,
-            backexposure=camera.exposure * 0.85, contrast=camera.contrast, saturation=camera.saturation, grain=camera.noise,
-            vignette=camera.vignette, soft=camera.blur,
-        )  # fmt: skip
+        graded = {"contrast": camera.contrast, "saturation": camera.saturation, "gain": camera.balance}
+        lens = {"vignette": camera.vignette, "soft": camera.blur, "grain": camera.noise, "seed": float(seed)}
+        light = {"exposure": exposure, "backexposure": camera.exposure * 0.85}
+        graphics.set("post", **units, px=(1 / size, 1 / size), **graded, **lens, **light)
         c.disable(_DEPTH_TEST)
         self._square("post").render(5)
         c.enable(_DEPTH_TEST)
@@ -269,14 +297,22 @@ class FrameDrawer:
         actor.painted.properties.use(1)
         target.use()
         target.clear(0, 0, 0, 0)
-        common = {"bones": pose.bones, "rbones": then.bones, "rviewproj": self.view.matrix, "rdepth": 4, "first": int(first)}
+        common = {
+            "bones": pose.bones,
+            "rbones": then.bones,
+            "rviewproj": self.view.matrix,
+            "rdepth": 4,
+            "first": int(first),
+        }
         still = {"local": np.eye(4), "rlocal": np.eye(4), "offset": 0.0}
         for program in ("surface_map", "fur_map", "card_map"):
             graphics.set(program, **common, **still)
         for key, part in actor.parts.items():
             if key == "eye":
                 for side in pose.eyes:
-                    graphics.set("surface_map", local=pose.eyes[side], rlocal=then.eyes[side], cut=0, segment=part.segment)
+                    graphics.set(
+                        "surface_map", local=pose.eyes[side], rlocal=then.eyes[side], cut=0, segment=part.segment
+                    )
                     part.map_mesh.render()
                 graphics.set("surface_map", **still)
                 continue

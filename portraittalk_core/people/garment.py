@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 from numpy.random import Generator
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .hair import smoothstep
 from .person import Person
@@ -33,7 +33,9 @@ class Garment:
     collars: tuple[Solid, ...]
 
 
-def dress_body(person: Person, surface: Surface, rest: Float32[ndarray, "u 3"], weights: Float32[ndarray, "u 5"], rng: Generator) -> Garment:
+def dress_body(
+    person: Person, surface: Surface, rest: Float32[ndarray, "u 3"], weights: Float32[ndarray, "u 5"], rng: Generator
+) -> Garment:
     """Return the clothes of a person.
 
     Args:
@@ -95,9 +97,14 @@ class _Collar:
     def __init__(self, surface: Surface, rest: ndarray, normals: ndarray, weights: ndarray) -> None:
         reference = np.zeros_like(rest)
         reference[surface.local] = surface.reference
-        neck = (reference[:, 1] < 6.75) & (reference[:, 1] > 5.0) & (reference[:, 2] < 1.0) & (np.abs(reference[:, 0]) < 1.2)
+        neck = (
+            (reference[:, 1] < 6.75)
+            & (reference[:, 1] > 5.0)
+            & (reference[:, 2] < 1.0)
+            & (np.abs(reference[:, 0]) < 1.2)
+        )
         self._rows = np.nonzero(neck)[0]
-        self._tree = cKDTree(reference[self._rows])
+        self._tree = KDTree(reference[self._rows])
         self._rest, self._normals, self._weights = rest, normals, weights
 
     def wrap(self, angles: ndarray, height: ndarray, radius: float, out: float) -> tuple[ndarray, ndarray]:
@@ -128,7 +135,13 @@ class _Collar:
             return self._hood(colour)
         return []
 
-    def _tube(self, angles: ndarray, rows: list[tuple[ndarray, float, float]], colour: tuple[float, float, float], closed: bool) -> Solid:
+    def _tube(
+        self,
+        angles: ndarray,
+        rows: list[tuple[ndarray, float, float]],
+        colour: tuple[float, float, float],
+        closed: bool,
+    ) -> Solid:
         wrapped = [self.wrap(angles, height, radius, out) for height, radius, out in rows]
         points = np.stack([p for p, _ in wrapped])
         weights = np.concatenate([w for _, w in wrapped])
@@ -156,4 +169,15 @@ class _Collar:
         back = 0.5 - 0.5 * np.cos(angles)
         ring, weights = self.wrap(angles, 5.80 + 0.42 * back, 0.70, 0.10)
         points, triangles, normals = tube(ring, 0.07 + 0.10 * back, closed=True, sides=8)
-        return [Solid(points, triangles, normals, colour, 0.0, 0.9, np.repeat(np.concatenate([weights, weights[:1]]), 8, 0) * 0.3, cloth=True)]
+        return [
+            Solid(
+                points,
+                triangles,
+                normals,
+                colour,
+                0.0,
+                0.9,
+                np.repeat(np.concatenate([weights, weights[:1]]), 8, 0) * 0.3,
+                cloth=True,
+            )
+        ]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 from numpy.random import Generator
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .shape import Similarity
 from .surface import Surface
@@ -50,13 +50,19 @@ STYLES: dict[str, Style] = {
     "buzz": Style(0.055, 5, density=0.95),
     "short": Style(0.10, 5, 520, 0.40, 5, lift=0.40, gravity=0.25, comb=0.9, width=0.12, clearance=0.04, strands=7),
     "side": Style(0.09, 5, 560, 0.85, 7, clearance=0.08, lift=0.50, gravity=0.40, comb=0.9, width=0.16),
-    "curly": Style(0.20, 4, 520, 0.70, 10, lift=0.8, gravity=0.30, comb=0.25, curl=0.055, turns=2.4, width=0.13, strands=8),
+    "curly": Style(
+        0.20, 4, 520, 0.70, 10, lift=0.8, gravity=0.30, comb=0.25, curl=0.055, turns=2.4, width=0.13, strands=8
+    ),
     "afro": Style(0.60, 10, 260, 0.66, 5, lift=1.0, gravity=0.0, comb=0.1, curl=0.05, turns=1.6, width=0.13, strands=6),
     "bob": Style(0.09, 3, 400, 1.60, 10, lift=0.22, gravity=0.72, width=0.22, clearance=0.07),
     "long": Style(0.09, 3, 400, 2.65, 13, lift=0.20, gravity=0.78, width=0.23, clearance=0.07),
     "wavy": Style(0.09, 3, 400, 2.45, 15, lift=0.24, gravity=0.70, curl=0.06, turns=2.2, width=0.22, clearance=0.08),
-    "bun": Style(0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.78, -0.66)),
-    "ponytail": Style(0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.15, -1.0)),
+    "bun": Style(
+        0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.78, -0.66)
+    ),
+    "ponytail": Style(
+        0.06, 4, 380, 0.75, 9, lift=0.06, gravity=0.0, comb=1.0, width=0.20, clearance=0.03, knot=(0.0, 0.15, -1.0)
+    ),
 }
 
 
@@ -140,7 +146,7 @@ def grow_cards(surface: Surface, head: Head, name: str, fringe: bool, rng: Gener
         turned = np.array([0.6 * np.sign(part), -0.2, 1.0]) + rng.normal(size=(int(front.sum()), 3)) * 0.15
         comb[front] = tangent(turned, normal[front])
         length[front] = np.minimum(length[front], 0.72 * rng.uniform(0.8, 1.05, int(front.sum())))
-    tree = cKDTree(head.points)
+    tree = KDTree(head.points)
     guides, outward = _grow(root, normal, comb, style, length, head, tree, rng)
     if name in ("bob", "long", "wavy"):
         keep = _off_the_face(head.frame.back(guides))
@@ -184,7 +190,14 @@ def _lengths(d: ndarray, name: str, length: float) -> ndarray:
 
 
 def _grow(
-    root: ndarray, normal: ndarray, comb: ndarray, style: Style, length: ndarray, head: Head, tree: cKDTree, rng: Generator
+    root: ndarray,
+    normal: ndarray,
+    comb: ndarray,
+    style: Style,
+    length: ndarray,
+    head: Head,
+    tree: KDTree,
+    rng: Generator,
 ) -> tuple[ndarray, ndarray]:
     """Return guides [n, steps + 1, 3] and the outward direction at each of their points."""
     step = (length / style.steps)[:, None]
@@ -218,7 +231,8 @@ def _grow(
 def _off_the_face(guides: ndarray) -> ndarray:
     """Tell which guides keep out of the face, in the template's space."""
     x, y, z = np.abs(guides[..., 0]), guides[..., 1], guides[..., 2]
-    return ~((x < 0.50 + 0.25 * (y < 6.9)) & (z > 0.95 - 0.45 * (y < 6.9)) & (y < 7.44) & (y > 6.1)).any(1)
+    across = (x < 0.50 + 0.25 * (y < 6.9)) & (z > 0.95 - 0.45 * (y < 6.9)) & (y < 7.44) & (y > 6.1)
+    return np.logical_not(np.any(across, axis=1))
 
 
 def _curled(guides: ndarray, outward: ndarray, style: Style, rng: Generator) -> ndarray:
@@ -248,7 +262,9 @@ def _lay(guides: ndarray, outward: ndarray, style: Style, rng: Generator, taper:
     near = np.linalg.norm(guides - guides[:, :1], axis=2)
     light = np.clip(0.42 + 0.58 * np.minimum(1, near / 0.45), 0, 1) * (0.78 + 0.22 * depth)
     across = np.broadcast_to(np.array([-1, 1], np.float32), (n, k, 2))
-    columns = [np.repeat(x[:, :, None], 2, 2) for x in (np.broadcast_to(t, (n, k)), np.repeat(rng.random((n, 1)), k, 1), light)]
+    columns = [
+        np.repeat(x[:, :, None], 2, 2) for x in (np.broadcast_to(t, (n, k)), np.repeat(rng.random((n, 1)), k, 1), light)
+    ]
     card = np.stack([across, *columns], -1)
     # A card bends over the head: its edges face a little outwards to the sides.
     bent = np.stack([normal - 0.35 * side, normal + 0.35 * side], 2)
@@ -275,7 +291,14 @@ def _tail(head: Head, name: str, style: Style, rng: Generator) -> Cards:
         t = np.linspace(0, 1, k)[None, :, None]
         spread = rng.normal(size=(n, 1, 3)) * [0.16, 0.08, 0.10]
         sway = rng.normal(size=(n, 1, 3)) * [0.10, 0.1, 0.06]
-        path = np.concatenate([0.25 * np.sin(t * 2.5) * rng.choice([-1, 1]), 7.75 - 0.25 * t - 2.2 * t**1.6, -0.95 - 0.9 * np.sin(t * 2.2) * (1 - 0.45 * t)], -1)
+        path = np.concatenate(
+            [
+                0.25 * np.sin(t * 2.5) * rng.choice([-1, 1]),
+                7.75 - 0.25 * t - 2.2 * t**1.6,
+                -0.95 - 0.9 * np.sin(t * 2.2) * (1 - 0.45 * t),
+            ],
+            -1,
+        )
         guides = path + spread * np.sin(np.minimum(t * 3, 1) * 1.57) + sway * t
         out = spread + np.array([0, 0.1, -0.2]) + 0 * guides
         out = out / np.linalg.norm(out, axis=-1, keepdims=True)

@@ -45,9 +45,7 @@ def environment(light: Light, directions: ndarray) -> Float32[ndarray, "n 3"]:
 
 def vertex_light(actor: Actor, pose: Pose, light: Light) -> Float32[ndarray, "u 3"]:
     """Return the surrounding light that reaches each vertex; directions turn against the head, the bust stays."""
-    head, bust = (
-        actor.sky @ environment(light, actor.directions @ turn.T) for turn in (pose.head[:3, :3], np.eye(3))
-    )
+    head, bust = (actor.sky @ environment(light, actor.directions @ turn.T) for turn in (pose.head[:3, :3], np.eye(3)))
     share = actor.rig.weights[:, 2:].sum(1, keepdims=True)
     return (head * share + bust * (1 - share)).astype(np.float32)
 

@@ -94,7 +94,10 @@ class Rig:
         self._offsets = (anatomy.actions[:, self._rows] * self.frame.scale).reshape(len(ARKIT), -1)
         self._surface = surface
         self._rest = rest[self._rows]
-        self._template_teeth = {"upper": anatomy.points[slice(*UPPER_TEETH)], "lower": anatomy.points[slice(*LOWER_TEETH)]}
+        self._template_teeth = {
+            "upper": anatomy.points[slice(*UPPER_TEETH)],
+            "lower": anatomy.points[slice(*LOWER_TEETH)],
+        }
         self._lips = [int(np.searchsorted(surface.used, v)) for v in (520, 523)]
         self.joints = joints(rest)
         self.eyes = {side: eye_centre(rest, side) for side in ("Left", "Right")}

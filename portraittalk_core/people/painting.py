@@ -121,5 +121,9 @@ def brow_height(person: Person) -> float:
 def hairline(person: Person) -> tuple[float, float]:
     """Return the height of the hairline and how far the temples recede, in radians."""
     rng = np.random.default_rng([person.seed, 9])
-    recede = rng.uniform(0, 0.20) * np.clip((person.age - 25) / 35, 0.1, 1) if person.male > 0.5 else rng.uniform(-0.02, 0.04)
+    recede = (
+        rng.uniform(0, 0.20) * np.clip((person.age - 25) / 35, 0.1, 1)
+        if person.male > 0.5
+        else rng.uniform(-0.02, 0.04)
+    )
     return person.hairline, float(recede)

@@ -146,7 +146,17 @@ def _style(rng: Generator, man: bool, age: float, african: bool) -> str:
 
 
 _PAIRS = (("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"), ("compress", "uncompress"))
-_SHARE = {"asym": 0.45, "ears": 0.8, "neck": 0.4, "head": 0.55, "mouth": 0.5, "eyes": 0.5, "eyebrows": 0.35, "forehead": 0.5, "chin": 0.8}
+_SHARE = {
+    "asym": 0.45,
+    "ears": 0.8,
+    "neck": 0.4,
+    "head": 0.55,
+    "mouth": 0.5,
+    "eyes": 0.5,
+    "eyebrows": 0.35,
+    "forehead": 0.5,
+    "chin": 0.8,
+}
 
 
 def draw_shape(rng: Generator, strength: float = 0.26, asymmetry: float = 0.06) -> Local:

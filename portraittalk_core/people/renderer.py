@@ -132,11 +132,15 @@ class Renderer:
 
 def _motion(person: Person, blendshapes: ndarray | None, rotation: ndarray | None) -> tuple[ndarray, ndarray]:
     n = len(blendshapes) if blendshapes is not None else len(rotation) if rotation is not None else 1
-    shapes = np.tile(resting_blendshapes(person), (n, 1)) if blendshapes is None else np.asarray(blendshapes, np.float32)
+    shapes = (
+        np.tile(resting_blendshapes(person), (n, 1)) if blendshapes is None else np.asarray(blendshapes, np.float32)
+    )
     turns = np.zeros((n, 3), np.float32) if rotation is None else np.asarray(rotation, np.float32)
     if shapes.shape != (n, len(ARKIT)) or turns.shape != (n, 3) or n == 0:
         got = f"{shapes.shape} and {turns.shape}"
-        raise BadInput(f"`blendshapes` must be [n, {len(ARKIT)}] and `rotation` [n, 3] with the same n >= 1, but got {got}.")
+        raise BadInput(
+            f"`blendshapes` must be [n, {len(ARKIT)}] and `rotation` [n, 3] with the same n >= 1, but got {got}."
+        )
     return shapes, turns
 
 
@@ -145,7 +149,8 @@ def _compressed(picture: UInt8[ndarray, "h w 3"], quality: int | None) -> UInt8[
     if quality is None:
         return picture
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].copy()
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return picture if decoded is None else decoded[..., ::-1].copy()
 
 
 def _maps(truth: list[tuple[ndarray, ndarray]]) -> Maps:

@@ -108,7 +108,10 @@ def _light(rng: Generator) -> Light:
         (np.array([0, -0.8, 0.6]), 3.0, rng.uniform(0, 0.3), warmth),
     ]
     lobes = tuple((_vector(d / np.linalg.norm(d)), float(k), _vector(_tint(w) * p)) for d, k, p, w in table)
-    up, down = _tint(rng.uniform(-0.8, 0.3)) * rng.uniform(0.25, 0.6), _tint(rng.uniform(0, 0.8)) * rng.uniform(0.08, 0.28)
+    up, down = (
+        _tint(rng.uniform(-0.8, 0.3)) * rng.uniform(0.25, 0.6),
+        _tint(rng.uniform(0, 0.8)) * rng.uniform(0.08, 0.28),
+    )
     softness = float(rng.uniform(0.002, 0.006) if hard else rng.uniform(0.006, 0.014))
     return Light(_vector(key), _vector(_tint(warmth) * power), softness, _vector(up), _vector(down), lobes)
 

@@ -45,7 +45,9 @@ def sheet(points: Float32[ndarray, "r c 3"], closed: bool = False) -> tuple[ndar
     return flat, triangles, vertex_normals(flat, triangles)
 
 
-def tube(path: Float32[ndarray, "n 3"], radius: float | ndarray, closed: bool, sides: int = 6, flat: float = 1.0) -> tuple[ndarray, ndarray, ndarray]:
+def tube(
+    path: Float32[ndarray, "n 3"], radius: float | ndarray, closed: bool, sides: int = 6, flat: float = 1.0
+) -> tuple[ndarray, ndarray, ndarray]:
     """Return a tube about a path.
 
     Args:
@@ -66,7 +68,9 @@ def tube(path: Float32[ndarray, "n 3"], radius: float | ndarray, closed: bool, s
     other = np.cross(side, along)
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     r = np.broadcast_to(np.asarray(radius, np.float64), (n,))[:, None, None]
-    ring = path[:, None] + r * (flat * np.cos(angle)[None, :, None] * side[:, None] + np.sin(angle)[None, :, None] * other[:, None])
+    ring = path[:, None] + r * (
+        flat * np.cos(angle)[None, :, None] * side[:, None] + np.sin(angle)[None, :, None] * other[:, None]
+    )
     if closed:
         ring = np.concatenate([ring, ring[:1]])
     return sheet(ring.astype(np.float32), closed=True)

@@ -111,7 +111,7 @@ def _operators(faces: ndarray, n: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     to_vertices = sp.csr_matrix((ones, (faces.ravel(), np.repeat(np.arange(m), 3))), (n, m))
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     graph = sp.csr_matrix((np.ones(len(edges), np.float32), edges.T), (n, n))
-    graph = ((graph + graph.T) > 0).astype(np.float32) + sp.identity(n, dtype=np.float32)
+    graph = ((graph + graph.T) > 0).astype(np.float32) + sp.eye_array(n).astype(np.float32)
     smoothing = sp.diags(1 / np.asarray(graph.sum(1)).ravel()).astype(np.float32) @ graph
     return to_vertices, sp.csr_matrix(smoothing)
 

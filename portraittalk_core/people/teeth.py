@@ -95,4 +95,6 @@ def _gum(edge: float, sign: float, front: float, height: float, n: int = 25) -> 
         for up, out in rows
     ]
     i = (np.arange(len(rows) - 1)[:, None] * n + np.arange(n - 1)[None]).ravel()
-    return np.concatenate(bands), np.concatenate([np.stack([i, i + 1, i + n], 1), np.stack([i + 1, i + n + 1, i + n], 1)])
+    return np.concatenate(bands), np.concatenate(
+        [np.stack([i, i + 1, i + n], 1), np.stack([i + 1, i + n + 1, i + n], 1)]
+    )

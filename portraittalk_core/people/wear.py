@@ -43,7 +43,9 @@ def dress_head(person: Person, surface: Surface, head: Head, eyes: dict[str, nda
     return Worn(tuple(solids), tuple(lenses), dark)
 
 
-def _glasses(person: Person, head: Head, eyes: dict[str, ndarray], rng: Generator) -> tuple[list[Solid], list[Solid], float]:
+def _glasses(
+    person: Person, head: Head, eyes: dict[str, ndarray], rng: Generator
+) -> tuple[list[Solid], list[Solid], float]:
     place = head.frame.place
     metal = rng.random() < 0.4
     tint = _frame_colour(rng, metal)
@@ -68,8 +70,12 @@ def _glasses(person: Person, head: Head, eyes: dict[str, ndarray], rng: Generato
         lenses.append(_lens(place(curve)))
         hinge = np.array([sign * (abs(cx) + half[0] + 0.01), height + 0.09, float(curve[np.argmax(np.abs(x)), 2])])
         ear = np.array([sign * 0.80, 7.33, 0.42])
-        path = np.array([hinge, hinge + [sign * 0.03, 0.01, -0.06], ear + [0, 0.02, 0.55], ear, ear + [-sign * 0.02, -0.16, -0.16]])
-        solids.append(Solid(*tube(place(path), radius * 0.85 * head.frame.scale, closed=False), tint, 1.0 if metal else 0.5))
+        path = np.array(
+            [hinge, hinge + [sign * 0.03, 0.01, -0.06], ear + [0, 0.02, 0.55], ear, ear + [-sign * 0.02, -0.16, -0.16]]
+        )
+        solids.append(
+            Solid(*tube(place(path), radius * 0.85 * head.frame.scale, closed=False), tint, 1.0 if metal else 0.5)
+        )
     inner = max(abs(float(centres["Left"][0])) + 0.02, half[0] + 0.075) - half[0]
     t = np.linspace(-1, 1, 7)
     bridge = np.stack([t * inner, height + 0.045 + 0.03 * (1 - t**2), plane + 0.015 + 0 * t], 1)
@@ -79,13 +85,19 @@ def _glasses(person: Person, head: Head, eyes: dict[str, ndarray], rng: Generato
 
 def _frame_colour(rng: Generator, metal: bool) -> tuple[float, float, float]:
     dark, shell = (0.012, 0.011, 0.011), (0.07, 0.032, 0.014)
-    table = ((0.6, 0.45, 0.2), (0.5, 0.5, 0.5), (0.03, 0.03, 0.032)) if metal else (dark, dark, shell, (0.25, 0.24, 0.23), (0.10, 0.02, 0.03))
+    table = (
+        ((0.6, 0.45, 0.2), (0.5, 0.5, 0.5), (0.03, 0.03, 0.032))
+        if metal
+        else (dark, dark, shell, (0.25, 0.24, 0.23), (0.10, 0.02, 0.03))
+    )
     return table[int(rng.integers(len(table)))]
 
 
 def _lens(curve: ndarray) -> Solid:
     middle = curve.mean(0)
-    points, triangles, normals = sheet(np.stack([curve, 0.5 * (curve + middle), np.tile(middle, (len(curve), 1))]), closed=True)
+    points, triangles, normals = sheet(
+        np.stack([curve, 0.5 * (curve + middle), np.tile(middle, (len(curve), 1))]), closed=True
+    )
     normals *= np.sign(normals[:, 2:3] + 1e-9)
     bulge = (points - middle) * 1.2
     normals = normals + np.concatenate([bulge[:, :2], 0 * bulge[:, :1]], 1)
@@ -113,7 +125,14 @@ def _hat(person: Person, surface: Surface, head: Head, rng: Generator) -> list[S
     if person.hat == "cap":
         across = np.linspace(-1, 1, 13)
         rows_out = [
-            np.stack([0.62 * np.sin(across * 1.25), 7.92 - 0.10 * t - 0.12 * across**2, 0.75 + 0.72 * np.cos(across * 1.1) + 0.75 * t * np.cos(across * 0.9)], 1)
+            np.stack(
+                [
+                    0.62 * np.sin(across * 1.25),
+                    7.92 - 0.10 * t - 0.12 * across**2,
+                    0.75 + 0.72 * np.cos(across * 1.1) + 0.75 * t * np.cos(across * 0.9),
+                ],
+                1,
+            )
             for t in np.linspace(0, 1, 4)
         ]
         solids.append(Solid(*sheet(head.frame.place(np.stack(rows_out))), tint, 0.0))
@@ -128,7 +147,9 @@ def _smooth_normals(points: ndarray, middle: ndarray, normals: ndarray) -> ndarr
 
 def _earrings(person: Person, surface: Surface, head: Head, rng: Generator) -> list[Solid]:
     tint = ((0.75, 0.55, 0.22), (0.7, 0.7, 0.7), (0.6, 0.58, 0.52))[int(rng.integers(3))]
-    size = float(rng.uniform(0.028, 0.042) if person.earrings == "studs" else rng.uniform(0.10, 0.22)) * head.frame.scale
+    size = (
+        float(rng.uniform(0.028, 0.042) if person.earrings == "studs" else rng.uniform(0.10, 0.22)) * head.frame.scale
+    )
     solids: list[Solid] = []
     for sign in (-1, 1):
         ear = np.nonzero((surface.ears > 0.5) & (np.sign(surface.reference[:, 0]) == sign))[0]

