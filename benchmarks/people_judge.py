@@ -6,7 +6,7 @@
 
 `detect` draws random people in random light with random expressions, turned up to 30 degrees; it goes on where it
 stopped. `actions` commands one action at a time, both sides together, at 0, .25, .5, .75 and 1, frontal, and prints
-Pearson's r over all people together. `rest` compares what is read in neutral faces with what is read in photographs.
+Pearson's r over all people together and the mean of each person's own. `rest` compares what is read in neutral faces with what is read in photographs.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _one(judge: Judge, renderer: Renderer, seed: int, out: Path) -> dict[str, ob
 
 def actions(judge: Judge, renderer: Renderer, people: int, first: int, names: list[str]) -> None:
     """Print for each action what is read at each level, and r over all people."""
-    table: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    table: dict[str, list[tuple[int, float, float]]] = {name: [] for name in names}
     for seed, renderer_person in _neutral(people, first):
         for name in names:
             shapes = np.stack([coefficients({name: level}) for level in LEVELS])
@@ -164,13 +164,19 @@ def actions(judge: Judge, renderer: Renderer, people: int, first: int, names: li
             for level, picture in zip(LEVELS, clip.pixels):
                 reading = judge.read(picture)
                 if reading is not None:
-                    table[name].append((level, float(np.mean([reading.scores[n] for n in sides(name)]))))
+                    table[name].append((seed, level, float(np.mean([reading.scores[n] for n in sides(name)]))))
     for name, pairs in sorted(table.items(), key=lambda item: (item[0] not in BOUNDS, item[0])):
-        level, score = np.array(pairs).T
-        r = float(np.corrcoef(level, score)[0, 1]) if score.std() > 1e-6 else 0.0
+        seeds, level, score = np.array(pairs).T
+        r = _r(level, score)
+        own = float(np.mean([_r(level[seeds == s], score[seeds == s]) for s in np.unique(seeds)]))
         bound = BOUNDS.get(name)
         verdict = "" if bound is None else f"  bound {bound:.2f} {'holds' if r >= bound else 'MISSED'}"
-        print(f"{name:16s} r {r:5.2f}  " + " ".join(f"{score[level == v].mean():.2f}" for v in LEVELS) + verdict)
+        means = " ".join(f"{score[level == v].mean():.2f}" for v in LEVELS)
+        print(f"{name:16s} r {r:5.2f}  each person's own {own:5.2f}  {means}{verdict}", flush=True)
+
+
+def _r(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
 
 
 def _neutral(people: int, first: int) -> Iterator[tuple[int, object]]:

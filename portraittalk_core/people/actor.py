@@ -288,6 +288,16 @@ class Actor:
         """Free the textures; buffers go with the object."""
         self.painted.release()
 
+    def _lit_lids(self, sky: Float32[ndarray, "u d"]) -> Float32[ndarray, "u d"]:
+        """Light the lids as if they covered the eyeball: what is folded away at rest comes out when the eye closes."""
+        for centre, radius in self.rig.eyes.values():
+            away = self.skin_rest - centre
+            distance = np.linalg.norm(away, axis=1, keepdims=True)
+            share = smoothstep(2.0 * radius, 1.35 * radius, distance) * (away[:, 2:] > 0.2 * radius)
+            free = 0.62 * np.maximum(0, (away / distance) @ self.directions.T) * (4 / len(self.directions))
+            sky = sky * (1 - share) + np.maximum(sky, free) * share
+        return sky.astype(np.float32)
+
     def _visibility(self, size: int = 96) -> Float32[ndarray, "u d"]:
         """Return how far each vertex of the skin faces each direction and is not shaded from it.
 
@@ -321,6 +331,7 @@ class Actor:
             sky[:, i] = free * cosine[:, i] * (4 / len(self.directions))
         target.release()
         depth.release()
+        sky = self._lit_lids(sky)
         # Smoothed once: lips that meet at rest would burn a black line into an open mouth.
         return (0.5 * sky + 0.5 * (self.surface.smoothing @ sky)).astype(np.float32)
 

@@ -187,7 +187,7 @@ class FrameDrawer:
                 lidtop=self._lid_top(pose, side),
             )  # fmt: skip
             actor.parts["eye"].mesh.render()
-        graphics.set("mouth", bone=pose.head, lips=lips, amb=near * 0.75, open=min(1.0, pose.opening / 0.25), wet=1.0)
+        graphics.set("mouth", bone=pose.head, lips=lips, amb=near * 0.95, open=min(1.0, pose.opening / 0.25), wet=1.0)
         for name in ("upper", "lower", "tongue"):
             actor.parts[name].mesh.render()
         actor.parts["cloth"].mesh.render()

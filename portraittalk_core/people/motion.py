@@ -17,26 +17,40 @@ from .shape import fit_similarity, joints
 from .surface import Surface, eye_centre
 
 GAIN: dict[str, float] = {
-    "browDown": 1.6,
+    "browDown": 2.1,
     "browInnerUp": 1.5,
-    "browOuterUp": 1.5,
-    "eyeBlink": 1.08,
-    "mouthFunnel": 1.4,
-    "mouthPucker": 1.1,
-    "mouthStretch": 1.7,
-    "mouthUpperUp": 1.5,
+    "browOuterUp": 1.6,
+    "jawOpen": 1.08,
+    "mouthFunnel": 1.3,
+    "mouthPucker": 1.6,
+    "mouthStretch": 1.3,
+    "mouthUpperUp": 1.6,
     "mouthLowerDown": 1.6,
     "mouthFrown": 1.5,
     "mouthPress": 1.3,
 }
 """How far a command of 1 drives an action of the data, where that is not 1; tuned with MediaPipe as the judge."""
 NEUTRAL: dict[str, float] = {
-    "browDown": -0.10,
-    "eyeWide": 0.08,
+    "browDown": 0.05,
+    "browInnerUp": -0.08,
+    "eyeSquint": 0.06,
 }
-"""Added to everybody: the template frowns at rest and its lids hang."""
+"""Added to everybody, so that MediaPipe reads at rest what it reads in photographs of people at rest."""
+RESPONSE: dict[str, float] = {"browDown": 0.8, "mouthFunnel": 0.75, "mouthPucker": 0.9, "mouthUpperUp": 0.85}
+"""Powers to which commands are raised, where MediaPipe reads the first half of an action as next to nothing."""
+COMPANIONS: dict[str, dict[str, float]] = {
+    "mouthStretch": {"mouthDimple": 0.8},
+    "mouthFunnel": {"jawOpen": 0.12, "mouthPucker": 0.45},
+}
+"""Actions that go along with an action, because the data's shape alone does not look like it."""
 GAZE_DEGREES = (32.0, 26.0)
 """How far the eyes turn to the side and up or down at a command of 1."""
+_BLINKS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+_LID_MARGINS = {"Left": (11465, 13370), "Right": (4847, 6774)}
+"""The middle of the upper and of the lower lid's margin."""
+_LIDS_MEET = 1.35
+_LEVEL_GAZE = 2.5
+"""Degrees by which the template's eyes look down at rest."""
 _NECK_SHARES = (0.15, 0.20, 0.25, 0.40)
 _RESTING: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -103,6 +117,14 @@ class Rig:
         self.eyes = {side: eye_centre(rest, side) for side in ("Left", "Right")}
         self._lids = {side: self._lid_rows(side) for side in self.eyes}
         self.weights = anatomy.weights[surface.used]
+        self._closing = np.array([self._blink_gain(side) for side in ("Left", "Right")], np.float32)
+
+    def _blink_gain(self, side: str) -> float:
+        """Return by how much the data's blink must be driven so that this person's lids meet."""
+        upper, lower = (int(np.searchsorted(self._surface.used, v)) for v in _LID_MARGINS[side])
+        move = self._offsets[INDEX[f"eyeBlink{side}"]].reshape(-1, 3)[:, 1]
+        gap = float(self._rest[upper, 1] - self._rest[lower, 1])
+        return float(np.clip(_LIDS_MEET * gap / max(float(move[lower] - move[upper]), 1e-6), 0.8, 1.6))
 
     def _lid_rows(self, side: str) -> ndarray:
         """Return rows of the skin before an eyeball, outside of it at rest."""
@@ -119,6 +141,7 @@ class Rig:
             turn: Yaw, pitch and roll of the head in degrees, as `projection.rotation` has them.
         """
         driven = drive(blendshapes)
+        driven[_BLINKS] *= self._closing
         points = self._rest + (driven @ self._offsets).reshape(-1, 3)
         skin, lashes, upper, lower, tongue = np.split(points, self._ends[:-1])
         self._keep_lids_out(skin)
@@ -149,7 +172,7 @@ class Rig:
         sign = 1 if side == "Left" else -1
         look = {way: float(row[INDEX[f"eyeLook{way}{side}"]]) for way in ("In", "Out", "Up", "Down")}
         yaw = GAZE_DEGREES[0] * sign * (look["Out"] - look["In"])
-        pitch = GAZE_DEGREES[1] * (look["Down"] - look["Up"])
+        pitch = GAZE_DEGREES[1] * (look["Down"] - look["Up"]) - _LEVEL_GAZE
         matrix = np.eye(4)
         centre, radius = self.eyes[side]
         matrix[:3, :3], matrix[:3, 3] = rotation(yaw, pitch, 0) * radius, centre
@@ -177,19 +200,34 @@ def drive(blendshapes: Float32[ndarray, "52"]) -> Float32[ndarray, "52"]:
     """
     row = np.array(blendshapes, np.float32)
     row[INDEX["mouthClose"]] = min(row[INDEX["mouthClose"]], row[INDEX["jawOpen"]])
-    return row * _GAINS + _NEUTRALS
+    return (np.maximum(row, 0) ** _POWERS * _GAINS + row @ _ALONG + _NEUTRALS).astype(np.float32)
+
+
+def _sides(name: str) -> tuple[str, ...]:
+    return (name,) if name in INDEX else (f"{name}Left", f"{name}Right")
 
 
 def _sided(table: dict[str, float], default: float) -> Float32[ndarray, "52"]:
     row = np.full(len(ARKIT), default, np.float32)
     for name, value in table.items():
-        for full in (name,) if name in INDEX else (f"{name}Left", f"{name}Right"):
+        for full in _sides(name):
             row[INDEX[full]] = value
     return row
 
 
+def _companions() -> Float32[ndarray, "52 52"]:
+    table = np.zeros((len(ARKIT), len(ARKIT)), np.float32)
+    for name, others in COMPANIONS.items():
+        for other, value in others.items():
+            for a, b in zip(_sides(name), _sides(other)):
+                table[INDEX[a], INDEX[b]] = value
+    return table
+
+
 _GAINS = _sided(GAIN, 1.0)
 _NEUTRALS = _sided(NEUTRAL, 0.0)
+_POWERS = _sided(RESPONSE, 1.0)
+_ALONG = _companions()
 
 
 def _furrow(row: ndarray) -> tuple[float, float, float, float]:

@@ -151,7 +151,7 @@ _SHARE = {
     "ears": 0.8,
     "neck": 0.4,
     "head": 0.55,
-    "mouth": 0.5,
+    "mouth": 0.36,
     "eyes": 0.5,
     "eyebrows": 0.35,
     "forehead": 0.5,

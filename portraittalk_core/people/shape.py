@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from .anatomy import BONES, Anatomy, load_anatomy
+from .anatomy import BONES, EYES, Anatomy, load_anatomy
 from .person import Person
 
 _ARMS_DOWN = 33.0
@@ -18,6 +18,13 @@ _LIKENESS: dict[str, float] = {
     "eyes/r-eye-scale-incr": 0.20,
 }
 """Shapes that everybody gets: the template's eyes are smaller than those of photographed people."""
+
+
+_BROWS = (6980, 205)
+"""A vertex in the middle of each brow."""
+_BROW_HEIGHT = (0.28, 0.245, 0.45)
+"""Mean height of the shapes' brows over the eyes as a share of the distance of the eyes, the mean wanted, and how much of
+a person's deviation stays: MediaPipe takes higher brows for raised ones."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,20 @@ def shape_person(person: Person) -> Float32[ndarray, "v 3"]:
     for name, value in (*_LIKENESS.items(), *person.local):
         rows, offsets = anatomy.local[name]
         points[rows] += value * offsets
+    _settle_brows(anatomy, points)
     return _lower_arms(anatomy, points.astype(np.float32))
+
+
+def _settle_brows(anatomy: Anatomy, points: Float32[ndarray, "v 3"]) -> None:
+    """Move the brows towards the height that people's brows have at rest."""
+    eyes = [(points[lo:hi].min(0) + points[lo:hi].max(0)) / 2 for lo, hi in EYES.values()]
+    apart = float(np.linalg.norm(eyes[0] - eyes[1]))
+    height = float(points[list(_BROWS), 1].mean() - (eyes[0][1] + eyes[1][1]) / 2) / apart
+    mean, wanted, kept = _BROW_HEIGHT
+    move = (wanted + kept * (height - mean) - height) * apart
+    rows, offsets = anatomy.local[f"eyebrows/eyebrows-trans-{'up' if move > 0 else 'down'}"]
+    step = float(np.abs(offsets[np.isin(rows, _BROWS), 1]).mean())
+    points[rows] += np.clip(abs(move) / step, 0, 1.5) * offsets
 
 
 def joints(points: Float32[ndarray, "v 3"]) -> dict[str, Float32[ndarray, "3"]]:

@@ -63,9 +63,9 @@ in vec3 P,N,C; in vec4 S; out vec4 o; uniform vec3 lips, amb; uniform float open
     + """
 void main(){
  vec3 n=normalize(N),V=normalize(eye-P);if(dot(n,V)<0.)n=-n;vec3 f=normalize(mat3(bone)*vec3(0,0,1));
- float depth=dot(lips-P,f);float dark=mix(1.,.08,smoothstep(.02,.40,depth))*mix(.42,1.,smoothstep(0.,.5,open));
+ float depth=dot(lips-P,f);float dark=mix(1.,.08,smoothstep(.02,.40,depth))*mix(.70,1.,smoothstep(0.,.4,open));
  float sh=shadow(S,.012);
- vec3 c=C*(keycol*clamp((dot(n,keydir)+.35)/1.35,0.,1.)*mix(.40,1.,sh)+amb)*dark;
+ vec3 c=C*(keycol*clamp((dot(n,keydir)+.35)/1.35,0.,1.)*mix(.50,1.,sh)+amb)*dark*vec3(1.,.97,.93);
  vec3 H=normalize(V+keydir);c+=keycol*pow(max(dot(n,H),0.),60.)*.25*sh*dark*wet;
  c+=environment(reflect(-V,n),.1)*.05*dark*wet;
  o=vec4(c,1);}
