@@ -354,6 +354,7 @@ def _below_hat(cards: Any, template: Float32[ndarray, "v 3"], hat: str) -> Any:
     d = template - [0, 7.5, 0.3]
     elevation = np.arcsin(d[:, 1] / np.linalg.norm(d, axis=1))
     above = elevation > (0.22 if hat == "beanie" else 0.36)
+    above |= (template[:, 2] > 0.7) & (template[:, 1] > 7.35)
     triangles = cards.indices.reshape(-1, 3)
     keep = ~above[triangles].any(1)
     return type(cards)(cards.points, cards.normals, cards.tangents, cards.card, triangles[keep].reshape(-1))

@@ -35,7 +35,8 @@ def paint_background(name: str, seed: int, size: int) -> Float32[ndarray, "size 
     grid = np.mgrid[0:_SIZE, 0:_SIZE].astype(np.float32)[::-1] / _SIZE
     picture = _PLACES[name](rng, grid) if name in _PLACES else _wall(rng, grid, np.array(WALLS[name], np.float32))
     plain = name not in _PLACES
-    blur = float(np.exp(rng.uniform(np.log(1.0), np.log(11.0))))
+    sharpest = 2.5 if name in ("park", "night") else 1.0
+    blur = float(np.exp(rng.uniform(np.log(sharpest), np.log(11.0))))
     picture = np.maximum(picture * (1 + (0.03 if plain else 0.10) * (0.7 * _pink(rng, 1) + 0.3 * _pink(rng, 3))), 0.002)
     picture = _defocus(picture.astype(np.float32), blur)
     if rng.random() < 0.5:

@@ -123,19 +123,12 @@ def _hat(person: Person, surface: Surface, head: Head, rng: Generator) -> list[S
     triangles = flat.reshape(-1, 3).astype(np.int32)
     solids = [Solid(points, triangles, _smooth_normals(points, middle, head.normals[used]), tint, 0.0)]
     if person.hat == "cap":
-        across = np.linspace(-1, 1, 13)
-        rows_out = [
-            np.stack(
-                [
-                    0.62 * np.sin(across * 1.25),
-                    7.92 - 0.10 * t - 0.12 * across**2,
-                    0.75 + 0.72 * np.cos(across * 1.1) + 0.75 * t * np.cos(across * 0.9),
-                ],
-                1,
-            )
-            for t in np.linspace(0, 1, 4)
-        ]
-        solids.append(Solid(*sheet(head.frame.place(np.stack(rows_out))), tint, 0.0))
+        across, out = (a.T for a in np.meshgrid(np.linspace(-1, 1, 13), np.linspace(0, 1, 4), indexing="ij"))
+        x = (0.66 + 0.05 * out) * np.sin(across * 1.25)
+        y = 8.03 - 0.13 * out - 0.16 * across**2
+        z = 0.55 + 0.76 * np.cos(across * 1.1) + 0.72 * out * np.cos(across * 1.15)
+        rows_out = np.stack([x, y, z], -1)
+        solids.append(Solid(*sheet(head.frame.place(rows_out)), tint, 0.0))
     return solids
 
 
