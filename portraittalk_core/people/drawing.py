@@ -247,7 +247,7 @@ class FrameDrawer:
         size = graphics.size
         graphics.final.use()
         units = graphics.bind(frame=(0, graphics.resolved_texture), back=(1, self.background))
-        exposure = camera.exposure * 0.37 / metered(self.actor, self.scene.light, reached)
+        exposure = camera.exposure * 0.39 / metered(self.actor, self.scene.light, reached)
         graded = {"contrast": camera.contrast, "saturation": camera.saturation, "gain": camera.balance}
         lens = {"vignette": camera.vignette, "soft": camera.blur, "grain": camera.noise, "seed": float(seed)}
         light = {"exposure": exposure, "backexposure": camera.exposure * 0.85}

@@ -30,7 +30,7 @@ class Jaw:
 @functools.cache
 def build_jaws() -> dict[str, Jaw]:
     """Return the upper and the lower row in the template's space."""
-    return {"upper": _jaw(6.563, 1.0, 1.452, 0.112, upper=True), "lower": _jaw(6.602, -1.0, 1.418, 0.098, upper=False)}
+    return {"upper": _jaw(6.568, 1.0, 1.428, 0.112, upper=True), "lower": _jaw(6.602, -1.0, 1.405, 0.098, upper=False)}
 
 
 def vertex_normals(points: Float32[ndarray, "v 3"], triangles: Int32[ndarray, "t 3"]) -> Float32[ndarray, "v 3"]:

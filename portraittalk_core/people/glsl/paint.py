@@ -42,7 +42,7 @@ void main(){
  mel+=freckles*fr*(.35+cheek+nose+.5*B(vec3(.0,7.7,1.4),vec3(.6,.3,.5)))*face;
  mel+=1.3*moles*spots(R*3.1+s*3.,.07,.10)*face+.9*moles*spots(R*5.3+s*5.,.05,.10)*face;
  mel+=.45*smoothstep(45.,80.,age)*spots(R*7.+s*2.,.18,.30)*face*(.5+mid)*(.4+.6*step(melanin,.6));
- vec3 c=vec3(.90,.80,.72)*exp(-mel*vec3(1.12,1.58,1.88)-hb*vec3(.12,.76,.66));
+ vec3 c=vec3(.85,.715,.605)*exp(-mel*vec3(1.20,1.56,1.80)-hb/(1.+.5*melanin)*vec3(.12,.76,.66));
  c*=.94+.12*pore;
  vec3 detail=texture(photo,M).rgb*2.;detail=mix(vec3(1),detail,mix(1.,smoothstep(.25,.75,lid),near));
  c*=mix(vec3(1),detail,phototone);
