@@ -17,11 +17,11 @@ from .shape import fit_similarity, joints
 from .surface import Surface, eye_centre
 
 GAIN: dict[str, float] = {
-    "browDown": 2.1,
+    "browDown": 2.3,
     "browInnerUp": 1.5,
     "browOuterUp": 1.6,
     "jawOpen": 1.08,
-    "mouthFunnel": 1.3,
+    "mouthFunnel": 1.4,
     "mouthPucker": 1.6,
     "mouthStretch": 1.3,
     "mouthUpperUp": 1.6,
@@ -36,7 +36,13 @@ NEUTRAL: dict[str, float] = {
     "eyeSquint": 0.06,
 }
 """Added to everybody, so that MediaPipe reads at rest what it reads in photographs of people at rest."""
-RESPONSE: dict[str, float] = {"browDown": 0.8, "mouthFunnel": 0.75, "mouthPucker": 0.9, "mouthUpperUp": 0.85}
+RESPONSE: dict[str, float] = {
+    "browDown": 0.8,
+    "eyeBlink": 0.92,
+    "mouthFunnel": 0.65,
+    "mouthPucker": 0.9,
+    "mouthUpperUp": 0.85,
+}
 """Powers to which commands are raised, where MediaPipe reads the first half of an action as next to nothing."""
 COMPANIONS: dict[str, dict[str, float]] = {
     "mouthStretch": {"mouthDimple": 0.8},
@@ -45,10 +51,13 @@ COMPANIONS: dict[str, dict[str, float]] = {
 """Actions that go along with an action, because the data's shape alone does not look like it."""
 GAZE_DEGREES = (32.0, 26.0)
 """How far the eyes turn to the side and up or down at a command of 1."""
-_BLINKS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 _LID_MARGINS = {"Left": (11465, 13370), "Right": (4847, 6774)}
 """The middle of the upper and of the lower lid's margin."""
-_LIDS_MEET = 1.35
+_LIDS_MEET = 1.2
+"""How far lids are driven, of what makes these two vertices meet: the margins themselves lie deeper."""
+_MOUTH_CORNERS = (5339, 10404)
+_MOUTH_WIDTH = 0.483
+"""Mean width of the shapes' mouths, in decimetres of the template."""
 _LEVEL_GAZE = 2.5
 """Degrees by which the template's eyes look down at rest."""
 _NECK_SHARES = (0.15, 0.20, 0.25, 0.40)
@@ -117,7 +126,17 @@ class Rig:
         self.eyes = {side: eye_centre(rest, side) for side in ("Left", "Right")}
         self._lids = {side: self._lid_rows(side) for side in self.eyes}
         self.weights = anatomy.weights[surface.used]
-        self._closing = np.array([self._blink_gain(side) for side in ("Left", "Right")], np.float32)
+        self._own = self._own_gains()
+
+    def _own_gains(self) -> Float32[ndarray, "52"]:
+        """Return how far this person's actions are driven: lids until they meet, a wide mouth further than a narrow one."""
+        gains = np.ones(len(ARKIT), np.float32)
+        for side in ("Left", "Right"):
+            gains[INDEX[f"eyeBlink{side}"]] = self._blink_gain(side)
+        a, b = (self._rest[int(np.searchsorted(self._surface.used, v))] for v in _MOUTH_CORNERS)
+        width = float(np.linalg.norm(a - b)) / self.frame.scale / _MOUTH_WIDTH
+        gains[[INDEX["mouthPucker"], INDEX["mouthFunnel"]]] = np.clip(width**3, 0.7, 1.35)
+        return gains
 
     def _blink_gain(self, side: str) -> float:
         """Return by how much the data's blink must be driven so that this person's lids meet."""
@@ -141,7 +160,7 @@ class Rig:
             turn: Yaw, pitch and roll of the head in degrees, as `projection.rotation` has them.
         """
         driven = drive(blendshapes)
-        driven[_BLINKS] *= self._closing
+        driven *= self._own
         points = self._rest + (driven @ self._offsets).reshape(-1, 3)
         skin, lashes, upper, lower, tongue = np.split(points, self._ends[:-1])
         self._keep_lids_out(skin)

@@ -1,6 +1,6 @@
 """Noise, posing, light and coverage, shared by the shaders."""
 
-VERSION = "#version 400\n"
+VERSION = "#version 400\nfloat sq(float x){return x*x;}\n"
 
 NOISE = """
 float hash(vec3 p){p=fract(p*vec3(.1031,.1030,.0973));p+=dot(p,p.yzx+33.33);return fract((p.x+p.y)*p.z);}
@@ -60,7 +60,7 @@ uniform vec2 hairline; // height of the hairline; how far the temples recede
 const vec3 SKULL=vec3(0,7.50,.30);
 float scalp(vec3 R){
  vec3 d=normalize(R-SKULL);float az=atan(abs(d.x),d.z),el=asin(d.y);
- float front=hairline.x-.10*smoothstep(0.,.55,az)+hairline.y*exp(-pow((az-.50)/.20,2.));
+ float front=hairline.x-.10*smoothstep(0.,.55,az)+hairline.y*exp(-sq((az-.50)/.20));
  float back=-.10-.65*smoothstep(1.35,2.3,az);
  return el-mix(front,back,smoothstep(.72,1.18,az));}
 float blob(vec3 R,vec3 c,vec3 s){vec3 d=(vec3(abs(R.x),R.yz)-c)/s;return exp(-dot(d,d));}

@@ -64,24 +64,24 @@ void main(){
  float hm=smoothstep(-.07,.10,scalp(R)+.10*(mid-.47)+.06*(fine-.5))*(1.-m.a);
  c=mix(c,haircol*.6+.004,hm*scalpcover);
  // Lids: the line of the lashes, the crease above, shade in the corners.
- float lash=exp(-pow((lid-.05)/.09,2.))*near;
+ float lash=exp(-sq((lid-.05)/.09))*near;
  c=mix(c,vec3(.016,.012,.011),lash*mix(.30,.62,upper)*(1.-.35*smoothstep(0.2,.10,x))*(.75+.25*liner));
  c=mix(c,vec3(.012),liner*upper*near*(1.-smoothstep(.10,.26,lid))*step(-.1,lid)*.8);
- float fold=exp(-pow((lid-.40-.12*(mid-.5))/.10,2.))*upper*near*smoothstep(.10,.17,x)*smoothstep(.56,.46,x);
+ float fold=exp(-sq((lid-.40-.12*(mid-.5))/.10))*upper*near*smoothstep(.10,.17,x)*smoothstep(.56,.46,x);
  c*=1.-.42*fold*vec3(.85,1.,1.05);
- float under=exp(-pow((lid-.42)/.16,2.))*(1.-upper)*near;c*=1.-(.08+.16*old)*under;
+ float under=exp(-sq((lid-.42)/.16))*(1.-upper)*near;c*=1.-(.08+.16*old)*under;
  c=mix(c,vec3(.55,.30,.27)*c.r*1.5,.45*smoothstep(.03,-.05,lid)*near);     // the rim itself is pink and wet
- c=mix(c,c*vec3(.85,.55,.50),near*exp(-pow(length(vec2(x-.165,R.y-7.262))/.028,2.))*.8);
+ c=mix(c,c*vec3(.85,.55,.50),near*exp(-sq(length(vec2(x-.165,R.y-7.262))/.028))*.8);
  c=mix(c,vec3(.36,.12,.10)*(.8+.4*mid),m.b);
  // Height: pores, creases of the lips, wrinkles of age.
  float fore=smoothstep(7.60,7.74,R.y)*smoothstep(8.20,7.95,R.y)*smoothstep(.72,.35,x)*smoothstep(.8,1.2,R.z);
  float lines=ridge((R.y+.035*sin(R.x*5.+seed)+.07*(big-.5)-.10*x*x)*46.,6.)*fore*(.5+mid);
  float crow=ridge(atan(R.y-7.27,x-.42)*15.+mid*5.,4.)*B(vec3(.62,7.26,1.15),vec3(.13,.15,.35));
  float bag=ridge((R.y+.10*x*x)*70.+mid*3.,3.)*B(vec3(.32,7.12,1.4),vec3(.20,.06,.3));
- float frown=exp(-pow((x-.075-.02*(R.y-7.5))/.022,2.))*smoothstep(7.34,7.44,R.y)*smoothstep(7.70,7.58,R.y)*step(1.,R.z);
+ float frown=exp(-sq((x-.075-.02*(R.y-7.5))/.022))*smoothstep(7.34,7.44,R.y)*smoothstep(7.70,7.58,R.y)*step(1.,R.z);
  float fold2=6.62+.40*smoothstep(.42,.16,x);float nasolabial=0.;
  { vec2 a=vec2(.185,6.98),b=vec2(.40,6.60),q=vec2(x+.06*sin((R.y-6.6)*4.),R.y)-a,ab=b-a;float t=clamp(dot(q,ab)/dot(ab,ab),0.,1.);
-   nasolabial=exp(-pow(length(q-ab*t)/.035,2.))*smoothstep(0.,.15,t)*smoothstep(1.,.75,t)*step(1.,R.z); }
+   nasolabial=exp(-sq(length(q-ab*t)/.035))*smoothstep(0.,.15,t)*smoothstep(1.,.75,t)*step(1.,R.z); }
  float whisker=ridge((R.x+.10*sin(R.y*9.))*42.,3.)*B(vec3(0,6.80,1.5),vec3(.26,.07,.3))*(1.-lip);
  float h=.5+.15*(pore-.5)*face+.12*(fine-.47)+.09*(mid-.47)-.18*crease*lip-.02*fr*freckles+.06*bm+.06*st-.18*fold
   -old*(.24*lines+.20*crow+.16*bag+.18*frown+.12*whisker)-.16*(.15+old)*nasolabial;

@@ -38,7 +38,7 @@ void main(){
  float sh=shadow(S,.01);float d=clamp((dot(n,keydir)+.25)/1.25,0.,1.);
  vec3 col=c*(keycol*d*sh*ao+amb*ao);
  vec3 nc=normalize(m*vec3(E.xy*mix(1.7,1.,smoothstep(.8,1.15,r)),max(E.z,.05)));
- vec3 H=normalize(V+keydir);float F=.03+.5*pow(1.-max(dot(nc,V),0.),5.);
+ vec3 H=normalize(V+keydir);float F=.03+.5*pow(1.-clamp(dot(nc,V),0.,1.),5.);
  col+=keycol*smoothstep(.9925,.9975,dot(nc,H))*1.2*max(sh,.4)*mix(1.,ao,.3);
  vec3 rf=reflect(-V,nc);col+=environment(rf,.02)*F*1.6*mix(1.,ao,.4);
  for(int i=0;i<2;i++)col+=lobecol[i]*smoothstep(.93,.985,dot(rf,lobedir[i].xyz))*.35*mix(1.,ao,.3);
@@ -183,11 +183,11 @@ void main(){
  if(suit>.5){
   // A jacket over a shirt: the lapels part along a V.
   float v=.05+max(0.,5.95-0.-R.y)*-.0+.62*smoothstep(4.6,6.0,R.y);
-  float shirt=step(x,v)*step(0.,R.z);placket=exp(-pow((x-v)/.03,2.))*step(0.,R.z);
+  float shirt=step(x,v)*step(0.,R.z);placket=exp(-sq((x-v)/.03))*step(0.,R.z);
   float lapel=step(x,v+.30)*step(v,x)*step(0.,R.z);
   c=mix(c*mix(1.,.86,lapel),cloth2,shirt);
   if(shirt>.5){float tie=step(x,.10+.03*smoothstep(6.,5.,R.y));c=mix(c,cloth1*vec3(2.2,.6,.7)+.01,tie);}
-  placket+=.7*exp(-pow((x-v-.30)/.015,2.))*step(0.,R.z);
+  placket+=.7*exp(-sq((x-v-.30)/.015))*step(0.,R.z);
  }
  c*=.92+.16*noise(R*vec3(38.,60.,38.));
  n=bumped(P,n,fold,.17);
@@ -223,7 +223,7 @@ void main(){
  float sh=shadow(S,.012),g=K.x,rough=step(g,.05);
  vec3 c=C*mix(1.,.80+.4*noise(P*42.),rough);
  vec3 col=c*(keycol*clamp(dot(n,keydir)*.8+.2,0.,1.)*sh+environment(n,3.))*K.y;
- vec3 H=normalize(V+keydir);float F=.04+.7*pow(1.-max(dot(n,V),0.),5.)+.5*step(.95,g);
+ vec3 H=normalize(V+keydir);float F=.04+.7*pow(1.-clamp(dot(n,V),0.,1.),5.)+.5*step(.95,g);
  col+=(keycol*pow(max(dot(n,H),0.),80.)*1.5*sh+environment(reflect(-V,n),.08)*F)*g*mix(vec3(1),C*2.,step(.95,g));
  o=vec4(col,1);}
 """
@@ -238,7 +238,7 @@ in vec3 P,N,C; in vec2 K; in vec4 S; out vec4 o; uniform float dark;
     + """
 void main(){
  vec3 n=normalize(N),V=normalize(eye-P);if(dot(n,V)<0.)n=-n;
- float F=.035+.6*pow(1.-max(dot(n,V),0.),5.);vec3 rf=reflect(-V,n);
+ float F=.035+.6*pow(1.-clamp(dot(n,V),0.,1.),5.);vec3 rf=reflect(-V,n);
  vec3 c=environment(rf,.03)*F*1.3+keycol*pow(max(dot(rf,keydir),0.),900.)*2.;
  o=vec4(c,clamp(F*.6+dark,0.,1.));}
 """

@@ -42,8 +42,8 @@ void main(){
  e=mix(e,e*vec3(1.06,.98,.95),.6);
  vec3 col=c*(keycol*diff*shc+e);
  // Two oily lobes.
- vec3 H=normalize(V+keydir);float nh=max(dot(nb,H),0.),nv=max(dot(nb,V),.02),nl=max(dot(nb,keydir),0.);
- float F=.028+.6*pow(1.-max(dot(V,H),0.),5.);
+ vec3 H=normalize(V+keydir);float nh=max(dot(nb,H),0.),nv=clamp(dot(nb,V),.02,1.),nl=max(dot(nb,keydir),0.);
+ float F=.028+.6*pow(1.-clamp(dot(V,H),0.,1.),5.);
  float r=p.r,r2=r*r,q2=r*1.6;q2*=q2;
  float sp=mix(pow(nh,2./(r2*r2))/(r2*r2),pow(nh,2./(q2*q2))/(q2*q2),.55)*.28;
  float occ=clamp(dot(L,vec3(.4))*openlight,0.,1.);
