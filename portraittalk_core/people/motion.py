@@ -20,7 +20,7 @@ GAIN: dict[str, float] = {
     "browDown": 2.3,
     "browInnerUp": 1.5,
     "browOuterUp": 1.6,
-    "jawOpen": 1.08,
+    "jawOpen": 1.12,
     "mouthFunnel": 1.4,
     "mouthPucker": 1.6,
     "mouthStretch": 1.3,

@@ -44,7 +44,8 @@ void main(){
  mel+=.45*smoothstep(45.,80.,age)*spots(R*7.+s*2.,.18,.30)*face*(.5+mid)*(.4+.6*step(melanin,.6));
  vec3 c=vec3(.85,.715,.605)*exp(-mel*vec3(1.20,1.56,1.80)-hb/(1.+.5*melanin)*vec3(.12,.76,.66));
  c*=.94+.12*pore;
- vec3 detail=texture(photo,M).rgb*2.;detail=mix(vec3(1),detail,mix(1.,smoothstep(.25,.75,lid),near));
+ vec3 detail=clamp(texture(photo,M).rgb*2.,.5,1.7);detail=mix(vec3(dot(detail,vec3(.3,.59,.11))),detail,.55);
+ detail=mix(vec3(1),detail,mix(1.,smoothstep(.25,.75,lid),near));
  c*=mix(vec3(1),detail,phototone);
  // Lips: thin skin, much blood, upright creases; the border is soft.
  float lip=smoothstep(.35,.95,m.r+.25*(mid-.5));
@@ -57,7 +58,7 @@ void main(){
  // Brows, stubble and scalp as colour below the hairs.
  float bm=browshape(R,browup,brow,noise(vec3(R.x*50.-sign(R.x)*R.y*40.,R.y*30.,1.)+s));
  c=mix(c,browcol,bm*.82*(.6+.6*noise(vec3(R.x*90.-sign(R.x)*R.y*70.,R.y*40.,2.)+s)));
- float area=beardarea(R,m.r,mid)*(1.-m.b);area*=mix(1.,goatee(R),goateeonly);
+ float area=beardarea(R,m.r,mid)*(1.-m.b)*(1.-smoothstep(.1,.6,m.a));area*=mix(1.,goatee(R),goateeonly);
  float grown=beardkind==3?moustache(R)*(1.-smoothstep(.05,.5,m.r)):beardkind==1?area:0.;
  float st=stubble*area*(.45+.75*noise(R*95.+s));
  c=mix(c,haircol*.55+vec3(.010,.013,.016),clamp(st*.60,0.,.9));
