@@ -51,6 +51,8 @@ def paint_skin(graphics: Graphics, surface: Surface, person: Person, picture: An
     """
     c = graphics.gl
     layers = [[c.texture((size, size), 4) for _ in range(3)] for _ in range(2)]
+    for texture in layers[0]:
+        texture.filter = (0x2600, 0x2600)  # NEAREST
     first, last = (c.framebuffer(textures) for textures in layers)
     masks = c.texture(surface.masks.shape[1::-1], 4, surface.masks.tobytes())
     photo = c.texture((512, 512), 3, skin_detail(picture).tobytes()) if picture else c.texture((1, 1), 3, b"\x80" * 3)

@@ -107,9 +107,9 @@ layout(location=0) out vec4 albedo; layout(location=1) out vec4 props; layout(lo
 void main(){
  vec2 best=T;
  if(textureLod(a,T,0.).a==0.){
-  float found=9.;
-  for(int i=0;i<16;i++){float r=1.+float(i/8)*2.,t=float(i%8)*.7854;vec2 q=T+vec2(cos(t),sin(t))*r*px;
-   if(r<found&&textureLod(a,q,0.).a>0.){found=r;best=q;}}}
+  float found=99.;
+  for(int i=0;i<48;i++){float r=1.+float(i/12)*2.5,t=float(i%12)*.5236;vec2 q=T+vec2(cos(t),sin(t))*r*px;
+   if(r<found&&textureLod(a,q,0.).a>0.){found=r;vec2 deep=q+vec2(cos(t),sin(t))*px;best=textureLod(a,deep,0.).a>0.?deep:q;}}}
  albedo=textureLod(a,best,0.);props=textureLod(b,best,0.);wrinkles=textureLod(w,best,0.);
 }"""
 )
