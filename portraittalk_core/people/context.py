@@ -53,6 +53,7 @@ def open_context() -> Any:
             f"Drawing people needs OpenGL 4.0 on EGL, but it cannot be opened ({error}). {needed}"
         ) from error
     context.enable(moderngl.DEPTH_TEST)
+    context.gc_mode = "auto"  # buffers go with the objects that hold them
     return context
 
 
