@@ -6,7 +6,8 @@
 
 `detect` draws random people in random light with random expressions, turned up to 30 degrees; it goes on where it
 stopped. `actions` commands one action at a time, both sides together, at 0, .25, .5, .75 and 1, frontal, and prints
-Pearson's r over all people together and the mean of each person's own. `rest` compares what is read in neutral faces with what is read in photographs.
+Pearson's r over all people together and the mean of each person's own.
+`rest` compares what is read in neutral faces with what is read in photographs.
 """
 
 from __future__ import annotations

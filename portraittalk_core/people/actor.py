@@ -13,7 +13,7 @@ from numpy import ndarray
 from .anatomy import LASHES, TONGUE, load_anatomy
 from .context import Attributes, Graphics
 from .garment import dress_body
-from .hair import STYLES, Head, comb_field, grow_cards, scalp, smoothstep, tangent
+from .hair import STYLES, Cards, Head, comb_field, grow_cards, scalp, smoothstep, tangent
 from .motion import Pose, Rig
 from .painting import Painted, hairline, paint_skin
 from .person import Person
@@ -349,7 +349,7 @@ def card_uniforms(actor: Actor) -> dict[str, float]:
     }
 
 
-def _below_hat(cards: Any, template: Float32[ndarray, "v 3"], hat: str) -> Any:
+def _below_hat(cards: Cards, template: Float32[ndarray, "v 3"], hat: str) -> Cards:
     """Drop the triangles of cards that would come out of a hat."""
     d = template - [0, 7.5, 0.3]
     elevation = np.arcsin(d[:, 1] / np.linalg.norm(d, axis=1))
@@ -357,7 +357,7 @@ def _below_hat(cards: Any, template: Float32[ndarray, "v 3"], hat: str) -> Any:
     above |= (template[:, 2] > 0.7) & (template[:, 1] > 7.35)
     triangles = cards.indices.reshape(-1, 3)
     keep = ~above[triangles].any(1)
-    return type(cards)(cards.points, cards.normals, cards.tangents, cards.card, triangles[keep].reshape(-1))
+    return Cards(cards.points, cards.normals, cards.tangents, cards.card, triangles[keep].reshape(-1))
 
 
 def _ball(rings: int = 20, around: int = 28) -> tuple[ndarray, ndarray]:

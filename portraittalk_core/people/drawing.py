@@ -66,6 +66,7 @@ class FrameDrawer:
         self.shadow_matrix = parallel(
             key_direction(scene.light), actor.rig.frame.place([0, 6.9, 0.4]), 2.5 * actor.scale
         )
+        self._post = self.graphics.mesh("post", [(self.graphics.square, "2f", ("pos",))])
         self._fixed = self._fixed_uniforms()
         self._reference: Pose | None = None
 
@@ -253,14 +254,9 @@ class FrameDrawer:
         light = {"exposure": exposure, "backexposure": camera.exposure * 0.85}
         graphics.set("post", **units, px=(1 / size, 1 / size), **graded, **lens, **light)
         c.disable(_DEPTH_TEST)
-        self._square("post").render(5)
+        self._post.render(5)  # TRIANGLE_STRIP
         c.enable(_DEPTH_TEST)
         return np.frombuffer(graphics.final.read(components=3), np.uint8).reshape(size, size, 3)[::-1].copy()
-
-    def _square(self, program: str) -> Any:
-        if not hasattr(self, "_post"):
-            self._post = self.graphics.mesh(program, [(self.graphics.square, "2f", ("pos",))])
-        return self._post
 
     def set_reference(self, pose: Pose) -> None:
         """Take a pose as the frame to which maps point, and draw its depth."""

@@ -129,7 +129,7 @@ class Rig:
         self._own = self._own_gains()
 
     def _own_gains(self) -> Float32[ndarray, "52"]:
-        """Return how far this person's actions are driven: lids until they meet, a wide mouth further than a narrow one."""
+        """Return how far this person's actions go: lids until they meet, wide mouths further than narrow ones."""
         gains = np.ones(len(ARKIT), np.float32)
         for side in ("Left", "Right"):
             gains[INDEX[f"eyeBlink{side}"]] = self._blink_gain(side)

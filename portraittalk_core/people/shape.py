@@ -23,8 +23,8 @@ _LIKENESS: dict[str, float] = {
 _BROWS = (6980, 205)
 """A vertex in the middle of each brow."""
 _BROW_HEIGHT = (0.28, 0.245, 0.45)
-"""Mean height of the shapes' brows over the eyes as a share of the distance of the eyes, the mean wanted, and how much of
-a person's deviation stays: MediaPipe takes higher brows for raised ones."""
+"""Mean height of the shapes' brows over the eyes as a share of the distance of the eyes, the mean wanted, and how much
+of a person's deviation stays: MediaPipe takes higher brows for raised ones."""
 
 
 @dataclass(frozen=True)

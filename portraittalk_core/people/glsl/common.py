@@ -7,7 +7,8 @@ float hash(vec3 p){p=fract(p*vec3(.1031,.1030,.0973));p+=dot(p,p.yzx+33.33);retu
 float noise(vec3 p){
  vec3 i=floor(p),f=fract(p);f=f*f*(3.-2.*f);
  return mix(mix(mix(hash(i),hash(i+vec3(1,0,0)),f.x),mix(hash(i+vec3(0,1,0)),hash(i+vec3(1,1,0)),f.x),f.y),
-            mix(mix(hash(i+vec3(0,0,1)),hash(i+vec3(1,0,1)),f.x),mix(hash(i+vec3(0,1,1)),hash(i+vec3(1,1,1)),f.x),f.y),f.z);}
+            mix(mix(hash(i+vec3(0,0,1)),hash(i+vec3(1,0,1)),f.x),mix(hash(i+vec3(0,1,1)),hash(i+vec3(1,1,1)),f.x),
+  f.y),f.z);}
 float hash2(vec2 p){vec3 q=fract(vec3(p.xyx)*.1031);q+=dot(q,q.yzx+33.33);return fract((q.x+q.y)*q.z);}
 float noise2(vec2 p){
  vec2 i=floor(p),f=fract(p);f=f*f*(3.-2.*f);
@@ -55,6 +56,14 @@ vec3 bumped(vec3 p,vec3 n,float h,float strength){
 """
 """Bump mapping without tangents (Mikkelsen, 2010)."""
 
+NECKLINE = """
+uniform float neckline, vneck;
+float edge(vec3 R){
+ vec3 d=(R-vec3(0,6.12,.02))*vec3(1,1,.95);
+ return length(d)-neckline-vneck*max(0.,.42-abs(R.x))*smoothstep(0.,.4,R.z);}
+"""
+"""Distance below the edge of the clothes: above zero there is cloth; a V goes deeper in front."""
+
 GROWTH = """
 uniform vec2 hairline; // height of the hairline; how far the temples recede
 const vec3 SKULL=vec3(0,7.50,.30);
@@ -70,7 +79,8 @@ float moustache(vec3 R){
   *smoothstep(6.88-.10*smoothstep(.05,.36,x),6.80-.10*smoothstep(.05,.36,x),R.y)*smoothstep(1.1,1.3,R.z);}
 float beardarea(vec3 R,float lip,float n){
  float x=abs(R.x),top=6.90+.30*smoothstep(.42,.85,x)+.35*smoothstep(.75,.95,x)-.18*smoothstep(.40,.25,x)+.10*(n-.5);
- float b=smoothstep(top+.03,top-.20,R.y)*smoothstep(6.08,6.30,R.y-.06*(n-.5))*smoothstep(.25,.55,R.z+.25*smoothstep(6.6,7.,R.y));
+ float b=smoothstep(top+.03,top-.20,R.y)*smoothstep(6.08,6.30,R.y-.06*(n-.5))*smoothstep(.25,.55,
+  R.z+.25*smoothstep(6.6,7.,R.y));
  float soul=blob(R,vec3(.13,6.47,1.5),vec3(.055,.06,.3));
  float mouth=blob(R,vec3(0.,6.60,1.5),vec3(.32,.12,.4));
  return max(b*(1.-.55*soul)*(1.-smoothstep(.35,.75,mouth)),moustache(R))*(1.-smoothstep(.05,.5,lip));}
@@ -80,6 +90,7 @@ float browshape(vec3 R,float up,float thick,float n){
  float y=7.462+up+.055*sin(t*2.6)-.062*t*t;
  float w=mix(.036,.012,smoothstep(.30,1.,t))*thick;
  float d=abs(R.y-y)/w;
- return (1.-smoothstep(.35,1.20,d+.6*(n-.5)))*smoothstep(.075,.175,x)*(1.-smoothstep(.50,.62,x))*smoothstep(.85,1.05,R.z);}
+ return (1.-smoothstep(.35,1.20,d+.6*(n-.5)))*smoothstep(.075,.175,x)*(1.-smoothstep(.50,.62,x))*smoothstep(.85,1.05,
+  R.z);}
 """
 """Where hair grows: one definition for the paint below it and for the hair itself, in the template's space."""

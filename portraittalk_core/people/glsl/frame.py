@@ -1,6 +1,6 @@
 """Shadow depth, maps of correspondence, and the camera."""
 
-from .common import NOISE, POSE, VERSION
+from .common import NECKLINE, NOISE, POSE, VERSION
 from .parts import CARD_ALPHA
 from .skin import FUR_COMMON
 
@@ -48,21 +48,25 @@ void record(float id){
  vec2 q=Q.xy/Q.w*.5+.5;float seen=1.;
  if(first==0){
   float d=0.;vec2 px=1./vec2(textureSize(rdepth,0));
-  for(int i=0;i<5;i++){vec2 o=i==0?vec2(0):vec2(i==1?1:i==2?-1:0,i==3?1:i==4?-1:0);d=max(d,textureLod(rdepth,q+o*px*.7,0.).r);}
+  for(int i=0;i<5;i++){vec2 o=i==0?vec2(0):vec2(i==1?1:i==2?-1:0,i==3?1:i==4?-1:0);
+  d=max(d,textureLod(rdepth,q+o*px*.7,0.).r);}
   seen=step(Q.w,d+.05)*step(0.,q.x)*step(q.x,1.)*step(0.,q.y)*step(q.y,1.);}
  home=vec4(q,seen,id);depth=W;}
 """
 
 SURFACE_MAP_VERTEX = (
     MAP_VERTEX
-    + "in vec3 ref; in vec2 inside; out vec3 R; out float I;\nvoid main(){R=ref;I=inside.x;place(pos+nrm*offset,rpos+rnrm*offset);}"
+    + """
+in vec3 ref; in vec2 inside; out vec3 R; out float I;
+void main(){R=ref;I=inside.x;place(pos+nrm*offset,rpos+rnrm*offset);}
+"""
 )
 SURFACE_MAP_FRAGMENT = (
     VERSION
-    + "in vec3 R; in float I; uniform float neckline, vneck; uniform int cut;\n"
+    + "in vec3 R; in float I; uniform int cut;\n"
     + MAP_OUT
+    + NECKLINE
     + """
-float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
 void main(){
  if(cut==1&&R.y<6.05&&edge(R)>.13)discard;
  if(cut==2&&(edge(R)<0.||R.y>6.08))discard;
@@ -104,7 +108,8 @@ POST_FRAGMENT = (
     VERSION
     + """
 in vec2 T; out vec4 o; uniform sampler2D frame, back;
-uniform vec3 gain; uniform float exposure, backexposure, contrast, saturation, grain, vignette, seed, soft; uniform vec2 px;
+uniform vec3 gain; uniform float exposure, backexposure, contrast, saturation, grain, vignette, seed, soft;
+   uniform vec2 px;
 """
     + NOISE
     + """
@@ -112,7 +117,8 @@ vec3 curve(vec3 c){return clamp((c*(2.51*c+.03))/(c*(2.43*c+.59)+.14),0.,1.);}
 vec3 at(vec2 t){vec4 f=texture(frame,t);return texture(back,t).rgb*backexposure*(1.-f.a)+f.rgb*exposure;}
 void main(){
  vec3 c=at(T);
- if(soft>.02)c=c*(1.-soft)+.25*soft*(at(T+px*vec2(.8,.35))+at(T+px*vec2(-.35,.8))+at(T+px*vec2(-.8,-.35))+at(T+px*vec2(.35,-.8)));
+ if(soft>.02)c=c*(1.-soft)+.25*soft*(at(T+px*vec2(.8,.35))+at(T+px*vec2(-.35,.8))+at(T+px*vec2(-.8,
+  -.35))+at(T+px*vec2(.35,-.8)));
  c*=1.-vignette*dot(T-.5,T-.5)*1.6;
  c=curve(c*gain);c=pow(c,vec3(1./2.2));c=mix(vec3(.5),c,contrast);
  float l=dot(c,vec3(.3,.59,.11));c=mix(vec3(l),c,saturation);

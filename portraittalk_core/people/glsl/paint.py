@@ -36,7 +36,8 @@ void main(){
  float cheek=B(vec3(.45,6.97,1.30),vec3(.24,.20,.4)),nose=B(vec3(0,6.98,1.72),vec3(.17,.16,.22)),
   socket=B(vec3(.28,7.17,1.40),vec3(.20,.09,.3)),hood=B(vec3(.31,7.37,1.40),vec3(.22,.07,.3));
  float mel=melanin*(1.+.22*(big-.47)+.16*(mid-.47)+.10*(fine-.47))+.05*socket*(.3+melanin)+.03*hood;
- float hb=blood*(1.+.8*(mid-.45)+.4*(fine-.47))+.30*blood*(cheek*1.2+nose*1.2+m.a*.9+.5*B(vec3(0,6.35,1.5),vec3(.15,.12,.3)))
+ float hb=blood*(1.+.8*(mid-.45)+.4*(fine-.47))+.30*blood*(cheek*1.2+nose*1.2+m.a*.9+.5*B(vec3(0,6.35,1.5),vec3(.15,
+  .12,.3)))
   +.08*socket+.07*hood-.12*blood*smoothstep(7.5,7.8,R.y)+old*.25*blood*(mid-.4)*(cheek+nose);
  float fr=spots(R*26.+s,.35,.42)*.6+spots(R*44.+s,.3,.4)*.4;
  mel+=freckles*fr*(.35+cheek+nose+.5*B(vec3(.0,7.7,1.4),vec3(.6,.3,.5)))*face;
@@ -50,7 +51,8 @@ void main(){
  // Lips: thin skin, much blood, upright creases; the border is soft.
  float lip=smoothstep(.35,.95,m.r+.25*(mid-.5));
  float crease=noise(vec3(R.x*55.,R.y*7.,R.z*9.)+s);
- vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*1.0+.16)*vec3(1.0,1.45,1.6)-(blood*.75+.16)*vec3(.22,1.08,.86)),lipcol,makeup*.8);
+ vec3 lc=mix(vec3(.86,.70,.64)*exp(-(melanin*1.0+.16)*vec3(1.0,1.45,1.6)-(blood*.75+.16)*vec3(.22,1.08,.86)),lipcol,
+  makeup*.8);
  lc*=mix(vec3(1),.5+.5*detail,phototone);
  c=mix(c,lc*(.84+.20*crease),lip*.80);
  float seam=(1.-smoothstep(0.,.030,abs(R.y-6.612-.02*x)))*smoothstep(.36,.30,x)*step(1.2,R.z);
@@ -81,19 +83,22 @@ void main(){
  float bag=ridge((R.y+.10*x*x)*70.+mid*3.,3.)*B(vec3(.32,7.12,1.4),vec3(.20,.06,.3));
  float frown=exp(-sq((x-.075-.02*(R.y-7.5))/.022))*smoothstep(7.34,7.44,R.y)*smoothstep(7.70,7.58,R.y)*step(1.,R.z);
  float fold2=6.62+.40*smoothstep(.42,.16,x);float nasolabial=0.;
- { vec2 a=vec2(.185,6.98),b=vec2(.40,6.60),q=vec2(x+.06*sin((R.y-6.6)*4.),R.y)-a,ab=b-a;float t=clamp(dot(q,ab)/dot(ab,ab),0.,1.);
+ { vec2 a=vec2(.185,6.98),b=vec2(.40,6.60),q=vec2(x+.06*sin((R.y-6.6)*4.),R.y)-a,ab=b-a;
+  float t=clamp(dot(q,ab)/dot(ab,ab),0.,1.);
    nasolabial=exp(-sq(length(q-ab*t)/.035))*smoothstep(0.,.15,t)*smoothstep(1.,.75,t)*step(1.,R.z); }
  float whisker=ridge((R.x+.10*sin(R.y*9.))*42.,3.)*B(vec3(0,6.80,1.5),vec3(.26,.07,.3))*(1.-lip);
  float h=.5+.15*(pore-.5)*face+.12*(fine-.47)+.09*(mid-.47)-.18*crease*lip-.02*fr*freckles+.06*bm+.06*st-.18*fold
   -old*(.24*lines+.20*crow+.16*bag+.18*frown+.12*whisker)-.16*(.15+old)*nasolabial;
  c*=1.-old*(.14*lines+.14*crow+.10*bag+.16*frown+.08*whisker)-(.03+.15*old)*nasolabial;
- wrinkles=vec4(lines+.25*fore*ridge(R.y*46.,4.),frown+.3*B(vec3(.0,7.42,1.5),vec3(.05,.10,.3)),crow*.8+bag*.5,nasolabial);
+ wrinkles=vec4(lines+.25*fore*ridge(R.y*46.,4.),frown+.3*B(vec3(.0,7.42,1.5),vec3(.05,.10,.3)),crow*.8+bag*.5,
+  nasolabial);
  float tz=max(nose,max(B(vec3(0,7.75,1.5),vec3(.35,.28,.4)),.6*B(vec3(.0,6.42,1.5),vec3(.2,.15,.3))));
  float rough=mix(.52,.42,tz)+.10*(pore-.5)+.05*(mid-.5);rough=mix(rough,.36-.08*makeup,lip);
  float wet=smoothstep(.10,-.02,lid)*near;rough=mix(rough,.22,wet);
  float spec=mix(.70,1.15,tz)*(.8+.4*pore);spec=mix(spec,1.05,lip)*(1.-.9*hm*scalpcover)*(1.-.5*st)*(1.-.6*bm);
  spec=mix(spec,1.7,wet);
- albedo=vec4(sqrt(clamp(c,0.,1.)),clamp(h,.004,1.));props=vec4(clamp(rough,.2,.9),clamp(spec*.6,0.,1.),max(grown,bm),lip);
+ albedo=vec4(sqrt(clamp(c,0.,1.)),clamp(h,.004,1.));
+  props=vec4(clamp(rough,.2,.9),clamp(spec*.6,0.,1.),max(grown,bm),lip);
 }"""
 )
 
@@ -109,7 +114,8 @@ void main(){
  if(textureLod(a,T,0.).a==0.){
   float found=99.;
   for(int i=0;i<48;i++){float r=1.+float(i/12)*2.5,t=float(i%12)*.5236;vec2 q=T+vec2(cos(t),sin(t))*r*px;
-   if(r<found&&textureLod(a,q,0.).a>0.){found=r;vec2 deep=q+vec2(cos(t),sin(t))*px;best=textureLod(a,deep,0.).a>0.?deep:q;}}}
+   if(r<found&&textureLod(a,q,0.).a>0.){found=r;vec2 deep=q+vec2(cos(t),sin(t))*px;
+  best=textureLod(a,deep,0.).a>0.?deep:q;}}}
  albedo=textureLod(a,best,0.);props=textureLod(b,best,0.);wrinkles=textureLod(w,best,0.);
 }"""
 )

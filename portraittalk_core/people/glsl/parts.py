@@ -1,12 +1,13 @@
 """Eyes, teeth and tongue, lashes, hair cards, clothes and solid things."""
 
-from .common import BUMP, LIGHT, NOISE, POSE, VERSION
+from .common import BUMP, LIGHT, NECKLINE, NOISE, POSE, VERSION
 
 EYE_VERTEX = (
     VERSION
     + """
 in vec3 pos; uniform mat4 local, bone, viewproj, shadowproj; out vec3 P,N,E; out vec4 S;
-void main(){vec4 q=bone*local*vec4(pos,1);P=q.xyz;N=normalize(mat3(bone*local)*pos);E=pos;S=shadowproj*q;gl_Position=viewproj*q;}
+void main(){vec4 q=bone*local*vec4(pos,1);P=q.xyz;N=normalize(mat3(bone*local)*pos);E=pos;S=shadowproj*q;
+  gl_Position=viewproj*q;}
 """
 )
 
@@ -120,7 +121,8 @@ void main(){
 CARD_ALPHA = """
 uniform float seed, strandcount, curl, softtip, pixel, cardwidth;
 vec2 strand(vec4 K){
- float u=K.x*.5+.5+curl*.10*sin(K.y*17.+K.z*40.),f=strandcount,w=f*pixel/cardwidth;   // strands a pixel: fade what it cannot show
+ float u=K.x*.5+.5+curl*.10*sin(K.y*17.+K.z*40.),f=strandcount,w=f*pixel/cardwidth;
+     // strands a pixel: fade what it cannot show
  float a=noise2(vec2(u*f+K.z*91.,K.y*2.2+K.z*13.)),b=noise2(vec2(u*f*2.7+K.z*37.,K.y*1.5+K.z*7.));
  a=mix(a,.5,smoothstep(.35,1.1,w));b=mix(b,.5,smoothstep(.35,1.1,w*2.7));
  return vec2(a*.6+b*.4,b);}
@@ -154,7 +156,8 @@ in vec3 pos,nrm,light,ref; in vec4 wts; out vec3 P,N,L,R,B; out vec4 S;
 """
     + POSE
     + """
-void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;L=light;R=ref;B=pos;S=shadowproj*q;gl_Position=viewproj*q;}
+void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;L=light;R=ref;B=pos;S=shadowproj*q;
+  gl_Position=viewproj*q;}
 """
 )
 
@@ -162,22 +165,24 @@ CLOTH_FRAGMENT = (
     VERSION
     + """
 in vec3 P,N,L,R,B; in vec4 S; out vec4 o;
-uniform vec3 cloth1, cloth2; uniform float vneck, neckline, seed, suit, rib; uniform int pattern;
+uniform vec3 cloth1, cloth2; uniform float seed, suit, rib; uniform int pattern;
 """
     + LIGHT
     + NOISE
     + BUMP
+    + NECKLINE
     + """
-float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
 void main(){
  float e=edge(R);if(e<0.||R.y>6.08)discard;
  vec3 n=normalize(N);float x=abs(R.x);
- float fold=.8*fbm(R*vec3(2.0,.9,2.0)+seed)+.30*noise(vec3((abs(R.x)+R.y*.8)*4.,R.y*2.,R.z*4.+sign(R.x)*smoothstep(0.,.3,abs(R.x))*2.)+seed*2.)+.02*noise(R*60.);
+ float fold=.8*fbm(R*vec3(2.0,.9,2.0)+seed)+.30*noise(vec3((abs(R.x)+R.y*.8)*4.,R.y*2.,R.z*4.+sign(R.x)*smoothstep(0.,
+  .3,abs(R.x))*2.)+seed*2.)+.02*noise(R*60.);
  float hem=smoothstep(.10,.085,e)*(1.-suit);fold+=hem*.04;
  fold-=.02*rib*hem*step(.5,fract(atan(R.x,R.z)*30.));
  vec3 c=cloth1;
  if(pattern==1)c=mix(cloth1,cloth2,smoothstep(.42,.58,abs(fract(B.y*3.6+.14*fold)-.5)*2.));
- if(pattern==2)c=mix(cloth1,cloth2,.5*smoothstep(.36,.46,abs(fract(B.y*2.6+.14*fold)-.5))+.5*smoothstep(.36,.46,abs(fract(B.x*2.6+.14*fold)-.5)));
+ if(pattern==2)c=mix(cloth1,cloth2,.5*smoothstep(.36,.46,abs(fract(B.y*2.6+.14*fold)-.5))+.5*smoothstep(.36,.46,
+  abs(fract(B.x*2.6+.14*fold)-.5)));
  if(pattern==3)c*=.75+.5*noise(R*vec3(50.,26.,50.)+seed);
  float placket=0.;
  if(suit>.5){
@@ -206,7 +211,8 @@ out vec3 P,N,C; out vec2 K; out vec4 S;
 """
     + POSE
     + """
-void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;C=tint;K=look;S=shadowproj*q;gl_Position=viewproj*q;}
+void main(){mat4 m=blend(wts);vec4 q=m*vec4(pos,1);P=q.xyz;N=mat3(m)*nrm;C=tint;K=look;S=shadowproj*q;
+  gl_Position=viewproj*q;}
 """
 )
 

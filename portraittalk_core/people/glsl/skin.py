@@ -1,6 +1,6 @@
 """Skin, and fur on it: brows, beards and short hair as shells."""
 
-from .common import BUMP, GROWTH, LIGHT, NOISE, POSE, VERSION
+from .common import BUMP, GROWTH, LIGHT, NECKLINE, NOISE, POSE, VERSION
 
 VERTEX = (
     VERSION
@@ -20,9 +20,10 @@ FRAGMENT = (
     VERSION
     + """
 in vec3 P,N,N2,L,R; in vec2 T; in vec4 S; in float I; out vec4 o;
-uniform sampler2D albedo, props, wrinkles; uniform vec4 furrow; uniform float bump, oil, openlight, neckline, vneck; uniform vec3 mouthpos;
-float edge(vec3 r){return length((r-vec3(0,6.12,.02))*vec3(1,1,.95))-neckline-vneck*max(0.,.42-abs(r.x))*smoothstep(0.,.4,r.z);}
+uniform sampler2D albedo, props, wrinkles; uniform vec4 furrow; uniform float bump, oil, openlight;
+   uniform vec3 mouthpos;
 """
+    + NECKLINE
     + LIGHT
     + BUMP
     + """
@@ -92,14 +93,16 @@ float furalpha(vec3 R,vec3 C,vec2 at,float ear,out float v){
  float g=grows(R,at,ear);v=.5;if(g<.02)return 0.;
  float t=(kind==1||kind==3)?mix(.62,.26,g*density)+.34*layer:mix(.95,.26,g*density)+.34*layer*fade;
  v=strands(R,C);
- return smoothstep(t-.14,t+.24,v)*mix(1.,g,float(kind==1||kind==3))*smoothstep(0.,.25,g)*mix(1.,.55,float(kind==2))*(1.-.45*layer*float(kind==0));}
+ return smoothstep(t-.14,t+.24,v)*mix(1.,g,float(kind==1||kind==3))*smoothstep(0.,.25,g)*mix(1.,.55,
+  float(kind==2))*(1.-.45*layer*float(kind==0));}
 """
 )
 
 FUR_FRAGMENT = (
     VERSION
     + """
-in vec3 P,N,L,R,C; in vec2 G,T; in float SH; out vec4 o; uniform vec3 hair1, hair2, keydir, keycol, eye; uniform float grey, gloss;
+in vec3 P,N,L,R,C; in vec2 G,T; in float SH; out vec4 o; uniform vec3 hair1, hair2, keydir, keycol, eye;
+   uniform float grey, gloss;
 """
     + FUR_COMMON
     + """
