@@ -7,7 +7,7 @@
 `detect` draws random people in random light with random expressions, turned up to 30 degrees; it goes on where it
 stopped. `actions` commands one action at a time, both sides together, at 0, .25, .5, .75 and 1, frontal, and prints
 Pearson's r over all people together and the mean of each person's own.
-`rest` compares what is read in neutral faces with what is read in photographs.
+`rest` compares what is read in neutral faces with what is read in photographs; `cost` measures time alone.
 """
 
 from __future__ import annotations
@@ -216,10 +216,29 @@ def _pictures(folders: list[Path]) -> Iterator[np.ndarray]:
             yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1]
 
 
+def cost(renderer: Renderer, people: int, first: int, frames: int = 8) -> None:
+    """Print the CPU seconds of building a person and of a frame within a clip, all threads together."""
+    built, drawn = [], []
+    for seed in range(first, first + people):
+        person = draw_person(seed)
+        start = time.process_time()
+        renderer.actor(person)
+        ready = time.process_time()
+        shapes = np.tile(coefficients({"jawOpen": 0.3}), (frames, 1))
+        turns = np.linspace([-20, 0, 0], [20, 0, 0], frames).astype(np.float32)
+        renderer.render(person, shapes, turns, draw_scene(seed, person.background))
+        built.append(ready - start)
+        drawn.append((time.process_time() - ready) / frames)
+    print(
+        f"CPU s: person {np.median(built):.2f}; frame of a clip of {frames}: median {np.median(drawn):.3f}, "
+        f"mean {np.mean(drawn):.3f}, worst {np.max(drawn):.3f}"
+    )
+
+
 def main() -> None:
-    """Run one of the three judgements."""
+    """Run one of the judgements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("detect", "actions", "rest"))
+    parser.add_argument("what", choices=("detect", "actions", "rest", "cost"))
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--first", type=int, default=70000)
@@ -234,6 +253,8 @@ def main() -> None:
         detect(judge, renderer, a.people, a.first, a.out)
     elif a.what == "actions":
         actions(judge, renderer, a.people, a.first, a.names or families())
+    elif a.what == "cost":
+        cost(renderer, a.people, a.first)
     else:
         rest(judge, renderer, a.people, a.first, a.photographs)
 

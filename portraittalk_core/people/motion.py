@@ -21,7 +21,7 @@ GAIN: dict[str, float] = {
     "browInnerUp": 1.5,
     "browOuterUp": 1.6,
     "jawOpen": 1.12,
-    "mouthFunnel": 1.4,
+    "mouthFunnel": 1.5,
     "mouthPucker": 1.6,
     "mouthStretch": 1.3,
     "mouthUpperUp": 1.6,
@@ -135,7 +135,7 @@ class Rig:
             gains[INDEX[f"eyeBlink{side}"]] = self._blink_gain(side)
         a, b = (self._rest[int(np.searchsorted(self._surface.used, v))] for v in _MOUTH_CORNERS)
         width = float(np.linalg.norm(a - b)) / self.frame.scale / _MOUTH_WIDTH
-        gains[[INDEX["mouthPucker"], INDEX["mouthFunnel"]]] = np.clip(width**3, 0.7, 1.35)
+        gains[INDEX["mouthPucker"]] = np.clip(width**3, 0.7, 1.35)
         return gains
 
     def _blink_gain(self, side: str) -> float:
