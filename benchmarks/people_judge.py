@@ -1,8 +1,8 @@
 """Let MediaPipe judge rendered people: is the face found, and does each action read as what was commanded?
 
-    python benchmarks/people_judge.py detect  --task TASK --people 1000 --out runs/people
-    python benchmarks/people_judge.py actions --task TASK --people 12
-    python benchmarks/people_judge.py rest    --task TASK --people 40 --photographs PORTRAITS CLIPS
+    python -m benchmarks.people_judge detect  --task TASK --people 1000 --out runs/people
+    python -m benchmarks.people_judge actions --task TASK --people 12
+    python -m benchmarks.people_judge rest    --task TASK --people 40 --photographs PORTRAITS CLIPS
 
 `detect` draws random people in random light with random expressions, turned up to 30 degrees; it goes on where it
 stopped. `actions` commands one action at a time, both sides together, at 0, .25, .5, .75 and 1, frontal, and prints
@@ -12,7 +12,6 @@ Pearson's r over all people together and the mean of each person's own.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import time
@@ -22,12 +21,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.random import Generator
-from people_mediapipe import Judge
 
 from portraittalk_core.people.arkit import ARKIT, coefficients
 from portraittalk_core.people.person import draw_person
 from portraittalk_core.people.renderer import Renderer
 from portraittalk_core.people.scene import draw_scene
+
+from .parts.mediapipe_judge import Judge
+from .parts.program import command_line, say
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 BOUNDS = {
@@ -117,17 +118,15 @@ def detect(judge: Judge, renderer: Renderer, people: int, first: int, out: Path)
             file.write(json.dumps(rows[-1]) + "\n")
             file.flush()
             if len(rows) % 20 == 0:
-                print(len(rows), sum(r["found"] for r in rows), flush=True)
+                say(len(rows), sum(r["found"] for r in rows))
     found = [r for r in rows if r["found"]]
-    print(f"found in {len(found)} of {len(rows)} ({100 * len(found) / len(rows):.2f} %)")
-    print("missed:", [(r["seed"], r["style"], r["beard"], r["glasses"], r["turn"]) for r in rows if not r["found"]])
+    say(f"found in {len(found)} of {len(rows)} ({100 * len(found) / len(rows):.2f} %)")
+    say("missed:", [(r["seed"], r["style"], r["beard"], r["glasses"], r["turn"]) for r in rows if not r["found"]])
     for part in ("all", *PARTS):
-        print(f"points, {part}: {np.mean([r['error'][part] for r in found]):.1f} % of the distance of the eyes")
+        say(f"points, {part}: {np.mean([r['error'][part] for r in found]):.1f} % of the distance of the eyes")
     turns = np.array([[r["turn"], r["read"]] for r in found])
-    print("yaw, pitch, roll: r", [round(float(np.corrcoef(turns[:, 0, k], turns[:, 1, k])[0, 1]), 3) for k in range(3)])
-    print(
-        f"CPU s: person {np.median([r['built'] for r in rows]):.2f}, frame {np.median([r['cost'] for r in rows]):.3f}"
-    )
+    say("yaw, pitch, roll: r", [round(float(np.corrcoef(turns[:, 0, k], turns[:, 1, k])[0, 1]), 3) for k in range(3)])
+    say(f"CPU s: person {np.median([r['built'] for r in rows]):.2f}, frame {np.median([r['cost'] for r in rows]):.3f}")
 
 
 def _one(judge: Judge, renderer: Renderer, seed: int, out: Path) -> dict[str, object]:
@@ -173,7 +172,7 @@ def actions(judge: Judge, renderer: Renderer, people: int, first: int, names: li
         bound = BOUNDS.get(name)
         verdict = "" if bound is None else f"  bound {bound:.2f} {'holds' if r >= bound else 'MISSED'}"
         means = " ".join(f"{score[level == v].mean():.2f}" for v in LEVELS)
-        print(f"{name:16s} r {r:5.2f}  each person's own {own:5.2f}  {means}{verdict}", flush=True)
+        say(f"{name:16s} r {r:5.2f}  each person's own {own:5.2f}  {means}{verdict}")
 
 
 def _r(a: np.ndarray, b: np.ndarray) -> float:
@@ -197,12 +196,12 @@ def rest(judge: Judge, renderer: Renderer, people: int, first: int, photographs:
         if reading is not None:
             ours.append(reading.scores)
     real = [r.scores for r in (judge.read(p) for p in _pictures(photographs)) if r is not None]
-    print(f"medians of {len(ours)} people and {len(real)} photographs; of both the larger above .04")
+    say(f"medians of {len(ours)} people and {len(real)} photographs; of both the larger above .04")
     for name in ARKIT:
         if name in ours[0]:
             a, b = (float(np.median([s[name] for s in group])) if group else 0.0 for group in (ours, real))
             if max(a, b) > 0.04:
-                print(f"{name:20s} people {a:.2f}  photographs {b:.2f}")
+                say(f"{name:20s} people {a:.2f}  photographs {b:.2f}")
 
 
 def _pictures(folders: list[Path]) -> Iterator[np.ndarray]:
@@ -229,7 +228,7 @@ def cost(renderer: Renderer, people: int, first: int, frames: int = 8) -> None:
         renderer.render(person, shapes, turns, draw_scene(seed, person.background))
         built.append(ready - start)
         drawn.append((time.process_time() - ready) / frames)
-    print(
+    say(
         f"CPU s: person {np.median(built):.2f}; frame of a clip of {frames}: median {np.median(drawn):.3f}, "
         f"mean {np.mean(drawn):.3f}, worst {np.max(drawn):.3f}"
     )
@@ -237,7 +236,7 @@ def cost(renderer: Renderer, people: int, first: int, frames: int = 8) -> None:
 
 def main() -> None:
     """Run one of the judgements."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line("people_judge", __doc__)
     parser.add_argument("what", choices=("detect", "actions", "rest", "cost"))
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--people", type=int, default=12)

@@ -1,6 +1,6 @@
 """Fit which vertex of the template each of MediaPipe's points is, and write portraittalk_core/people/landmarks.json.
 
-    python benchmarks/people_landmarks.py --task face_landmarker_v2_with_blendshapes.task --people 60
+    python -m benchmarks.people_landmarks --task face_landmarker_v2_with_blendshapes.task --people 60
 
 For each point the vertex that lies nearest on average, over people who hold still and who open the mouth, smile, close
 the eyes and purse the lips; so the inner rims of the lips and the lids are told apart by how they move.
@@ -8,13 +8,11 @@ the eyes and purse the lips; so the inner rims of the lips and the lids are told
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
-from people_mediapipe import Judge
 
 from portraittalk_core.people import landmarks
 from portraittalk_core.people.arkit import coefficients
@@ -23,6 +21,9 @@ from portraittalk_core.people.person import Person, draw_person
 from portraittalk_core.people.projection import to_pixels
 from portraittalk_core.people.renderer import Renderer
 from portraittalk_core.people.scene import studio_scene
+
+from .parts.mediapipe_judge import Judge
+from .parts.program import command_line, say
 
 ACTIONS = (
     {},
@@ -63,7 +64,7 @@ def fit(task: Path, people: int, first: int, textures: Path | None) -> dict[str,
             distance = ((reading.points[:468, None] - skin[None]) ** 2).sum(-1) / eyes**2
             distance[:, hidden] += 0.02
             total, frames = total + distance, frames + 1
-        print(seed, frames, flush=True)
+        say(seed, frames)
     mean = np.asarray(total) / max(frames, 1)
     best = mean.argmin(1)
     error = 100 * np.sqrt(mean.min(1))
@@ -79,8 +80,9 @@ def corner_of(actor: object) -> np.ndarray:
     return corner
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Fit the table and write it."""
+    parser = command_line("people_landmarks", __doc__)
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--first", type=int, default=50000)
@@ -89,4 +91,8 @@ if __name__ == "__main__":
     landmarks.landmark_vertices = lambda: np.full(468, 520)  # not known yet
     table = fit(arguments.task, arguments.people, arguments.first, arguments.textures)
     TABLE.write_text(json.dumps({"vertices": table["vertices"]}, separators=(",", ":")) + "\n")
-    print(f"error {table['error']:.2f} %, worst point {table['worst']:.2f} %")
+    say(f"error {table['error']:.2f} %, worst point {table['worst']:.2f} %")
+
+
+if __name__ == "__main__":
+    main()

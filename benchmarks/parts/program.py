@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,13 @@ def update_results(found: dict[str, dict[str, Any]], path: Path = RESULTS) -> di
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1))
     return results
+
+
+def say(*words: object) -> None:
+    """Write a line to the standard output, at once.
+
+    Args:
+        *words: What it says, joined by spaces.
+    """
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
