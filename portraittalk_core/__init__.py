@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .media.video import read_video
     from .metrics.functional.adfd import AdfdScore, adfd
     from .motion.audio_to_motion import MotionDials
+    from .motion.motion_file import read_motion, write_motion
     from .pipeline import PortraitTalk
     from .stacks.options import SamplingOptions
     from .types import CropPlace, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
@@ -81,9 +82,11 @@ __all__ = [
     "load",
     "paste_back",
     "read_image",
+    "read_motion",
     "read_sound",
     "read_video",
     "write_image",
+    "write_motion",
     "write_video",
 ]
 
@@ -108,6 +111,7 @@ _HOMES = {
     "media.video": ("read_video",),
     "metrics.functional.adfd": ("AdfdScore", "adfd"),
     "motion.audio_to_motion": ("MotionDials",),
+    "motion.motion_file": ("read_motion", "write_motion"),
     "pipeline": ("PortraitTalk",),
     "stacks.options": ("SamplingOptions",),
     "types": (

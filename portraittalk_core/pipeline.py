@@ -94,12 +94,13 @@ class PortraitTalk:
         fps: float = 25.0,
         seed: int = 0,
         dials: MotionDials | None = None,
-        motion: FaceMotion | MeshMotion | None = None,
+        motion: FaceMotion | MeshMotion | Callable[[Any], FaceMotion | MeshMotion] | None = None,
         face: int | None = None,
         options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
         on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
-        on_identity: Callable[[Any], None] | None = None,
+        on_identity: Callable[[Any], object] | None = None,
+        on_motion: Callable[[Any], object] | None = None,
     ) -> Iterator[Frames]:
         """Make a portrait speak.
 
@@ -112,13 +113,14 @@ class PortraitTalk:
             fps: Frames a second.
             seed: Of the head's motion and of the noise, from 0.
             dials: Strengths of the movements.
-            motion: How the face moves, instead of by the sound.
+            motion: How the face moves, instead of by the sound; or what makes it of the motion that the sound gives.
             face: Which of several faces in a picture, 1 the largest; by default that.
             options: How the video is denoised; what is left out is the stack's own.
             on_step: Called after every step with (done, total); an exception from it ends the work.
             on_structure: Gets the structure maps before denoising.
             on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
                 pictures.
+            on_motion: Gets how the face moves, likewise.
 
         Returns:
             The frames in order, some at a time, `round(duration * fps)` in all.
@@ -135,10 +137,15 @@ class PortraitTalk:
             on_identity(identity)
         features = stack.listen(speech, fps)
         prompts = PromptTrack(prompt, edits, fps, len(features.hidden))
-        moves: FaceMotion | MeshMotion = motion or stack.move(
-            features, dials=dials, seed=seed, expression=stack.expression(prompts)
-        )
+        moves: FaceMotion | MeshMotion
+        if motion is None or callable(motion):
+            spoken = stack.move(features, dials=dials, seed=seed, expression=stack.expression(prompts))
+            moves = spoken if motion is None else motion(spoken)
+        else:
+            moves = motion
         _check_length(moves, features)
+        if on_motion is not None:
+            on_motion(moves)
         maps = stack.structure(moves, identity)
         if on_structure is not None:
             on_structure(maps)

@@ -9,7 +9,7 @@ from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
-from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, Sound
+from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, FaceMotion, Sound
 
 from .real_files import MEDIA, WITH_PHOTOGRAPHS
 
@@ -152,3 +152,21 @@ def test_the_shipped_recording_and_portrait_are_good_input(random_model):
     assert sound.frame_count(25) == 100 and sound.sample_rate == SPEECH_RATE
     identity = random_model.stack.identify([read_image(weights.ASSETS / "portrait.png")])
     assert identity.crops.shape == (1, 3, 256, 256) and identity.embeddings.norm() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_motion_may_be_made_of_the_sounds(random_model, portrait):
+    seen: list = []
+
+    def still(spoken):
+        seen.append(spoken)
+        return FaceMotion(torch.zeros_like(spoken.coefficients), spoken.pose, spoken.fps)
+
+    frames_of(random_model, portrait, hum(0.2), motion=still, on_motion=seen.append, on_identity=seen.append)
+    identity, spoken, moved = seen
+    assert identity.places[0].whole
+    assert torch.equal(moved.pose, spoken.pose) and not moved.coefficients.any()
+
+
+def test_frames_name_their_model(random_model, portrait):
+    chunks = random_model.generate([portrait[0]], hum(0.1), "", options=SamplingOptions(steps=1))
+    assert next(chunks).model == random_model.stack.config.name == "tiny"

@@ -100,6 +100,13 @@ def add_parser(commands: Any) -> None:
         choices=("photograph", "crop"),
         help="what the video shows: the whole picture (where the model cut it), or the square that the model sees",
     )
+    add("--motion", metavar="FILE", help="move the face as a CSV file says: Live Link Face's or MediaPipe's")
+    add(
+        "--motion-mouth",
+        choices=("file", "sound"),
+        help="with --motion: whether the mouth, too, moves as the file says, or with the sound (file)",
+    )
+    add("--save-motion", metavar="FILE", help="also write how the face moves, as a CSV file of Live Link Face")
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -149,6 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check everything, generate, write; see the module's docstring."""
     started = time.monotonic()
     job = prepare(arguments)
+    from ..motion.motion_file import write_motion
     from ..pipeline import PortraitTalk
 
     model = PortraitTalk.load(arguments.model, **_model_options(arguments))
@@ -164,6 +172,7 @@ def run(arguments: argparse.Namespace) -> int:
             **job.options,
             on_structure=on_structure,
             on_identity=found.append,
+            on_motion=functools.partial(write_motion, arguments.save_motion) if arguments.save_motion else None,
         )
         kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job)
     if arguments.preview:
@@ -182,6 +191,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
 
     edits = parse_edits(arguments.edit, "--edit")
     _check_model(arguments.model)
+    _check_motion(arguments)
     if arguments.overlap is not None and arguments.window is not None and arguments.overlap >= arguments.window:
         raise BadInput(
             f"`--overlap` must be shorter than `--window` ({arguments.window} frames), but got {arguments.overlap}. "
@@ -202,7 +212,32 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"`--edit` must begin before the sound ends ({sound.duration_s:.2f} s), but one begins at "
             f"{edits[-1][0]:g} s. Give an earlier time."
         )
-    return Job(images, sound, edits, _arguments(arguments), sound.frame_count(arguments.fps))
+    options = _arguments(arguments)
+    if arguments.motion:
+        options["motion"] = _read_motion(arguments, sound.frame_count(arguments.fps))
+    return Job(images, sound, edits, options, sound.frame_count(arguments.fps))
+
+
+def _read_motion(arguments: argparse.Namespace, frames: int) -> Any:
+    """Return the motion of a file, or a function that gives it the mouth of the speech."""
+    from ..motion.arkit import with_mouth
+    from ..motion.motion_file import read_motion
+
+    motion = read_motion(arguments.motion, arguments.fps, frames)
+    return motion if arguments.motion_mouth != "sound" else functools.partial(with_mouth, motion)
+
+
+def _check_motion(arguments: argparse.Namespace) -> None:
+    from ..presets import PUBLIC
+
+    if arguments.motion_mouth and not arguments.motion:
+        raise BadInput(
+            "`--motion-mouth` must come with `--motion`, which is missing. Name the file that moves the face."
+        )
+    if (arguments.motion or arguments.save_motion) and arguments.model in PUBLIC:
+        raise BadInput(
+            f"`--motion` and `--save-motion` must be left out for {arguments.model}: its motion is a mesh. Try tiny."
+        )
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -243,8 +278,10 @@ def _check_targets(arguments: argparse.Namespace) -> None:
         targets.append(check_target(arguments.preview, PICTURE_SUFFIXES, folder=False))
     if arguments.landmarks:
         targets.append(check_target(arguments.landmarks))
+    if arguments.save_motion:
+        targets.append(check_target(arguments.save_motion, (".csv",), folder=False))
     names = [path.resolve() for path in targets]
-    sources = {Path(path).resolve() for path in (*arguments.image, arguments.audio)}
+    sources = {Path(path).resolve() for path in (*arguments.image, arguments.audio, *filter(None, [arguments.motion]))}
     if len(set(names)) < len(names) or sources & set(names):
         raise BadInput("Inputs and outputs must be different files, but two have the same name. Rename an output.")
 
