@@ -42,7 +42,7 @@ def open_context() -> Any:
         MissingExtra: moderngl, or EGL below it, is missing.
     """
     try:
-        import moderngl
+        import moderngl  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtra("Drawing people needs moderngl. Run: pip install moderngl.") from error
     try:
