@@ -212,11 +212,13 @@ def test_other_bad_arguments_are_refused(tmp_path: Path):
         structure_maps(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), identity_of(face), *nets)
     with pytest.raises(BadInput, match="keep_expression"):
         structure_maps(still(2), identity_of(face), *nets, keep_expression=2)
-    save_modules(tmp_path / "wrong.safetensors", {}, {"audio_to_motion": {}})
+    save_modules(tmp_path / "wrong.safetensors", {"a": torch.zeros(1)}, {"audio_to_motion": {}})
     with pytest.raises(WeightsMismatch, match="must be a structure file, but its configuration"):
         load_structure(tmp_path / "wrong.safetensors")
-    save_modules(tmp_path / "empty.safetensors", {}, {"fitter": {}, "shaper": {}})
-    with pytest.raises(WeightsMismatch, match=r"must be a structure file .*, but fitter\.\S+ is missing.* and \d+"):
+    save_modules(tmp_path / "empty.safetensors", {"z": torch.zeros(1)}, {"fitter": {}, "shaper": {}})
+    with pytest.raises(
+        WeightsMismatch, match=r"must be a structure file .*, but z is foreign; fitter\.\S+ is missing.* and \d+"
+    ):
         load_structure(tmp_path / "empty.safetensors")
 
 
