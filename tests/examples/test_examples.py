@@ -45,6 +45,7 @@ def test_it_writes_a_video(run, name, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_score_a_video(run, capsys):
     run("first_video.py", *FAST)

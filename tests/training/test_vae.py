@@ -31,6 +31,7 @@ def test_crops_lie_in_their_picture_and_weigh_eyes_and_mouth(tmp_path):
     assert weight.min() >= 1 and weight.max() > 3
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error_and_resumes(tmp_path):
     frames, landmarks = stripes(80), torch.zeros(80, 70, 2)
     marks = landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None]
