@@ -19,6 +19,8 @@ from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.training import judge
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def portraits():

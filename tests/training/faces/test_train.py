@@ -168,6 +168,7 @@ def test_a_run_cut_in_the_middle_resumes_exactly(tmp_path, monkeypatch):
         assert all(torch.equal(whole[kind][key], parts[kind][key]) for key in whole[kind])
 
 
+@pytest.mark.slow
 def test_training_stops_in_time_and_later_writes_the_same_pack(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
     common = {"people": 32, "views": 2, "steps": (2, 1, 1), "draw": dots}
