@@ -106,8 +106,8 @@ def test_every_room_has_a_page_of_reference():
 
 
 def test_every_example_is_listed():
-    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    files = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.ipynb")]
+    text = (ROOT / "docs" / "examples" / "README.md").read_text(encoding="utf-8")
+    files = [*(ROOT / "docs" / "examples").glob("*.py"), *(ROOT / "docs" / "examples").glob("*.ipynb")]
     assert files and not [file.name for file in files if f"({file.name})" not in text]
 
 

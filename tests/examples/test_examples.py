@@ -11,7 +11,7 @@ import pytest
 from portraittalk_core.media.video import probe
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 FAST = ("--seconds", "0.4", "--steps", "1", "-o", "out.mp4")
 OWN = {"score_a_video.py"}
 """Examples with a test of their own."""

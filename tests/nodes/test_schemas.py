@@ -60,6 +60,12 @@ def test_only_one_file_patches():
     assert guilty == {"comfy_host.py"}
 
 
+def test_the_workflows_are_the_only_folder_of_examples():
+    """ComfyUI serves the first of these that a pack has, and nothing of the others: another would hide the templates."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
+
+
 def test_importing_the_root_imports_nothing():
     code = "import sys; before = set(sys.modules); import importlib.util as u; "
     code += f"s = u.spec_from_file_location('pack', {str(ROOT / '__init__.py')!r}); m = u.module_from_spec(s); "

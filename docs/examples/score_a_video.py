@@ -2,7 +2,7 @@
 
 Run it:
 
-    python examples/first_video.py && python examples/score_a_video.py first_video.mp4
+    python docs/examples/first_video.py && python docs/examples/score_a_video.py first_video.mp4
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Run it:
 
-    python examples/own_motion.py
+    python docs/examples/own_motion.py
 
 A `FaceMotion` has a row a frame: ten coefficients of expression (`types.COEFFICIENTS`) and six of the head's pose
 (`types.POSE`: yaw, pitch and roll in radians, x, y, scale). They may come from anywhere: a formula, a file, a tracker.

@@ -2,7 +2,7 @@
 
 Run it:
 
-    python examples/step_by_step.py
+    python docs/examples/step_by_step.py
 
 `generate` does the same in one call. Another motion, a cache or a view of what is there goes between two stages.
 """

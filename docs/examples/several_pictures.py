@@ -2,8 +2,8 @@
 
 Run it:
 
-    python examples/several_pictures.py
-    python examples/several_pictures.py --image front.png --image left.png --image right.png
+    python docs/examples/several_pictures.py
+    python docs/examples/several_pictures.py --image front.png --image left.png --image right.png
 """
 
 from __future__ import annotations

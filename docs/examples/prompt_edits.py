@@ -2,7 +2,7 @@
 
 Run it:
 
-    python examples/prompt_edits.py
+    python docs/examples/prompt_edits.py
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Run it:
 
-    python examples/stream_a_long_video.py --seconds 30
+    python docs/examples/stream_a_long_video.py --seconds 30
 """
 
 from __future__ import annotations
