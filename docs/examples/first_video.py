@@ -3,7 +3,7 @@
 Run it:
 
     python docs/examples/first_video.py
-    python docs/examples/first_video.py --image face.png --audio your.wav --prompt "a person in a green shirt" -o out.mp4
+    python docs/examples/first_video.py --image face.png --audio your.wav --prompt "a person in green" -o out.mp4
 """
 
 from __future__ import annotations

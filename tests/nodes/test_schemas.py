@@ -61,7 +61,7 @@ def test_only_one_file_patches():
 
 
 def test_the_workflows_are_the_only_folder_of_examples():
-    """ComfyUI serves the first of these that a pack has, and nothing of the others: another would hide the templates."""
+    """ComfyUI serves the first of these that a pack has, and no other: it would hide the templates."""
     names = ("example_workflows", "example", "examples", "workflow", "workflows")
     assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
 
