@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,8 @@ from .layouts import misfit
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+N = TypeVar("N", bound="nn.Module | Mapping[str, nn.Module]")
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 """The folder of what is shipped: the tiny model, a portrait and some speech."""
@@ -224,44 +226,38 @@ def load_vae(path: Path | str) -> AutoencoderTiny:
     Raises:
         WeightsMismatch: Unless the file is one and every tensor has its place.
     """
-    config, tensors = read_modules(path)
-    with building(path, "a VAE of the tiny model"):
-        vae = build_tiny_vae(**config)
-    fill(path, "a VAE of the tiny model", vae, tensors)
-    return vae
+    return _load(path, "a VAE of the tiny model", lambda config: build_tiny_vae(**config))
 
 
 def load_text_encoder(path: Path | str) -> TextEncoder:
     """Load a text encoder, float32, frozen; else as `load_vae`."""
-    config, tensors = read_modules(path)
-    with building(path, "a text encoder"):
-        encoder = TextEncoder(**config)
-    fill(path, "a text encoder", encoder, tensors)
-    return encoder
+    return _load(path, "a text encoder", lambda config: TextEncoder(**config))
 
 
 def load_speech_encoder(path: Path | str) -> SpeechEncoder:
     """Load a tiny speech encoder, float32, frozen; else as `load_vae`."""
-    config, tensors = read_modules(path)
-    with building(path, "a speech encoder"):
-        model = build_wav2vec2(**config)
-    fill(path, "a speech encoder", model, tensors)
+    model = _load(path, "a speech encoder", lambda config: build_wav2vec2(**config))
     return SpeechEncoder(model).eval().requires_grad_(False)
 
 
 def load_motion(path: Path | str) -> tuple[AudioToMotion, MotionPrior]:
     """Load audio-to-motion and the motion prior, float32, frozen; else as `load_vae`."""
-    config, tensors = read_modules(path)
-    with building(path, "a motion file"):
-        mouth, prior = AudioToMotion(**config["audio_to_motion"]), MotionPrior(**config["prior"])
-    fill(path, "a motion file", {"audio_to_motion": mouth, "prior": prior}, tensors)
-    return mouth, prior
+    kinds = {"audio_to_motion": AudioToMotion, "prior": MotionPrior}
+    nets: Any = _load(path, "a motion file", lambda config: {n: kind(**config[n]) for n, kind in kinds.items()})
+    return nets["audio_to_motion"], nets["prior"]
 
 
 def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
     """Load the fitter and the shaper of faces, float32, frozen; else as `load_vae`."""
+    kinds = {"fitter": FaceFitter, "shaper": FaceShaper}
+    nets: Any = _load(path, "a structure file", lambda config: {n: kind(**config[n]) for n, kind in kinds.items()})
+    return nets["fitter"], nets["shaper"]
+
+
+def _load(path: Path | str, what: str, build: Callable[[dict[str, Any]], N]) -> N:
+    """Read a file, build what its configuration says, and fill it."""
     config, tensors = read_modules(path)
-    with building(path, "a structure file"):
-        fitter, shaper = FaceFitter(**config["fitter"]), FaceShaper(**config["shaper"])
-    fill(path, "a structure file", {"fitter": fitter, "shaper": shaper}, tensors)
-    return fitter, shaper
+    with building(path, what):
+        nets = build(config)
+    fill(path, what, nets, tensors)
+    return nets
