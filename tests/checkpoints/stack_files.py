@@ -42,6 +42,22 @@ TOKENIZER = "text_encoders/clip-vit-large-patch14-tokenizer.json"
 PACK = "insightface/models/buffalo_l"
 LANDMARKER = "mediapipe/face_landmarker_v2_with_blendshapes.task"
 
+ROLES_OF = {
+    "sd15-portraittalk": ("base", "identity", "temporal", "controlnet", "mesh"),
+    "sd15-magictalk": (
+        "base",
+        "denoiser",
+        "reference",
+        "image_encoder",
+        "motion",
+        "guider",
+        "mesh",
+        "head",
+        "identity",
+    ),
+}
+"""The roles of a ready stack; the tokenizer, the landmarker and the faces are written apart."""
+
 
 def write_role(folder: Path, role: str, seed: int = 0, dtype: torch.dtype = torch.float16) -> Path:
     """Write one file with random values; pickles where the public one is a pickle."""

@@ -33,20 +33,6 @@ pytestmark = pytest.mark.comfy
 
 SIZE, FRAMES, STEPS = 64, 2, 1
 PROMPT, NEGATIVE = "a smiling man in a garden", "gray"
-ROLES = {
-    "sd15-portraittalk": ("base", "identity", "temporal", "controlnet", "mesh"),
-    "sd15-magictalk": (
-        "base",
-        "denoiser",
-        "reference",
-        "image_encoder",
-        "motion",
-        "guider",
-        "mesh",
-        "head",
-        "identity",
-    ),
-}
 PARTS = {
     "sd15-portraittalk": {"vae": "none"},
     "sd15-magictalk": {"vae": "none", "identity": "faceid-portrait", "faces": "buffalo_l"},
@@ -200,7 +186,7 @@ def test_keystone_of_public_files(pack, here, both, tmp_path, capsys, stack, wit
     """The same files, noise and noise level: the command line's latents are the nodes', also after a stock LoRA."""
     import comfy.sd
 
-    for seed, role in enumerate(ROLES[stack]):
+    for seed, role in enumerate(stack_files.ROLES_OF[stack]):
         stack_files.write_role(here, role, seed)
     stack_files.write_faces(here)
     cfg, (patch, file) = 3.5, low_rank()

@@ -172,21 +172,7 @@ def generate(folder: Path, model: str, *more: str) -> torch.Tensor:
 @pytest.mark.parametrize("model", ["sd15-portraittalk", "sd15-magictalk"])
 def test_the_command_makes_frames_of_full_size_random_weights(model, here, tmp_path, capsys):
     """Nothing but the values is missing: two steps of four frames at 128 x 128 on the CPU."""
-    roles = {
-        "sd15-portraittalk": ("base", "identity", "temporal", "controlnet", "mesh"),
-        "sd15-magictalk": (
-            "base",
-            "denoiser",
-            "reference",
-            "image_encoder",
-            "motion",
-            "guider",
-            "mesh",
-            "head",
-            "identity",
-        ),
-    }[model]
-    for seed, role in enumerate(roles):
+    for seed, role in enumerate(stack_files.ROLES_OF[model]):
         stack_files.write_role(here, role, seed)
     stack_files.write_tokenizer(here / stack_files.TOKENIZER)
     stack_files.write_faces(here)
