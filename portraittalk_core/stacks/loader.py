@@ -41,6 +41,7 @@ class NetworkLoader:
             dtype: Of their weights there.
         """
         self.spec, self.device, self.dtype = spec, device, dtype
+        self._last: tuple[object, Tensor] | None = None
         self._kept: dict[str, Any] = {}
 
     @contextmanager
@@ -80,6 +81,7 @@ class NetworkLoader:
     def release(self) -> None:
         """Let go of everything that was kept."""
         self._kept.clear()
+        self._last = None
         self.clear()
 
     def read(self, name: str) -> Any:
@@ -94,6 +96,17 @@ class NetworkLoader:
     def wait(self, result: Tensor) -> Tensor:
         """Return a stage's result where it waits for a later stage: on the CPU."""
         return result.cpu()
+
+    def once(self, of: object, make: Callable[[], Tensor]) -> Tensor:
+        """Return a result that several stages ask for, made for the first of them: networks are large to read.
+
+        Args:
+            of: What it is made of; only the result of the last such object is held, until `release`.
+            make: Makes it.
+        """
+        if self._last is None or self._last[0] is not of:
+            self._last = (of, self.wait(make()))
+        return self._last[1]
 
     def clear(self) -> None:
         """Give memory that is no longer used back to the device."""

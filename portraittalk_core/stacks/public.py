@@ -355,7 +355,8 @@ class PublicStack:
     @torch.no_grad()
     def image_embeds(self, identity: MeshIdentity) -> Float[Tensor, "1 1 768"]:
         """Return CLIP's embedding of the first picture: what AniPortrait's U-Net reads where SD1.5's reads text."""
-        return self.loader.wait(self._image_encoder(clip_pixels(identity.crops[:1])).image_embeds[None])
+        pictures = clip_pixels(identity.crops[:1])
+        return self.loader.once(identity, lambda: self._image_encoder(pictures).image_embeds[None])
 
     def _image_encoder(self, pictures: Float[Tensor, "n 3 224 224"], **options: Any) -> Any:
         """Run CLIP's image encoder; a method, so that the network is gone when the next one is read."""
