@@ -1,0 +1,1 @@
+"""Rendered people as training data: `bank.draw_bank` draws them, `bank.Bank` reads them."""
