@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..checkpoints.native import read_modules
 from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
+from ..topology import EYES, OUTER_LIPS
 from .optimiser import MuonAdamW
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ CONFIG: dict[str, Any] = {
     "decoder_blocks": (3, 3, 3, 0),
 }
 
+
+_NOSE_TIP = 4
+_SPOTS = ((EYES[0], 0.10), (EYES[1], 0.10), (OUTER_LIPS, 0.15))
+"""Points of eyes and mouth, and how far their weight reaches, as shares of half the picture."""
 
 HELD_OUT = 64
 """Frames at the end of the training pictures that are kept for scoring."""
@@ -79,7 +84,7 @@ def moment_loss(latents: Float[Tensor, "b c h w"]) -> Tensor:
 
 def sample_crops(
     frames: UInt8[Tensor, "n 3 size size"],
-    landmarks: Float[Tensor, "n 70 2"],
+    landmarks: Float[Tensor, "n 478 2"],
     count: int,
     crop: int,
     generator: torch.Generator,
@@ -99,15 +104,15 @@ def sample_crops(
     size, device = frames.shape[-1], frames.device
     pick = torch.randint(len(frames), (count,), generator=generator, device=device)
     draw = torch.rand(count, 3, generator=generator, device=device)
-    near = (landmarks[pick, 30] + 1) * size / 2 + (draw[:, :2] * 2 - 1) * crop * 0.35
+    near = (landmarks[pick, _NOSE_TIP] + 1) * size / 2 + (draw[:, :2] * 2 - 1) * crop * 0.35
     centre = torch.where(draw[:, 2:] < 0.75, near, draw[:, :2] * size)
     corner = (centre - crop / 2).clamp(0, size - crop).long()
     axis = torch.arange(crop, device=device)
     x, y = corner[:, 0, None] + axis, corner[:, 1, None] + axis
     pictures = frames[pick[:, None, None], :, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
     weight = torch.ones(count, crop, crop, device=device)
-    for points, radius in ((slice(36, 42), 0.10), (slice(42, 48), 0.10), (slice(48, 68), 0.15)):
-        spot = (landmarks[pick, points].mean(1) + 1) * size / 2
+    for points, radius in _SPOTS:
+        spot = (landmarks[pick][:, list(points)].mean(1) + 1) * size / 2
         away = (x - spot[:, :1])[:, None, :] ** 2 + (y - spot[:, 1:])[:, :, None] ** 2
         weight += 2.0 * torch.exp(-away / (radius * size / 2) ** 2)
     return pictures.float() / 127.5 - 1, weight[:, None]
@@ -125,7 +130,7 @@ def psnr(produced: Tensor, wanted: Tensor) -> float:
 
 def train_vae(
     frames: UInt8[Tensor, "n 3 size size"],
-    landmarks: Float[Tensor, "n 70 2"],
+    landmarks: Float[Tensor, "n 478 2"],
     out: Path,
     minutes: float,
     *,
@@ -138,6 +143,7 @@ def train_vae(
     ema: float = 0.998,
     decoder_only: bool = False,
     latent_channels: int = CONFIG["latent_channels"],
+    start: Path | None = None,
 ) -> Path:
     """Train a VAE, or go on training it; the learning rate falls within each run.
 
@@ -158,6 +164,7 @@ def train_vae(
         decoder_only: Leave the encoder as it is, so that latents made earlier, and a denoiser trained on them, remain
             valid.
         latent_channels: Of the model that will use it.
+        start: A VAE to begin with where `out` holds none.
 
     Returns:
         The weights file.
@@ -170,6 +177,8 @@ def train_vae(
     config: dict[str, Any] = {**CONFIG, "latent_channels": latent_channels}
     vae: Any = build_tiny_vae(**config)
     vae.to(device, memory_format=torch.channels_last)
+    if start is not None:
+        vae.load_state_dict(load_file(start))
     vae.encoder.requires_grad_(not decoder_only)
     optimiser = MuonAdamW(vae.parameters(), rate, betas=(0.95, 0.98), weight_decay=1e-4)
     first = step = _resume(out, vae, optimiser, generator, seed)
@@ -206,7 +215,7 @@ def train_vae(
 
 
 @torch.no_grad()
-def score_vae(vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 70 2"]) -> dict[str, float]:
+def score_vae(vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 478 2"]) -> dict[str, float]:
     """Score a VAE.
 
     Args:

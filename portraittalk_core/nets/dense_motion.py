@@ -1,0 +1,186 @@
+"""How the pixels of a photograph move: a learned warp of the whole head, and where it can be trusted.
+
+Points of the face say how the face moves. Hair, ears, neck, glasses and collars move with it, each in its own way, and
+something comes into view that the photograph does not show. As in the first order motion model (Siarohin et al. 2019) a
+network turns sparse motion into a dense field of flow and an occlusion map. Ours starts from a smooth field that is
+interpolated between the points, is taught by rendered people, of whom every pixel's way is known, and tells three
+things apart: what is warped, what stands still, and what nobody has seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+SHARES = ("own", "warped", "still")
+"""Whose a pixel is: nobody's, so that it has to be drawn; the photograph's, moved; the photograph's, as it is."""
+
+FIELDS = (0.035, 0.12)
+"""Widths, in [-1, 1], of the two interpolations between points: lips and lids, and the head."""
+
+_FAINT = 0.02  # weight of the head's own affine motion against the points': it rules where no point is near
+_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class DenseMotion:
+    """Where each cell of the output lies in the reference, and whose it is."""
+
+    flow: Float[Tensor, "n 2 m m"]
+    """x and y in the reference's [-1, 1], for `grid_sample` with `align_corners=False`."""
+
+    shares: Float[Tensor, "n 3 m m"]
+    """Shares of `SHARES`, which sum to 1."""
+
+
+def sparse_motion(
+    reference: Float[Tensor, "n k 2"], target: Float[Tensor, "n k 2"], affine: Float[Tensor, "n 2 3"], size: int
+) -> Float[Tensor, "n 6 size size"]:
+    """Interpolate between points: normalised convolution of their displacements (Knutsson & Westin 1993).
+
+    Args:
+        reference: Points in the reference, in [-1, 1].
+        target: The same points in the output.
+        affine: The head's motion as a whole, which takes coordinates of the output to the reference's.
+        size: Side of the fields, cells.
+
+    Returns:
+        Two fields of displacement from the output to the reference (x, y each, one a width of `FIELDS`), and how near
+        points are, one a width, in [0, 1].
+    """
+    axis = (torch.arange(size, device=target.device, dtype=target.dtype) + 0.5) * (2 / size) - 1
+    grid = torch.stack([axis[None].expand(size, -1), axis[:, None].expand(-1, size)])
+    whole = torch.einsum("ncd,dyx->ncyx", affine[:, :, :2], grid) + affine[:, :, 2, None, None] - grid
+    # Displacements beyond the affine motion, so that far from all points the affine motion is left.
+    moved = reference - (target @ affine[:, :, :2].mT + affine[:, None, :, 2])
+    fields: list[Tensor] = []
+    near: list[Tensor] = []
+    for width in FIELDS:
+        x = torch.exp((axis - target[..., :1]).square() * (-0.5 / width**2))
+        y = torch.exp((axis - target[..., 1:]).square() * (-0.5 / width**2))
+        weight = torch.einsum("nky,nkx->nyx", y, x)[:, None]
+        sums = torch.stack([(moved[..., c, None] * y).mT @ x for c in (0, 1)], 1)
+        fields.append(whole + sums / (weight + _FAINT))
+        near.append(weight / (weight + 1))
+    return torch.cat([*fields, *near], 1)
+
+
+class DenseMotionNet(nn.Module):
+    """A small U-Net from a picture and the motion of its points to flow and shares.
+
+    Args:
+        contours: Groups of lines in the drawings of the face.
+        widths: Channels of its levels, from half the maps' side downwards.
+    """
+
+    def __init__(self, *, contours: int = 7, widths: tuple[int, ...] = (48, 80, 112, 144)) -> None:
+        super().__init__()
+        self.config = {"contours": contours, "widths": list(widths)}
+        # Pictures come at twice the side of the first level and are folded onto it.
+        inputs = 4 * 3 * 2 + 2 * contours + 6
+        self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _Block(b))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.first, self.middle = _Block(widths[0]), _Block(widths[-1])
+        self.up = nn.ModuleList(
+            nn.ModuleList([nn.Conv2d(b, a, 1), _Block(a)])
+            for a, b in reversed(list(zip(widths, widths[1:], strict=False)))
+        )
+        self.leave = nn.Conv2d(widths[0], 4 * 5, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
+
+    def forward(
+        self,
+        picture: Float[Tensor, "n 3 m m"],
+        contours: Float[Tensor, "n groups h h"],
+        moved: Float[Tensor, "n groups h h"],
+        sparse: Float[Tensor, "n 6 h h"],
+    ) -> DenseMotion:
+        """Return flow and shares.
+
+        Args:
+            picture: The reference in [-1, 1].
+            contours: Its lines, at half its side.
+            moved: The lines of the output.
+            sparse: Of `sparse_motion`, at half its side.
+
+        Returns:
+            Maps of the picture's side.
+        """
+        size = picture.shape[-1]
+        fine = functional.interpolate(sparse, (size, size), mode="bilinear", align_corners=False)
+        near = fine[:, 4:5]
+        start = near * fine[:, :2] + (1 - near) * fine[:, 2:4] + identity_grid(picture)
+        warped = functional.grid_sample(
+            picture, start.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+        )
+        folded = functional.pixel_unshuffle(torch.cat([picture, warped], 1), 2)
+        hidden = self.first(self.enter(torch.cat([folded, contours, moved, sparse], 1)))
+        kept: list[Tensor] = []
+        for layer in self.down:
+            kept.append(hidden)
+            hidden = layer(hidden)
+        hidden = self.middle(hidden)
+        for layer, skip in zip(self.up, reversed(kept), strict=True):
+            narrow, block = layer  # pyright: ignore[reportGeneralTypeIssues]
+            hidden = functional.interpolate(narrow(hidden), scale_factor=2.0, mode="nearest")
+            hidden = block(hidden + skip)
+        out = functional.pixel_shuffle(self.leave(hidden), 2)
+        return DenseMotion(start + 0.1 * out[:, :2], out[:, 2:].softmax(1))
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(_GROUPS, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(functional.silu(self.norm(x)))
+        return x + self.second(functional.silu(hidden))
+
+
+def identity_grid(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "1 2 h w"]:
+    """Return x and y of every pixel's centre, in [-1, 1].
+
+    Args:
+        like: Has the size, the type and the device.
+    """
+    height, width = like.shape[-2:]
+    x = (torch.arange(width, device=like.device, dtype=like.dtype) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=like.device, dtype=like.dtype) * 2 + 1) / height - 1
+    return torch.stack([x[None].expand(height, -1), y[:, None].expand(-1, width)])[None]
+
+
+def warp_pixels(
+    picture: Float[Tensor, "#n 3 h w"], motion: DenseMotion
+) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]]:
+    """Move a picture of any resolution.
+
+    Args:
+        picture: In [-1, 1]; one is shared by all rows.
+        motion: Of `DenseMotionNet`.
+
+    Returns:
+        The moved pictures, and the shares at their size.
+    """
+    size = picture.shape[-2:]
+    rows = picture.expand(len(motion.flow), -1, -1, -1)
+    # The field is nearly a translation: what is interpolated is how far it is from standing still.
+    away = motion.flow - identity_grid(motion.flow)
+    flow = functional.interpolate(away, size, mode="bicubic", align_corners=False) + identity_grid(picture)
+    moved = functional.grid_sample(
+        rows, flow.permute(0, 2, 3, 1), mode="bicubic", padding_mode="border", align_corners=False
+    )
+    shares = functional.interpolate(motion.shares, size, mode="bilinear", align_corners=False)
+    return moved.clamp(-1, 1), shares

@@ -1,0 +1,155 @@
+"""Pairs of pictures of one rendered person with the exact way of every pixel, made to look like photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from ..people.bank import MAP_SIZE, Bank
+
+OWN, WARPED, STILL = range(3)
+"""Classes, in the order of `nets.dense_motion.SHARES`."""
+
+_UNMOVED = 0.6 / MAP_SIZE
+"""A cell that moved by less, in [-1, 1], counts as still: a third of a cell."""
+
+_CLOTHES, _BACKGROUND = 6, 0
+
+
+@dataclass(frozen=True)
+class MotionPairs:
+    """References and targets of one step."""
+
+    picture: Float[Tensor, "n 3 m m"]
+    """The reference in [-1, 1]."""
+
+    reference: Float[Tensor, "n 478 2"]
+    """Its points, a little off, as a network finds them."""
+
+    target: Float[Tensor, "n 478 2"]
+    """The target's points likewise."""
+
+    flow: Float[Tensor, "n 2 m m"]
+    """Where each cell lies in the reference, in [-1, 1]."""
+
+    owner: Int[Tensor, "n m m"]
+    """Whose each cell is, an index into `SHARES`."""
+
+    wanted: Float[Tensor, "n 3 m m"]
+    """The target picture in [-1, 1]."""
+
+
+class MotionStore:
+    """The clips of a bank with their maps, in memory."""
+
+    def __init__(self, bank: Bank, shards: int) -> None:
+        """Read the maps.
+
+        Args:
+            bank: Of rendered people.
+            shards: How many of its shards are read.
+        """
+        self.bank = bank
+        self.clips: list[Int[np.ndarray, "frames"]] = []
+        sources: list[np.ndarray] = []
+        owners: list[np.ndarray] = []
+        self.at = np.full(len(bank), -1)
+        count = 0
+        for shard in range(shards):
+            rows = np.nonzero((bank.shard == shard) & (bank.appearance == 0))[0]
+            source, visible, segments = bank.maps(shard)
+            inside = bank.row[rows]
+            sources.append(source[inside])
+            owners.append(_owners(source[inside], visible[inside], segments[inside]))
+            self.at[rows] = count + np.arange(len(rows))
+            count += len(rows)
+            people = bank.person[rows]
+            self.clips += [rows[people == seed] for seed in np.unique(people)]
+        self.sources, self.owners = np.concatenate(sources), np.concatenate(owners)
+
+    def pairs(self, seed: int, step: int, count: int, rough: bool = True) -> MotionPairs:
+        """Return a batch, decided by seed and step.
+
+        Args:
+            seed: Of the run.
+            step: Of the run.
+            count: Of pairs.
+            rough: Whether pictures and points are disturbed as photographs and found points are.
+        """
+        rng = np.random.default_rng([seed, step])
+        first, second = [], []
+        for clip in rng.integers(len(self.clips), size=count):
+            rows = self.clips[clip]
+            first.append(rows[0])
+            second.append(rows[0] if rng.random() < 0.04 else rows[1 + rng.integers(len(rows) - 1)])
+        pixels = torch.from_numpy(np.stack([self.bank.picture(i) for i in (*first, *second)]))
+        pictures = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+        pictures = functional.interpolate(pictures, (MAP_SIZE, MAP_SIZE), mode="area")
+        reference, target = (torch.from_numpy(self.bank.landmarks[rows]) for rows in (first, second))
+        seen = pictures[:count]
+        if rough:
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            seen = photographic(seen, generator)
+            reference, target = _found(reference, target, generator)
+        return MotionPairs(
+            picture=seen,
+            reference=reference,
+            target=target,
+            flow=torch.from_numpy(self.sources[self.at[second]].astype(np.float32)).permute(0, 3, 1, 2),
+            owner=torch.from_numpy(self.owners[self.at[second]].astype(np.int64)),
+            wanted=pictures[count:],
+        )
+
+
+def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    axis = (np.arange(MAP_SIZE, dtype=np.float32) * 2 + 1) / MAP_SIZE - 1
+    away = np.maximum(abs(source[..., 0] - axis), abs(source[..., 1] - axis[:, None]))
+    still = (segments == _BACKGROUND) | ((segments == _CLOTHES) & (away < _UNMOVED))
+    return np.where(visible, np.where(still, STILL, WARPED), OWN).astype(np.uint8)
+
+
+def photographic(pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+    """Vary exposure, contrast, colour, sharpness and grain, so that nothing hangs on the renderer's.
+
+    Args:
+        pictures: In [-1, 1].
+        generator: Of the chance.
+
+    Returns:
+        The same size and range.
+    """
+    n = len(pictures)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(n, *shape, 1, 1, generator=generator)
+
+    grey = pictures.mean(1, keepdim=True)
+    saturation = torch.where(draw(1) < 0.12, 0.0, 0.5 + 0.9 * draw(1))
+    out = grey + saturation * (pictures - grey)
+    out = ((out + 1) / 2).clamp(1e-4, 1) ** (2 ** (1.4 * draw(1) - 0.7)) * 2 - 1
+    out = out * (0.6 + 0.7 * draw(1)) + 0.3 * (draw(1) - 0.5) + 0.16 * (draw(3) - 0.5)
+    soft = functional.avg_pool2d(functional.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    out = torch.lerp(out, soft, (1.6 * draw(1) - 0.6).clamp(min=0))
+    noise = torch.randn(out.shape, generator=generator) * 0.1 * draw(1) ** 3
+    return (out + noise).clamp(-1, 1)
+
+
+def _found(
+    reference: Float[Tensor, "n 478 2"], target: Float[Tensor, "n 478 2"], generator: torch.Generator
+) -> tuple[Float[Tensor, "n 478 2"], Float[Tensor, "n 478 2"]]:
+    """Move points as found points are off: mostly in the same way in both pictures, and smoothly."""
+    n = len(reference)
+
+    def field(points: Tensor, strength: Tensor) -> Tensor:
+        coarse = torch.randn(n, 2, 7, 7, generator=generator) * strength
+        return functional.grid_sample(coarse, points[:, None], align_corners=False, padding_mode="border")[:, :, 0].mT
+
+    common = field(reference, 0.012 * torch.rand(n, 1, 1, 1, generator=generator))
+    single = 0.005 * torch.rand(n, 1, 1, 1, generator=generator)
+    grain = [torch.randn(reference.shape, generator=generator) * 0.003 for _ in range(2)]
+    return reference + common + grain[0], target + common + field(target, single) + grain[1]

@@ -1,0 +1,191 @@
+"""Train the dense motion on a bank of rendered people, resumable.
+
+    python -m portraittalk_core.training.dense.train --bank runs/people --out runs/dense --minutes 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...motion.geometry import contours, placement
+from ...nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid, sparse_motion
+from ...topology import EYES, INNER_LIPS, OUTER_LIPS
+from ..optimiser import MuonAdamW
+from ..people.bank import MAP_SIZE, open_bank
+from .data import OWN, WARPED, MotionPairs, MotionStore
+
+log = logging.getLogger(__name__)
+
+HELD_OUT = 10
+"""Shards at the end of a bank of a hundred that nothing is trained on."""
+
+_SPOTS = ((EYES[0], 0.12), (EYES[1], 0.12), ((*OUTER_LIPS, *INNER_LIPS), 0.2))
+
+
+def predict(net: DenseMotionNet, pairs: MotionPairs) -> DenseMotion:
+    """Run the network on pairs.
+
+    Args:
+        net: The network.
+        pairs: Of a bank.
+    """
+    half = MAP_SIZE // 2
+    affine = placement(pairs.reference, pairs.target)
+    return net(
+        pairs.picture,
+        contours(pairs.reference, half),
+        contours(pairs.target, half),
+        sparse_motion(pairs.reference, pairs.target, affine, half),
+    )
+
+
+def losses(found: DenseMotion, pairs: MotionPairs) -> dict[str, Tensor]:
+    """Return what is minimised and its parts.
+
+    Args:
+        found: Flow and shares.
+        pairs: With the truth.
+
+    Returns:
+        `loss`; `flow`, the mean error in cells where the truth is known; `owner`, the cross-entropy of the shares;
+        `look`, the absolute error of the moved picture where it is seen.
+    """
+    weight = _weight(pairs.target)
+    seen = (pairs.owner != OWN).float()[:, None] * weight
+    error = (found.flow - pairs.flow).square().sum(1, keepdim=True).add(1e-8).sqrt() * (MAP_SIZE / 2)
+    # What stands still needs no flow; it counts a little, so that the edge between the two is soft.
+    counts = seen * torch.where(pairs.owner[:, None] == WARPED, 1.0, 0.05)
+    flow = (error.clamp(max=6) * counts).sum() / counts.sum().clamp(min=1)
+    owner = functional.nll_loss(found.shares.clamp(min=1e-5).log(), pairs.owner, reduction="none")
+    owner = (owner * weight[:, 0]).mean()
+    moved = functional.grid_sample(
+        pairs.picture, found.flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    exact = functional.grid_sample(
+        pairs.picture, pairs.flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    look = ((moved - exact).abs() * counts).sum() / counts.sum().clamp(min=1) / 3
+    rough = _roughness(found.flow)
+    return {"loss": flow + owner + 2 * look + rough, "flow": flow.detach(), "owner": owner.detach(), "look": look.detach()}
+
+
+def _weight(points: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 m m"]:
+    """Return a map in which eyes and mouth count more: they are small, and all eyes are on them."""
+    axis = (torch.arange(MAP_SIZE) * 2 + 1) / MAP_SIZE - 1
+    weight = torch.ones(len(points), MAP_SIZE, MAP_SIZE)
+    for rows, reach in _SPOTS:
+        centre = points[:, list(rows)].mean(1)
+        x, y = axis[None] - centre[:, :1], axis[None] - centre[:, 1:]
+        weight = weight + 5 * torch.exp(-(y[:, :, None].square() + x[:, None].square()) / reach**2)
+    return weight[:, None]
+
+
+def _roughness(flow: Float[Tensor, "n 2 m m"]) -> Tensor:
+    """Ask for a field that bends little, most of all where no truth is known."""
+    away = (flow - identity_grid(flow)) * (MAP_SIZE / 2)
+    across = (away[..., 2:] - 2 * away[..., 1:-1] + away[..., :-2]).abs().mean()
+    down = (away[..., 2:, :] - 2 * away[..., 1:-1, :] + away[..., :-2, :]).abs().mean()
+    return 0.1 * (across + down)
+
+
+def train_dense_motion(
+    bank_folder: Path, out: Path, minutes: float, *, steps: int, seed: int = 0, batch: int = 8, rate: float = 3e-3
+) -> Path:
+    """Train, or go on.
+
+    Args:
+        bank_folder: Of `training.people.bank`.
+        out: Gets `dense_motion.safetensors` (averaged weights), `state.pt` and `dense_motion.csv`.
+        minutes: Wall time of this run.
+        steps: At which the learning rate has fallen to its end.
+        seed: Of pairs and first weights.
+        batch: Pairs a step.
+        rate: Highest learning rate.
+
+    Returns:
+        The weights' file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    net: Any = DenseMotionNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimiser = MuonAdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=1e-3)
+    average = {k: v.clone() for k, v in net.state_dict().items()}
+    step, spent = 0, 0.0
+    if (out / "state.pt").exists():
+        state = torch.load(out / "state.pt", weights_only=True)
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        average, step, spent = state["average"], state["step"], state["seconds"]
+    store = _store(bank_folder)
+    start, saved, sums = time.monotonic(), time.monotonic(), []
+    with open(out / "dense_motion.csv", "a", newline="") as file:
+        curve = csv.writer(file)
+        while time.monotonic() - start < minutes * 60 and step < steps:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+            pairs = store.pairs(seed, step, batch)
+            found = losses(predict(net, pairs), pairs)
+            optimiser.zero_grad()
+            found["loss"].backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            step += 1
+            keep = min(0.995, step / (step + 10))
+            for name, value in net.state_dict().items():
+                average[name].lerp_(value, 1 - keep)
+            sums.append([float(found[k].detach()) for k in ("loss", "flow", "owner", "look")])
+            if step % 50 == 0:
+                row = [round(float(v), 4) for v in torch.tensor(sums).mean(0)]
+                curve.writerow([step, round(spent + time.monotonic() - start, 1), *row])
+                file.flush()
+                log.info("step %d: loss, flow, owner, look %s", step, row)
+                sums = []
+            if time.monotonic() - saved > 120:
+                saved = time.monotonic()
+                _save(out, net, optimiser, average, step, spent + saved - start)
+    _save(out, net, optimiser, average, step, spent + time.monotonic() - start)
+    return out / "dense_motion.safetensors"
+
+
+def _store(folder: Path) -> MotionStore:
+    bank = open_bank(folder, range(100 - HELD_OUT))
+    return MotionStore(bank, int(bank.shard.max()) + 1)
+
+
+def _save(out: Path, net: nn.Module, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float) -> None:
+    partial = out / "state.part"
+    torch.save(
+        {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step, "seconds": seconds},
+        partial,
+    )
+    partial.replace(out / "state.pt")
+    save_file({k: v.contiguous() for k, v in average.items()}, out / "dense_motion.safetensors")
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bank", type=Path, required=True, help="folder of rendered people")
+    parser.add_argument("--out", type=Path, required=True, help="folder of weights, state and curve")
+    parser.add_argument("--minutes", type=float, default=30.0, help="wall time of this run (30)")
+    parser.add_argument("--steps", type=int, default=4000, help="at which the learning rate has fallen (4000)")
+    parser.add_argument("--seed", type=int, default=0, help="of pairs and first weights (0)")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train_dense_motion(given.bank, given.out, given.minutes, steps=given.steps, seed=given.seed)
+
+
+if __name__ == "__main__":
+    main()
