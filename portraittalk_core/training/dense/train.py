@@ -43,12 +43,11 @@ def predict(net: DenseMotionNet, pairs: MotionPairs) -> DenseMotion:
     """
     half = MAP_SIZE // 2
     affine = placement(pairs.reference, pairs.target)
-    return net(
-        pairs.picture,
-        contours(pairs.reference, half),
-        contours(pairs.target, half),
-        sparse_motion(pairs.reference, pairs.target, affine, half),
-    )
+    lines = contours(pairs.reference, half), contours(pairs.target, half)
+    sparse = sparse_motion(pairs.reference, pairs.target, affine, half)
+    with torch.autocast(pairs.picture.device.type, torch.bfloat16):  # geometry stays outside: it needs its digits
+        found = net(pairs.picture, *lines, sparse)
+    return DenseMotion(found.flow.float(), found.shares.float())
 
 
 def losses(found: DenseMotion, pairs: MotionPairs) -> dict[str, Tensor]:

@@ -77,6 +77,9 @@ class Bank:
     folder: Path
     """Where it lies."""
 
+    numbers: tuple[int, ...]
+    """Under which numbers its shards are stored."""
+
     def __len__(self) -> int:
         return len(self.row)
 
@@ -92,12 +95,12 @@ class Bank:
         """Return the maps of a shard's pictures; those of appearances but the first hold nothing.
 
         Args:
-            shard: Its number.
+            shard: As `Bank.shard` counts.
 
         Returns:
             Where each cell lies in the reference frame ([-1, 1]), whether it is seen there, and its segment.
         """
-        with np.load(self.folder / f"{shard:05d}.npz") as stored:
+        with np.load(self.folder / f"{self.numbers[shard]:05d}.npz") as stored:
             return stored["source"], stored["visible"], stored["segments"]
 
 
@@ -131,6 +134,7 @@ def open_bank(folder: Path, shards: range | None = None) -> Bank:
         tags=[row for s in small for row in json.loads(str(s["tags"]))],
         traits=(traits - traits.mean(0)) / (traits.std(0) + 1e-3),
         folder=folder,
+        numbers=tuple(chosen),
     )
 
 

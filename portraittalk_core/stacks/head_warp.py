@@ -1,0 +1,148 @@
+"""The photograph, moved: dense motion put to work on a person and a motion, and pixels that exist taken from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..media.image import resize
+from ..motion.geometry import contours, placement
+from ..nets.dense_motion import DenseMotion, DenseMotionNet, sparse_motion, warp_pixels
+from ..types import Frames, Identity, StructureMaps
+
+SIDE = 128
+"""Side of the reference that the network sees, and of its maps."""
+
+_AT_ONCE = 4_000_000  # pixels that are composited together
+_AGREES, _DIFFERS = 0.10, 0.22  # of [-1, 1]: decoded and moved pictures show the same, or not
+_CELLS = 64  # at which they are compared
+
+
+@dataclass(frozen=True)
+class HeadWarp:
+    """Moves a person's first picture as the points of the face say."""
+
+    net: DenseMotionNet
+    """The dense motion."""
+
+    @torch.no_grad()
+    def motion(
+        self,
+        picture: Float[Tensor, "1 3 s s"],
+        reference: Float[Tensor, "1 478 2"],
+        landmarks: Float[Tensor, "n 478 2"],
+    ) -> DenseMotion:
+        """Return how the picture's pixels move.
+
+        Args:
+            picture: The reference in [-1, 1].
+            reference: Its points.
+            landmarks: Where they are to be, one row a frame.
+        """
+        rows, half = len(landmarks), SIDE // 2
+        small = functional.interpolate(picture.to(landmarks.device), (SIDE, SIDE), mode="area")
+        fixed = reference.to(landmarks).expand(rows, -1, -1)
+        return self.net(
+            small.expand(rows, -1, -1, -1).contiguous(memory_format=torch.channels_last),
+            contours(fixed[:1], half).expand(rows, -1, -1, -1),
+            contours(landmarks, half),
+            sparse_motion(fixed, landmarks, placement(fixed, landmarks), half),
+        )
+
+    def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
+        """Return the person's first crop moved to each frame, what stands still left where it is.
+
+        It is what the denoiser is shown of the photograph. What the photograph does not show is only stretched.
+
+        Args:
+            identity: The person.
+            landmarks: Points of each frame, in [-1, 1].
+        """
+        picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
+        return moved_picture(picture, self.motion(picture, points, landmarks))
+
+    def composite(self, video: Iterable[Frames], identity: Identity, maps: StructureMaps) -> Iterator[Frames]:
+        """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
+
+        `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
+        those of the dense motion; where the decoded picture plainly shows something else than the photograph, because
+        the prompt wants it so, it is the decoded picture's.
+
+        Args:
+            video: Decoded frames in order.
+            identity: The person, whose `portrait` is the photograph in its own resolution.
+            maps: Of all frames.
+
+        Yields:
+            As many frames, of the portrait's size.
+        """
+        crop, points = identity.crops[:1], identity.landmarks[:1]
+        portrait = crop[0] if identity.portrait is None else identity.portrait
+        size = portrait.shape[-1]
+        done = 0
+        for frames in video:
+            for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
+                landmarks = maps.landmarks[done : done + len(part)].cpu()
+                motion = self.motion(crop, points, landmarks)
+                done += len(part)
+                yield replace(frames, pixels=composited(part.float(), portrait, motion))
+
+
+def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
+    """Move a picture; what stands still stays to the pixel.
+
+    Args:
+        picture: In [-1, 1].
+        motion: Of each row.
+    """
+    moved, shares = warp_pixels(picture, motion)
+    still = shares[:, 2:]
+    return moved + still * (picture - moved)
+
+
+def composited(
+    decoded: Float[Tensor, "n 3 d d"], portrait: Float[Tensor, "3 s s"], motion: DenseMotion
+) -> Float[Tensor, "n 3 s s"]:
+    """Mix decoded frames and the photograph, see `HeadWarp.composite`.
+
+    Args:
+        decoded: Frames in [-1, 1].
+        portrait: The photograph in the crop.
+        motion: Of each frame.
+    """
+    size = portrait.shape[-1]
+    moved, shares = warp_pixels(portrait[None], motion)
+    own, warped, still = shares.split(1, 1)
+    shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
+    large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
+    other = disagreement(decoded, shown, 1 - own)
+    other = functional.interpolate(other, (size, size), mode="bilinear", align_corners=False)
+    drawn = own + (1 - own) * other
+    return torch.lerp(shown, large, drawn).clamp(-1, 1)
+
+
+def disagreement(
+    decoded: Float[Tensor, "n 3 d d"], shown: Float[Tensor, "n 3 s s"], known: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n 1 cells cells"]:
+    """Say where two pictures show different things: not finer or coarser, but of another colour over some area.
+
+    Args:
+        decoded: What the denoiser drew.
+        shown: What the photograph shows there.
+        known: How much of it the photograph shows.
+
+    Returns:
+        1 where they differ, 0 where they agree.
+    """
+    small = (_CELLS, _CELLS)
+    there = functional.interpolate(known, small, mode="area")
+    first, second = (functional.interpolate(p, small, mode="area") for p in (decoded, shown))
+    apart = (first - second).abs().amax(1, keepdim=True) * there
+    near = functional.avg_pool2d(functional.pad(apart, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    rising = ((near - _AGREES) / (_DIFFERS - _AGREES)).clamp(0, 1)
+    return rising * rising * (3 - 2 * rising)
