@@ -90,11 +90,19 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a VAE to begin with (nothing)")
     parser.add_argument("--decoder", action="store_true", help="train the decoder alone: latents stay as they are")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (0.002)")
+    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     frames, points = vae_pictures(open_bank(given.bank, range(90)), given.photographs)
     file = train_vae(
-        frames, points, given.out, given.minutes, rate=given.rate, start=given.start, decoder_only=given.decoder
+        frames,
+        points,
+        given.out,
+        given.minutes,
+        rate=given.rate,
+        start=given.start,
+        decoder_only=given.decoder,
+        bf16=given.bf16,
     )
     scores = score_vae(load_vae(file), frames[-HELD_OUT:], points[-HELD_OUT:])
     logger.info("vae: %s", scores)

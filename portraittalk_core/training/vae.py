@@ -144,6 +144,7 @@ def train_vae(
     decoder_only: bool = False,
     latent_channels: int = CONFIG["latent_channels"],
     start: Path | None = None,
+    bf16: bool = False,
 ) -> Path:
     """Train a VAE, or go on training it; the learning rate falls within each run.
 
@@ -165,6 +166,7 @@ def train_vae(
             valid.
         latent_channels: Of the model that will use it.
         start: A VAE to begin with where `out` holds none.
+        bf16: Run the convolutions in bfloat16: half as long again on processors that have it.
 
     Returns:
         The weights file.
@@ -193,10 +195,11 @@ def train_vae(
             for group in optimiser.param_groups:
                 group["lr"] = warm * (final_rate + (rate - final_rate) * fall)
             wanted, weight = sample_crops(frames[:-HELD_OUT], landmarks, batch, crop, generator)
-            latents = vae.encode(wanted.contiguous(memory_format=torch.channels_last)).latents
-            noise = torch.randn(latents.shape, generator=generator, device=device) * latent_noise
-            loss = reconstruction_loss(vae.decode(latents + noise).sample, wanted, weight)
-            loss = loss + 0.05 * moment_loss(latents)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                latents = vae.encode(wanted.contiguous(memory_format=torch.channels_last)).latents
+                noise = torch.randn(latents.shape, generator=generator, device=device) * latent_noise
+                produced = vae.decode(latents + noise).sample
+            loss = reconstruction_loss(produced.float(), wanted, weight) + 0.05 * moment_loss(latents.float())
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
