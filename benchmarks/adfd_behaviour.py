@@ -24,7 +24,6 @@ from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks as exact_landmarks
-from portraittalk_core.avatars.speech import HELD_OUT_VOICES
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.metrics.functional.adfd import adfd
 from portraittalk_core.motion.audio_to_motion import MOUTH
@@ -33,6 +32,7 @@ from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.training.motion.idle import idle_motion
 from portraittalk_core.training.speech.train import TRACK_HZ, stored_corpus
 from portraittalk_core.types import SPEECH_RATE
+from portraittalk_core.voices.speech import HELD_OUT_VOICES
 
 from .parts.adfd_tables import write_tables
 from .parts.program import DOCS, RUNS, command_line

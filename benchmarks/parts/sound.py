@@ -13,7 +13,6 @@ from torch import Tensor
 
 from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.render import render
-from portraittalk_core.avatars.speech import HELD_OUT_VOICES
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
@@ -21,6 +20,7 @@ from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.training.judge import load_judge
 from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
 from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
+from portraittalk_core.voices.speech import HELD_OUT_VOICES
 
 from . import stream
 from .motion import correlation, read

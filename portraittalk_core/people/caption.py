@@ -1,125 +1,90 @@
 """Describe a person in a small grammar of English.
 
-Every value has a first word, spoken half of the time, and synonyms that share the other half, so that a text encoder
-learns them all. What is left out is drawn as well: real captions never name everything.
+Captions of pictures and prompts of users are of one kind: a subject, phrases about what can be seen, now and then a
+filler, in any order. What is left out is drawn as well: real captions never name everything.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from .palette import PLACES
+from ..errors import BadInput
 from .person import Person
+from .words import (
+    ABSENCE,
+    AGE_WORDS,
+    BEARD_WORDS,
+    CHILD_NOUNS,
+    CLOTHES_WORDS,
+    EYE_WORDS,
+    EYEWEAR,
+    FEELING_WORDS,
+    FILLERS,
+    GARMENT_WORDS,
+    HAIR_WORDS,
+    HAT_WORDS,
+    JEWEL_WORDS,
+    LENS_WORDS,
+    NEUTRAL_CHILD_NOUNS,
+    NEUTRAL_NOUNS,
+    NOUNS,
+    PLACE_WORDS,
+    PREFIXES,
+    SKIN_WORDS,
+    STYLE_WORDS,
+    VALUES,
+    WALL_WORDS,
+    meaning,
+    with_article,
+)
 
-_GREY = ("grey", "gray")
-COLOURS: dict[str, tuple[str, ...]] = {
-    "black": ("black", "dark"),
-    "white": ("white",),
-    "grey": _GREY,
-    "blue": ("blue", "navy", "azure"),
-    "red": ("red", "crimson", "scarlet"),
-    "green": ("green", "emerald"),
-    "yellow": ("yellow", "lemon"),
-    "purple": ("purple", "violet", "lilac"),
-    "brown": ("brown", "chocolate"),
-    "pink": ("pink", "rose"),
-    "beige": ("beige", "cream", "sand"),
-    "orange": ("orange",),
-}
-HAIR_WORDS: dict[str, tuple[str, ...]] = {
-    "black": ("black", "raven", "jet black", "dark"),
-    "dark brown": ("dark brown", "brown", "brunette", "dark"),
-    "brown": ("brown", "brunette", "chestnut", "light brown"),
-    "blonde": ("blonde", "blond", "golden", "fair"),
-    "red": ("red", "ginger", "auburn", "copper"),
-    "grey": (*_GREY, "silver"),
-    "white": ("white", "silver", "snowy"),
-}
-STYLE_WORDS: dict[str, tuple[str, ...]] = {
-    "bald": ("bald head", "shaved head", "no hair"),
-    "buzz": ("buzz cut", "very short hair", "cropped hair"),
-    "short": ("short hair", "cropped hair"),
-    "side": ("short combed hair", "short hair", "side parting"),
-    "curly": ("curly hair", "curls"),
-    "afro": ("afro", "afro hair", "curly hair"),
-    "bob": ("bob", "bob haircut", "shoulder length hair"),
-    "long": ("long hair", "long straight hair", "flowing hair"),
-    "wavy": ("long wavy hair", "wavy hair", "long hair"),
-    "bun": ("hair in a bun", "bun", "top knot"),
-    "ponytail": ("ponytail", "hair in a ponytail", "tied back hair"),
-}
-AGE_WORDS: dict[str, tuple[str, ...]] = {
-    "child": ("young", "little"),
-    "teenage": ("teenage", "young"),
-    "young": ("young", "youthful"),
-    "middle aged": ("middle aged", "mature"),
-    "old": ("old", "elderly", "aged", "older"),
-}
-GARMENT_WORDS: dict[str, tuple[str, ...]] = {
-    "t-shirt": ("t-shirt", "tee", "top", "shirt"),
-    "v-neck": ("v-neck sweater", "sweater", "pullover", "top"),
-    "shirt": ("shirt", "collared shirt", "blouse"),
-    "turtleneck": ("turtleneck", "turtleneck sweater", "jumper"),
-    "hoodie": ("hoodie", "sweatshirt", "hooded top"),
-    "suit": ("suit", "jacket and tie", "blazer"),
-}
-BEARD_WORDS: dict[str, tuple[str, ...]] = {
-    "none": ("clean shaven face", "no beard", "no facial hair"),
-    "stubble": ("stubble", "light stubble", "short stubble"),
-    "mustache": ("mustache", "moustache"),
-    "goatee": ("goatee", "chin beard"),
-    "beard": ("beard", "full beard", "bushy beard"),
-}
-FEELING_WORDS: dict[str, tuple[str, ...]] = {
-    "neutral": ("neutral expression", "calm", "neutral face", "serious", "not smiling", "relaxed"),
-    "smiling": ("smiling", "happy", "cheerful", "with a smile", "happy expression"),
-    "sad": ("sad", "unhappy", "frowning", "sad expression", "with a frown"),
-    "surprised": ("surprised", "astonished", "surprised expression", "amazed", "with raised eyebrows"),
-}
-PLACE_WORDS: dict[str, tuple[str, ...]] = {
-    "room": ("in a room", "indoors", "at home", "in a living room"),
-    "office": ("in an office", "at work", "indoors"),
-    "bookshelf": ("in front of a bookshelf", "in a library", "in front of books"),
-    "window": ("in front of a window", "next to a window"),
-    "park": ("in a park", "outdoors", "in front of trees", "in a garden"),
-    "street": ("on a street", "in a city", "outdoors"),
-    "night": ("at night", "in front of city lights"),
-    "brick wall": ("in front of a brick wall", "against a brick wall"),
-    "curtain": ("in front of a curtain", "against a curtain"),
-}
-_EYEWEAR = ("glasses", "spectacles", "eyeglasses")
-_LENSES: dict[str, tuple[str, ...]] = {"round": ("round", "circular"), "square": ("square", "rectangular")}
-_HATS: dict[str, tuple[str, ...]] = {"beanie": ("beanie", "knitted hat", "hat"), "cap": ("cap", "baseball cap", "hat")}
-_JEWELS: dict[str, tuple[str, ...]] = {"studs": ("earrings", "stud earrings"), "hoops": ("earrings", "hoop earrings")}
-_PREFIX = (
-    "a photo of",
-    "portrait of",
-    "a portrait of",
-    "photo of",
-    "a picture of",
-    "a close up of",
-    "headshot of",
-    "a video of",
-)
-_NEUTRAL_NOUNS = ("person", "human", "face")
-_FILLER = (
-    "talking",
-    "speaking",
-    "looking at the camera",
-    "talking to the camera",
-    "soft light",
-    "high quality",
-    "sharp focus",
-)
-_SIDES = ("in front of a {} background", "against a {} wall", "{} background", "on a {} backdrop", "{} backdrop")
+_DRAWS = 256
+"""Random numbers a caption may use; the longest uses about 130. One draw a caption is what makes it quick."""
+
+_BELOW_A_HAT = ("bob", "long", "wavy")
+"""Styles of hair that a hat does not hide."""
+
+_SELDOM_ABSENT = {"glasses": 0.3, "hat": 0.1, "earrings": 0.1, "beard": 0.6}
+"""How often `caption` speaks of what is not there, of the times at which it would speak of what is."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A stretch of a caption."""
+
+    text: str
+    """Its words, with their leading comma or connective."""
+
+    spoken: dict[str, str]
+    """The attributes that are known once it is read, with what it says of them, see `words.meaning`."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption in its fragments, from which a text encoder can be supervised word by word."""
+
+    fragments: tuple[Fragment, ...]
+    """In the order of reading."""
+
+    @property
+    def text(self) -> str:
+        """The whole caption."""
+        return "".join(f.text for f in self.fragments)
+
+    @property
+    def spoken(self) -> dict[str, str]:
+        """Every attribute that the caption states, with what it says of it."""
+        return {name: value for f in self.fragments for name, value in f.spoken.items()}
 
 
 def tags(person: Person) -> dict[str, str]:
     """Return what a picture of a person shows, attribute to value."""
     return {
+        "sex": "male" if person.male > 0.5 else "female",
         "age": age_word(person.age),
         "hair": person.hair,
         "style": person.style,
@@ -151,121 +116,278 @@ def caption(person: Person, rng: Generator, share: float = 0.6) -> str:
     Returns:
         Something like "a photo of an old man with short grey hair, wearing round glasses, in front of a bookshelf".
     """
-    return _Speaker(person, rng, share).speak()
+    known = tags(person)
+    coins = rng.random(len(known)).tolist()
+    chances = {n: share * (_SELDOM_ABSENT.get(n, 1.0) if v == "none" else 1.0) for n, v in known.items()}
+    chances["sex"] = max(share, 0.8)
+    spoken = {name for (name, chance), coin in zip(chances.items(), coins, strict=True) if coin < chance}
+    return describe(known, rng, spoken)
+
+
+def describe(tags: Mapping[str, str], rng: Generator, spoken: Collection[str]) -> str:
+    """Describe a person of whom tags are known, in lower case.
+
+    Everything that shall be spoken of is, but what cannot be seen: the colour of no hair, hair under a hat that hides
+    it, the beard of women and children.
+
+    Args:
+        tags: Attribute to value, as `tags` returns them; those that are missing are not known.
+        rng: Draws the words and their order.
+        spoken: The attributes to speak of. Without "sex" the subject is a person.
+
+    Raises:
+        BadInput: For an unknown attribute or value.
+    """
+    return compose(tags, rng, spoken).text
+
+
+def compose(tags: Mapping[str, str], rng: Generator, spoken: Collection[str]) -> Caption:
+    """Describe a person as `describe` does, keeping what each fragment states.
+
+    Args:
+        tags: Attribute to value, as in `words.VALUES`.
+        rng: Draws the words and their order.
+        spoken: The attributes to speak of.
+
+    Raises:
+        BadInput: For an unknown attribute or value.
+    """
+    _check(tags, spoken)
+    hidden = _hidden(tags)
+    wanted = {name: tags[name] for name in VALUES if name in tags and name in spoken and name not in hidden}
+    return _Speaker(rng, tags).compose(wanted)
+
+
+def _hidden(tags: Mapping[str, str]) -> set[str]:
+    """Return the attributes of which there is nothing to say."""
+    hidden: set[str] = set()
+    if tags.get("hat", "none") != "none" and tags.get("style") not in _BELOW_A_HAT:
+        hidden |= {"hair", "style"}
+    if tags.get("style") == "bald":
+        hidden.add("hair")
+    if tags.get("beard") == "none" and (tags.get("sex") == "female" or tags.get("age") in ("child", "teenage")):
+        hidden.add("beard")
+    return hidden
+
+
+def _check(tags: Mapping[str, str], spoken: Collection[str]) -> None:
+    foreign = sorted({*tags, *spoken} - set(VALUES))
+    if foreign:
+        raise BadInput(f"`tags` must name known attributes, but got {', '.join(foreign)}. Known: {', '.join(VALUES)}.")
+    for name, value in tags.items():
+        if value not in VALUES[name]:
+            raise BadInput(f"`{name}` must be one of {', '.join(VALUES[name])}, but got {value!r}.")
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """What one attribute, or two that go together, is described by."""
+
+    connective: str
+    """ "with", "wearing" or nothing."""
+    text: str
+    spoken: dict[str, str]
 
 
 class _Speaker:
     """Draws words; one object a caption."""
 
-    def __init__(self, person: Person, rng: Generator, share: float) -> None:
-        self._person, self._rng, self._share = person, rng, share
+    def __init__(self, rng: Generator, tags: Mapping[str, str]) -> None:
+        self.draws = iter(rng.random(_DRAWS).tolist())
+        self.tags = tags
+        self.owner = "the"
 
-    def speak(self) -> str:
-        phrases = [
-            self._hair(),
-            self._beard(),
-            self._glasses(),
-            self._extras(),
-            self._clothes(),
-            self._feeling(),
-            self._place(),
-        ]
-        spoken = [p for p in phrases if p and self._chance(self._share)]
-        if self._chance(0.15):
-            spoken.append(self._word(_FILLER))
-        order = self._rng.permutation(len(spoken))
-        if self._chance(0.6):
-            order = sorted(order)
-        return ", ".join([self._head(), *(spoken[i] for i in order)])
+    def chance(self, probability: float) -> bool:
+        return next(self.draws) < probability
 
-    def _chance(self, probability: float) -> bool:
-        return bool(self._rng.random() < probability)
+    def among(self, items: Sequence[str]) -> str:
+        return items[int(next(self.draws) * len(items))]
 
-    def _word(self, words: Sequence[str]) -> str:
-        """Draw the first word half of the time."""
-        return words[0] if self._chance(0.5) else words[int(self._rng.integers(len(words)))]
+    def word(self, items: Sequence[str]) -> str:
+        """Draw the first item half of the time."""
+        return items[0] if self.chance(0.5) else self.among(items)
 
-    def _head(self) -> str:
-        person, age = self._person, age_word(self._person.age)
-        man = person.male > 0.5
-        nouns = (
-            ("boy",)
-            if man and age == "child"
-            else ("girl",)
-            if age == "child"
-            else ("man", "guy")
-            if man
-            else ("woman", "lady")
-        )
-        noun = self._word((*nouns, *_NEUTRAL_NOUNS[:1])) if self._chance(0.8) else self._word(_NEUTRAL_NOUNS)
-        adjective = self._word(AGE_WORDS[age]) if self._chance(0.6) else ""
-        phrase = with_article(f"{adjective} {noun}".strip())
-        return f"{self._word(_PREFIX)} {phrase}" if self._chance(0.7) else phrase
+    def compose(self, wanted: Mapping[str, str]) -> Caption:
+        rest = dict(wanted)
+        head: list[Fragment] = []
+        if not wanted or "sex" in wanted or self.chance(0.85):
+            head = [self.head(rest)]
+        phrases = [p for p in (self.phrase(name, rest) for name in list(rest)) if p is not None]
+        if self.chance(0.15):
+            phrases.append(_Phrase("", self.among(FILLERS), {}))
+        order = sorted((next(self.draws), i) for i in range(len(phrases)))
+        if self.chance(0.4):
+            order = sorted((i, i) for i in range(len(phrases)))
+        return Caption(tuple(self.joined(head, [phrases[i] for _, i in order])))
 
-    def _hair(self) -> str:
-        person = self._person
-        if person.hat != "none" and person.style not in ("bob", "long", "wavy"):
-            return ""
-        style = self._word(STYLE_WORDS[person.style])
-        if person.style == "bald":
-            return f"with {style}" if style.startswith("no ") else f"with {with_article(style)}"
-        shade = self._word(HAIR_WORDS[person.hair])
-        if self._chance(0.15):
-            return f"with {shade} hair"
-        if style.endswith("hair") or style == "curls":
-            first, _, last = style.rpartition(" ")
-            return f"with {first} {shade} {last}".replace("  ", " ").strip()
-        if style.startswith("hair in"):
-            return f"with {shade} {style}"
-        return f"with {with_article(f'{shade} {style}')}"
+    def head(self, rest: dict[str, str]) -> Fragment:
+        """Return "portrait of a smiling young person"; attributes spoken here are taken out of `rest`."""
+        adjectives: list[str] = []
+        spoken: dict[str, str] = {}
+        if "expression" in rest and self.chance(0.2):
+            spoken["expression"] = rest.pop("expression")
+            adjectives.append(self.word([w for w in FEELING_WORDS[spoken["expression"]] if " " not in w]))
+        aged = "age" in rest and self.chance(0.85)
+        child = self.tags.get("age") == "child"
+        noun = self.noun(rest, child, aged)
+        if aged:
+            age = rest.pop("age")
+            if noun in ("boy", "girl", "child", "kid"):
+                spoken["age"] = age
+            if "age" not in spoken or self.chance(0.5):
+                adjectives.append(self.word(AGE_WORDS[age]))
+                grown = noun not in NEUTRAL_NOUNS or noun == "adult"
+                spoken.setdefault("age", meaning("age", adjectives[-1], ("child",) if grown else ()))
+        if (sex := rest.pop("sex", None)) is not None:
+            spoken["sex"] = sex
+            self.owner = self.among(("the", "his" if sex == "male" else "her"))
+        if rest.get("style") == "bald" and self.chance(0.6):
+            spoken["style"] = rest.pop("style")
+            adjectives.append("bald")
+        if rest.get("beard") in ("none", "beard") and self.chance(0.3):
+            spoken["beard"] = rest.pop("beard")
+            adjectives.append("bearded" if spoken["beard"] == "beard" else "clean shaven")
+        text = with_article(" ".join([*adjectives, noun]))
+        if self.chance(0.1):
+            text = text.split(" ", 1)[1]
+        return Fragment(f"{self.word(PREFIXES)} {text}" if self.chance(0.7) else text, spoken)
 
-    def _beard(self) -> str:
-        if self._person.male <= 0.5:
-            return ""
-        text = self._word(BEARD_WORDS[self._person.beard])
-        return f"with {text}" if text.startswith("no ") or text.endswith("stubble") else f"with {with_article(text)}"
+    def noun(self, rest: Mapping[str, str], child: bool, aged: bool) -> str:
+        """Return what the person is called, telling neither sex nor childhood where these are not to be spoken of."""
+        sex = rest.get("sex")
+        if child and aged:
+            return self.word(CHILD_NOUNS[sex] if sex else NEUTRAL_CHILD_NOUNS)
+        if sex:
+            return self.word(NOUNS[sex]) if not child else NOUNS[sex][-1]
+        return self.word([noun for noun in NEUTRAL_NOUNS if not (child and noun == "adult")])
 
-    def _glasses(self) -> str:
-        kind = self._person.glasses
-        if kind == "none":
-            return self._word(("without glasses", "no glasses")) if self._chance(0.3) else ""
-        shape = f"{self._word(_LENSES[kind])} " if self._chance(0.6) else ""
-        return f"{self._word(('wearing', 'with'))} {shape}{self._word(_EYEWEAR)}"
+    def phrase(self, name: str, rest: Mapping[str, str]) -> _Phrase | None:
+        """Return the phrase of one attribute, or None where another attribute's phrase speaks of it."""
+        if name in ("hair", "style"):
+            return self.hair(name, rest)
+        if name in ("clothes", "garment"):
+            return self.clothes(name, rest)
+        value = rest[name]
+        if name in ABSENCE:
+            return self.worn(name, value)
+        if name in ("skin", "eyes"):
+            return self.part(name, value)
+        if name == "expression":
+            return _Phrase("", self.word(FEELING_WORDS[value]), {name: value})
+        if name == "background":
+            return self.place(value)
+        if name == "beard":
+            return self.beard(value)
+        word = self.word(AGE_WORDS[value])
+        text = word if self.chance(0.8) else f"the person is {word}"
+        return _Phrase("", text, {"age": meaning("age", word)})
 
-    def _extras(self) -> str:
-        if self._person.hat != "none":
-            return f"wearing {with_article(self._word(_HATS[self._person.hat]))}"
-        return f"wearing {self._word(_JEWELS[self._person.earrings])}" if self._person.earrings != "none" else ""
+    def hair(self, name: str, rest: Mapping[str, str]) -> _Phrase | None:
+        style, colour = rest.get("style"), rest.get("hair")
+        if name == "hair" and style is not None:
+            return None
+        if style == "bald":
+            text = self.word(STYLE_WORDS["bald"])
+            phrase = text if text.startswith("no ") else with_article(text)
+            return _Phrase("with", phrase, {"style": style}) if self.chance(0.6) else _Phrase("", "bald", {name: style})
+        shade = self.word(HAIR_WORDS[colour]) if colour else ""
+        spoken = {"hair": meaning("hair", shade)} if shade else {}
+        if style is None:
+            return self.said(f"hair is {shade}", spoken) or _Phrase("with", f"{shade} hair", spoken)
+        text = self.word(STYLE_WORDS[style])
+        spoken["style"] = meaning("style", text)
+        if text == "side parting":
+            return _Phrase("with", f"{shade} hair with a side parting".strip(), spoken)
+        if text == "curls" or text.startswith("hair in"):
+            return _Phrase("with", f"{shade} {text}".strip(), spoken)
+        if text.endswith(" hair"):
+            length = text.removesuffix(" hair")
+            both = " and ".join(word for word in (length, shade) if word)
+            phrase = " ".join(word for word in (length, shade, "hair") if word)
+            return self.said(f"hair is {both}", spoken) or _Phrase("with", phrase, spoken)
+        return _Phrase("with", with_article(f"{shade} {text}".strip()), spoken)
 
-    def _clothes(self) -> str:
-        shade, thing = self._word(COLOURS[self._person.clothes]), self._word(GARMENT_WORDS[self._person.garment])
-        if self._chance(0.2):
-            return f"dressed in {shade}"
-        return f"wearing {with_article(f'{shade} {thing}')}"
+    def said(self, text: str, spoken: dict[str, str]) -> _Phrase | None:
+        """Return, now and then, a phrase that is a sentence of its own."""
+        return _Phrase("", f"{self.owner} {text}", spoken) if self.chance(0.1) else None
 
-    def _feeling(self) -> str:
-        return self._word(FEELING_WORDS[self._person.expression])
+    def clothes(self, name: str, rest: Mapping[str, str]) -> _Phrase | None:
+        garment, colour = rest.get("garment"), rest.get("clothes")
+        if name == "clothes" and garment is not None:
+            return None  # the garment's phrase speaks of both
+        shade = self.word(CLOTHES_WORDS[colour]) if colour else ""
+        spoken = {"clothes": meaning("clothes", shade)} if shade else {}
+        if garment is None:
+            if self.chance(0.3):
+                return self.said(f"clothes are {shade}", spoken) or _Phrase("", f"dressed in {shade}", spoken)
+            return _Phrase("wearing", self.word((shade, f"{shade} clothes")), spoken)
+        thing = self.word(GARMENT_WORDS[garment])
+        spoken["garment"] = meaning("garment", thing)
+        sentence = self.said(f"{thing} is {shade}", spoken) if shade and " and " not in thing else None
+        return sentence or _Phrase("wearing", with_article(f"{shade} {thing}".strip()), spoken)
 
-    def _place(self) -> str:
-        name = self._person.background
-        if name in PLACES:
-            return self._word(PLACE_WORDS[name])
-        return self._word(_SIDES).format(self._word(COLOURS[name]))
+    def worn(self, name: str, value: str) -> _Phrase:
+        """Return a phrase about glasses, a hat or earrings."""
+        if value == "none":
+            thing = self.word(ABSENCE[name])
+            form = self.among(("with no", "without", "not wearing"))
+            article = "a " if name == "hat" and form != "with no" else ""
+            if form == "with no":
+                return _Phrase("with", f"no {thing}", {name: value})
+            return _Phrase("", f"{form} {article}{thing}", {name: value})
+        if name == "glasses":
+            shape = self.word(LENS_WORDS[value]) if self.chance(0.65) else ""
+            phrase = f"{shape} {self.word(EYEWEAR)}".strip()
+            return _Phrase(self.among(("wearing", "wearing", "with")), phrase, {name: meaning(name, shape)})
+        word = self.word((HAT_WORDS if name == "hat" else JEWEL_WORDS)[value])
+        phrase = with_article(word) if name == "hat" else word
+        return _Phrase(self.among(("wearing", "wearing", "with")), phrase, {name: meaning(name, word)})
+
+    def beard(self, value: str) -> _Phrase:
+        text = self.word(BEARD_WORDS[value])
+        if value == "none" and self.chance(0.3):
+            words = ("clean shaven", "without a beard", "without facial hair")
+            return _Phrase("", self.among(words), {"beard": value})
+        bare = text.startswith("no ") or text.endswith("stubble")
+        return _Phrase("with", text if bare else with_article(text), {"beard": value})
+
+    def part(self, name: str, value: str) -> _Phrase:
+        """Return a phrase about skin or eyes."""
+        word = self.word((SKIN_WORDS if name == "skin" else EYE_WORDS)[value])
+        spoken = {name: meaning(name, word)}
+        verb = "is" if name == "skin" else "are"
+        return self.said(f"{name} {verb} {word}", spoken) or _Phrase("with", f"{word} {name}", spoken)
+
+    def place(self, value: str) -> _Phrase:
+        if value in PLACE_WORDS:
+            text = self.word(PLACE_WORDS[value])
+            return _Phrase("", text, {"background": meaning("background", text)})
+        word, noun = self.word(WALL_WORDS[value]), self.word(("background", "backdrop", "wall"))
+        spoken = {"background": meaning("background", word)}
+        if self.chance(0.08):
+            return _Phrase("", f"the {noun} is {word}", spoken)
+        where = self.among(("", "", "in front of", "against", "on"))
+        return _Phrase("", f"{where} {with_article(f'{word} {noun}')}" if where else f"{word} {noun}", spoken)
+
+    def joined(self, head: list[Fragment], phrases: list[_Phrase]) -> Iterator[Fragment]:
+        """Link phrases by commas, "and" and their connectives."""
+        yield from head
+        plain = self.chance(0.25)
+        last, started = "", bool(head)  # `last` is "" only right after the head
+        for phrase in phrases:
+            link, connective, text = ", " if started else "", phrase.connective, phrase.text
+            if plain and connective and not (connective == "wearing" and " " not in text):
+                text = re.sub(r"^an? ", "", text)
+            elif connective and connective == last:
+                link = self.among((", ", " and "))
+            elif connective:
+                link = " " if head and not last and self.chance(0.6) else link
+                who = started and self.chance(0.1)
+                text = f"{_RELATIVE[connective] if who else connective} {text}"
+            elif started and self.chance(0.1):
+                link = " and "
+            last, started = connective or ",", True
+            yield Fragment(link + text, phrase.spoken)
 
 
-def with_article(phrase: str) -> str:
-    """Return the phrase after "a" or "an"."""
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-
-
-@functools.cache
-def vocabulary() -> tuple[str, ...]:
-    """Return every word that the grammar can speak, in alphabetical order."""
-    tables = (
-        COLOURS, HAIR_WORDS, STYLE_WORDS, AGE_WORDS, GARMENT_WORDS, BEARD_WORDS, FEELING_WORDS, PLACE_WORDS,
-        _LENSES, _HATS, _JEWELS,
-    )  # fmt: skip
-    texts = [text for table in tables for words in table.values() for text in words]
-    texts += [*_EYEWEAR, *_PREFIX, *_NEUTRAL_NOUNS, *_FILLER, *(side.format("") for side in _SIDES)]
-    texts += ["a an with without no wearing dressed in hair boy girl man guy woman lady"]
-    return tuple(sorted({word for text in texts for word in text.split()}))
+_RELATIVE = {"with": "who has", "wearing": "who wears"}

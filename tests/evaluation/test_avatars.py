@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars import speech
 from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.evaluation.benchmark import avatars, edits, material
@@ -15,6 +14,7 @@ from portraittalk_core.evaluation.benchmark.material import Material
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.video import read_video
 from portraittalk_core.types import COEFFICIENTS, POSE, Sound
+from portraittalk_core.voices import speech
 
 
 def test_people_are_fixed_and_differ():

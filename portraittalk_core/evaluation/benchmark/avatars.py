@@ -17,9 +17,9 @@ from torch import Tensor
 from ...avatars import parameters as traits
 from ...avatars.caption import caption
 from ...avatars.render import render
-from ...avatars.sentences import sentence
-from ...avatars.speech import HELD_OUT_VOICES, MOUTH, Phoneme, mouth_track, synthesise
 from ...types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
+from ...voices.sentences import sentence
+from ...voices.speech import HELD_OUT_VOICES, MOUTH, Phoneme, mouth_track, synthesise
 
 FPS = 25.0
 """Frames a second of all clips."""

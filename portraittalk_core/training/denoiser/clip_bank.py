@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...avatars import parameters as traits
-from ...avatars.speech import MOUTH
 from ...types import COEFFICIENTS, POSE
+from ...voices.speech import MOUTH
 from .bank import Album, Bank, FrameEncoders, draw_appearances, in_processes, is_made, make_bank
 from .clips import SpeechClips, draw_clip, load_speech_clips
 from .pairs import Batch, Draw, Tokenize, caption_of

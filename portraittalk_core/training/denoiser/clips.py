@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...avatars.speech import TRAIN_VOICES
 from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, SIGNED, delay_rows
 from ...motion.priors import CHANNELS
 from ...perception.speech import SpeechEncoder, resample_rows
 from ...types import COEFFICIENTS, POSE, SPEECH_RATE
+from ...voices.speech import TRAIN_VOICES
 from ..motion.idle import idle_motion
 from ..speech.augmentation import augment, uniform
 from ..speech.train import FPS, TRACK_HZ, Recording, stored_corpus

@@ -1,6 +1,6 @@
 """Train what listens: the tiny speech encoder and audio-to-motion, end to end, then the motion prior.
 
-The teacher is espeak-ng with known phoneme times (`avatars.speech`); no recording of a person is used. Every batch is
+The teacher is espeak-ng with known phoneme times (`voices.speech`); no recording of a person is used. Every batch is
 drawn from a generator seeded by its number, so a resumed run sees what an uninterrupted one would.
 """
 
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ...avatars.sentences import sentence
-from ...avatars.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
 from ...motion.audio_to_motion import AudioToMotion
 from ...motion.priors import MotionPrior
 from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, initialise_filters, resample_rows
 from ...types import SPEECH_RATE
+from ...voices.sentences import sentence
+from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
 from ..motion.idle import train_prior
 from .augmentation import augment, uniform, warp
 

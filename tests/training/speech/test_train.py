@@ -3,10 +3,10 @@ import ctypes.util
 import pytest
 import torch
 
-from portraittalk_core.avatars.speech import HELD_OUT_VOICES, TRAIN_VOICES
 from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
 from portraittalk_core.training.denoiser.clips import SpeechClips, draw_clip, load_speech_clips, save_speech_clips
 from portraittalk_core.training.speech.train import best_lag, correlation, evaluate_speech, make_recording
+from portraittalk_core.voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
 
 ESPEAK = ctypes.util.find_library("espeak-ng")
 

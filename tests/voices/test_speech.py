@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from portraittalk_core.avatars import speech
 from portraittalk_core.errors import BadInput, MissingExtra
 from portraittalk_core.types import SPEECH_RATE
+from portraittalk_core.voices import speech
 
 
 def _installed() -> bool:

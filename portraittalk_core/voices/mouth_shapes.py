@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MOUTH = ("jaw", "wide", "round", "press")
-"""Columns of a mouth track: the first four of `types.COEFFICIENTS`."""
+"""Columns of a mouth track: open jaw, lips stretched sideways, rounded, and pressed together."""
 
 GRID_HZ = 200
 """Rate, in Hz, at which blending is computed before the frames are read off."""

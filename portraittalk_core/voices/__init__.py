@@ -1,0 +1,5 @@
+"""Synthetic speech whose phonemes, and so whose mouth, are known: training data for what listens.
+
+`sentences` makes what is said, `speech` says it with espeak-ng, `mouth_shapes` turns its phonemes into a mouth's
+movement.
+"""
