@@ -24,6 +24,7 @@ from ..motion.audio_to_motion import AudioToMotion
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper
 from ..nets.adapters import Adapters
+from ..nets.dense_motion import DenseMotionNet
 from ..perception.speech import SpeechEncoder, build_wav2vec2
 from ..perception.text import TextEncoder
 from ..presets import PUBLIC
@@ -39,7 +40,7 @@ N = TypeVar("N", bound="nn.Module | Mapping[str, nn.Module]")
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 """The folder of what is shipped: the tiny model, a portrait and some speech."""
 
-PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure")
+PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion")
 """The networks of a model, one safetensors file each."""
 
 
@@ -252,6 +253,11 @@ def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
     kinds = {"fitter": FaceFitter, "shaper": FaceShaper}
     nets: Any = _load(path, "a structure file", lambda config: {n: kind(**config[n]) for n, kind in kinds.items()})
     return nets["fitter"], nets["shaper"]
+
+
+def load_dense_motion(path: Path | str) -> DenseMotionNet:
+    """Load the dense motion, float32, frozen; else as `load_vae`."""
+    return _load(path, "a dense motion file", lambda config: DenseMotionNet(**config))
 
 
 def _load(path: Path | str, what: str, build: Callable[[dict[str, Any]], N]) -> N:

@@ -9,6 +9,7 @@ things apart: what is warped, what stands still, and what nobody has seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +78,7 @@ class DenseMotionNet(nn.Module):
         widths: Channels of its levels, from half the maps' side downwards.
     """
 
-    def __init__(self, *, contours: int = 7, widths: tuple[int, ...] = (48, 80, 112, 144)) -> None:
+    def __init__(self, *, contours: int = 7, widths: Sequence[int] = (48, 80, 112, 144)) -> None:
         super().__init__()
         self.config = {"contours": contours, "widths": list(widths)}
         # Pictures come at twice the side of the first level and are folded onto it.

@@ -25,10 +25,10 @@ from .vae import HELD_OUT, score_vae, train_vae
 
 logger = logging.getLogger(__name__)
 
-LEAVES = 160
+LEAVES = 80
 """Pictures of dead leaves."""
 
-CUTS = 40
+CUTS = 30
 """Squares that are cut from each photograph."""
 
 _FROM_PERSON = (0, 2, 4, 6, 8)

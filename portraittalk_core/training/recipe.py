@@ -1,10 +1,10 @@
-"""Train a model's VAE and denoiser from nothing to weights, resumable: `python -m portraittalk_core.training.recipe`.
+"""Train a model's denoiser, resumable: `python -m portraittalk_core.training.recipe`.
 
-A recipe is a TOML file: which model is trained (tiny where it does not say), which pictures are drawn, how the VAE and
-the judge of the benchmark are trained on them, and a list of runs, each a stage at a picture size that begins with what
-the run before it learned. Training begins on small pictures: what hair, clothes and a turned head look like is learned
-four times as fast there. Text, speech, structure and faces are trained before (`portraittalk train --part …`), for they
-need no denoiser.
+A recipe is a TOML file: which model is trained (tiny where it does not say), and a list of runs, each a stage at a picture
+size that begins with what the run before it learned. Training begins on small pictures: what hair, clothes and a turned
+head look like is learned four times as fast there. What the denoiser stands on is trained before: text, speech,
+structure and faces (`portraittalk train --part …`), people to look at (`training.people.bank`), the dense motion
+(`training.dense.train`) and the VAE (`training.pictures`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,7 +25,6 @@ from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save
 from ..config import ModelConfig, TrainingConfig, read_toml
 from .denoiser.stages import ASSETS, build_objective, load_weights, train_stage
 from .model import ModelChoice, read_model
-from .pictures import PictureConfig, train_benchmark_judge, train_decoder, train_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -40,36 +39,38 @@ class Recipe:
     model: ModelChoice = "tiny"
     """What is trained: a preset's name, a TOML file beside the recipe, or a table; see `model.read_model`."""
 
-    people: int = 2000
-    """Avatars in the bank of stage 1."""
-
-    appearances: int = 2
-    """Of each of them: other hair, clothes, background."""
-
-    frames: int = 2
-    """Of each appearance: another expression and pose."""
-
-    clips: int = 400
-    """Clips that stage 2 draws."""
-
-    processes: int = 1
-    """That draw avatars."""
-
     ranks: int = 1
     """Processes that train; a small CPU prefers one of one thread for each core."""
 
-    pictures: PictureConfig = field(default_factory=PictureConfig)
-    """How the VAE and the judge are trained."""
-
     runs: tuple[TrainingConfig, ...] = ()
     """In order; each has an own folder `run0`, `run1` … and begins with what the one before it learned."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a denoiser stands on."""
+
+    people: Path
+    """Folder of rendered people, of `training.people.bank`."""
+
+    vae: Path = ASSETS / "vae.safetensors"
+    """Makes latents."""
+
+    warp: Path = ASSETS / "dense_motion.safetensors"
+    """Moves the reference."""
+
+    faces: Path | None = ASSETS / "faces"
+    """The face pack, whose recogniser says who somebody is; None trains without."""
+
+    speech: Path | None = None
+    """The features that stage 2 needs; `denoiser.clips` makes them."""
 
 
 def train_recipe(
     recipe: Recipe,
     model: ModelConfig,
     work: Path,
-    speech: Path,
+    ground: Ground,
     limit_s: float = float("inf"),
     start: Path | None = None,
 ) -> bool:
@@ -79,10 +80,9 @@ def train_recipe(
         recipe: What is done.
         model: What is trained: the recipe's, as `read_model` reads it.
         work: Folder of banks, checkpoints and curves.
-        speech: The features that stage 2 needs; `denoiser.clips` makes them.
+        ground: What was made before.
         limit_s: Seconds after which to stop.
-        start: A denoiser that the first run begins with, seen through the VAE beside it, or else the shipped one; None
-            begins with nothing and trains the VAE first.
+        start: A denoiser that the first run begins with; None begins with nothing.
 
     Returns:
         Whether the recipe is finished.
@@ -92,9 +92,6 @@ def train_recipe(
         BadInput: When something to begin with is missing, or is of another model.
     """
     end = time.monotonic() + limit_s
-    vae = _vae(work, start)
-    if start is None and not (work / "vae" / "scores.json").exists():
-        train_pictures(recipe.pictures, work, recipe.processes, model.unet.latent_channels)
     before = start
     for number, run in enumerate(recipe.runs):
         out = work / f"run{number}"
@@ -104,14 +101,13 @@ def train_recipe(
                 dataclasses.replace(run, minutes=left),
                 out,
                 data=work / f"bank{run.stage}",
-                people=recipe.clips if run.stage == 2 else recipe.people,
+                people=ground.people,
                 model=model,
-                appearances=recipe.appearances,
-                frames=recipe.frames,
-                vae=vae,
+                vae=ground.vae,
+                warp=ground.warp,
+                faces=ground.faces,
                 start=before,
-                speech=speech,
-                processes=recipe.processes,
+                speech=ground.speech,
                 end=end,
             )
         PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
@@ -121,34 +117,33 @@ def train_recipe(
     return True
 
 
-def _vae(work: Path, start: Path | None) -> Path:
-    """Return the VAE of a run: its own, or that of the denoiser which it begins with."""
-    if start is None:
-        return work / "vae" / "vae.safetensors"
-    beside = start.with_name("vae.safetensors")
-    return beside if beside.exists() else ASSETS / "vae.safetensors"
-
-
 def pack(
-    work: Path, out: Path, runs: int | None = None, start: Path | None = None, model: ModelConfig | None = None
+    work: Path,
+    out: Path,
+    ground: Ground,
+    runs: int | None = None,
+    start: Path | None = None,
+    model: ModelConfig | None = None,
 ) -> None:
-    """Write what was trained as a model: `vae.safetensors` and `denoiser.safetensors`.
+    """Write what was trained as a part of a model: `vae`, `dense_motion` and `denoiser.safetensors`.
 
     Args:
         work: Folder of the recipe.
         out: Folder of the model.
+        ground: What the denoiser stands on.
         runs: How many runs count, from the first; all by default.
         start: What the first of them began with.
         model: What was trained; tiny by default.
     """
-    model, file = model or read_model(), _vae(work, start)
-    vae = load_vae(file)
+    model, vae = model or read_model(), load_vae(ground.vae)
     objective = build_objective(model, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
     load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
     save_denoiser(out / "denoiser.safetensors", tensors, model)
-    save_modules(out / "vae.safetensors", vae.state_dict(), read_modules(file)[0])
+    for name, file in (("vae", ground.vae), ("dense_motion", ground.warp)):
+        config, tensors = read_modules(file)
+        save_modules(out / f"{name}.safetensors", tensors, config)
 
 
 def minutes_spent(out: Path) -> float:
@@ -165,21 +160,15 @@ def main() -> None:
     """Read the command line and train, in several processes where the recipe asks for them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="banks, checkpoints, curves; run again to go on")
-    parser.add_argument(
-        "--speech",
-        type=Path,
-        default=Path("runs/clips/speech_clips.npz"),
-        help="speech features; training.denoiser.clips makes them",
-    )
+    parser.add_argument("--people", type=Path, required=True, help="rendered people; training.people.bank draws them")
+    parser.add_argument("--vae", type=Path, default=Ground.vae, help="a VAE's weights (the shipped ones)")
+    parser.add_argument("--warp", type=Path, default=Ground.warp, help="a dense motion's weights (the shipped ones)")
+    parser.add_argument("--faces", type=Path, default=Ground.faces, help="folder of a face pack (the shipped one)")
+    parser.add_argument("--no-faces", action="store_true", help="train without face embeddings")
+    parser.add_argument("--speech", type=Path, help="speech features for stage 2; training.denoiser.clips makes them")
     parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
     parser.add_argument(
         "--start", type=Path, metavar="FILE", help="a denoiser to go on with, as it was packed (begin with nothing)"
-    )
-    parser.add_argument(
-        "--part",
-        choices=("denoiser", "decoder", "judge"),
-        default="denoiser",
-        help="denoiser (with the VAE before it), then the VAE's decoder alone, then the judge of the benchmark",
     )
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
     parser.add_argument(
@@ -190,17 +179,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
     model = read_model(recipe.model, given.config.parent)
-    if recipe.ranks > 1 and given.part == "denoiser" and not given.pack and "WORLD_SIZE" not in os.environ:
+    ground = Ground(given.people, given.vae, given.warp, None if given.no_faces else given.faces, given.speech)
+    if recipe.ranks > 1 and not given.pack and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(recipe.ranks))
-    if given.part == "decoder":
-        train_decoder(recipe.pictures, given.work, recipe.processes, model.unet.latent_channels)
-    elif given.part == "judge":
-        train_benchmark_judge(recipe.pictures, given.work, recipe.processes)
-    elif not given.pack:
-        done = train_recipe(recipe, model, given.work, given.speech, given.limit, given.start)
-        logger.info("finished" if done else "not finished: run again to go on")
-    else:
-        pack(given.work, given.pack, given.runs, given.start, model)
+    if given.pack:
+        pack(given.work, given.pack, ground, given.runs, given.start, model)
+        return
+    done = train_recipe(recipe, model, given.work, ground, given.limit, given.start)
+    logger.info("finished" if done else "not finished: run again to go on")
 
 
 def _launch(ranks: int) -> int:

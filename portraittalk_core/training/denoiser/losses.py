@@ -6,12 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_SPOTS = ((slice(36, 42), 0.16), (slice(42, 48), 0.16), (slice(48, 68), 0.22))
+from ...topology import EYES, INNER_LIPS, OUTER_LIPS
+
+_SPOTS = ((EYES[0], 0.13), (EYES[1], 0.13), ((*OUTER_LIPS, *INNER_LIPS), 0.18))
 """Eyes and mouth: their points, and how far the weight reaches in [-1, 1] units."""
 
 
 def face_weight(
-    landmarks: Float[Tensor, "n 70 2"], size: int, strength: float, mouth: float = 0.0
+    landmarks: Float[Tensor, "n 478 2"],
+    size: int,
+    strength: float,
+    mouth: float = 0.0,
+    unseen: Float[Tensor, "n size size"] | None = None,
 ) -> Float[Tensor, "n 1 size size"]:
     """Return a weight map of mean one that is larger on eyes and mouth.
 
@@ -22,14 +28,18 @@ def face_weight(
         size: Side of the map.
         strength: How much more eyes and mouth count than the rest.
         mouth: How much more the mouth counts beyond that.
+        unseen: Share of each cell that the reference does not show, which counts as much again as eyes and mouth:
+            in the end the denoiser's pixels are seen there, and elsewhere the photograph's.
     """
     axis = (torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1
     weight = torch.ones(len(landmarks), size, size, device=landmarks.device)
     for (points, reach), more in zip(_SPOTS, (0.0, 0.0, mouth), strict=True):
-        centre = landmarks[:, points].mean(1)
+        centre = landmarks[:, list(points)].mean(1)
         x = axis[None, None, :] - centre[:, 0, None, None]
         y = axis[None, :, None] - centre[:, 1, None, None]
         weight = weight + (strength + more) * torch.exp(-(x * x + y * y) / reach**2)
+    if unseen is not None:
+        weight = weight + strength * unseen
     return (weight / weight.mean((1, 2), keepdim=True))[:, None]
 
 

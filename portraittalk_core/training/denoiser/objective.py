@@ -5,7 +5,7 @@ It is a module so that one wrapper (data parallelism, mixed precision) covers ev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from ...diffusion.schedule import NoiseSchedule
 from ...host import Branch, Call
 from ...hosts.diffusers_host import DiffusersHost
-from ...motion.geometry import CONTOUR_SIGMA, contours, head_cue, placement, warp_picture
+from ...motion.geometry import CONTOUR_SIGMA, contours, head_cue, placement
 from ...nets.adapters import Adapters
 from ...perception.text import TextEncoder
 from .losses import denoising_loss, face_weight, mask_reconstruction_loss, random_regions
 from .pairs import Batch
 
 if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
@@ -37,7 +36,6 @@ class Objective(nn.Module):
         unet: UNet2DConditionModel,
         adapters: Adapters,
         text: TextEncoder,
-        vae: AutoencoderTiny,
         schedule: NoiseSchedule,
         high_noise: float = 0.7,
         face_weight: float = 3.0,
@@ -54,7 +52,6 @@ class Objective(nn.Module):
             unet: The base denoiser.
             adapters: What runs beside it; trained with it, or after it.
             text: Reads captions; frozen.
-            vae: Encodes the warped pictures; frozen.
             schedule: How noise is added, and what the denoiser predicts.
             high_noise: See `TrainingConfig`, as for the weights and chances that follow.
             face_weight: See `TrainingConfig`.
@@ -67,7 +64,7 @@ class Objective(nn.Module):
         """
         super().__init__()
         self.unet, self.identity_net, self.animate_net = unet, adapters.identity_net, adapters.animate_net
-        self.text, self.vae, self.schedule = text, vae, schedule
+        self.text, self.schedule = text, schedule
         self._adapters = (adapters,)  # in a tuple: its networks have their names above, those of the weights files
         self._host = DiffusersHost(unet)
         self._high_noise, self._face_strength, self._shared_noise = high_noise, face_weight, shared_noise
@@ -93,7 +90,7 @@ class Objective(nn.Module):
         noisy = self.schedule.add_noise(latents, noise, timestep)
         corrupted = noisy * (1 - mask) + foreign * mask
         predicted = self.predict(batch, corrupted, timestep)
-        weight = face_weight(batch.landmarks, size, self._face_strength, self._mouth_strength)
+        weight = face_weight(batch.landmarks, size, self._face_strength, self._mouth_strength, batch.unseen)
         plain = denoising_loss(predicted, self.schedule.target(latents, noise, timestep), weight, mask)
         rebuilt = self.schedule.to_x0(corrupted, predicted, timestep)
         if self.schedule.prediction_type == "epsilon":
@@ -140,26 +137,23 @@ class Objective(nn.Module):
         (adapters,) = self._adapters
         reference = batch.reference_landmarks[batch.owner]
         size = batch.latents.shape[-1]
-        pictures = warp_picture(batch.reference_pictures[batch.owner], reference, batch.shown)
-        return adapters.structure_branches(
+        with torch.autocast(batch.latents.device.type, enabled=False):  # geometry needs its digits
             # A line is as wide in latent cells at every picture size, or small pictures would show dotted ones.
-            contours=contours(batch.shown, self._contour_fold * size, CONTOUR_SIGMA * self._latent_size / size),
-            placement=placement(reference, batch.shown),
-            cue=head_cue(batch.shown),
+            lines = contours(batch.shown, self._contour_fold * size, CONTOUR_SIGMA * self._latent_size / size)
+            where, cue = placement(reference, batch.shown), head_cue(batch.shown)
+        return adapters.structure_branches(
+            contours=lines,
+            placement=where,
+            cue=cue,
             reference_latents=batch.reference_latents[batch.owner],
-            warped_pictures=pictures,
-            warped_latents=self._encode(pictures),
+            warped_pictures=batch.warped_pictures,
+            warped_latents=batch.warped_latents,
             present=batch.present,
         )
 
     @torch.no_grad()
     def _text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
         return self.text(ids)
-
-    @torch.no_grad()
-    def _encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        # In the order in which convolutions on a CPU prefer their input.
-        return cast(Any, self.vae.encode(pixels.contiguous(memory_format=torch.channels_last))).latents
 
     def _draw_times(self, rows: int, clip: int, generator: torch.Generator) -> Int[Tensor, "rows"]:
         # Layout and colours are decided at high noise, which uniform times would train too little.

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...avatars.caption import caption
-from .bank import EDITABLE, Album, Bank
+from ...people.caption import describe
+from ..people.draw import EDITABLE
+from .bank import EncodedBank
 
 Tokenize = Callable[[list[str]], Int[Tensor, "n t"]]
 
@@ -61,19 +62,22 @@ class Batch:
     reference_latents: Float[Tensor, "r c h w"]
     """Of the reference pictures."""
 
-    reference_landmarks: Float[Tensor, "r 70 2"]
+    reference_landmarks: Float[Tensor, "r 478 2"]
     """Of the reference pictures, in [-1, 1]."""
 
-    reference_pictures: Float[Tensor, "r 3 s s"]
-    """In [-1, 1], eight times the side of the latents."""
+    warped_pictures: Float[Tensor, "n 3 s s"]
+    """The reference pictures moved to each frame's points, in [-1, 1], eight times the side of the latents."""
+
+    warped_latents: Float[Tensor, "n c h w"]
+    """Of those."""
 
     latents: Float[Tensor, "n c h w"]
     """Of the target frames, clean; clip after clip."""
 
-    landmarks: Float[Tensor, "n 70 2"]
+    landmarks: Float[Tensor, "n 478 2"]
     """Of the target frames, in [-1, 1]."""
 
-    shown: Float[Tensor, "n 70 2"]
+    shown: Float[Tensor, "n 478 2"]
     """The landmarks that structure shows: those of the target, with the mouth at rest where it is withheld."""
 
     owner: Int[Tensor, "n"]
@@ -88,6 +92,9 @@ class Batch:
     present: Bool[Tensor, "n"]
     """Whether the frame sees its reference picture."""
 
+    unseen: Float[Tensor, "n h w"] | None = None
+    """Share of each cell that the reference does not show, in [0, 1]; None where that is not known."""
+
     features: Float[Tensor, "clips frames d"] | None = None
     """Of the speech of each clip, zero where it is dropped; None for single frames."""
 
@@ -100,7 +107,7 @@ class PairDraws(Dataset[Draw]):
 
     def __init__(
         self,
-        album: Album,
+        bank: EncodedBank,
         tokenize: Tokenize,
         *,
         seed: int,
@@ -113,7 +120,7 @@ class PairDraws(Dataset[Draw]):
         """Set what is drawn.
 
         Args:
-            album: From which frames are taken.
+            bank: From which frames are taken.
             tokenize: Of the text encoder.
             seed: From which, with k, everything follows.
             refs: People a step.
@@ -122,11 +129,11 @@ class PairDraws(Dataset[Draw]):
             drop_identity: Chance that it loses the face embedding.
             drop_reference: Chance that it loses the reference picture.
         """
-        self._tags, self._tokenize = album.tags, tokenize
+        self._tags, self._tokenize = bank.tags, tokenize
         self._seed, self._refs, self._targets = seed, refs, targets
         self._drops = (drop_text, drop_identity, drop_reference)
-        # Frames of a person follow one another in an album.
-        _, self._first, self._count = np.unique(album.person, return_index=True, return_counts=True)
+        # Frames of a person follow one another in a bank, the reference first.
+        _, self._first, self._count = np.unique(bank.person, return_index=True, return_counts=True)
 
     def __getitem__(self, step: int) -> Draw:
         generator = torch.Generator().manual_seed((self._seed << 40) + step)
@@ -147,11 +154,12 @@ class PairDraws(Dataset[Draw]):
         return Draw(references, targets, owner, self._tokenize(captions), no_identity, no_reference, none, none)
 
     def _choose(self, person: int, generator: torch.Generator) -> list[int]:
-        count, wanted = int(self._count[person]), self._targets + 1
-        order = torch.randperm(count, generator=generator)[:wanted]
-        while len(order) < wanted:
-            order = torch.cat([order, torch.randperm(count, generator=generator)])[:wanted]
-        return [int(self._first[person]) + i for i in order.tolist()]
+        """Return the reference and the targets, of which the reference may be one: a portrait at rest."""
+        count = int(self._count[person])
+        order = torch.randperm(count, generator=generator)[: self._targets]
+        while len(order) < self._targets:
+            order = torch.cat([order, torch.randperm(count, generator=generator)])[: self._targets]
+        return [int(self._first[person]) + i for i in (0, *order.tolist())]
 
 
 def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, generator: torch.Generator) -> str:
@@ -163,19 +171,20 @@ def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, gener
         alone: Whether the target goes without its reference.
         generator: That decides what is said and how.
     """
-    changed = {t for t in EDITABLE if given[t] != wanted[t]}
+    changed = {t for t in (*EDITABLE, "expression") if given[t] != wanted[t]}
     others = [t for t in wanted if t not in changed]
     extra = float(torch.rand((), generator=generator)) ** 2
     if alone and float(torch.rand((), generator=generator)) < 0.8:
         extra = 1.0
     spoken = changed | {t for t in others if float(torch.rand((), generator=generator)) < extra}
-    return caption(wanted, generator, spoken) if spoken else ""
+    words = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    return describe(wanted, words, spoken) if spoken else ""
 
 
 class FrameStore:
     """A bank on the device that trains, from which a draw becomes a batch."""
 
-    def __init__(self, bank: Bank, device: torch.device) -> None:
+    def __init__(self, bank: EncodedBank, device: torch.device) -> None:
         """Put a bank on a device; its pictures stay where they are.
 
         Args:
@@ -183,8 +192,9 @@ class FrameStore:
             device: That trains.
         """
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
+        self._warped, self._unseen = bank.warped_latents.to(device), bank.unseen.to(device)
         self._embeddings, self._device = bank.embeddings.to(device), device
-        self._pictures = bank.read_pictures
+        self._pictures = bank.read_warped
 
     def gather(self, draw: Draw) -> Batch:
         """Return the rows of a draw, float32.
@@ -196,7 +206,8 @@ class FrameStore:
         return Batch(
             reference_latents=self._latents[d.references].float(),
             reference_landmarks=self._landmarks[d.references],
-            reference_pictures=self._pictures(draw.references, self._device),
+            warped_pictures=self._pictures(draw.targets, self._device),
+            warped_latents=self._warped[d.targets].float(),
             latents=self._latents[d.targets].float(),
             landmarks=self._landmarks[d.targets],
             shown=self._landmarks[d.targets],
@@ -204,4 +215,5 @@ class FrameStore:
             ids=d.ids,
             embeddings=(self._embeddings[d.references[d.owner]] * ~d.no_identity[:, None])[:, None],
             present=~d.no_reference,
+            unseen=self._unseen[d.targets],
         )

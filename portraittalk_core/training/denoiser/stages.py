@@ -24,14 +24,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from ... import builders, presets
-from ...checkpoints.native import load_text_encoder, load_vae
+from ...checkpoints.native import load_dense_motion, load_text_encoder, load_vae
 from ...config import ModelConfig, TrainingConfig
 from ...errors import BadConfig, BadInput
 from ...perception.text import TextEncoder
+from ...stacks.head_warp import HeadWarp
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
 from ..model import check_model, check_picture_size, picture_sizes
-from .bank import Bank, Encode, FrameEncoders, draw_album, is_made, make_bank
+from .bank import EncodedBank, Encode, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
@@ -79,7 +80,6 @@ def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncode
         unet=builders.unet(model),
         adapters=builders.adapters(model),
         text=text,
-        vae=vae,
         schedule=builders.noise_schedule(model),
         high_noise=config.high_noise,
         face_weight=config.face_weight,
@@ -176,33 +176,31 @@ def train_stage(
     out: Path,
     *,
     data: Path,
-    people: int,
+    people: Path,
     model: ModelConfig | None = None,
-    appearances: int = 2,
-    frames: int = 3,
     vae: Path = ASSETS / "vae.safetensors",
     text: Path = ASSETS / "text.safetensors",
+    warp: Path = ASSETS / "dense_motion.safetensors",
+    faces: Path | None = ASSETS / "faces",
     start: Path | None = None,
     speech: Path | None = None,
-    processes: int = 1,
     end: float = math.inf,
     max_steps: int | None = None,
 ) -> State:
-    """Train a stage of a model; data that is not there yet is drawn first.
+    """Train a stage of a model; data that is not there yet is encoded first.
 
     Args:
         config: The run.
         out: Folder of weights, state and curves; a run in it goes on.
-        data: Folder of the bank, which belongs to one VAE.
-        people: Avatars (stage 1, each in `appearances` appearances with `frames` frames) or clips (stage 2) to draw.
+        data: Folder of the encoded bank, which belongs to one VAE and one dense motion.
+        people: Folder of rendered people, of `training.people.bank`; for stage 2 of speaking ones.
         model: What is trained, such as `training.model.read_model` reads it; tiny by default.
-        appearances: Of an avatar.
-        frames: Of an appearance.
         vae: Trained before; with as many latent channels as the model.
         text: The text encoder; as wide as the model's cross-attention.
+        warp: The dense motion, trained before.
+        faces: Folder of the face pack, whose recogniser says who somebody is; None trains without.
         start: Weights to begin with; for stage 2 those of stage 1, in the folder beside `out`, by default.
         speech: Features for stage 2, as `clips.save_speech_clips` writes them.
-        processes: That draw.
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
 
@@ -216,7 +214,8 @@ def train_stage(
     model = presets.tiny() if model is None else model
     if start is None and config.stage == 2:
         start = out.parent / "stage1" / "model.safetensors"
-    for what, file in (("the VAE", vae), ("the text encoder", text), ("the weights to begin with", start)):
+    needed = {"the VAE": vae, "the text encoder": text, "the dense motion": warp, "the weights to begin with": start}
+    for what, file in needed.items():
         if file is not None and not file.exists():
             raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
     if config.stage == 2 and speech is None:
@@ -226,45 +225,44 @@ def train_stage(
     check_picture_size(model, config.size)
     if start is not None:
         load_weights(objective, start)
-    _draw_data(config, model, data, people, (appearances, frames), vae, speech, processes)
+    _encode_data(config, model, data, people, (vae, warp, faces), speech)
     batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
 
 
-def _draw_data(
+def _encode_data(
     config: TrainingConfig,
     model: ModelConfig,
     data: Path,
-    people: int,
-    each: tuple[int, int],
-    vae: Path,
+    people: Path,
+    networks: tuple[Path, Path, Path | None],
     speech: Path | None,
-    processes: int,
 ) -> None:
-    """Draw the bank of a stage unless it is there; one process does, the others wait for it."""
+    """Encode the bank of a stage unless it is there; one process does, the others wait for it."""
     # Accelerate joins processes without a GPU only where it is told that they have none.
     at_work = PartialState(cpu=not torch.accelerator.is_available())
     if at_work.is_main_process and not is_made(data):
         threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)  # the others wait
         device: Any = at_work.device
-        encoders = FrameEncoders(_encoder(vae, device), EmbedFrames(ASSETS / "faces", device), device)
-        sizes = picture_sizes(model)
-        if speech is None or config.stage == 1:
-            appearances, frames = each
-            album = draw_album(range(people), appearances=appearances, frames=frames, processes=processes)
-            make_bank(data, album, encoders, sizes)
+        vae, warp, faces = networks
+        embed = None if faces is None else EmbedFrames(faces, device)
+        moving = HeadWarp(load_dense_motion(warp).to(device))
+        encoders = FrameEncoders(_encoder(vae, device), moving, embed, device)
+        if config.stage == 1:
+            encode_bank(data, people, encoders, picture_sizes(model))
         else:
-            make_clip_bank(data, speech, people, encoders, sizes, processes=processes)
+            assert speech is not None  # train_stage has refused it
+            make_clip_bank(data, people, speech, encoders, picture_sizes(model))
         torch.set_num_threads(threads)
     at_work.wait_for_everyone()
 
 
 def _pairs(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
-    bank = _opened(model, Bank.open(data, config.size), data)
+    bank = _opened(model, EncodedBank.open(data, config.size), data)
     drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
-    draws = PairDraws(bank.album, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops)
+    draws = PairDraws(bank, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops)
     return draw_batches(draws, lambda device: FrameStore(bank, device).gather, config.workers)
 
 
@@ -279,7 +277,7 @@ def _clips(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEnc
     return draw_batches(draws, lambda device: ClipStore(clips, config.clip, device).gather, config.workers)
 
 
-def _opened(model: ModelConfig, bank: Bank, data: Path) -> Bank:
+def _opened(model: ModelConfig, bank: EncodedBank, data: Path) -> EncodedBank:
     """Return a bank whose latents are the model's; raises `BadInput` for another's."""
     if (found := bank.latents.shape[1]) != model.unet.latent_channels:
         raise BadInput(

@@ -113,12 +113,15 @@ def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np
     return np.where(visible, np.where(still, STILL, WARPED), OWN).astype(np.uint8)
 
 
-def photographic(pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+def photographic(
+    pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator, grain: bool = True
+) -> Float[Tensor, "n 3 h w"]:
     """Vary exposure, contrast, colour, sharpness and grain, so that nothing hangs on the renderer's.
 
     Args:
         pictures: In [-1, 1].
         generator: Of the chance.
+        grain: Whether noise is added.
 
     Returns:
         The same size and range.
@@ -135,7 +138,7 @@ def photographic(pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator)
     out = out * (0.6 + 0.7 * draw(1)) + 0.3 * (draw(1) - 0.5) + 0.16 * (draw(3) - 0.5)
     soft = functional.avg_pool2d(functional.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)
     out = torch.lerp(out, soft, (1.6 * draw(1) - 0.6).clamp(min=0))
-    noise = torch.randn(out.shape, generator=generator) * 0.1 * draw(1) ** 3
+    noise = torch.randn(out.shape, generator=generator) * 0.1 * draw(1) ** 3 if grain else 0.0
     return (out + noise).clamp(-1, 1)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...checkpoints.native import save_modules
 from ...motion.geometry import contours, placement
 from ...nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid, sparse_motion
 from ...topology import EYES, INNER_LIPS, OUTER_LIPS
@@ -163,14 +163,14 @@ def _store(folder: Path) -> MotionStore:
     return MotionStore(bank, int(bank.shard.max()) + 1)
 
 
-def _save(out: Path, net: nn.Module, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float) -> None:
+def _save(out: Path, net: DenseMotionNet, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float) -> None:
     partial = out / "state.part"
     torch.save(
         {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step, "seconds": seconds},
         partial,
     )
     partial.replace(out / "state.pt")
-    save_file({k: v.contiguous() for k, v in average.items()}, out / "dense_motion.safetensors")
+    save_modules(out / "dense_motion.safetensors", average, net.config)
 
 
 def main() -> None:
