@@ -97,6 +97,7 @@ class PortraitTalk:
         motion: FaceMotion | MeshMotion | Callable[[Any], FaceMotion | MeshMotion] | None = None,
         face: int | None = None,
         options: SamplingOptions | None = None,
+        size: int | None = None,
         on_step: OnStep | None = None,
         on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
         on_identity: Callable[[Any], object] | None = None,
@@ -116,6 +117,8 @@ class PortraitTalk:
             motion: How the face moves, instead of by the sound; or what makes it of the motion that the sound gives.
             face: Which of several faces in a picture, 1 the largest; by default that.
             options: How the video is denoised; what is left out is the stack's own.
+            size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
+                `Stack.composite`.
             on_step: Called after every step with (done, total); an exception from it ends the work.
             on_structure: Gets the structure maps before denoising.
             on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
@@ -153,7 +156,8 @@ class PortraitTalk:
             identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
         )
         name = stack.config.name
-        return (replace(frames, model=name) for video in latents for frames in stack.decode(video))
+        decoded = (frames for video in latents for frames in stack.decode(video))
+        return (replace(frames, model=name) for frames in stack.composite(decoded, identity, maps, size))
 
     def animate(
         self,

@@ -37,6 +37,10 @@ class DenseMotion:
     shares: Float[Tensor, "n 3 m m"]
     """Shares of `SHARES`, which sum to 1."""
 
+    def cpu(self) -> DenseMotion:
+        """Return it on the CPU."""
+        return DenseMotion(self.flow.cpu(), self.shares.cpu())
+
 
 def sparse_motion(
     reference: Float[Tensor, "n k 2"], target: Float[Tensor, "n k 2"], affine: Float[Tensor, "n 2 3"], size: int
@@ -119,9 +123,7 @@ class DenseMotionNet(nn.Module):
         fine = functional.interpolate(sparse, (size, size), mode="bilinear", align_corners=False)
         near = fine[:, 4:5]
         start = near * fine[:, :2] + (1 - near) * fine[:, 2:4] + identity_grid(picture)
-        warped = functional.grid_sample(
-            picture, start.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-        )
+        warped = functional.grid_sample(picture, start.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
         folded = functional.pixel_unshuffle(torch.cat([picture, warped], 1), 2)
         hidden = self.first(self.enter(torch.cat([folded, contours, moved, sparse], 1)))
         kept: list[Tensor] = []

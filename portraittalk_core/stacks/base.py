@@ -7,8 +7,9 @@ stacks are siblings behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -212,6 +213,23 @@ class Stack(Protocol):
         """Yield the pictures of a video, a few at a time, on the CPU."""
         ...
 
+    def composite(
+        self, frames: Iterable[Frames], identity: Any, maps: Any, size: int | None = None
+    ) -> Iterator[Frames]:
+        """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
+
+        Args:
+            frames: Decoded, in order, from the first.
+            identity: Of `identify`.
+            maps: Of `structure`, of all frames.
+            size: Side of the result in pixels; None: as large as the photograph's crop, and at most
+                `head_warp.LARGEST`.
+
+        Yields:
+            As many frames. A stack without such a path gives the frames as they are.
+        """
+        ...
+
     def with_codec(self, codec: Codec) -> Self:
         """Return the same stack with another VAE, such as a host's."""
         ...
@@ -268,6 +286,31 @@ class Stack(Protocol):
     def release(self) -> None:
         """Let go of networks that are only needed while the U-Net samples. They are read again when they are needed."""
         ...
+
+
+class CodecMethods:
+    """What every stack does with its VAE, for a frozen dataclass with a field `codec`."""
+
+    codec: Codec
+    """The VAE."""
+
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures; see `Stack.encode`."""
+        return self.codec.encode(pixels)
+
+    def decode(self, video: LatentVideo) -> Iterator[Frames]:
+        """Yield the pictures of a video; see `Stack.decode`."""
+        return frames_of(self.codec, video)
+
+    def composite(
+        self, frames: Iterable[Frames], identity: Any, maps: Any, size: int | None = None
+    ) -> Iterator[Frames]:
+        """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
+        return iter(frames)
+
+    def with_codec(self, codec: Codec) -> Self:
+        """Return the same stack with another VAE, such as a host's."""
+        return cast(Any, replace)(self, codec=codec)
 
 
 def frames_of(codec: Codec, video: LatentVideo) -> Iterator[Frames]:

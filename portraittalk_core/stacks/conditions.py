@@ -10,11 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..host import Branch, Call, CrossBranch, Host
-from ..motion.geometry import contours, head_cue, warp_picture
+from ..motion.geometry import contours, head_cue
 from ..nets.adapters import Adapters
 from ..nets.reference_net import ReferenceFeatures
-from ..types import Identity, SpeechFeatures, StructureMaps
+from ..types import SpeechFeatures, StructureMaps
 from .base import Condition
+
+WarpedPictures = Callable[[Float[Tensor, "n 478 2"]], Float[Tensor, "n 3 s s"]]
+"""Gives the reference picture moved so that its points lie where they are wanted, see `head_warp.HeadWarp.warped`."""
 
 WarpedLatents = Callable[[Int[Tensor, "n"], Float[Tensor, "n 3 s s"]], Float[Tensor, "n c h w"]]
 """Gives the latents, as the denoiser sees them, of the reference picture warped onto some frames."""
@@ -90,8 +93,8 @@ class StructureCondition(Condition):
         self,
         adapters: Adapters,
         maps: StructureMaps,
-        identity: Identity,
         reference_latents: Float[Tensor, "1 c h w"],
+        warped_pictures: WarpedPictures,
         warped_latents: WarpedLatents,
         contour_size: int,
     ) -> None:
@@ -100,19 +103,20 @@ class StructureCondition(Condition):
         Args:
             adapters: Whose structure encoder and occlusion map are used.
             maps: The motion on the person's face.
-            identity: Whose first picture is shown.
-            reference_latents: Of that picture.
-            warped_latents: Gives those of `warp_reference`.
+            reference_latents: Of the person's first picture.
+            warped_pictures: Moves that picture.
+            warped_latents: Gives the latents of what it gives.
             contour_size: Side of the contour pictures in pixels.
         """
-        self._adapters, self._maps, self._identity = adapters, maps, identity
-        self._reference, self._warped_latents, self._size = reference_latents, warped_latents, contour_size
+        self._adapters, self._maps, self._size = adapters, maps, contour_size
+        self._reference, self._warped_pictures = reference_latents, warped_pictures
+        self._warped_latents = warped_latents
         self.networks = (adapters,)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""
         landmarks = self._maps.landmarks[frames].to(device)
-        warped = warp_reference(self._identity, landmarks)
+        warped = self._warped_pictures(landmarks)
         return self._adapters.structure_branches(
             contours=contours(landmarks, self._size),
             placement=self._maps.placement[frames].to(device),
@@ -198,20 +202,6 @@ class Conditions(Condition):
         self._windows.clear()
         for condition in self._conditions:
             condition.reset()
-
-
-def warp_reference(identity: Identity, landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 3 s s"]:
-    """Warp the person's first picture.
-
-    Args:
-        identity: The person.
-        landmarks: Where the face is to be, in the picture's coordinates.
-
-    Returns:
-        The picture with its face moved to the landmarks, on their device.
-    """
-    picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
-    return warp_picture(picture, points, landmarks)
 
 
 class _Rows:

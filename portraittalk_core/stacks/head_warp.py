@@ -18,6 +18,9 @@ from ..types import Frames, Identity, StructureMaps
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
 
+LARGEST = 1024
+"""Side of the largest crop that is moved without being asked to, pixels: beyond, time grows and little is seen of it."""
+
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _AGREES, _DIFFERS = 0.10, 0.22  # of [-1, 1]: decoded and moved pictures show the same, or not
 _CELLS = 64  # at which they are compared
@@ -29,6 +32,11 @@ class HeadWarp:
 
     net: DenseMotionNet
     """The dense motion."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return next(self.net.parameters()).device
 
     @torch.no_grad()
     def motion(
@@ -66,7 +74,9 @@ class HeadWarp:
         picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
         return moved_picture(picture, self.motion(picture, points, landmarks))
 
-    def composite(self, video: Iterable[Frames], identity: Identity, maps: StructureMaps) -> Iterator[Frames]:
+    def composite(
+        self, video: Iterable[Frames], identity: Identity, maps: StructureMaps, size: int | None = None
+    ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
@@ -77,18 +87,21 @@ class HeadWarp:
             video: Decoded frames in order.
             identity: The person, whose `portrait` is the photograph in its own resolution.
             maps: Of all frames.
+            size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
 
         Yields:
-            As many frames, of the portrait's size.
+            As many frames.
         """
         crop, points = identity.crops[:1], identity.landmarks[:1]
         portrait = crop[0] if identity.portrait is None else identity.portrait
-        size = portrait.shape[-1]
+        size = size or min(portrait.shape[-1], LARGEST)
+        if portrait.shape[-1] != size:
+            portrait = resize(portrait, size, size)
         done = 0
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
-                landmarks = maps.landmarks[done : done + len(part)].cpu()
-                motion = self.motion(crop, points, landmarks)
+                landmarks = maps.landmarks[done : done + len(part)].to(self.device)
+                motion = self.motion(crop.to(self.device), points, landmarks).cpu()
                 done += len(part)
                 yield replace(frames, pixels=composited(part.float(), portrait, motion))
 

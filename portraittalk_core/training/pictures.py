@@ -1,6 +1,6 @@
 """Pictures for the VAE: rendered people, and pictures with the statistics of photographs.
 
-    python -m portraittalk_core.training.pictures --bank runs/people --out runs/vae --minutes 30 --photographs FOLDER
+python -m portraittalk_core.training.pictures --bank runs/people --out runs/vae --minutes 30 --photographs FOLDER
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def vae_pictures(
     pictures = [] if photographs is None else _read(photographs)
     cuts = [_cut(rng, picture) for picture in pictures for _ in range(CUTS)]
     others = [*cuts, *(dead_leaves(rng, SIZE, pictures) for _ in range(leaves))]
-    points = np.concatenate(
-        [rng.uniform(-1, 1, (len(others), 1, 2)).repeat(POINTS, 1), bank.landmarks[chosen]]
-    ).astype(np.float32)
+    points = np.concatenate([rng.uniform(-1, 1, (len(others), 1, 2)).repeat(POINTS, 1), bank.landmarks[chosen]]).astype(
+        np.float32
+    )
     pixels = np.concatenate([np.stack(others), faces]) if others else faces
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(points)
 
@@ -84,7 +84,9 @@ def main() -> None:
     """Read the command line, train, and score on held-out people."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", type=Path, required=True, help="folder of rendered people")
-    parser.add_argument("--out", type=Path, required=True, help="folder of weights, state and curve; run again to go on")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of weights, state and curve; run again to go on"
+    )
     parser.add_argument("--minutes", type=float, default=30.0, help="wall time of this run (30)")
     parser.add_argument("--photographs", type=Path, help="folder of pictures that may be learned from (none)")
     parser.add_argument("--start", type=Path, help="a VAE to begin with (nothing)")

@@ -218,7 +218,9 @@ def train_vae(
 
 
 @torch.no_grad()
-def score_vae(vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 478 2"]) -> dict[str, float]:
+def score_vae(
+    vae: Any, frames: UInt8[Tensor, "n 3 size size"], landmarks: Float[Tensor, "n 478 2"]
+) -> dict[str, float]:
     """Score a VAE.
 
     Args:

@@ -32,7 +32,7 @@ from ...stacks.head_warp import HeadWarp
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
 from ..model import check_model, check_picture_size, picture_sizes
-from .bank import EncodedBank, Encode, FrameEncoders, encode_bank, is_made
+from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws

@@ -1,6 +1,6 @@
 """Train the dense motion on a bank of rendered people, resumable.
 
-    python -m portraittalk_core.training.dense.train --bank runs/people --out runs/dense --minutes 30
+python -m portraittalk_core.training.dense.train --bank runs/people --out runs/dense --minutes 30
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ def losses(found: DenseMotion, pairs: MotionPairs) -> dict[str, Tensor]:
     )
     look = ((moved - exact).abs() * counts).sum() / counts.sum().clamp(min=1) / 3
     rough = _roughness(found.flow)
-    return {"loss": flow + owner + 2 * look + rough, "flow": flow.detach(), "owner": owner.detach(), "look": look.detach()}
+    return {
+        "loss": flow + owner + 2 * look + rough,
+        "flow": flow.detach(),
+        "owner": owner.detach(),
+        "look": look.detach(),
+    }
 
 
 def _weight(points: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 m m"]:
@@ -133,7 +138,9 @@ def train_dense_motion(
         curve = csv.writer(file)
         while time.monotonic() - start < minutes * 60 and step < steps:
             for group in optimiser.param_groups:
-                group["lr"] = rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+                group["lr"] = (
+                    rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+                )
             pairs = store.pairs(seed, step, batch)
             found = losses(predict(net, pairs), pairs)
             optimiser.zero_grad()
@@ -163,10 +170,18 @@ def _store(folder: Path) -> MotionStore:
     return MotionStore(bank, int(bank.shard.max()) + 1)
 
 
-def _save(out: Path, net: DenseMotionNet, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float) -> None:
+def _save(
+    out: Path, net: DenseMotionNet, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float
+) -> None:
     partial = out / "state.part"
     torch.save(
-        {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step, "seconds": seconds},
+        {
+            "net": net.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "average": average,
+            "step": step,
+            "seconds": seconds,
+        },
         partial,
     )
     partial.replace(out / "state.pt")

@@ -42,7 +42,8 @@ _NUMBERS = ("age", "male", "muscle", "weight", "melanin", "blood", "freckles", "
 @dataclass(frozen=True)
 class Bank:
     """Pictures of people with their truth; row i of every field is picture i, a person's pictures following one
-    another."""
+    another.
+    """
 
     pixels: list[UInt8[ndarray, "k size size 3"]]
     """One array a shard, mapped into memory."""
