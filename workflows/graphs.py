@@ -40,7 +40,7 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
     """Return the shortest way from a portrait and a recording to a video."""
     return {
         "1": _ours("Load", model="tiny"),
-        "2": _ours("AvatarPortrait", seed=1000031, pictures=1),
+        "2": _ours("AvatarPortrait", seed=1007567, pictures=1, size=512),
         "3": _ours("ExampleSpeech", repeats=1),
         "4": _ours("LoadIdentity", portraittalk=["1", 3], image=["2", 0], face=1, no_face="stop"),
         "5": _ours("EncodeAudio", portraittalk=["1", 3], audio=["3", 0], fps=25.0, start_s=0.0, duration_s=0.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,12 +36,23 @@ _PROGRAMS: dict[str, tuple[str, str]] = {
 }
 
 
+_opened = threading.local()
+
+
 def open_context() -> Any:
-    """Open an OpenGL context on EGL: the driver of a GPU, or Mesa's on a CPU.
+    """Return this thread's OpenGL context on EGL (the driver of a GPU, or Mesa's on a CPU), opened when first needed.
+
+    All that a thread draws shares it, for a context that is closed leaves its thread without a current one.
 
     Raises:
         MissingExtra: moderngl, or EGL below it, is missing.
     """
+    if not hasattr(_opened, "context"):
+        _opened.context = _new_context()
+    return _opened.context
+
+
+def _new_context() -> Any:
     try:
         import moderngl  # pyright: ignore[reportMissingImports]
     except ImportError as error:

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 from numpy.random import Generator
-from scipy.spatial import KDTree
 
 from .hair import smoothstep
 from .person import Person
@@ -95,6 +94,8 @@ class _Collar:
     """Builds collars as rows of points laid on the neck."""
 
     def __init__(self, surface: Surface, rest: ndarray, normals: ndarray, weights: ndarray) -> None:
+        from scipy.spatial import KDTree
+
         reference = np.zeros_like(rest)
         reference[surface.local] = surface.reference
         neck = (

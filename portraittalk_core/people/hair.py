@@ -7,15 +7,18 @@ Short hair and the roots of all hair are fur on the scalp itself (`STYLES[...].f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 from numpy.random import Generator
-from scipy.spatial import KDTree
 
 from .shape import Similarity
 from .surface import Surface
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 SKULL = np.array([0, 7.50, 0.30], np.float32)
 """The middle of the template's head, from which directions on the scalp are counted."""
@@ -137,6 +140,8 @@ def grow_cards(surface: Surface, head: Head, name: str, fringe: bool, rng: Gener
     if not style.cards:
         return None
     part = float(rng.choice([-1, 1])) * float(rng.uniform(0.08, 0.3))
+    from scipy.spatial import KDTree
+
     root, normal, at = _roots(surface, head, style.cards, rng)
     d = (at - SKULL) / np.linalg.norm(at - SKULL, axis=1, keepdims=True)
     length = _lengths(d, name, style.length) * rng.uniform(0.8, 1.12, len(d))

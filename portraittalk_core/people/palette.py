@@ -39,9 +39,13 @@ class Palette:
         names = list(self.colours)
         chances = np.array([share for _, share in self.colours.values()])
         name = str(rng.choice(names, p=chances / chances.sum()))
+        return name, self.shade(name, rng)
+
+    def shade(self, name: str, rng: Generator) -> Colour:
+        """Draw a shade of a colour, in linear light."""
         shade = np.array(self.colours[name][0]) * rng.uniform(0.6, 1.4) * (1 + 0.08 * rng.normal(size=3))
         r, g, b = np.clip(shade, 0.004, 0.9)
-        return name, (float(r), float(g), float(b))
+        return float(r), float(g), float(b)
 
 
 CLOTHES = Palette(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
+from ..errors import BadInput
 from .anatomy import load_anatomy
-from .palette import CLOTHES, HAIR, SCENES, Colour
+from .palette import CLOTHES, HAIR, PLACES, SCENES, WALLS, Colour
 
 Local = tuple[tuple[str, float], ...]
 
@@ -19,7 +22,27 @@ GARMENTS: tuple[str, ...] = ("t-shirt", "v-neck", "shirt", "turtleneck", "hoodie
 HATS: tuple[str, ...] = ("none", "beanie", "cap")
 EARRINGS: tuple[str, ...] = ("none", "studs", "hoops")
 EXPRESSIONS: tuple[str, ...] = ("neutral", "smiling", "sad", "surprised")
+_NOT_BELOW_HATS = ("afro", "bun")
 IRISES: tuple[str, ...] = ("brown", "dark", "hazel", "green", "blue", "grey")
+
+AGES: dict[str, float] = {"child": 10.0, "teenage": 16.0, "young": 27.0, "middle aged": 48.0, "old": 72.0}
+"""Years that stand for the words of captions."""
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "sex": ("female", "male"),
+    "age": tuple(AGES),
+    "hair": tuple(HAIR),
+    "style": STYLES,
+    "beard": BEARDS,
+    "glasses": GLASSES,
+    "hat": HATS,
+    "earrings": EARRINGS,
+    "garment": GARMENTS,
+    "clothes": tuple(CLOTHES.colours),
+    "background": (*WALLS, *PLACES),
+    "expression": EXPRESSIONS,
+}
+"""What can be drawn on demand, attribute to values; the same words as in captions."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,7 @@ def draw_person(seed: int) -> Person:
     melanin = 1.05 * ancestry[0] + 0.34 * ancestry[1] + 0.17 * ancestry[2] + rng.normal() * 0.12
     hair = _hair(rng, age, pale)
     style = _style(rng, man, age, ancestry[0] > 0.5)
-    hat = str(rng.choice(HATS, p=[0.93, 0.04, 0.03])) if style not in ("afro", "bun") else "none"
+    hat = str(rng.choice(HATS, p=[0.93, 0.04, 0.03])) if style not in _NOT_BELOW_HATS else "none"
     clothes, clothes_rgb = CLOTHES.draw(rng)
     return Person(
         seed=seed,
@@ -123,6 +146,57 @@ def draw_person(seed: int) -> Person:
         background=SCENES.draw(rng),
         expression=str(rng.choice(EXPRESSIONS, p=[0.55, 0.25, 0.1, 0.1])),
     )
+
+
+def check_attributes(tags: Mapping[str, str]) -> None:
+    """Make sure that people can be drawn with these attributes.
+
+    Args:
+        tags: Attribute to value.
+
+    Raises:
+        BadInput: For an attribute or a value that `ATTRIBUTES` does not have.
+    """
+    for name, value in tags.items():
+        if name not in ATTRIBUTES:
+            raise BadInput(f"`tags` must name attributes of people, but got {name!r}. Known: {', '.join(ATTRIBUTES)}.")
+        if value not in ATTRIBUTES[name]:
+            raise BadInput(
+                f"`{name}` must be one of {', '.join(ATTRIBUTES[name])}, but got {value!r}. Choose of these."
+            )
+
+
+def dress(person: Person, tags: Mapping[str, str], rng: Generator) -> Person:
+    """Return the same person with attributes that are asked for; all else stays.
+
+    What goes with an attribute follows it unless it is asked for too: another sex has another haircut, neither beard
+    nor earrings nor make-up, age greys the hair, and what no hat is worn with gives way to it.
+
+    Args:
+        person: Who.
+        tags: Attribute to value, as in `ATTRIBUTES`.
+        rng: Draws what words leave open.
+
+    Raises:
+        BadInput: For an unknown attribute or value.
+    """
+    check_attributes(tags)
+    changes: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("sex", "age")}
+    if "age" in tags:
+        years = AGES[tags["age"]]
+        changes = {"age": years, "grey": float(np.clip((years - 42) / 60, 0, 0.7)), **changes}
+        changes = {**({"beard": "none"} if years < 17 else {}), **changes}
+    if "sex" in tags and (tags["sex"] == "male") != (person.male > 0.5):
+        style = _style(rng, tags["sex"] == "male", changes.get("age", person.age), person.ancestry[0] > 0.5)
+        bare = {"beard": "none", "earrings": "none", "makeup": 0.0, "eyeliner": 0.0}
+        changes = {"male": 1 - person.male, "style": style, **bare, **changes}
+    if "hair" in tags:
+        changes["grey"] = 0.0
+    if "clothes" in tags:
+        changes["clothes_rgb"] = CLOTHES.shade(tags["clothes"], rng)
+    if tags.get("hat", "none") != "none" and changes.get("style", person.style) in _NOT_BELOW_HATS:
+        changes["style"] = "short"
+    return replace(person, **changes)
 
 
 def _hair(rng: Generator, age: float, pale: bool) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import scipy.sparse as sp
 from jaxtyping import Float32, Int, UInt8
 from numpy import ndarray
-from scipy.sparse.csgraph import connected_components
 
 from .anatomy import EYES, Anatomy, load_anatomy
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 UV_BOX = (0.625, 0.0, 1.0, 0.84)
 """The part of the template's texture square that holds head, neck and mouth: left, bottom, right, top."""
@@ -99,6 +101,9 @@ def _kept(anatomy: Anatomy, polygon: list[tuple[int, int]]) -> bool:
 
 def _head(tris: ndarray, reference: ndarray, uv: ndarray) -> ndarray:
     """Tell which corners lie on an island of the texture that belongs to the head or the mouth."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import connected_components
+
     edges = tris[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     graph = sp.csr_matrix((np.ones(len(edges)), edges.T), (len(uv),) * 2)
     _, island = connected_components(graph)
@@ -106,6 +111,8 @@ def _head(tris: ndarray, reference: ndarray, uv: ndarray) -> ndarray:
 
 
 def _operators(faces: ndarray, n: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    import scipy.sparse as sp
+
     m = len(faces)
     ones = np.ones(3 * m, np.float32)
     to_vertices = sp.csr_matrix((ones, (faces.ravel(), np.repeat(np.arange(m), 3))), (n, m))

