@@ -125,9 +125,7 @@ def _changed(rng: Generator, person: Person, names: set[str], surely: str | None
     return replace(person, **fields)
 
 
-def _shot(
-    rng: Generator, person: Person, scene: Scene, frames: int, around: tuple[ndarray, ndarray] | None
-) -> Shot:
+def _shot(rng: Generator, person: Person, scene: Scene, frames: int, around: tuple[ndarray, ndarray] | None) -> Shot:
     shapes: list[ndarray] = []
     turns: list[ndarray] = []
     moods: list[str] = []
