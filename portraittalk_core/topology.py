@@ -65,6 +65,21 @@ IBUG = (
 )
 """The point for each of iBUG's 68, which file formats and scores speak of, and for the two irises."""
 
+CHEEKS = (118, 347, 207, 427, 58, 288, 220, 440, 123, 352, 174, 399, 36, 266)
+"""Points of cheeks, jaw and the sides of the nose, from which those between them follow."""
+
+ANCHORS = (
+    *OVAL[::2],
+    *(k for brow in (*BROWS, *LOWER_BROWS) for k in brow),
+    *(k for line in NOSE for k in line),
+    *(k for eye in EYES for k in eye),
+    *range(468, POINTS),
+    *OUTER_LIPS,
+    *INNER_LIPS,
+    *CHEEKS,
+)
+"""Points of which all others are sums, to a third of a per cent of the distance of the eyes."""
+
 MIRROR = (
     0, 1, 2, 248, 4, 5, 6, 249, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 250, 251, 252, 253, 254, 255, 256,
     257, 258, 259, 260, 261, 262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 272, 273, 274, 275, 276, 277, 278,
