@@ -170,23 +170,23 @@ class Landmarker(nn.Module):
         self.up1 = Unit(c, b, kernel=1)
         self.fuse2 = Residual(c)
         self.fuse1 = Residual(b)
-        self.heat = nn.Conv2d(b, anchors, 1)
+        self.heat = nn.Parameter(torch.randn(anchors, b) / b**0.5)
         self.lift = nn.Parameter(torch.full((topology.POINTS, anchors), 1 / anchors))
         self.register_buffer("grid", cell_centres(LANDMARK_SIZE // 4), persistent=False)
 
-    def logits(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b anchors cells"]:
-        """Return the heat maps before the softmax, one row an anchor, cells row by row."""
+    def features(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b c cells"]:
+        """Return what is known of each cell, cells row by row."""
         x1 = self.stem(x)
         x2 = self.down1(x1)
         x3 = self.down2(x2)
         x3 = x3 + enlarge(self.up3(self.down3(x3)))
         x2 = self.fuse2(x2 + enlarge(self.up2(x3)))
-        return self.heat(self.fuse1(x1 + enlarge(self.up1(x2)))).flatten(2)
+        return self.fuse1(x1 + enlarge(self.up1(x2))).flatten(2)
 
     def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b 956"]:
         """Return x and y of each point in insightface's crop coordinates: pixel (as OpenCV counts) = (v + 1) * 96."""
-        anchors = torch.matmul(torch.softmax(self.logits(x), -1), self.grid)
-        return torch.matmul(self.lift, anchors).flatten(1)
+        heat = torch.softmax(torch.matmul(self.heat, self.features(x)), -1)
+        return torch.matmul(self.lift, torch.matmul(heat, self.grid)).flatten(1)
 
 
 def cell_centres(cells: int) -> Float[Tensor, "n 2"]:

@@ -14,9 +14,10 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
+from ...perception.face_geometry import face_box, five_points, move
 from ...perception.face_nets import DETECTOR_SIZE, STRIDES
 from ..people.bank import SIZE
-from .data import MIRROR, face_box, five_points, move, to_net, warp
+from .data import MIRROR, to_net, warp
 from .people import People
 from .photography import photograph
 from .surfaces import clutter, lookalike, occlude, surface
@@ -120,9 +121,9 @@ def _place(rng: Generator, people: People, i: int, size: float, middle: ndarray)
 
 def _shown(picture: ndarray, mirrored: bool, size: float) -> ndarray:
     """Return a person's picture, mirrored where asked for, and softened so that shrinking it does not alias."""
-    factor = 100 / size
-    picture = picture[:, ::-1] if mirrored else picture
-    return cv2.GaussianBlur(picture, (0, 0), 0.35 * factor) if factor > 1.6 else np.ascontiguousarray(picture)
+    picture = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+    soft = 2 * round(70 / size) - 1
+    return cv2.blur(picture, (soft, soft)) if soft > 1 else picture
 
 
 def _portrait(rng: Generator, people: People) -> Collage:
@@ -144,10 +145,16 @@ def _portrait(rng: Generator, people: People) -> Collage:
 
 def _paste(picture: ndarray, source: ndarray, matrix: ndarray, cover: ndarray | None) -> None:
     """Lay a person over a picture: cut out, or in the square of their own picture."""
-    share = warp(np.ones(source.shape[:2], np.float32) if cover is None else cover, matrix, SIDE)
-    # Below the frame a body goes on; where it is cut, only the part inside the frame is laid.
-    laid = warp(source, matrix, SIDE)
-    picture[:] = (picture + (laid.astype(np.float32) - picture) * share[..., None]).astype(np.uint8)
+    side = source.shape[0]
+    corners = move(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float32), matrix)
+    left, top = np.floor(corners.min(0)).clip(0, SIDE).astype(int)
+    right, bottom = np.ceil(corners.max(0)).clip(0, SIDE).astype(int)
+    if right <= left or bottom <= top:
+        return
+    shifted, size = matrix - np.array([[0, 0, left], [0, 0, top]], np.float32), (int(right - left), int(bottom - top))
+    share = cv2.warpAffine(np.ones((side, side), np.float32) if cover is None else cover, shifted, size)
+    laid, part = cv2.warpAffine(source, shifted, size), picture[top:bottom, left:right]
+    part[:] = (part + (laid.astype(np.float32) - part) * share[..., None]).astype(np.uint8)
 
 
 def _scattered(rng: Generator, people: People) -> Collage:
@@ -238,10 +245,10 @@ def _letterboxed(rng: Generator, made: Collage) -> Collage:
 
 def _sorted(made: Collage) -> Collage:
     """Set faces aside that are cut off or hidden by later ones or by the picture's edge, and those that are tiny."""
-    limit, kept = np.array(made.limit), list[ndarray]()
+    limit, kept, boxes = np.array(made.limit), list[ndarray](), [face_box(points) for points in made.faces]
     for number, points in enumerate(made.faces):
-        five, box, size = five_points(points), face_box(points), _size(points)
-        covered = any(_overlap(box, face_box(other)) > 0.12 for other in made.faces[number + 1 :])
+        five, box, size = five_points(points), boxes[number], _size(points)
+        covered = number + 1 < len(boxes) and _overlap(box, np.stack(boxes[number + 1 :])) > 0.12
         inside = ((points > -0.5) & (points < limit)).all(1).mean()
         if inside < 0.35 and not ((five > 0) & (five < limit)).all(1).any():
             continue
@@ -253,10 +260,10 @@ def _sorted(made: Collage) -> Collage:
     return made
 
 
-def _overlap(first: ndarray, second: ndarray) -> float:
-    """Return how much of the first box the second covers."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
-    return float((high - low).clip(0).prod() / (first[2:] - first[:2]).prod())
+def _overlap(box: Float32[ndarray, " 4"], others: Float32[ndarray, "k 4"]) -> float:
+    """Return how much of a box the others cover, the one that covers most."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    return float(((high - low).clip(0).prod(1) / (box[2:] - box[:2]).prod()).max())
 
 
 def assign(

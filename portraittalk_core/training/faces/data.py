@@ -13,65 +13,14 @@ from numpy import ndarray
 from numpy.random import Generator
 
 from ... import topology
+from ...perception.face_geometry import ARCFACE_POINTS, MARGIN, face_box, five_points, move, similarity
 from ...perception.face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
 from .people import People
 from .photography import photograph
 from .surfaces import occlude, surface
 
-ARCFACE_POINTS = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
-)
-"""Where ArcFace wants eyes, nose tip and mouth corners in its 112x112 crop (deepinsight/insightface, face_align)."""
-
 MIRROR = np.array(topology.MIRROR)
 """The landmark that each of the 478 becomes in a mirrored picture."""
-
-NOSE_TIP = 4
-
-MOUTH_CORNERS = (61, 291)
-
-
-def face_box(points: Float32[ndarray, "478 2"]) -> Float32[ndarray, " 4"]:
-    """Return left, top, right, bottom around the landmarks: forehead to chin. Our definition of a face's box.
-
-    Args:
-        points: The landmarks, in any unit, which is the box's.
-    """
-    skin = points[:468]
-    return np.concatenate([skin.min(0), skin.max(0)]).astype(np.float32)
-
-
-def five_points(points: Float32[ndarray, "478 2"]) -> Float32[ndarray, "5 2"]:
-    """Return the key points that ArcFace aligns with: eye centres, nose tip, mouth corners.
-
-    Args:
-        points: The landmarks, in any unit.
-    """
-    eyes = [points[list(eye)].mean(0) for eye in topology.EYES]
-    return np.stack([*eyes, points[NOSE_TIP], *(points[k] for k in MOUTH_CORNERS)])
-
-
-def similarity(source: Float32[ndarray, "k 2"], target: Float32[ndarray, "k 2"]) -> ndarray:
-    """Return the 2x3 matrix of the similarity that takes one set of points to another with least squared error.
-
-    Args:
-        source: Points to be moved.
-        target: Where they should be.
-    """
-    a, b = (p[:, 0] + 1j * p[:, 1] for p in (source, target))
-    turn = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean())
-    shift = b.mean() - turn * a.mean()
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
-
-
-def move(points: Float32[ndarray, "k 2"], matrix: ndarray) -> Float32[ndarray, "k 2"]:
-    """Apply an affine matrix to points.
-
-    Args:
-        points: In any unit.
-        matrix: 2x3.
-    """
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def warp(picture: ndarray, matrix: ndarray, size: int, border: int | None = None) -> ndarray:
@@ -125,7 +74,7 @@ def landmark_crop(rng: Generator, people: People, i: int) -> tuple[ndarray, Floa
     """
     side, points = LANDMARK_SIZE, people.pixels(i)
     left, top, right, bottom = face_box(points)
-    width = max(right - left, bottom - top) * 1.5 * float(np.exp(rng.uniform(-0.28, 0.2)))
+    width = max(right - left, bottom - top) * MARGIN * float(np.exp(rng.uniform(-0.28, 0.2)))
     centre = np.array([left + right, top + bottom]) / 2 + np.clip(rng.normal(size=2) * 0.05, -0.15, 0.15) * width
     angle = np.radians(rng.uniform(-60, 60) if rng.random() < 0.15 else rng.normal() * 13)
     # Faces are narrower and wider, and lean more, than a renderer draws them.

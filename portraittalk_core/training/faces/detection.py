@@ -7,16 +7,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .collage import CollageBatch
+from .precision import half_precision
 
 
-def detector_loss(net: nn.Module, batch: CollageBatch) -> Tensor:
+def detector_loss(net: nn.Module, batch: CollageBatch, *, half: bool = False) -> Tensor:
     """Sum the focal loss of the scores and, on the cells of faces, errors of distances and key points.
 
     Args:
         net: A `Detector`.
         batch: Collages with their targets.
+        half: Compute in bfloat16 what can be.
     """
-    maps = net(torch.from_numpy(batch.pictures).contiguous(memory_format=torch.channels_last))
+    with half_precision(half):
+        maps = net(torch.from_numpy(batch.pictures).contiguous(memory_format=torch.channels_last))
+    maps = [raw.float() for raw in maps]
     total = torch.zeros(())
     found = sum(float((t[:, 0] == 1).sum()) for t in batch.targets) + 1
     for raw, target in zip(maps, (torch.from_numpy(t) for t in batch.targets), strict=True):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
 from ... import topology
-from ...perception.face_nets import LANDMARK_SIZE, Landmarker, cell_centres
+from ...perception.face_nets import LANDMARK_SIZE, Landmarker
+from .precision import half_precision
 
 ANCHORS = list(topology.ANCHORS)
 
@@ -49,7 +50,9 @@ def fit_lift(points: Float32[ndarray, "n 478 2"]) -> Float32[ndarray, "478 ancho
     return (lift @ (np.eye(len(ANCHORS)) - mean) + mean[:1]).astype(np.float32)
 
 
-def landmark_loss(net: torch.nn.Module, crops: ndarray, targets: ndarray, *, guide: float = 0.3) -> Tensor:
+def landmark_loss(
+    net: torch.nn.Module, crops: ndarray, targets: ndarray, *, guide: float = 0.3, half: bool = False
+) -> Tensor:
     """Weigh the distance of each point (pixels of the 192 crop) and the cross-entropy of the anchors' heat maps.
 
     The cross-entropy against a small Gaussian shows where to look within a few hundred steps; the distance then teaches
@@ -60,20 +63,32 @@ def landmark_loss(net: torch.nn.Module, crops: ndarray, targets: ndarray, *, gui
         crops: [b, 3, 192, 192] in [-1, 1].
         targets: Landmarks [b, 478, 2] in [-1, 1].
         guide: Weight of the cross-entropy.
+        half: Compute in bfloat16 what can be.
     """
     assert isinstance(net, Landmarker)
     pictures = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
     truth, weights = torch.from_numpy(targets), torch.from_numpy(point_weights())
-    log_heat = F.log_softmax(net.logits(pictures), -1)
-    anchors = log_heat.exp() @ net.grid
-    half = LANDMARK_SIZE / 2
-    off = (anchors - truth[:, ANCHORS]).norm(dim=-1) * half
-    lifted = (net.lift @ anchors - truth).norm(dim=-1) * half
-    cells = cell_centres(LANDMARK_SIZE // 4)
-    wide = _SPREAD_CELLS * 8 / LANDMARK_SIZE
-    wanted = F.softmax(-torch.cdist(truth[:, ANCHORS], cells).square() / (2 * wide**2), -1)
-    entropy = -(wanted * log_heat).sum(-1)
+    with half_precision(half):
+        features = net.features(pictures)
+    logits = torch.matmul(net.heat, features.float())
+    highest = logits.detach().amax(-1, keepdim=True)
+    heat = (logits - highest).exp()
+    total = heat.sum(-1, keepdim=True)
+    anchors = (heat @ net.grid) / total
+    off = (anchors - truth[:, ANCHORS]).norm(dim=-1) * (LANDMARK_SIZE / 2)
+    lifted = (net.lift @ anchors - truth).norm(dim=-1) * (LANDMARK_SIZE / 2)
+    entropy = (total.log() + highest)[..., 0] - _expected(logits, truth[:, ANCHORS])
     inside = (truth[:, ANCHORS].abs() < 1).all(-1)
     marks = weights[ANCHORS]
     found = ((0.5 * off + guide * entropy * inside) * marks).mean() / marks.mean()
     return found + (lifted * weights).mean() / weights.mean()
+
+
+def _expected(logits: Float[Tensor, "b k cells"], places: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k"]:
+    """Return the mean of heat maps' logits under a small Gaussian about each place."""
+    side = LANDMARK_SIZE // 4
+    centres = (torch.arange(side) + 0.5) / side * 2 - 1
+    wide = _SPREAD_CELLS * 2 / side
+    x, y = (F.softmax(-(centres - places[..., k, None]).square() / (2 * wide**2), -1) for k in (0, 1))
+    rows = torch.matmul(logits.unflatten(-1, (side, side)), x[..., None])[..., 0]
+    return (rows * y).sum(-1)

@@ -11,6 +11,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from ...perception.face_nets import Recogniser
+from .precision import half_precision
 
 TEMPERATURE = 0.06
 
@@ -22,14 +23,16 @@ class Tutored(nn.Module):
     layer is thrown away afterwards.
     """
 
-    def __init__(self, recogniser: Recogniser, traits: int):
+    def __init__(self, recogniser: Recogniser, traits: int, *, half: bool = False):
         """Put the layer beside a recogniser.
 
         Args:
             recogniser: Is trained.
             traits: How many numbers make a person.
+            half: Compute in bfloat16 what can be.
         """
         super().__init__()
+        self.half = half
         self.recogniser = recogniser
         self.tutor = nn.Linear(recogniser.project.out_features, traits)
 
@@ -39,7 +42,9 @@ class Tutored(nn.Module):
         Args:
             x: Aligned crops in [-1, 1].
         """
-        vectors = F.normalize(self.recogniser(x), dim=1)
+        with half_precision(self.half):
+            raw = self.recogniser(x)
+        vectors = F.normalize(raw.float(), dim=1)
         return vectors, self.tutor(vectors * math.sqrt(vectors.shape[1]))
 
 

@@ -62,7 +62,7 @@ def leaves(rng: Generator, side: int) -> Picture:
     """
     picture = np.full((side, side, 3), rng.uniform(0, 255, 3), np.uint8)
     palette = rng.uniform(0, 255, (int(rng.integers(2, 9)), 3))
-    for _ in range(int(rng.integers(40, 250))):
+    for _ in range(int(rng.integers(30, 140))):
         radius = min(side / 2, 2.5 / max(rng.random(), 1e-3) ** 0.7)
         colour = palette[rng.integers(len(palette))] + rng.normal(size=3) * 18
         axes = (max(1, int(radius * rng.uniform(0.3, 1))), max(1, int(radius)))

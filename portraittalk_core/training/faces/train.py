@@ -71,6 +71,7 @@ def train_faces(
     work_dir: Path = Path("runs/faces"),
     minutes: float = math.inf,
     steps: dict[str, int] | None = None,
+    half: bool = False,
 ) -> bool:
     """Train landmarks, detector and recogniser and write the face pack; goes on at the next call.
 
@@ -83,39 +84,41 @@ def train_faces(
         work_dir: Of checkpoints and curves.
         minutes: Wall time after which to stop.
         steps: Of each network, see `STEPS`; networks left out are not trained.
+        half: Compute in bfloat16 what can be: twice as fast where the CPU has it.
 
     Returns:
         Whether the pack is complete.
     """
     end = time.monotonic() + minutes * 60
     work_dir.mkdir(parents=True, exist_ok=True)
-    recipes = make_recipes(open_people(bank), seed, steps or STEPS)
+    recipes = make_recipes(open_people(bank), seed, steps or STEPS, half=half)
     finished = all(fit(recipe, work_dir=work_dir, end_s=end) for recipe in recipes)
     if finished:
         write_pack(out_dir, {recipe.name: averaged(recipe, work_dir) for recipe in recipes})
     return finished and len(recipes) == len(STEPS)
 
 
-def make_recipes(people: People, seed: int, steps: dict[str, int]) -> list[Recipe]:
+def make_recipes(people: People, seed: int, steps: dict[str, int], *, half: bool = False) -> list[Recipe]:
     """Make the networks (initialised from `seed`) and their losses.
 
     Args:
         people: From whom they learn.
         seed: Of batches and first weights.
         steps: By the network's name.
+        half: Compute in bfloat16 what can be.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         nets = {"landmarks": Landmarker(), "detector": Detector()}
-        nets["recogniser"] = Tutored(Recogniser(), people.bank.traits.shape[1])
+        nets["recogniser"] = Tutored(Recogniser(), people.bank.traits.shape[1], half=half)
     nets["landmarks"].lift.data.copy_(torch.from_numpy(fit_lift(people.bank.landmarks)))
 
     def landmarks(net: nn.Module, step: int) -> Tensor:
         guide = 0.3 * max(0.0, 1 - step / steps["landmarks"]) + 0.02
-        return landmark_loss(net, *landmark_batch(people, seed, step, BATCH["landmarks"]), guide=guide)
+        return landmark_loss(net, *landmark_batch(people, seed, step, BATCH["landmarks"]), guide=guide, half=half)
 
     def faces(net: nn.Module, step: int) -> Tensor:
-        return detector_loss(net, collage_batch(people, seed, step, BATCH["detector"]))
+        return detector_loss(net, collage_batch(people, seed, step, BATCH["detector"]), half=half)
 
     def identities(net: nn.Module, step: int) -> Tensor:
         return identity_loss(net, *recogniser_batch(people, seed, step, BATCH["recogniser"]))
@@ -224,12 +227,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each network (as shipped)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, to go on later")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bfloat16", action="store_true", help="compute in half precision, where the CPU has it")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(given.threads)
     steps = {name: given.steps or STEPS[name] for name in given.only or STEPS}
-    train_faces(given.out / "pack", bank=given.bank, work_dir=given.out, minutes=given.minutes, steps=steps)
+    train_faces(
+        given.out / "pack", bank=given.bank, work_dir=given.out, minutes=given.minutes, steps=steps, half=given.bfloat16
+    )
 
 
 if __name__ == "__main__":
