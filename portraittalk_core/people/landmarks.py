@@ -1,4 +1,4 @@
-"""MediaPipe's 478 points on the template: which vertex, or which place on an iris, each point is."""
+"""MediaPipe's 478 points on the template: near which vertices, or which place on an iris, each point is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,49 @@ _RING = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
 
 @functools.cache
 def landmark_vertices() -> Int[ndarray, "468"]:
-    """Return the vertex of the template for each of the points of the face's surface."""
+    """Return the vertex of the template that is nearest to each of the points of the face's surface."""
     return np.array(json.loads(_TABLE.read_text())["vertices"], np.int64)
+
+
+@functools.cache
+def landmark_mix() -> Float32[ndarray, "468 468"]:
+    """Return what moves those vertices to where MediaPipe sees its points: each row mixes vertices, and sums to 1.
+
+    A point of MediaPipe seldom lies on a vertex, and on an outline on no fixed place of the skin; its neighbours say
+    where it lies, whatever the face's shape, expression and pose.
+    """
+    mix = np.eye(468, dtype=np.float32)
+    for row, neighbours in enumerate(json.loads(_TABLE.read_text()).get("mix", [])):
+        for neighbour, share in neighbours:
+            mix[row, neighbour] += share
+            mix[row, row] -= share
+    return mix
+
+
+def mix_landmarks(points: Float32[ndarray, "*n points d"]) -> Float32[ndarray, "*n points d"]:
+    """Move points of vertices to where MediaPipe sees them; points of irises stay.
+
+    Args:
+        points: 468 of the surface, and the irises or not, in the plane or in space, in any unit.
+    """
+    skin = landmark_mix() @ points[..., :468, :]
+    return np.concatenate([skin, points[..., 468:, :]], -2).astype(np.float32)
 
 
 def project_landmarks(actor: Actor, pose: Pose, matrix: ndarray, size: int) -> Float32[ndarray, "478 2"]:
     """Return MediaPipe's points of a frame in pixels, x right and y down.
+
+    Args:
+        actor: The person.
+        pose: The frame.
+        matrix: The camera.
+        size: Width and height of the picture in pixels.
+    """
+    return mix_landmarks(project_vertices(actor, pose, matrix, size))
+
+
+def project_vertices(actor: Actor, pose: Pose, matrix: ndarray, size: int) -> Float32[ndarray, "478 2"]:
+    """Return the vertices that are nearest to MediaPipe's points, and the points of the irises, likewise in pixels.
 
     Args:
         actor: The person.

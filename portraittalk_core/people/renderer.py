@@ -16,7 +16,7 @@ from .actor import Actor
 from .arkit import ARKIT
 from .context import Graphics
 from .drawing import FrameDrawer
-from .landmarks import project_landmarks
+from .landmarks import mix_landmarks, project_vertices
 from .motion import resting_blendshapes
 from .person import Person
 from .scene import Scene, studio_scene
@@ -46,9 +46,15 @@ class RenderedFrames:
     """A clip with its truth."""
 
     pixels: UInt8[ndarray, "n h w 3"]
-    landmarks: Float32[ndarray, "n 478 2"]
-    """MediaPipe's points in pixels, x right and y down, (0, 0) the corner of the first pixel."""
+    vertices: Float32[ndarray, "n 478 2"]
+    """The vertices nearest to MediaPipe's points, and those of the irises, in pixels, x right and y down, (0, 0) the
+    corner of the first pixel."""
     maps: Maps | None = None
+
+    @property
+    def landmarks(self) -> Float32[ndarray, "n 478 2"]:
+        """MediaPipe's points, likewise."""
+        return mix_landmarks(self.vertices)
 
 
 class Renderer:
@@ -123,7 +129,7 @@ class Renderer:
             pose = actor.rig.pose(shape, turn)
             picture = drawer.draw(pose, scene.seed % 1000 + 13.7 * i)
             pixels.append(_compressed(picture, scene.camera.jpeg))
-            points.append(project_landmarks(actor, pose, drawer.view.matrix, self.size))
+            points.append(project_vertices(actor, pose, drawer.view.matrix, self.size))
             if maps:
                 truth.append(drawer.draw_maps(pose))
         drawer.release()

@@ -1,7 +1,7 @@
 """Find faces in pictures: a thin layer over `insightface.app.FaceAnalysis`.
 
-Any pack in insightface's layout serves: the tiny one that this project trains on rendered avatars, or the public
-ones for photographs. The tiny pack stores its landmarks so that the same rows mean the same points in both.
+Any pack in insightface's layout serves: the one in the box, which is trained on rendered people and places MediaPipe's
+478 points, or the public ones, which place 68 and 106.
 """
 
 from __future__ import annotations
@@ -19,42 +19,38 @@ from torch import Tensor
 from ..errors import MissingExtra, WeightsMismatch
 from ..media.image import to_bytes
 from ..types import Face
+from .face_geometry import face_box
+from .face_search import FaceSearch
 
 if TYPE_CHECKING:
     from insightface.app import FaceAnalysis
 
-ROWS_106 = (
-    *(1, 10, 12, 14, 16, 3, 5, 7, 0, 23, 21, 19, 32, 30, 28, 26, 17),
-    *(43, 48, 49, 51, 50, 102, 103, 104, 105, 101),
-    *(72, 73, 74, 86, 78, 79, 80, 85, 84),
-    *(35, 41, 42, 39, 37, 36, 89, 95, 96, 93, 91, 90),
-    *(52, 64, 63, 71, 67, 68, 61, 58, 59, 53, 56, 55, 65, 66, 62, 70, 69, 57, 60, 54),
-)
-"""The row of insightface's 106-point layout that holds each of the 68 iBUG points (a widely used table)."""
-
 IRIS_ROWS = (38, 88)
-"""The rows of the 106-point layout that hold the pupils: viewer's left, viewer's right."""
+"""The rows of insightface's 106-point layout that hold the pupils: viewer's left, viewer's right."""
 
 LONGEST_SIDE = 1280
-"""Larger pictures are shrunk to this before detection: the networks' crops are small, and bilinear cropping of a
-huge picture would alias."""
+"""Larger pictures are shrunk to this before detection by a public pack: its networks' crops are small, and bilinear
+cropping of a huge picture would alias."""
 
-TINY_HINT = (
-    "The tiny model knows rendered avatars only (`portraittalk avatar` makes one); a photograph needs the SD1.5 model."
-)
-"""What a user can do where the tiny pack finds no face."""
+THRESHOLD = 0.5
+"""Least confidence of the detector."""
+
+FACE_HINT = "Use a picture in which a face is seen from the front, is at least 64 pixels wide and stands upright."
+"""What a user can do where no face is found."""
+
+POINTS = "landmark_2d_478"
+"""What insightface calls a network of 478 points in the plane, whatever its file is called."""
 
 
 class FaceAnalyser:
-    """A finder of faces that places 70 landmarks on each and embeds it.
+    """A finder of faces that places landmarks on each and embeds it.
 
     The files are loaded at the first picture.
 
     Args:
-        directory: Folder of a face pack: detector, landmark networks (68 points in space, 106 in the plane) and
-            recogniser as ONNX files.
-        threshold: Least confidence of the detector, in [0, 1]. Portraits of avatars score 0.86 or more with the tiny
-            pack, nearly all photographs less than 0.8.
+        directory: Folder of a face pack: detector, landmark networks (478 points; or 68 points in space and 106 in the
+            plane) and recogniser as ONNX files.
+        threshold: Least confidence of the detector, in [0, 1].
         hint: What a user can do where no face is found.
         providers: Execution providers of onnxruntime.
     """
@@ -63,8 +59,8 @@ class FaceAnalyser:
         self,
         directory: Path | str,
         *,
-        threshold: float = 0.8,
-        hint: str = TINY_HINT,
+        threshold: float = THRESHOLD,
+        hint: str = FACE_HINT,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ):
         self.directory = Path(directory)
@@ -80,15 +76,18 @@ class FaceAnalyser:
             pixels: RGB in [-1, 1], of any size.
 
         Returns:
-            The faces, largest first; empty where there is none. Boxes and landmarks are in pixels of the picture,
-            (0, 0) being its upper left corner.
+            The faces, largest first; empty where there is none. Boxes and landmarks (MediaPipe's 478 where the pack has
+            a network for them, else iBUG's 68 and the irises) are in pixels of the picture, (0, 0) being its upper left
+            corner.
 
         Raises:
             MissingExtra: When insightface or onnxruntime is not installed.
             WeightsMismatch: When the directory is no complete pack.
         """
-        picture, scale = _as_opencv(pixels)
         analysis = self._load()
+        if POINTS in analysis.models:
+            return _find_by_points(analysis, pixels)
+        picture, scale = _as_opencv(pixels, LONGEST_SIDE)
         with warnings.catch_warnings():
             # insightface calls a deprecated function of scikit-image for every face; the user cannot help it.
             warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")
@@ -120,7 +119,8 @@ def _open_pack(directory: Path, providers: list[str]) -> FaceAnalysis:
         analysis = FaceAnalysis(name=str(directory.resolve()), providers=providers)
     except AssertionError as error:
         raise WeightsMismatch(f"a face pack must hold a detector, but {directory} has none.") from error
-    missing = {"landmark_3d_68", "landmark_2d_106", "recognition"} - set(analysis.models)
+    points = {POINTS} if POINTS in analysis.models else {"landmark_3d_68", "landmark_2d_106"}
+    missing = ({"recognition"} | points) - set(analysis.models)
     if missing:
         raise WeightsMismatch(
             f"a face pack must hold {', '.join(sorted(missing))}, but {directory} does not. "
@@ -135,13 +135,31 @@ def _detector_size(analysis: FaceAnalysis) -> tuple[int, int]:
     return (shape[3], shape[2]) if isinstance(shape[2], int) and isinstance(shape[3], int) else (640, 640)
 
 
-def _as_opencv(pixels: Float[Tensor, "3 h w"]) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float[Tensor, " 2"]]:
+def _find_by_points(analysis: FaceAnalysis, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+    models = analysis.models
+    size = max(_detector_size(analysis))
+    search = FaceSearch(models["detection"], models[POINTS], models["recognition"], size)
+    picture, scale = _as_opencv(pixels)
+    return [
+        Face(
+            box=(torch.from_numpy(face_box(found.points)) + 0.5) * scale.repeat(2),
+            landmarks=(torch.from_numpy(found.points) + 0.5) * scale,
+            score=found.score,
+            embedding=torch.from_numpy(search.embed(picture, found.points)),
+        )
+        for found in search.find(picture)
+    ]
+
+
+def _as_opencv(
+    pixels: Float[Tensor, "3 h w"], longest: int = 4096
+) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float[Tensor, " 2"]]:
     """Return the picture as BGR bytes, shrunk where it is huge, and how much larger the original is in x and y."""
     import cv2
 
     height, width = pixels.shape[-2:]
     picture = np.ascontiguousarray(to_bytes(pixels).cpu().permute(1, 2, 0).numpy()[..., ::-1])
-    shrink = LONGEST_SIDE / max(height, width)
+    shrink = longest / max(height, width)
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

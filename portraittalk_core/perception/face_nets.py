@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import topology
+
 DETECTOR_SIZE = 256
 """Side of the detector's square input, pixels."""
 
@@ -137,45 +139,54 @@ class DetectorOutputs(nn.Module):
 
 
 class Landmarker(nn.Module):
-    """A network that places landmarks in a 192x192 crop: an hourglass whose heat maps are averaged into coordinates.
+    """A network that places 478 landmarks in a 192x192 crop: heat maps for some of them carry all.
 
-    Expected coordinates of a soft heat map (integral regression, arXiv 1711.08229) are finer than its cells and
-    learn from far fewer pictures than a fully connected layer does.
+    An hourglass draws a heat map for each anchor, a point that the eye can find (margins of lids and lips, irises,
+    brows, nose, outline). Its expected coordinates (integral regression, arXiv 1711.08229) are finer than the cells and
+    learn from far fewer pictures than a fully connected layer does. All points are then sums of anchors, one matrix for
+    x and y alike, so that a face that is turned, squeezed or shifted is lifted as well as an upright one.
 
     Args:
         widths: Channels of the five levels, from the finest.
-        points: Number of landmarks.
+        anchors: Number of heat maps.
     """
 
     grid: Tensor
 
-    def __init__(self, *, widths: tuple[int, int, int, int, int] = (8, 24, 48, 96, 128), points: int = 70):
+    def __init__(
+        self,
+        *,
+        widths: tuple[int, int, int, int, int] = (16, 32, 64, 112, 144),
+        anchors: int = len(topology.ANCHORS),
+    ):
         super().__init__()
         a, b, c, d, e = widths
         self.stem = nn.Sequential(Unit(3, a, stride=2), Unit(a, b, stride=2))
         self.down1 = nn.Sequential(Unit(b, c, stride=2), Residual(c))
         self.down2 = nn.Sequential(Unit(c, d, stride=2), Residual(d), Residual(d))
-        self.down3 = nn.Sequential(Unit(d, e, stride=2), Residual(e))
+        self.down3 = nn.Sequential(Unit(d, e, stride=2), Residual(e), Residual(e))
         self.up3 = Unit(e, d, kernel=1)
         self.up2 = Unit(d, c, kernel=1)
         self.up1 = Unit(c, b, kernel=1)
         self.fuse2 = Residual(c)
-        self.fuse1 = Unit(b, b)
-        self.heat = nn.Conv2d(b, points, 1)
+        self.fuse1 = Residual(b)
+        self.heat = nn.Parameter(torch.randn(anchors, b) / b**0.5)
+        self.lift = nn.Parameter(torch.full((topology.POINTS, anchors), 1 / anchors))
         self.register_buffer("grid", cell_centres(LANDMARK_SIZE // 4), persistent=False)
 
-    def logits(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b points cells"]:
-        """Return the heat maps before the softmax, one row a point, cells row by row."""
+    def features(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b c cells"]:
+        """Return what is known of each cell, cells row by row."""
         x1 = self.stem(x)
         x2 = self.down1(x1)
         x3 = self.down2(x2)
         x3 = x3 + enlarge(self.up3(self.down3(x3)))
         x2 = self.fuse2(x2 + enlarge(self.up2(x3)))
-        return self.heat(self.fuse1(x1 + enlarge(self.up1(x2)))).flatten(2)
+        return self.fuse1(x1 + enlarge(self.up1(x2))).flatten(2)
 
-    def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b points 2"]:
-        """Return points in insightface's crop coordinates: pixel (as OpenCV counts) = (v + 1) * 96."""
-        return torch.matmul(torch.softmax(self.logits(x), -1), self.grid)
+    def forward(self, x: Float[Tensor, "b 3 192 192"]) -> Float[Tensor, "b 956"]:
+        """Return x and y of each point in insightface's crop coordinates: pixel (as OpenCV counts) = (v + 1) * 96."""
+        heat = torch.softmax(torch.matmul(self.heat, self.features(x)), -1)
+        return torch.matmul(self.lift, torch.matmul(heat, self.grid)).flatten(1)
 
 
 def cell_centres(cells: int) -> Float[Tensor, "n 2"]:

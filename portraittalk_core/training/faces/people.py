@@ -1,68 +1,90 @@
-"""Draw the people whose pictures fill an album: the avatar renderer as a data source for the face networks."""
+"""A bank's people as the face networks see them: pictures by person, points in pixels, and who stands out from what."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
 import numpy as np
-import torch
-from torch import Generator
+from jaxtyping import Float32, Int, UInt8
+from numpy import ndarray
 
-from ...avatars.landmarks import landmarks
-from ...avatars.parameters import (
-    AGES,
-    IDENTITY,
-    Traits,
-    column,
-    pack,
-    sample_attributes,
-    sample_expression,
-    sample_identity,
-    sample_light,
-    sample_pose,
-)
-from ...avatars.render import Renderer
-from .data import SIDE, Draw
+from ..people.bank import SIZE, Bank, open_bank
 
-LASTING = tuple(name for name in IDENTITY if name != "age")
-"""The columns that no prompt may change: who somebody is."""
+TRAINING = range(90)
+"""The shards of a bank that may be learned from; later ones are held out."""
 
 
-def people_drawer(*, compile: bool = True) -> Draw:
-    """Return a function that draws people.
+@dataclass(frozen=True)
+class People:
+    """Pictures of a bank, by person."""
+
+    bank: Bank
+    """The pictures and their truth."""
+
+    first: Int[ndarray, "people"]
+    """The first picture of each person; a person's pictures follow one another."""
+
+    _masks: dict[int, UInt8[ndarray, "k m bytes"]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, bank: Bank) -> People:
+        """Group a bank's pictures by person.
+
+        Args:
+            bank: With everybody's pictures in a row.
+        """
+        starts = np.flatnonzero(np.diff(bank.person, prepend=bank.person[0] - 1))
+        return cls(bank, starts)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def rows(self, person: int) -> range:
+        """Return the numbers of a person's pictures.
+
+        Args:
+            person: Number of the person.
+        """
+        end = self.first[person + 1] if person + 1 < len(self.first) else len(self.bank)
+        return range(int(self.first[person]), int(end))
+
+    def pixels(self, i: int) -> Float32[ndarray, "478 2"]:
+        """Return the points of a picture as OpenCV counts pixels: the centre of the first one is (0, 0).
+
+        Args:
+            i: The picture's number.
+        """
+        return (self.bank.landmarks[i] + 1) * (SIZE / 2) - 0.5
+
+    def cover(self, i: int) -> Float32[ndarray, "size size"] | None:
+        """Return how far each pixel shows the person and not what is behind, 0 to 1; None where no map is stored.
+
+        Args:
+            i: The picture's number.
+        """
+        if self.bank.appearance[i] != 0:
+            return None
+        number = int(self.bank.shard[i])
+        if number not in self._masks:
+            file = getattr(self.bank.pixels[number], "filename", None)
+            if file is None:
+                return None
+            with np.load(Path(file).with_suffix(".npz")) as stored:
+                self._masks[number] = np.packbits(stored["segments"] > 0, axis=-1)
+        mask = np.unpackbits(self._masks[number][self.bank.row[i]], axis=-1).astype(np.float32)
+        return cv2.GaussianBlur(cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
+
+
+def open_people(folder: Path, shards: range = TRAINING) -> People:
+    """Open the people of a bank.
 
     Args:
-        compile: Compile the renderer, once, at the first picture.
+        folder: Where the bank lies.
+        shards: Which of its shards.
+
+    Raises:
+        BadInput: When there are none.
     """
-    renderer = Renderer(size=SIDE, batch=8, compile=compile)
-
-    def draw(seed: int, people: int, views: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        generator = Generator().manual_seed(seed)
-        parameters = torch.stack([row for _ in range(people) for row in person(generator, views)])
-        with torch.no_grad():
-            pixels = renderer(parameters)
-        frames = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        traits = torch.stack([column(parameters, name) for name in LASTING], dim=1)[::views]
-        return frames, landmarks(parameters).numpy(), traits.numpy()
-
-    return draw
-
-
-def person(generator: Generator, views: int) -> list[torch.Tensor]:
-    """Return the parameters of pictures of one person.
-
-    The first two share all that a prompt can edit; in the others hair, beard, glasses, clothes, background and age
-    are drawn anew, and so are expression, pose and light in every one.
-
-    Args:
-        generator: From which everything follows.
-        views: Pictures.
-    """
-    identity, attributes = sample_identity(generator), sample_attributes(generator)
-    rows = []
-    for view in range(views):
-        if view >= 2:
-            attributes = sample_attributes(generator)
-            age = list(AGES.values())[int(torch.randint(len(AGES), (), generator=generator))]
-            identity = Traits(identity.values | {"age": age})
-        moving = [sample(generator) for sample in (sample_expression, sample_pose, sample_light)]
-        rows.append(pack(identity, attributes, *moving))
-    return rows
+    return People.of(open_bank(folder, shards))

@@ -1,13 +1,15 @@
-"""Train the tiny face pack on rendered avatars and write it as the ONNX files that insightface loads.
+"""Train the face pack on rendered people and write it as the ONNX files that insightface loads.
 
-Three networks, three recipes: the detector with a focal loss and log distances, the landmarks with soft heat maps
-(mouth, eyes and irises weigh more, as everything downstream hangs on them), the recogniser with InfoNCE between
-pictures of one person whose hair, beard, glasses, clothes, background, age, light, expression and pose differ, and
-with the person's traits for a tutor.
+    python -m portraittalk_core.training.faces.train --bank runs/people --out runs/faces
+
+Three networks, three recipes: the landmarks with soft heat maps (mouth, lids and irises weigh more, as everything
+downstream hangs on them), the detector with a focal loss and log distances, the recogniser with InfoNCE between
+pictures of one person in other light, clothes, hair, expression and pose, and with the person's traits for a tutor.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import logging
 import math
@@ -17,24 +19,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...perception.face_nets import Detector, Landmarker, Recogniser, cell_centres
-from .collage import CollageBatch, collage_batch
-from .data import Album, Draw, landmark_batch, open_album, recogniser_batch
+from ...perception.face_nets import Detector, Landmarker, Recogniser
+from ..optimiser import MuonAdamW
+from .collage import collage_batch
+from .data import landmark_batch, recogniser_batch
+from .detection import detector_loss
+from .landmarks import fit_lift, landmark_loss
 from .pack import write_pack
-from .people import people_drawer
+from .people import People, open_people
+from .recognition import Tutored, identity_loss
 
 log = logging.getLogger(__name__)
 
-POINT_WEIGHTS = torch.tensor([0.5] * 17 + [0.8] * 10 + [1.0] * 9 + [1.6] * 12 + [1.8] * 20 + [2.5] * 2)
-"""How much each landmark counts: jaw, brows, nose, eyes, mouth, irises."""
+STEPS = {"landmarks": 4500, "detector": 2500, "recogniser": 3500}
+"""Of each network, in the order in which they are trained."""
 
-TEMPERATURE = 0.06
+BATCH = {"landmarks": 16, "detector": 16, "recogniser": 48}
+"""Crops, collages and people at once."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,12 @@ class Recipe:
 def train_faces(
     out_dir: Path,
     *,
+    bank: Path,
     seed: int = 7,
     work_dir: Path = Path("runs/faces"),
     minutes: float = math.inf,
-    people: int = 1024,
-    views: int = 4,
-    steps: tuple[int, int, int] = (4000, 2000, 3200),
-    draw: Draw | None = None,
+    steps: dict[str, int] | None = None,
+    half: bool = False,
 ) -> bool:
     """Train landmarks, detector and recogniser and write the face pack; goes on at the next call.
 
@@ -74,52 +79,52 @@ def train_faces(
 
     Args:
         out_dir: Of the pack.
-        seed: Of people, batches and first weights.
-        work_dir: Of album, checkpoints and curves.
+        bank: Folder of the rendered people, see `training.people.bank`.
+        seed: Of batches and first weights.
+        work_dir: Of checkpoints and curves.
         minutes: Wall time after which to stop.
-        people: In the album, a multiple of 16.
-        views: Pictures of each.
-        steps: Of landmarks, detector and recogniser.
-        draw: Replaces the avatar renderer, see `data.Draw`.
+        steps: Of each network, see `STEPS`; networks left out are not trained.
+        half: Compute in bfloat16 what can be: twice as fast where the CPU has it.
 
     Returns:
         Whether the pack is complete.
     """
-    if draw is None:
-        draw = people_drawer()
     end = time.monotonic() + minutes * 60
-    album = open_album(work_dir / "album", seed=seed, people=people, views=views, draw=draw)
-    recipes = _recipes(album, seed, steps)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    recipes = make_recipes(open_people(bank), seed, steps or STEPS, half=half)
     finished = all(fit(recipe, work_dir=work_dir, end_s=end) for recipe in recipes)
     if finished:
-        landmarker, detector, tutored = (averaged(recipe, work_dir) for recipe in recipes)
-        assert isinstance(tutored, Tutored)
-        write_pack(out_dir, landmarker, detector, tutored.recogniser)
-    return finished
+        write_pack(out_dir, {recipe.name: averaged(recipe, work_dir) for recipe in recipes})
+    return finished and len(recipes) == len(STEPS)
 
 
-def _recipes(album: Album, seed: int, steps: tuple[int, int, int]) -> list[Recipe]:
-    """Make the three networks (initialised from `seed`) and their losses."""
+def make_recipes(people: People, seed: int, steps: dict[str, int], *, half: bool = False) -> list[Recipe]:
+    """Make the networks (initialised from `seed`) and their losses.
+
+    Args:
+        people: From whom they learn.
+        seed: Of batches and first weights.
+        steps: By the network's name.
+        half: Compute in bfloat16 what can be.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        landmarker, detector = Landmarker(), Detector()
-        recogniser = Tutored(Recogniser(), album.traits.shape[1])
+        nets = {"landmarks": Landmarker(), "detector": Detector()}
+        nets["recogniser"] = Tutored(Recogniser(), people.bank.traits.shape[1], half=half)
+    nets["landmarks"].lift.data.copy_(torch.from_numpy(fit_lift(people.bank.landmarks)))
 
     def landmarks(net: nn.Module, step: int) -> Tensor:
-        guide = 0.3 * (1 - step / steps[0]) + 0.02
-        return landmark_loss(net, *landmark_batch(album, seed, step, 16), guide=guide)
+        guide = 0.3 * max(0.0, 1 - step / steps["landmarks"]) + 0.02
+        return landmark_loss(net, *landmark_batch(people, seed, step, BATCH["landmarks"]), guide=guide, half=half)
 
     def faces(net: nn.Module, step: int) -> Tensor:
-        return detector_loss(net, collage_batch(album, seed, step, 16))
+        return detector_loss(net, collage_batch(people, seed, step, BATCH["detector"]), half=half)
 
     def identities(net: nn.Module, step: int) -> Tensor:
-        return identity_loss(net, *recogniser_batch(album, seed, step, 32))
+        return identity_loss(net, *recogniser_batch(people, seed, step, BATCH["recogniser"]))
 
-    return [
-        Recipe("landmarks", landmarker, landmarks, steps[0]),
-        Recipe("detector", detector, faces, steps[1]),
-        Recipe("recogniser", recogniser, identities, steps[2]),
-    ]
+    losses = {"landmarks": landmarks, "detector": faces, "recogniser": identities}
+    return [Recipe(name, nets[name], losses[name], steps[name]) for name in STEPS if name in steps]
 
 
 def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 30.0) -> bool:
@@ -137,7 +142,7 @@ def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 3
         Whether the recipe's steps are done.
     """
     net, name = cast(Any, recipe.net.train()).to(memory_format=torch.channels_last), recipe.name
-    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-3)
+    optimizer = MuonAdamW(net.parameters(), recipe.rate, weight_decay=1e-3)
     state: dict[str, Any] = {"step": 0, "average": {k: v.clone() for k, v in net.state_dict().items()}}
     path = work_dir / f"{name}.pt"
     if path.exists():
@@ -188,7 +193,8 @@ def averaged(recipe: Recipe, work_dir: Path) -> nn.Module:
         work_dir: Of the checkpoint.
     """
     recipe.net.load_state_dict(torch.load(work_dir / f"{recipe.name}.pt", weights_only=True)["average"])
-    return recipe.net.eval()
+    net = recipe.net.eval()
+    return net.recogniser if isinstance(net, Tutored) else net
 
 
 @torch.no_grad()
@@ -212,101 +218,25 @@ def _note(path: Path, step: int, loss: float) -> None:
     log.info("%s: step %d, loss %.4f", path.stem, step, loss)
 
 
-def landmark_loss(net: nn.Module, crops: np.ndarray, targets: np.ndarray, *, guide: float = 0.3) -> Tensor:
-    """Weigh the distance of each point (pixels of the 192 crop) and the cross-entropy of its heat map.
-
-    The cross-entropy against a small Gaussian shows where to look within a few hundred steps; the distance then teaches
-    the fraction of a cell.
-
-    Args:
-        net: A `Landmarker`.
-        crops: [b, 3, 192, 192] in [-1, 1].
-        targets: Landmarks in [-1, 1].
-        guide: Weight of the cross-entropy.
-    """
-    assert isinstance(net, Landmarker)
-    pictures = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
-    truth = torch.from_numpy(targets)
-    log_heat = F.log_softmax(net.logits(pictures), -1)
-    points = log_heat.exp() @ net.grid
-    pixels = (points - truth).norm(dim=-1) * 96
-    cells = cell_centres(48)
-    wanted = F.softmax(-torch.cdist(truth, cells).square() / (2 * (1.2 / 24) ** 2), -1)
-    entropy = -(wanted * log_heat).sum(-1)
-    return ((pixels + guide * entropy) * POINT_WEIGHTS).mean()
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bank", type=Path, required=True, help="folder of the rendered people")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, curves and the pack")
+    parser.add_argument("--only", choices=STEPS, action="append", help="train this network (all)")
+    parser.add_argument("--steps", type=int, help="of each network (as shipped)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, to go on later")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bfloat16", action="store_true", help="compute in half precision, where the CPU has it")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(given.threads)
+    cv2.setNumThreads(given.threads)
+    steps = {name: given.steps or STEPS[name] for name in given.only or STEPS}
+    train_faces(
+        given.out / "pack", bank=given.bank, work_dir=given.out, minutes=given.minutes, steps=steps, half=given.bfloat16
+    )
 
 
-def detector_loss(net: nn.Module, batch: CollageBatch) -> Tensor:
-    """Sum the focal loss of the scores and, on the cells of faces, errors of distances and key points.
-
-    Args:
-        net: A `Detector`.
-        batch: Collages with their targets.
-    """
-    maps = net(torch.from_numpy(batch.pictures).contiguous(memory_format=torch.channels_last))
-    total = torch.zeros(())
-    found = sum(float((t[:, 0] == 1).sum()) for t in batch.targets) + 1
-    for raw, target in zip(maps, (torch.from_numpy(t) for t in batch.targets), strict=True):
-        label = target[:, 0]
-        loss = F.binary_cross_entropy_with_logits(raw[:, 0], label.clamp(min=0), reduction="none")
-        surprise = (raw[:, 0].sigmoid() - label.clamp(min=0)).abs().square()
-        total = total + (loss * surprise * (label >= 0)).sum() / found * 2
-        rows, wanted = (m.permute(0, 2, 3, 1)[label == 1] for m in (raw, target))
-        if len(rows):
-            size = (wanted[:, 1:3] + wanted[:, 3:5]).mean(1, keepdim=True)
-            total = total + (rows[:, 1:5] - wanted[:, 1:5].log()).abs().mean(1).sum() / found * 2
-            total = total + ((rows[:, 5:] - wanted[:, 5:]) / size).abs().mean(1).sum() / found * 20
-    return total
-
-
-class Tutored(nn.Module):
-    """A recogniser in training: a linear layer beside it reads the person's traits off the embedding.
-
-    Telling 32 people apart is soon done by their skin alone; the traits ask for the shape of every feature. The
-    layer is thrown away afterwards.
-    """
-
-    def __init__(self, recogniser: Recogniser, traits: int):
-        """Put the layer beside a recogniser.
-
-        Args:
-            recogniser: Is trained.
-            traits: How many numbers make a person.
-        """
-        super().__init__()
-        self.recogniser = recogniser
-        self.tutor = nn.Linear(recogniser.project.out_features, traits)
-
-    def forward(self, x: Float[Tensor, "b 3 112 112"]) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "b traits"]]:
-        """Return unit embeddings and the traits that are read off them.
-
-        Args:
-            x: Aligned crops in [-1, 1].
-        """
-        vectors = F.normalize(self.recogniser(x), dim=1)
-        return vectors, self.tutor(vectors * math.sqrt(vectors.shape[1]))
-
-
-def identity_loss(net: nn.Module, crops: np.ndarray, traits: np.ndarray) -> Tensor:
-    """Return InfoNCE (arXiv 1807.03748) over pairs, first half against second, plus the error of the traits.
-
-    Args:
-        net: A `Tutored` recogniser.
-        crops: [2 * people, 3, 112, 112] in [-1, 1], all first pictures before all second ones.
-        traits: [people, k], standardised.
-    """
-    vectors, read = net(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last))
-    known = torch.from_numpy(traits).repeat(2, 1)
-    return pair_loss(*vectors.chunk(2)) + 2 * (read - known).square().mean()
-
-
-def pair_loss(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Tensor:
-    """Ask of each row to be nearest to the same row of the other side, and the other way round.
-
-    Args:
-        first: Unit embeddings.
-        second: Unit embeddings of the same people.
-    """
-    alike = first @ second.T / TEMPERATURE
-    same = torch.arange(len(first))
-    return (F.cross_entropy(alike, same) + F.cross_entropy(alike.T, same)) / 2
+if __name__ == "__main__":
+    main()

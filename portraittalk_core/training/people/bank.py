@@ -22,6 +22,7 @@ from numpy import ndarray
 from ...errors import BadInput
 from ...people.anatomy import load_anatomy
 from ...people.caption import tags
+from ...people.landmarks import mix_landmarks
 from ...people.person import Person
 from ...people.renderer import Renderer
 from .draw import draw_shots, framed
@@ -127,7 +128,7 @@ def open_bank(folder: Path, shards: range | None = None) -> Bank:
         pixels=[np.load(folder / f"{k:05d}.npy", mmap_mode="r") for k in chosen],
         shard=np.repeat(np.arange(len(chosen)), sizes),
         row=np.concatenate([np.arange(size) for size in sizes]),
-        landmarks=joined["landmarks"],
+        landmarks=mix_landmarks(joined["landmarks"]),  # of the vertices, so that the mixture may change
         blendshapes=joined["blendshapes"].astype(np.float32),
         rotation=joined["rotation"],
         person=joined["person"],
@@ -178,7 +179,7 @@ def _draw_shard(renderer: Renderer, people: range) -> tuple[UInt8[ndarray, "n si
             count = len(clip.pixels)
             found = {
                 "pixels": clip.pixels,
-                "landmarks": clip.landmarks / SIZE * 2 - 1,
+                "landmarks": clip.vertices / SIZE * 2 - 1,
                 "blendshapes": shot.blendshapes.astype(np.float16),
                 "rotation": shot.rotation,
                 "person": np.full(count, seed),

@@ -1,0 +1,165 @@
+"""Find faces with the networks of our own pack: the detector, and the 478 points of each face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from .face_geometry import ARCFACE_POINTS, cut, five_points, move, similarity, upright_square
+from .face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
+
+LOOKS = 2
+"""How often the landmark network looks at a face: each time in the square that the look before shows to be right."""
+
+TILES = (2, 4, 8)
+"""Of a picture in which no face is found, squares of a half, a quarter and an eighth are searched too."""
+
+LEAST_TILE = 160
+"""Side of the smallest squares that are searched, pixels."""
+
+SAME_FACE = 0.4
+"""Faces whose middles are nearer than this, of their size, are one."""
+
+MOST_APART = 0.22
+"""How far the detector's five points may lie from those of the landmarks, on average, of the distance between eyes and
+mouth: two networks that do not agree have not seen a face."""
+
+Picture = UInt8[ndarray, "h w 3"]
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face in a picture, in pixels as OpenCV counts."""
+
+    points: Float32[ndarray, "478 2"]
+    """MediaPipe's."""
+
+    score: float
+    """The detector's, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class FaceSearch:
+    """The networks of a pack, as insightface has loaded them."""
+
+    detector: Any
+    """Its `detect` gives boxes with scores, and five points of each."""
+
+    landmarks: Any
+    """A network of 478 points."""
+
+    recogniser: Any
+    """Its `get_feat` embeds an aligned face."""
+
+    size: int
+    """Side of the detector's input, pixels."""
+
+    def find(self, picture: Picture) -> list[FoundFace]:
+        """Find the faces of a picture.
+
+        Args:
+            picture: BGR.
+
+        Returns:
+            The faces, the largest first.
+        """
+        faces = self._look(picture, 0, 0, picture)
+        if not faces:
+            for top, left, side in tiles(*picture.shape[:2]):
+                faces += self._look(picture[top : top + side, left : left + side], left, top, picture)
+        return _distinct(sorted(faces, key=lambda face: -_width(face.points)))
+
+    def embed(self, picture: Picture, points: Float32[ndarray, "478 2"]) -> Float32[ndarray, "512"]:
+        """Return the embedding of a face, of unit length.
+
+        Args:
+            picture: BGR.
+            points: The face's.
+        """
+        matrix = similarity(five_points(points), ARCFACE_POINTS)
+        vector = np.asarray(self.recogniser.get_feat(cut(picture, matrix, RECOGNISER_SIZE)), np.float32).flatten()
+        return vector / max(float(np.linalg.norm(vector)), 1e-8)
+
+    def _look(self, part: Picture, left: int, top: int, picture: Picture) -> list[FoundFace]:
+        """Find the faces of a part of a picture."""
+        import cv2
+
+        shrink = self.size / max(part.shape[:2])
+        small = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
+        how = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
+        scale = np.array([part.shape[1] / small[0], part.shape[0] / small[1]], np.float32)
+        boxes, fives = self.detector.detect(cv2.resize(part, small, interpolation=how))
+        found: list[FoundFace] = []
+        for box, five in zip(boxes, fives if fives is not None else ()):
+            corners = np.array([[box[i], box[j]] for i in (0, 2) for j in (1, 3)], np.float32)
+            # The centres of the first pixels of the two pictures do not coincide.
+            corners, five = ((p + 0.5) * scale - 0.5 + [left, top] for p in (corners, np.asarray(five, np.float32)))
+            points = self.place(picture, corners.astype(np.float32), five.astype(np.float32))
+            if _agree(five, five_points(points)):
+                found.append(FoundFace(points, float(box[4])))
+        return found
+
+    def place(
+        self, picture: Picture, around: Float32[ndarray, "k 2"], five: Float32[ndarray, "5 2"], looks: int = LOOKS
+    ) -> Float32[ndarray, "478 2"]:
+        """Place the points of a face.
+
+        Args:
+            picture: BGR.
+            around: Points that enclose the face.
+            five: Eyes, nose tip and mouth corners.
+            looks: How often the network looks.
+        """
+        import cv2
+
+        net = self.landmarks
+        points = np.zeros((0, 2), np.float32)
+        for _ in range(looks):
+            matrix = upright_square(around, five, LANDMARK_SIZE)
+            crop = cut(picture, matrix, LANDMARK_SIZE)
+            values = (crop[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32) - net.input_mean) / net.input_std
+            (seen,) = net.session.run(net.output_names, {net.input_name: np.ascontiguousarray(values)})
+            placed = (seen.reshape(-1, 2).astype(np.float32) + 1) * (LANDMARK_SIZE / 2) - 0.5
+            points = move(placed, cv2.invertAffineTransform(matrix))
+            around, five = points, five_points(points)
+        return points
+
+
+def tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """Yield top, left and side of squares of a picture that overlap by half, larger ones first.
+
+    Args:
+        height: Of the picture, pixels.
+        width: Of the picture, pixels.
+    """
+    for parts in TILES:
+        side = max(height, width) // parts
+        if side < LEAST_TILE:
+            return
+        for top in range(0, max(1, height - side // 2), side // 2):
+            for left in range(0, max(1, width - side // 2), side // 2):
+                yield top, left, side
+
+
+def _agree(first: ndarray, second: ndarray) -> bool:
+    tall = float(np.linalg.norm(second[:2].mean(0) - second[3:].mean(0)))
+    return float(np.linalg.norm(first - second, axis=1).mean()) <= MOST_APART * tall
+
+
+def _width(points: ndarray) -> float:
+    return float(np.ptp(points[:468, 0]))
+
+
+def _distinct(faces: list[FoundFace]) -> list[FoundFace]:
+    """Leave out faces that were found in two tiles."""
+    kept: list[FoundFace] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        middle = face.points.mean(0)
+        if all(np.linalg.norm(middle - other.points.mean(0)) > SAME_FACE * _width(other.points) for other in kept):
+            kept.append(face)
+    return sorted(kept, key=lambda face: -_width(face.points))
