@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from ...errors import BadInput
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 RELIT = 2
 """The appearance that is for telling people apart only: its light differs from the reference's."""
+
+RESTING = "resting_"
+"""How files begin of points with the mouth at rest and of references moved to them."""
 
 Encode = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b c h w"]]
 Embed = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 478 2"]], Float[Tensor, "b 512"]]
@@ -84,12 +87,13 @@ class EncodedBank:
     """The moved references, uint8, [n, 3, size, size] at the model's own size; a file mapped into memory."""
 
     @classmethod
-    def open(cls, folder: Path, size: int = 256) -> EncodedBank:
+    def open(cls, folder: Path, size: int = 256, *, resting: bool = False) -> EncodedBank:
         """Read a bank that `encode_bank` finished.
 
         Args:
             folder: Where it lies.
             size: Side in pixels of the pictures whose latents are read.
+            resting: Whether points have the mouth at rest, and references are moved to these.
 
         Raises:
             BadInput: When the bank holds no latents of that size.
@@ -97,7 +101,8 @@ class EncodedBank:
         if not (folder / f"latents_{size}.npy").exists():
             raise BadInput(f"{folder}: holds no latents of pictures of {size} pixels. Name another folder for them.")
         index = json.loads((folder / "index.json").read_text())
-        names = ("landmarks", f"latents_{size}", f"warped_latents_{size}", "embeddings", "unseen")
+        to = RESTING if resting else ""
+        names = (f"{to}landmarks", f"latents_{size}", f"{to}warped_latents_{size}", "embeddings", "unseen")
         landmarks, latents, warped, embeddings, unseen = (torch.from_numpy(np.load(folder / f"{n}.npy")) for n in names)
         side = latents.shape[-1]
         return cls(
@@ -109,7 +114,7 @@ class EncodedBank:
             warped_latents=warped,
             embeddings=embeddings,
             unseen=F.interpolate(unseen[:, None].float(), (side, side), mode="area")[:, 0],
-            warped=np.load(folder / "warped.npy", mmap_mode="r"),
+            warped=np.load(folder / f"{to}warped.npy", mmap_mode="r"),
         )
 
     def read_warped(self, rows: Int[Tensor, "k"], device: torch.device) -> Float[Tensor, "k 3 s s"]:
@@ -133,7 +138,6 @@ def is_made(folder: Path) -> bool:
     return (folder / "index.json").exists()
 
 
-@torch.no_grad()
 def encode_bank(
     folder: Path, people: Path, encoders: FrameEncoders, sizes: Sequence[int] = (128, 256), shards: range = range(90)
 ) -> None:
@@ -146,13 +150,35 @@ def encode_bank(
         sizes: Sides in pixels at which latents are made.
         shards: Of the people.
     """
-    if is_made(folder):
-        return
+    if not is_made(folder):
+        encode_pictures(folder, open_bank(people, shards), encoders, sizes)
+
+
+@torch.no_grad()
+def encode_pictures(
+    folder: Path,
+    bank: Bank,
+    encoders: FrameEncoders,
+    sizes: Sequence[int],
+    resting: Float32[np.ndarray, "n 478 2"] | None = None,
+) -> None:
+    """Encode the pictures of an open bank; the last file that is written says that all are there.
+
+    Args:
+        folder: Where the result will lie.
+        bank: Of people.
+        encoders: Make latents, moved references and embeddings.
+        sizes: Sides in pixels at which latents are made.
+        resting: The points of all pictures with the mouth at rest, to which references are moved as well.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    bank = open_bank(people, shards)
     rows = np.nonzero(bank.appearance != RELIT)[0]
+    points = {"": bank.landmarks} if resting is None else {"": bank.landmarks, RESTING: resting}
     shape = (len(rows), 3, max(sizes), max(sizes))
-    warped: Any = np.lib.format.open_memmap(folder / "warped.npy", mode="w+", dtype=np.uint8, shape=shape)
+    files: dict[str, Any] = {
+        name: np.lib.format.open_memmap(folder / f"{name}warped.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for name in points
+    }
     found: dict[str, list[Tensor]] = {}
     first = np.zeros(len(rows), np.int64)
     maps: tuple[int, Any] = (-1, None)
@@ -162,14 +188,18 @@ def encode_bank(
         first[where] = where[0]
         if (shard := int(bank.shard[mine[0]])) != maps[0]:
             maps = (shard, bank.maps(shard)[1])
-        moved = _encode_person(bank, mine, encoders, sizes, maps[1], found)
-        warped[where] = ((moved + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        moved = _encode_person(bank, mine, points, encoders, sizes, found)
+        for name, pictures in moved.items():
+            files[name][where] = ((pictures + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        found.setdefault("unseen", []).append(_unseen(bank, mine, maps[1], max(sizes) // VAE_FACTOR))
         if seed % 64 == 0:
             logger.info("encoded %d of %d pictures", where[-1] + 1, len(rows))
-    warped.flush()
+    for file in files.values():
+        file.flush()
     for name, parts in found.items():
         np.save(folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
-    np.save(folder / "landmarks.npy", bank.landmarks[rows])
+    for name, values in points.items():
+        np.save(folder / f"{name}landmarks.npy", values[rows])
     index = {"person": bank.person[rows].tolist(), "first": first.tolist(), "tags": [bank.tags[i] for i in rows]}
     (folder / "index.json").write_text(json.dumps(index))
 
@@ -177,27 +207,35 @@ def encode_bank(
 def _encode_person(
     bank: Bank,
     rows: Int[np.ndarray, "k"],
+    points: Mapping[str, Float32[np.ndarray, "n 478 2"]],
     encoders: FrameEncoders,
     sizes: Sequence[int],
-    visible: np.ndarray,
     found: dict[str, list[Tensor]],
-) -> Float[Tensor, "k 3 s s"]:
-    """Append what is made of a person's pictures to `found`; return the moved references."""
+) -> dict[str, Float[Tensor, "k 3 s s"]]:
+    """Append what is made of a person's pictures to `found`; return the references moved to each set of points."""
     pixels = torch.from_numpy(np.stack([bank.picture(i) for i in rows])).to(encoders.device)
     pictures = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
     generator = torch.Generator().manual_seed(int(bank.person[rows[0]]))
     strip = photographic(torch.cat(list(pictures), 1)[None], generator, grain=False)[0]  # all in the same way
     pictures = torch.stack(strip.split(pictures.shape[-1], 1))
-    points = torch.from_numpy(bank.landmarks[rows]).to(encoders.device)
-    moved = moved_picture(pictures[:1], encoders.warp.motion(pictures[:1], points[:1], points))
+    there = {name: torch.from_numpy(values[rows]).to(encoders.device) for name, values in points.items()}
+    own = there[""]
+    moved = {
+        name: moved_picture(pictures[:1], encoders.warp.motion(pictures[:1], own[:1], wanted))
+        for name, wanted in there.items()
+    }
+    shown = {"latents": pictures, **{f"{name}warped_latents": value for name, value in moved.items()}}
     for size in sizes:
-        for name, value in (("latents", pictures), ("warped_latents", moved)):
+        for name, value in shown.items():
             small = value if size == value.shape[-1] else F.interpolate(value, (size, size), mode="area")
             found.setdefault(f"{name}_{size}", []).append(encoders.encode(small).half().cpu())
-    embedded = torch.zeros(len(rows), 512) if encoders.embed is None else encoders.embed(pictures, points).cpu()
+    embedded = torch.zeros(len(rows), 512) if encoders.embed is None else encoders.embed(pictures, own).cpu()
     found.setdefault("embeddings", []).append(embedded)
-    unseen = torch.from_numpy(1 - visible[bank.row[rows]].astype(np.float32))[:, None]
-    unseen[torch.from_numpy(bank.appearance[rows] != 0)] = 0  # other attributes have no maps
-    side = max(sizes) // VAE_FACTOR
-    found.setdefault("unseen", []).append(F.interpolate(unseen, (side, side), mode="area")[:, 0].half())
     return moved
+
+
+def _unseen(bank: Bank, rows: Int[np.ndarray, "k"], visible: np.ndarray, side: int) -> Float[Tensor, "k side side"]:
+    """Return how much of each cell the reference does not show, float16; 0 where other attributes have no maps."""
+    unseen = torch.from_numpy(1 - visible[bank.row[rows]].astype(np.float32))[:, None]
+    unseen[torch.from_numpy(bank.appearance[rows] != 0)] = 0
+    return F.interpolate(unseen, (side, side), mode="area")[:, 0].half()

@@ -1,133 +1,109 @@
-"""Clips of speaking avatars: what stage 2 learns motion from.
+"""Clips of people who speak: what stage 2 learns motion from.
 
-Each clip has a reference picture of its person (often in another appearance), consecutive frames at 25 a second, and
-the speech features that belong to them.
+Each clip has a reference picture of its person (half of them in another appearance), consecutive frames at 25 a second,
+and the speech features that belong to them. Everything is there twice: as it is, and with the mouth at rest, so that
+speech alone says what the mouth does.
+
+    python -m portraittalk_core.training.denoiser.clip_bank --out runs/clips --speech runs/speech_clips.npz --part 0/2
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...avatars import parameters as traits
-from ...types import COEFFICIENTS, POSE
-from ...voices.speech import MOUTH
-from .bank import Album, Bank, FrameEncoders, draw_appearances, in_processes, is_made, make_bank
-from .clips import SpeechClips, draw_clip, load_speech_clips
+from ...errors import BadInput
+from ..people.bank import Bank, draw_bank, open_bank
+from .bank import EncodedBank, FrameEncoders, encode_pictures, is_made
+from .clips import SpeechClips, load_speech_clips, spoken_shots
 from .pairs import Batch, Draw, Tokenize, caption_of
-
-SAME_APPEARANCE = 0.5
-"""Chance that the reference of a clip wears what the clip wears."""
 
 FRAMES = 24
 """Frames of a stored clip; training takes a random stretch of it."""
 
-_FIRST_SEED = 200_000
-_REST = {"yaw": 0.5, "pitch": 0.5, "roll": 0.5}
+PEOPLE_A_SHARD = 8
+"""Clips of a shard, one a person."""
+
+FIRST_SEED = 200_000
+"""Of the people in clips, who are in no bank of single pictures."""
 
 
-def draw_clips(
-    seeds: list[int], speech: SpeechClips, *, processes: int = 1
-) -> tuple[Album, Float[Tensor, "clips frames d"]]:
-    """Draw clips of speaking avatars.
+def draw_clips(folder: Path, speech: SpeechClips, shards: range, textures: Path | None = None) -> None:
+    """Draw the shards of clips that are missing.
 
     Args:
-        seeds: One a clip.
-        speech: From which each takes a stretch.
-        processes: That draw.
-
-    Returns:
-        An album in which each clip is its reference frame and then its `FRAMES` frames, and the features of the speech.
+        folder: Where the bank lies.
+        speech: What is said.
+        shards: Their numbers, which decide people and speech.
+        textures: Folder of MakeHuman's textures, or None for painted skin alone.
     """
-    parts = in_processes(_draw_some, seeds, (speech,), processes)
-    drawn = [clip for part in parts for clip in part]
-    album = Album(
-        torch.from_numpy(np.concatenate([d[0] for d in drawn])),
-        np.repeat(np.arange(len(drawn)), FRAMES + 1),
-        np.tile(np.array([0] + [1] * FRAMES), len(drawn)),
-        [tags for d in drawn for tags in (d[2], *[d[3]] * FRAMES)],
-    )
-    return album, torch.from_numpy(np.stack([d[1] for d in drawn]))
-
-
-_Drawn = tuple[np.ndarray, np.ndarray, dict[str, str], dict[str, str]]
-
-
-def _draw_some(seeds: list[int], speech: SpeechClips) -> list[_Drawn]:
-    torch.set_num_threads(1)
-    return [_draw_one(torch.Generator().manual_seed(_FIRST_SEED + seed), speech) for seed in seeds]
-
-
-def _draw_one(generator: torch.Generator, speech: SpeechClips) -> _Drawn:
-    person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    first, other = draw_appearances(2, generator)
-    appearance = first if float(torch.rand((), generator=generator)) < SAME_APPEARANCE else other
-    seen, mood = traits.sample_expression(generator), traits.sample_expression(generator)
-    reference = traits.pack(person, first, seen, traits.sample_pose(generator), light)
-    rest = traits.sample_pose(generator)
-    coefficients, offsets, features = draw_clip(speech, FRAMES, generator)
-    rows = traits.pack(person, appearance, mood, rest, light).repeat(FRAMES, 1)
-    for index, name in enumerate(COEFFICIENTS):
-        base = mood.values[name] if name in ("smile", "brow_raise", "brow_frown") else 0.0
-        low = -0.5 if name in ("smile", "brow_raise") else -1.0 if name.startswith("gaze") else 0.0
-        rows[:, traits.INDEX[name]] = (coefficients[:, index] + base).clamp(low, 1.0)
-    for index, name in enumerate(POSE):
-        column = rows[:, traits.INDEX[name]]
-        moved = column * offsets[:, index] if name == "scale" else column * _REST.get(name, 1.0) + offsets[:, index]
-        limit = {"yaw": 0.36, "pitch": 0.26, "roll": 0.21}.get(name, 2.0)
-        rows[:, traits.INDEX[name]] = moved.clamp(-limit, limit)
-    given = {**person.tags, **first.tags, **seen.tags}
-    wanted = {**person.tags, **appearance.tags, **mood.tags}
-    return torch.cat([reference[None], rows]).numpy(), features.numpy(), given, wanted
+    shots = functools.partial(spoken_shots, clips=speech, frames=FRAMES)
+    draw_bank(folder, shards, textures, FIRST_SEED, shots=shots, people=PEOPLE_A_SHARD)
 
 
 @dataclass(frozen=True)
 class ClipBank:
-    """A bank whose album is made of clips, with what is said in them."""
+    """Encoded clips, with what is said in them; of each clip the reference, then `FRAMES` frames."""
 
-    bank: Bank
-    """Of each clip the reference frame, then `FRAMES` frames."""
+    bank: EncodedBank
+    """As they are."""
+
+    resting: EncodedBank
+    """The same, but points have the mouth at rest, and references are moved to these."""
 
     features: Float[Tensor, "clips frames d"]
     """Of the speech, a row a frame, `FRAMES` rows a clip."""
 
 
-def make_clip_bank(
-    folder: Path,
-    speech_file: Path,
-    count: int,
-    encoders: FrameEncoders,
-    sizes: Sequence[int] = (128, 256),
-    *,
-    processes: int = 1,
+def encode_clips(
+    folder: Path, people: Path, speech_file: Path, encoders: FrameEncoders, sizes: Sequence[int] = (128, 256)
 ) -> None:
-    """Draw and encode clips, unless that was done already.
+    """Encode all clips of a folder, unless that was done already.
 
     Args:
-        folder: Where the bank will lie.
-        speech_file: As `clips.save_speech_clips` writes it.
-        count: Clips.
-        encoders: Make latents and embeddings.
-        sizes: Sides in pixels at which latents are made; pictures are drawn at the largest.
-        processes: That draw.
+        folder: Where the result will lie.
+        people: Folder of clips, as `draw_clips` fills it.
+        speech_file: What is said in them, as `clips.save_speech_clips` wrote it.
+        encoders: Make latents, moved references and embeddings.
+        sizes: Sides in pixels at which latents are made.
+
+    Raises:
+        BadInput: When the folder holds no clips, or clips of other speech.
     """
     if is_made(folder):
         return
-    album, features = draw_clips(list(range(count)), load_speech_clips(speech_file), processes=processes)
+    bank = open_bank(people)
+    features = _features(bank, load_speech_clips(speech_file), speech_file)
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "features.npy", features.numpy())
-    make_bank(folder, album, encoders, sizes)
+    np.save(folder / "features.npy", features)
+    encode_pictures(folder, bank, encoders, sizes, bank.fact("at_rest"))
+
+
+def _features(bank: Bank, speech: SpeechClips, file: Path) -> Float[np.ndarray, "clips frames d"]:
+    """Return the features of what is said in every clip; the encoder may be another than when the clips were drawn."""
+    heard, spoken = bank.fact("heard"), bank.fact("spoken")
+    rows = heard[heard >= 0]
+    clips, left = divmod(len(bank), FRAMES + 1)
+    if left or len(rows) != clips * FRAMES:
+        raise BadInput(f"{bank.folder}: must hold clips of {FRAMES} frames. Draw it with `python -m {__spec__.name}`.")
+    if rows.max() >= len(speech.mouth) or not np.array_equal(speech.mouth.numpy()[rows], spoken[heard >= 0]):
+        raise BadInput(f"{file}: is other speech than {bank.folder} was drawn with. Name that one, or draw anew.")
+    return speech.features.numpy()[rows].reshape(clips, FRAMES, -1)
 
 
 def open_clip_bank(folder: Path, size: int = 256) -> ClipBank:
-    """Read what `make_clip_bank` finished.
+    """Read what `encode_clips` finished.
 
     Args:
         folder: Where it lies.
@@ -136,7 +112,8 @@ def open_clip_bank(folder: Path, size: int = 256) -> ClipBank:
     Raises:
         BadInput: When the bank holds no latents of that size.
     """
-    return ClipBank(Bank.open(folder, size), torch.from_numpy(np.load(folder / "features.npy")))
+    features = torch.from_numpy(np.load(folder / "features.npy"))
+    return ClipBank(EncodedBank.open(folder, size), EncodedBank.open(folder, size, resting=True), features)
 
 
 class ClipDraws(Dataset[Draw]):
@@ -144,7 +121,7 @@ class ClipDraws(Dataset[Draw]):
 
     def __init__(
         self,
-        album: Album,
+        bank: EncodedBank,
         tokenize: Tokenize,
         *,
         seed: int,
@@ -159,7 +136,7 @@ class ClipDraws(Dataset[Draw]):
         """Set what is drawn.
 
         Args:
-            album: Of clips, as `draw_clips` makes it.
+            bank: Of clips.
             tokenize: Of the text encoder.
             seed: From which, with k, everything follows.
             clips: A step.
@@ -170,12 +147,17 @@ class ClipDraws(Dataset[Draw]):
             drop_audio: Chance that it loses its speech.
             drop_mouth: Chance that structure shows its mouth at rest, so that only speech says what it does. Never
                 together with a lost speech.
+
+        Raises:
+            BadInput: When stretches are to be longer than clips.
         """
-        self._tags, self._tokenize = album.tags, tokenize
+        if frames > FRAMES:
+            raise BadInput(f"`clip` must be at most {FRAMES} frames, as clips are stored, but got {frames}.")
+        self._tags, self._tokenize = bank.tags, tokenize
         self._seed, self._clips, self._frames = seed, clips, frames
         self._drops = torch.tensor([drop_text, drop_identity, drop_reference, drop_audio])
         self._drop_mouth = drop_mouth
-        self._count = len(album.tags) // (FRAMES + 1)
+        self._count = len(bank.tags) // (FRAMES + 1)
 
     def __getitem__(self, step: int) -> Draw:
         generator = torch.Generator().manual_seed((self._seed << 40) + step)
@@ -200,22 +182,24 @@ class ClipStore:
     """A clip bank on the device that trains, from which a draw becomes a batch of whole stretches."""
 
     def __init__(self, clips: ClipBank, frames: int, device: torch.device) -> None:
-        """Put a bank on a device.
+        """Put a bank on a device; its pictures stay where they are.
 
         Args:
             clips: What is drawn from.
             frames: Of a stretch.
             device: That trains.
         """
-        bank = clips.bank
+        bank, resting = clips.bank, clips.resting
         self._latents, self._landmarks = bank.latents.to(device), bank.landmarks.to(device)
-        self._at_rest = _mouth_at_rest(bank.album).landmarks().to(device)
+        self._warped, self._unseen = bank.warped_latents.to(device), bank.unseen.to(device)
+        self._rest, self._warped_rest = resting.landmarks.to(device), resting.warped_latents.to(device)
         self._embeddings, self._features = bank.embeddings.to(device), clips.features.to(device)
-        self._frames, self._device = frames, device
-        self._pictures = bank.read_pictures
+        self._frames, self._device, self._clips = frames, device, clips
 
     def gather(self, draw: Draw) -> Batch:
         """Return the frames of a draw, clip after clip, float32.
+
+        Where the mouth is withheld, everything that shows it has it at rest: the points, and the moved reference.
 
         Args:
             draw: Of `ClipDraws`.
@@ -229,25 +213,55 @@ class ClipStore:
         def each(value: Tensor) -> Tensor:
             return value.repeat_interleave(self._frames, 0)
 
+        withheld = each(d.no_mouth)
         return Batch(
             reference_latents=self._latents[d.references].float(),
             reference_landmarks=self._landmarks[d.references],
-            reference_pictures=self._pictures(draw.references, self._device),
+            warped_pictures=self._pictures(rows, withheld),
+            warped_latents=_either(withheld, self._warped_rest[rows], self._warped[rows]).float(),
             latents=self._latents[rows].float(),
             landmarks=self._landmarks[rows],
-            shown=torch.where(each(d.no_mouth)[:, None, None], self._at_rest[rows], self._landmarks[rows]),
+            shown=_either(withheld, self._rest[rows], self._landmarks[rows]),
             owner=each(d.owner),
             ids=each(d.ids),
             embeddings=each((self._embeddings[d.references] * ~d.no_identity[:, None])[:, None]),
             present=each(~d.no_reference),
+            unseen=self._unseen[rows],
             features=features,
             clip=self._frames,
         )
 
+    def _pictures(self, rows: Tensor, withheld: Tensor) -> Float[Tensor, "n 3 s s"]:
+        """Read the moved references of rows, each from the one bank or the other."""
+        found = [
+            bank.read_warped(rows[chosen], self._device)
+            for bank, chosen in ((self._clips.bank, ~withheld), (self._clips.resting, withheld))
+        ]
+        order = torch.cat([(~withheld).nonzero()[:, 0], withheld.nonzero()[:, 0]])
+        return torch.cat(found)[order.argsort()]
 
-def _mouth_at_rest(album: Album) -> Album:
-    """Return the album with every mouth closed and relaxed, the rest of the faces as they were."""
-    parameters = album.parameters.clone()
-    for name in MOUTH:
-        traits.column(parameters, name).zero_()
-    return replace(album, parameters=parameters)
+
+def _either(which: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return the rows of `first` where `which` says so, else those of `second`."""
+    return torch.where(which.view(-1, *(1,) * (first.ndim - 1)), first, second)
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
+    parser.add_argument(
+        "--speech", type=Path, required=True, help="speech features; training.denoiser.clips makes them"
+    )
+    parser.add_argument("--shards", type=int, default=60, help=f"of {PEOPLE_A_SHARD} clips each (60)")
+    parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
+    parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cv2.setNumThreads(1)
+    number, parts = (int(value) for value in given.part.split("/"))
+    draw_clips(given.out, load_speech_clips(given.speech), range(number, given.shards, parts), given.textures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,30 +1,49 @@
-"""The speech half of stage 2's data: features of synthetic speech, the mouth that belongs to them, idle motion.
+"""What speaks in stage 2's clips: features of synthetic speech, the mouth that belongs to them, idle motion.
 
-It is one small file, so that the machine that trains needs neither espeak-ng nor the recordings.
+They are one small file, so that the machine that trains needs neither espeak-ng nor the recordings. `spoken_shots` turns a
+stretch of it into shots of a person, for the renderer.
+
+    python -m portraittalk_core.training.denoiser.clips --out runs/speech_clips.npz
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from numpy.random import Generator
 from torch import Tensor
 
-from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, SIGNED, delay_rows
+from ...errors import BadInput
+from ...motion.arkit import TO_ARKIT
+from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows
 from ...motion.priors import CHANNELS
+from ...people.arkit import ARKIT, INDEX, coefficients
+from ...people.motion import resting_blendshapes
 from ...perception.speech import SpeechEncoder, resample_rows
-from ...types import COEFFICIENTS, POSE, SPEECH_RATE
+from ...types import SPEECH_RATE
 from ...voices.speech import TRAIN_VOICES
 from ..motion.idle import idle_motion
+from ..people.draw import Shot, draw_shots
 from ..speech.augmentation import augment, uniform
 from ..speech.train import FPS, TRACK_HZ, Recording, stored_corpus
 
 CLEAN = 0.4
 """Chance that a recording is left as espeak-ng made it."""
+
+SAME_APPEARANCE = 0.5
+"""Chance that a clip wears what its reference wears."""
+
+_STRAYS, _LIMITS = np.array([4.0, 3.0, 2.0]), np.array([30.0, 18.0, 15.0])
+"""Degrees by which a clip's head strays from its portrait's, and which none exceeds."""
+
+_OF_FRAMES = ("blendshapes", "rotation", "at_rest")
 
 
 @dataclass(frozen=True)
@@ -92,30 +111,89 @@ def load_speech_clips(path: Path) -> SpeechClips:
         return SpeechClips(**arrays, starts=stored["starts"].tolist())
 
 
-def draw_clip(
-    clips: SpeechClips, frames: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "frames 10"], Float[Tensor, "frames 6"], Float[Tensor, "frames d"]]:
-    """Draw a random stretch of one recording.
+def spoken_shots(seed: int, clips: SpeechClips, frames: int) -> list[Shot]:
+    """Return what is drawn of a person who speaks: a portrait, and a clip of what a training voice says.
+
+    The clip continues the portrait's shot where the person wears the same in both, which gives it maps; else it is a shot
+    of its own before the same camera. Facts of each frame are `heard`, the row of the speech (-1 for the portrait), and
+    `spoken`, its mouth.
+
+    Args:
+        seed: From which all follows.
+        clips: Of which one stretch is spoken.
+        frames: Of the clip.
+    """
+    rng = np.random.default_rng([seed, 53])
+    portrait, other, _ = draw_shots(seed, frames=1, edited=1)
+    same = rng.random() < SAME_APPEARANCE
+    mood = portrait.person.expression
+    first = draw_stretch(clips, frames, rng)
+    rows = slice(first, first + frames)
+    mouth, idle = clips.mouth[rows].float().numpy(), clips.motion[rows].float().numpy()
+    free = dict(zip(CHANNELS, idle.T, strict=True))
+    face = blendshapes(free) + resting_blendshapes(portrait.person)
+    said = face + blendshapes(dict(zip(MOUTH, mouth.T, strict=True)))
+    # Yaw and pitch as everywhere; the renderer's roll tilts to the left of the picture.
+    offsets = np.degrees(np.stack([free["yaw"], free["pitch"], -free["roll"]], 1))
+    rest = portrait.rotation[0] * rng.uniform(0.5, 1) + rng.normal(size=3) * _STRAYS
+    clip = replace(
+        portrait if same else other,
+        blendshapes=_lawful(said),
+        rotation=np.clip(rest + offsets, -_LIMITS, _LIMITS).astype(np.float32),
+        expressions=(mood,) * frames,
+        at_rest=_lawful(face),
+        facts={"heard": np.arange(first, first + frames), "spoken": mouth.astype(np.float16)},
+    )
+    facts = {"heard": np.array([-1]), "spoken": np.zeros((1, len(MOUTH)), np.float16)}
+    portrait = replace(portrait, at_rest=portrait.blendshapes, facts=facts)
+    if not same:
+        return [portrait, replace(clip, framing=(portrait.blendshapes[0], portrait.rotation[0]))]
+    joined = {name: np.concatenate([facts[name], clip.facts[name]]) for name in facts}
+    arrays = {name: np.concatenate([getattr(portrait, name), getattr(clip, name)]) for name in _OF_FRAMES}
+    return [replace(portrait, **arrays, expressions=portrait.expressions + clip.expressions, facts=joined)]
+
+
+def draw_stretch(clips: SpeechClips, frames: int, rng: Generator) -> int:
+    """Return the first row of a random stretch inside one recording.
 
     Args:
         clips: From which it is taken.
         frames: Of the stretch.
-        generator: That decides which.
+        rng: The source of chance.
+
+    Raises:
+        BadInput: When no recording is as long.
+    """
+    spans = [(a, b) for a, b in zip(clips.starts, clips.starts[1:], strict=False) if b - a >= frames]
+    if not spans:
+        raise BadInput(f"`clips` must have a recording of {frames} frames or more, but got none. Make more speech.")
+    first, end = spans[int(rng.integers(len(spans)))]
+    return first + int(rng.integers(end - first - frames + 1))
+
+
+def blendshapes(words: Mapping[str, Float32[ndarray, "frames"]]) -> Float32[ndarray, "frames 52"]:
+    """Say in the renderer's blendshapes what the motion networks say.
+
+    Args:
+        words: A track a word of `motion.arkit.TO_ARKIT`; others (the head's) say nothing here.
 
     Returns:
-        Coefficients (`types.COEFFICIENTS`), pose offsets (`types.POSE`; the scale is a factor) and speech features.
+        Sums, not yet cut at 1; columns as in `people.arkit.ARKIT`.
     """
-    spans = [(a, b) for a, b in zip(clips.starts, clips.starts[1:]) if b - a >= frames]
-    first, end = spans[int(torch.randint(len(spans), (), generator=generator))]
-    at = first + int(torch.randint(end - first - frames + 1, (), generator=generator))
-    column: dict[str, Tensor] = dict(zip(MOUTH, clips.mouth[at : at + frames].float().unbind(-1), strict=True))
-    free: dict[str, Tensor] = dict(zip(CHANNELS, clips.motion[at : at + frames].float().unbind(-1), strict=True))
-    zero = torch.zeros(frames)
-    coefficients = [
-        column.get(name, free.get(name, zero)).clamp(*SIGNED.get(name, (0.0, 1.0))) for name in COEFFICIENTS
-    ]
-    pose = [free[name] if name in free else zero + 1.0 for name in POSE]
-    return torch.stack(coefficients, -1), torch.stack(pose, -1), clips.features[at : at + frames].float()
+    rows = np.zeros((len(next(iter(words.values()))), len(ARKIT)), np.float32)
+    for name, table in TO_ARKIT.items():
+        track = words.get(name.lstrip("-"))
+        if track is not None:
+            rows += np.maximum(-track if name.startswith("-") else track, 0)[:, None] * coefficients(table)
+    return rows
+
+
+def _lawful(rows: Float32[ndarray, "n 52"]) -> Float32[ndarray, "n 52"]:
+    """Return blendshapes in [0, 1] whose lips close no more than the jaw opens them."""
+    rows = np.clip(rows, 0, 1).astype(np.float32)
+    close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
+    rows[:, close] = np.minimum(rows[:, close], rows[:, jaw])
+    return rows
 
 
 def main() -> None:

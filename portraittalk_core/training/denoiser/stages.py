@@ -33,7 +33,7 @@ from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
 from ..model import check_model, check_picture_size, picture_sizes
 from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
-from .clip_bank import ClipDraws, ClipStore, make_clip_bank, open_clip_bank
+from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
 
@@ -254,7 +254,7 @@ def _encode_data(
             encode_bank(data, people, encoders, picture_sizes(model))
         else:
             assert speech is not None  # train_stage has refused it
-            make_clip_bank(data, people, speech, encoders, picture_sizes(model))
+            encode_clips(data, people, speech, encoders, picture_sizes(model))
         torch.set_num_threads(threads)
     at_work.wait_for_everyone()
 
@@ -273,7 +273,7 @@ def _clips(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEnc
         raise BadInput(f"{data}: must hold speech features as wide as `audio_dim`, {model.audio_dim}, but got {found}.")
     names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
     drops = {name: getattr(config, name) for name in names}
-    draws = ClipDraws(clips.bank.album, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)
+    draws = ClipDraws(clips.bank, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)
     return draw_batches(draws, lambda device: ClipStore(clips, config.clip, device).gather, config.workers)
 
 

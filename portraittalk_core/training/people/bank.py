@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from numpy import ndarray
 from ...errors import BadInput
 from ...people.anatomy import load_anatomy
 from ...people.caption import tags
-from ...people.landmarks import mix_landmarks
+from ...people.drawing import place_camera
+from ...people.landmarks import mix_landmarks, project_landmarks
 from ...people.person import Person
 from ...people.renderer import Renderer
-from .draw import draw_shots, framed
+from ...people.scene import Scene
+from .draw import Shot, draw_shots, framed
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +108,23 @@ class Bank:
         with np.load(self.folder / f"{self.numbers[shard]:05d}.npz") as stored:
             return stored["source"], stored["visible"], stored["segments"]
 
+    def fact(self, name: str) -> ndarray:
+        """Return what the shards keep of each picture besides, as `Shot` names it: `at_rest` or one of its facts.
+
+        Args:
+            name: Of the fact.
+
+        Raises:
+            BadInput: When a shard keeps nothing of that name.
+        """
+        parts: list[ndarray] = []
+        for number in self.numbers:
+            with np.load(self.folder / f"{number:05d}.npz") as stored:
+                if name not in stored.files:
+                    raise BadInput(f"{self.folder}: shard {number} keeps no {name!r}. Name another folder of people.")
+                parts.append(stored[name])
+        return np.concatenate(parts)
+
 
 def open_bank(folder: Path, shards: range | None = None) -> Bank:
     """Open what is drawn of a bank.
@@ -140,12 +160,27 @@ def open_bank(folder: Path, shards: range | None = None) -> Bank:
     )
 
 
+_FACTS = ("landmarks", "blendshapes", "rotation", "person", "appearance", "tags", "traits")
+
+
 def _facts(file: Path) -> dict[str, ndarray]:
     with np.load(file) as stored:
-        return {name: stored[name] for name in stored.files if name not in ("source", "visible", "segments")}
+        return {name: stored[name] for name in _FACTS}
 
 
-def draw_bank(folder: Path, shards: range, textures: Path | None = None, seed: int = 0) -> None:
+Shots = Callable[[int], list[Shot]]
+"""What a bank shows of the person of a seed; only the first shot's pictures have maps."""
+
+
+def draw_bank(
+    folder: Path,
+    shards: range,
+    textures: Path | None = None,
+    seed: int = 0,
+    *,
+    shots: Shots = draw_shots,
+    people: int = PEOPLE_A_SHARD,
+) -> None:
     """Draw the shards that are missing.
 
     Args:
@@ -153,6 +188,8 @@ def draw_bank(folder: Path, shards: range, textures: Path | None = None, seed: i
         shards: Their numbers, which decide the people.
         textures: Folder of MakeHuman's textures, or None for painted skin alone.
         seed: Of the first person; people of one bank count from it.
+        shots: What is drawn of each person; all of a bank keep the same facts.
+        people: In a shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
     renderer: Renderer | None = None
@@ -160,7 +197,7 @@ def draw_bank(folder: Path, shards: range, textures: Path | None = None, seed: i
         if (folder / f"{k:05d}.npy").exists() and (folder / f"{k:05d}.npz").exists():
             continue
         renderer = renderer or Renderer(SIZE, textures)
-        pixels, facts = _draw_shard(renderer, range(seed + k * PEOPLE_A_SHARD, seed + (k + 1) * PEOPLE_A_SHARD))
+        pixels, facts = _draw_shard(renderer, range(seed + k * people, seed + (k + 1) * people), shots)
         np.savez(folder / f"{k:05d}.npz", **facts)
         partial = folder / f"{k:05d}.part.npy"
         np.save(partial, pixels)
@@ -168,12 +205,14 @@ def draw_bank(folder: Path, shards: range, textures: Path | None = None, seed: i
         log.info("drew shard %d", k)
 
 
-def _draw_shard(renderer: Renderer, people: range) -> tuple[UInt8[ndarray, "n size size 3"], dict[str, ndarray]]:
+def _draw_shard(
+    renderer: Renderer, people: range, shots: Shots
+) -> tuple[UInt8[ndarray, "n size size 3"], dict[str, ndarray]]:
     rows: dict[str, list[ndarray]] = {}
     known: list[dict[str, str]] = []
     for seed in people:
-        shots = draw_shots(seed)
-        for number, shot in enumerate(shots):
+        drawn = shots(seed)
+        for number, shot in enumerate(drawn):
             scene = framed(renderer.actor(shot.person), shot, SIZE)
             clip = renderer.render(shot.person, shot.blendshapes, shot.rotation, scene, maps=number == 0)
             count = len(clip.pixels)
@@ -185,14 +224,27 @@ def _draw_shard(renderer: Renderer, people: range) -> tuple[UInt8[ndarray, "n si
                 "person": np.full(count, seed),
                 "appearance": np.full(count, number),
                 **_small_maps(clip.maps, count),
+                **shot.facts,
             }
+            if shot.at_rest is not None:
+                found["at_rest"] = _points(renderer, shot, scene, shot.at_rest) / SIZE * 2 - 1
             for name, value in found.items():
                 rows.setdefault(name, []).append(value)
             known += [_tags(shot.person, mood) for mood in shot.expressions]
-        rows.setdefault("traits", []).append(_traits(shots[0].person)[None])
+        rows.setdefault("traits", []).append(_traits(drawn[0].person)[None])
     joined = {name: np.concatenate(values) for name, values in rows.items()}
     pixels = joined.pop("pixels")
     return pixels, {**joined, "tags": np.array(json.dumps(known))}
+
+
+def _points(
+    renderer: Renderer, shot: Shot, scene: Scene, blendshapes: Float32[ndarray, "n 52"]
+) -> Float32[ndarray, "n 478 2"]:
+    """Return the points of a shot's frames, were the face to do something else."""
+    actor = renderer.actor(shot.person)
+    matrix = place_camera(actor, scene.camera).matrix
+    poses = [actor.rig.pose(row, turn) for row, turn in zip(blendshapes, shot.rotation, strict=True)]
+    return np.stack([project_landmarks(actor, pose, matrix, renderer.size) for pose in poses])
 
 
 def _small_maps(maps: object, count: int) -> dict[str, ndarray]:

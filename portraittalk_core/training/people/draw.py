@@ -6,7 +6,8 @@ what a prompt may change, in the same light; the last picture has another light 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float32
@@ -72,6 +73,15 @@ class Shot:
 
     expressions: tuple[str, ...]
     """Of each frame, in the words of captions."""
+
+    framing: tuple[Float32[ndarray, "52"], Float32[ndarray, "3"]] | None = None
+    """Blendshapes and rotation of the head that the camera frames; None is that of the first frame."""
+
+    at_rest: Float32[ndarray, "n 52"] | None = None
+    """What the face does in each frame but for the mouth, which is at rest; None where nobody asks."""
+
+    facts: Mapping[str, ndarray] = field(default_factory=dict)
+    """What else a bank keeps of each frame, by name."""
 
 
 def draw_shots(seed: int, frames: int = 6, edited: int = 2) -> list[Shot]:
@@ -189,7 +199,7 @@ def _look(row: ndarray, side: float, up: float) -> None:
 
 
 def framed(actor: Actor, shot: Shot, size: int) -> Scene:
-    """Return the scene with a camera that frames the first frame's head as `perception.framing` does.
+    """Return the scene with a camera that frames the shot's head as `perception.framing` does.
 
     What a finder of faces gets wrong is drawn as well: some pictures are a little larger or off the middle.
 
@@ -201,7 +211,7 @@ def framed(actor: Actor, shot: Shot, size: int) -> Scene:
     rng = np.random.default_rng([shot.person.seed, shot.scene.seed % 1_000_003, 43])
     zoom, off = float(np.exp(rng.normal() * 0.07)), rng.normal(size=2) * 0.035
     camera = replace(shot.scene.camera, shift=(0.0, 0.0))
-    pose = actor.rig.pose(shot.blendshapes[0], shot.rotation[0])
+    pose = actor.rig.pose(*(shot.framing or (shot.blendshapes[0], shot.rotation[0])))
     for _ in range(2):
         points = project_landmarks(actor, pose, place_camera(actor, camera).matrix, size) / size * 2 - 1
         centre, found = face_frame(points)
