@@ -1,0 +1,92 @@
+"""The photograph's pixels are taken where they are, moved or still, and only the rest from the decoder."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
+from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture
+from portraittalk_core.topology import POINTS
+from portraittalk_core.types import Frames, Identity, StructureMaps
+
+
+def picture(size: int, seed: int = 0) -> torch.Tensor:
+    coarse = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(-1, 1)[0]
+
+
+def motion(owner: int, shift: float = 0.0, rows: int = 1) -> DenseMotion:
+    """One share everywhere, and a shift to the right of the picture, in [-1, 1]."""
+    flow = identity_grid(torch.zeros(1, 3, 128, 128)).repeat(rows, 1, 1, 1)
+    flow[:, 0] -= shift
+    shares = torch.zeros(rows, 3, 128, 128)
+    shares[:, owner] = 1
+    return DenseMotion(flow, shares)
+
+
+OWN, WARPED, STILL = range(3)
+
+
+def test_what_stands_still_is_the_photograph_to_the_bit() -> None:
+    photograph = picture(300)
+    made = composited(torch.nn.functional.interpolate(photograph[None], (256, 256)) * 0.97, photograph, motion(STILL))
+    assert torch.equal(made[0], photograph)
+
+
+def test_what_nobody_has_seen_is_the_decoders() -> None:
+    photograph, decoded = picture(256), picture(256, 1)
+    assert torch.allclose(composited(decoded[None], photograph, motion(OWN))[0], decoded, atol=1e-6)
+
+
+def test_what_moves_comes_from_its_place() -> None:
+    photograph = picture(256)
+    made = moved_picture(photograph[None], motion(WARPED, shift=16 * 2 / 256))
+    assert torch.allclose(made[0, :, 8:-8, 32:-8], photograph[:, 8:-8, 16:-24], atol=0.02)
+
+
+def test_where_the_prompt_wants_something_else_the_decoder_wins() -> None:
+    photograph = picture(256) * 0.3
+    decoded = photograph.clone()
+    decoded[:, :128] = (-photograph[:, :128] - 0.6).clamp(-1, 1)  # another upper half
+    made = composited(decoded[None], photograph, motion(STILL))[0]
+    assert torch.allclose(made[:, :100], decoded[:, :100], atol=1e-5)
+    assert torch.equal(made[:, 160:], photograph[:, 160:])
+
+
+def test_a_softer_picture_of_the_same_thing_agrees() -> None:
+    sharp = picture(256)[None]
+    soft = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)
+    assert float(disagreement(soft, sharp, torch.ones(1, 1, 256, 256)).max()) == 0
+    assert float(disagreement(-sharp, sharp, torch.ones(1, 1, 256, 256)).max()) == 1
+    assert float(disagreement(-sharp, sharp, torch.zeros(1, 1, 256, 256)).max()) == 0, "nothing of it is known"
+
+
+@pytest.fixture
+def identity() -> Identity:
+    points = torch.rand(1, POINTS, 2, generator=torch.Generator().manual_seed(3)) - 0.5
+    return Identity(torch.zeros(1, 512), picture(256)[None], points, portrait=picture(400))
+
+
+def test_frames_are_as_large_as_the_photograph_or_as_asked(identity: Identity) -> None:
+    warp = HeadWarp(DenseMotionNet().eval())
+    maps = StructureMaps(identity.landmarks.repeat(5, 1, 1), torch.zeros(5, 2, 3), 25.0)
+    video = [Frames(torch.zeros(3, 3, 256, 256), 25.0, "tiny"), Frames(torch.zeros(2, 3, 256, 256), 25.0, "tiny")]
+    made = list(warp.composite(video, identity, maps))
+    assert sum(len(frames.pixels) for frames in made) == 5
+    assert {frames.pixels.shape[-1] for frames in made} == {400}
+    assert {frames.model for frames in made} == {"tiny"}
+    assert next(iter(warp.composite(video, identity, maps, 128))).pixels.shape[-1] == 128
+    unknown = replace(identity, portrait=None)
+    assert next(iter(warp.composite(video, unknown, maps))).pixels.shape[-1] == 256
+
+
+def test_each_frame_moves_as_its_own_points(identity: Identity) -> None:
+    warp = HeadWarp(DenseMotionNet().eval())
+    torch.nn.init.normal_(warp.net.leave.weight, std=0.05)
+    steps = torch.linspace(0, 0.2, 4)[:, None, None] * torch.tensor([1.0, 0.0])
+    landmarks = identity.landmarks + steps
+    together = warp.warped(identity, landmarks)
+    alone = torch.cat([warp.warped(identity, row[None]) for row in landmarks])
+    assert torch.allclose(together, alone, atol=1e-4)
+    assert float((together[0] - together[3]).abs().mean()) > 0.01
