@@ -243,7 +243,7 @@ class PublicStack:
         *,
         dials: MotionDials | None = None,
         seed: int = 0,
-        expression: Float[Tensor, "n 10"] | None = None,
+        expression: Float[Tensor, "n 52"] | None = None,
     ) -> MeshMotion:
         """Return how face and head move with the speech; see `Stack.move`. Prompts do not change it."""
         dials = dials or MotionDials()

@@ -197,7 +197,7 @@ class TinyStack:
         *,
         dials: MotionDials | None = None,
         seed: int = 0,
-        expression: Float[Tensor, "n 10"] | None = None,
+        expression: Float[Tensor, "n 52"] | None = None,
     ) -> FaceMotion:
         """Return how the face moves with the speech; see `Stack.move`."""
         generator = torch.Generator().manual_seed(seed)
@@ -207,7 +207,7 @@ class TinyStack:
         return replace(motion, coefficients=clamp_coefficients(motion.coefficients + expression.cpu()))
 
     @torch.no_grad()
-    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 10"] | None:
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"] | None:
         """Return the smile and the brows that prompts ask for; None for tokens of another text encoder."""
         if isinstance(prompts, PromptTrack):
             # `encode` would warn of unknown words a second time.

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...avatars.speech import TRAIN_VOICES
-from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, SIGNED, delay_rows
+from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows
 from ...motion.priors import CHANNELS
 from ...perception.speech import SpeechEncoder, resample_rows
 from ...types import COEFFICIENTS, POSE, SPEECH_RATE
@@ -25,6 +25,9 @@ from ..speech.train import FPS, TRACK_HZ, Recording, stored_corpus
 
 CLEAN = 0.4
 """Chance that a recording is left as espeak-ng made it."""
+
+SIGNED = {"smile": (-0.5, 1.0), "brow_raise": (-0.5, 1.0), "gaze_x": (-1.0, 1.0), "gaze_y": (-1.0, 1.0)}
+"""Ranges of what avatars do that are not [0, 1]."""
 
 
 @dataclass(frozen=True)
