@@ -15,6 +15,9 @@ OVAL = (
 )
 """The outline from the top of the forehead, to the right of the picture first; closed."""
 
+JAW = OVAL[6:31]
+"""The lower part of the outline, from the temple at the right of the picture along the chin to the other one."""
+
 BROWS = ((70, 63, 105, 66, 107), (336, 296, 334, 293, 300))
 """The upper edge of each brow, from the left of the picture to the right."""
 
@@ -41,6 +44,12 @@ INNER_LIPS = (
     *(324, 318, 402, 317, 14, 87, 178, 88, 95),
 )
 """The edge at which the lips meet, likewise."""
+
+MEETING_LIPS = tuple(zip(INNER_LIPS[1:10], INNER_LIPS[:10:-1]))
+"""Upper and lower points that meet where the mouth is shut."""
+
+MEETING_LIDS = tuple(tuple(zip(eye[1:8], eye[:8:-1])) for eye in EYES)
+"""The same of the lids, eye by eye."""
 
 IRISES = (468, 473)
 """The centre of each iris: at the left of the picture, at the right."""

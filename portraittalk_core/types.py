@@ -5,8 +5,8 @@ Conventions, everywhere in the package:
 * pixels are float32 in [-1, 1], channels first;
 * landmark coordinates are in [-1, 1] over the square picture they belong to, x to the right, y down, so that
   they do not depend on resolution;
-* landmarks are the 68 points of iBUG in their order, then the centre of the right iris (viewer's left) and of
-  the left iris: `LANDMARKS` = 70 in all;
+* landmarks are MediaPipe's 478 points of a face, by part in `topology`; iBUG's 68 with two irises, which file formats
+  and scores speak of, are picked from them by `topology.IBUG`;
 * angles are radians; time is seconds, named `_s`; frame rates (`fps`) are frames per second;
 * in a shape, `frames` counts frames of the video and `n` pictures; all tensors are float32 unless said otherwise.
 """
@@ -15,34 +15,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-LANDMARKS = 70
-"""68 iBUG points and two iris centres."""
+from .topology import IBUG, OVAL, POINTS
+
+LANDMARKS = POINTS
+"""MediaPipe's points: 468 of the face's surface, then five of each iris."""
 
 SPEECH_RATE = 16_000
 """The sample rate, in Hz, at which speech is analysed."""
 
 COEFFICIENTS = (
-    "jaw",
-    "wide",
-    "round",
-    "press",
-    "smile",
-    "brow_raise",
-    "brow_frown",
-    "blink",
-    "gaze_x",
-    "gaze_y",
+    *("eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft"),
+    *("eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight"),
+    *("eyeSquintRight", "eyeWideRight", "jawForward", "jawRight", "jawLeft", "jawOpen", "mouthClose", "mouthFunnel"),
+    *("mouthPucker", "mouthRight", "mouthLeft", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
+    *("mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight"),
+    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft"),
+    *("browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft"),
+    *("cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut"),
 )
-"""Expression coefficients, in column order of `FaceMotion.coefficients`.
-
-jaw, wide (lips stretched sideways), round (lips rounded), press (lips pressed together), brow_frown and blink lie
-in [0, 1]; smile and brow_raise in [-0.5, 1]; gaze_x and gaze_y in [-1, 1] (right and down positive, as the viewer
-sees it).
-"""
+"""What a face does: the 52 blendshapes of ARKit (developer.apple.com, `ARFaceAnchor.BlendShapeLocation`), in the order
+of Live Link Face, which is the column order of `FaceMotion.coefficients`. Each lies in [0, 1]; left and right are the
+person's own: left is right for the viewer."""
 
 POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
 """Head pose, in column order of `FaceMotion.pose`: three angles in radians, the head's centre in picture
@@ -86,14 +83,20 @@ class Face:
     box: Float[Tensor, "4"]
     """Left, top, right, bottom, in pixels of the picture it was found in."""
 
-    landmarks: Float[Tensor, "70 2"]
-    """x and y of each point of `LANDMARKS`, in pixels of that picture."""
+    landmarks: Float[Tensor, "k 2"]
+    """x and y of each point, in pixels of that picture: `LANDMARKS` where the networks know them, else iBUG's 68 and
+    two irises, as public packs do."""
 
     score: float
     """The detector's confidence, in [0, 1]."""
 
     embedding: Float[Tensor, "512"]
     """Who it is: a face embedding of unit length."""
+
+    @property
+    def ibug(self) -> Float[Tensor, "70 2"]:
+        """The 68 points of iBUG and the two irises, in pixels."""
+        return self.landmarks if len(self.landmarks) == len(IBUG) else self.landmarks[list(IBUG)]
 
 
 @dataclass(frozen=True)
@@ -131,16 +134,19 @@ class Identity:
     crops: Float[Tensor, "n 3 size size"]
     """Square pictures framed like the training pictures, in [-1, 1]; `size` is the model's."""
 
-    landmarks: Float[Tensor, "n 70 2"]
+    landmarks: Float[Tensor, "n 478 2"]
     """Points of the face in each crop, in [-1, 1] over the crop."""
 
     places: tuple[CropPlace, ...] = ()
     """Where each crop lies in its picture; empty where that is not known."""
 
+    portrait: Float[Tensor, "3 side side"] | None = None
+    """The first crop in its picture's own resolution; None where that is not known."""
+
     @property
-    def outlines(self) -> Float[Tensor, "n 27 2"]:
-        """The line of the jaw and the brows in each crop, as shares of its side, in [0, 1] inside the crop."""
-        return (torch.cat([self.landmarks[:, :17], self.landmarks[:, 17:27].flip(1)], 1) + 1) / 2
+    def outlines(self) -> Float[Tensor, "n points 2"]:
+        """The oval of the face in each crop, as shares of its side, in [0, 1] inside the crop."""
+        return (self.landmarks[:, list(OVAL)] + 1) / 2
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,8 @@ class SpeechFeatures:
 class FaceMotion:
     """How a face moves. It says nothing of whose face it is."""
 
-    coefficients: Float[Tensor, "frames 10"]
-    """The expression; columns and their ranges as in `COEFFICIENTS`."""
+    coefficients: Float[Tensor, "frames 52"]
+    """The expression in [0, 1]; columns as in `COEFFICIENTS`."""
 
     pose: Float[Tensor, "frames 6"]
     """The head; columns and their units as in `POSE`."""
@@ -177,15 +183,16 @@ class FaceMotion:
 
     @property
     def mouth_opening(self) -> Float[Tensor, "frames"]:
-        """How far the mouth is open in each frame, in [0, 1]: the jaw's coefficient."""
-        return self.coefficients[:, COEFFICIENTS.index("jaw")]
+        """How far the mouth is open in each frame, in [0, 1]: the jaw, less what the lips close over it."""
+        jaw, lips = (self.coefficients[:, COEFFICIENTS.index(name)] for name in ("jawOpen", "mouthClose"))
+        return (jaw - lips).clamp(min=0)
 
 
 @dataclass(frozen=True)
 class StructureMaps:
     """What the denoiser is shown of the motion, one row a frame."""
 
-    landmarks: Float[Tensor, "frames 70 2"]
+    landmarks: Float[Tensor, "frames 478 2"]
     """Points of the moving face, in [-1, 1] over the output frame. `motion.geometry.contours` draws its lines through
     them when a window is denoised: kept as pictures, the lines of a long video would fill the memory."""
 

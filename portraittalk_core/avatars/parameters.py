@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from ..errors import BadInput
-from ..types import COEFFICIENTS
 from ..types import POSE as POSE_COLUMNS
 
 IDENTITY: tuple[str, ...] = (
@@ -37,7 +36,10 @@ ATTRIBUTES: tuple[str, ...] = (
 )
 """Columns that a prompt may edit without changing who the avatar is."""
 
-EXPRESSION: tuple[str, ...] = COEFFICIENTS
+EXPRESSION: tuple[str, ...] = (
+    *("jaw", "wide", "round", "press", "smile"),
+    *("brow_raise", "brow_frown", "blink", "gaze_x", "gaze_y"),
+)
 """Columns of the facial expression, those of `FaceMotion.coefficients`."""
 
 POSE: tuple[str, ...] = POSE_COLUMNS

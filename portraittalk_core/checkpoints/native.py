@@ -28,6 +28,7 @@ from ..nets.dense_motion import DenseMotionNet
 from ..perception.speech import SpeechEncoder, build_wav2vec2
 from ..perception.text import TextEncoder
 from ..presets import PUBLIC
+from ..types import COEFFICIENTS, LANDMARKS
 from .files import open_weights
 from .layouts import misfit
 
@@ -39,6 +40,8 @@ N = TypeVar("N", bound="nn.Module | Mapping[str, nn.Module]")
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 """The folder of what is shipped: the tiny model, a portrait and some speech."""
+
+_LANGUAGE = {"landmarks": LANDMARKS, "coefficients": len(COEFFICIENTS)}
 
 PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion")
 """The networks of a model, one safetensors file each."""
@@ -248,11 +251,28 @@ def load_motion(path: Path | str) -> tuple[AudioToMotion, MotionPrior]:
     return nets["audio_to_motion"], nets["prior"]
 
 
+def save_structure(path: Path | str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write the fitter and the shaper of faces as one file that says what they speak; else as `save_modules`."""
+    save_modules(path, tensors, {**config, **_LANGUAGE})
+
+
 def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
-    """Load the fitter and the shaper of faces, float32, frozen; else as `load_vae`."""
-    kinds = {"fitter": FaceFitter, "shaper": FaceShaper}
-    nets: Any = _load(path, "a structure file", lambda config: {n: kind(**config[n]) for n, kind in kinds.items()})
-    return nets["fitter"], nets["shaper"]
+    """Load the fitter and the shaper of faces, float32, frozen; else as `load_vae`.
+
+    Raises:
+        WeightsMismatch: Also when the file is of a version that knew other points and coefficients.
+    """
+    config, tensors = read_modules(path)
+    own = {name: config.pop(name, None) for name in _LANGUAGE}
+    if "fitter" in config and own != _LANGUAGE:
+        raise WeightsMismatch(
+            f"{path}: must be a structure file of {LANDMARKS} points and {len(COEFFICIENTS)} blendshapes, but is of an "
+            "older version. Train it anew: portraittalk train --part structure."
+        )
+    with building(path, "a structure file"):
+        nets = FaceFitter(**config["fitter"]), FaceShaper(**config["shaper"])
+    fill(path, "a structure file", {"fitter": nets[0], "shaper": nets[1]}, tensors)
+    return nets
 
 
 def load_dense_motion(path: Path | str) -> DenseMotionNet:

@@ -1,8 +1,8 @@
 """From speech to the motion of a face: what the sound determines, and around it what it does not.
 
-The mouth is regressed from the speech features (`AudioToMotion`); head, blinks, brows and gaze are drawn from a
-learned prior (`priors.MotionPrior`). `generate_motion` joins them and applies the user's dials.
-"""
+The mouth is regressed from the speech features (`AudioToMotion`); head, blinks, brows and gaze are drawn from a learned
+prior (`priors.MotionPrior`). `generate_motion` joins them, applies the user's dials and says all of it in ARKit's
+blendshapes. """
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import BadInput
-from ..types import COEFFICIENTS, POSE, FaceMotion, SpeechFeatures
+from ..types import POSE, FaceMotion, SpeechFeatures
+from .arkit import blendshapes, to_arkit
 from .priors import MotionPrior
 
-MOUTH = COEFFICIENTS[:4]
-"""What the sound determines: jaw, wide, round, press."""
-
-SIGNED = {"smile": (-0.5, 1.0), "brow_raise": (-0.5, 1.0), "gaze_x": (-1.0, 1.0), "gaze_y": (-1.0, 1.0)}
-"""Ranges of the coefficients that are not in [0, 1]."""
+MOUTH = ("jaw", "wide", "round", "press")
+"""What the sound determines, in words of `arkit.TO_ARKIT`: the jaw, lips stretched sideways, rounded, pressed
+together."""
 
 ARTICULATION_DELAY_S = 0.04
 """By how much real mouths are later than the synthetic voices' that the network learned from.
@@ -40,7 +39,7 @@ _RAMP_S = 0.1
 
 
 class AudioToMotion(nn.Module):
-    """A network that reads mouth coefficients off speech features: residual temporal convolutions and a sigmoid.
+    """A network that reads the movements of a mouth off speech features: residual temporal convolutions and a sigmoid.
 
     Args:
         dim: Width of the speech features.
@@ -164,32 +163,26 @@ def generate_motion(
         prior: Draws head, blinks, smile, brows and gaze.
         dials: Strengths of the parts.
         generator: Source of the drawing; the same state gives the same motion.
-        rest_expression: Offsets added to coefficients, such as `{"smile": 0.6}`.
+        rest_expression: Blendshapes that are added throughout, such as `{"mouthSmile": 0.6}`; a name without its side
+            stands for both.
 
     Returns:
-        Coefficients in their ranges, and a relative pose: angles in radians and x, y in picture widths around 0,
-        scale 1.
+        Blendshapes, and a relative pose: angles in radians and x, y in picture widths around 0, scale 1.
 
     Raises:
-        BadInput: When `rest_expression` has a name that is not in `COEFFICIENTS`.
+        BadInput: When `rest_expression` has a name that ARKit does not have.
     """
-    unknown = sorted(set(rest_expression or {}) - set(COEFFICIENTS))
-    if unknown:
-        raise BadInput(f"`rest_expression` knows {', '.join(COEFFICIENTS)}, but got {', '.join(unknown)}.")
+    worn = blendshapes(**(rest_expression or {}))
     gate = silence_gate(features.loudness, features.fps)[:, None]
     mouth = delay_rows(a2m(features.hidden), ARTICULATION_DELAY_S * features.fps) * gate
     mouth[:, :3] *= dials.lip
     mouth[:, 3] *= min(dials.lip, 1.0)
-    column = {name: value for name, value in zip(MOUTH, mouth.unbind(-1), strict=True)}
+    words = dict(zip(MOUTH, mouth.unbind(-1), strict=True))
     free = prior.generate(features.loudness, features.fps, generator)
-    for name in ("smile", "brow_raise", "gaze_x", "gaze_y"):
-        column[name] = free[name] * dials.expression
-    column["blink"] = free["blink"] * dials.blink
+    words |= {name: free[name] * dials.expression for name in ("smile", "brow_raise", "gaze_x", "gaze_y")}
+    words["blink"] = (free["blink"] * dials.blink).clamp(max=1)
+    coefficients = (to_arkit(words) + worn.to(mouth)).clamp(0, 1)
     zero = torch.zeros_like(features.loudness)
-    coefficients = [
-        (column.get(name, zero) + (rest_expression or {}).get(name, 0.0)).clamp(*SIGNED.get(name, (0.0, 1.0)))
-        for name in COEFFICIENTS
-    ]
     strength = 0.0 if dials.still_head else dials.head
     pose = [free[name] * strength if name in free else zero + 1.0 for name in POSE]
-    return FaceMotion(torch.stack(coefficients, -1), torch.stack(pose, -1), features.fps)
+    return FaceMotion(coefficients, torch.stack(pose, -1), features.fps)

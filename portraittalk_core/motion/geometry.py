@@ -1,7 +1,7 @@
 """Measure faces by their landmarks and draw them as soft contours: plain geometry, nothing learned.
 
-Everything takes landmarks `[n, 70, 2]` in the order and the coordinates of `types` ([-1, 1] over a square picture).
-"""
+Everything takes landmarks `[n, 478, 2]` in the order of `topology` and the coordinates of `types` ([-1, 1] over a
+square picture). """
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BadInput
+from ..topology import (
+    BROWS,
+    EYE_CORNERS,
+    EYES,
+    INNER_LIPS,
+    IRISES,
+    JAW,
+    LOWER_BROWS,
+    NOSE,
+    OUTER_LIPS,
+    OVAL,
+    STEADY,
+)
 from ..types import LANDMARKS
 
 CONTOUR_GROUPS = ("jaw", "brows", "nose", "eyes", "outer_lips", "inner_lips", "irises")
@@ -19,31 +32,58 @@ CONTOUR_GROUPS = ("jaw", "brows", "nose", "eyes", "outer_lips", "inner_lips", "i
 CONTOUR_SIGMA = 0.022
 """Width of a contour in [-1, 1] units: about a pixel at 64x64, so that a lip moving by a fraction of it is seen."""
 
-_LINES = (  # channel, first point, end (exclusive), closed
-    (0, 0, 17, False),
-    (1, 17, 22, False),
-    (1, 22, 27, False),
-    (2, 27, 31, False),
-    (2, 31, 36, False),
-    (3, 36, 42, True),
-    (3, 42, 48, True),
-    (4, 48, 60, True),
-    (5, 60, 68, True),
-    (6, 68, 69, True),  # an iris is a line from a point to itself
-    (6, 69, 70, True),
+_LINES = (  # channel, points, closed
+    (0, JAW, False),
+    *((1, line, False) for line in BROWS),
+    *((2, line, False) for line in NOSE),
+    *((3, line, True) for line in EYES),
+    (4, OUTER_LIPS, True),
+    (5, INNER_LIPS, True),
+    *((6, (point,), True) for point in IRISES),  # an iris is a line from a point to itself
 )
 
-STEADY = (0, 1, 2, 3, 13, 14, 15, 16, *range(27, 36), 36, 39, 42, 45)
-"""Points that expression hardly moves: upper jaw line, nose, corners of the eyes."""
+_CORNERS = EYE_CORNERS
+_LIPS = ((82, 13, 312), (87, 14, 317))
+"""Three places of the edge at which the lips meet: above, below."""
 
-_EYE_CORNERS = (36, 39, 42, 45)
+_LIDS = ((160, 158, 385, 387), (144, 153, 380, 373))
+"""Two places of each eye's lids: above, below."""
+
+_NOSE_TIP = 4
+
+_AROUND_LIPS = (
+    *(62, 76, 291, 292, 306, 183, 42, 41, 38, 12, 268, 271, 272, 407, 96, 89, 179, 86, 15, 316, 403, 319, 325),
+    *(106, 83, 18, 313, 335, 57, 287, 43, 273, 186, 92, 165, 167, 164, 393, 391, 322, 410),
+)
+_CHEEKS = (50, 280, 205, 425, 187, 411, 123, 352, 101, 330, 36, 266, 9, 151, 200, 207, 427, 202, 422, 48, 278)
+_FOREHEAD = (69, 299, 108, 337)
+
+WARPED = tuple(
+    dict.fromkeys(
+        (
+            *OVAL[::2],
+            *(point for brow in BROWS for point in brow),
+            *(point for brow in LOWER_BROWS for point in brow[::2]),
+            *(point for line in NOSE for point in line),
+            *(point for eye in EYES for point in eye[::2]),
+            *(*OUTER_LIPS, *INNER_LIPS, *IRISES, *_AROUND_LIPS, *_CHEEKS, *_FOREHEAD),
+        )
+    )
+)
+"""The points that `face_warp` brings from their places: all of the lips, enough of the rest."""
+
 _SIMILARITY_PULL = 0.1
 _CHUNK_CPU, _CHUNK = 4, 128
-_WARP_REACH, _WARP_RIDGE, _WARP_SIZE = 0.1, 0.1, 64
+_WARP_SIZE = 64
+_WARP_SCALES = ((0.25, 1.0), (0.05, 0.1))
+"""Reach and ridge of the smooth fields: first what whole parts of the face do, then what is left at each point."""
+
+_HEAD_REACH = (1.4, 3.0)
+"""From where to where the head's own motion fades, in sizes of the face from its middle: the room stands still."""
 
 
-def check_landmarks(landmarks: Float[Tensor, "n 70 2"], name: str = "landmarks") -> None:
-    """Check that landmarks are finite and `[n, 70, 2]`.
+def check_landmarks(landmarks: Float[Tensor, "n 478 2"], name: str = "landmarks") -> None:
+    """Check that landmarks are finite and `[n, 478, 2]`.
 
     Args:
         landmarks: What is checked.
@@ -55,14 +95,14 @@ def check_landmarks(landmarks: Float[Tensor, "n 70 2"], name: str = "landmarks")
     if landmarks.ndim != 3 or tuple(landmarks.shape[1:]) != (LANDMARKS, 2):
         raise BadInput(
             f"`{name}` must have the shape [n, {LANDMARKS}, 2], but got {list(landmarks.shape)}. "
-            f"Give 68 iBUG points and two irises a row."
+            "Give MediaPipe's 478 points a row."
         )
     if not bool(torch.isfinite(landmarks).all()):
         raise BadInput(f"`{name}` must be finite, but got NaN or infinity. Drop the frames without a face.")
 
 
 def contours(
-    landmarks: Float[Tensor, "n 70 2"], size: int = 64, sigma: float = CONTOUR_SIGMA
+    landmarks: Float[Tensor, "n 478 2"], size: int = 64, sigma: float = CONTOUR_SIGMA
 ) -> Float[Tensor, "n 7 size size"]:
     """Draw soft lines through the parts of each face.
 
@@ -78,7 +118,7 @@ def contours(
         Maps in [0, 1], one channel a group of `CONTOUR_GROUPS`.
 
     Raises:
-        BadInput: When landmarks are not finite `[n, 70, 2]`, or size or sigma are not above 0.
+        BadInput: When landmarks are not finite `[n, 478, 2]`, or size or sigma are not above 0.
     """
     check_landmarks(landmarks)
     if size < 1 or sigma <= 0:
@@ -89,7 +129,7 @@ def contours(
     return torch.cat(drawn) if drawn else points.new_zeros(0, len(CONTOUR_GROUPS), size, size)
 
 
-def draw_lines(landmarks: Float[Tensor, "n 70 2"], size: int = 256) -> Float[Tensor, "n 1 size size"]:
+def draw_lines(landmarks: Float[Tensor, "n 478 2"], size: int = 256) -> Float[Tensor, "n 1 size size"]:
     """Draw the contours for people to look at: thin bright lines on black.
 
     Args:
@@ -105,7 +145,7 @@ def draw_lines(landmarks: Float[Tensor, "n 70 2"], size: int = 256) -> Float[Ten
     return contours(landmarks, size, sigma=0.008 * max(1.0, 256 / size)).amax(1, keepdim=True)
 
 
-def placement(reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 2 3"]:
+def placement(reference: Float[Tensor, "n 478 2"], target: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 2 3"]:
     """Fit the affine map that takes coordinates of the output (`target`) to coordinates of the reference.
 
     Sampling the reference with it (`affine_grid`, `grid_sample`, `align_corners=False`) puts its head where `target`
@@ -145,12 +185,12 @@ def placement(reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"
 
 
 def face_warp(
-    reference: Float[Tensor, "n 70 2"], target: Float[Tensor, "n 70 2"], size: int = 256
+    reference: Float[Tensor, "n 478 2"], target: Float[Tensor, "n 478 2"], size: int = 256
 ) -> Float[Tensor, "n size size 2"]:
     """Return where each pixel of the output lies in the reference, so that every landmark comes from its own place.
 
-    `placement` plus a smooth field (Gaussian radial basis functions around the landmarks, held back by a ridge) that
-    takes up what is left at the landmarks and fades beside the face.
+    The head moves by `placement`, which fades beside it: the room stands still. Smooth fields (Gaussian radial basis
+    functions around the landmarks of `WARPED`, held back by ridges) take up what is left at the landmarks.
 
     Args:
         reference: Landmarks in [-1, 1]; one row is shared by all targets.
@@ -164,23 +204,27 @@ def face_warp(
         BadInput: As `placement` does.
     """
     linear = placement(reference, target)
-    fixed, moved = reference.float().expand(len(target), -1, -1), target.float()
-    left = fixed - (moved @ linear[..., :2].mT + linear[..., 2][:, None])
-    near = _radial(moved[:, :, None], moved[:, None])
-    # What is left is spread as weights over the landmarks; the ridge keeps neighbours that disagree from folding it.
-    weights = torch.linalg.solve(near + _WARP_RIDGE * torch.eye(near.shape[1], device=near.device), left)
+    points = list(WARPED)
+    fixed, moved = reference[:, points].float().expand(len(target), -1, -1), target[:, points].float()
+    still = torch.eye(2, 3, device=moved.device).expand_as(linear)
+    linear = linear - still
+    middle, radius = head_size(target.float())
+    near = _faded((moved - middle[:, None]).norm(dim=2) / radius[:, None])
+    left = fixed - moved - near[..., None] * (moved @ linear[..., :2].mT + linear[..., 2][:, None])
     coarse = min(size, _WARP_SIZE)
     axis = (torch.arange(coarse, device=moved.device) + 0.5) * (2 / coarse) - 1
-    x, y = (torch.exp((axis - moved[..., k, None]).square() * (-0.5 / _WARP_REACH**2)) for k in (0, 1))
-    field = torch.einsum("nky,nkx,nkc->ncyx", y, x, weights)
+    across, down = ((axis - middle[:, k, None]).square() for k in (0, 1))
+    share = _faded((down[:, :, None] + across[:, None]).sqrt() / radius[:, None, None])
+    field = share[..., None] * functional.affine_grid(linear, [len(linear), 1, coarse, coarse], align_corners=False)
+    field = field + _smooth_field(moved, left, axis)
     if coarse != size:
-        field = functional.interpolate(field, (size, size), mode="bilinear", align_corners=False)
-    whole = functional.affine_grid(linear, [len(linear), 1, size, size], align_corners=False)
-    return whole + field.permute(0, 2, 3, 1)
+        field = field.permute(0, 3, 1, 2).contiguous()
+        field = functional.interpolate(field, (size, size), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+    return functional.affine_grid(still, [len(linear), 1, size, size], align_corners=False) + field
 
 
 def warp_picture(
-    picture: Float[Tensor, "#n 3 size size"], reference: Float[Tensor, "#n 70 2"], target: Float[Tensor, "n 70 2"]
+    picture: Float[Tensor, "#n 3 size size"], reference: Float[Tensor, "#n 478 2"], target: Float[Tensor, "n 478 2"]
 ) -> Float[Tensor, "n 3 size size"]:
     """Move the face of a picture by `face_warp`.
 
@@ -201,30 +245,38 @@ def warp_picture(
     return warped.clamp(-1, 1)  # bicubic overshoots at edges
 
 
-def eye_distance(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
+def head_size(landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"]]:
+    """Measure where faces are and how large: middle of the steady points, and their root mean square distance from
+    it."""
+    steady = landmarks[:, list(STEADY)]
+    middle = steady.mean(1)
+    return middle, (steady - middle[:, None]).square().sum(2).mean(1).clamp(min=1e-8).sqrt()
+
+
+def eye_distance(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n"]:
     """Measure the distance of the outer eye corners, the unit of `mouth_opening`."""
-    return (landmarks[:, 45] - landmarks[:, 36]).norm(dim=1).clamp(min=1e-6)
+    return (landmarks[:, _CORNERS[3]] - landmarks[:, _CORNERS[0]]).norm(dim=1).clamp(min=1e-6)
 
 
-def mouth_opening(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
+def mouth_opening(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n"]:
     """Measure the gap of the inner lips over the distance of the outer eye corners.
 
     Returns:
         The mean of three places, along the face's own vertical: 0 is closed, wide open is about 0.4; the noise of a
         detector may make it slightly negative.
     """
-    gap = (landmarks[:, [67, 66, 65]] - landmarks[:, [61, 62, 63]]).mean(1)
-    return (gap * _down(landmarks)).sum(1) / eye_distance(landmarks)
+    upper, lower = (landmarks[:, list(part)] for part in _LIPS)
+    return ((lower - upper).mean(1) * _down(landmarks)).sum(1) / eye_distance(landmarks)
 
 
-def eye_opening(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n"]:
-    """Measure the gap of the lids over the width of the eye, mean of both eyes: 0 is shut, open is 0.3 to 0.5."""
-    gap = (landmarks[:, [41, 40, 47, 46]] - landmarks[:, [37, 38, 43, 44]]).mean(1)
-    width = (landmarks[:, [39, 45]] - landmarks[:, [36, 42]]).norm(dim=2).mean(1).clamp(min=1e-6)
-    return (gap * _down(landmarks)).sum(1) / width
+def eye_opening(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n"]:
+    """Measure the gap of the lids over the width of the eye, mean of both eyes: 0 is shut, open is 0.2 to 0.4."""
+    upper, lower = (landmarks[:, list(part)] for part in _LIDS)
+    width = (landmarks[:, list(_CORNERS[1::2])] - landmarks[:, list(_CORNERS[::2])]).norm(dim=2).mean(1)
+    return ((lower - upper).mean(1) * _down(landmarks)).sum(1) / width.clamp(min=1e-6)
 
 
-def head_cue(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 6"]:
+def head_cue(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 6"]:
     """Summarise where the head is and how it is turned, by geometry alone.
 
     Returns:
@@ -233,25 +285,50 @@ def head_cue(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 6"]:
         eyes, and the eye distance.
 
     Raises:
-        BadInput: When landmarks are not finite `[n, 70, 2]`.
+        BadInput: When landmarks are not finite `[n, 478, 2]`.
     """
     check_landmarks(landmarks)
-    middle = landmarks[:, list(_EYE_CORNERS)].mean(1)
+    middle = landmarks[:, list(_CORNERS)].mean(1)
     distance, down = eye_distance(landmarks), _down(landmarks)
     right = torch.stack([down[:, 1], -down[:, 0]], 1)
-    nose = (landmarks[:, 30] - middle) / distance[:, None]
+    nose = (landmarks[:, _NOSE_TIP] - middle) / distance[:, None]
     roll = torch.atan2(right[:, 1], right[:, 0])
     return torch.stack([(nose * right).sum(1), (nose * down).sum(1), roll, middle[:, 0], middle[:, 1], distance], 1)
 
 
-def _down(landmarks: Float[Tensor, "n 70 2"]) -> Float[Tensor, "n 2"]:
-    across = landmarks[:, [42, 45]].mean(1) - landmarks[:, [36, 39]].mean(1)
-    across = across / across.norm(dim=1, keepdim=True).clamp(min=1e-6)
+def eye_line(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 2"]:
+    """Return the direction, of unit length, from the eye at the left of the picture to the other one."""
+    across = landmarks[:, list(_CORNERS[2:])].mean(1) - landmarks[:, list(_CORNERS[:2])].mean(1)
+    return across / across.norm(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+def _down(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 2"]:
+    across = eye_line(landmarks)
     return torch.stack([-across[:, 1], across[:, 0]], 1)
 
 
-def _radial(a: Float[Tensor, "*shape 2"], b: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape"]:
-    return torch.exp((a - b).square().sum(-1) * (-0.5 / _WARP_REACH**2))
+def _faded(distance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return how much of the head's motion there is at a distance in sizes of the face: a smooth step."""
+    start, end = _HEAD_REACH
+    share = ((end - distance) / (end - start)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _smooth_field(
+    points: Float[Tensor, "n k 2"], offsets: Float[Tensor, "n k 2"], axis: Float[Tensor, "size"]
+) -> Float[Tensor, "n size size 2"]:
+    """Spread offsets at points over a grid; the ridges keep neighbours that disagree from folding it."""
+    apart = (points[:, :, None] - points[:, None]).square().sum(-1)
+    field = points.new_zeros(len(points), len(axis), len(axis), 2)
+    for reach, ridge in _WARP_SCALES:
+        near = torch.exp(apart * (-0.5 / reach**2))
+        root = torch.linalg.cholesky(near + ridge * torch.eye(near.shape[1], device=near.device))
+        weights = torch.cholesky_solve(offsets, root)
+        offsets = offsets - near @ weights
+        x, y = (torch.exp((axis - points[..., k, None]).square() * (-0.5 / reach**2)) for k in (0, 1))
+        rows = (y[..., None] * weights[:, :, None]).flatten(2).mT  # [n, size * 2, k]
+        field = field + (rows @ x).unflatten(1, (len(axis), 2)).mT
+    return field
 
 
 def _similarity(
@@ -263,11 +340,11 @@ def _similarity(
     return torch.stack([real, -imaginary, imaginary, real], 1).view(-1, 2, 2)
 
 
-def _draw(points: Float[Tensor, "n 70 2"], size: int, sigma: float) -> Float[Tensor, "n 7 size size"]:
+def _draw(points: Float[Tensor, "n 478 2"], size: int, sigma: float) -> Float[Tensor, "n 7 size size"]:
     axis = (torch.arange(size, device=points.device) + 0.5) * (2 / size) - 1
     nearest: list[Tensor | None] = [None] * len(CONTOUR_GROUPS)
-    for channel, first, end, closed in _LINES:
-        line = points[:, first:end]
+    for channel, part, closed in _LINES:
+        line = points[:, list(part)]
         start, stop = (line, line.roll(-1, 1)) if closed else (line[:, :-1], line[:, 1:])
         squared = _squared_distance(start, stop, axis).amin(1)
         known = nearest[channel]

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ..errors import BadInput, BadMedia
 from ..media.target import Partial, check_target, existing_file
-from ..types import FaceMotion
-from .arkit import ARKIT, EYE_REACH, HEAD, ArkitMotion, from_arkit, to_arkit
+from ..types import COEFFICIENTS, FaceMotion
+from .arkit import EYE_REACH, HEAD
 
 Kind = Literal["live-link", "mediapipe"]
 """Live Link Face's file, or one of MediaPipe's blendshapes."""
@@ -50,19 +50,12 @@ def read_motion(
         source_fps: The file's rate where it has no times; by default `fps`.
 
     Returns:
-        The motion in the coefficients that the networks know; see `arkit.FROM_ARKIT`.
+        The motion, all 52 blendshapes of it; the head neither shifts nor changes its size.
 
     Raises:
         BadMedia: For a file that is missing, empty or damaged; the message names the line.
         BadInput: For a rate or a number of frames that is not positive.
     """
-    return from_arkit(read_arkit(path, fps, frames, source_fps=source_fps))
-
-
-def read_arkit(
-    path: str | Path, fps: float = 25.0, frames: int | None = None, *, source_fps: float | None = None
-) -> ArkitMotion:
-    """Read all 52 blendshapes of a CSV file; see `read_motion`."""
     if fps <= 0 or (frames is not None and frames < 1) or (source_fps is not None and source_fps <= 0):
         raise BadInput(f"`fps`, `frames` and `source_fps` must be above 0, but got {fps}, {frames} and {source_fps}.")
     found = existing_file(path, "motion file")
@@ -73,26 +66,28 @@ def read_arkit(
         raise _bad(path, f"is no CSV file ({' '.join(str(error).split())})") from error
     names = [_plain(name) for name in rows[0]] if rows else []
     columns = {name: column for column, name in reversed(list(enumerate(names)))}
-    if not any(_plain(name) in columns for name in ARKIT):
+    if not any(_plain(name) in columns for name in COEFFICIENTS):
         raise _bad(path, "has no column of a blendshape, such as jawOpen, in its first line")
     kept = [(line, row) for line, row in enumerate(rows[1:], 2) if not _empty(row, columns)]
     if not kept:
         raise _bad(path, "has no line of numbers")
     times = _times(path, kept, columns, source_fps or fps)
-    shapes = _table(path, kept, columns, ARKIT).clamp(0, 1)
-    if not any(_plain(name) in columns for name in ARKIT if name.startswith("eyeLook")):
+    shapes = _table(path, kept, columns, COEFFICIENTS).clamp(0, 1)
+    if not any(_plain(name) in columns for name in COEFFICIENTS if name.startswith("eyeLook")):
         shapes = _look(shapes, _table(path, kept, columns, _EYES))
     head = _table(path, kept, columns, [f"Head{name}" for name in HEAD], HEAD)
     track = _resample(torch.cat([shapes, head], 1), times, fps, frames, str(path))
-    return ArkitMotion(track[:, : len(ARKIT)], track[:, len(ARKIT) :], fps)
+    place = track.new_tensor([0.0, 0.0, 1.0]).expand(len(track), 3)
+    shapes, head = track.split([len(COEFFICIENTS), len(HEAD)], 1)
+    return FaceMotion(shapes, torch.cat([head, place], 1), fps)
 
 
-def write_motion(path: str | Path, motion: FaceMotion | ArkitMotion, kind: Kind = "live-link") -> Path:
+def write_motion(path: str | Path, motion: FaceMotion, kind: Kind = "live-link") -> Path:
     """Write the motion of a face as a CSV file, whole or not at all.
 
     Args:
         path: Ends in .csv; an existing file is replaced.
-        motion: How the face moves. Of a `FaceMotion` the head's shift and size are not written: no column has them.
+        motion: How the face moves. The head's shift and size are not written: no column has them.
         kind: `live-link`: Timecode, BlendshapeCount, 52 blendshapes, the angles of head and eyes. `mediapipe`: the time
             in milliseconds, `_neutral` and the 51 blendshapes of MediaPipe (no tongue) in its order, the head's angles.
 
@@ -106,8 +101,7 @@ def write_motion(path: str | Path, motion: FaceMotion | ArkitMotion, kind: Kind 
     if kind not in ("live-link", "mediapipe"):
         raise BadInput(f"`kind` must be live-link or mediapipe, but got {kind!r}. Try live-link.")
     target = check_target(path, (".csv",), folder=False)
-    said = motion if isinstance(motion, ArkitMotion) else to_arkit(motion)
-    header, rows = (_live_link if kind == "live-link" else _mediapipe)(said)
+    header, rows = (_live_link if kind == "live-link" else _mediapipe)(motion)
     try:
         with Partial(target) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -118,24 +112,26 @@ def write_motion(path: str | Path, motion: FaceMotion | ArkitMotion, kind: Kind 
     return target
 
 
-def _live_link(motion: ArkitMotion) -> tuple[list[str], list[list[str]]]:
-    names = [f"{name[0].upper()}{name[1:]}" for name in ARKIT]
+def _live_link(motion: FaceMotion) -> tuple[list[str], list[list[str]]]:
+    names = [f"{name[0].upper()}{name[1:]}" for name in COEFFICIENTS]
     header = ["Timecode", "BlendshapeCount", *names, *(f"Head{name.capitalize()}" for name in HEAD), *_EYES]
-    column = dict(zip(ARKIT, motion.shapes.double().unbind(1)))
+    column = dict(zip(COEFFICIENTS, motion.coefficients.double().unbind(1)))
     eyes: list[Tensor] = []
     for side, out, inwards in (("Left", 1, -1), ("Right", -1, 1)):  # positive is to the viewer's right
         across = out * column[f"eyeLookOut{side}"] + inwards * column[f"eyeLookIn{side}"]
         down = column[f"eyeLookDown{side}"] - column[f"eyeLookUp{side}"]
         eyes += [across * EYE_REACH, down * EYE_REACH, torch.zeros_like(down)]
-    numbers = torch.cat([motion.shapes.double(), motion.head.double(), torch.stack(eyes, 1)], 1).tolist()
-    count = str(len(ARKIT) + len(HEAD) + len(_EYES))
+    numbers = torch.cat(
+        [motion.coefficients.double(), motion.pose.double()[:, : len(HEAD)], torch.stack(eyes, 1)], 1
+    ).tolist()
+    count = str(len(COEFFICIENTS) + len(HEAD) + len(_EYES))
     return header, [[_timecode(i / motion.fps), count, *map(_number, row)] for i, row in enumerate(numbers)]
 
 
-def _mediapipe(motion: ArkitMotion) -> tuple[list[str], list[list[str]]]:
-    order = sorted(name for name in ARKIT if name != "tongueOut")
-    shapes = motion.shapes.double()[:, [ARKIT.index(name) for name in order]]
-    numbers = torch.cat([shapes, motion.head.double()], 1).tolist()
+def _mediapipe(motion: FaceMotion) -> tuple[list[str], list[list[str]]]:
+    order = sorted(name for name in COEFFICIENTS if name != "tongueOut")
+    shapes = motion.coefficients.double()[:, [COEFFICIENTS.index(name) for name in order]]
+    numbers = torch.cat([shapes, motion.pose.double()[:, : len(HEAD)]], 1).tolist()
     header = ["timestamp_ms", "_neutral", *order, *HEAD]
     return header, [[_number(1000 * i / motion.fps), _number(0), *map(_number, row)] for i, row in enumerate(numbers)]
 
@@ -243,7 +239,7 @@ def _look(shapes: Float[Tensor, "rows 52"], eyes: Float[Tensor, "rows 6"]) -> Fl
     for offset, side, outwards in ((0, "Left", 1), (3, "Right", -1)):
         across, down = outwards * eyes[:, offset] / EYE_REACH, eyes[:, offset + 1] / EYE_REACH
         for name, value in (("Out", across), ("In", -across), ("Down", down), ("Up", -down)):
-            shapes[:, ARKIT.index(f"eyeLook{name}{side}")] = value.clamp(0, 1)
+            shapes[:, COEFFICIENTS.index(f"eyeLook{name}{side}")] = value.clamp(0, 1)
     return shapes
 
 

@@ -17,7 +17,9 @@ from torch.nn import functional
 from ..perception.speech import resample_rows
 
 CHANNELS = ("yaw", "pitch", "roll", "x", "y", "smile", "brow_raise", "gaze_x", "gaze_y", "blink")
-"""Columns of a free motion. Angles in radians, x and y in picture widths, the others as in `COEFFICIENTS`."""
+"""Columns of a free motion. Angles in radians, x and y in picture widths, the others in words of
+`arkit.TO_ARKIT`: smile and brow_raise in [-0.5, 1], gaze (right and down positive, as the viewer sees it) in [-1, 1],
+blink in [0, 1]."""
 
 GROUPS = (7, 2, 1)
 """Consecutive channels that are drawn together: head with expression, gaze, blink."""

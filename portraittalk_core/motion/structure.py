@@ -1,8 +1,9 @@
 """Turn motion into structure maps for a face that was in no training set.
 
 Two small networks know how a face moves: `FaceFitter` reads expression and head pose off landmarks, `FaceShaper`
-moves the landmarks of the same face with another expression and pose. Between them lies one convention: head
-coordinates, in which roll, position and size are undone; those three are applied by arithmetic and never learned.
+moves the landmarks of the same face with another expression and pose, by a head in space that it fits to the face
+(`head_model`). Between them lies one convention: head coordinates, in which roll, position and size are undone; those
+three are applied by arithmetic and never learned.
 """
 
 from __future__ import annotations
@@ -12,17 +13,33 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import BadInput
+from ..perception.contact import keep_apart
+from ..perception.framing import SIZE
+from ..topology import MEETING_LIDS, MEETING_LIPS
 from ..types import COEFFICIENTS, LANDMARKS, POSE, FaceMotion, Identity, StructureMaps
-from .geometry import STEADY, check_landmarks, placement
+from .arkit import sides
+from .geometry import check_landmarks, eye_line, head_size, placement
+from .head_model import ANGLES, HeadModel, turn
 
-LOWEST = (0.0, 0.0, 0.0, 0.0, -0.5, -0.5, 0.0, 0.0, -1.0, -1.0)
-"""Lower ends of the ranges of `COEFFICIENTS`; every upper end is 1."""
+KEPT: tuple[tuple[float, tuple[str, ...]], ...] = (
+    (1.0, ("mouthSmile", "mouthFrown", "mouthDimple", "cheekSquint", "noseSneer")),
+    (1.0, ("browDown", "browInnerUp", "browOuterUp")),
+    (1.0, ("eyeSquint", "eyeWide")),
+    (1.0, ("eyeLookIn", "eyeLookOut")),
+    (1.0, ("eyeLookUp", "eyeLookDown")),
+    (0.25, ("eyeBlink",)),
+    (0.15, ("mouthPucker", "mouthStretch", "mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")),
+    (0.15, ("mouthShrugUpper", "mouthLeft", "mouthRight", "jawLeft", "jawRight", "jawForward", "cheekPuff")),
+)
+"""What the reference shows stays where the motion says nothing of it, up to how much: mood, brows, the set of the eyes,
+where they look; lids that hang a little, but no blink; of the mouth only what belongs to its shape, nothing that opens
+it. What a motion asks of one in a line takes the place of all in the line."""
 
-_POINTS = LANDMARKS * 2
-_ANGLES = 3
 _KNEE = 0.75
-_FRONTAL_PULL = 0.85
-_KEPT = tuple(COEFFICIENTS.index(name) for name in ("smile", "brow_raise", "brow_frown"))
+_LEAST_ROOM = 0.12
+_MEETINGS = (*MEETING_LIPS, *(pair for eye in MEETING_LIDS for pair in eye))
+_UPPER, _LOWER = ([pair[k] for pair in _MEETINGS] for k in (0, 1))
+_SURELY_SHUT = 0.004
 
 
 class ResidualMLP(nn.Module):
@@ -54,29 +71,47 @@ class ResidualMLP(nn.Module):
         return self.leave(nn.functional.gelu(hidden))
 
 
+class Components(nn.Module):
+    """Principal components of faces: what landmarks say, without what no face does.
+
+    Args:
+        count: Of the components.
+    """
+
+    mean: Tensor
+    """The mean face [956]."""
+    matrix: Tensor
+    """From deviations to components of about unit variance [956, count]."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2 * LANDMARKS))
+        self.register_buffer("matrix", torch.zeros(2 * LANDMARKS, count))
+
+    def forward(self, points: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n count"]:
+        """Return the components of faces in one frame of reference."""
+        return (points.flatten(1) - self.mean) @ self.matrix
+
+
 class FaceFitter(nn.Module):
     """A network that reads expression and head pose off landmarks.
 
     It sees the face with position, size and roll taken out, so those three follow every motion of the face exactly;
-    what one picture cannot tell (a large head, or a near one?) is a constant for each face.
+    what one picture cannot tell (a large head, or a near one?) is a constant for each face. The pose is that of the
+    head at rest before the camera: x and y are where the middle of its steady points would be, did the neck not turn.
 
     Args:
+        components: Of the landmarks, that it sees.
         width: Of the residual blocks.
         blocks: How many.
     """
 
-    mean: Tensor
-    """Mean of the inputs; training sets it."""
-    std: Tensor
-    """Standard deviation of the inputs; training sets it."""
-
-    def __init__(self, width: int = 256, blocks: int = 3) -> None:
+    def __init__(self, components: int = 96, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
-        self.net = ResidualMLP(_POINTS, len(COEFFICIENTS) + len(POSE), width, blocks)
-        self.register_buffer("mean", torch.zeros(_POINTS))
-        self.register_buffer("std", torch.ones(_POINTS))
+        self.seen = Components(components)
+        self.net = ResidualMLP(components, len(COEFFICIENTS) + len(POSE), width, blocks)
 
-    def forward(self, landmarks: Float[Tensor, "n 70 2"]) -> tuple[Float[Tensor, "n 10"], Float[Tensor, "n 6"]]:
+    def forward(self, landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 52"], Float[Tensor, "n 6"]]:
         """Return expression and pose of faces.
 
         Args:
@@ -87,19 +122,23 @@ class FaceFitter(nn.Module):
             their range a little (`clamp_coefficients`).
         """
         centre, angle, size = face_frame(landmarks)
-        seen = _turn(landmarks - centre[:, None], -angle) / size[:, None, None]
-        read = self.net((seen.flatten(1) - self.mean) / self.std).float()
+        read = self.net(self.seen(upright(landmarks))).float()
         coefficients, pose = read.split([len(COEFFICIENTS), len(POSE)], 1)
         yaw, pitch, roll, x, y, scale = pose.unbind(1)
-        offset = _turn(torch.stack([x, y], 1)[:, None], angle)[:, 0] * size[:, None]
-        where = torch.cat([centre + offset, (size * scale.exp())[:, None]], 1)
+        offset = turn(torch.stack([x, y], 1)[:, None], angle)[:, 0] * size[:, None]
+        where = torch.cat([centre + offset, (size * scale.exp() / SIZE)[:, None]], 1)
         return coefficients, torch.cat([torch.stack([yaw, pitch, roll + angle], 1), where], 1)
 
 
 class FaceShaper(nn.Module):
     """A network that gives the landmarks of a face another expression and head pose.
 
+    It fits a head in space to the face and adds to the landmarks by how much that head's points move, so that a face
+    that does not move is itself. Lips and lids that meet on the fitted head meet on the face, whatever it showed.
+
     Args:
+        components: Of the landmarks, that it sees.
+        shapes: Directions in which the fitted heads differ.
         width: Of the residual blocks.
         blocks: How many.
         yaw_limit: The largest angle to ask for, radians; `structure_maps` keeps to it.
@@ -107,53 +146,86 @@ class FaceShaper(nn.Module):
         roll_limit: The same for tilting.
     """
 
-    mean: Tensor
-    """Mean of the landmarks in head coordinates; training sets it."""
-    std: Tensor
-    """Their standard deviation; training sets it."""
-
     def __init__(
         self,
-        width: int = 384,
-        blocks: int = 4,
-        yaw_limit: float = 0.36,
-        pitch_limit: float = 0.26,
-        roll_limit: float = 0.21,
+        components: int = 96,
+        shapes: int = 40,
+        width: int = 256,
+        blocks: int = 2,
+        yaw_limit: float = 0.5,
+        pitch_limit: float = 0.35,
+        roll_limit: float = 0.3,
     ) -> None:
         super().__init__()
         self.limits = (yaw_limit, pitch_limit, roll_limit)
-        self.net = ResidualMLP(_POINTS + 2 * (len(COEFFICIENTS) + _ANGLES + 1), _POINTS, width, blocks)
-        self.register_buffer("mean", torch.zeros(_POINTS))
-        self.register_buffer("std", torch.ones(_POINTS))
+        self.seen = Components(components)
+        self.head = HeadModel(shapes)
+        self.net = ResidualMLP(components + len(COEFFICIENTS) + ANGLES, self.head.code_size, width, blocks)
 
     def forward(
         self,
-        reference: Float[Tensor, "n 70 2"],
-        reference_coefficients: Float[Tensor, "n 10"],
-        reference_pose: Float[Tensor, "n 6"],
-        coefficients: Float[Tensor, "n 10"],
+        reference: Float[Tensor, "#n 478 2"],
+        reference_coefficients: Float[Tensor, "#n 52"],
+        reference_pose: Float[Tensor, "#n 6"],
+        coefficients: Float[Tensor, "n 52"],
         pose: Float[Tensor, "n 6"],
-    ) -> Float[Tensor, "n 70 2"]:
+    ) -> Float[Tensor, "n 478 2"]:
         """Return the landmarks of the same faces with what is wanted.
 
         Args:
-            reference: Landmarks of unknown faces, in [-1, 1].
+            reference: Landmarks of unknown faces, in [-1, 1]; one row is shared by all that is wanted.
             reference_coefficients: What a `FaceFitter` reads off them.
             reference_pose: The same of the pose.
             coefficients: Those that are wanted.
             pose: The one that is wanted, relative to the fitted one: a fitter's constant error about a face then
                 cancels.
         """
-        head = to_head(reference, reference_pose).flatten(1)
-        seen = [(head - self.mean) / self.std]
-        for expression, where in ((reference_coefficients, reference_pose), (coefficients, pose)):
-            seen += [2 * expression, 4 * where[:, :_ANGLES], 4 * (where[:, 5:] - 1)]
-        moved = head + self.std * self.net(torch.cat(seen, 1)).float()
-        return from_head(moved.view(-1, LANDMARKS, 2), pose)
+        face, angles = to_head(reference, reference_pose), reference_pose[:, :ANGLES]
+        code = self.net(torch.cat([self.seen(face), 2 * reference_coefficients, 4 * angles], 1)).float()
+        was = self.head(code, reference_coefficients, angles)
+        now = self.head(code.expand(len(pose), -1), coefficients, pose[:, :ANGLES])
+        moved = face + now - was
+        moved = torch.stack([moved[..., 0], moved[..., 1] + self._meet(face, was, now)], 2)
+        return from_head(keep_apart(moved), pose)
+
+    def _meet(
+        self, face: Float[Tensor, "#n 478 2"], was: Float[Tensor, "#n 478 2"], now: Float[Tensor, "n 478 2"]
+    ) -> Float[Tensor, "n 478"]:
+        """Return how far each point goes down so that lips and lids of the face close as those of the fitted head
+        do."""
+        real, before, after = (points[:, _LOWER, 1] - points[:, _UPPER, 1] for points in (face, was, now))
+        open_still = ((after - _SURELY_SHUT) / before.clamp(min=_SURELY_SHUT)).clamp(0, 1)
+        excess = (real - before) * (1 - open_still)
+        return excess @ follow(self.head.mean).T
+
+
+def follow(mean: Float[Tensor, "478 3"]) -> Float[Tensor, "478 pairs"]:
+    """Return how far down each point goes when pairs that should meet are drawn together by a unit.
+
+    Lips and what lies around them move as wholes, the upper a third of the way down, the lower the rest of it up; of
+    the lids the upper comes down and what is above it follows less and less.
+
+    Args:
+        mean: A face at rest.
+    """
+    place = (mean[_UPPER] + mean[_LOWER])[:, :2] / 2
+    apart = mean[:, None, :2] - place
+    lips = torch.arange(len(_UPPER), device=mean.device) < len(MEETING_LIPS)
+    reach_x, reach_y = torch.where(lips, 0.03, 0.012), torch.where(lips, 0.06, 0.03)
+    near = torch.exp(-0.5 * (apart[..., 0] / reach_x).square())
+    eyes = torch.where(lips, 0.0, 1 + (place[:, 0] > 0).float())
+    for part in eyes.unique():
+        near[:, eyes == part] /= near[:, eyes == part].sum(1, keepdim=True).clamp(min=1)
+    down = torch.where(lips, 1 / 3, 0.9)
+    weights = (
+        torch.where(apart[..., 1] > 0, down - 1, down) * near * torch.exp(-0.5 * (apart[..., 1] / reach_y).square())
+    )
+    weights[_UPPER], weights[_LOWER] = torch.diag(down), torch.diag(down - 1)
+    return weights
 
 
 def face_frame(
-    landmarks: Float[Tensor, "n 70 2"],
+    landmarks: Float[Tensor, "n 478 2"],
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"], Float[Tensor, "n"]]:
     """Measure where a face lies without knowing it.
 
@@ -164,31 +236,35 @@ def face_frame(
         Centre of its steady points, angle of the eye line in radians, and size: the points' root mean square distance
         from the centre.
     """
-    steady = landmarks[:, list(STEADY)]
-    centre = steady.mean(1)
-    across = landmarks[:, [42, 45]].mean(1) - landmarks[:, [36, 39]].mean(1)
-    size = (steady - centre[:, None]).square().sum(2).mean(1).clamp(min=1e-8).sqrt()
+    centre, size = head_size(landmarks)
+    across = eye_line(landmarks)
     return centre, torch.atan2(across[:, 1], across[:, 0]), size
 
 
-def to_head(landmarks: Float[Tensor, "n 70 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 70 2"]:
+def upright(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 478 2"]:
+    """Undo position, size and roll as `face_frame` measures them."""
+    centre, angle, size = face_frame(landmarks)
+    return turn(landmarks - centre[:, None], -angle) / size[:, None, None]
+
+
+def to_head(landmarks: Float[Tensor, "n 478 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 478 2"]:
     """Undo roll, position and size of a pose: picture coordinates to head coordinates.
 
     Args:
         landmarks: In [-1, 1].
         pose: Columns and units of `types.POSE`.
     """
-    return _turn(landmarks - pose[:, None, 3:5], -pose[:, 2]) / pose[:, 5, None, None].clamp(min=1e-3)
+    return turn(landmarks - pose[:, None, 3:5], -pose[:, 2]) / pose[:, 5, None, None].clamp(min=1e-3)
 
 
-def from_head(points: Float[Tensor, "n 70 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 70 2"]:
+def from_head(points: Float[Tensor, "n 478 2"], pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 478 2"]:
     """Apply size, roll and position of a pose: head coordinates to picture coordinates; undoes `to_head`."""
-    return _turn(points * pose[:, 5, None, None], pose[:, 2]) + pose[:, None, 3:5]
+    return turn(points * pose[:, 5, None, None], pose[:, 2]) + pose[:, None, 3:5]
 
 
-def clamp_coefficients(coefficients: Float[Tensor, "n 10"]) -> Float[Tensor, "n 10"]:
-    """Bring coefficients into their ranges."""
-    return torch.minimum(torch.maximum(coefficients, coefficients.new_tensor(LOWEST)), coefficients.new_ones(()))
+def clamp_coefficients(coefficients: Float[Tensor, "n 52"]) -> Float[Tensor, "n 52"]:
+    """Bring coefficients into their range, [0, 1]."""
+    return coefficients.clamp(0, 1)
 
 
 @torch.no_grad()
@@ -201,20 +277,20 @@ def structure_maps(
 ) -> StructureMaps:
     """Draw a motion on a face: landmarks and head placement, one a frame.
 
-    The pose of a motion holds offsets around rest: angles, x and y are added to the reference's own pose, whose angles
-    are pulled a little towards frontal, and scale is a factor; angles bend softly at the shaper's limits. Coefficients
-    are absolute, so that silence closes the mouth even if the reference shows it open; only smile and brows keep
-    what the reference has of them, where the motion does not set its own.
+    The pose of a motion holds offsets around rest: angles, x and y are added to the reference's own pose, and scale is
+    a factor; angles bend softly at the shaper's limits. Coefficients are absolute, so that silence closes the mouth
+    even if the reference shows it open; mood, brows and gaze keep what the reference has of them, where the motion does
+    not set its own (`KEPT`).
 
     Args:
         motion: How the face moves.
         identity: Whose first reference is the face.
         fitter: Reads off the reference what it shows.
         shaper: Moves its landmarks.
-        keep_expression: How much of the reference's smile and brows is kept, in [0, 1]; 0 is nothing.
+        keep_expression: How much of the reference's own expression is kept, in [0, 1]; 0 is nothing.
 
     Raises:
-        BadInput: When the motion is empty or has wrong columns, the landmarks are not finite `[n, 70, 2]`, or
+        BadInput: When the motion is empty or has wrong columns, the landmarks are not finite `[n, 478, 2]`, or
             `keep_expression` is outside its range.
     """
     _check_motion(motion)
@@ -227,15 +303,13 @@ def structure_maps(
     has = clamp_coefficients(has)
     wanted = _baseline(motion.coefficients.to(reference), has, keep_expression)
     pose = _posed(motion.pose.to(reference), rest, shaper.limits)
-    count = len(pose)
-    shared = [value.expand(count, *value.shape[1:]) for value in (reference, has, rest)]
-    landmarks = shaper(*shared, wanted, pose)
+    landmarks = shaper(reference, has, rest, wanted, pose)
     return StructureMaps(landmarks, placement(reference, landmarks), motion.fps)
 
 
 @torch.no_grad()
 def fit_motion(
-    landmarks: Float[Tensor, "frames 70 2"],
+    landmarks: Float[Tensor, "frames 478 2"],
     fps: float,
     fitter: FaceFitter,
     rest: Float[Tensor, "6"] | None = None,
@@ -249,7 +323,7 @@ def fit_motion(
         rest: The pose that offsets are counted from, as the fitter gives it; None is the median over the frames.
 
     Raises:
-        BadInput: When landmarks are empty, not finite or not `[frames, 70, 2]`, or `fps` is not positive.
+        BadInput: When landmarks are empty, not finite or not `[frames, 478, 2]`, or `fps` is not positive.
     """
     check_landmarks(landmarks)
     if len(landmarks) == 0 or fps <= 0:
@@ -258,12 +332,6 @@ def fit_motion(
     middle = pose.median(0).values if rest is None else rest.to(pose)
     offsets = torch.cat([pose[:, :5] - middle[:5], pose[:, 5:] / middle[5]], 1)
     return FaceMotion(clamp_coefficients(coefficients), offsets, fps)
-
-
-def _turn(points: Float[Tensor, "n k 2"], angle: Float[Tensor, "n"]) -> Float[Tensor, "n k 2"]:
-    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
-    x, y = points[..., 0], points[..., 1]
-    return torch.stack([x * cos - y * sin, x * sin + y * cos], -1)
 
 
 def _check_motion(motion: FaceMotion) -> None:
@@ -281,22 +349,31 @@ def _check_motion(motion: FaceMotion) -> None:
         raise BadInput(f"`motion.pose` must have a scale above 0, but got {lowest:g}. The head's rest is 1.")
 
 
-def _baseline(asked: Float[Tensor, "frames 10"], has: Float[Tensor, "1 10"], keep: float) -> Float[Tensor, "frames 10"]:
-    """Let the reference's smile and brows show through as far as the motion leaves them at 0."""
-    kept = torch.zeros_like(has)
-    kept[:, list(_KEPT)] = keep * has[:, list(_KEPT)]
-    return clamp_coefficients(asked + kept * (1 - asked.abs()).clamp(min=0))
+def _baseline(asked: Float[Tensor, "frames 52"], has: Float[Tensor, "1 52"], keep: float) -> Float[Tensor, "frames 52"]:
+    """Let the reference's own expression show through as far as the motion leaves it."""
+    wanted = asked.clone()
+    for most, names in KEPT:
+        rows = [COEFFICIENTS.index(full) for name in names for full in sides(name)]
+        left = 1 - asked[:, rows].amax(1, keepdim=True).clamp(0, 1)
+        wanted[:, rows] += keep * has[:, rows].clamp(max=most) * left
+    return clamp_coefficients(wanted)
 
 
 def _posed(
     offsets: Float[Tensor, "frames 6"], rest: Float[Tensor, "1 6"], limits: tuple[float, ...]
 ) -> Float[Tensor, "frames 6"]:
-    angles = _bend(_FRONTAL_PULL * rest[:, :_ANGLES] + offsets[:, :_ANGLES], rest.new_tensor(limits))
+    angles = rest[:, :ANGLES] + _bend(offsets[:, :ANGLES], rest[:, :ANGLES], rest.new_tensor(limits))
     return torch.cat([angles, rest[:, 3:5] + offsets[:, 3:5], rest[:, 5:] * offsets[:, 5:]], 1)
 
 
-def _bend(angles: Float[Tensor, "frames 3"], limits: Float[Tensor, "3"]) -> Float[Tensor, "frames 3"]:
-    """Leave angles below the knee alone and press the rest under the limit without a corner."""
-    knee = _KNEE * limits
-    over = (angles.abs() - knee).clamp(min=0) / (limits - knee)
-    return angles.sign() * (torch.minimum(angles.abs(), knee) + (limits - knee) * over.tanh())
+def _bend(
+    offsets: Float[Tensor, "frames 3"], rest: Float[Tensor, "1 3"], limits: Float[Tensor, "3"]
+) -> Float[Tensor, "frames 3"]:
+    """Leave angles alone as far as the knee of the room that they have, and press the rest into it without a corner.
+
+    A reference that is turned further than the limit has a little room still: it moves, and is what it is at rest.
+    """
+    room = torch.where(offsets > 0, limits - rest, limits + rest).clamp(min=_LEAST_ROOM)
+    knee = _KNEE * room
+    over = (offsets.abs() - knee).clamp(min=0) / (room - knee)
+    return offsets.sign() * (torch.minimum(offsets.abs(), knee) + (room - knee) * over.tanh())

@@ -5,19 +5,30 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, Int
+import torch
+from jaxtyping import Float32, Float64, Int
 from numpy import ndarray
 
-from .actor import Actor
+from ..perception.contact import keep_apart
+from ..topology import MEETING_LIPS
 from .motion import Pose
 from .projection import to_pixels
+
+if TYPE_CHECKING:
+    from .actor import Actor
 
 _TABLE = Path(__file__).with_name("landmarks.json")
 _IRIS_RADIUS = 0.435
 _RING = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
 """MediaPipe's five points of an iris: middle, right, top, left, bottom of the picture."""
+
+IRIS_RING: Float64[ndarray, "5 3"] = np.array(
+    [[_IRIS_RADIUS * x, _IRIS_RADIUS * y, (1 - _IRIS_RADIUS**2) ** 0.5] for x, y in _RING]
+)
+"""The same on the unit ball of an eye that looks along z."""
 
 
 @functools.cache
@@ -73,13 +84,32 @@ def project_vertices(actor: Actor, pose: Pose, matrix: ndarray, size: int) -> Fl
         size: Width and height of the picture in pixels.
     """
     rows = np.searchsorted(actor.surface.used, landmark_vertices())
-    skin = actor.rig.posed(pose)[rows]
-    return to_pixels(np.concatenate([skin, iris_points(pose)]), matrix, size)
+    skin = actor.rig.posed(pose)[rows] + lip_seam(actor.rest[landmark_vertices()]) @ pose.head[:3, :3].T
+    return touching(to_pixels(np.concatenate([skin, iris_points(pose)]), matrix, size)[None])[0]
+
+
+def lip_seam(rest: Float32[ndarray, "*p 468 3"]) -> Float32[ndarray, "*p 468 3"]:
+    """Return what brings the points of the lower lip's inner edge to the upper lip's at rest, where the mouth is shut.
+
+    The vertices nearest to them lie a thirtieth of the distance of the eyes lower, too low by as much in open mouths
+    too.
+
+    Args:
+        rest: The points' vertices of people at rest.
+    """
+    upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
+    offsets = np.zeros_like(rest)
+    offsets[..., lower, :] = rest[..., upper, :] - rest[..., lower, :]
+    return offsets
+
+
+def touching(points: Float32[ndarray, "n 478 2"]) -> Float32[ndarray, "n 478 2"]:
+    """Return points whose lips and lids meet where the mesh's pass through one another; see `perception.contact`."""
+    return keep_apart(torch.from_numpy(np.asarray(points, np.float32))).numpy()
 
 
 def iris_points(pose: Pose) -> Float32[ndarray, "10 3"]:
     """Return the points of the two irises in the world: first the eye at the left of the picture, as MediaPipe does."""
-    depth = float(np.sqrt(1 - _IRIS_RADIUS**2))
-    ring = np.array([[_IRIS_RADIUS * x, _IRIS_RADIUS * y, depth, 1] for x, y in _RING])
+    ring = np.concatenate([IRIS_RING, np.ones((5, 1))], 1)
     both = [ring @ (pose.head @ pose.eyes[side]).T for side in ("Right", "Left")]
     return np.concatenate(both)[:, :3].astype(np.float32)

@@ -58,9 +58,10 @@ _LIDS_MEET = 1.2
 _MOUTH_CORNERS = (5339, 10404)
 _MOUTH_WIDTH = 0.483
 """Mean width of the shapes' mouths, in decimetres of the template."""
-_LEVEL_GAZE = 2.5
+LEVEL_GAZE = 2.5
 """Degrees by which the template's eyes look down at rest."""
-_NECK_SHARES = (0.15, 0.20, 0.25, 0.40)
+NECK_SHARES = (0.15, 0.20, 0.25, 0.40)
+"""How much of a turn each bone but the first of `BONES` takes."""
 _RESTING: dict[str, dict[str, float]] = {
     "neutral": {},
     "smiling": {"mouthSmile": 0.55, "cheekSquint": 0.25, "mouthUpperUp": 0.10},
@@ -124,9 +125,11 @@ class Rig:
         self._lips = [int(np.searchsorted(surface.used, v)) for v in (520, 523)]
         self.joints = joints(rest)
         self.eyes = {side: eye_centre(rest, side) for side in ("Left", "Right")}
+        """Centre and radius of each eyeball."""
         self._lids = {side: self._lid_rows(side) for side in self.eyes}
         self.weights = anatomy.weights[surface.used]
-        self._own = self._own_gains()
+        self.gains = self._own_gains()
+        """How far this person's actions go, in the order of `ARKIT`."""
 
     def _own_gains(self) -> Float32[ndarray, "52"]:
         """Return how far this person's actions go: lids until they meet, wide mouths further than narrow ones."""
@@ -147,10 +150,7 @@ class Rig:
 
     def _lid_rows(self, side: str) -> ndarray:
         """Return rows of the skin before an eyeball, outside of it at rest."""
-        centre, radius = self.eyes[side]
-        away = self._rest[: self._ends[0]] - centre
-        distance = np.linalg.norm(away, axis=1)
-        return np.nonzero((distance > 0.99 * radius) & (distance < 2.2 * radius) & (away[:, 2] > 0.1 * radius))[0]
+        return np.nonzero(before_eye(self._rest[: self._ends[0]], *self.eyes[side]))[0]
 
     def pose(self, blendshapes: Float32[ndarray, "52"], turn: Float32[ndarray, "3"]) -> Pose:
         """Return a frame.
@@ -160,7 +160,7 @@ class Rig:
             turn: Yaw, pitch and roll of the head in degrees, as `projection.rotation` has them.
         """
         driven = drive(blendshapes)
-        driven *= self._own
+        driven *= self.gains
         points = self._rest + (driven @ self._offsets).reshape(-1, 3)
         skin, lashes, upper, lower, tongue = np.split(points, self._ends[:-1])
         self._keep_lids_out(skin)
@@ -182,16 +182,13 @@ class Rig:
     def _keep_lids_out(self, skin: ndarray) -> None:
         """Push lids that a linear blend moves through the eyeball back onto it."""
         for side, rows in self._lids.items():
-            centre, radius = self.eyes[side]
-            away = skin[rows] - centre
-            distance = np.linalg.norm(away, axis=1, keepdims=True)
-            skin[rows] = centre + away * np.maximum(1, 1.045 * radius / np.maximum(distance, 1e-6))
+            skin[rows] = out_of_eye(skin[rows], *self.eyes[side])
 
     def _eye(self, side: str, row: ndarray) -> Float64[ndarray, "4 4"]:
         sign = 1 if side == "Left" else -1
         look = {way: float(row[INDEX[f"eyeLook{way}{side}"]]) for way in ("In", "Out", "Up", "Down")}
         yaw = GAZE_DEGREES[0] * sign * (look["Out"] - look["In"])
-        pitch = GAZE_DEGREES[1] * (look["Down"] - look["Up"]) - _LEVEL_GAZE
+        pitch = GAZE_DEGREES[1] * (look["Down"] - look["Up"]) - LEVEL_GAZE
         matrix = np.eye(4)
         centre, radius = self.eyes[side]
         matrix[:3, :3], matrix[:3, 3] = rotation(yaw, pitch, 0) * radius, centre
@@ -200,7 +197,7 @@ class Rig:
     def _bones(self, turn: ndarray) -> Float64[ndarray, "5 4 4"]:
         vector, _ = cv2.Rodrigues(rotation(*(float(v) for v in turn)))
         bones, matrix = [np.eye(4)], np.eye(4)
-        for bone, share in zip(BONES[1:], _NECK_SHARES):
+        for bone, share in zip(BONES[1:], NECK_SHARES):
             part, _ = cv2.Rodrigues(vector * share)
             matrix = matrix @ about(part, self.joints[bone])
             bones.append(matrix)
@@ -212,13 +209,34 @@ class Rig:
         return np.einsum("ub,bij,uj->ui", self.weights, pose.bones[:, :3], skin, optimize=True).astype(np.float32)
 
 
-def drive(blendshapes: Float32[ndarray, "52"]) -> Float32[ndarray, "52"]:
-    """Return the strengths of the data's actions for a command.
+def before_eye(points: ndarray, centre: ndarray, radius: ndarray | float) -> ndarray:
+    """Tell which points of the skin at rest lie before an eyeball, outside of it.
+
+    Args:
+        points: [..., 3].
+        centre: Of the eyeball.
+        radius: Of the eyeball.
+    """
+    away = points - centre
+    distance = np.linalg.norm(away, axis=-1)
+    return (distance > 0.99 * radius) & (distance < 2.2 * radius) & (away[..., 2] > 0.1 * radius)
+
+
+def out_of_eye(points: ndarray, centre: ndarray, radius: ndarray | float) -> ndarray:
+    """Return points [..., 3], those that lie in an eyeball moved onto it."""
+    away = points - centre
+    distance = np.linalg.norm(away, axis=-1, keepdims=True)
+    return centre + away * np.maximum(1, 1.045 * radius / np.maximum(distance, 1e-6))
+
+
+def drive(blendshapes: Float32[ndarray, "*n 52"]) -> Float32[ndarray, "*n 52"]:
+    """Return the strengths of the data's actions for commands.
 
     `mouthClose` undoes a part of `jawOpen` and never more, or it would turn the lips inside out.
     """
     row = np.array(blendshapes, np.float32)
-    row[INDEX["mouthClose"]] = min(row[INDEX["mouthClose"]], row[INDEX["jawOpen"]])
+    close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
+    row[..., close] = np.minimum(row[..., close], row[..., jaw])
     return (np.maximum(row, 0) ** _POWERS * _GAINS + row @ _ALONG + _NEUTRALS).astype(np.float32)
 
 

@@ -44,12 +44,12 @@ def aligned_face(
 ) -> Float[Tensor, "3 side side"]:
     """Return the face of a picture turned and scaled onto ArcFace's template, as `insightface`'s `norm_crop` does.
 
-    The five points are the irises, the tip of the nose and the corners of the mouth, of our 70 landmarks; the original
-    takes the five of its detector, which differ by a pixel or two.
+    The five points are the irises, the tip of the nose and the corners of the mouth, of iBUG's 68 with irises; the
+    original takes the five of its detector, which differ by a pixel or two.
 
     Args:
         picture: RGB in [-1, 1].
-        landmarks: Of the face, in pixels of the picture.
+        landmarks: Of the face, in pixels of the picture: `types.Face.ibug`.
         side: Of the result, pixels.
 
     Returns:

@@ -10,22 +10,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import BadInput, NoFaceFound
+from ..errors import BadInput, NoFaceFound, WeightsMismatch
 from ..media.image import cut_square
-from ..types import CropPlace, Face, Identity
+from ..types import LANDMARKS, CropPlace, Face, Identity
+from .framing import CENTRE, SIZE, face_frame
 
-JAW_WIDTH = 1.06
-"""Usual distance of the ends of the jaw line (landmarks 0 and 16) in a training picture, in picture coordinates."""
-
-JAW_CENTRE = (0.0, -0.016)
-"""Usual place of the middle between them."""
-
-WIDTH_RANGE = (0.80, 1.36)
-"""Jaw widths that need no new framing: those of the training pictures (0.91 to 1.22) and what
+SIZE_RANGE = (0.75, 1.28)
+"""Sizes of a face, as shares of the usual one, that need no new framing: those of the training pictures, and what
 a landmark hidden by hair may be off."""
 
 CENTRE_RANGE = 0.17
-"""How far, in x and in y, the middle may lie from its usual place without new framing (in training: 0.08)."""
+"""How far, in x and in y, the middle of a face may lie from its usual place without new framing."""
 
 
 class Finder(Protocol):
@@ -67,6 +62,7 @@ def identify(
     Raises:
         NoFaceFound: When a picture has no face, or not as many as asked for.
         BadInput: When there is no picture, or `face` is below 1.
+        WeightsMismatch: When the analyser's networks do not know MediaPipe's points.
     """
     if not pictures:
         raise BadInput("`pictures` must hold at least one picture, but got none. Give one or more pictures.")
@@ -75,6 +71,7 @@ def identify(
     chosen: list[Face] = []
     cuts: list[tuple[Tensor, Tensor]] = []
     places: list[CropPlace] = []
+    portrait: Tensor | None = None
     for number, picture in enumerate(pictures, 1):
         try:
             found = _choose(analyser, picture, number, face)
@@ -84,12 +81,15 @@ def identify(
             continue
         chosen.append(found)
         places.append(crop_place(picture, found.landmarks))
+        if portrait is None:
+            portrait = cut_square(picture, places[-1])
         cuts.append(_framed(picture, found.landmarks, places[-1], size))
     return Identity(
         embeddings=torch.stack([found.embedding for found in chosen]),
         crops=torch.stack([crop for crop, _ in cuts]),
         landmarks=torch.stack([landmarks for _, landmarks in cuts]),
         places=tuple(places),
+        portrait=portrait,
     )
 
 
@@ -104,12 +104,18 @@ def _choose(analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face
             f"picture {number}: `face` must be at most the number of faces, but got {wanted} and there {count}. "
             "Leave it out for the largest."
         )
-    return faces[wanted - 1]
+    found = faces[wanted - 1]
+    if len(found.landmarks) != LANDMARKS:
+        raise WeightsMismatch(
+            f"the face pack must place MediaPipe's {LANDMARKS} points, but places {len(found.landmarks)}. Use the pack "
+            "of the tiny model; antelopev2 and buffalo_l serve the SD1.5 models only."
+        )
+    return found
 
 
 def frame(
-    picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "70 2"], size: int
-) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "70 2"]]:
+    picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "478 2"], size: int
+) -> tuple[Float[Tensor, "3 size size"], Float[Tensor, "478 2"]]:
     """Frame a picture like a training picture.
 
     Args:
@@ -123,7 +129,7 @@ def frame(
     return _framed(picture, landmarks, crop_place(picture, landmarks), size)
 
 
-def crop_place(picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "70 2"]) -> CropPlace:
+def crop_place(picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "478 2"]) -> CropPlace:
     """Return the square that frames a head as in training.
 
     Args:
@@ -147,20 +153,15 @@ def _framed(picture: Tensor, landmarks: Tensor, place: CropPlace, size: int) -> 
     return crop.clone(), (landmarks - torch.tensor([place.left, place.top])) / place.side * 2 - 1
 
 
-def _well_framed(landmarks: Float[Tensor, "70 2"]) -> bool:
-    width, centre = _jaw(landmarks)
-    off = (centre - torch.tensor(JAW_CENTRE)).abs().max()
-    return WIDTH_RANGE[0] <= width <= WIDTH_RANGE[1] and float(off) <= CENTRE_RANGE
+def _well_framed(landmarks: Float[Tensor, "478 2"]) -> bool:
+    centre, size = face_frame(landmarks.numpy())
+    off = max(abs(float(at) - usual) for at, usual in zip(centre, CENTRE))
+    return SIZE_RANGE[0] <= size / SIZE <= SIZE_RANGE[1] and off <= CENTRE_RANGE
 
 
-def _jaw(landmarks: Float[Tensor, "70 2"]) -> tuple[float, Float[Tensor, " 2"]]:
-    """Return the width of the jaw line, which expressions do not change, and the middle between its ends."""
-    return float((landmarks[16] - landmarks[0]).norm()), (landmarks[0] + landmarks[16]) / 2
-
-
-def _square_around(landmarks: Float[Tensor, "70 2"]) -> tuple[int, int, int]:
+def _square_around(landmarks: Float[Tensor, "478 2"]) -> tuple[int, int, int]:
     """Return left, top and side, in whole pixels, of the square in which the head has its usual size and place."""
-    width, centre = _jaw(landmarks)
-    side = max(8, round(width / JAW_WIDTH * 2))
-    left, top = (centre - (torch.tensor(JAW_CENTRE) + 1) / 2 * side).round().int().tolist()
+    centre, size = face_frame(landmarks.numpy())
+    side = max(8, round(2 * size / SIZE))
+    left, top = (round(float(at) - (usual + 1) / 2 * side) for at, usual in zip(centre, CENTRE))
     return left, top, side

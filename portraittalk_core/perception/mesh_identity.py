@@ -127,7 +127,7 @@ def identify_mesh(
         landmarks.append(placed)
         if analyser is not None:
             seen.append(_same_face(analyser, picture, points, number))
-            upright.append(aligned_face(picture, seen[-1].landmarks))
+            upright.append(aligned_face(picture, seen[-1].ibug))
     if analyser is None:
         return MeshIdentity(torch.stack(crops), torch.stack(landmarks), places=tuple(places))
     embeddings = torch.stack([found.embedding for found in seen])

@@ -141,7 +141,7 @@ class Stack(Protocol):
         *,
         dials: MotionDials | None = None,
         seed: int = 0,
-        expression: Float[Tensor, "n 10"] | None = None,
+        expression: Float[Tensor, "n 52"] | None = None,
     ) -> Any:
         """Return how the face moves with the speech.
 
@@ -159,7 +159,7 @@ class Stack(Protocol):
         """
         ...
 
-    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 10"] | None:
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"] | None:
         """Return what prompts ask of the face, for `move`.
 
         Args:

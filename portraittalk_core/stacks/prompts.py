@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..errors import BadInput
 from ..host import Pass
+from ..motion.arkit import to_arkit
 from ..perception.text import EXPRESSION, TextEncoder
-from ..types import COEFFICIENTS
 
 FADE_S = 0.24
 """How long one prompt takes to become the next."""
@@ -129,8 +129,6 @@ def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames p
     return torch.stack(shares[::-1], 1)
 
 
-def expression_offsets(text: TextEncoder, tokens: Float[Tensor, "n t d"]) -> Float[Tensor, "n 10"]:
-    """Return what tokens of prompts ask of the face (a smile, raised brows), as offsets of `COEFFICIENTS`."""
-    offsets = torch.zeros(len(tokens), len(COEFFICIENTS), device=tokens.device)
-    offsets[:, [COEFFICIENTS.index(name) for name in EXPRESSION]] = text.expression(tokens).float()
-    return offsets
+def expression_offsets(text: TextEncoder, tokens: Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"]:
+    """Return what tokens of prompts ask of the face (a smile, raised brows), as offsets of `types.COEFFICIENTS`."""
+    return to_arkit(dict(zip(EXPRESSION, text.expression(tokens).float().unbind(1), strict=True)))

@@ -5,7 +5,9 @@ What each stage does, and after whom, is said in docs/sd15.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,23 +15,40 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
+from ..checkpoints.face_landmarker import read_canonical_face
+from ..checkpoints.native import ASSETS, load_motion
+from ..config import ModelConfig
+from ..diffusion.schedule import NoiseSchedule
+from ..errors import BadInput, NoFaceFound
 from ..hosts.diffusers_host import DiffusersHost
-from ..motion.mesh_motion import MeshMaps
+from ..hosts.sd15_models import VAE_SCALE
+from ..media.audio import speech_waveform
+from ..motion.audio_to_motion import MotionDials
+from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
+from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
+from ..nets.audio_to_pose import STYLES, move_head
 from ..nets.reference_net import ReferenceFeatures, ReferenceNet
 from ..perception.clip_input import SIDE, clip_pixels
-from ..perception.mesh_identity import MeshIdentity
-from ..types import SpeechFeatures
-from .base import Condition
+from ..perception.face import FaceAnalyser
+from ..perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
+from ..perception.identity import Finder
+from ..perception.mesh_identity import MeshIdentity, identify_mesh
+from ..perception.speech import loudness_track, resample_rows
+from ..presets import PRESETS
+from ..types import POSE, Sound, SpeechFeatures
+from .base import Codec, CodecMethods, Condition
 from .loader import NetworkLoader
 from .mesh_conditions import (
     DrawnFaceCondition,
     FixedBranches,
     RecordedReference,
     TextBesideCondition,
+    draw_faces,
     identity_branches,
 )
-from .options import Scales
+from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack
+from .spec import find_spec
 
 BESIDE_ANIPORTRAIT = 0.5
 """Strength of text and identity beside AniPortrait's networks. Our choice: nobody has trained them together."""
@@ -72,6 +91,207 @@ class LoadedCodec:
     """See `Codec`."""
 
     @torch.no_grad()
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures: the mean of what the encoder says, scaled."""
+        with self.loader.load("vae") as (vae,):
+            rows = [vae.encode(row[None].to(self.loader.device, vae.dtype)).latent_dist.mean for row in pixels]
+        return torch.cat(rows).float() * VAE_SCALE
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "1 3 s s"]]:
+        """Yield the pictures of latents one by one."""
+        with self.loader.load("vae") as (vae,):
+            for row in latents:
+                scaled = row[None].to(self.loader.device, vae.dtype) / VAE_SCALE
+                yield self.loader.wait(vae.decode(scaled).sample.float().clamp(-1, 1))
+
+
+@dataclass(frozen=True)
+class PublicStack(CodecMethods):
+    """A `Stack` of public files. Networks are read when their stage begins and let go when it is over."""
+
+    config: ModelConfig
+    """What it is made of."""
+
+    loader: NetworkLoader
+    """Reads the networks; its `spec` says from which files."""
+
+    codec: Codec
+    """The VAE."""
+
+    limits: Limits
+    """What it can do."""
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        device: torch.device | str = "cpu",
+        *,
+        parts: Mapping[str, str] | None = None,
+        size: int | None = None,
+        comfyui: Path | None = None,
+        low_memory: bool | None = None,
+        loader: type[NetworkLoader] = NetworkLoader,
+        hosted: bool = False,
+    ) -> PublicStack:
+        """Find the files of a stack and check them; reads no weights yet.
+
+        Args:
+            name: Of `presets.PUBLIC`.
+            device: Where networks run, in half precision unless it is the CPU.
+            parts: Files that take the place of the stack's, see `spec.find_spec`.
+            size: Side of a frame in pixels, a multiple of 64.
+            comfyui: ComfyUI's folder, whose models are used too.
+            low_memory: Run guidance's passes one after the other; by default on accelerators below 12 GB.
+            loader: What reads the networks.
+            hosted: A host brings U-Net, text encoder and VAE, whose files need not be here.
+
+        Returns:
+            The stack.
+
+        Raises:
+            BadInput: For an unknown name or size, and for parts that cannot be mixed.
+            WeightsMismatch: For files that are not here or are something else.
+        """
+        spec = find_spec(name, parts, comfyui, hosted=hosted)
+        side = PRESETS[name]().size if size is None else size
+        if side < 64 or side % 64:
+            raise BadInput(f"`size` must be a multiple of 64 pixels, but got {side}. Try 512.")
+        version = spec.kinds["temporal"].version if "temporal" in spec.kinds else ""
+        frames = _MOTION_FRAMES.get(version, 32)
+        config = replace(PRESETS[name](), size=side, schedule=spec.schedule, temporal_frames=frames)
+        place = torch.device(device)
+        made = loader(spec, place, torch.float32 if place.type == "cpu" else torch.float16)
+        made.check()
+        at_once = not (_is_small(place) if low_memory is None else low_memory)
+        return cls.of(config, made, passes_at_once=at_once)
+
+    @classmethod
+    def of(cls, config: ModelConfig, loader: NetworkLoader, *, passes_at_once: bool = True) -> PublicStack:
+        """Put a stack together.
+
+        Args:
+            config: What it is made of.
+            loader: Reads its networks.
+            passes_at_once: See `Limits.passes_at_once`.
+
+        Returns:
+            The stack.
+        """
+        ours = loader.spec.is_aniportrait
+        lacks = {"audio_scale": _DEAF, "blink": _ONE_MESH, "expression": _ONE_MESH}
+        if not ours:
+            lacks["reference_scale"] = "this stack has no ReferenceNet. Use sd15-magictalk, or `identity_scale`."
+        limits = Limits(
+            window=config.temporal_frames if "temporal" in loader.spec.files else None,
+            window_of="with this motion module",
+            fusions=("joint", "streaming", "wrapped"),
+            lacks=lacks,
+            other_encoders=False,
+            reference_follows_identity=ours,
+            windows_kept=WINDOWS_KEPT,
+            passes_at_once=passes_at_once,
+        )
+        return cls(config, loader, LoadedCodec(loader), limits)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks run."""
+        return self.loader.device
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """That of the parts."""
+        return builders.noise_schedule(self.config)
+
+    def identify(
+        self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
+    ) -> MeshIdentity:
+        """Find the person in the pictures; see `Stack.identify`."""
+        mesher = FaceMesher(self.loader.spec.files["landmarks"])
+        analyser = self.face_finder() if "faces" in self.loader.spec.files else None
+        try:
+            if not skip_missing or not images:
+                return identify_mesh(images, mesher, analyser, face=face, size=self.config.size)
+            found: list[MeshIdentity] = []
+            for number, image in enumerate(images, 1):
+                try:
+                    found.append(identify_mesh([image], mesher, analyser, face=face, size=self.config.size))
+                except NoFaceFound:
+                    if number == len(images) and not found:
+                        raise
+            return MeshIdentity.join(found)
+        finally:
+            mesher.close()
+
+    @torch.no_grad()
+    def listen(self, speech: Sound, fps: float = 25.0) -> SpokenFeatures:
+        """Encode a recording, whole, at 30 frames a second and read it off at `fps`; see `Stack.listen`."""
+        waveform, frames = speech_waveform(speech), speech.frame_count(fps)
+        if not torch.isfinite(waveform).all() or len(waveform) < SHORTEST_SPEECH:
+            raise BadInput("`speech` must be finite and last at least 0.025 s. Repair the recording.")
+        with self.loader.load("mesh") as (net,):
+            rows = frame_count(len(waveform), MESH_FPS)
+            hidden = self.loader.wait(encode_at_rate(net.audio_encoder, waveform[None].to(self.device), rows)[0])
+        hidden = resample_rows(hidden, MESH_FPS, fps, frames)
+        return SpokenFeatures(hidden, loudness_track(waveform, fps, frames), fps, waveform)
+
+    @torch.no_grad()
+    def move(
+        self,
+        features: SpeechFeatures,
+        *,
+        dials: MotionDials | None = None,
+        seed: int = 0,
+        expression: Float[Tensor, "n 52"] | None = None,
+    ) -> MeshMotion:
+        """Return how face and head move with the speech; see `Stack.move`. Prompts do not change it."""
+        dials = dials or MotionDials()
+        self.limits.check(blink=dials.blink, expression=dials.expression)
+        with self.loader.load("mesh") as (net,):  # both layers are linear, so that rows may be read off before them
+            offsets = self.loader.wait(net.out_fn(net.in_fn(features.hidden.to(self.device)))).unflatten(
+                -1, (VERTICES, 3)
+            )
+        strength = 0.0 if dials.still_head else dials.head
+        return MeshMotion(offsets * dials.lip, self._head(features, seed) * strength, features.fps)
+
+    def _head(self, features: SpeechFeatures, seed: int) -> Float[Tensor, "frames 6"]:
+        frames = len(features.hidden)
+        if "head" in self.loader.spec.files and isinstance(features, SpokenFeatures):
+            with self.loader.load("head") as (net,):
+                moved = self.loader.wait(move_head(net, features.waveform.to(self.device), seed % STYLES))
+            return resample_rows(moved, MESH_FPS, features.fps, frames)
+        _, prior = load_motion(ASSETS / "tiny" / "motion.safetensors")
+        free = prior.generate(features.loudness, features.fps, torch.Generator().manual_seed(seed))
+        zero = torch.zeros_like(features.loudness)
+        return prior_to_pose(torch.stack([free.get(name, zero) for name in POSE], 1))
+
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> None:
+        """Return None: CLIP says nothing of expressions in centimetres."""
+        return None
+
+    def structure(self, motion: Any, identity: MeshIdentity) -> MeshMaps:
+        """Move the points of the first reference's face; see `Stack.structure`."""
+        if not isinstance(motion, MeshMotion):
+            raise BadInput(
+                f"`motion` must be a MeshMotion with this model, but is {type(motion).__name__}. See `move`."
+            )
+        return mesh_maps(motion, identity.landmarks[0], read_canonical_face(self.loader.spec.files["landmarks"]))
+
+    def draw(self, maps: MeshMaps, size: int) -> Float[Tensor, "n 3 size size"]:
+        """Draw the mesh as the structure network is shown it; see `Stack.draw`."""
+        return draw_faces(maps.landmarks, (size, size), self.loader.spec.is_aniportrait)
+
+    def face_finder(self) -> Finder:
+        """Return insightface's networks, where the stack has them; see `Stack.face_finder`."""
+        files = self.loader.spec.files
+        if "faces" not in files:
+            raise BadInput(
+                f"{self.config.name} brings no networks that find faces in a finished video. Use those of "
+                "sd15-portraittalk, or add faces=buffalo_l to the stack."
+            )
+        return FaceAnalyser(files["faces"], threshold=0.5, hint=PHOTOGRAPH_HINT)
+
     @torch.no_grad()
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run CLIP's text encoder; see `Stack.encode_prompts`."""

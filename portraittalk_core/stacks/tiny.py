@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -11,8 +11,33 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..types import Frames, Identity, SpeechFeatures, StructureMaps
-from .base import Condition
+from .. import builders
+from ..checkpoints.native import (
+    load_adapters,
+    load_dense_motion,
+    load_motion,
+    load_speech_encoder,
+    load_structure,
+    load_text_encoder,
+    load_vae,
+    model_files,
+    model_folder,
+)
+from ..config import ModelConfig
+from ..diffusion.schedule import NoiseSchedule
+from ..media.audio import speech_waveform
+from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
+from ..motion.geometry import draw_lines
+from ..motion.priors import MotionPrior
+from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
+from ..nets.adapters import Adapters
+from ..perception.face import FaceAnalyser
+from ..perception.identity import identify
+from ..perception.out_of_domain import InDomainFinder
+from ..perception.speech import SpeechEncoder
+from ..perception.text import TextEncoder
+from ..types import FaceMotion, Frames, Identity, Sound, SpeechFeatures, StructureMaps
+from .base import Codec, CodecMethods, Condition
 from .conditions import (
     AudioCondition,
     IdentityCondition,
@@ -22,8 +47,9 @@ from .conditions import (
     WarpedLatents,
     WarpedPictures,
 )
-from .options import Scales
-from .prompts import PromptEmbeds, PromptTrack
+from .head_warp import HeadWarp
+from .options import Limits, Scales
+from .prompts import PromptEmbeds, PromptTrack, expression_offsets
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -51,6 +77,164 @@ class ResidentCodec:
     """See `Codec`."""
 
     @torch.no_grad()
+    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        """Return the latents of pictures."""
+        return cast(Any, self.vae.encode(pixels.to(self.device))).latents
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
+        """Yield the pictures of latents."""
+        for part in latents.split(DECODED_AT_ONCE):
+            yield cast(Any, self.vae.decode(part.to(self.device))).sample.clamp(-1, 1).cpu()
+
+
+@dataclass(frozen=True)
+class TinyStack(CodecMethods):
+    """A `Stack` of networks that all stay in memory."""
+
+    config: ModelConfig
+    """What it is made of."""
+
+    adapters: Adapters
+    """IdentityNet, AnimateNet and ReferenceNet."""
+
+    text: TextEncoder
+    """Reads prompts."""
+
+    speech: SpeechEncoder
+    """Listens."""
+
+    audio_to_motion: AudioToMotion
+    """Moves the mouth with the speech."""
+
+    prior: MotionPrior
+    """Moves what the voice leaves open."""
+
+    fitter: FaceFitter
+    """Reads coefficients and pose off landmarks."""
+
+    shaper: FaceShaper
+    """Gives a face's landmarks for coefficients and pose."""
+
+    warp: HeadWarp
+    """Moves the photograph."""
+
+    faces: FaceAnalyser
+    """Finds faces in pictures and recognises them."""
+
+    codec: Codec
+    """The VAE."""
+
+    device: torch.device
+    """Where the adapters run."""
+
+    @classmethod
+    def load(
+        cls,
+        name: str = "tiny",
+        device: torch.device | str = "cpu",
+        *,
+        adapters: tuple[ModelConfig, Adapters] | None = None,
+        codec: Codec | None = None,
+    ) -> TinyStack:
+        """Read a model's files.
+
+        Args:
+            name: `tiny`, or a folder of the same files.
+            device: Where adapters and VAE run.
+            adapters: Of a host that has read them itself, with their configuration.
+            codec: A host's own VAE.
+
+        Returns:
+            The stack.
+
+        Raises:
+            BadInput: For an unknown name.
+            WeightsMismatch: For files that are missing or do not fit.
+        """
+        files = model_files(name)
+        config, nets = adapters or load_adapters(files["denoiser"])
+        place = torch.device(device)
+        audio_to_motion, prior = load_motion(files["motion"])
+        fitter, shaper = load_structure(files["structure"])
+        return cls(
+            config=config,
+            adapters=nets.to(place),
+            text=load_text_encoder(files["text"]),
+            speech=load_speech_encoder(files["speech"]),
+            audio_to_motion=audio_to_motion,
+            prior=prior,
+            fitter=fitter,
+            shaper=shaper,
+            warp=HeadWarp(placed(load_dense_motion(files["dense_motion"]), place)),
+            faces=FaceAnalyser(model_folder(name) / "faces", threshold=0.5),
+            codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place),
+            device=place,
+        )
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """That of the configuration."""
+        return builders.noise_schedule(self.config)
+
+    @property
+    def limits(self) -> Limits:
+        """Windows are as long as temporal attention has positions."""
+        return Limits(window=self.config.temporal_frames)
+
+    def identify(
+        self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
+    ) -> Identity:
+        """Find the person in the pictures; see `Stack.identify`."""
+        finder = InDomainFinder(self.faces, self.config.name, self.config.size, self._reconstruct)
+        return identify(images, finder, face=face, size=self.config.size, skip=skip_missing)
+
+    @torch.no_grad()
+    def _reconstruct(self, pixels: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 3 s s"]:
+        return torch.cat(list(self.codec.decode(self.codec.encode(pixels)))).cpu()
+
+    @torch.no_grad()
+    def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
+        """Encode a recording; see `Stack.listen`."""
+        return self.speech.encode(speech_waveform(speech), fps, speech.frame_count(fps))
+
+    @torch.no_grad()
+    def move(
+        self,
+        features: SpeechFeatures,
+        *,
+        dials: MotionDials | None = None,
+        seed: int = 0,
+        expression: Float[Tensor, "n 52"] | None = None,
+    ) -> FaceMotion:
+        """Return how the face moves with the speech; see `Stack.move`."""
+        generator = torch.Generator().manual_seed(seed)
+        motion = generate_motion(features, self.audio_to_motion, self.prior, dials or MotionDials(), generator)
+        if expression is None:
+            return motion
+        return replace(motion, coefficients=clamp_coefficients(motion.coefficients + expression.cpu()))
+
+    @torch.no_grad()
+    def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"] | None:
+        """Return the smile and the brows that prompts ask for; None for tokens of another text encoder."""
+        if isinstance(prompts, PromptTrack):
+            # `encode` would warn of unknown words a second time.
+            tokens = self.text(self.text.tokenize(prompts.prompts).to(self.text.device))
+            offsets = expression_offsets(self.text, tokens).cpu()
+            return prompts.mix(offsets, torch.arange(len(prompts.weights)))
+        return expression_offsets(self.text, prompts) if prompts.shape[-1] == self.text.dim else None
+
+    def structure(self, motion: FaceMotion, identity: Identity) -> StructureMaps:
+        """Put the motion on the person's face; see `Stack.structure`."""
+        return structure_maps(motion, identity, self.fitter, self.shaper)
+
+    def draw(self, maps: StructureMaps, size: int) -> Float[Tensor, "n 3 size size"]:
+        """Draw the moving outlines in white; see `Stack.draw`."""
+        return draw_lines(maps.landmarks.cpu(), size).expand(-1, 3, -1, -1)
+
+    def face_finder(self) -> FaceAnalyser:
+        """Return the model's own face networks."""
+        return self.faces
+
     def composite(
         self, frames: Iterable[Frames], identity: Identity, maps: StructureMaps, size: int | None = None
     ) -> Iterator[Frames]:

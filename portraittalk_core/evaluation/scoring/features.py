@@ -95,11 +95,15 @@ class FeatureExtractor:
             The features of both, and lines about what could not be taken.
         """
         features: Features = {}
+        if track.mesh is None or reference.mesh is None:
+            return {}, [
+                "E-FID: unscored, it needs a detector of MediaPipe's points. Leave --faces out, or name a .task."
+            ]
         try:
             self._fitter = self._fitter or load_structure(model_folder("tiny") / "structure.safetensors")[0]
-            for side, seen in ((MADE, track), (TRUE, reference)):
-                known = seen.landmarks[torch.isfinite(seen.landmarks).flatten(1).all(1)]
-                features[f"{side}.e_fid"] = fit_motion(known.float(), seen.fps, self._fitter).coefficients.cpu()
+            for side, mesh in ((MADE, track.mesh), (TRUE, reference.mesh)):
+                known = mesh[torch.isfinite(mesh).flatten(1).all(1)]
+                features[f"{side}.e_fid"] = fit_motion(known.float(), track.fps, self._fitter).coefficients.cpu()
         except (BadInput, WeightsMismatch) as error:
             return {}, [f"E-FID: unscored, {' '.join(str(error).split())}"]
         return features, []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -19,18 +19,8 @@ from ...media.image import to_bytes
 from ...metrics.functional import mean_colour, sharpness
 from ...perception.face import FaceAnalyser
 from ...perception.out_of_domain import IN_DOMAIN_SCORE
+from ...topology import IBUG
 from ...types import LANDMARKS, Face, Frames
-
-MESH_ROWS = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),  # jaw
-    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),  # brows
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
-    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),  # eyes
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
-    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
-    *(468, 473),  # irises
-)
-"""The point of MediaPipe's mesh for each of the 68 iBUG points and the two irises."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,10 @@ class Sighting:
     """A face in one picture."""
 
     landmarks: Float[Tensor, "70 2"]
-    """In pixels, x to the right and y down."""
+    """iBUG's 68 points and the irises, in pixels, x to the right and y down."""
+
+    mesh: Float[Tensor, "478 2"] | None = None
+    """MediaPipe's points likewise; None where the detector does not know them."""
 
     embedding: Float[Tensor, "d"] | None = None
     """Of unit length; None where the detector has none."""
@@ -109,10 +102,13 @@ class PackFinder:
         """
 
         def find(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
-            found = self.faces.find(pixels)
-            return [Sighting(face.landmarks, face.embedding, face.score >= self.min_score) for face in found]
+            return [self._sighting(face) for face in self.faces.find(pixels)]
 
         yield find
+
+    def _sighting(self, face: Face) -> Sighting:
+        mesh = face.landmarks if len(face.landmarks) == LANDMARKS else None
+        return Sighting(face.ibug, mesh, face.embedding, face.score >= self.min_score)
 
 
 class PictureFinder(Protocol):
@@ -183,8 +179,9 @@ class MeshFinder:
             )
             count += 1
             size = torch.tensor([pixels.shape[-1], pixels.shape[-2]])
-            points = [torch.tensor([[face[k].x, face[k].y] for k in MESH_ROWS]) * size for face in found.face_landmarks]
-            return sorted(map(Sighting, points), key=lambda face: -float(face.landmarks.std(0).prod()))
+            meshes = [torch.tensor([[point.x, point.y] for point in face]) * size for face in found.face_landmarks]
+            seen = [Sighting(mesh[list(IBUG)], mesh) for mesh in meshes]
+            return sorted(seen, key=lambda face: -float(face.landmarks.std(0).prod()))
 
         with landmarker:
             yield find
@@ -239,7 +236,7 @@ class Track:
     """A face through a video, and what was measured in passing."""
 
     landmarks: Float[Tensor, "f 70 2"]
-    """In pixels; NaN where no face was found."""
+    """iBUG's 68 points and the irises, which scores are defined on, in pixels; NaN where no face was found."""
 
     embeddings: Float[Tensor, "f d"] | None
     """Of unit length, NaN where no face was found; None where the detector has none."""
@@ -258,6 +255,9 @@ class Track:
 
     width: int
     """Of the pictures, pixels."""
+
+    mesh: Float[Tensor, "f 478 2"] | None = None
+    """MediaPipe's points likewise; None where the detector does not know them."""
 
     crowded: int = 0
     """Number of frames with more than one face."""
@@ -334,19 +334,23 @@ def _nearest(found: list[Sighting], last: Sighting | None) -> Sighting | None:
 
 
 def _joined(rows: list[_Row], fps: float, height: int, width: int) -> Track:
-    embedded = next((r.found.embedding for r in rows if r.found and r.found.embedding is not None), None)
-    nowhere = torch.full((LANDMARKS, 2), torch.nan)
-    nobody = None if embedded is None else torch.full_like(embedded, torch.nan)
-    embeddings = None
-    if nobody is not None:
-        known = [row.found.embedding if row.found is not None else None for row in rows]
-        embeddings = torch.stack([nobody if e is None else e for e in known])
+    seen = [None if row.found is None else row.found for row in rows]
     return Track(
-        landmarks=torch.stack([nowhere if row.found is None else row.found.landmarks.float() for row in rows]),
-        embeddings=embeddings,
+        landmarks=cast(Tensor, _column([None if face is None else face.landmarks.float() for face in seen], len(IBUG))),
+        mesh=_column([None if face is None or face.mesh is None else face.mesh.float() for face in seen]),
+        embeddings=_column([None if face is None else face.embedding for face in seen]),
         sharpness=torch.stack([row.sharpness for row in rows]),
         colour=torch.stack([row.colour for row in rows]),
         fps=fps,
         height=height,
         width=width,
     )
+
+
+def _column(values: list[Tensor | None], points: int | None = None) -> Tensor | None:
+    """Join what was found in each frame, NaN where there is nothing; None, or NaN of so many points, where nothing
+    is."""
+    known = next((value for value in values if value is not None), None)
+    if known is None:
+        return None if points is None else torch.full((len(values), points, 2), torch.nan)
+    return torch.stack([torch.full_like(known, torch.nan) if value is None else value for value in values])

@@ -80,12 +80,12 @@ def frechet_note(features: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]
     )
 
 
-def e_fid(coefficients: Float[Tensor, "n 10"], reference: Float[Tensor, "m 10"]) -> float:
+def e_fid(coefficients: Float[Tensor, "n 52"], reference: Float[Tensor, "m 52"]) -> float:
     """Return E-FID, the Fréchet distance of the expressions of two sets of frames, lower is better. Our definition.
 
     EMO (Tian et al. 2024) takes the expression coefficients of a morphable face model, which is not ours to ship. Ours
-    are the ten of `types.COEFFICIENTS`, in their own ranges and unscaled, as `motion.structure.fit_motion` reads them
-    off landmarks; head pose does not count. So the figures do not compare with papers'.
+    are the 52 of `types.COEFFICIENTS`, in [0, 1] and unscaled, as `motion.structure.fit_motion` reads them off
+    landmarks; head pose does not count. So the figures do not compare with papers'.
 
     Args:
         coefficients: One row a frame; rows with NaN are frames without a face.

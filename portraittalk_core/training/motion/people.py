@@ -1,132 +1,181 @@
-"""Avatars that nobody has drawn: landmarks, coefficients and poses that structure maps are learned from."""
+"""People that nobody has drawn: points, blendshapes and poses that structure maps are learned from.
+
+Points come from the renderer's geometry, before a camera that frames a head as pictures do; a picture is never made.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Float64, Int
+from numpy import ndarray
+from numpy.random import Generator
 from torch import Tensor
 
-from ...avatars.landmarks import landmarks
-from ...avatars.parameters import PARAMETERS, column, sample_identity
-from ...motion.structure import LOWEST
-from ...types import COEFFICIENTS, POSE
+from ...people.arkit import INDEX, coefficients
+from ...people.landmarks import touching
+from ...people.motion import NECK_SHARES, resting_blendshapes
+from ...people.person import EXPRESSIONS, draw_person
+from ...people.points import Crowd, turn_matrices
+from ...perception.framing import CENTRE, SIZE
+from ...topology import STEADY
+from ...types import COEFFICIENTS
+from ..people.draw import sample_expression, sample_turn
 
-SPREAD = (0.42, 0.30, 0.26, 0.06, 0.04, 0.12)
-"""Half the range of each column of a training pose."""
+ORDER = [INDEX[name] for name in COEFFICIENTS]
+"""Where the columns of `types.COEFFICIENTS` are in a row of the renderer's."""
 
-_AT_ZERO = {"jaw": 0.25, "wide": 0.4, "round": 0.5, "press": 0.75, "brow_frown": 0.4, "blink": 0.4}
-_JAW, _PRESS = COEFFICIENTS.index("jaw"), COEFFICIENTS.index("press")
+FOCAL_MM = (30.0, 130.0)
+"""Focal lengths of the cameras, on film of 36 mm."""
+
+HELD_OUT = 3_000_000
+"""First seed of people that training never sees; banks and training draw below."""
+
+_FILM_MM = 36.0
+_POOL = 24_000
+_RARE, _MOST = 0.06, 0.8
+_TOOTHY = {"mouthSmile": 0.8, "mouthUpperUp": 0.5, "mouthLowerDown": 0.4, "cheekSquint": 0.4, "mouthStretch": 0.3}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two views of each of n faces."""
+    """Two views of each of n faces by one camera."""
 
-    reference: Float[Tensor, "n 70 2"]
+    reference: Float[Tensor, "n 478 2"]
     """Landmarks of the one, in [-1, 1]."""
 
-    reference_coefficients: Float[Tensor, "n 10"]
+    reference_coefficients: Float[Tensor, "n 52"]
     """See `types.COEFFICIENTS`."""
 
     reference_pose: Float[Tensor, "n 6"]
-    """See `types.POSE`."""
+    """See `types.POSE`; the place is that of the head at rest, see `motion.structure.FaceFitter`."""
 
-    target: Float[Tensor, "n 70 2"]
+    target: Float[Tensor, "n 478 2"]
     """Landmarks of the other, in [-1, 1]."""
 
-    coefficients: Float[Tensor, "n 10"]
+    coefficients: Float[Tensor, "n 52"]
     """Of the target."""
 
     pose: Float[Tensor, "n 6"]
     """Of the target."""
 
+    def __getitem__(self, rows: Tensor | slice) -> Pair:
+        return Pair(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Cameras:
+    """Where cameras are: one a pair."""
+
+    target: Float64[ndarray, "n 3"]
+    view: Float64[ndarray, "n 3 3"]
+    distance: Float64[ndarray, "n"]
+    zoom: Float64[ndarray, "n"]
+
+    def see(self, points: ndarray) -> Float64[ndarray, "n k 2"]:
+        """Project points of the world [n, k, 3] to the picture's [-1, 1]."""
+        at = (points - self.target[:, None]) @ self.view.transpose(0, 2, 1)
+        depth = self.distance[:, None, None] - at[..., 2:]
+        return at[..., :2] * [1, -1] * self.zoom[:, None, None] / depth
+
 
 class People:
-    """Avatars that nobody has drawn: landmarks of each in many expressions and poses, kept in memory.
+    """People in many expressions and poses; every pair is drawn anew."""
 
-    Drawing them takes longer than a training step, so every pair of views of a person is a sample; noise is fresh.
-    """
-
-    def __init__(
-        self, generator: torch.Generator, count: int = 20_000, views: int = 12, jaw_when_pressed: float = 0.5
-    ) -> None:
-        """Draw people and their views.
+    def __init__(self, seed: int, count: int, first: int = 0) -> None:
+        """Shape people and draw the expressions that they take.
 
         Args:
-            generator: From which everything follows.
+            seed: Of the expressions.
             count: Of people.
-            views: Of each.
-            jaw_when_pressed: See `sample_coefficients`.
+            first: Seed of the first person.
         """
-        rows = torch.stack([_person(generator) for _ in range(count)]).repeat_interleave(views, 0)
-        self.count, self.views = count, views
-        self.coefficients = sample_coefficients(len(rows), generator, jaw_when_pressed)
-        self.pose = sample_poses(len(rows), generator)
-        for names, values in ((COEFFICIENTS, self.coefficients), (POSE, self.pose)):
-            for index, name in enumerate(names):
-                column(rows, name).copy_(values[:, index])
-        self.landmarks = torch.cat([landmarks(part) for part in rows.split(4096)])
+        self.crowd = Crowd([draw_person(first + i) for i in range(count)])
+        rng = np.random.default_rng([seed, 61])
+        self.portraits = _expressions(rng, _POOL // 2, portrait=True)
+        self.speaking = _expressions(rng, _POOL, portrait=False)
+        rest = self.crowd.rest[:, list(STEADY)]
+        self.centre: Float64[ndarray, "p 3"] = rest.mean(1).astype(np.float64)
+        """Middle of each one's steady points at rest, decimetres."""
+        apart = (rest - rest.mean(1, keepdims=True))[..., :2]
+        self.size: Float64[ndarray, "p"] = np.sqrt(np.square(apart).sum(2).mean(1)).astype(np.float64)
+        """Their root mean square distance from it, seen from the front, decimetres."""
+        self.pivot: Float64[ndarray, "p 3"] = np.einsum("b,pbi->pi", NECK_SHARES, self.crowd.pivots)
+        """About what each one's head turns: the bones of the neck, each by its share."""
 
-    def pair(self, count: int, generator: torch.Generator) -> Pair:
-        """Draw two different views of each of some people.
+    def pair(self, count: int, rng: Generator) -> Pair:
+        """Draw two views of each of some people.
 
         Args:
             count: Of people.
-            generator: That decides whom.
+            rng: The source of chance.
         """
-        who = self.views * torch.randint(self.count, (count,), generator=generator)
-        first = torch.randint(self.views, (count,), generator=generator)
-        second = (first + torch.randint(1, self.views, (count,), generator=generator)) % self.views
-        a, b = who + first, who + second
-        return Pair(*(table[rows] for rows in (a, b) for table in (self.landmarks, self.coefficients, self.pose)))
+        who = rng.integers(len(self.crowd), size=count)
+        cameras = self._cameras(who, rng)
+        pool = np.where(rng.random(count) < 0.5, 0, 1)
+        shown = np.where(
+            pool[:, None] == 0,
+            self.portraits[rng.integers(len(self.portraits), size=count)],
+            self.speaking[rng.integers(len(self.speaking), size=count)],
+        )
+        wanted = self.speaking[rng.integers(len(self.speaking), size=count)]
+        turns = np.stack([sample_turn(rng, None) for _ in range(count)])
+        others = np.stack([sample_turn(rng, turn) for turn in turns])
+        return Pair(*self._view(who, shown, turns, cameras), *self._view(who, wanted, others, cameras))
+
+    def _cameras(self, who: Int[ndarray, "n"], rng: Generator) -> _Cameras:
+        """Place a camera before each, so that its head is framed as pictures are, a little off as well."""
+        count = len(who)
+        focal = np.exp(rng.uniform(*np.log(FOCAL_MM), size=count))
+        frame = 2 * self.size[who] / SIZE * np.exp(rng.normal(size=count) * 0.08)
+        shift = (np.array(CENTRE) + rng.normal(size=(count, 2)) * 0.04) * frame[:, None] / 2
+        target = self.centre[who] - np.stack([shift[:, 0], -shift[:, 1], 0 * frame], 1)
+        elevation = rng.normal(size=count) * 4
+        distance = frame * focal / _FILM_MM
+        view = turn_matrices(np.stack([0 * elevation, elevation, 0 * elevation], 1))
+        return _Cameras(target, view, distance, 2 * distance / frame)
+
+    def _view(
+        self, who: ndarray, blendshapes: ndarray, turns: ndarray, cameras: _Cameras
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return points, blendshapes and poses."""
+        points = touching(cameras.see(self.crowd.world(who, blendshapes, turns.astype(np.float32))))
+        turned = cameras.view @ turn_matrices(turns)
+        yaw, pitch = np.arctan2(turned[:, 0, 2], turned[:, 2, 2]), np.arcsin(-turned[:, 1, 2])
+        roll = -np.arctan2(turned[:, 1, 0], turned[:, 1, 1])
+        # At rest the head faces the camera, its neck where it is.
+        at_rest = self.crowd.rest[who][:, list(STEADY)] - self.pivot[who][:, None]
+        there = at_rest @ cameras.view + self.pivot[who][:, None]
+        rest = cameras.see(there)
+        middle = rest.mean(1)
+        size = np.sqrt(np.square(rest - middle[:, None]).sum(2).mean(1))
+        pose = np.stack([yaw, pitch, roll, middle[:, 0], middle[:, 1], size / SIZE], 1)
+        said = np.array(blendshapes[:, ORDER], np.float32)
+        return torch.from_numpy(points), torch.from_numpy(said), torch.from_numpy(pose).float()
 
 
-def sample_poses(count: int, generator: torch.Generator) -> Float[Tensor, "n 6"]:
-    """Draw poses evenly over `SPREAD`, a little wider than avatars are drawn.
+def held_out_people(seed: int, count: int = 160) -> People:
+    """Draw people that training never sees.
 
     Args:
-        count: Of poses.
-        generator: From which they follow.
-    """
-    rest = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-    return rest + torch.tensor(SPREAD) * (2 * torch.rand(count, len(POSE), generator=generator) - 1)
-
-
-def sample_coefficients(count: int, generator: torch.Generator, jaw_when_pressed: float = 0.5) -> Float[Tensor, "n 10"]:
-    """Draw every coefficient independently and evenly over its range, those that rest at 0 often exactly there.
-
-    One exception: pressed lips keep the jaw nearly shut, as in `avatars.parameters.sample_expression`. Pressed lips
-    hide what the jaw does, and a fitter that must guess there guesses elsewhere.
-
-    Args:
-        count: Of rows.
-        generator: From which they follow.
-        jaw_when_pressed: Share of the rows in which pressed lips do not hold the jaw.
-    """
-    lowest = torch.tensor(LOWEST)
-    drawn = lowest + (1 - lowest) * torch.rand(count, len(COEFFICIENTS), generator=generator)
-    zero = torch.tensor([_AT_ZERO.get(name, 0.1) for name in COEFFICIENTS])
-    drawn = torch.where(torch.rand(drawn.shape, generator=generator) < zero, torch.zeros(()), drawn)
-    held = (drawn[:, _PRESS] > 0) & (torch.rand(count, generator=generator) >= jaw_when_pressed)
-    drawn[held, _JAW] *= 0.15
-    return drawn
-
-
-def held_out_people(seed: int, count: int = 1024) -> People:
-    """Draw people that training never sees, their jaws at rest where lips are pressed.
-
-    Args:
-        seed: Of the training.
+        seed: Of the expressions.
         count: Of people.
     """
-    return People(torch.Generator().manual_seed(seed + 1_000_003), count, jaw_when_pressed=0.0)
+    return People(seed + 1, count, HELD_OUT)
 
 
-def _person(generator: torch.Generator) -> Float[Tensor, "p"]:
-    """Draw who an avatar is; the columns that landmarks do not depend on stay 0."""
-    row = torch.zeros(len(PARAMETERS))
-    for name, value in sample_identity(generator).values.items():
-        column(row, name).fill_(value)
-    return row
+def _expressions(rng: Generator, count: int, portrait: bool) -> Float32[ndarray, "n 52"]:
+    """Draw expressions as pictures show them, with smiles that bare the teeth, and now and then any other action."""
+    moods = [resting_blendshapes(replace(draw_person(0), expression=word)) for word in EXPRESSIONS]
+    rows = np.stack([sample_expression(rng, portrait) for _ in range(count)])
+    mood = np.stack([moods[k] for k in rng.choice(len(moods), size=count, p=[0.5, 0.3, 0.1, 0.1])])
+    rows = rows + mood * rng.uniform(0.4, 1.3, size=(count, 1))
+    toothy = rng.random(count) < (0.15 if portrait else 0.06)
+    rows = np.where(toothy[:, None], np.maximum(rows, coefficients(_TOOTHY) * rng.uniform(0.3, 1.2, (count, 1))), rows)
+    rare = rng.random(rows.shape) < _RARE / 2
+    rare[:, [INDEX[name] for name in ("tongueOut", "mouthClose", "jawOpen")]] = False
+    rows = np.clip(np.where(rare, np.maximum(rows, _MOST * rng.random(rows.shape)), rows), 0, 1)
+    rows[:, INDEX["mouthClose"]] = np.minimum(rows[:, INDEX["mouthClose"]], rows[:, INDEX["jawOpen"]])
+    return rows.astype(np.float32)

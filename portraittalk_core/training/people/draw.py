@@ -145,15 +145,17 @@ def _shot(rng: Generator, person: Person, scene: Scene, frames: int, around: tup
         if not first and rng.random() < 0.3:
             mood = str(rng.choice(EXPRESSIONS, p=[0.5, 0.3, 0.1, 0.1]))
         centre = turns[0] if turns else around[1] if around else None
-        shapes.append(np.clip(_expression(rng, first) + resting_blendshapes(replace(person, expression=mood)), 0, 1))
-        turns.append(_turn(rng, centre))
+        shapes.append(
+            np.clip(sample_expression(rng, first) + resting_blendshapes(replace(person, expression=mood)), 0, 1)
+        )
+        turns.append(sample_turn(rng, centre))
         moods.append(mood)
     for row in shapes:  # lips that roll in over a gap no jaw made turn inside out
         row[INDEX["mouthClose"]] = min(row[INDEX["mouthClose"]], row[INDEX["jawOpen"]])
     return Shot(person, scene, np.stack(shapes).astype(np.float32), np.stack(turns).astype(np.float32), tuple(moods))
 
 
-def _turn(rng: Generator, centre: ndarray | None) -> ndarray:
+def sample_turn(rng: Generator, centre: ndarray | None) -> ndarray:
     """Draw a head pose: a portrait's, or one as speech leaves it, which seldom goes far."""
     any_pose = np.clip(rng.normal(size=3) * [11, 6.5, 5], [-28, -16, -14], [28, 16, 14])
     if centre is None:
@@ -166,7 +168,7 @@ def _turn(rng: Generator, centre: ndarray | None) -> ndarray:
     return any_pose
 
 
-def _expression(rng: Generator, portrait: bool) -> Float32[ndarray, "52"]:
+def sample_expression(rng: Generator, portrait: bool) -> Float32[ndarray, "52"]:
     """Draw mouth, lids, gaze and brows as in speech; a portrait's mouth is closed more often."""
     values: dict[str, float] = {}
     speaking = rng.random() > (0.6 if portrait else 0.1)
