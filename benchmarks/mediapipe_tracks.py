@@ -18,7 +18,7 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-from portraittalk_core.evaluation.scoring.tracks import MESH_ROWS
+from portraittalk_core.topology import IBUG
 
 from .parts.program import command_line
 
@@ -118,9 +118,7 @@ def _track(pictures: list[Picture], fps: float, landmarker: Path, alone: bool) -
             faces = found.face_landmarks
             size = np.array([picture.shape[1], picture.shape[0]])
             yield (
-                np.array([[faces[0][k].x, faces[0][k].y] for k in MESH_ROWS]) * size
-                if faces
-                else np.full((70, 2), np.nan)
+                np.array([[faces[0][k].x, faces[0][k].y] for k in IBUG]) * size if faces else np.full((70, 2), np.nan)
             )
 
 

@@ -31,8 +31,8 @@ from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, struc
 from ..nets.adapters import Adapters
 from ..perception.face import FaceAnalyser
 from ..perception.identity import identify
-from ..perception.out_of_domain import InDomainFinder
 from ..perception.speech import SpeechEncoder
+from ..perception.suitability import PortraitFinder
 from ..perception.text import TextEncoder
 from ..types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 from .base import Codec, Condition, frames_of
@@ -159,7 +159,7 @@ class TinyStack:
             prior=prior,
             fitter=fitter,
             shaper=shaper,
-            faces=FaceAnalyser(model_folder(name) / "faces", threshold=0.5),
+            faces=FaceAnalyser(model_folder(name) / "faces"),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place),
             device=place,
         )
@@ -178,12 +178,7 @@ class TinyStack:
         self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
     ) -> Identity:
         """Find the person in the pictures; see `Stack.identify`."""
-        finder = InDomainFinder(self.faces, self.config.name, self.config.size, self._reconstruct)
-        return identify(images, finder, face=face, size=self.config.size, skip=skip_missing)
-
-    @torch.no_grad()
-    def _reconstruct(self, pixels: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 3 s s"]:
-        return torch.cat(list(self.codec.decode(self.codec.encode(pixels)))).cpu()
+        return identify(images, PortraitFinder(self.faces), face=face, size=self.config.size, skip=skip_missing)
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

@@ -18,19 +18,11 @@ from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
 from ...metrics.functional import mean_colour, sharpness
 from ...perception.face import FaceAnalyser
-from ...perception.out_of_domain import IN_DOMAIN_SCORE
-from ...types import LANDMARKS, Face, Frames
+from ...topology import IBUG, POINTS
+from ...types import Face, Frames
 
-MESH_ROWS = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),  # jaw
-    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),  # brows
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
-    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),  # eyes
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
-    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
-    *(468, 473),  # irises
-)
-"""The point of MediaPipe's mesh for each of the 68 iBUG points and the two irises."""
+SURE_SCORE = 0.6
+"""Detector's score from which on its landmarks are trusted, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +35,8 @@ class Sighting:
     embedding: Float[Tensor, "d"] | None = None
     """Of unit length; None where the detector has none."""
 
-    in_domain: bool = True
-    """Whether the detector is as sure of it as of the faces that it was made for."""
+    sure: bool = True
+    """Whether the detector is sure enough of it for its landmarks to be trusted."""
 
 
 FindNext = Callable[[Float[Tensor, "3 h w"]], list[Sighting]]
@@ -87,10 +79,10 @@ class PackFinder:
     """Of the pack."""
 
     recognises: bool = False
-    """Whether its embeddings are those of photographs that the field's CSIM is defined on; the tiny pack's are not."""
+    """Whether its embeddings are those that the field's CSIM is defined on; the tiny pack's are not."""
 
     min_score: float = 0.0
-    """Detector's score from which on a face counts as of the kind that the pack was made for, 0 to 1."""
+    """Detector's score from which on its landmarks are trusted, 0 to 1."""
 
     @property
     def hint(self) -> str:
@@ -110,9 +102,14 @@ class PackFinder:
 
         def find(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
             found = self.faces.find(pixels)
-            return [Sighting(face.landmarks, face.embedding, face.score >= self.min_score) for face in found]
+            return [Sighting(_ibug(face.landmarks), face.embedding, face.score >= self.min_score) for face in found]
 
         yield find
+
+
+def _ibug(points: Float[Tensor, "k 2"]) -> Float[Tensor, "70 2"]:
+    """Return iBUG's points and the irises, which scores are defined on."""
+    return points[list(IBUG)] if len(points) == POINTS else points
 
 
 class PictureFinder(Protocol):
@@ -150,7 +147,7 @@ class MeshFinder:
     @property
     def hint(self) -> str:
         """What a user can do where it finds no face."""
-        return "It finds faces of people from the front; for avatars leave --faces out."
+        return "It finds faces of people from the front."
 
     @contextlib.contextmanager
     def video(self, fps: float) -> Generator[FindNext, None, None]:
@@ -183,7 +180,7 @@ class MeshFinder:
             )
             count += 1
             size = torch.tensor([pixels.shape[-1], pixels.shape[-2]])
-            points = [torch.tensor([[face[k].x, face[k].y] for k in MESH_ROWS]) * size for face in found.face_landmarks]
+            points = [torch.tensor([[face[k].x, face[k].y] for k in IBUG]) * size for face in found.face_landmarks]
             return sorted(map(Sighting, points), key=lambda face: -float(face.landmarks.std(0).prod()))
 
         with landmarker:
@@ -208,8 +205,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     """Open a detector.
 
     Args:
-        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack, which
-            finds rendered avatars only.
+        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack.
 
     Returns:
         The detector.
@@ -220,7 +216,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     """
     if faces is None:
         own = FaceAnalyser(model_folder("tiny") / "faces")
-        return PackFinder(own, "tiny face pack (avatars)", min_score=IN_DOMAIN_SCORE)
+        return PackFinder(own, "tiny face pack", min_score=SURE_SCORE)
     path = Path(faces)
     if path.suffix == ".task" and path.is_file():
         _mesh_options(path)
@@ -228,7 +224,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     if not path.is_dir():
         raise BadInput(
             f"`--faces` must be a folder of .onnx files or a MediaPipe .task file, but got `{faces}`. "
-            "Leave it out for rendered avatars."
+            "Leave it out for the tiny face pack."
         )
     hint = "It may be turned away, too small or too dark."
     return PackFinder(FaceAnalyser(path, threshold=0.5, hint=hint), f"insightface pack {path.name}", recognises=True)
@@ -262,7 +258,7 @@ class Track:
     crowded: int = 0
     """Number of frames with more than one face."""
 
-    out_of_domain: int = 0
+    unsure: int = 0
     """Number of frames whose face the detector is not sure of."""
 
     damage: str | None = None
@@ -315,8 +311,8 @@ def track_video(
             damage = str(error)
     if not rows:
         raise BadMedia("The video must have at least one picture, but none can be decoded. Export it again.")
-    strange = sum(row.found is not None and not row.found.in_domain for row in rows)
-    return replace(_joined(rows, fps, height, width), crowded=crowded, out_of_domain=strange, damage=damage)
+    unsure = sum(row.found is not None and not row.found.sure for row in rows)
+    return replace(_joined(rows, fps, height, width), crowded=crowded, unsure=unsure, damage=damage)
 
 
 @dataclass(frozen=True)
@@ -335,7 +331,7 @@ def _nearest(found: list[Sighting], last: Sighting | None) -> Sighting | None:
 
 def _joined(rows: list[_Row], fps: float, height: int, width: int) -> Track:
     embedded = next((r.found.embedding for r in rows if r.found and r.found.embedding is not None), None)
-    nowhere = torch.full((LANDMARKS, 2), torch.nan)
+    nowhere = torch.full((len(IBUG), 2), torch.nan)
     nobody = None if embedded is None else torch.full_like(embedded, torch.nan)
     embeddings = None
     if nobody is not None:
