@@ -64,8 +64,14 @@ def _portraits(given: argparse.Namespace, analyser: FaceAnalyser, mesher: FaceMe
         off = [list(errors(face.landmarks.numpy(), truth).values()) for truth, face in pairs]
         rows += [list(np.mean(off, 0))] if off else []
         least = min([face.score for _, face in pairs], default=float("nan"))
-        say(_row([name, len(seen.truth), len(pairs), len(seen.extra), least, seconds, *(np.mean(off, 0) if off else ())]))
-        cells += [drawn(pixels, t, None if f is None else f.landmarks.numpy()) for t, f in zip(seen.truth, seen.found)][:3]
+        say(
+            _row(
+                [name, len(seen.truth), len(pairs), len(seen.extra), least, seconds, *(np.mean(off, 0) if off else ())]
+            )
+        )
+        cells += [drawn(pixels, t, None if f is None else f.landmarks.numpy()) for t, f in zip(seen.truth, seen.found)][
+            :3
+        ]
         cells += [drawn(pixels, None, face.landmarks.numpy()) for face in seen.extra][:3]
     say(_row(["mean of the portraits", "", "", "", "", "", *np.mean(rows, 0)]))
     say()

@@ -1,28 +1,24 @@
-"""The figures of the tiny face pack on held-out avatars, as Markdown.
+"""The figures of the tiny face pack on held-out rendered people, as Markdown.
 
-    python -m benchmarks.faces
+    python -m benchmarks.faces --bank runs/people
 
-Draws 64 people that are in no training album (kept in runs/faces) and scores the pack through insightface itself.
-What becomes of photographs, `benchmarks.out_of_domain` says.
+Takes the people of the bank's shards from 90 on, which nothing was trained on, and scores the pack through insightface
+itself. What becomes of photographs, `benchmarks.face_pack` says.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from portraittalk_core.perception.face import FaceAnalyser
-from portraittalk_core.training.faces.data import Album, open_album
 from portraittalk_core.training.faces.embedding import EmbedFrames
-from portraittalk_core.training.faces.people import people_drawer
+from portraittalk_core.training.faces.people import TRAINING, People, open_people
 from portraittalk_core.training.faces.scores import score_faces
 
-from .parts.program import ROOT, RUNS, command_line
-
-HELD_OUT_SEED = 90_001
-"""Its generators are seeded above 9e9; the training album's end at 700 084."""
+from .parts.program import ROOT, RUNS, command_line, say
 
 LOW = 0.3
 """Threshold at which scores are read."""
@@ -32,34 +28,31 @@ def main() -> None:
     """Write the table."""
     parser = command_line("faces", __doc__)
     parser.add_argument("--pack", type=Path, default=ROOT / "portraittalk_core" / "assets" / "tiny" / "faces")
-    parser.add_argument("--album", type=Path, default=RUNS / "faces" / "album")
-    parser.add_argument("--people", type=int, default=64, help="a multiple of 16")
+    parser.add_argument("--bank", type=Path, default=RUNS / "people")
     given = parser.parse_args()
-    album = open_album(given.album, seed=HELD_OUT_SEED, people=given.people, views=4, draw=people_drawer())
-    rows = score_faces(FaceAnalyser(given.pack), album).rows() + _agreement(given.pack, album)
-    _table(("figure", "value"), [(name.replace("_", " "), f"{value:.3f}") for name, value in rows])
+    people = open_people(given.bank, range(TRAINING.stop, 10**6))
+    rows = score_faces(FaceAnalyser(given.pack), people).rows() + _agreement(given.pack, people)
+    say("| figure | value |")
+    say("|---|---|")
+    for name, value in [("people", float(len(people))), *rows]:
+        say(f"| {name.replace('_', ' ')} | {value:.3f} |")
 
 
-def _agreement(pack: Path, album: Album) -> list[tuple[str, float]]:
+def _agreement(pack: Path, people: People) -> list[tuple[str, float]]:
     """Return the least score of a portrait, and how well embeddings from exact landmarks match the analyser's."""
-    views = range(0, len(album.points), album.views)
-    pixels = torch.stack([torch.tensor(album.picture(i)).permute(2, 0, 1) for i in views])
+    views = people.first
+    pixels = torch.from_numpy(np.stack([people.bank.picture(int(i)) for i in views])).permute(0, 3, 1, 2)
     analyser = FaceAnalyser(pack, threshold=LOW)
-    found = (analyser.find(picture.float() / 127.5 - 1) for picture in pixels)
-    faces = [max(some, key=lambda face: face.score) for some in found]
-    embedded = EmbedFrames(pack, "cpu")(pixels, torch.from_numpy(album.points[views]))
+    found = [analyser.find(picture.float() / 127.5 - 1) for picture in pixels]
+    seen = [k for k, faces in enumerate(found) if faces]
+    faces = [max(found[k], key=lambda face: face.score) for k in seen]
+    embedded = EmbedFrames(pack, "cpu")(pixels[seen], torch.from_numpy(people.bank.landmarks[views[seen]]))
     cosines = (embedded * torch.stack([face.embedding for face in faces])).sum(1)
     return [
         ("least detector score", min(face.score for face in faces)),
         ("cosine of EmbedFrames, median", float(cosines.median())),
         ("cosine of EmbedFrames, least", float(cosines.min())),
     ]
-
-
-def _table(head: tuple[str, ...], rows: list) -> None:
-    for row in [head, ("---",) * len(head), *rows]:
-        sys.stdout.write(f"| {' | '.join(row)} |\n")
-    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class NoFaceFound(PortraitTalkError):
 
 
 class OutOfDomain(PortraitTalkError):
-    """The face lies outside what the loaded model was trained on (a photograph given to `tiny`)."""
+    """The face cannot be made to speak: it is turned away too far, or too small."""
 
 
 class SiteNotFound(PortraitTalkError):

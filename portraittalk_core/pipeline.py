@@ -130,7 +130,7 @@ class PortraitTalk:
 
         Raises:
             NoFaceFound: Before the first frame, where a picture has no face.
-            OutOfDomain: Likewise, for a face of a kind that the model has not learned.
+            OutOfDomain: Likewise, for a face that is too small or turned away too far.
             BadInput: Likewise, for arguments that do not fit together.
         """
         stack = self.stack

@@ -36,8 +36,8 @@ EPILOG = """examples:
   portraittalk evaluate --model tiny --benchmark avatars --variants all --engine ray -o report/
 
 The report folder gets results.json, results.csv and report.html, which opens offline. Clips that are in results.json
-already, with the same size and time, are not scored again. Without --faces only rendered avatars are found; for people
-give the folder of an insightface pack or MediaPipe's face_landmarker.task. Figures of two detectors do not compare.
+already, with the same size and time, are not scored again. --faces names the folder of an insightface pack, or
+MediaPipe's face_landmarker.task, in place of the tiny face pack. Figures of two detectors do not compare.
 LSE, FID and FVD need networks of others, which are never downloaded here: the report names those that were not given.
 
 The avatars benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
     add("--reference", metavar="DIR", help="the true videos: a folder with the same file names, or one file for all")
     add("--audio", metavar="FILE", help="the sound instead of the videos' own: one file, or a folder with their names")
     add("--suite", choices=("quick", "full"), help="full: also what needs networks (quick; of a benchmark: full)")
-    add("--faces", metavar="PACK", help="what finds faces: an insightface folder or a MediaPipe .task (avatars only)")
+    add("--faces", metavar="PACK", help="what finds faces: an insightface folder or a MediaPipe .task (the tiny pack)")
     _add_networks(parser.add_argument_group("networks of others, with --suite full"))
     add("--compare", metavar="FILE", help="results.json of another run to be shown beside this one")
     add("--dataset", choices=("hdtf", "mead", "grid"), help="VIDEO (or --reference) is a folder of this set")

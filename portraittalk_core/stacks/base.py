@@ -116,7 +116,7 @@ class Stack(Protocol):
 
         Raises:
             NoFaceFound: Where a picture has no face, or not as many as asked for.
-            OutOfDomain: Where the face is of a kind that the model has not learned.
+            OutOfDomain: Where the face is too small, or turned away too far.
         """
         ...
 

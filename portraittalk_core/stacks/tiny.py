@@ -33,8 +33,8 @@ from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, struc
 from ..nets.adapters import Adapters
 from ..perception.face import FaceAnalyser
 from ..perception.identity import identify
-from ..perception.out_of_domain import InDomainFinder
 from ..perception.speech import SpeechEncoder
+from ..perception.suitability import PortraitFinder
 from ..perception.text import TextEncoder
 from ..types import FaceMotion, Frames, Identity, Sound, SpeechFeatures, StructureMaps
 from .base import Codec, CodecMethods, Condition
@@ -166,7 +166,7 @@ class TinyStack(CodecMethods):
             fitter=fitter,
             shaper=shaper,
             warp=HeadWarp(placed(load_dense_motion(files["dense_motion"]), place)),
-            faces=FaceAnalyser(model_folder(name) / "faces", threshold=0.5),
+            faces=FaceAnalyser(model_folder(name) / "faces"),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place),
             device=place,
         )
@@ -185,12 +185,7 @@ class TinyStack(CodecMethods):
         self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
     ) -> Identity:
         """Find the person in the pictures; see `Stack.identify`."""
-        finder = InDomainFinder(self.faces, self.config.name, self.config.size, self._reconstruct)
-        return identify(images, finder, face=face, size=self.config.size, skip=skip_missing)
-
-    @torch.no_grad()
-    def _reconstruct(self, pixels: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 3 s s"]:
-        return torch.cat(list(self.codec.decode(self.codec.encode(pixels)))).cpu()
+        return identify(images, PortraitFinder(self.faces), face=face, size=self.config.size, skip=skip_missing)
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

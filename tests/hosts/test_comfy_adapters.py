@@ -59,16 +59,12 @@ def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard, di
         pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)
 
 
-def test_the_hosts_vae_finds_photographs_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
+def test_the_hosts_vae_draws_as_the_cores(pack, random_model, adapters, portrait):  # noqa: F811
     pixels, _ = portrait
     own, core = (
         torch.cat(list(s.codec.decode(s.codec.encode(pixels[None])))) for s in (adapters.stack, random_model.stack)
     )
     assert torch.allclose(own, core, atol=1e-4)
-    noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(4))
-    strange = ((pixels + 0.15 * noise).clamp(-1, 1) / 2 + 0.5).movedim(0, -1)[None]
-    with pytest.raises(pack("portraittalk_core.errors").OutOfDomain, match=r"VAE reconstructs it at only .* SD1\.5"):
-        pack("nodes.identity").LoadIdentity.execute(adapters, strange)
 
 
 def read_sound_of(pack):

@@ -165,10 +165,10 @@ def _track_notes(track: Track) -> list[str]:
         notes.append(f"{track.damage} Scored the {len(track.landmarks)} frames before.")
     if track.crowded:
         notes.append(f"{track.crowded} frames show more than one face; the first one is followed")
-    if track.out_of_domain:
+    if track.unsure:
         notes.append(
-            f"in {track.out_of_domain} frames the detector is not sure of the face, so that its landmarks may be "
-            "wrong: it knows rendered avatars. For people name another one with --faces"
+            f"in {track.unsure} frames the detector is not sure of the face, so that its landmarks may be "
+            "wrong. Name another one with --faces"
         )
     return notes
 

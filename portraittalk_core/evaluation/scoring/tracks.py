@@ -18,9 +18,11 @@ from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
 from ...metrics.functional import mean_colour, sharpness
 from ...perception.face import FaceAnalyser
-from ...perception.out_of_domain import IN_DOMAIN_SCORE
 from ...topology import IBUG
 from ...types import LANDMARKS, Face, Frames
+
+SURE_SCORE = 0.6
+"""Detector's score from which on its landmarks are trusted, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Sighting:
     embedding: Float[Tensor, "d"] | None = None
     """Of unit length; None where the detector has none."""
 
-    in_domain: bool = True
-    """Whether the detector is as sure of it as of the faces that it was made for."""
+    sure: bool = True
+    """Whether the detector is sure enough of it for its landmarks to be trusted."""
 
 
 FindNext = Callable[[Float[Tensor, "3 h w"]], list[Sighting]]
@@ -80,10 +82,10 @@ class PackFinder:
     """Of the pack."""
 
     recognises: bool = False
-    """Whether its embeddings are those of photographs that the field's CSIM is defined on; the tiny pack's are not."""
+    """Whether its embeddings are those that the field's CSIM is defined on; the tiny pack's are not."""
 
     min_score: float = 0.0
-    """Detector's score from which on a face counts as of the kind that the pack was made for, 0 to 1."""
+    """Detector's score from which on its landmarks are trusted, 0 to 1."""
 
     @property
     def hint(self) -> str:
@@ -146,7 +148,7 @@ class MeshFinder:
     @property
     def hint(self) -> str:
         """What a user can do where it finds no face."""
-        return "It finds faces of people from the front; for avatars leave --faces out."
+        return "It finds faces of people from the front."
 
     @contextlib.contextmanager
     def video(self, fps: float) -> Generator[FindNext, None, None]:
@@ -205,8 +207,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     """Open a detector.
 
     Args:
-        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack, which
-            finds rendered avatars only.
+        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack.
 
     Returns:
         The detector.
@@ -217,7 +218,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     """
     if faces is None:
         own = FaceAnalyser(model_folder("tiny") / "faces")
-        return PackFinder(own, "tiny face pack (avatars)", min_score=IN_DOMAIN_SCORE)
+        return PackFinder(own, "tiny face pack", min_score=SURE_SCORE)
     path = Path(faces)
     if path.suffix == ".task" and path.is_file():
         _mesh_options(path)
@@ -225,7 +226,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     if not path.is_dir():
         raise BadInput(
             f"`--faces` must be a folder of .onnx files or a MediaPipe .task file, but got `{faces}`. "
-            "Leave it out for rendered avatars."
+            "Leave it out for the tiny face pack."
         )
     hint = "It may be turned away, too small or too dark."
     return PackFinder(FaceAnalyser(path, threshold=0.5, hint=hint), f"insightface pack {path.name}", recognises=True)
@@ -262,7 +263,7 @@ class Track:
     crowded: int = 0
     """Number of frames with more than one face."""
 
-    out_of_domain: int = 0
+    unsure: int = 0
     """Number of frames whose face the detector is not sure of."""
 
     damage: str | None = None
@@ -315,8 +316,8 @@ def track_video(
             damage = str(error)
     if not rows:
         raise BadMedia("The video must have at least one picture, but none can be decoded. Export it again.")
-    strange = sum(row.found is not None and not row.found.in_domain for row in rows)
-    return replace(_joined(rows, fps, height, width), crowded=crowded, out_of_domain=strange, damage=damage)
+    unsure = sum(row.found is not None and not row.found.sure for row in rows)
+    return replace(_joined(rows, fps, height, width), crowded=crowded, unsure=unsure, damage=damage)
 
 
 @dataclass(frozen=True)

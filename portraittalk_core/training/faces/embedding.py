@@ -17,7 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ...errors import WeightsMismatch
-from .data import ARCFACE_POINTS
+from ...perception.face_geometry import ARCFACE_POINTS, MOUTH_CORNERS, NOSE_TIP
+from ...topology import EYES
 
 _SIZE = 112
 
@@ -42,7 +43,7 @@ class EmbedFrames:
     def __call__(
         self,
         pixels: Float[Tensor, "b 3 s s"] | UInt8[Tensor, "b 3 s s"],
-        landmarks: Float[Tensor, "b 70 2"],
+        landmarks: Float[Tensor, "b 478 2"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "b 512"]:
         """Return unit embeddings.
@@ -61,14 +62,14 @@ class EmbedFrames:
         return F.normalize(self._run(align(pixels, points, self._target)), dim=1)
 
 
-def five_points(landmarks: Float[Tensor, "b 70 2"]) -> Float[Tensor, "b 5 2"]:
+def five_points(landmarks: Float[Tensor, "b 478 2"]) -> Float[Tensor, "b 5 2"]:
     """Return eye centres, nose tip and mouth corners.
 
     Args:
         landmarks: In any unit.
     """
-    eyes = [landmarks[:, part].mean(1) for part in (slice(36, 42), slice(42, 48))]
-    return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)
+    eyes = [landmarks[:, list(eye)].mean(1) for eye in EYES]
+    return torch.stack([*eyes, *(landmarks[:, k] for k in (NOSE_TIP, *MOUTH_CORNERS))], 1)
 
 
 def align(

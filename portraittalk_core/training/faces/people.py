@@ -68,10 +68,10 @@ class People:
             return None
         number = int(self.bank.shard[i])
         if number not in self._masks:
-            file = getattr(self.bank.pixels[number], "filename", None)
-            if file is None:
+            file = self.bank.folder / f"{self.bank.numbers[number]:05d}.npz"
+            if not file.exists():
                 return None
-            with np.load(Path(file).with_suffix(".npz")) as stored:
+            with np.load(file) as stored:
                 self._masks[number] = np.packbits(stored["segments"] > 0, axis=-1)
         mask = np.unpackbits(self._masks[number][self.bank.row[i]], axis=-1).astype(np.float32)
         return cv2.GaussianBlur(cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)

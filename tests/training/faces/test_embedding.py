@@ -7,22 +7,20 @@ import torch
 from onnx import TensorProto, helper, save
 from torch import Generator
 
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.perception import face
 from portraittalk_core.perception.face import FaceAnalyser
 from portraittalk_core.training.faces.embedding import EmbedFrames, load_onnx
-from portraittalk_core.training.faces.people import person
+
+from ...rendered_people import portraits as rendered_portraits
 
 PACK = Path(face.__file__).parents[1] / "assets" / "tiny" / "faces"
 
 
 @pytest.fixture(scope="module")
 def portraits():
-    generator = Generator().manual_seed(1_000_004)
-    rows = torch.stack([row for _ in range(4) for row in person(generator, 1)])
-    return render(rows), landmarks(rows)
+    pixels, points = rendered_portraits()
+    return pixels[::2], points[::2]
 
 
 def test_the_embedding_is_that_of_the_face_analyser(portraits):

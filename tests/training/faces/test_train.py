@@ -1,79 +1,89 @@
-"""Training the face pack: the recipe end to end on painted dots, the ONNX writer, the geometry of the data."""
+"""Training the face pack: the recipe end to end on a few people, the ONNX writer, the geometry of the data."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Generator, nn
 
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.avatars.parameters import column
+from portraittalk_core import topology
+from portraittalk_core.perception.face_geometry import face_box, five_points
 from portraittalk_core.perception.face_nets import Detector, DetectorOutputs, Landmarker, Recogniser
 from portraittalk_core.training.faces import train as faces
-from portraittalk_core.training.faces.collage import LEVELS, assign, collage_batch
+from portraittalk_core.training.faces.collage import LEVELS, assign, collage, collage_batch
 from portraittalk_core.training.faces.data import (
-    ARCFACE_POINTS,
     MIRROR,
-    face_box,
-    five_points,
+    aligned,
     landmark_batch,
+    landmark_crop,
     lookalikes,
-    move,
-    open_album,
     recogniser_batch,
-    similarity,
 )
+from portraittalk_core.training.faces.landmarks import ANCHORS, fit_lift, landmark_loss
 from portraittalk_core.training.faces.onnx import export_onnx
-from portraittalk_core.training.faces.pack import PlanePoints, SpacePoints
-from portraittalk_core.training.faces.people import person
-from portraittalk_core.training.faces.train import Recipe, fit, train_faces
+from portraittalk_core.training.faces.photography import photograph
+from portraittalk_core.training.faces.surfaces import lookalike, occlude, surface
+from portraittalk_core.training.faces.train import Recipe, averaged, fit, make_recipes, train_faces
+
+from ...rendered_people import people as rendered_people
 
 pytest.importorskip("cv2", reason="opencv is not installed: pip install opencv-python-headless")
 
 
-def dots(seed, people, views):
-    """Paint a white block on each landmark instead of a person: quick, and easy to find again."""
-    generator = Generator().manual_seed(seed)
-    points = landmarks(torch.stack([row for _ in range(people) for row in person(generator, views)])).numpy()
-    frames = np.zeros((people * views, 256, 256, 3), np.uint8)
-    for frame, face in zip(frames, points):
-        x, y = ((face + 1) * 128 - 0.5).round().astype(int).T
-        for step in (-1, 0, 1):
-            frame[y + step, x] = frame[y, x + step] = 255
-    return frames, points, points[::views, :, 0]
-
-
 @pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return open_album(tmp_path_factory.mktemp("album"), seed=1, people=32, views=2, draw=dots)
+def people():
+    return rendered_people()
 
 
-def test_an_album_is_drawn_once(tmp_path):
-    first = open_album(tmp_path, seed=1, people=16, views=2, draw=dots)
-    second = open_album(tmp_path, seed=1, people=16, views=2, draw=None)
-    assert np.array_equal(first.points, second.points) and np.array_equal(first.picture(31), second.picture(31))
-    assert first.people == 16
+def test_pictures_are_grouped_by_person(people):
+    assert len(people) == 4 and list(people.rows(1)) == [2, 3] and list(people.rows(3)) == [6, 7]
+    assert people.cover(0) is None
 
 
-def test_mirrored_landmarks_are_those_of_a_mirrored_face():
-    row = person(Generator().manual_seed(2), 1)[0][None]
-    for name in ("yaw", "roll", "x", "gaze_x", "parting"):
-        column(row, name).zero_()
-    points = landmarks(row)[0].numpy()
-    assert np.abs(points[MIRROR] * [-1, 1] - points).max() < 0.01
+def test_mirrored_points_are_those_of_a_mirrored_face(people):
+    points = people.bank.landmarks.mean(0)
+    shape = points - points.mean(0)
+    apart = np.linalg.norm(shape[topology.IRISES[0]] - shape[topology.IRISES[1]])
+    mirrored = shape[MIRROR] * [-1, 1]
+    assert np.array_equal(MIRROR[MIRROR], np.arange(topology.POINTS))
+    assert np.linalg.norm(mirrored - mirrored.mean(0) - shape, axis=1).mean() < 0.12 * apart
 
 
-def test_crops_move_the_points_with_the_picture(album):
-    crops, points = landmark_batch(album, seed=3, step=0, size=8)
-    assert crops.shape == (8, 3, 192, 192) and np.abs(points).max() < 1
-    pixels = ((points[:, :48] + 1) * 96).round().astype(int)
-    at_points = np.stack([crop[:, y, x] for crop, (x, y) in zip(crops, pixels.transpose(0, 2, 1))])
-    assert at_points.mean() > crops.mean() + 0.5
+def test_crops_move_the_points_with_the_picture(people):
+    """A landmark that is painted blue in the picture is blue in the crop."""
+    marked = people.bank.picture(0).copy()
+    at = people.pixels(0)[topology.IRISES[0]]
+    for radius, colour in ((8, (255, 255, 255)), (3, (0, 0, 255))):
+        y, x = np.mgrid[0:256, 0:256]
+        marked[(x - at[0]) ** 2 + (y - at[1]) ** 2 < radius**2] = colour
+
+    class Marked:
+        bank = type("Bank", (), {"picture": lambda self, i: marked, "landmarks": people.bank.landmarks})()
+        pixels = staticmethod(people.pixels)
+
+    hits = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        crop, points = landmark_crop(rng, Marked(), 0)
+        spots = [((points[k] + 1) * 96 - 0.5).round().astype(int) for k in topology.IRISES]
+        inside = [s for s in spots if (s >= 0).all() and (s < 192).all()]
+        hits += any(int(crop[y, x, 2]) > int(crop[y, x, 0]) + 40 for x, y in inside)
+    assert hits >= 8  # grey pictures, colour casts and hands take the rest
 
 
-def test_batches_depend_on_the_step_alone(album):
-    same = [recogniser_batch(album, 3, 5, 4) for _ in range(2)]
+def test_batches_depend_on_the_step_alone(people):
+    same = [recogniser_batch(people, 3, 5, 4) for _ in range(2)]
     assert np.array_equal(same[0][0], same[1][0]) and np.array_equal(same[0][1], same[1][1])
-    assert not np.array_equal(same[0][0], recogniser_batch(album, 3, 6, 4)[0])
+    assert not np.array_equal(same[0][0], recogniser_batch(people, 3, 6, 4)[0])
+    crops, points = landmark_batch(people, seed=3, step=0, size=4)
+    assert crops.shape == (4, 3, 192, 192) and points.shape == (4, 478, 2)
+    assert np.array_equal(crops, landmark_batch(people, seed=3, step=0, size=4)[0])
+
+
+def test_aligned_faces_have_eyes_and_mouth_where_arcface_wants_them(people):
+    plain = aligned(people, 0, None)
+    assert plain.shape == (112, 112, 3)
+    eyes, cheeks = plain[48:56, 30:46].astype(int), plain[66:74, 28:40].astype(int)
+    assert eyes.std() > cheeks.std()
 
 
 def test_lookalikes_are_different_people_and_alike():
@@ -88,14 +98,9 @@ def test_lookalikes_are_different_people_and_alike():
     assert nearest(traits[chosen]) < 0.9 * nearest(traits[:32])
 
 
-def test_similarity_recovers_a_turn():
-    matrix = np.array([[0.8, -0.3, 5], [0.3, 0.8, -2]], np.float32)
-    assert np.allclose(similarity(ARCFACE_POINTS, move(ARCFACE_POINTS, matrix)), matrix, atol=1e-4)
-
-
 @pytest.mark.parametrize("scale", [0.15, 0.4, 1.0])
-def test_targets_lead_back_to_the_box_and_key_points(album, scale):
-    points = album.pixels(0) * scale
+def test_targets_lead_back_to_the_box_and_key_points(people, scale):
+    points = people.pixels(0) * scale
     cells = 0
     for stride, smallest, largest in LEVELS:
         target = assign([points], stride, smallest, largest)
@@ -108,16 +113,69 @@ def test_targets_lead_back_to_the_box_and_key_points(album, scale):
     assert cells
 
 
-def test_collages_with_and_without_faces_occur(album):
-    batch = collage_batch(album, 1, 0, 24)
+def test_what_is_ignored_is_neither_a_face_nor_none(people):
+    points = people.pixels(0) * 0.4
+    target = assign([], 16, 32.0, 96.0, ignored=[face_box(points)])
+    assert (target[0] == -1).any() and not (target[0] == 1).any()
+
+
+def test_collages_with_and_without_faces_occur(people):
+    batch = collage_batch(people, 1, 0, 24)
     occupied = np.stack([(t[:, 0] == 1).any((1, 2)) for t in batch.targets]).any(0)
     assert 0.2 < occupied.mean() < 0.95 and np.abs(batch.pictures).max() <= 1
 
 
+def test_every_face_that_is_asked_for_can_be_seen(people):
+    rng = np.random.default_rng(4)
+    for made in (collage(rng, people) for _ in range(40)):
+        for points in made.faces:
+            five = five_points(points)
+            assert (five > 0).all() and (five < np.array(made.limit)).all()
+
+
+@pytest.mark.parametrize("draw", [surface, lambda rng, side: lookalike(rng, surface(rng, side))])
+def test_surfaces_are_pictures_and_differ(draw):
+    made = [draw(np.random.default_rng(seed), 64) for seed in range(8)]
+    assert all(one.shape == (64, 64, 3) and one.dtype == np.uint8 for one in made)
+    assert len({one.tobytes() for one in made}) == 8
+
+
+def test_photographs_differ_from_renderings_but_show_the_same(people):
+    picture = people.bank.picture(2)
+    changed = [photograph(np.random.default_rng(seed), picture, soft_px=2.0) for seed in range(12)]
+    assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in changed)
+    grey = picture.mean(2).ravel()
+    alike = [np.corrcoef(one.mean(2).ravel(), grey)[0, 1] for one in changed]
+    assert np.median(alike) > 0.8 and np.mean([np.abs(one.astype(int) - picture).mean() for one in changed]) > 5
+
+
+def test_something_stands_before_the_face(people):
+    picture, points = people.bank.picture(4).copy(), people.pixels(4)
+    hidden = [occlude(np.random.default_rng(seed), picture.copy(), points) for seed in range(8)]
+    assert np.mean([(one != picture).any(2).mean() > 0.001 for one in hidden]) > 0.7
+
+
+def test_all_points_follow_from_the_anchors(people):
+    points = people.bank.landmarks
+    lift = fit_lift(points)
+    assert np.allclose(lift.sum(1), 1, atol=1e-3)
+    lifted = lift @ (points[:, ANCHORS] * [0.5, -1.3] + [2, 3])
+    assert np.abs(lifted - (points * [0.5, -1.3] + [2, 3])).max() < 0.02
+
+
+def test_the_landmark_loss_is_least_where_the_points_are(people):
+    net = make_recipes(people, 0, {"landmarks": 1})[0].net
+    crops, points = landmark_batch(people, 1, 0, 2)
+    wrong = points + 0.5
+    net.eval()
+    with torch.no_grad():
+        placed = net(torch.from_numpy(crops)).view(2, 478, 2).numpy()
+        assert landmark_loss(net, crops, placed) < landmark_loss(net, crops, wrong)
+
+
 NETS = {
     "detector": (DetectorOutputs(Detector()), 256),
-    "space": (SpacePoints(Landmarker()), 192),
-    "plane": (PlanePoints(Landmarker()), 192),
+    "points": (Landmarker(), 192),
     "recogniser": (Recogniser(), 112),
 }
 
@@ -169,14 +227,22 @@ def test_a_run_cut_in_the_middle_resumes_exactly(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_stops_in_time_and_later_writes_the_same_pack(tmp_path):
+def test_training_stops_in_time_and_later_writes_the_same_pack(tmp_path, people, monkeypatch):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
-    common = {"people": 32, "views": 2, "steps": (2, 1, 1), "draw": dots}
+    monkeypatch.setattr(faces, "open_people", lambda folder: people)
+    monkeypatch.setattr(faces, "BATCH", {"landmarks": 2, "detector": 2, "recogniser": 3})
+    common = {"bank": tmp_path, "steps": {"landmarks": 2, "detector": 1, "recogniser": 1}}
     assert train_faces(tmp_path / "whole", work_dir=tmp_path / "a", **common)
     assert not train_faces(tmp_path / "parts", work_dir=tmp_path / "b", minutes=0, **common)
     assert not (tmp_path / "parts").exists()
     assert train_faces(tmp_path / "parts", work_dir=tmp_path / "b", **common)
     names = sorted(path.name for path in (tmp_path / "parts").iterdir())
-    assert names == ["det.onnx", "landmark_2d_106.onnx", "landmark_3d_68.onnx", "recogniser.onnx"]
+    assert names == ["det.onnx", "landmark_2d_478.onnx", "recogniser.onnx"]
     for name in names:
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_averaged_weights_ship_without_the_tutor(tmp_path, people):
+    recipe = make_recipes(people, 0, {"recogniser": 1})[0]
+    torch.save({"average": recipe.net.state_dict()}, tmp_path / "recogniser.pt")
+    assert isinstance(averaged(recipe, tmp_path), Recogniser)
