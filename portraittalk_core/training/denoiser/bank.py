@@ -1,7 +1,7 @@
 """What the denoiser learns from: rendered people, with the reference moved to every picture, encoded once.
 
-Each picture of a person has one reference, the person's first picture. What the denoiser will be shown of it, moved by the
-dense motion to the picture's points, is made here, so that a training step runs the denoiser alone. Pictures of one
+Each picture of a person has one reference, the person's first picture. What the denoiser will be shown of it, moved by
+the dense motion to the picture's points, is made here, so that a training step runs the denoiser alone. Pictures of one
 person get the same exposure, contrast and colour at random: the renderer's camera is not the only one.
 """
 

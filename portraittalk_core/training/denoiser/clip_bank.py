@@ -87,7 +87,7 @@ def encode_clips(
     features = _features(bank, load_speech_clips(speech_file), speech_file)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "features.npy", features)
-    encode_pictures(folder, bank, encoders, sizes, bank.fact("at_rest"))
+    encode_pictures(folder, bank, encoders, sizes, bank.at_rest())
 
 
 def _features(bank: Bank, speech: SpeechClips, file: Path) -> Float[np.ndarray, "clips frames d"]:

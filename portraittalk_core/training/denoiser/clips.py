@@ -1,7 +1,7 @@
 """What speaks in stage 2's clips: features of synthetic speech, the mouth that belongs to them, idle motion.
 
-They are one small file, so that the machine that trains needs neither espeak-ng nor the recordings. `spoken_shots` turns a
-stretch of it into shots of a person, for the renderer.
+They are one small file, so that the machine that trains needs neither espeak-ng nor the recordings. `spoken_shots`
+turns a stretch of it into shots of a person, for the renderer.
 
     python -m portraittalk_core.training.denoiser.clips --out runs/speech_clips.npz
 """
@@ -114,9 +114,9 @@ def load_speech_clips(path: Path) -> SpeechClips:
 def spoken_shots(seed: int, clips: SpeechClips, frames: int) -> list[Shot]:
     """Return what is drawn of a person who speaks: a portrait, and a clip of what a training voice says.
 
-    The clip continues the portrait's shot where the person wears the same in both, which gives it maps; else it is a shot
-    of its own before the same camera. Facts of each frame are `heard`, the row of the speech (-1 for the portrait), and
-    `spoken`, its mouth.
+    The clip continues the portrait's shot where the person wears the same in both, which gives it maps; else it is a
+    shot of its own before the same camera. Facts of each frame are `heard`, the row of the speech (-1 for the
+    portrait), and `spoken`, its mouth.
 
     Args:
         seed: From which all follows.
@@ -197,20 +197,38 @@ def _lawful(rows: Float32[ndarray, "n 52"]) -> Float32[ndarray, "n 52"]:
 
 
 def main() -> None:
-    """Write the file that `training.recipe --speech` reads."""
-    from ...checkpoints.native import load_speech_encoder, model_files
+    """Write the file that clips are drawn with and stage 2 trains on."""
+    from ...checkpoints.native import ASSETS
 
-    parser = argparse.ArgumentParser(description="Write the speech features that stage 2 trains on.")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="features, mouths, idle motion")
     parser.add_argument("--work", type=Path, default=Path("runs/speech"), help="where the corpus lies or will lie")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of speech in the corpus")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    corpus = stored_corpus(
-        given.work / f"corpus_{given.seed}_{given.minutes:g}.pt", given.minutes, TRAIN_VOICES, given.seed
+    parser.add_argument("--minutes", type=float, default=60.0, help="of speech in the corpus (60)")
+    parser.add_argument("--seed", type=int, default=0, help="of the corpus (0)")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        default=ASSETS / "tiny" / "speech.safetensors",
+        help="a speech encoder (the shipped one)",
     )
-    encoder = load_speech_encoder(model_files("tiny")["speech"])
-    save_speech_clips(make_speech_clips(encoder, corpus, given.seed), given.out)
+    given = parser.parse_args()
+    write_speech_clips(given.out, given.encoder, given.work, given.minutes, given.seed)
+
+
+def write_speech_clips(out: Path, encoder: Path, work: Path, minutes: float, seed: int) -> None:
+    """Synthesise a corpus of training voices, unless it is there, and write what clips need of it.
+
+    Args:
+        out: The file.
+        encoder: The speech encoder of the model that stage 2 trains.
+        work: Where the corpus lies or will lie.
+        minutes: Of speech.
+        seed: Of the corpus, its degradation and idle motion.
+    """
+    from ...checkpoints.native import load_speech_encoder
+
+    corpus = stored_corpus(work / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
+    save_speech_clips(make_speech_clips(load_speech_encoder(encoder), corpus, seed), out)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ...errors import BadInput
 from ...people.anatomy import load_anatomy
 from ...people.caption import tags
 from ...people.drawing import place_camera
-from ...people.landmarks import mix_landmarks, project_landmarks
+from ...people.landmarks import mix_landmarks, project_vertices
 from ...people.person import Person
 from ...people.renderer import Renderer
 from ...people.scene import Scene
@@ -108,11 +108,19 @@ class Bank:
         with np.load(self.folder / f"{self.numbers[shard]:05d}.npz") as stored:
             return stored["source"], stored["visible"], stored["segments"]
 
+    def at_rest(self) -> Float32[ndarray, "n 478 2"]:
+        """Return MediaPipe's points of every picture with the mouth at rest, in [-1, 1].
+
+        Raises:
+            BadInput: When the bank was drawn of shots that know nothing of it.
+        """
+        return _points(self.fact("at_rest"))
+
     def fact(self, name: str) -> ndarray:
-        """Return what the shards keep of each picture besides, as `Shot` names it: `at_rest` or one of its facts.
+        """Return a fact of every picture that the bank's shots had besides.
 
         Args:
-            name: Of the fact.
+            name: See `Shot.facts`.
 
         Raises:
             BadInput: When a shard keeps nothing of that name.
@@ -148,7 +156,7 @@ def open_bank(folder: Path, shards: range | None = None) -> Bank:
         pixels=[np.load(folder / f"{k:05d}.npy", mmap_mode="r") for k in chosen],
         shard=np.repeat(np.arange(len(chosen)), sizes),
         row=np.concatenate([np.arange(size) for size in sizes]),
-        landmarks=mix_landmarks(joined["landmarks"]),  # of the vertices, so that the mixture may change
+        landmarks=_points(joined["landmarks"]),
         blendshapes=joined["blendshapes"].astype(np.float32),
         rotation=joined["rotation"],
         person=joined["person"],
@@ -158,6 +166,11 @@ def open_bank(folder: Path, shards: range | None = None) -> Bank:
         folder=folder,
         numbers=tuple(chosen),
     )
+
+
+def _points(vertices: Float32[ndarray, "n 478 2"]) -> Float32[ndarray, "n 478 2"]:
+    """Return MediaPipe's points of what shards keep: the vertices near them, so that the mixture may change."""
+    return mix_landmarks(vertices)
 
 
 _FACTS = ("landmarks", "blendshapes", "rotation", "person", "appearance", "tags", "traits")
@@ -227,7 +240,7 @@ def _draw_shard(
                 **shot.facts,
             }
             if shot.at_rest is not None:
-                found["at_rest"] = _points(renderer, shot, scene, shot.at_rest) / SIZE * 2 - 1
+                found["at_rest"] = _vertices(renderer, shot, scene, shot.at_rest) / SIZE * 2 - 1
             for name, value in found.items():
                 rows.setdefault(name, []).append(value)
             known += [_tags(shot.person, mood) for mood in shot.expressions]
@@ -237,14 +250,14 @@ def _draw_shard(
     return pixels, {**joined, "tags": np.array(json.dumps(known))}
 
 
-def _points(
+def _vertices(
     renderer: Renderer, shot: Shot, scene: Scene, blendshapes: Float32[ndarray, "n 52"]
 ) -> Float32[ndarray, "n 478 2"]:
-    """Return the points of a shot's frames, were the face to do something else."""
+    """Return the vertices near the points of a shot's frames, were the face to do something else, in pixels."""
     actor = renderer.actor(shot.person)
     matrix = place_camera(actor, scene.camera).matrix
     poses = [actor.rig.pose(row, turn) for row, turn in zip(blendshapes, shot.rotation, strict=True)]
-    return np.stack([project_landmarks(actor, pose, matrix, renderer.size) for pose in poses])
+    return np.stack([project_vertices(actor, pose, matrix, renderer.size) for pose in poses])
 
 
 def _small_maps(maps: object, count: int) -> dict[str, ndarray]:
