@@ -1,0 +1,1 @@
+"""What `benchmarks.real_people` measures: clips and photographs of real people, read by MediaPipe."""
