@@ -2,7 +2,8 @@
 
 The mouth is regressed from the speech features (`AudioToMotion`); head, blinks, brows and gaze are drawn from a learned
 prior (`priors.MotionPrior`). `generate_motion` joins them, applies the user's dials and says all of it in ARKit's
-blendshapes. """
+blendshapes.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Measure faces by their landmarks and draw them as soft contours: plain geometry, nothing learned.
 
 Everything takes landmarks `[n, 478, 2]` in the order of `topology` and the coordinates of `types` ([-1, 1] over a
-square picture). """
+square picture).
+"""
 
 from __future__ import annotations
 
@@ -247,7 +248,8 @@ def warp_picture(
 
 def head_size(landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"]]:
     """Measure where faces are and how large: middle of the steady points, and their root mean square distance from
-    it."""
+    it.
+    """
     steady = landmarks[:, list(STEADY)]
     middle = steady.mean(1)
     return middle, (steady - middle[:, None]).square().sum(2).mean(1).clamp(min=1e-8).sqrt()

@@ -1,7 +1,8 @@
 """A head in space, seen by a camera: where the points of a face are for an expression and a turn of the head.
 
 A linear model of shapes with ARKit's blendshapes, as morphable models of faces are (Blanz and Vetter 1999), about a
-neck and before a pinhole camera. Its numbers are taken from rendered people; see `training.motion.structure`. """
+neck and before a pinhole camera. Its numbers are taken from rendered people; see `training.motion.structure`.
+"""
 
 from __future__ import annotations
 

@@ -192,7 +192,8 @@ class FaceShaper(nn.Module):
         self, face: Float[Tensor, "#n 478 2"], was: Float[Tensor, "#n 478 2"], now: Float[Tensor, "n 478 2"]
     ) -> Float[Tensor, "n 478"]:
         """Return how far each point goes down so that lips and lids of the face close as those of the fitted head
-        do."""
+        do.
+        """
         real, before, after = (points[:, _LOWER, 1] - points[:, _UPPER, 1] for points in (face, was, now))
         open_still = ((after - _SURELY_SHUT) / before.clamp(min=_SURELY_SHUT)).clamp(0, 1)
         excess = (real - before) * (1 - open_still)

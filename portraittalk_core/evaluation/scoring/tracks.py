@@ -350,7 +350,8 @@ def _joined(rows: list[_Row], fps: float, height: int, width: int) -> Track:
 
 def _column(values: list[Tensor | None], points: int | None = None) -> Tensor | None:
     """Join what was found in each frame, NaN where there is nothing; None, or NaN of so many points, where nothing
-    is."""
+    is.
+    """
     known = next((value for value in values if value is not None), None)
     if known is None:
         return None if points is None else torch.full((len(values), points, 2), torch.nan)
