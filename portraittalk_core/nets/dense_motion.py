@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -89,13 +90,11 @@ class DenseMotionNet(nn.Module):
         inputs = 4 * 3 * 2 + 2 * contours + 6
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _Block(b))
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _Block(b)) for a, b in pairwise(widths)
         )
         self.first, self.middle = _Block(widths[0]), _Block(widths[-1])
         self.up = nn.ModuleList(
-            nn.ModuleList([nn.Conv2d(b, a, 1), _Block(a)])
-            for a, b in reversed(list(zip(widths, widths[1:], strict=False)))
+            nn.ModuleList([nn.Conv2d(b, a, 1), _Block(a)]) for a, b in reversed(list(pairwise(widths)))
         )
         self.leave = nn.Conv2d(widths[0], 4 * 5, 3, padding=1)
         nn.init.zeros_(self.leave.weight)

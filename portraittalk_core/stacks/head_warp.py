@@ -19,7 +19,7 @@ SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
 
 LARGEST = 1024
-"""Side of the largest crop that is moved without being asked to, pixels: beyond, time grows and little is seen of it."""
+"""Side in pixels of the largest crop that is moved unasked: beyond, time grows and little is seen of it."""
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _AGREES, _DIFFERS = 0.10, 0.22  # of [-1, 1]: decoded and moved pictures show the same, or not
