@@ -1,8 +1,8 @@
 """Pictures with the statistics of photographs but without a subject: dead leaves.
 
 Discs and polygons of random size cover one another; sizes follow a power law, as objects before a camera do, which
-gives the edges and the spectrum of natural pictures (Lee, Mumford & Huang 2001). Leaves are shaded, patterned or cut from
-textures, so that a network that is trained on them besides people learns cloth, leaves and walls.
+gives the edges and the spectrum of natural pictures (Lee, Mumford & Huang 2001). Leaves are shaded, patterned or cut
+from textures, so that a network that is trained on them besides people learns cloth, leaves and walls.
 """
 
 from __future__ import annotations
