@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, Int
 from numpy import ndarray
 
-from ..perception.contact import keep_apart
-from ..topology import MEETING_LIPS
 from .motion import Pose
 from .projection import to_pixels
 
@@ -84,28 +81,8 @@ def project_vertices(actor: Actor, pose: Pose, matrix: ndarray, size: int) -> Fl
         size: Width and height of the picture in pixels.
     """
     rows = np.searchsorted(actor.surface.used, landmark_vertices())
-    skin = actor.rig.posed(pose)[rows] + lip_seam(actor.rest[landmark_vertices()]) @ pose.head[:3, :3].T
-    return touching(to_pixels(np.concatenate([skin, iris_points(pose)]), matrix, size)[None])[0]
-
-
-def lip_seam(rest: Float32[ndarray, "*p 468 3"]) -> Float32[ndarray, "*p 468 3"]:
-    """Return what brings the points of the lower lip's inner edge to the upper lip's at rest, where the mouth is shut.
-
-    The vertices nearest to them lie a thirtieth of the distance of the eyes lower, too low by as much in open mouths
-    too.
-
-    Args:
-        rest: The points' vertices of people at rest.
-    """
-    upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
-    offsets = np.zeros_like(rest)
-    offsets[..., lower, :] = rest[..., upper, :] - rest[..., lower, :]
-    return offsets
-
-
-def touching(points: Float32[ndarray, "n 478 2"]) -> Float32[ndarray, "n 478 2"]:
-    """Return points whose lips and lids meet where the mesh's pass through one another; see `perception.contact`."""
-    return keep_apart(torch.from_numpy(np.asarray(points, np.float32))).numpy()
+    skin = actor.rig.posed(pose)[rows]
+    return to_pixels(np.concatenate([skin, iris_points(pose)]), matrix, size)
 
 
 def iris_points(pose: Pose) -> Float32[ndarray, "10 3"]:

@@ -9,9 +9,10 @@ from jaxtyping import Float32, Float64, Int
 from numpy import ndarray
 from scipy.spatial.transform import Rotation
 
+from ..topology import MEETING_LIPS
 from .anatomy import BONES, load_anatomy
 from .arkit import INDEX
-from .landmarks import IRIS_RING, landmark_vertices, lip_seam
+from .landmarks import IRIS_RING, landmark_vertices, mix_landmarks
 from .motion import GAZE_DEGREES, LEVEL_GAZE, NECK_SHARES, Rig, before_eye, drive, out_of_eye
 from .person import Person
 from .shape import shape_person
@@ -23,8 +24,9 @@ _EYES = ("Right", "Left")  # the eye at the left of the picture first, as MediaP
 class Crowd:
     """The points of people, ready to be moved; what `landmarks.project_landmarks` gives, a thousand times as fast.
 
-    All of the face follows the head's bone alone; the five thousandths of the neck in some points are left out. In a
-    picture lips and lids meet (`landmarks.touching`); in space they may cross.
+    All of the face follows the head's bone alone; the five thousandths of the neck in some points are left out. One
+    thing is not as in the pictures, where lips at rest are a crack open, as MediaPipe sees it too: here they are shut,
+    as people's are.
 
     Args:
         people: Whom to shape.
@@ -41,9 +43,11 @@ class Crowd:
             pivots = np.stack([rig.joints[bone] for bone in bones])
             rows.append((shaped[vertices], rig.frame.scale, rig.gains, centres, radii, pivots))
         rest, scale, gains, centres, radii, pivots = zip(*rows)
-        self.rest: Float32[ndarray, "p 468 3"] = np.stack(rest).astype(np.float32)
+        self._rest: Float32[ndarray, "p 468 3"] = np.stack(rest).astype(np.float32)
+        self.rest: Float32[ndarray, "p 468 3"] = mix_landmarks(self._rest)
         """Points of the skin at rest, decimetres."""
         self._seam = lip_seam(self.rest)
+        self.rest += self._seam
         self.scale: Float32[ndarray, "p"] = np.array(scale, np.float32)
         """Size of each head, as a share of the template's."""
         self.gains: Float32[ndarray, "p 52"] = np.stack(gains).astype(np.float32)
@@ -55,7 +59,7 @@ class Crowd:
         self.pivots: Float32[ndarray, "p 4 3"] = np.stack(pivots).astype(np.float32)
         """About what the bones of neck and head turn."""
         self._lids = np.stack(
-            [before_eye(self.rest, self.centres[:, k, None], self.radii[:, k, None]) for k in range(2)], 1
+            [before_eye(self._rest, self.centres[:, k, None], self.radii[:, k, None]) for k in range(2)], 1
         )
         self._offsets = load_anatomy().actions[:, vertices].reshape(len(INDEX), -1)
 
@@ -73,11 +77,12 @@ class Crowd:
             turns: Yaw, pitch and roll in degrees, as `projection.rotation` has them.
         """
         driven = drive(blendshapes) * self.gains[who] * self.scale[who, None]
-        points = self.rest[who] + (driven @ self._offsets).reshape(len(who), -1, 3)
+        points = self._rest[who] + (driven @ self._offsets).reshape(len(who), -1, 3)
         for k in range(2):
             centre, radius = self.centres[who, k][:, None], self.radii[who, k][:, None, None]
             points = np.where(self._lids[who, k][..., None], out_of_eye(points, centre, radius), points)
-        points = np.concatenate([points + self._seam[who], self._irises(who, blendshapes)], 1)
+        skin = mix_landmarks(points) + self._seam[who]
+        points = np.concatenate([skin, self._irises(who, blendshapes)], 1)
         matrices = self._head(who, turns)
         moved = points @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
         return moved.astype(np.float32)
@@ -113,3 +118,15 @@ def turn_matrices(turns: ndarray) -> Float64[ndarray, "n 3 3"]:
         turns: [n, 3]: yaw, pitch and roll in degrees.
     """
     return Rotation.from_euler("YXZ", np.asarray(turns, np.float64), degrees=True).as_matrix()
+
+
+def lip_seam(rest: Float32[ndarray, "p 468 3"]) -> Float32[ndarray, "p 468 3"]:
+    """Return what brings the points of the lower lip's inner edge to the upper lip's.
+
+    Args:
+        rest: Points of people at rest, whose mouths are shut.
+    """
+    upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
+    offsets = np.zeros_like(rest)
+    offsets[:, lower] = rest[:, upper] - rest[:, lower]
+    return offsets

@@ -14,8 +14,8 @@ from ..topology import EYE_CORNERS, MEETING_LIDS, MEETING_LIPS
 LIPS_TOUCH = 0.004
 """Gap, over the distance of the eyes' outer corners, below which lips hardly come nearer to each other."""
 
-LIDS_TOUCH = 0.05
-"""The same of the lids, over the width of the eye: a shut eye has lashes, and MediaPipe sees a few hundredths there."""
+LIDS_TOUCH = 0.01
+"""The same of the lids, over the width of the eye."""
 
 _UPPER_LID_MOVES = 0.7
 

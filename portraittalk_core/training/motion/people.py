@@ -15,10 +15,10 @@ from numpy.random import Generator
 from torch import Tensor
 
 from ...people.arkit import INDEX, coefficients
-from ...people.landmarks import touching
 from ...people.motion import NECK_SHARES, resting_blendshapes
 from ...people.person import EXPRESSIONS, draw_person
 from ...people.points import Crowd, turn_matrices
+from ...perception.contact import keep_apart
 from ...perception.framing import CENTRE, SIZE
 from ...topology import STEADY
 from ...types import COEFFICIENTS
@@ -141,7 +141,8 @@ class People:
         self, who: ndarray, blendshapes: ndarray, turns: ndarray, cameras: _Cameras
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return points, blendshapes and poses."""
-        points = touching(cameras.see(self.crowd.world(who, blendshapes, turns.astype(np.float32))))
+        seen = cameras.see(self.crowd.world(who, blendshapes, turns.astype(np.float32)))
+        points = keep_apart(torch.from_numpy(seen).float())
         turned = cameras.view @ turn_matrices(turns)
         yaw, pitch = np.arctan2(turned[:, 0, 2], turned[:, 2, 2]), np.arcsin(-turned[:, 1, 2])
         roll = -np.arctan2(turned[:, 1, 0], turned[:, 1, 1])
@@ -153,7 +154,7 @@ class People:
         size = np.sqrt(np.square(rest - middle[:, None]).sum(2).mean(1))
         pose = np.stack([yaw, pitch, roll, middle[:, 0], middle[:, 1], size / SIZE], 1)
         said = np.array(blendshapes[:, ORDER], np.float32)
-        return torch.from_numpy(points), torch.from_numpy(said), torch.from_numpy(pose).float()
+        return points, torch.from_numpy(said), torch.from_numpy(pose).float()
 
 
 def held_out_people(seed: int, count: int = 160) -> People:
