@@ -2,9 +2,9 @@
 
     python -m benchmarks.face_pack --task face_landmarker_v2_with_blendshapes.task --sheet faces.png
 
-Portraits: which faces are found, and how far the points lie from MediaPipe's. Clips: the same over time, how much points
-tremble, and how well they follow mouth and lids. Recogniser: every frame of a clip must be nearest to its own first
-frame, and a changed portrait to itself.
+Portraits: which faces are found, and how far the points lie from MediaPipe's. Clips: the same over time, how much
+points tremble, and how well they follow mouth and lids. Recogniser: every frame of a clip must be nearest to its own
+first frame, and a changed portrait to itself.
 """
 
 from __future__ import annotations
@@ -64,14 +64,10 @@ def _portraits(given: argparse.Namespace, analyser: FaceAnalyser, mesher: FaceMe
         off = [list(errors(face.landmarks.numpy(), truth).values()) for truth, face in pairs]
         rows += [list(np.mean(off, 0))] if off else []
         least = min([face.score for _, face in pairs], default=float("nan"))
-        say(
-            _row(
-                [name, len(seen.truth), len(pairs), len(seen.extra), least, seconds, *(np.mean(off, 0) if off else ())]
-            )
-        )
-        cells += [drawn(pixels, t, None if f is None else f.landmarks.numpy()) for t, f in zip(seen.truth, seen.found)][
-            :3
-        ]
+        parts = np.mean(off, 0) if off else ()
+        say(_row([name, len(seen.truth), len(pairs), len(seen.extra), least, seconds, *parts]))
+        both = [(t, None if f is None else f.landmarks.numpy()) for t, f in zip(seen.truth, seen.found)]
+        cells += [drawn(pixels, *pair) for pair in both[:3]]
         cells += [drawn(pixels, None, face.landmarks.numpy()) for face in seen.extra][:3]
     say(_row(["mean of the portraits", "", "", "", "", "", *np.mean(rows, 0)]))
     say()
@@ -105,7 +101,7 @@ def _opening(points: ndarray, part: str) -> ndarray:
 
 
 def _tremble(points: ndarray) -> float:
-    """Return how far points lie from the middle of where they were before and will be, per cent of the eyes' distance."""
+    """Return how far points lie from between where they were before and will be, per cent of the eyes' distance."""
     off = points[1:-1] - (points[:-2] + points[2:]) / 2
     return float((np.linalg.norm(off, axis=2) / _apart(points)[1:-1, None]).mean() * 100)
 

@@ -62,9 +62,7 @@ def test_people_who_face_the_camera_are_suitable():
 
 def test_profiles_and_tiny_faces_end_in_one_line():
     sideways = face(turned(LARGEST_YAW_DEGREES + 10))
-    with pytest.raises(
-        OutOfDomain, match=r"^The face must be turned at most 50 degrees to the side, but is turned 60\."
-    ):
+    with pytest.raises(OutOfDomain, match=r"^The face must be turned at most 50 degrees .*, but is turned 60\."):
         PortraitFinder(Finds(sideways)).find(PICTURE)
     tiny = face(portraits()[1][0], scale=0.35 * LEAST_WIDTH_PX)
     with pytest.raises(OutOfDomain, match=r"^The face must be at least 64 pixels wide, but .* has \d+\. Use a picture"):

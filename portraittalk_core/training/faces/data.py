@@ -13,7 +13,7 @@ from numpy import ndarray
 from numpy.random import Generator
 
 from ... import topology
-from ...perception.face_geometry import ARCFACE_POINTS, MARGIN, face_box, five_points, move, similarity
+from ...perception.face_geometry import ARCFACE_POINTS, MARGIN, face_box, five_points, similarity
 from ...perception.face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
 from .people import People
 from .photography import photograph
@@ -57,7 +57,7 @@ def landmark_batch(people: People, seed: int, step: int, size: int) -> tuple[nda
         Crops [b, 3, 192, 192] in [-1, 1], and their landmarks [b, 478, 2] in [-1, 1].
     """
     rng = np.random.default_rng([seed, 1, step])
-    made = [landmark_crop(rng, people, int(i)) for i in rng.integers(0, len(people.bank), size)]
+    made = [landmark_crop(rng, people, int(i)) for i in rng.choice(len(people.bank), size, p=people.turned_first)]
     return to_net([crop for crop, _ in made]), np.stack([points for _, points in made])
 
 
@@ -80,9 +80,12 @@ def landmark_crop(rng: Generator, people: People, i: int) -> tuple[ndarray, Floa
     # Faces are narrower and wider, and lean more, than a renderer draws them.
     shape = np.diag(np.exp(rng.normal(size=2) * [0.06, 0.03])) + [[0, rng.normal() * 0.05], [0, 0]]
     turn = side / width * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ shape
-    matrix = np.concatenate([turn, (side / 2 - turn @ centre)[:, None]], 1).astype(np.float32)
-    crop = warp(people.bank.picture(i), matrix, side, int(rng.choice([cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE])))
-    moved = move(points, matrix)
+    matrix = np.eye(3)
+    matrix[:2] = np.concatenate([turn, -(turn @ centre)[:, None]], 1)
+    tilted = np.array([[1, 0, side / 2], [0, 1, side / 2], [0, 0, 1]]) @ _tilt(rng, side) @ matrix
+    border = int(rng.choice([cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE]))
+    crop = cv2.warpPerspective(people.bank.picture(i), tilted, (side, side), borderMode=border)
+    moved = cv2.perspectiveTransform(points[None].astype(np.float64), tilted)[0]
     if rng.random() < 0.5:
         crop, moved = np.ascontiguousarray(crop[:, ::-1]), moved[MIRROR] * [-1, 1] + [side - 1, 0]
     if rng.random() < 0.35:
@@ -91,6 +94,13 @@ def landmark_crop(rng: Generator, people: People, i: int) -> tuple[ndarray, Floa
     if rng.random() < 0.12:
         crop = _cut_off(rng, crop)
     return crop, ((moved + 0.5) / (side / 2) - 1).astype(np.float32)
+
+
+def _tilt(rng: Generator, side: int) -> ndarray:
+    """Return a homography about the origin that makes one side of a face smaller, as turned heads have it."""
+    tilt = np.eye(3)
+    tilt[2, :2] = np.clip(rng.normal(size=2) * [0.14, 0.07], -0.4, 0.4) / side
+    return tilt
 
 
 def _cut_off(rng: Generator, crop: ndarray) -> ndarray:

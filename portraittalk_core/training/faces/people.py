@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float32, Float64, Int, UInt8
 from numpy import ndarray
 
 from ..people.bank import SIZE, Bank, open_bank
@@ -40,6 +41,13 @@ class People:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @functools.cached_property
+    def turned_first(self) -> Float64[ndarray, "pictures"]:
+        """How often each picture is taken where turned heads, of which there are few, are to be seen as often."""
+        angles = self.bank.rotation / [12.0, 10.0, 20.0]
+        weights = 1 + np.square(angles).sum(1).clip(0, 6)
+        return weights / weights.sum()
 
     def rows(self, person: int) -> range:
         """Return the numbers of a person's pictures.
