@@ -45,8 +45,9 @@ _NUMBERS = ("age", "male", "muscle", "weight", "melanin", "blood", "freckles", "
 
 @dataclass(frozen=True)
 class Bank:
-    """Pictures of people with their truth; row i of every field is picture i, a person's pictures following one
-    another.
+    """Pictures of people with their truth.
+
+    Row i of every field is picture i; a person's pictures follow one another.
     """
 
     pixels: list[UInt8[ndarray, "k size size 3"]]
