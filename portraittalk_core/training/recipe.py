@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from accelerate import PartialState
 
 from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save_denoiser, save_modules
 from ..config import ModelConfig, TrainingConfig, read_toml
+from ..errors import BadInput
 from .denoiser.stages import ASSETS, build_objective, load_weights, train_stage
 from .model import ModelChoice, read_model
 
@@ -43,7 +45,7 @@ class Recipe:
     """Processes that train; a small CPU prefers one of one thread for each core."""
 
     runs: tuple[TrainingConfig, ...] = ()
-    """In order; each has an own folder `run0`, `run1` … and begins with what the one before it learned."""
+    """In order; each has an own folder `run0`, `run1` … and begins with what those before it learned."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,23 @@ class Ground:
     vae: Path = ASSETS / "vae.safetensors"
     """Makes latents."""
 
+    text: Path = ASSETS / "text.safetensors"
+    """Reads captions."""
+
     warp: Path = ASSETS / "dense_motion.safetensors"
     """Moves the reference."""
 
     faces: Path | None = ASSETS / "faces"
     """The face pack, whose recogniser says who somebody is; None trains without."""
 
+    clips: Path | None = None
+    """Folder of people who speak, of `denoiser.clip_bank`, which stage 2 needs."""
+
     speech: Path | None = None
-    """The features that stage 2 needs; `denoiser.clips` makes them."""
+    """What they say: features that `denoiser.clips` made, which stage 2 needs as well."""
+
+
+_MAKERS = {"clips": "clip_bank", "speech": "clips"}
 
 
 def train_recipe(
@@ -73,6 +84,7 @@ def train_recipe(
     ground: Ground,
     limit_s: float = float("inf"),
     start: Path | None = None,
+    stage: int | None = None,
 ) -> bool:
     """Go on with a recipe, for a while.
 
@@ -83,27 +95,33 @@ def train_recipe(
         ground: What was made before.
         limit_s: Seconds after which to stop.
         start: A denoiser that the first run begins with; None begins with nothing.
+        stage: Whose runs are done; None does all.
 
     Returns:
-        Whether the recipe is finished.
+        Whether that is finished.
 
     Raises:
         BadConfig: When the model's parts, or model and runs, cannot go together.
         BadInput: When something to begin with is missing, or is of another model.
     """
+    chosen = [run for run in recipe.runs if stage in (None, run.stage)]
+    for what, maker in (("clips", "clip_bank"), ("speech", "clips")):
+        if getattr(ground, what) is None and any(run.stage == 2 for run in chosen):
+            raise BadInput(f"stage 2 needs `{what}`, which training.denoiser.{maker} makes. Name it, or stage 1 alone.")
     end = time.monotonic() + limit_s
-    before = start
+    before = [] if start is None else [start]  # a run writes what it trained, which may be little: all of them count
     for number, run in enumerate(recipe.runs):
         out = work / f"run{number}"
         left = min(run.minutes - minutes_spent(out), (end - time.monotonic()) / 60)
-        if left > 0.05:
+        if run in chosen and left > 0.05:
             train_stage(
                 dataclasses.replace(run, minutes=left),
                 out,
                 data=work / f"bank{run.stage}",
-                people=ground.people,
+                people=ground.clips if run.stage == 2 and ground.clips else ground.people,
                 model=model,
                 vae=ground.vae,
+                text=ground.text,
                 warp=ground.warp,
                 faces=ground.faces,
                 start=before,
@@ -111,9 +129,10 @@ def train_recipe(
                 end=end,
             )
         PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
-        if minutes_spent(out) < run.minutes - 0.1:
+        if run in chosen and minutes_spent(out) < run.minutes - 0.1:
             return False
-        before = out / "model.safetensors"
+        if (out / "model.safetensors").exists():
+            before.append(out / "model.safetensors")
     return True
 
 
@@ -136,7 +155,7 @@ def pack(
         model: What was trained; tiny by default.
     """
     model, vae = model or read_model(), load_vae(ground.vae)
-    objective = build_objective(model, TrainingConfig(), load_text_encoder(ASSETS / "text.safetensors"), vae)
+    objective = build_objective(model, TrainingConfig(), load_text_encoder(ground.text), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
     load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
@@ -156,46 +175,56 @@ def minutes_spent(out: Path) -> float:
     return torch.load(file, weights_only=True, map_location="cpu")["seconds"] / 60 if file.exists() else 0.0
 
 
-def main() -> None:
-    """Read the command line and train, in several processes where the recipe asks for them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="banks, checkpoints, curves; run again to go on")
-    parser.add_argument("--people", type=Path, required=True, help="rendered people; training.people.bank draws them")
-    parser.add_argument("--vae", type=Path, default=Ground.vae, help="a VAE's weights (the shipped ones)")
-    parser.add_argument("--warp", type=Path, default=Ground.warp, help="a dense motion's weights (the shipped ones)")
-    parser.add_argument("--faces", type=Path, default=Ground.faces, help="folder of a face pack (the shipped one)")
-    parser.add_argument("--no-faces", action="store_true", help="train without face embeddings")
-    parser.add_argument("--speech", type=Path, help="speech features for stage 2; training.denoiser.clips makes them")
-    parser.add_argument("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
-    parser.add_argument(
-        "--start", type=Path, metavar="FILE", help="a denoiser to go on with, as it was packed (begin with nothing)"
-    )
-    parser.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
-    parser.add_argument(
-        "--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing"
-    )
-    parser.add_argument("--runs", type=int, metavar="N", help="with --pack: only the first N runs (all)")
-    given = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and train, in several processes where the recipe asks for them.
+
+    Args:
+        arguments: Of the command line; None takes the program's.
+    """
+    own = sys.argv[1:] if arguments is None else list(arguments)
+    given = _parser().parse_args(own)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = read_toml(Recipe, given.config)
     model = read_model(recipe.model, given.config.parent)
-    ground = Ground(given.people, given.vae, given.warp, None if given.no_faces else given.faces, given.speech)
+    faces = None if given.no_faces else given.faces
+    ground = Ground(given.people, given.vae, given.text, given.warp, faces, given.clips, given.speech)
     if recipe.ranks > 1 and not given.pack and "WORLD_SIZE" not in os.environ:
-        sys.exit(_launch(recipe.ranks))
+        _launch(recipe.ranks, own)
+        return
     if given.pack:
         pack(given.work, given.pack, ground, given.runs, given.start, model)
         return
-    done = train_recipe(recipe, model, given.work, ground, given.limit, given.start)
+    done = train_recipe(recipe, model, given.work, ground, given.limit, given.start, given.stage)
     logger.info("finished" if done else "not finished: run again to go on")
 
 
-def _launch(ranks: int) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--work", type=Path, required=True, help="banks, checkpoints, curves; run again to go on")
+    add("--people", type=Path, required=True, help="rendered people; training.people.bank draws them")
+    add("--vae", type=Path, default=Ground.vae, help="a VAE's weights (the shipped ones)")
+    add("--text", type=Path, default=Ground.text, help="a text encoder's weights (the shipped ones)")
+    add("--warp", type=Path, default=Ground.warp, help="a dense motion's weights (the shipped ones)")
+    add("--faces", type=Path, default=Ground.faces, help="folder of a face pack (the shipped one)")
+    add("--no-faces", action="store_true", help="train without face embeddings")
+    add("--clips", type=Path, help="people who speak, for stage 2; training.denoiser.clip_bank draws them")
+    add("--speech", type=Path, help="what they say; training.denoiser.clips makes it")
+    add("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
+    add("--stage", type=int, choices=(1, 2), help="do the runs of this stage (both)")
+    add("--start", type=Path, metavar="FILE", help="a denoiser to go on with, as it was packed (begin with nothing)")
+    add("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
+    add("--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing")
+    add("--runs", type=int, metavar="N", help="with --pack: only the first N runs (all)")
+    return parser
+
+
+def _launch(ranks: int, own: list[str]) -> None:
     """Run this command again as so many processes, of one thread each on a CPU; Accelerate finds its rank in them."""
     from torch.distributed.run import main as torchrun
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torchrun(torchrun_arguments(ranks, __spec__.name, sys.argv[1:]))
-    return 0
+    torchrun(torchrun_arguments(ranks, __spec__.name, own))
 
 
 def torchrun_arguments(ranks: int, module: str, own: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -182,7 +182,7 @@ def train_stage(
     text: Path = ASSETS / "text.safetensors",
     warp: Path = ASSETS / "dense_motion.safetensors",
     faces: Path | None = ASSETS / "faces",
-    start: Path | None = None,
+    start: Sequence[Path] = (),
     speech: Path | None = None,
     end: float = math.inf,
     max_steps: int | None = None,
@@ -193,13 +193,14 @@ def train_stage(
         config: The run.
         out: Folder of weights, state and curves; a run in it goes on.
         data: Folder of the encoded bank, which belongs to one VAE and one dense motion.
-        people: Folder of rendered people, of `training.people.bank`; for stage 2 of speaking ones.
+        people: Folder of rendered people, of `training.people.bank`; for stage 2 of those who speak, of `clip_bank`.
         model: What is trained, such as `training.model.read_model` reads it; tiny by default.
         vae: Trained before; with as many latent channels as the model.
         text: The text encoder; as wide as the model's cross-attention.
         warp: The dense motion, trained before.
         faces: Folder of the face pack, whose recogniser says who somebody is; None trains without.
-        start: Weights to begin with; for stage 2 those of stage 1, in the folder beside `out`, by default.
+        start: Weights to begin with, later files over earlier ones: a run writes no more than it trained. For stage 2
+            those of stage 1, in the folder beside `out`, by default.
         speech: Features for stage 2, as `clips.save_speech_clips` writes them.
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
@@ -212,19 +213,18 @@ def train_stage(
         BadInput: When something to begin with is missing, or is of another model.
     """
     model = presets.tiny() if model is None else model
-    if start is None and config.stage == 2:
-        start = out.parent / "stage1" / "model.safetensors"
-    needed = {"the VAE": vae, "the text encoder": text, "the dense motion": warp, "the weights to begin with": start}
-    for what, file in needed.items():
-        if file is not None and not file.exists():
+    if not start and config.stage == 2:
+        start = (out.parent / "stage1" / "model.safetensors",)
+    needed = {vae: "the VAE", text: "the text encoder", warp: "the dense motion"}
+    for file, what in {**needed, **dict.fromkeys(start, "the weights to begin with")}.items():
+        if not file.exists():
             raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
     if config.stage == 2 and speech is None:
         raise BadInput("stage 2 needs `speech`, a file of speech features. Make it with training.denoiser.clips.")
     encoder = load_text_encoder(text)
     objective = build_objective(model, config, encoder, load_vae(vae))
     check_picture_size(model, config.size)
-    if start is not None:
-        load_weights(objective, start)
+    load_weights(objective, *start)
     _encode_data(config, model, data, people, (vae, warp, faces), speech)
     batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
