@@ -4,11 +4,11 @@
     python -m benchmarks.real_people … --parts clips --step 5 --only c06        a quick look at one clip
     python -m benchmarks.real_people … --parts                                 only write the page anew
 
-Parts: `clips` (their first frame as the photograph, driven by the motion that MediaPipe reads in the rest, beside what is
-simpler), `sheet` (every photograph at rest and in eight frames), `sound` (every photograph with every recording), `long`
-(a minute) and `speed`. What was made lies in a folder of its own for each set of weights, videos and pictures to look at
-included, and is not made again. The page in docs/ is written by a run over everything; another run writes its tables
-beside what it made. Needs mediapipe: `pip install mediapipe`.
+Parts: `clips` (their first frame as the photograph, driven by the motion that MediaPipe reads in the rest, beside what
+is simpler), `sheet` (every photograph at rest and in eight frames), `sound` (every photograph with every recording),
+`long` (a minute) and `speed`. What was made lies in a folder of its own for each set of weights, videos and pictures to
+look at included, and is not made again. The page in docs/ is written by a run over everything; another run writes its
+tables beside what it made. Needs mediapipe: `pip install mediapipe`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,5 +106,6 @@ class Session:
         found = {p.photograph.name: p.identity.embeddings[0].cpu() for p in self.looked_at[0]}
         for path in clips(self.given.clips):
             first = read_clip(path, 1)
-            found[path.stem] = self.stack.identify([first.frame(0)]).embeddings[0].cpu()
+            with contextlib.suppress(NoFaceFound):  # the clip is then left out, and says so
+                found[path.stem] = self.stack.identify([first.frame(0)]).embeddings[0].cpu()
         return found

@@ -145,11 +145,8 @@ def planned(stack: Any, portrait: Portrait, sound: Any) -> tuple[StructureMaps, 
     motion, marks = script(stack, portrait, sound)
     maps = stack.structure(motion, identity)
     has, _ = stack.fitter(identity.landmarks[:1])
-    still = FaceMotion(
-        clamp_coefficients(has.detach().cpu()).repeat(REST, 1),
-        torch.tensor([[0.0, 0, 0, 0, 0, 1]]).repeat(REST, 1),
-        FPS,
-    )
+    shown_already = clamp_coefficients(has.detach().cpu()).repeat(REST, 1)
+    still = FaceMotion(shown_already, torch.tensor([[0.0, 0, 0, 0, 0, 1]]).repeat(REST, 1), FPS)
     rest = structure_maps(still, identity, stack.fitter, stack.shaper, keep_expression=0.0)
     both = [torch.cat([getattr(rest, name), getattr(maps, name)]) for name in ("landmarks", "placement")]
     jaw = motion.mouth_opening[: round(SPOKEN_S * FPS)]

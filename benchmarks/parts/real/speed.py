@@ -46,11 +46,7 @@ def measure(session: Session) -> dict[str, Any]:
     finally:
         torch.set_num_threads(threads)
     row = {"parts": small, "parts, own size": own, "load": load, "threads": session.given.threads, "seconds": SECONDS}
-    row |= {
-        "total": sum(small.values()),
-        "own size": sum(own.values()),
-        "portrait": session.portraits[0].photograph.name,
-    }
+    row |= {"total": sum(small.values()), "own size": sum(own.values())}
     row["side"] = session.portraits[0].photograph.place.side
     say("speed", row)
     return row
