@@ -16,7 +16,7 @@ from .boxes import moved, outside_head
 from .making import crops
 from .material import same_person
 from .readings import Read, Readings, read_frames
-from .scores import QUANTITIES, away_from_photograph, face_sharpness, iris_colours, restlessness
+from .scores import AS_OPEN, QUANTITIES, away_from_photograph, face_sharpness, iris_colours, lid_gaps, restlessness
 
 MOVING = 0.02
 """How far the points of a face are from rest, in eye distances, from which on a frame counts as moving."""
@@ -136,7 +136,7 @@ def sharp(
 def eyes(
     pictures: Float[Tensor, "f 3 s s"], points: Float[Tensor, "f 478 2"], photograph: Photograph
 ) -> dict[str, Any]:
-    """Compare the colours of the irises with the photograph's, in frames in which they are open.
+    """Compare the colours of the irises with the photograph's, in frames in which they are as open.
 
     Args:
         pictures: The crops.
@@ -149,6 +149,8 @@ def eyes(
     """
     own = iris_colours(photograph.crop, photograph.points)
     colours = torch.stack([iris_colours(*pair) for pair in zip(pictures, points, strict=True)])
+    as_open = lid_gaps(points) >= AS_OPEN * lid_gaps(photograph.points)
+    colours = torch.where(as_open[..., None], colours, torch.nan)
     apart = (colours - own).norm(dim=-1).flatten()
     pair = ((colours[:, 0] - colours[:, 1]) - (own[0] - own[1])).norm(dim=-1)
     return {
