@@ -182,19 +182,20 @@ def _complete(model: Path, root: Path) -> None:
     """Copy what else a model is made of: from the folders of the parts, else what is shipped."""
     from ..checkpoints.native import ASSETS
 
-    files = {
+    shipped = ASSETS / "tiny"
+    parts = {
         "text": ("text.safetensors", "tokenizer.json"),
         "speech": ("speech.safetensors", "motion.safetensors"),
         "structure": ("structure.safetensors",),
-        "faces": tuple(file.name for file in sorted((ASSETS / "tiny" / "faces").glob("*.onnx"))),
     }
-    for part, names in files.items():
+    for part, names in parts.items():
         for name in names:
-            shipped = ASSETS / "tiny" / ("faces" if part == "faces" else "") / name
             own = root / part / name
-            place = model / shipped.relative_to(ASSETS / "tiny")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(own if own.exists() else shipped, place)
+            shutil.copyfile(own if own.exists() else shipped / name, model / name)
+    faces = sorted((root / "faces").glob(_SIGNS["faces"])) or sorted((shipped / "faces").glob(_SIGNS["faces"]))
+    (model / "faces").mkdir(parents=True, exist_ok=True)
+    for file in faces:
+        shutil.copyfile(file, model / "faces" / file.name)
 
 
 _DRAWN = frozenset(("shards", "textures", "seed"))
