@@ -49,9 +49,13 @@ docs: $(VENV)/docs-ready
 	$(call quietly,Building the site ...,NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict)
 	@echo "The site is $(CURDIR)/site/index.html."
 
-# Hours on a CPU; run it again to go on. Speech needs espeak-ng.
-train-tiny: $(VENV)/ready
-	@$(BIN)/python -m portraittalk_core.training.recipe --work runs/tiny
+# All parts in order, each on those before it: hours on a CPU; run it again to go on. Speech needs espeak-ng.
+TINY := people text speech structure faces dense-motion vae clips denoiser
+train-tiny: $(VENV)/people-ready
+	@for part in $(TINY); do \
+		echo "$$part ..."; $(BIN)/python -m portraittalk_core train --part $$part --out runs/tiny/$$part || exit 1; \
+	done
+	@echo "The model is $(CURDIR)/runs/tiny/denoiser/model."
 
 bench: $(VENV)/ready
 	@$(BIN)/python -m benchmarks.tiny_figures
@@ -81,6 +85,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 # What tests and tools need besides.
 $(VENV)/ready: $(VENV)/installed
 	$(call quietly,Installing what tests and training need ...,$(BIN)/python -m pip install -c constraints.txt -e '.[standalone$(COMMA)$(DEV)]')
+	@touch $@
+
+$(VENV)/people-ready: $(VENV)/ready
+	$(call quietly,Installing what draws people ...,$(BIN)/python -m pip install -c constraints.txt -e '.[people]')
 	@touch $@
 
 $(VENV)/docs-ready: $(VENV)/installed

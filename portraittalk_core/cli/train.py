@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .train_parts import PARTS, Part, beside, recipe_path
 
 if TYPE_CHECKING:
     from ..config import ModelConfig, TrainingConfig
 
-EPILOG = """examples:
-  portraittalk train --part text --out runs/text
-  portraittalk train --part vae --minutes 5 --people 20 --out runs/first
-  portraittalk train --stage 1 --config tiny.toml --minutes 60 --out runs/stage1
-  portraittalk train --stage 1 --model my_model.toml --vae runs/my_vae/vae/vae.safetensors --out runs/my_model
-  portraittalk train --stage 2 --config stage2.toml --speech runs/clips/speech_clips.npz --out runs/stage2
+EPILOG = """parts, in order; each finds those before it beside --out (runs/people for runs/vae), else what is shipped:
+{parts}
 
-Every part but text goes on where a run in the same folder stopped. Speech needs espeak-ng (see `doctor`).
+examples:
+  portraittalk train --part people --shards 2 --out runs/people
+  portraittalk train --part vae --minutes 5 --out runs/vae
+  portraittalk train --part denoiser --minutes 60 --out runs/denoiser
+  portraittalk train --stage 1 --config tiny.toml --people runs/people --out runs/stage1
+  portraittalk train --stage 1 --model my_model.toml --vae runs/my_vae/vae.safetensors --out runs/my_model
+  portraittalk train --stage 2 --config tiny.toml --clips runs/clips --out runs/stage2
+
+Every part but text goes on where it stopped in the same folder. Speech and clips need espeak-ng, people and clips
+moderngl and anny (see `doctor`).
 """
 
-ORDER = "parts in order: vae, text, structure, faces, speech; then --stage 1, then --stage 2"
-RECIPES = Path(__file__).resolve().parent.parent / "training"
+OF_STAGES = frozenset(
+    ("config", "model", "minutes", "seed", "data", "people", "clips", "speech", "vae", "text", "warp", "faces", "start")
+)
+"""The options that a stage knows."""
 
 
 def add_parser(commands: Any) -> None:
@@ -33,36 +40,34 @@ def add_parser(commands: Any) -> None:
     Args:
         commands: Of argparse.
     """
+    listed = "\n".join(f"  {name:<13} {part.help}" for name, part in PARTS.items())
     parser = commands.add_parser(
         "train",
         help="train a part of the tiny model, or a stage of the denoiser",
-        description=f"Train a part or a stage; {ORDER}.",
-        epilog=EPILOG,
+        description="Train a part of the tiny model, or a stage of the denoiser.",
+        epilog=EPILOG.format(parts=listed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--part", choices=tuple(PARTS), help="one of the networks around the denoiser")
-    what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: structure and motion")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
-    parser.add_argument(
-        "--config", metavar="FILE", help="a TOML file of a stage; tiny.toml and stage2.toml are shipped"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="MODEL",
-        help="what a stage trains: a preset's name or a TOML file (what --config says, or tiny)",
-    )
-    parser.add_argument(
-        "--minutes", type=float, metavar="N", help="stop after so long (not text, speech); run again to go on"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of data and training")
-    parser.add_argument("--data", metavar="FOLDER", help="rendered pictures, made if absent (FOLDER of --out/bank)")
-    parser.add_argument("--people", type=int, default=400, metavar="N", help="avatars to render if absent (400)")
-    parser.add_argument("--vae", metavar="FILE", help="the VAE that a stage encodes with (the shipped one)")
-    parser.add_argument("--start", metavar="FILE", help="weights that a stage begins with (stage 2: those of stage 1)")
-    parser.add_argument(
-        "--speech", metavar="FILE", help="speech features for stage 2; training.denoiser.clips makes them"
-    )
+    what.add_argument("--part", choices=tuple(PARTS), metavar="PART", help=f"one of {', '.join(PARTS)}")
+    what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: motion and speech")
+    add = parser.add_argument
+    add("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
+    add("--config", metavar="FILE", help="a recipe, a TOML file; tiny.toml and tiny_gpu.toml are shipped (tiny.toml)")
+    add("--model", metavar="MODEL", help="what a stage trains: a preset or a TOML file (what --config says, or tiny)")
+    add("--minutes", type=float, metavar="N", help="stop after so long; run again to go on")
+    add("--seed", type=int, metavar="N", help="seed of data and training")
+    add("--shards", type=int, metavar="N", help="how many shards of people (100 of 16) or clips (60 of 8) to draw")
+    add("--textures", metavar="FOLDER", help="MakeHuman's CC0 textures for skin (painted skin alone)")
+    add("--photographs", metavar="FOLDER", help="pictures that the VAE may learn from as well, of any subject (none)")
+    add("--people", metavar="FOLDER", help="rendered people")
+    add("--clips", metavar="FOLDER", help="people who speak, for stage 2")
+    add("--speech", metavar="FILE", help="what they say (speech_clips.npz in --clips)")
+    add("--data", metavar="FOLDER", help="pictures as a stage encodes them, made if absent (bank in --out)")
+    for name, whose in (("vae", "VAE"), ("text", "text encoder"), ("warp", "dense motion")):
+        add(f"--{name}", metavar="FILE", help=f"weights of the {whose}")
+    add("--faces", metavar="FOLDER", help="face pack")
+    add("--start", metavar="FILE", help="weights to begin with (VAE: none; stage 2: those of stage 1)")
     parser.set_defaults(run=run)
 
 
@@ -75,31 +80,38 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    _check(arguments)
+    part = PARTS[arguments.part] if arguments.part else None
+    _check(arguments, part)
     out = Path(arguments.out)
-    if arguments.part:
-        PARTS[arguments.part](arguments, out)
-    else:
+    if part is None:
         _train_runs(arguments, out)
-    print(f"{out}: done")
+        finished = True
+    else:
+        finished = part.train(arguments, out)
+    print(f"{out}: done" if finished else f"{out}: not finished; the same command goes on")
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace, part: Part | None) -> None:
+    name, known = (arguments.part, part.options) if part else ("a stage", OF_STAGES)
+    for option, value in vars(arguments).items():
+        if option in ("part", "stage", "out") or value is None or not _is_option(option):
+            continue
+        if option not in known:
+            raise BadInput(f"`--{option}` means nothing to {name}. Leave it out.")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
         raise BadInput(f"`--minutes` must be above 0, but got {arguments.minutes:g}. Try 60.")
-    if arguments.minutes is not None and arguments.part in ("text", "speech"):
-        raise BadInput(f"`--minutes` cannot bound {arguments.part}, whose steps are fixed. Leave it out.")
-    if arguments.people < 1:
-        raise BadInput(f"`--people` must be 1 or more, but got {arguments.people}. Try 400.")
+    if arguments.shards is not None and arguments.shards < 1:
+        raise BadInput(f"`--shards` must be 1 or more, but got {arguments.shards}. Try 100.")
     if arguments.seed is not None and not 0 <= arguments.seed < 2**63:
         raise BadInput(f"`--seed` must not be negative nor above 2^63 - 1, but got {arguments.seed}. Try 0.")
-    for name in ("config", "model"):
-        if arguments.part and getattr(arguments, name):
-            raise BadInput(f"`--{name}` belongs to a stage, but a part was named. Leave it out or name a --stage.")
     out = Path(arguments.out)
     if out.exists() and not out.is_dir():
         raise BadInput(f"`--out` must be a folder, but `{out}` is a file. Name a folder.")
+
+
+def _is_option(name: str) -> bool:
+    return name in OF_STAGES or any(name in part.options for part in PARTS.values())
 
 
 def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
@@ -149,74 +161,29 @@ def read_model(arguments: argparse.Namespace) -> ModelConfig | None:
 
 
 def _recipe(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
-    """Return `--config` and what it holds; a bare name that is no file here is looked for among the shipped ones."""
+    """Return `--config` and what it holds."""
     from ..config import toml_values
 
-    path = Path(arguments.config)
-    if not path.is_file() and (RECIPES / path.name).is_file():
-        path = RECIPES / path.name
+    path = recipe_path(arguments.config)
     return path, toml_values(path)
 
 
 def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
-    """Train the runs of a stage one after the other, each from what the one before it learned."""
+    """Train the runs of a stage one after the other, each from what those before it learned."""
     configs, model = read_configs(arguments), read_model(arguments)
     from ..training.denoiser.stages import train_stage
 
-    optional = {"vae": arguments.vae, "start": arguments.start, "speech": arguments.speech}
-    options: dict[str, Any] = {name: Path(value) for name, value in optional.items() if value}
+    options: dict[str, Any] = {
+        name: found for name in ("vae", "text", "warp", "faces") if (found := beside(arguments, out, name)) is not None
+    }
     if model is not None:
         options["model"] = model
+    people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)
+    if arguments.stage == 2:
+        options["speech"] = beside(arguments, out, "speech", needed=True)
+    data = Path(arguments.data) if arguments.data else out / "bank"
+    start = [Path(arguments.start)] if arguments.start else []
     for number, config in enumerate(configs):
         place = out if len(configs) == 1 else out / f"run{number}"
-        train_stage(config, place, data=_data_folder(arguments), people=arguments.people, **options)
-        options["start"] = place / "model.safetensors"
-
-
-def _data_folder(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.data) if arguments.data else Path(arguments.out) / "bank"
-
-
-def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return the options that were given, so that each part keeps its own defaults."""
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
-
-
-def _train_vae(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.pictures import PictureConfig, train_pictures
-
-    chosen = {"minutes": arguments.minutes} if arguments.minutes else {}
-    train_pictures(PictureConfig(people=arguments.people, **chosen), out, processes=1)
-
-
-def _train_text(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.text import train_text
-
-    train_text(out, **_given(arguments, "seed"))
-
-
-def _train_speech(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.speech.train import train_speech
-
-    train_speech(out, work_dir=out / "work", **_given(arguments, "seed"))
-
-
-def _train_faces(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.faces.train import train_faces
-
-    train_faces(out, work_dir=out / "work", **_given(arguments, "minutes", "seed"))
-
-
-def _train_structure(arguments: argparse.Namespace, out: Path) -> None:
-    from ..training.motion.structure import train_structure
-
-    train_structure(out, **_given(arguments, "minutes", "seed"))
-
-
-PARTS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
-    "vae": _train_vae,
-    "text": _train_text,
-    "speech": _train_speech,
-    "faces": _train_faces,
-    "structure": _train_structure,
-}
+        train_stage(config, place, data=data, people=people, start=tuple(start), **options)
+        start.append(place / "model.safetensors")

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 LEAVES = 80
 """Pictures of dead leaves."""
+
+SCORES = "scores.json"
+"""The file of a finished training's scores."""
 
 CUTS = 30
 """Squares that are cut from each photograph."""
@@ -80,6 +84,43 @@ def _cut(rng: np.random.Generator, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8
     return cv2.resize(part, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
+def train_pictures(
+    bank: Path,
+    out: Path,
+    minutes: float = 30.0,
+    *,
+    photographs: Path | None = None,
+    start: Path | None = None,
+    decoder_only: bool = False,
+    rate: float = 2e-3,
+    bf16: bool = False,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Train a VAE on people and other pictures, or go on, and score it on people that it has not seen.
+
+    Args:
+        bank: Folder of rendered people; the last tenth of a hundred shards is left out.
+        out: Gets weights, state, curve and `SCORES`.
+        minutes: Wall time of this run.
+        photographs: Folder of pictures that may be learned from; None for none.
+        start: A VAE to begin with where `out` holds none.
+        decoder_only: Leave the encoder as it is.
+        rate: Highest learning rate.
+        bf16: Run the convolutions in bfloat16.
+        seed: Of cuts, leaves, crops and first weights.
+
+    Returns:
+        The scores, see `vae.score_vae`.
+    """
+    frames, points = vae_pictures(open_bank(bank, range(90)), photographs, seed=seed)
+    options: dict[str, Any] = {"rate": rate, "start": start, "decoder_only": decoder_only, "bf16": bf16, "seed": seed}
+    file = train_vae(frames, points, out, minutes, **options)
+    scores = score_vae(load_vae(file), frames[-HELD_OUT:], points[-HELD_OUT:])
+    logger.info("vae: %s", scores)
+    (out / SCORES).write_text(json.dumps(scores))
+    return scores
+
+
 def main() -> None:
     """Read the command line, train, and score on held-out people."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,20 +136,16 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    frames, points = vae_pictures(open_bank(given.bank, range(90)), given.photographs)
-    file = train_vae(
-        frames,
-        points,
+    train_pictures(
+        given.bank,
         given.out,
         given.minutes,
-        rate=given.rate,
+        photographs=given.photographs,
         start=given.start,
         decoder_only=given.decoder,
+        rate=given.rate,
         bf16=given.bf16,
     )
-    scores = score_vae(load_vae(file), frames[-HELD_OUT:], points[-HELD_OUT:])
-    logger.info("vae: %s", scores)
-    (given.out / "scores.json").write_text(json.dumps(scores))
 
 
 if __name__ == "__main__":

@@ -165,6 +165,16 @@ def pack(
         save_modules(out / f"{name}.safetensors", tensors, config)
 
 
+def is_finished(config: Path, work: Path) -> bool:
+    """Say whether every run of a recipe has had its time.
+
+    Args:
+        config: The recipe's file.
+        work: Its folder.
+    """
+    return all(minutes_spent(work / f"run{k}") >= r.minutes - 0.1 for k, r in enumerate(read_toml(Recipe, config).runs))
+
+
 def minutes_spent(out: Path) -> float:
     """Return for how many minutes the run in a folder has been trained.
 

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 HELD_OUT = 10
 """Shards at the end of a bank of a hundred that nothing is trained on."""
 
+STEPS = 4000
+"""At which the learning rate has fallen to its end and training is over."""
+
 _SPOTS = ((EYES[0], 0.12), (EYES[1], 0.12), ((*OUTER_LIPS, *INNER_LIPS), 0.2))
 
 
@@ -165,6 +168,16 @@ def train_dense_motion(
     return out / "dense_motion.safetensors"
 
 
+def steps_done(out: Path) -> int:
+    """Return how many steps the training in a folder has made.
+
+    Args:
+        out: As `train_dense_motion` has it.
+    """
+    file = out / "state.pt"
+    return torch.load(file, weights_only=True, mmap=True)["step"] if file.exists() else 0
+
+
 def _store(folder: Path) -> MotionStore:
     bank = open_bank(folder, range(100 - HELD_OUT))
     return MotionStore(bank, int(bank.shard.max()) + 1)
@@ -194,7 +207,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, required=True, help="folder of rendered people")
     parser.add_argument("--out", type=Path, required=True, help="folder of weights, state and curve")
     parser.add_argument("--minutes", type=float, default=30.0, help="wall time of this run (30)")
-    parser.add_argument("--steps", type=int, default=4000, help="at which the learning rate has fallen (4000)")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"at which the learning rate has fallen ({STEPS})")
     parser.add_argument("--seed", type=int, default=0, help="of pairs and first weights (0)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import types as python_types
 
 import pytest
 import torch
@@ -135,76 +134,3 @@ def test_what_an_avatar_needs_is_one_line(tmp_path, capsys, monkeypatch):
 def test_wrong_avatars(tmp_path, capsys, options, rule):
     assert main(["avatar", "-o", f"{tmp_path}/a.png", *options]) == 2
     assert rule in failure(capsys)
-
-
-def stand_in(monkeypatch, name: str, **functions) -> None:
-    module = python_types.ModuleType(f"portraittalk_core.training.{name}")
-    vars(module).update(functions)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-
-
-def test_train_dispatches_to_a_part(tmp_path, monkeypatch):
-    calls = []
-    stand_in(monkeypatch, "motion.structure", train_structure=lambda out, **options: calls.append((out, options)))
-    stand_in(monkeypatch, "text", train_text=lambda out, **options: calls.append((out, options)))
-    assert main(["train", "--part", "structure", "--out", f"{tmp_path}/r", "--minutes", "2", "--seed", "4"]) == 0
-    assert main(["train", "--part", "text", "--out", f"{tmp_path}/t"]) == 0
-    assert calls == [(tmp_path / "r", {"minutes": 2, "seed": 4}), (tmp_path / "t", {})]
-
-
-def test_train_dispatches_to_a_stage(tmp_path, monkeypatch):
-    calls = []
-    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append((given, options)))
-    (tmp_path / "r.toml").write_text("[stage1]\nrefs = 2\n[stage2]\nrefs = 3\nminutes = 9.0\n")
-    argv = ["train", "--stage", "2", "--config", f"{tmp_path}/r.toml", "--out", f"{tmp_path}/r"]
-    assert main([*argv, "--seed", "8"]) == 0
-    (config, out), options = calls[0]
-    assert (config.stage, config.refs, config.minutes, config.seed) == (2, 3, 9.0, 8)
-    assert out == tmp_path / "r" and options == {"data": tmp_path / "r" / "bank", "people": 400}
-    (tmp_path / "r.toml").write_text("refs = 5\n")
-    assert main([*argv, "--minutes", "1"]) == 0
-    assert (calls[1][0][0].refs, calls[1][0][0].minutes) == (5, 1.0)
-
-
-def test_a_stage_trains_the_model_that_is_named(tmp_path, monkeypatch):
-    calls = []
-    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append(options))
-    (tmp_path / "model.toml").write_text("identity_tokens = 8\n")
-    (tmp_path / "r.toml").write_text('model = "model.toml"\nrefs = 5\n')
-    argv = ["train", "--stage", "1", "--config", f"{tmp_path}/r.toml", "--out", f"{tmp_path}/r"]
-    assert main(argv) == 0 and main([*argv, "--model", "tiny"]) == 0
-    assert [(call["model"].name, call["model"].identity_tokens) for call in calls] == [("model", 8), ("tiny", 4)]
-
-
-def test_the_runs_of_a_stage_follow_one_another(tmp_path, monkeypatch):
-    calls = []
-    stand_in(monkeypatch, "denoiser.stages", train_stage=lambda *given, **options: calls.append((given, options)))
-    out = tmp_path / "r"
-    assert main(["train", "--stage", "1", "--config", "tiny.toml", "--out", str(out), "--vae", "v.safetensors"]) == 0
-    assert [config.size for (config, _), _ in calls] == [128, *[256] * 8]
-    assert [place for (_, place), _ in calls] == [out / f"run{k}" for k in range(9)]
-    assert "start" not in calls[0][1] and calls[1][1]["start"] == out / "run0" / "model.safetensors"
-
-
-@pytest.mark.parametrize(
-    ("options", "rule"),
-    [
-        (["--part", "text", "--minutes", "1"], "cannot bound text"),
-        (["--part", "vae", "--minutes", "nan"], "above 0"),
-        (["--part", "vae", "--config", "x.toml"], "belongs to a stage"),
-        (["--part", "vae", "--model", "tiny"], "belongs to a stage"),
-        (["--part", "vae", "--people", "0"], "1 or more"),
-        (["--stage", "1", "--model", "huge"], "`model` must be one of tiny"),
-        (["--stage", "1", "--config", "none.toml"], "cannot be read"),
-        (["--stage", "1", "--config", "BAD"], "no TOML file"),
-        (["--stage", "1", "--config", "ODD"], "unknown key `colour`"),
-        (["--stage", "3"], "invalid choice"),
-    ],
-)
-def test_wrong_trainings(tmp_path, capsys, options, rule):
-    (tmp_path / "bad.toml").write_text("refs = = 3")
-    (tmp_path / "odd.toml").write_text("colour = 3")
-    named = {"BAD": f"{tmp_path}/bad.toml", "ODD": f"{tmp_path}/odd.toml"}
-    assert main(["train", "--out", f"{tmp_path}/r", *(named.get(o, o) for o in options)]) == 2
-    assert rule in failure(capsys)
-    assert not (tmp_path / "r").exists()
