@@ -247,8 +247,13 @@ def warp_picture(
 
 
 def head_size(landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"]]:
-    """Measure where faces are and how large: middle of the steady points, and their root mean square distance from
-    it.
+    """Measure where faces are and how large.
+
+    Args:
+        landmarks: Of each face.
+
+    Returns:
+        The middle of the steady points, and their root mean square distance from it.
     """
     steady = landmarks[:, list(STEADY)]
     middle = steady.mean(1)

@@ -14,7 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadInput
+from ..perception.framing import SIZE
 from ..perception.metric_mesh import POINTS, CanonicalFace, metric_face, project
+from ..topology import STEADY
+from ..types import FaceMotion
+from .head_model import HeadModel
 
 _REFINED = 478
 
@@ -91,6 +95,28 @@ def mesh_maps(motion: MeshMotion, reference: Float[Tensor, "478 3"], canonical: 
         raise BadInput("`motion` must leave the face before the camera, but shifts it behind. Weaken the head motion.")
     flat = project(points.flatten(0, 1), 1, 1).unflatten(0, (frames, POINTS)).float()
     return MeshMaps(torch.cat([flat, _irises(flat, reference[:, :2].float())], 1), motion.fps)
+
+
+def mesh_motion(
+    motion: FaceMotion, reference: Float[Tensor, "1 52"], head: HeadModel, canonical: CanonicalFace
+) -> MeshMotion:
+    """Say a motion of ARKit's blendshapes as one of the mesh.
+
+    Each blendshape moves the mesh as it moves the mean head of the structure networks, which is as large as the
+    canonical face. Gaze is lost: irises are in no mesh.
+
+    Args:
+        motion: How the face moves.
+        reference: The expression that the reference has, from which offsets count.
+        head: The head.
+        canonical: The face that meshes are compared with.
+    """
+    steady = canonical.vertices[list(STEADY), :2]
+    size = (steady - steady.mean(0)).square().sum(1).mean().sqrt()
+    actions = head.actions[:, :POINTS].cpu() * (size / SIZE) * torch.tensor([1.0, -1.0, 1.0])
+    strength = head.drive(motion.coefficients.to(head.powers)) - head.drive(reference.to(head.powers))
+    offsets = torch.einsum("fk,kpc->fpc", strength.cpu(), actions)
+    return MeshMotion(offsets, prior_to_pose(motion.pose), motion.fps)
 
 
 def pose_matrix(pose: Float[Tensor, "n 6"]) -> Float[Tensor, "n 4 4"]:

@@ -191,9 +191,7 @@ class FaceShaper(nn.Module):
     def _meet(
         self, face: Float[Tensor, "#n 478 2"], was: Float[Tensor, "#n 478 2"], now: Float[Tensor, "n 478 2"]
     ) -> Float[Tensor, "n 478"]:
-        """Return how far each point goes down so that lips and lids of the face close as those of the fitted head
-        do.
-        """
+        """Return how far down each point goes so that lips and lids close as those of the fitted head do."""
         real, before, after = (points[:, _LOWER, 1] - points[:, _UPPER, 1] for points in (face, was, now))
         open_still = ((after - _SURELY_SHUT) / before.clamp(min=_SURELY_SHUT)).clamp(0, 1)
         excess = (real - before) * (1 - open_still)
@@ -302,7 +300,7 @@ def structure_maps(
     reference = identity.landmarks[:1].to(device, torch.float32)
     has, rest = fitter(reference)
     has = clamp_coefficients(has)
-    wanted = _baseline(motion.coefficients.to(reference), has, keep_expression)
+    wanted = kept_expression(motion.coefficients.to(reference), has, keep_expression)
     pose = _posed(motion.pose.to(reference), rest, shaper.limits)
     landmarks = shaper(reference, has, rest, wanted, pose)
     return StructureMaps(landmarks, placement(reference, landmarks), motion.fps)
@@ -350,8 +348,19 @@ def _check_motion(motion: FaceMotion) -> None:
         raise BadInput(f"`motion.pose` must have a scale above 0, but got {lowest:g}. The head's rest is 1.")
 
 
-def _baseline(asked: Float[Tensor, "frames 52"], has: Float[Tensor, "1 52"], keep: float) -> Float[Tensor, "frames 52"]:
-    """Let the reference's own expression show through as far as the motion leaves it."""
+def kept_expression(
+    asked: Float[Tensor, "frames 52"], has: Float[Tensor, "1 52"], keep: float = 1.0
+) -> Float[Tensor, "frames 52"]:
+    """Let the reference's own expression show through as far as the motion leaves it.
+
+    Args:
+        asked: What the motion says.
+        has: What the reference shows.
+        keep: How much of that may stay, in [0, 1].
+
+    Returns:
+        What the face is to do, see `KEPT`.
+    """
     wanted = asked.clone()
     for most, names in KEPT:
         rows = [COEFFICIENTS.index(full) for name in names for full in sides(name)]

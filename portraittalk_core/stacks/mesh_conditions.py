@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..checkpoints.native import ASSETS, load_structure
 from ..host import Branch, Host
 from ..hosts.diffusers_control import control_branches
-from ..motion.mesh_motion import MeshMaps
+from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_motion
+from ..motion.structure import clamp_coefficients, kept_expression
 from ..nets.attention import KeyValues
 from ..nets.face_perceiver import PlusIdentityNet
 from ..nets.identity_net import IdentityNet
@@ -19,6 +22,8 @@ from ..nets.low_rank import LowRankPatch
 from ..nets.pose_guider import PoseGuider
 from ..nets.reference_net import ReferenceFeatures, ReferenceNet
 from ..perception.face_drawing import draw_for_aniportrait, draw_for_controlnet
+from ..perception.metric_mesh import CanonicalFace
+from ..types import FaceMotion
 from .base import Condition
 from .prompts import PromptEmbeds
 
@@ -146,6 +151,21 @@ def draw_faces(
     if for_aniportrait:
         return torch.stack([draw_for_aniportrait(face, *size) for face in landmarks])
     return torch.stack([draw_for_controlnet([face], *size) for face in landmarks])
+
+
+@torch.no_grad()
+def on_mesh(motion: FaceMotion, reference: Float[Tensor, "478 3"], canonical: CanonicalFace) -> MeshMotion:
+    """Put a motion of ARKit's blendshapes on the mesh of a face; what it leaves open stays as the reference has it.
+
+    Args:
+        motion: How the face moves.
+        reference: The face's points as shares of a square picture.
+        canonical: The face that meshes are compared with.
+    """
+    fitter, shaper = load_structure(ASSETS / "tiny" / "structure.safetensors")
+    has = clamp_coefficients(fitter(reference[None, :, :2].float().cpu() * 2 - 1)[0])
+    wanted = kept_expression(motion.coefficients.cpu(), has)
+    return mesh_motion(replace(motion, coefficients=wanted), has, shaper.head, canonical)
 
 
 class TextBesideCondition(Condition):

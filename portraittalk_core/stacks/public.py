@@ -35,7 +35,7 @@ from ..perception.identity import Finder
 from ..perception.mesh_identity import MeshIdentity, identify_mesh
 from ..perception.speech import loudness_track, resample_rows
 from ..presets import PRESETS
-from ..types import POSE, Sound, SpeechFeatures
+from ..types import POSE, FaceMotion, Sound, SpeechFeatures
 from .base import Codec, CodecMethods, Condition
 from .loader import NetworkLoader
 from .mesh_conditions import (
@@ -45,6 +45,7 @@ from .mesh_conditions import (
     TextBesideCondition,
     draw_faces,
     identity_branches,
+    on_mesh,
 )
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack
@@ -272,11 +273,14 @@ class PublicStack(CodecMethods):
 
     def structure(self, motion: Any, identity: MeshIdentity) -> MeshMaps:
         """Move the points of the first reference's face; see `Stack.structure`."""
-        if not isinstance(motion, MeshMotion):
+        if not isinstance(motion, MeshMotion | FaceMotion):
             raise BadInput(
-                f"`motion` must be a MeshMotion with this model, but is {type(motion).__name__}. See `move`."
+                f"`motion` must be a MeshMotion or a FaceMotion, but is {type(motion).__name__}. See `move`."
             )
-        return mesh_maps(motion, identity.landmarks[0], read_canonical_face(self.loader.spec.files["landmarks"]))
+        canonical = read_canonical_face(self.loader.spec.files["landmarks"])
+        if isinstance(motion, FaceMotion):
+            motion = on_mesh(motion, identity.landmarks[0], canonical)
+        return mesh_maps(motion, identity.landmarks[0], canonical)
 
     def draw(self, maps: MeshMaps, size: int) -> Float[Tensor, "n 3 size size"]:
         """Draw the mesh as the structure network is shown it; see `Stack.draw`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from portraittalk_core.media.video import VideoWriter
 from portraittalk_core.types import Sound
 
 from ..metrics.conftest import RATE, Talk, make_talk
+from ..motion.faces import faces
 
 SIDE = 96
 FPS = 25.0
@@ -23,7 +25,10 @@ FPS = 25.0
 
 @dataclass
 class TableFinder:
-    """Sees row i of a track in picture i, in the middle of the picture; nobody in black pictures."""
+    """Sees row i of a track in picture i, in the middle of the picture; nobody in black pictures.
+
+    MediaPipe's points are those of one face after the other and have nothing to do with the track.
+    """
 
     track: Tensor
     name: str = "table"
@@ -31,11 +36,11 @@ class TableFinder:
 
     @contextlib.contextmanager
     def video(self, fps: float) -> Iterator[Callable[[Tensor], list[Sighting]]]:
-        rows = iter(self.track)
+        rows = iter(zip(self.track, itertools.cycle(faces().landmarks)))
 
         def find(pixels: Tensor) -> list[Sighting]:
-            row = next(rows)
-            return [] if float(pixels.mean()) < -0.9 else [Sighting(in_pixels(row))]
+            row, mesh = next(rows)
+            return [] if float(pixels.mean()) < -0.9 else [Sighting(in_pixels(row), in_pixels(mesh))]
 
         yield find
 

@@ -100,7 +100,7 @@ def test_figures_of_the_set_are_those_of_the_functions_on_all_rows(tmp_path, vid
     inception, i3d = (load_features(score, brought.given[score]) for score in ("FID", "FVD"))
     paths = [clip.path for clip in videos]
     fitter, _ = load_structure(model_folder("tiny") / "structure.safetensors")
-    tracks = [track_video(read_video(path)[0], FPS, finder).landmarks for path in paths]
+    tracks = [track_video(read_video(path)[0], FPS, finder).mesh for path in paths]
     rows = {
         "fid": [picture_features(pixels(path), inception, FID_EVERY) for path in paths],
         "fvd": [clip_features(pixels(path), i3d) for path in paths],

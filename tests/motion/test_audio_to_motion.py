@@ -3,6 +3,7 @@ import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_motion
 from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.motion.arkit import SPOKEN, TO_ARKIT, blendshapes, to_arkit
 from portraittalk_core.motion.audio_to_motion import (
     MOUTH,
     MotionDials,
@@ -13,7 +14,8 @@ from portraittalk_core.motion.audio_to_motion import (
 )
 from portraittalk_core.types import COEFFICIENTS, POSE, SpeechFeatures
 
-JAW, BLINK = COEFFICIENTS.index("jaw"), COEFFICIENTS.index("blink")
+JAW, BLINK = COEFFICIENTS.index("jawOpen"), COEFFICIENTS.index("eyeBlinkLeft")
+SPEECH = [COEFFICIENTS.index(name) for name in SPOKEN]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def move(nets, features, seed=0, **dials):
 
 
 def test_the_mouth_is_closed_from_the_first_frame_of_a_silence_to_its_last(nets):
-    mouth = move(nets, speech()).coefficients[:, [COEFFICIENTS.index(name) for name in MOUTH]]
+    mouth = move(nets, speech(), expression=0.0).coefficients[:, SPEECH]
     assert not mouth[40:70].any() and mouth[:36].any() and mouth[75:].any()
 
 
@@ -83,18 +85,47 @@ def test_dials_scale_what_they_name(nets):
 def test_an_expression_is_worn_throughout_and_unknown_ones_are_named(nets):
     features, generator = speech(), torch.Generator().manual_seed(0)
     plain = generate_motion(features, *nets, MotionDials(), torch.Generator().manual_seed(0))
-    smiling = generate_motion(features, *nets, MotionDials(), generator, {"smile": 0.5})
-    rise = (smiling.coefficients - plain.coefficients)[:, COEFFICIENTS.index("smile")]
-    assert rise.min() > 0.3
-    with pytest.raises(BadInput, match="but got grin"):
+    smiling = generate_motion(features, *nets, MotionDials(), generator, {"mouthSmile": 0.5})
+    for side in ("Left", "Right"):
+        assert (smiling.coefficients - plain.coefficients)[:, COEFFICIENTS.index(f"mouthSmile{side}")].min() > 0.3
+    with pytest.raises(BadInput, match="but got 'grin'"):
         generate_motion(features, *nets, MotionDials(), generator, {"grin": 1.0})
 
 
 def test_coefficients_stay_in_their_ranges(nets):
     motion = move(nets, speech(400), lip=4.0, head=4.0, blink=4.0, expression=4.0)
-    for name, column in zip(COEFFICIENTS, motion.coefficients.unbind(1), strict=True):
-        low = {"smile": -0.5, "brow_raise": -0.5, "gaze_x": -1.0, "gaze_y": -1.0}.get(name, 0.0)
-        assert column.min() >= low and column.max() <= 1, name
+    assert motion.coefficients.shape == (400, 52)
+    assert motion.coefficients.min() >= 0 and motion.coefficients.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "said"),
+    [
+        ("jaw", 0.5, {"jawOpen": 0.4}),
+        ("blink", 1.0, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
+        ("gaze_x", 0.5, {"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5}),
+        ("gaze_y", -0.5, {"eyeLookUpLeft": 0.5, "eyeLookUpRight": 0.5}),
+        ("brow_raise", -0.5, {"browDownLeft": 0.3, "browDownRight": 0.3}),
+        ("round", 2.0, {"mouthPucker": 1.0, "mouthFunnel": 0.6}),
+    ],
+)
+def test_each_word_means_what_the_table_says(word, value, said):
+    row = to_arkit({word: torch.tensor([value])})[0].tolist()
+    assert {name: number for name, number in zip(COEFFICIENTS, row) if number} == pytest.approx(said)
+
+
+def test_words_add_up_and_unknown_ones_are_named():
+    both = to_arkit({"wide": torch.tensor([1.0]), "smile": torch.tensor([0.5])})
+    expected = blendshapes(**TO_ARKIT["wide"]) + 0.5 * blendshapes(**TO_ARKIT["smile"])
+    torch.testing.assert_close(both[0], expected.clamp(0, 1))
+    assert {name.lstrip("-") for name in TO_ARKIT} >= {*MOUTH, "smile", "brow_raise", "brow_frown", "blink"}
+    with pytest.raises(BadInput, match="knows jaw, .*, but got grin"):
+        to_arkit({"grin": torch.zeros(3)})
+
+
+def test_the_mouth_of_speech_is_no_mood():
+    assert {"jawOpen", "mouthPucker", "mouthClose", "tongueOut"} <= set(SPOKEN)
+    assert not {"mouthSmileLeft", "mouthFrownRight", "browInnerUp", "eyeBlinkLeft"} & set(SPOKEN)
 
 
 def test_wrong_dials_and_files_are_one_line():

@@ -5,20 +5,14 @@ import math
 import pytest
 import torch
 
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.avatars.parameters import (
-    INDEX,
-    pack,
-    sample_attributes,
-    sample_expression,
-    sample_identity,
-    sample_light,
-    sample_pose,
-)
 from portraittalk_core.errors import BadInput
-from portraittalk_core.motion.mesh_motion import MeshMotion, mesh_maps, pose_matrix, prior_to_pose
+from portraittalk_core.motion.arkit import blendshapes
+from portraittalk_core.motion.head_model import HeadModel, rotation
+from portraittalk_core.motion.mesh_motion import MeshMotion, mesh_maps, mesh_motion, pose_matrix, prior_to_pose
+from portraittalk_core.perception.framing import SIZE
 from portraittalk_core.perception.metric_mesh import CanonicalFace, metric_face, project
-from portraittalk_core.types import POSE
+from portraittalk_core.topology import STEADY
+from portraittalk_core.types import COEFFICIENTS, POSE, FaceMotion
 
 
 @pytest.fixture
@@ -83,19 +77,29 @@ def test_a_head_of_the_prior_moves_as_far_as_it_says(canonical, reference):
 
 
 @pytest.mark.parametrize(("name", "axis"), [("yaw", 0), ("pitch", 1)])
-def test_a_nose_goes_where_an_avatars_nose_goes(canonical, reference, name, axis):
-    """The prior has learned its signs from avatars; a mesh turns to the same side."""
-    samplers = (sample_identity, sample_attributes, sample_expression, sample_pose, sample_light)
-    rows = pack(*(draw(torch.Generator().manual_seed(1)) for draw in samplers)).repeat(2, 1)
-    rows[:, [INDEX[part] for part in ("yaw", "pitch", "roll")]] = 0.0
-    rows[1, INDEX[name]] = 0.2
-    rest, turned = landmarks(rows)
+def test_a_nose_goes_where_the_nose_of_a_fitted_head_goes(canonical, reference, name, axis):
+    """Both stacks turn a head to the same side."""
     pose = torch.tensor([[0.2 * (part == name) for part in POSE]])
     maps = mesh_maps(MeshMotion(torch.zeros(1, 468, 3), prior_to_pose(pose), 25.0), reference, canonical)
     middle = canonical.vertices[:, :2].norm(dim=1) < 3
     nose = int(torch.where(middle, canonical.vertices[:, 2], -99.0).argmax())
-    avatar, mesh = (turned - rest)[30, axis], (maps.landmarks[0] - reference[:, :2])[nose, axis]
-    assert avatar > 0.01 and mesh > 0.01
+    fitted = (rotation(pose[:, :3])[0] @ torch.tensor([0.0, 0.0, 1.0]))[axis]
+    assert fitted > 0.01 and (maps.landmarks[0] - reference[:, :2])[nose, axis] > 0.01
+
+
+def test_blendshapes_move_the_mesh_from_what_the_reference_has(canonical):
+    head = HeadModel(4)
+    jaw = COEFFICIENTS.index("jawOpen")
+    head.actions[jaw, 14, 1] = SIZE  # as much down as the face is large
+    motion = FaceMotion(torch.zeros(3, 52), torch.tensor([[0.1, 0, 0, 0, 0, 1]]).repeat(3, 1), 25.0)
+    motion.coefficients[1, jaw], motion.coefficients[2, jaw] = 0.2, 0.7
+    moved = mesh_motion(motion, blendshapes(jawOpen=0.2)[None], head, canonical)
+    steady = canonical.vertices[list(STEADY), :2]
+    size = float((steady - steady.mean(0)).square().sum(1).mean().sqrt())
+    assert moved.offsets[:, 14, 1].tolist() == pytest.approx([0.2 * size, 0.0, -0.5 * size], abs=1e-4)
+    assert not moved.offsets[:, 13].any() and moved.fps == 25
+    assert moved.mouth_opening.tolist() == pytest.approx([-0.2 * size, 0.0, 0.5 * size], abs=1e-4)
+    assert float(moved.pose[0, 1]) == pytest.approx(math.degrees(0.1))
 
 
 def test_wrong_motions_are_one_line(canonical, reference):

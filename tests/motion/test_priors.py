@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import load_motion, model_files
+from portraittalk_core.checkpoints.native import ASSETS, load_motion
 from portraittalk_core.motion.priors import CHANNELS, LOOK_AHEAD, MotionPrior, activity, look_ahead
 
 
 @pytest.fixture(scope="module")
 def prior() -> MotionPrior:
-    return load_motion(model_files("tiny")["motion"])[1]
+    return load_motion(ASSETS / "tiny" / "motion.safetensors")[1]
 
 
 def seeded(number: int) -> torch.Generator:

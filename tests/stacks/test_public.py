@@ -12,7 +12,9 @@ from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput
 from portraittalk_core.media.image import read_image
+from portraittalk_core.motion.arkit import blendshapes
 from portraittalk_core.motion.audio_to_motion import MotionDials
+from portraittalk_core.motion.geometry import eye_opening, mouth_opening
 from portraittalk_core.motion.mesh_motion import MeshMaps, MeshMotion
 from portraittalk_core.perception import face_mesh
 from portraittalk_core.pipeline import PortraitTalk
@@ -126,8 +128,8 @@ def test_what_cannot_be_is_refused_before_any_weights_are_read():
     for dial in ("blink", "expression"):
         with pytest.raises(BadInput, match=f"`{dial}` must stay 1: .* `lip` scales the whole face's motion"):
             stack.move(features, dials=MotionDials(**{dial: 0.5}))
-    with pytest.raises(BadInput, match="must be a MeshMotion with this model, but is FaceMotion"):
-        stack.structure(FaceMotion(torch.zeros(3, 10), torch.zeros(3, 6), 25.0), None)
+    with pytest.raises(BadInput, match="must be a MeshMotion or a FaceMotion, but is Tensor"):
+        stack.structure(torch.zeros(3, 52), None)
     with pytest.raises(BadInput, match="at least 0.025 s"):
         stack.listen(Sound(torch.zeros(1, 100), 16000))
     with pytest.raises(BadInput, match="multiple of 64 pixels, but got 100"):
@@ -197,3 +199,16 @@ def test_a_face_at_rest_is_drawn_where_mediapipe_saw_it():
     landmarks = stack.structure(still, who).landmarks
     torch.testing.assert_close(landmarks[1], who.landmarks[0, :, :2], atol=1e-5, rtol=0)
     assert (landmarks[0, 1, 1] > landmarks[0, 10, 1]) and (landmarks[0, 152, 1] > landmarks[0, 1, 1])  # chin lowest
+
+
+@WITH_MEDIAPIPE
+@pytest.mark.usefixtures("hollow", "landmarker")
+def test_a_motion_of_blendshapes_moves_the_mesh():
+    stack = PortraitTalk.load("sd15-portraittalk", parts={"vae": "none"}, size=128).stack
+    who = stack.identify([read_image(weights.ASSETS / "portrait.png")])
+    motion = FaceMotion(torch.zeros(3, 52), torch.tensor([[0.0, 0, 0, 0, 0, 1]]).repeat(3, 1), 25.0)
+    motion.coefficients[1] = blendshapes(jawOpen=0.6)
+    motion.coefficients[2] = blendshapes(eyeBlink=1.0)
+    points = stack.structure(motion, who).landmarks * 2 - 1
+    mouths, eyes = mouth_opening(points), eye_opening(points)
+    assert mouths[1] > mouths[0] + 0.1 and eyes[2] < eyes[0] - 0.1

@@ -349,8 +349,9 @@ def _joined(rows: list[_Row], fps: float, height: int, width: int) -> Track:
 
 
 def _column(values: list[Tensor | None], points: int | None = None) -> Tensor | None:
-    """Join what was found in each frame, NaN where there is nothing; None, or NaN of so many points, where nothing
-    is.
+    """Join what was found in each frame, NaN where nothing was.
+
+    Where nothing was found at all, NaN of so many points; without their number None.
     """
     known = next((value for value in values if value is not None), None)
     if known is None:

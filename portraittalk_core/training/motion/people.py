@@ -66,13 +66,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class _Cameras:
-    """Where cameras are: one a pair."""
+class Cameras:
+    """Where cameras are, one a face."""
 
     target: Float64[ndarray, "n 3"]
+    """What each looks at, decimetres."""
+
     view: Float64[ndarray, "n 3 3"]
+    """From the world's axes to the camera's."""
+
     distance: Float64[ndarray, "n"]
+    """From there, decimetres."""
+
     zoom: Float64[ndarray, "n"]
+    """Units of the picture for a decimetre at a distance of one."""
+
+    def __getitem__(self, rows: ndarray) -> Cameras:
+        return Cameras(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def see(self, points: ndarray) -> Float64[ndarray, "n k 2"]:
         """Project points of the world [n, k, 3] to the picture's [-1, 1]."""
@@ -113,7 +123,7 @@ class People:
             rng: The source of chance.
         """
         who = rng.integers(len(self.crowd), size=count)
-        cameras = self._cameras(who, rng)
+        cameras = self.cameras(who, rng)
         pool = np.where(rng.random(count) < 0.5, 0, 1)
         shown = np.where(
             pool[:, None] == 0,
@@ -123,10 +133,15 @@ class People:
         wanted = self.speaking[rng.integers(len(self.speaking), size=count)]
         turns = np.stack([sample_turn(rng, None) for _ in range(count)])
         others = np.stack([sample_turn(rng, turn) for turn in turns])
-        return Pair(*self._view(who, shown, turns, cameras), *self._view(who, wanted, others, cameras))
+        return Pair(*self.view(who, shown, turns, cameras), *self.view(who, wanted, others, cameras))
 
-    def _cameras(self, who: Int[ndarray, "n"], rng: Generator) -> _Cameras:
-        """Place a camera before each, so that its head is framed as pictures are, a little off as well."""
+    def cameras(self, who: Int[ndarray, "n"], rng: Generator) -> Cameras:
+        """Place a camera before each, so that its head is framed as pictures are, a little off as well.
+
+        Args:
+            who: Numbers of the people.
+            rng: The source of chance.
+        """
         count = len(who)
         focal = np.exp(rng.uniform(*np.log(FOCAL_MM), size=count))
         frame = 2 * self.size[who] / SIZE * np.exp(rng.normal(size=count) * 0.08)
@@ -135,12 +150,19 @@ class People:
         elevation = rng.normal(size=count) * 4
         distance = frame * focal / _FILM_MM
         view = turn_matrices(np.stack([0 * elevation, elevation, 0 * elevation], 1))
-        return _Cameras(target, view, distance, 2 * distance / frame)
+        return Cameras(target, view, distance, 2 * distance / frame)
 
-    def _view(
-        self, who: ndarray, blendshapes: ndarray, turns: ndarray, cameras: _Cameras
+    def view(
+        self, who: ndarray, blendshapes: ndarray, turns: ndarray, cameras: Cameras
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return points, blendshapes and poses."""
+        """Return points, blendshapes and poses, as `Pair` has them.
+
+        Args:
+            who: Numbers of the people.
+            blendshapes: In the order of `people.arkit.ARKIT`.
+            turns: Yaw, pitch and roll in degrees, as `people.projection.rotation` has them.
+            cameras: One for each.
+        """
         seen = cameras.see(self.crowd.world(who, blendshapes, turns.astype(np.float32)))
         points = keep_apart(torch.from_numpy(seen).float())
         turned = cameras.view @ turn_matrices(turns)
