@@ -17,7 +17,7 @@ from ...perception.face_geometry import ARCFACE_POINTS, MARGIN, face_box, five_p
 from ...perception.face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
 from .people import People
 from .photography import photograph
-from .surfaces import occlude, surface
+from .surfaces import occlude, overgrow, surface
 
 MIRROR = np.array(topology.MIRROR)
 """The landmark that each of the 478 becomes in a mirrored picture."""
@@ -88,6 +88,8 @@ def landmark_crop(rng: Generator, people: People, i: int) -> tuple[ndarray, Floa
     moved = cv2.perspectiveTransform(points[None].astype(np.float64), tilted)[0]
     if rng.random() < 0.5:
         crop, moved = np.ascontiguousarray(crop[:, ::-1]), moved[MIRROR] * [-1, 1] + [side - 1, 0]
+    if rng.random() < 0.12:
+        crop = overgrow(rng, crop, moved.astype(np.float32))
     if rng.random() < 0.35:
         crop = occlude(rng, crop, moved.astype(np.float32))
     crop = photograph(rng, crop, soft_px=float(rng.choice([0.5, 1.5, 3.0, 5.0])))

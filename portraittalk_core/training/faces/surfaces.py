@@ -8,6 +8,8 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
+from ...topology import OUTER_LIPS
+
 Picture = UInt8[ndarray, "h w 3"]
 
 
@@ -181,6 +183,34 @@ def occlude(rng: Generator, picture: Picture, points: Float32[ndarray, "478 2"])
                 cv2.line(picture, _pair(a), _pair(a + (b - a) * rng.uniform(0, 0.4)), colour, width, cv2.LINE_AA)
             else:
                 cv2.circle(picture, _pair(a), max(1, int(size * rng.uniform(0.01, 0.2))), colour, width, cv2.LINE_AA)
+    return picture
+
+
+def overgrow(rng: Generator, picture: Picture, points: Float32[ndarray, "478 2"]) -> Picture:
+    """Let a moustache, and sometimes a beard, hang over the lips, of which less is seen than anybody rendered shows.
+
+    Args:
+        rng: Decides how thick and of what colour.
+        picture: Is drawn on.
+        points: Of the face, in pixels.
+    """
+    picture = np.ascontiguousarray(picture)
+    down = points[152] - points[10]
+    size = float(np.linalg.norm(down))
+    down = down / size
+    colour = np.full(3, rng.uniform(15, 225)) + rng.uniform(0, 50) * np.array([1, 0.4, -0.6])
+    reach, lean = rng.uniform(0.05, 0.15) * size, rng.uniform(0.2, 1.2)
+    upper, lower = points[list(OUTER_LIPS[:11])], points[list(OUTER_LIPS[10:])]
+    bands = [(upper, points[2])] + ([(lower, points[152])] if rng.random() < 0.4 else [])
+    for lip, end in bands:
+        for _ in range(int(rng.integers(80, 350))):
+            across = rng.random()
+            place = lip[min(len(lip) - 1, int(across * len(lip)))]
+            root = place + (end - place) * rng.uniform(-0.1, 0.8) + rng.normal(size=2) * 0.01 * size
+            way = down + lean * (across - 0.5) * np.array([down[1], -down[0]]) + rng.normal(size=2) * 0.2
+            tone = np.clip(colour * np.exp(rng.normal() * 0.35), 0, 255).tolist()
+            tip = root + way * reach * rng.uniform(0.4, 1)
+            cv2.line(picture, _pair(root), _pair(tip), tone, 1 + int(rng.random() < 0.25), cv2.LINE_AA)
     return picture
 
 

@@ -21,7 +21,7 @@ from portraittalk_core.training.faces.data import (
 from portraittalk_core.training.faces.landmarks import ANCHORS, fit_lift, landmark_loss
 from portraittalk_core.training.faces.onnx import export_onnx
 from portraittalk_core.training.faces.photography import photograph
-from portraittalk_core.training.faces.surfaces import lookalike, occlude, surface
+from portraittalk_core.training.faces.surfaces import lookalike, occlude, overgrow, surface
 from portraittalk_core.training.faces.train import Recipe, averaged, fit, make_recipes, train_faces
 
 from ...rendered_people import people as rendered_people
@@ -246,3 +246,12 @@ def test_the_averaged_weights_ship_without_the_tutor(tmp_path, people):
     recipe = make_recipes(people, 0, {"recogniser": 1})[0]
     torch.save({"average": recipe.net.state_dict()}, tmp_path / "recogniser.pt")
     assert isinstance(averaged(recipe, tmp_path), Recogniser)
+
+
+def test_a_moustache_grows_where_the_mouth_is(people):
+    picture, points = people.bank.picture(4), people.pixels(4)
+    grown = [overgrow(np.random.default_rng(seed), picture.copy(), points) for seed in range(4)]
+    for one in grown:
+        rows, columns = np.nonzero((one != picture).any(2))
+        middle = points[[61, 291]].mean(0)
+        assert len(rows) > 30 and np.abs(np.array([columns.mean(), rows.mean()]) - middle).max() < 30
