@@ -190,7 +190,8 @@ def encode_pictures(
             maps = (shard, bank.maps(shard)[1])
         moved = _encode_person(bank, mine, points, encoders, sizes, found)
         for name, pictures in moved.items():
-            files[name][where] = ((pictures + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+            sized = _sized(pictures, max(sizes))
+            files[name][where] = ((sized + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
         found.setdefault("unseen", []).append(_unseen(bank, mine, maps[1], max(sizes) // VAE_FACTOR))
         if seed % 64 == 0:
             logger.info("encoded %d of %d pictures", where[-1] + 1, len(rows))
@@ -227,11 +228,14 @@ def _encode_person(
     shown = {"latents": pictures, **{f"{name}warped_latents": value for name, value in moved.items()}}
     for size in sizes:
         for name, value in shown.items():
-            small = value if size == value.shape[-1] else F.interpolate(value, (size, size), mode="area")
-            found.setdefault(f"{name}_{size}", []).append(encoders.encode(small).half().cpu())
+            found.setdefault(f"{name}_{size}", []).append(encoders.encode(_sized(value, size)).half().cpu())
     embedded = torch.zeros(len(rows), 512) if encoders.embed is None else encoders.embed(pictures, own).cpu()
     found.setdefault("embeddings", []).append(embedded)
     return moved
+
+
+def _sized(pictures: Float[Tensor, "k 3 a a"], size: int) -> Float[Tensor, "k 3 size size"]:
+    return pictures if size == pictures.shape[-1] else F.interpolate(pictures, (size, size), mode="area")
 
 
 def _unseen(bank: Bank, rows: Int[np.ndarray, "k"], visible: np.ndarray, side: int) -> Float[Tensor, "k side side"]:

@@ -1,47 +1,42 @@
-"""A small bank and a clip of real albums whose pictures are of nothing in particular."""
+"""What tests of the denoiser's training share: the shipped text encoder and a small model that differs from tiny."""
 
-import dataclasses
-
-import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
-from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
-from portraittalk_core.training.denoiser.bank import Bank, draw_album
-from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipBank
+from portraittalk_core.checkpoints.native import load_text_encoder, save_modules
+from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.training.denoiser.stages import ASSETS
+from portraittalk_core.training.model import read_model
+from portraittalk_core.training.vae import CONFIG
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def text():
     return load_text_encoder(ASSETS / "text.safetensors")
 
 
-@pytest.fixture(scope="module")
-def vae():
-    return load_vae(ASSETS / "vae.safetensors")
+@pytest.fixture(scope="package")
+def small():
+    """A model that differs from tiny in everything that training was ever bound to."""
+    return read_model(
+        {
+            "name": "small",
+            "size": 64,
+            "unet": {"latent_channels": 4, "channels": [32, 64], "attention": [True, True], "heads": 2},
+            "schedule": {"prediction_type": "epsilon", "rescale_betas_zero_snr": False},
+            "contour_size": 16,
+            "structure_width": 16,
+            "reference_layers": ["down.1.0"],
+            "temporal_layers": ["mid.0.0", "up.1.1"],
+        }
+    )
 
 
-@pytest.fixture(scope="module")
-def bank():
-    """Latents of nothing in particular, 8x8 to be quick, under a real album."""
-    album = draw_album(range(3), appearances=2, frames=2)
-    generator = torch.Generator().manual_seed(0)
-    count = len(album.tags)
-    embeddings = F.normalize(torch.randn(count, 512, generator=generator), dim=1)
-    latents = torch.randn(count, 8, 8, 8, generator=generator).half()
-    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, 256, 256), np.uint8)
-    return Bank(album, album.landmarks(), latents, embeddings, pictures)
-
-
-@pytest.fixture
-def clips():
-    """One clip of a real album whose latents say which frame they are."""
-    album = draw_album([7], appearances=1, frames=FRAMES + 1)
-    album = dataclasses.replace(album, person=np.zeros(FRAMES + 1, int))
-    latents = torch.arange(FRAMES + 1.0).view(-1, 1, 1, 1).expand(-1, 8, 4, 4)
-    embeddings = torch.ones(FRAMES + 1, 512)
-    features = torch.arange(float(FRAMES)).view(1, -1, 1).expand(-1, -1, 128)
-    pictures = np.zeros((FRAMES + 1, 3, 256, 256), np.uint8)
-    return ClipBank(Bank(album, album.landmarks(), latents, embeddings, pictures), features)
+@pytest.fixture(scope="package")
+def vae_file(tmp_path_factory):
+    """An untrained VAE of the small model's channels."""
+    torch.manual_seed(0)
+    config = {**CONFIG, "latent_channels": 4, "width": 8}
+    file = tmp_path_factory.mktemp("vae") / "vae.safetensors"
+    save_modules(file, build_tiny_vae(**config).state_dict(), config)
+    return file

@@ -1,106 +1,144 @@
-"""What is drawn: people, appearances, pairs and clips."""
+"""What is drawn from banks: pairs and clips; and how pictures are encoded."""
 
+import dataclasses
+
+import numpy as np
+import pytest
 import torch
+from torch.nn import functional
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.motion.geometry import mouth_opening
-from portraittalk_core.training.denoiser.bank import EDITABLE, draw_album, draw_appearances
-from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore
-from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
+from portraittalk_core.errors import BadInput
+from portraittalk_core.nets.dense_motion import DenseMotionNet
+from portraittalk_core.stacks.head_warp import HeadWarp
+from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders, encode_bank, is_made
+from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws, caption_of
+from portraittalk_core.training.people.bank import draw_bank
+
+from ..synthetic import TAGS, encoded_bank, fake_renderer, shot
 
 DEVICE = torch.device("cpu")
 
 
-def test_people_of_an_album_keep_who_they_are_and_change_what_they_wear(bank):
-    album = bank.album
-    assert album.person.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and album.appearance.tolist() == [0, 0, 1, 1] * 3
-    for tag in ("age", "skin", "eyes"):
-        assert all(len({album.tags[i][tag] for i in range(p * 4, p * 4 + 4)}) == 1 for p in range(3))
-    assert any(album.tags[0][t] != album.tags[2][t] for t in EDITABLE)
-    again = draw_album([1], appearances=2, frames=2)
-    assert torch.equal(again.parameters, album.parameters[4:8])
-
-
-def test_what_is_kept_of_a_look_is_kept_to_the_last_curl():
-    generator = torch.Generator().manual_seed(1)
-    first, fresh = traits.sample_attributes(generator), traits.sample_attributes(generator)
-    made = traits.mixed(fresh, first, {"style", "background"})
-    for tag, columns in traits.COLUMNS_OF_TAG.items():
-        source = first if tag in ("style", "background") else fresh
-        assert made.tags[tag] == source.tags[tag]
-        assert [made.values[c] for c in columns] == [source.values[c] for c in columns]
-    assert sorted(c for columns in traits.COLUMNS_OF_TAG.values() for c in columns) == sorted(traits.ATTRIBUTES)
-
-
-def test_some_looks_differ_in_little_and_some_in_much():
-    first, *others = draw_appearances(60, torch.Generator().manual_seed(1))
-    drawn = ("hair_r", "hair_seed", "background_r", "clothes_r")  # equal only where the attribute was kept
-    same = [sum(o.values[c] == first.values[c] for c in drawn) for o in others]
-    assert sum(s >= 3 for s in same) > 15 and sum(s <= 1 for s in same) > 15
-
-
-def test_in_some_looks_one_attribute_alone_is_another_and_a_beard_most_often():
-    first, *others = draw_appearances(400, torch.Generator().manual_seed(2))
-    alone = [changed for o in others if len(changed := [t for t in EDITABLE if o.tags[t] != first.tags[t]]) == 1]
-    assert (
-        len(alone) > 0.3 * 400 and max(alone, key=alone.count) == ["beard"] and {a for (a,) in alone} == set(EDITABLE)
-    )
-
-
-def test_many_pictures_are_as_in_speech_and_some_are_far():
-    """Half of the pictures keep brows and smile, most the pose or nearly so; mouth and eyes always move."""
-    album = draw_album(range(60), appearances=2, frames=3)
-    rows = album.parameters.view(60, 6, -1)
-    moved = (rows[:, 1:] - rows[:, :1])[..., [traits.INDEX[name] for name in ("yaw", "pitch", "roll")]].abs()
-    same = (moved.amax(-1) == 0).float().mean()
-    assert 0.15 < same < 0.35 and (moved[..., 0] < 0.1).float().mean() > 0.6 and (moved[..., 0] > 0.25).any()
-    smile, gaze = (traits.column(rows, name) for name in ("smile", "gaze_x"))
-    assert 0.4 < (smile[:, 1:] == smile[:, :1]).float().mean() < 0.6 and not (gaze[:, 1:] == gaze[:, :1]).any()
-    for i, tags in enumerate(album.tags):
-        low, high = traits.EXPRESSION_RANGES[tags["expression"]][0]
-        assert low <= float(traits.column(album.parameters, "smile")[i]) <= high
-
-
-def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(bank, text):
-    draws = PairDraws(bank.album, text.tokenize, seed=3, refs=4, targets=3)
+def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(text):
+    bank = encoded_bank(3, 4)
+    draws = PairDraws(bank, text.tokenize, seed=3, refs=4, targets=3)
     one, same, other = draws[5], draws[5], draws[6]
-    assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(same).values()))
+    assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(same).values(), strict=True))
     assert not torch.equal(one.targets, other.targets)
-    person = torch.from_numpy(bank.album.person)
+    person = torch.from_numpy(bank.person)
     assert torch.equal(person[one.targets], person[one.references[one.owner]])
-    assert (one.targets != one.references[one.owner]).all()
+    assert (one.references % 4 == 0).all() and not one.no_audio.any() and not one.no_mouth.any()
+    many = torch.stack([draws[k].targets % 4 for k in range(40)])
+    assert many.unique().tolist() == [0, 1, 2, 3]  # the portrait itself is a target as well
 
 
-def test_what_is_dropped_is_gone_from_the_batch(bank, text):
-    draws = PairDraws(
-        bank.album, text.tokenize, seed=0, refs=4, targets=3, drop_text=1, drop_identity=1, drop_reference=1
-    )
-    batch = FrameStore(bank, DEVICE).gather(draws[0])
+def test_more_targets_than_pictures_are_filled_up(text):
+    draw = PairDraws(encoded_bank(2, 2), text.tokenize, seed=0, refs=1, targets=5)[0]
+    assert len(draw.targets) == 5 and draw.targets.unique().tolist() in ([0, 1], [2, 3])
+
+
+def test_what_is_dropped_is_gone_from_the_batch(text):
+    bank = encoded_bank(3, 4)
+    drops = {"drop_text": 1.0, "drop_identity": 1.0, "drop_reference": 1.0}
+    batch = FrameStore(bank, DEVICE).gather(PairDraws(bank, text.tokenize, seed=0, refs=4, targets=3, **drops)[0])
     assert not batch.present.any() and not batch.embeddings.any()
     assert torch.equal(batch.ids, text.tokenize([""]).expand(12, -1))
 
 
-def test_pictures_come_at_eight_times_the_latents(bank):
-    found = bank.read_pictures(torch.tensor([3, 0]), DEVICE)
-    assert found.shape == (2, 3, 64, 64)
-    first = torch.from_numpy(bank.pictures[3, :, :4, :4]).float().mean((1, 2)) / 127.5 - 1
+def test_a_batch_is_the_rows_of_its_draw(text):
+    bank = encoded_bank(3, 4)
+    none = {"drop_text": 0.0, "drop_identity": 0.0, "drop_reference": 0.0}
+    draw = PairDraws(bank, text.tokenize, seed=1, refs=2, targets=2, **none)[0]
+    batch = FrameStore(bank, DEVICE).gather(draw)
+    assert torch.equal(batch.latents, bank.latents[draw.targets].float())
+    assert torch.equal(batch.warped_latents, bank.warped_latents[draw.targets].float())
+    pixels = torch.from_numpy(bank.warped[draw.targets.numpy()]).float() / 127.5 - 1
+    assert torch.equal(batch.warped_pictures, pixels) and torch.equal(batch.shown, batch.landmarks)
+    assert torch.equal(batch.embeddings[:, 0], bank.embeddings[draw.references[draw.owner]])
+    assert batch.present.all() and torch.equal(batch.unseen, bank.unseen[draw.targets])
+
+
+def test_moved_references_come_at_eight_times_the_latents():
+    bank = encoded_bank(2, 2)
+    bank = dataclasses.replace(bank, latents=bank.latents[..., ::2, ::2])
+    found = bank.read_warped(torch.tensor([3, 0]), DEVICE)
+    assert found.shape == (2, 3, 32, 32)
+    first = torch.from_numpy(bank.warped[3, :, :2, :2]).float().mean((1, 2)) / 127.5 - 1
     torch.testing.assert_close(found[0, :, 0, 0], first)
 
 
-def test_clips_are_consecutive_frames_of_one_person(clips, text):
-    album = clips.bank.album
-    draws = ClipDraws(album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0)
-    batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
-    frames = batch.latents[:, 0, 0, 0].view(2, 16)
-    assert (frames.diff(dim=1) == 1).all() and batch.clip == 16
-    assert torch.equal(batch.features[:, :, 0], frames - 1)  # frame 0 is the reference
+def test_a_caption_says_what_differs():
+    generator = torch.Generator().manual_seed(0)
+    wanted = {**TAGS, "hair": "red", "background": "street", "expression": "smiling"}
+    found = [caption_of(TAGS, wanted, False, generator) for _ in range(20)]
+    assert all(any(w in c for w in ("red", "ginger", "auburn", "copper")) for c in found) and len(set(found)) > 10
+    assert all(any(w in c for w in ("street", "city", "outdoors", "outside")) for c in found)
+    plain = [caption_of(TAGS, TAGS, False, generator) for _ in range(40)]
+    alone = [caption_of(TAGS, TAGS, True, generator) for _ in range(40)]
+    assert sum(len(c) for c in alone) > 1.5 * sum(len(c) for c in plain)  # without a picture more has to be said
 
 
-def test_a_withheld_mouth_is_at_rest_in_all_that_structure_shows(clips, text):
-    draws = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=0.0, drop_mouth=1.0)
-    batch = ClipStore(clips, 16, DEVICE).gather(draws[0])
-    assert (mouth_opening(batch.landmarks) > 0.05).any() and mouth_opening(batch.shown).abs().max() < 0.01
-    torch.testing.assert_close(batch.shown[:, 17:48], batch.landmarks[:, 17:48], atol=0.002, rtol=0)  # the rest stays
-    heard = ClipDraws(clips.bank.album, text.tokenize, seed=0, clips=2, frames=16, drop_audio=1.0, drop_mouth=1.0)
-    batch = ClipStore(clips, 16, DEVICE).gather(heard[0])
-    assert not batch.features.any() and torch.equal(batch.shown, batch.landmarks)  # never without both
+def encoders(seen=None):
+    def encode(pixels):
+        return functional.avg_pool2d(pixels, 8)
+
+    def embed(pixels, landmarks):
+        if seen is not None:
+            seen.append(landmarks)
+        return functional.normalize(pixels.mean((2, 3)) @ torch.ones(3, 512), dim=1)
+
+    torch.manual_seed(0)
+    return FrameEncoders(encode, HeadWarp(DenseMotionNet(widths=(8, 16)).eval()), embed, DEVICE)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """People of four pictures (two appearances, one of them in another light as well), and the same encoded."""
+    people, folder = tmp_path_factory.mktemp("people"), tmp_path_factory.mktemp("encoded")
+    with pytest.MonkeyPatch.context() as patch:
+        fake_renderer(patch)
+        draw_bank(people, range(2), shots=lambda seed: [shot(seed, 2), shot(seed, 1), shot(seed, 1)], people=1)
+        draw_bank(people, range(90, 91), shots=lambda seed: [shot(seed, 2)], people=1)
+    encode_bank(folder, people, encoders(), (32, 64))
+    return people, folder
+
+
+def test_an_encoded_bank_leaves_out_other_light_and_who_is_held_out(folders):
+    bank = EncodedBank.open(folders[1], 64)
+    assert bank.person.tolist() == [0, 0, 0, 1, 1, 1] and bank.first.tolist() == [0, 0, 0, 3, 3, 3]
+    assert bank.latents.shape == (6, 3, 8, 8) and EncodedBank.open(folders[1], 32).latents.shape == (6, 3, 4, 4)
+    assert bank.warped.shape == (6, 3, 64, 64) and len(bank.tags) == 6
+    torch.testing.assert_close(bank.embeddings.norm(dim=1), torch.ones(6))
+    with pytest.raises(BadInput, match="holds no latents of pictures of 128 pixels"):
+        EncodedBank.open(folders[1], 128)
+
+
+def test_pictures_of_one_person_are_photographed_alike(folders):
+    latents = EncodedBank.open(folders[1], 64).latents.float()
+    inside = latents[..., 1:-1, :]  # the camera's softness reaches over the edge of a picture
+    assert torch.equal(inside[0], inside[1]) and torch.equal(inside[0], inside[2])
+    before = torch.tensor([20.0, 30.0]) / 127.5 - 1  # as rendered
+    found = inside[[0, 3], :, -1].mean((1, 2))
+    assert ((found - before).abs() > 0.01).all() and latents.abs().max() <= 1
+
+
+def test_a_reference_that_need_not_move_stays_and_what_it_hides_is_known(folders):
+    bank = EncodedBank.open(folders[1], 64)
+    picture = bank.read_warped(torch.tensor([0]), DEVICE)
+    torch.testing.assert_close(functional.avg_pool2d(picture, 8), bank.latents[:1].float(), atol=0.02, rtol=0)
+    torch.testing.assert_close(bank.warped_latents.float(), bank.latents[bank.first].float(), atol=0.02, rtol=0)
+    unseen = bank.unseen
+    assert not unseen[0].any() and unseen[1, :, :4].all() and not unseen[1, :, 4:].any()
+    assert not unseen[2].any()  # other attributes have no maps
+
+
+def test_what_is_encoded_is_not_encoded_again(folders, tmp_path):
+    people, folder = folders
+    assert is_made(folder) and not is_made(tmp_path)
+    before = np.load(folder / "latents_64.npy")
+    encode_bank(folder, people / "gone", encoders())
+    assert np.array_equal(np.load(folder / "latents_64.npy"), before)
+    seen = []
+    encode_bank(tmp_path / "again", people, encoders(seen), (32, 64))
+    assert np.array_equal(np.load(tmp_path / "again" / "latents_64.npy"), before)
+    assert [points.shape for points in seen] == [(3, 478, 2)] * 2
