@@ -223,7 +223,7 @@ def test_verdict(name, value, said):
 def test_irises_count_frame_by_frame():
     look = {"frames": 2, "found": 2, "asked": 1, "right": 1, "iris": [1.0, 5.9, 6.1, 20.0], "iris pair": [1.0, 2.0]}
     row = {"looks": {name: look for name in (*PATHS, "true")}, "tracks": {}, "errors": {}}
-    tracks = dict.fromkeys(figures.FOLLOWED, [0.0, 1.0])
+    tracks = {name: [0.0, 1.0] for name in figures.FOLLOWED}
     row["tracks"] = tracks
     row["looks"] = {name: replace_tracks(look, tracks) for name in row["looks"]}
     row |= clip(1.0, 0.0)
