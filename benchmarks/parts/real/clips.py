@@ -56,7 +56,7 @@ def measure(session: Session) -> dict[str, Any]:
 
 
 def _tried(session: Session, path: Path, target: Path) -> dict[str, Any]:
-    """Measure a clip; where the model finds no face in its first frame, say so."""
+    """Measure a clip; where there is no face, say who finds none."""
     try:
         return one(session, path, target)
     except NoFaceFound as error:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from portraittalk_core.errors import NoFaceFound
 from portraittalk_core.media.image import to_bytes
 from portraittalk_core.types import COEFFICIENTS, LANDMARKS
 
@@ -64,10 +65,14 @@ class Readings:
         return self.scores[:, [COEFFICIENTS.index(n) for n in sides]].mean(1)
 
     def filled(self) -> Readings:
-        """Return the readings with each frame without a face as the one before it, or the first known."""
+        """Return the readings with each frame without a face as the one before it, or the first known.
+
+        Raises:
+            NoFaceFound: When no frame has one.
+        """
         found = self.found
         if not bool(found.any()):
-            raise ValueError("`readings` must hold at least one face, but no frame has one. Give another video.")
+            raise NoFaceFound("MediaPipe must find a face in at least one frame, but finds none. Give another video.")
         rows = torch.arange(len(found))
         last = torch.where(found, rows, -1).cummax(0).values
         last = torch.where(last < 0, int(found.float().argmax()), last)

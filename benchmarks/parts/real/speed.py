@@ -35,8 +35,11 @@ def measure(session: Session) -> dict[str, Any]:
 
     Returns:
         Seconds a second of video: `total` with frames of 256 pixels, `own size` with frames as large as the
-        photograph's crop, each part of both, and how loaded the machine was before.
+        photograph's crop, each part of both, and how loaded the machine was before; nothing where no portrait can
+        speak.
     """
+    if not session.portraits:
+        return {}
     load = os.getloadavg()[0]
     threads = torch.get_num_threads()
     torch.set_num_threads(session.given.threads)

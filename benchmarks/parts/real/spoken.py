@@ -143,8 +143,10 @@ def long(session: Session) -> dict[str, Any]:
         session: What was asked for.
 
     Returns:
-        `identity`, `sharpness` and `colour`, and who spoke.
+        `identity`, `sharpness` and `colour`, and who spoke; nothing where no portrait can speak.
     """
+    if not session.portraits:
+        return {}
     portrait = session.portraits[0]
     file = session.folder / f"long_{portrait.photograph.name}.json"
     if not file.exists():
