@@ -16,12 +16,17 @@ NO_SOUND = "`audio` must hold sound, but got none. Connect Load Audio."
 
 def pictures(images: Tensor) -> list[Tensor]:
     """Return IMAGE [n, h, w, c] in 0..1 as pictures [3, h, w] in [-1, 1]; transparent parts become white."""
+    return list((opaque(images) * 2 - 1).movedim(-1, 1))
+
+
+def opaque(images: Tensor) -> Tensor:
+    """Return IMAGE [n, h, w, c] with three channels, on the CPU; transparent parts become white."""
     colour, alpha = images[..., :3].float(), images[..., 3:4].float()
     if alpha.shape[-1]:
-        colour = colour * alpha + 1 - alpha
+        colour = colour * alpha + (1 - alpha)
     if colour.shape[-1] == 1:
         colour = colour.expand(*colour.shape[:-1], 3)
-    return list((colour.clamp(0, 1) * 2 - 1).movedim(-1, 1).cpu())
+    return colour.clamp(0, 1).cpu()
 
 
 def images(pixels: Tensor) -> Tensor:

@@ -102,6 +102,9 @@ class HostedStack:
     sets_schedule: bool = False
     """Whether a MODEL has to be put on the stack's noise schedule; tiny's MODEL is on it already."""
 
+    moving: tuple[nn.Module, ...] = ()
+    """Those of its networks that `Stack.composite` runs."""
+
     @property
     def shape(self) -> UNetShape:
         """Of the U-Net that its networks were made for."""
@@ -110,6 +113,11 @@ class HostedStack:
     def get_models(self) -> list[Patcher]:
         """Return what the host shall know of when it counts memory."""
         return self.memory.patchers()
+
+    def bring_moving(self) -> None:
+        """Let the host load what `Stack.composite` runs."""
+        if self.moving:
+            comfy.model_management.load_models_gpu(self.memory.patchers(self.moving))
 
     def with_vae(self, model: Patcher, vae: VaeLike | None) -> Stack:
         """Return the stack with a VAE of the graph, or its own, for latents as a MODEL sees them."""
@@ -125,6 +133,9 @@ class BoundIdentity:
 
     hosted: HostedStack
     """Whose networks condition a MODEL on them."""
+
+    photograph: Float[Tensor, "h w c"] | None = None
+    """The picture that the first crop was cut out of, as IMAGE; None where it is not known."""
 
 
 def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool = False) -> HostedStack:
@@ -144,9 +155,9 @@ def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool 
         WeightsMismatch: For files that do not fit.
     """
     config, adapters = load_adapters(model_files(name)["denoiser"])
-    memory = HostMemory([castable(adapters)])
-    stack = TinyStack.load(name, adapters=(config, adapters), codec=HostCodec(vae, latent_format))
-    return HostedStack(name, stack, memory, None if alone else vae)
+    stack = TinyStack.load(name, adapters=(config, castable(adapters)), codec=HostCodec(vae, latent_format))
+    moving = castable(stack.warp.net)
+    return HostedStack(name, stack, HostMemory([adapters, moving]), None if alone else vae, moving=(moving,))
 
 
 def _patcher(net: nn.Module) -> Patcher:

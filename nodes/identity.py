@@ -31,12 +31,15 @@ class LoadIdentity(io.ComfyNode):
             node_id="PortraitTalk_LoadIdentity",
             display_name="Load Identity",
             category=CATEGORY,
-            description="Finds the face in each picture, frames it as in training, and recognises the person.",
+            description="Finds the face in each picture, frames it as in training, and recognises the person. The "
+            "first picture is the one that speaks; others in it stay still.",
             inputs=[
                 StackSocket.Input("portraittalk", tooltip="From Load PortraitTalk."),
                 io.Image.Input("image", tooltip="One picture, or a batch of pictures of the same person."),
                 io.Mask.Input("mask", optional=True, tooltip="Look for the face only here, where it is not zero."),
-                io.Int.Input("face", default=1, min=1, max=64, tooltip="Which face of several: 1 is the largest."),
+                io.Int.Input(
+                    "face", default=1, min=1, max=64, tooltip="Which face of several speaks: 1 is the largest."
+                ),
                 io.Combo.Input(
                     "no_face",
                     options=[STOP, SKIP],
@@ -63,13 +66,11 @@ class LoadIdentity(io.ComfyNode):
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Return the bound identity, the framed pictures and the masks of their faces."""
-        from . import convert
-        from .hosted_stack import BoundIdentity
+        from . import convert, finding
 
-        shown = convert.pictures(convert.masked(image, mask))
-        identity = portraittalk.stack.identify(shown, face=face, skip_missing=no_face == SKIP)
-        masks = convert.face_masks(identity.outlines, identity.crops.shape[-1])
-        return io.NodeOutput(BoundIdentity(identity, portraittalk), convert.images(identity.crops), masks)
+        bound = finding.find(portraittalk, image, mask, face, no_face == SKIP)
+        crops, outlines = bound.identity.crops, bound.identity.outlines
+        return io.NodeOutput(bound, convert.images(crops), convert.face_masks(outlines, crops.shape[-1]))
 
 
 class IdentityNetConditioning(io.ComfyNode):

@@ -8,6 +8,7 @@ from .animate import AnimateNetApply, AnimateNetSampler
 from .examples import AvatarPortrait, ExampleSpeech
 from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
 from .loaders import LoadAdapters, LoadPortraitTalk
+from .paste_back import PasteBack
 from .prompt import PromptEdit
 from .score import AdfdScore
 from .speech import EncodeAudio, SpeechToMotion
@@ -23,6 +24,7 @@ NODES: list[type[io.ComfyNode]] = [
     ReferenceNetApply,
     AnimateNetApply,
     AnimateNetSampler,
+    PasteBack,
     AvatarPortrait,
     ExampleSpeech,
     AdfdScore,

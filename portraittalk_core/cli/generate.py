@@ -10,7 +10,7 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -32,6 +32,9 @@ EPILOG = """examples:
       --prompt "a person with red hair" -o out.mp4
   portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav --prompt "a person" \\
       --edit "2.0: a smiling person" --still-head --preview sheet.png -o out.mp4
+  portraittalk generate --image group.jpg --face 2 --audio voice.wav --prompt "a smiling person" -o out.mp4
+
+The video shows the whole picture of --image: the face speaks, the head moves, everything else stays as it is.
 
 -o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
 """
@@ -62,7 +65,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--image", action="append", required=True, metavar="FILE", help="a portrait; repeat for more of one person")
+    add(
+        "--image",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a photograph of somebody; repeat for more of the same person, the first is the one that speaks",
+    )
     add("--audio", required=True, metavar="FILE", help="the speech: any sound file, or a video's sound")
     add("--prompt", required=True, metavar="TEXT", help="what the video shows")
     add("-o", "--output", required=True, metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
@@ -98,7 +107,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--frame",
         choices=("photograph", "crop"),
-        help="what the video shows: the whole picture (where the model cut it), or the square that the model sees",
+        help="what the video shows: the whole photograph, or only the square around the head (photograph; a square "
+        "portrait that sd15 takes whole stays as it draws it)",
     )
     add("--motion", metavar="FILE", help="move the face as a CSV file says: Live Link Face's or MediaPipe's")
     add(
@@ -113,9 +123,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
-    def number(name: str, kind: type, low: float, high: float, text: str, default: Any = None) -> None:
+    def number(name: str, kind: type, low: float, high: float, text: str, default: Any = None, unit: str = "N") -> None:
         checked = _in_range(name, kind, low, high)
-        parser.add_argument(name, type=checked, default=default, metavar="N", help=text)
+        parser.add_argument(name, type=checked, default=default, metavar=unit, help=text)
 
     number("--fps", float, 1, 120, "frames per second (25)", default=25.0)
     number("--steps", int, 1, 1000, "denoising steps")
@@ -130,10 +140,11 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser itself (lambda_aud, 1)")
     number("--reference-scale", float, 0, 1, "how much of the reference picture ReferenceNet shows (1)")
     number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
-    number("--size", int, 64, 2048, "sd15: side of a frame in pixels, a multiple of 64 (512)")
+    size = "side of the square around the head: less is faster and softer (as in the photograph, at most 1024; sd15: "
+    number("--size", int, 64, 2048, size + "as it is drawn, a multiple of 64, 512)", unit="PIXELS")
     number("--window", int, 1, 512, "frames that are denoised together")
     number("--overlap", int, 0, 511, "frames that neighbouring windows share")
-    number("--face", int, 1, 1000, "which face of a group: 1 is the largest", default=1)
+    number("--face", int, 1, 1000, "whose face speaks, 1 the largest; the others stay still (1)", default=1)
     for dial in DIALS:
         number(f"--{dial}", float, 0, 4, f"strength of {dial} motion, 1 is as learned", default=1.0)
 
@@ -162,7 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = PortraitTalk.load(arguments.model, **_model_options(arguments))
     on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
     found: list[Identity | MeshIdentity] = []
-    with _progress(arguments.quiet) as on_step:
+    with _progress(arguments.quiet) as (on_step, on_written):
         chunks = model.generate(
             job.images,
             job.sound,
@@ -174,7 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_identity=found.append,
             on_motion=functools.partial(write_motion, arguments.save_motion) if arguments.save_motion else None,
         )
-        kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job)
+        kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job, on_written)
     if arguments.preview:
         _write_preview(arguments.preview, kept)
     seconds = time.monotonic() - started
@@ -199,13 +210,11 @@ def prepare(arguments: argparse.Namespace) -> Job:
         )
     _check_targets(arguments)
     from ..media.audio import read_sound
-    from ..media.image import LONGEST_SIDE as IMAGE_SIDE
     from ..media.image import read_image
     from ..media.paste_back import LONGEST_SIDE
 
     first, *others = arguments.image
-    largest = IMAGE_SIDE if arguments.frame == "crop" else LONGEST_SIDE
-    images = [read_image(first, longest_side=largest), *(read_image(path) for path in others)]
+    images = [read_image(first, longest_side=LONGEST_SIDE), *(read_image(path) for path in others)]
     sound = read_sound(arguments.audio)
     if edits and edits[-1][0] >= sound.duration_s:
         raise BadInput(
@@ -256,7 +265,7 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     options = {
         "device": device,
         "parts": parts or None,
-        "size": arguments.size,
+        "size": arguments.size if arguments.model in PUBLIC else None,
         "comfyui": arguments.comfyui,
         "low_memory": arguments.low_memory,
     }
@@ -298,6 +307,7 @@ def _arguments(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "dials": MotionDials(**dials, still_head=arguments.still_head),
         "face": arguments.face,
+        "size": arguments.size,
         "options": SamplingOptions(**{f.name: getattr(arguments, f.name) for f in fields(SamplingOptions)}),
     }
     return {name: value for name, value in given.items() if value is not None}
@@ -305,7 +315,7 @@ def _arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _progress(quiet: bool) -> Generator[Any, None, None]:
-    """Show denoising steps with rate and time left; log lines go around the bar."""
+    """Show denoising steps with rate and time left, then frames; log lines go around the bar."""
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -317,27 +327,31 @@ def _progress(quiet: bool) -> Generator[Any, None, None]:
                 bar.reset(total)
             bar.update(done - bar.n)
 
-        yield on_step
+        yield on_step, lambda done, total: bar.set_postfix_str(f"{done} of {total} frames written")
 
 
 def _framed(
     chunks: Iterator[Frames], frame: str | None, job: Job, found: list[Identity | MeshIdentity]
 ) -> Iterator[Frames]:
-    """Put frames back into the photograph where that was cut, or where it was asked for."""
+    """Put frames back into the photograph, unless the square was asked for, or a model has drawn a whole portrait."""
     from ..media.paste_back import paste_back
 
     chunks = itertools.chain([next(chunks)], chunks)  # the first frame is made when the face has been found
     places = found[0].places if found else ()
-    if frame == "crop" or not places or (frame is None and places[0].whole):
+    drawn = frame is None and bool(places) and places[0].whole and getattr(found[0], "portrait", None) is None
+    if frame == "crop" or not places or drawn:
         yield from chunks
     else:
         yield from paste_back(chunks, job.images[0], places[0])
 
 
-def _write(chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job) -> tuple[list[Tensor], tuple[int, int]]:
+def _write(
+    chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job, on_written: Callable[[int, int], None]
+) -> tuple[list[Tensor], tuple[int, int]]:
     """Write chunks as they come; return the frames of the preview and the size of a frame."""
     from ..media.provenance import Provenance
     from ..media.sequence import open_writer
+    from ..media.target import VIDEO_SUFFIXES
 
     first = next(chunks)  # its size is the writer's
     size = (first.pixels.shape[-2], first.pixels.shape[-1])
@@ -349,6 +363,9 @@ def _write(chunks: Iterator[Frames], arguments: argparse.Namespace, job: Job) ->
             start = writer.frames_written
             kept += [_for_preview(frame) for i, frame in enumerate(chunk.pixels, start) if i in wanted]
             writer.append(chunk.pixels)
+            on_written(writer.frames_written, job.frame_count)
+    if arguments.output.lower().endswith(VIDEO_SUFFIXES):  # a video has even sides, pictures may have odd ones
+        size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
     return kept, size
 
 

@@ -29,8 +29,13 @@ COLOUR_LIMIT = 0.08
 """By how much a colour is shifted at most, of pixels in [-1, 1]: ten levels of 255. A decoder's tint is less; more is
 another thing in the same place, such as another background."""
 
+STILL = (0.004, 0.012)
+"""Differences between frame and photograph, of pixels in [-1, 1]: up to the first (half a level of 255) nothing has
+moved, from the second on something has."""
+
 _PIXELS_AT_ONCE = 4_000_000  # of the photograph: frames that are handed on together
 _CELLS = 16  # the border is compared in so many cells a side
+_PARTS = 32  # a frame stands still or moves in so many cells a side
 _SAME = 0.25  # larger differences at the border are things that moved
 _MEMORY = 0.9  # share of the past in the colour shift: a shift that follows each frame would flicker
 
@@ -38,7 +43,9 @@ _MEMORY = 0.9  # share of the past in the colour shift: a shift that follows eac
 def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace) -> Iterator[Frames]:
     """Put the frames of a crop back into their photograph.
 
-    Where the crop reaches the picture's edge there is nothing to blend with, and its frame goes to the edge.
+    Where the crop reaches the picture's edge there is nothing to blend with, and its frame goes to the edge. Where the
+    frames show what the photograph shows, and have done so from the first one on, it is the photograph that is left: of
+    a large one the frames are smaller copies.
 
     Args:
         frames: Square pictures of the crop, of any size, such as `PortraitTalk.generate` yields.
@@ -53,9 +60,32 @@ def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
         BadInput: When the photograph has another size than `place` says, the crop lies outside it, or frames are not
             square.
     """
-    _check(photograph, place)
-    paste: _Paste | None = None
+    rows, columns = covered(place)
     at_once = max(1, _PIXELS_AT_ONCE // (place.height * place.width))
+    for part in paste_over(frames, photograph, place):
+        for pixels in part.pixels.split(at_once):
+            whole = photograph.repeat(len(pixels), 1, 1, 1)
+            whole[:, :, rows, columns] = pixels
+            yield replace(part, pixels=whole)
+
+
+def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace) -> Iterator[Frames]:
+    """Do what `paste_back` does, but hand on only the part of the photograph that the crop covers.
+
+    For whoever keeps the rest of the photograph: it is the same in every frame.
+
+    Args:
+        frames: See `paste_back`, also for what is raised.
+        photograph: Likewise.
+        place: Likewise.
+
+    Yields:
+        Frames as large as `covered` says.
+    """
+    _check(photograph, place)
+    rows, columns = covered(place)
+    paste: _Paste | None = None
+    at_once = max(1, _PIXELS_AT_ONCE // ((rows.stop - rows.start) * (columns.stop - columns.start)))
     for chunk in frames:
         height, width = chunk.pixels.shape[-2:]
         if height != width:
@@ -64,6 +94,14 @@ def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
             paste = _Paste.prepare(photograph, place, height)
         for part in chunk.pixels.split(at_once):
             yield replace(chunk, pixels=torch.stack([paste(frame) for frame in part]))
+
+
+def covered(place: CropPlace) -> tuple[slice, slice]:
+    """Return the rows and columns of the picture that a crop covers."""
+    return (
+        slice(max(0, place.top), min(place.height, place.top + place.side)),
+        slice(max(0, place.left), min(place.width, place.left + place.side)),
+    )
 
 
 def _check(photograph: Float[Tensor, "3 h w"], place: CropPlace) -> None:
@@ -81,14 +119,15 @@ def _check(photograph: Float[Tensor, "3 h w"], place: CropPlace) -> None:
 class _Paste:
     """What pasting one frame after the other needs."""
 
-    photograph: Float[Tensor, "3 h w"]
     place: CropPlace
     size: int
+    there: Float[Tensor, "3 rows columns"]  # the part of the photograph that the crop covers
     own: Float[Tensor, "3 size size"]  # the photograph in the crop, as large as the frames
     border: Float[Tensor, "1 size size"]  # 1 where frame and photograph are compared
     reach: Float[Tensor, "cells cells"]  # how much a cell of the border says about each cell
     mask: Float[Tensor, "rows columns"]  # share of the frame, over the part of the crop inside the photograph
     known: Float[Tensor, "4 cells"] | None = None
+    moved: Float[Tensor, "1 parts parts"] | None = None  # the largest difference so far
 
     @classmethod
     def prepare(cls, photograph: Float[Tensor, "3 h w"], place: CropPlace, size: int) -> _Paste:
@@ -97,20 +136,24 @@ class _Paste:
         cell = (torch.arange(_CELLS).float() + 0.5) / _CELLS
         places = torch.cartesian_prod(cell, cell)
         reach = 1 / (torch.cdist(places, places).square() + 1 / _CELLS**2)
-        rows, columns = _inside(place)
-        return cls(
-            photograph, place, size, own, (near > 0)[None].float(), reach, _ramps(place, place.side)[rows, columns]
-        )
+        down, across = covered(place)
+        mask = _ramps(place, place.side)[_inside(place)]
+        return cls(place, size, photograph[:, down, across], own, (near > 0)[None].float(), reach, mask)
 
-    def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 h w"]:
-        place = self.place
+    def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 rows columns"]:
+        side, (rows, columns) = self.place.side, _inside(self.place)
         matched = (frame.float() + self._shift(frame)).clamp(-1, 1)
-        large = matched if place.side == self.size else resize(matched, place.side, place.side)
-        rows, columns = _inside(place)
-        pasted = self.photograph.clone()
-        where = pasted[:, max(0, place.top) : place.top + place.side, max(0, place.left) : place.left + place.side]
-        where.copy_(torch.lerp(where, large[:, rows, columns], self.mask))
-        return pasted
+        large = matched if side == self.size else resize(matched, side, side)
+        return torch.lerp(self.there, large[:, rows, columns], self.mask * self._moved(frame)[rows, columns])
+
+    def _moved(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "side side"]:
+        """Return where something has moved so far: what moves and rests again does not change its sharpness."""
+        apart = functional.adaptive_max_pool2d((frame - self.own).abs().amax(0, keepdim=True), _PARTS)
+        wide = functional.max_pool2d(apart[None], 3, 1, 1)[0]
+        self.moved = wide if self.moved is None else torch.maximum(self.moved, wide)
+        share = ((self.moved - STILL[0]) / (STILL[1] - STILL[0])).clamp(0, 1)
+        side = self.place.side
+        return functional.interpolate(share[None], (side, side), mode="bilinear")[0, 0]
 
     def _shift(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 size size"] | float:
         """Return what is added to a frame's colours: the difference at the border, carried smoothly inwards."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..host import Branch, Call, CrossBranch, Host
 from ..motion.geometry import contours, head_cue
@@ -97,6 +97,7 @@ class StructureCondition(Condition):
         warped_pictures: WarpedPictures,
         warped_latents: WarpedLatents,
         contour_size: int,
+        networks: Sequence[nn.Module] = (),
     ) -> None:
         """Bind a motion.
 
@@ -107,11 +108,12 @@ class StructureCondition(Condition):
             warped_pictures: Moves that picture.
             warped_latents: Gives the latents of what it gives.
             contour_size: Side of the contour pictures in pixels.
+            networks: What `warped_pictures` runs.
         """
         self._adapters, self._maps, self._size = adapters, maps, contour_size
         self._reference, self._warped_pictures = reference_latents, warped_pictures
         self._warped_latents = warped_latents
-        self.networks = (adapters,)
+        self.networks = (adapters, *networks)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""

@@ -265,7 +265,8 @@ class TinyStack(CodecMethods):
             moved, size = partial(self.warp.warped, identity), self.config.contour_size
             warped = self._warped_latents(moved, maps)
             made.append(TemporalCondition(self.adapters))
-            made.append(StructureCondition(self.adapters, maps, latents[:1], moved, warped, size))
+            nets = (self.warp.net,)
+            made.append(StructureCondition(self.adapters, maps, latents[:1], moved, warped, size, nets))
             if scales.audio:
                 made.append(AudioCondition(self.adapters, features, scales.audio))
         return made

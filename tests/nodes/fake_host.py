@@ -37,6 +37,10 @@ class _IO(types.ModuleType):
     class Hidden:
         unique_id = "UNIQUE_ID"
 
+    class NodeOutput:
+        def __init__(self, *args: Any, ui: Any = None) -> None:
+            self.args, self.ui = args, ui
+
     class Schema:
         def __init__(self, **given: Any) -> None:
             self.__dict__.update(given)
@@ -46,18 +50,54 @@ class _IO(types.ModuleType):
         return _socket_type(kind)
 
     def __getattr__(self, name: str) -> type:
-        if name.startswith("__") or name == "NodeOutput":
+        if name.startswith("__"):
             raise AttributeError(name)
         return _socket_type(name.upper())
 
 
+class ModelPatcher:
+    """A network that the host moves: here it stays where it is."""
+
+    def __init__(self, model: Any, **_: Any) -> None:
+        self.model = model
+
+    def add_callback(self, *_: Any) -> None:
+        """Take nothing."""
+
+
+class ProgressBar:
+    """Moves no bar."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def update_absolute(self, value: int, total: int | None = None, preview: Any = None) -> None:
+        """Show nothing."""
+
+
+def _comfy() -> dict[str, types.ModuleType]:
+    """Return `comfy` with as much as the nodes need of its modules."""
+    comfy = types.ModuleType("comfy")
+    names = ("samplers", "utils", "model_management", "model_patcher", "ops", "patcher_extension")
+    parts = {name: types.ModuleType(f"comfy.{name}") for name in names}
+    comfy.__dict__.update(parts)
+    parts["samplers"].KSampler = type("KSampler", (), {"SAMPLERS": ["euler"], "SCHEDULERS": ["simple"]})
+    parts["utils"].ProgressBar = ProgressBar
+    parts["model_patcher"].ModelPatcher = ModelPatcher
+    parts["patcher_extension"].CallbacksMP = type("CallbacksMP", (), {"ON_LOAD": "on_load"})
+    management = parts["model_management"]
+    management.get_torch_device = management.unet_offload_device = lambda: None
+    management.get_free_memory = lambda device: 2**40
+    management.throw_exception_if_processing_interrupted = lambda: None
+    management.load_models_gpu = lambda models: None
+    return {"comfy": comfy, **{part.__name__: part for part in parts.values()}}
+
+
 def modules() -> dict[str, types.ModuleType]:
     """Return stand-ins for the host's modules, to be put into `sys.modules`."""
-    latest, comfy, samplers = (types.ModuleType(n) for n in ("comfy_api.latest", "comfy", "comfy.samplers"))
+    latest = types.ModuleType("comfy_api.latest")
     latest.io, latest.ui = _IO("io"), types.ModuleType("ui")
     latest.ComfyExtension = type("ComfyExtension", (), {})
-    samplers.KSampler = type("KSampler", (), {"SAMPLERS": ["euler"], "SCHEDULERS": ["simple"]})
-    comfy.samplers = samplers
     paths = types.ModuleType("folder_paths")
     paths.get_folder_paths = lambda name: []
     adapters = types.ModuleType("adapters")
@@ -65,8 +105,7 @@ def modules() -> dict[str, types.ModuleType]:
     return {
         "comfy_api": types.ModuleType("comfy_api"),
         "comfy_api.latest": latest,
-        "comfy": comfy,
-        "comfy.samplers": samplers,
+        **_comfy(),
         "folder_paths": paths,
         "portraittalk_pack.nodes.model_names": adapters,
     }

@@ -41,6 +41,7 @@ class Int(ComfyTypeIO):
             default: int = 0,
             min: int | None = None,
             max: int | None = None,
+            step: int | None = None,
             control_after_generate: bool = False,
         ) -> None: ...
 

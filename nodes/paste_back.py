@@ -1,0 +1,73 @@
+"""Paste Back: what the photograph shows is taken from it, and the frames go back into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from .sockets import CATEGORY, IdentitySocket, MotionSocket
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .hosted_stack import BoundIdentity, Motion
+
+PHOTOGRAPH, CROP = "photograph", "crop"
+
+
+class PasteBack(io.ComfyNode):
+    """Makes the finished pictures of the video of what the VAE has decoded."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="PortraitTalk_PasteBack",
+            display_name="Paste Back",
+            category=CATEGORY,
+            description="Takes what the photograph shows from the photograph, moved with the head, and only the rest "
+            "from the decoded frames; then puts the head back into the whole picture.",
+            inputs=[
+                io.Image.Input("images", tooltip="From VAE Decode: all frames of the video."),
+                IdentitySocket.Input("identity", tooltip="From Load Identity: it knows the photograph."),
+                MotionSocket.Input("motion", tooltip="From Speech to Motion, the same that the sampler got."),
+                io.Image.Input(
+                    "photograph",
+                    optional=True,
+                    tooltip="Another version of the picture given to Load Identity, of the same size, such as a "
+                    "retouched one. Left out, it is that picture.",
+                ),
+                io.Combo.Input(
+                    "frame",
+                    options=[PHOTOGRAPH, CROP],
+                    default=PHOTOGRAPH,
+                    tooltip="What the video shows: the whole picture, or the square around the head.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=0,
+                    min=0,
+                    max=2048,
+                    step=64,
+                    tooltip="Side of the square around the head that is moved, in pixels. 0: as in the photograph, up "
+                    "to 1024. Smaller is faster and softer.",
+                ),
+            ],
+            outputs=[io.Image.Output("images_out", display_name="images")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: Tensor,
+        identity: BoundIdentity,
+        motion: Motion,
+        frame: str = PHOTOGRAPH,
+        size: int = 0,
+        photograph: Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Return IMAGE."""
+        from . import pasting
+
+        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph))

@@ -1,0 +1,138 @@
+"""What Paste Back does: compose the frames with the photograph, piece by piece, and put them back into it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import comfy.model_management
+import comfy.utils
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.media.paste_back import covered, paste_over
+from ..portraittalk_core.types import CropPlace, Frames
+from . import convert
+
+if TYPE_CHECKING:
+    from .hosted_stack import BoundIdentity, Motion
+
+AT_ONCE = 4
+"""Frames between which the bar moves and the host may interrupt."""
+
+SMALLEST_SIZE = 64
+"""Least side of the square that is moved, pixels."""
+
+Region = tuple[slice, slice]
+
+
+def paste(
+    images: Tensor, bound: BoundIdentity, motion: Motion, whole: bool, size: int, photograph: Tensor | None = None
+) -> Tensor:
+    """Make the finished pictures of a video.
+
+    Args:
+        images: IMAGE of the decoded frames.
+        bound: The person, and the photograph that they were found in.
+        motion: That the sampler got.
+        whole: Whether the photograph is shown, else the square around the head.
+        size: Side of the square that is moved, pixels; 0 is the photograph's own.
+        photograph: IMAGE in place of the one that the person was found in.
+
+    Returns:
+        IMAGE. Odd sides are made even by repeating the last row or column, for no usual video has odd ones.
+
+    Raises:
+        BadInput: For inputs that do not belong together, and for more pictures than there is memory for.
+    """
+    count = _check(images, motion, size)
+    shown = _shown(bound, photograph, count) if whole else None
+    frames = _composited(images, bound, motion, size)
+    if shown is None:
+        first = next(frames)
+        side = first.pixels.shape[-1]
+        _check_memory(count, side, side)
+        return _filled(itertools.chain([first], frames), count, torch.zeros(side, side, 3), (slice(side), slice(side)))
+    place: CropPlace = bound.identity.places[0]
+    picture = convert.pictures(shown[None])[0]
+    return _filled(paste_over(frames, picture, place), count, shown, covered(place))
+
+
+def _check(images: Tensor, motion: Motion, size: int) -> int:
+    count, height, width = images.shape[:3]
+    if count != motion.frame_count:
+        raise BadInput(
+            f"`images` must be the {motion.frame_count} frames of this motion, but got {count}. Connect VAE Decode, "
+            "and the Speech to Motion that the sampler got."
+        )
+    if height != width:
+        raise BadInput(f"`images` must be square, as VAE Decode gives them, but got {width} x {height}. Connect those.")
+    if 0 < size < SMALLEST_SIZE:
+        raise BadInput(f"`size` must be 0 or at least {SMALLEST_SIZE} pixels, but got {size}. Choose 0.")
+    return count
+
+
+def _shown(bound: BoundIdentity, photograph: Tensor | None, count: int) -> Float[Tensor, "h w 3"]:
+    """Return the picture that is pasted into, as IMAGE without transparency."""
+    if not bound.identity.places:
+        raise BadInput(
+            "`identity` must know where the head lies in its picture, but does not. Connect Load Identity, or choose "
+            "the frame `crop`."
+        )
+    place: CropPlace = bound.identity.places[0]
+    if photograph is None:
+        if bound.photograph is None:
+            raise BadInput("`photograph` must be connected, for this identity brings none. Connect Load Image.")
+        photograph = bound.photograph[None]
+    if len(photograph) != 1:
+        raise BadInput(
+            f"`photograph` must be one picture, but got {len(photograph)}. Disconnect it: Load Identity knows its own."
+        )
+    height, width = photograph.shape[1:3]
+    if (height, width) != (place.height, place.width):
+        raise BadInput(
+            f"`photograph` must be as large as the picture given to Load Identity, {place.width} x {place.height}, but "
+            f"has {width} x {height}. Connect that picture, or disconnect it."
+        )
+    _check_memory(count, height, width)
+    return convert.opaque(photograph)[0]
+
+
+def _check_memory(count: int, height: int, width: int) -> None:
+    """Say at once what the host would be ended for half an hour later."""
+    wanted = count * (height + height % 2) * (width + width % 2) * 3 * 4
+    free = comfy.model_management.get_free_memory(torch.device("cpu"))
+    if wanted > free:
+        raise BadInput(
+            f"{count} pictures of {width} x {height} must fit into the memory, {wanted / 2**30:.1f} GiB, but "
+            f"{free / 2**30:.1f} are free. Scale the picture down before Load Identity, choose the frame `crop`, or "
+            "take less sound."
+        )
+
+
+def _composited(images: Tensor, bound: BoundIdentity, motion: Motion, size: int) -> Iterator[Frames]:
+    hosted, identity = bound.hosted, bound.identity
+    maps = hosted.stack.structure(motion, identity)
+    hosted.bring_moving()
+    decoded = (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in images.split(AT_ONCE))
+    return hosted.stack.composite(decoded, identity, maps, size or None)
+
+
+def _filled(parts: Iterable[Frames], count: int, ground: Float[Tensor, "h w 3"], region: Region) -> Tensor:
+    """Return IMAGE of pictures that lie over a region of a ground; only the result is as long as the video."""
+    height, width = ground.shape[:2]
+    made = torch.empty(count, height + height % 2, width + width % 2, 3)
+    bar, done = comfy.utils.ProgressBar(count), 0
+    for part in parts:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        rows = made[done : done + len(part.pixels)]
+        rows[:, :height, :width] = ground
+        rows[:, region[0], region[1]] = convert.images(part.pixels)
+        rows[:, height:] = rows[:, height - 1 : height]
+        rows[:, :, width:] = rows[:, :, width - 1 : width]
+        done += len(rows)
+        bar.update_absolute(done, count)
+    return made
