@@ -17,6 +17,7 @@ from ...perception.face_geometry import ARCFACE_POINTS, MARGIN, face_box, five_p
 from ...perception.face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
 from .people import People
 from .photography import photograph
+from .reshaping import bend
 from .surfaces import occlude, overgrow, surface
 
 MIRROR = np.array(topology.MIRROR)
@@ -88,6 +89,8 @@ def landmark_crop(rng: Generator, people: People, i: int) -> tuple[ndarray, Floa
     moved = cv2.perspectiveTransform(points[None].astype(np.float64), tilted)[0]
     if rng.random() < 0.5:
         crop, moved = np.ascontiguousarray(crop[:, ::-1]), moved[MIRROR] * [-1, 1] + [side - 1, 0]
+    if rng.random() < 0.7:
+        crop, moved = bend(rng, crop, moved)
     if rng.random() < 0.12:
         crop = overgrow(rng, crop, moved.astype(np.float32))
     if rng.random() < 0.35:

@@ -21,6 +21,7 @@ from portraittalk_core.training.faces.data import (
 from portraittalk_core.training.faces.landmarks import ANCHORS, fit_lift, landmark_loss
 from portraittalk_core.training.faces.onnx import export_onnx
 from portraittalk_core.training.faces.photography import photograph
+from portraittalk_core.training.faces.reshaping import bend, draw_bend
 from portraittalk_core.training.faces.surfaces import lookalike, occlude, overgrow, surface
 from portraittalk_core.training.faces.train import Recipe, averaged, fit, make_recipes, train_faces
 
@@ -255,3 +256,22 @@ def test_a_moustache_grows_where_the_mouth_is(people):
         rows, columns = np.nonzero((one != picture).any(2))
         middle = points[[61, 291]].mean(0)
         assert len(rows) > 30 and np.abs(np.array([columns.mean(), rows.mean()]) - middle).max() < 30
+
+
+def test_a_bent_face_keeps_its_points_on_its_features(people):
+    """What is painted on a point moves as the point does."""
+    points = people.pixels(2)
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        change = draw_bend(rng, points)
+        moved = change.moved(points.astype(np.float64))
+        assert np.abs(change.source(moved) - points).max() < 0.05
+    marked = np.zeros((256, 256, 3), np.uint8)
+    spot = points[topology.INNER_LIPS[15]].round().astype(int)
+    marked[spot[1] - 2 : spot[1] + 3, spot[0] - 2 : spot[0] + 3] = 255
+    bent, moved = bend(np.random.default_rng(5), marked, points)
+    y, x = np.mgrid[0:256, 0:256]
+    weight = bent[..., 0] / bent[..., 0].sum()
+    found = np.array([(x * weight).sum(), (y * weight).sum()])
+    wanted = moved[topology.INNER_LIPS[15]] + (spot - points[topology.INNER_LIPS[15]])
+    assert np.abs(found - wanted).max() < 0.8 and np.abs(moved - points).max() > 1
