@@ -15,7 +15,7 @@ import torch
 
 from portraittalk_core.checkpoints.native import load_motion, load_speech_encoder, model_folder
 from portraittalk_core.media.audio import read_sound, speech_waveform
-from portraittalk_core.motion.audio_to_motion import MOUTH, MotionDials, generate_motion
+from portraittalk_core.motion.audio_to_motion import MotionDials, generate_motion
 
 from .parts.motion import correlation
 from .parts.program import command_line, update_results
@@ -37,7 +37,7 @@ def main() -> None:
         true = torch.tensor([float("nan") if v is None else v for v in seen["opening"]])
         features = encoder.encode(speech_waveform(sound), seen["fps"], len(true))
         motion = generate_motion(features, a2m, prior, MotionDials(), torch.Generator().manual_seed(0))
-        jaw = motion.coefficients[:, MOUTH.index("jaw")]
+        jaw = motion.mouth_opening
         rows.append((name, _at_lag(jaw, true, 0), _best_lag(jaw, true)))
     lines = [
         "| clip | r | best lag, frames |",

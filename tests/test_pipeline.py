@@ -74,7 +74,7 @@ def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, port
 def test_prompts_ask_the_face_for_an_expression(random_model):
     stack = random_model.stack
     features = stack.listen(hum(2.0))
-    smile = COEFFICIENTS.index("smile")
+    smile = COEFFICIENTS.index("mouthSmileLeft")
     plain = stack.move(features, seed=3)
     track = PromptTrack("a person", [(1.0, "a smiling person")], 25, 50)
     asked = stack.move(features, seed=3, expression=stack.expression(track))
@@ -88,7 +88,7 @@ def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
     sound, seen = hum(0.2), []
     stack = random_model.stack
     given = stack.move(stack.listen(sound), seed=9)
-    given.coefficients[:, COEFFICIENTS.index("jaw")] = 0.8
+    given.coefficients[:, COEFFICIENTS.index("jawOpen")] = 0.8
     frames_of(random_model, portrait, sound, motion=given, on_structure=seen.append)
     wanted = stack.structure(given, stack.identify([portrait[0]]))
     assert torch.equal(seen[0].landmarks, wanted.landmarks)

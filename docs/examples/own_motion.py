@@ -4,7 +4,7 @@ Run it:
 
     python docs/examples/own_motion.py
 
-A `FaceMotion` has a row a frame: ten coefficients of expression (`types.COEFFICIENTS`) and six of the head's pose
+A `FaceMotion` has a row a frame: ARKit's 52 blendshapes (`types.COEFFICIENTS`) and six numbers of the head's pose
 (`types.POSE`: yaw, pitch and roll in radians, x, y, scale). They may come from anywhere: a formula, a file, a tracker.
 """
 

@@ -36,7 +36,7 @@ def main() -> None:
     print("speech:", tuple(features.hidden.shape), "features")
     prompts = PromptTrack("a person with red hair", (), FPS, len(features.hidden))
     motion = stack.move(features, seed=0, expression=stack.expression(prompts))
-    print("motion:", tuple(motion.coefficients.shape), "coefficients,", tuple(motion.pose.shape), "poses")
+    print("motion:", tuple(motion.coefficients.shape), "blendshapes,", tuple(motion.pose.shape), "poses")
     maps = stack.structure(motion, identity)
     print("structure:", tuple(maps.landmarks.shape), "landmarks")
 

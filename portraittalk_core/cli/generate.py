@@ -243,9 +243,10 @@ def _check_motion(arguments: argparse.Namespace) -> None:
         raise BadInput(
             "`--motion-mouth` must come with `--motion`, which is missing. Name the file that moves the face."
         )
-    if (arguments.motion or arguments.save_motion) and arguments.model in PUBLIC:
+    if (arguments.save_motion or arguments.motion_mouth == "sound") and arguments.model in PUBLIC:
         raise BadInput(
-            f"`--motion` and `--save-motion` must be left out for {arguments.model}: its motion is a mesh. Try tiny."
+            f"`--save-motion` and `--motion-mouth sound` must be left out for {arguments.model}: what it hears moves a "
+            "mesh, which a file has no columns for. Try tiny."
         )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..perception.contact import keep_apart
+from ..topology import STEADY
 from ..types import COEFFICIENTS, LANDMARKS
 
 ANGLES = 3
@@ -70,9 +71,7 @@ class HeadModel(nn.Module):
         driven = self.drive(blendshapes) * (_GAIN_REACH * gains).exp()
         points = still + torch.einsum("nk,kpc->npc", driven, self.actions)
         centre = (self.pivot + _PIVOT_REACH * pivot)[:, None]
-        turned = (points - centre) @ rotation(angles).mT + centre
-        seen = turned[..., :2] / (1 - turned[..., 2:] * (self.nearness * near.exp())[:, None]).clamp(min=0.1)
-        return keep_apart(turn(seen, -angles[:, 2]))
+        return keep_apart(before_camera(points, angles, centre, self.nearness * near.exp()))
 
     def drive(self, blendshapes: Float[Tensor, "n 52"]) -> Float[Tensor, "n 52"]:
         """Return how far each action goes; lips close no further than the jaw has opened them."""
@@ -80,6 +79,52 @@ class HeadModel(nn.Module):
         closed = torch.minimum(clipped[:, _CLOSE], clipped[:, _JAW])
         clipped = torch.cat([clipped[:, :_CLOSE], closed[:, None], clipped[:, _CLOSE + 1 :]], 1)
         return clipped.clamp(min=1e-6) ** self.powers
+
+
+class Neck(nn.Module):
+    """Where the middle of a face goes and how large it looks when the mean head turns: what arithmetic takes out.
+
+    A head turns about its neck, so its face moves sideways as it turns; without this, every turn would have to say so.
+    """
+
+    steady: Tensor
+    """Steady points of the mean head [k, 3], as `HeadModel.mean` has them."""
+    pivot: Tensor
+    """About what heads turn [3]."""
+    nearness: Tensor
+    """One over the usual distance of the camera."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steady", torch.randn(len(STEADY), 3, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("pivot", torch.zeros(3))
+        self.register_buffer("nearness", torch.tensor(0.3))
+
+    def forward(self, angles: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"]]:
+        """Return middle and size of the steady points in head coordinates, roll undone.
+
+        Args:
+            angles: Yaw, pitch and roll, radians, signs as in `types.POSE`.
+        """
+        seen = before_camera(self.steady[None], angles, self.pivot[None, None], self.nearness)
+        middle = seen.mean(1)
+        return middle, (seen - middle[:, None]).square().sum(2).mean(1).clamp(min=1e-8).sqrt()
+
+
+def before_camera(
+    points: Float[Tensor, "#n k 3"], angles: Float[Tensor, "n 3"], pivot: Float[Tensor, "#n 1 3"], nearness: Tensor
+) -> Float[Tensor, "n k 2"]:
+    """Turn points of heads about their necks and see them, roll undone.
+
+    Args:
+        points: In head coordinates.
+        angles: Radians, signs as in `types.POSE`.
+        pivot: Of each neck.
+        nearness: One over the distance of the camera, for all or for each [n, 1].
+    """
+    turned = (points - pivot) @ rotation(angles).mT + pivot
+    depth = (1 - turned[..., 2] * nearness).clamp(min=0.1)
+    return turn(turned[..., :2] / depth[..., None], -angles[:, 2])
 
 
 def rotation(angles: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from ..errors import BadInput
 from ..perception.contact import keep_apart
-from ..perception.framing import SIZE
 from ..topology import MEETING_LIDS, MEETING_LIPS
 from ..types import COEFFICIENTS, LANDMARKS, POSE, FaceMotion, Identity, StructureMaps
 from .arkit import sides
 from .geometry import check_landmarks, eye_line, head_size, placement
-from .head_model import ANGLES, HeadModel, turn
+from .head_model import ANGLES, HeadModel, Neck, turn
 
 KEPT: tuple[tuple[float, tuple[str, ...]], ...] = (
     (1.0, ("mouthSmile", "mouthFrown", "mouthDimple", "cheekSquint", "noseSneer")),
@@ -39,7 +38,7 @@ _KNEE = 0.75
 _LEAST_ROOM = 0.12
 _MEETINGS = (*MEETING_LIPS, *(pair for eye in MEETING_LIDS for pair in eye))
 _UPPER, _LOWER = ([pair[k] for pair in _MEETINGS] for k in (0, 1))
-_SURELY_SHUT = 0.004
+_SURELY_SHUT = 0.004  # gap, in head coordinates, below which a pair of the fitted head is shut
 
 
 class ResidualMLP(nn.Module):
@@ -97,8 +96,8 @@ class FaceFitter(nn.Module):
     """A network that reads expression and head pose off landmarks.
 
     It sees the face with position, size and roll taken out, so those three follow every motion of the face exactly;
-    what one picture cannot tell (a large head, or a near one?) is a constant for each face. The pose is that of the
-    head at rest before the camera: x and y are where the middle of its steady points would be, did the neck not turn.
+    what one picture cannot tell (a large head, or a near one?) is a constant for each face. The pose's place and size
+    are those of the head before it turned about its neck (`head_model.Neck`): a head that turns does not shift.
 
     Args:
         components: Of the landmarks, that it sees.
@@ -109,7 +108,8 @@ class FaceFitter(nn.Module):
     def __init__(self, components: int = 96, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
         self.seen = Components(components)
-        self.net = ResidualMLP(components, len(COEFFICIENTS) + len(POSE), width, blocks)
+        self.neck = Neck()
+        self.net = ResidualMLP(components, len(COEFFICIENTS) + ANGLES, width, blocks)
 
     def forward(self, landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 52"], Float[Tensor, "n 6"]]:
         """Return expression and pose of faces.
@@ -121,13 +121,11 @@ class FaceFitter(nn.Module):
             Coefficients and pose, columns and units of `types.COEFFICIENTS` and `types.POSE`; coefficients may leave
             their range a little (`clamp_coefficients`).
         """
-        centre, angle, size = face_frame(landmarks)
         read = self.net(self.seen(upright(landmarks))).float()
-        coefficients, pose = read.split([len(COEFFICIENTS), len(POSE)], 1)
-        yaw, pitch, roll, x, y, scale = pose.unbind(1)
-        offset = turn(torch.stack([x, y], 1)[:, None], angle)[:, 0] * size[:, None]
-        where = torch.cat([centre + offset, (size * scale.exp() / SIZE)[:, None]], 1)
-        return coefficients, torch.cat([torch.stack([yaw, pitch, roll + angle], 1), where], 1)
+        coefficients, angles = read.split([len(COEFFICIENTS), ANGLES], 1)
+        lean = face_frame(landmarks)[1]
+        angles = torch.stack([angles[:, 0], angles[:, 1], angles[:, 2] + lean], 1)
+        return coefficients, head_pose(landmarks, angles, self.neck)
 
 
 class FaceShaper(nn.Module):
@@ -159,6 +157,7 @@ class FaceShaper(nn.Module):
         super().__init__()
         self.limits = (yaw_limit, pitch_limit, roll_limit)
         self.seen = Components(components)
+        self.neck = Neck()
         self.head = HeadModel(shapes)
         self.net = ResidualMLP(components + len(COEFFICIENTS) + ANGLES, self.head.code_size, width, blocks)
 
@@ -186,14 +185,19 @@ class FaceShaper(nn.Module):
         now = self.head(code.expand(len(pose), -1), coefficients, pose[:, :ANGLES])
         moved = face + now - was
         moved = torch.stack([moved[..., 0], moved[..., 1] + self._meet(face, was, now)], 2)
-        return from_head(keep_apart(moved), pose)
+        return from_head(self._seat(keep_apart(moved), pose[:, :ANGLES]), pose)
+
+    def _seat(self, points: Float[Tensor, "n 478 2"], angles: Float[Tensor, "n 3"]) -> Float[Tensor, "n 478 2"]:
+        """Put faces where a neck carries them, so that a fitter reads the place and the size that were asked for."""
+        (middle, size), (wanted, large) = head_size(points), self.neck(angles)
+        return (points - middle[:, None]) * (large / size)[:, None, None] + wanted[:, None]
 
     def _meet(
         self, face: Float[Tensor, "#n 478 2"], was: Float[Tensor, "#n 478 2"], now: Float[Tensor, "n 478 2"]
     ) -> Float[Tensor, "n 478"]:
         """Return how far down each point goes so that lips and lids close as those of the fitted head do."""
         real, before, after = (points[:, _LOWER, 1] - points[:, _UPPER, 1] for points in (face, was, now))
-        open_still = ((after - _SURELY_SHUT) / before.clamp(min=_SURELY_SHUT)).clamp(0, 1)
+        open_still = ((after - _SURELY_SHUT).clamp(min=0) / (before - _SURELY_SHUT).clamp(min=1e-3)).clamp(max=1)
         excess = (real - before) * (1 - open_still)
         return excess @ follow(self.head.mean).T
 
@@ -238,6 +242,20 @@ def face_frame(
     centre, size = head_size(landmarks)
     across = eye_line(landmarks)
     return centre, torch.atan2(across[:, 1], across[:, 0]), size
+
+
+def head_pose(landmarks: Float[Tensor, "n 478 2"], angles: Float[Tensor, "n 3"], neck: Neck) -> Float[Tensor, "n 6"]:
+    """Return the pose of faces whose angles are known.
+
+    Args:
+        landmarks: In [-1, 1].
+        angles: Yaw, pitch and roll, radians.
+        neck: What a turn does to place and size.
+    """
+    (centre, size), (shift, large) = head_size(landmarks), neck(angles)
+    scale = size / large
+    place = centre - turn(shift[:, None], angles[:, 2])[:, 0] * scale[:, None]
+    return torch.cat([angles, place, scale[:, None]], 1)
 
 
 def upright(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 478 2"]:

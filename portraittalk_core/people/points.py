@@ -61,6 +61,7 @@ class Crowd:
         self._lids = np.stack(
             [before_eye(self._rest, self.centres[:, k, None], self.radii[:, k, None]) for k in range(2)], 1
         )
+        self._near = [np.nonzero(self._lids[:, k].any(0))[0] for k in range(2)]
         self._offsets = load_anatomy().actions[:, vertices].reshape(len(INDEX), -1)
 
     def __len__(self) -> int:
@@ -78,9 +79,10 @@ class Crowd:
         """
         driven = drive(blendshapes) * self.gains[who] * self.scale[who, None]
         points = self._rest[who] + (driven @ self._offsets).reshape(len(who), -1, 3)
-        for k in range(2):
+        for k, rows in enumerate(self._near):
             centre, radius = self.centres[who, k][:, None], self.radii[who, k][:, None, None]
-            points = np.where(self._lids[who, k][..., None], out_of_eye(points, centre, radius), points)
+            pushed = out_of_eye(points[:, rows], centre, radius)
+            points[:, rows] = np.where(self._lids[who, k][:, rows, None], pushed, points[:, rows])
         skin = mix_landmarks(points) + self._seam[who]
         points = np.concatenate([skin, self._irises(who, blendshapes)], 1)
         matrices = self._head(who, turns)

@@ -25,7 +25,7 @@ from portraittalk_core.motion.geometry import draw_lines
 from portraittalk_core.motion.motion_file import read_motion, write_motion
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
-from portraittalk_core.types import CropPlace, FaceMotion, Frames, StructureMaps
+from portraittalk_core.types import COEFFICIENTS, CropPlace, FaceMotion, Frames, StructureMaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,12 +54,12 @@ class FakeModel:
         count = sound.frame_count(options["fps"])
         if options["on_motion"]:
             pose = torch.tensor([0.0, 0, 0, 0, 0, 1]).expand(count, 6)
-            spoken = FaceMotion(torch.full((count, 10), 0.25), pose, float(options["fps"]))
+            spoken = FaceMotion(torch.full((count, 52), 0.25), pose, float(options["fps"]))
             motion = options.get("motion")
             options["on_motion"](spoken if motion is None else motion(spoken) if callable(motion) else motion)
         options["on_identity"](python_types.SimpleNamespace(places=self.places))
         if options["on_structure"]:
-            landmarks = torch.rand(count, 70, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+            landmarks = torch.rand(count, 478, 2, generator=torch.Generator().manual_seed(0)) - 0.5
             options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
         for start in range(0, count, 10):
             if start and self.error:
@@ -315,7 +315,7 @@ def test_the_video_says_who_made_it(model, folder):
 def test_motion_is_saved_and_given_back(model, folder):
     assert main(command(folder, "--save-motion", f"{folder}/face.csv")) == 0
     saved = read_motion(folder / "face.csv")
-    assert saved.frame_count == 50 and torch.allclose(saved.coefficients, torch.full((50, 10), 0.25), atol=1e-6)
+    assert saved.frame_count == 50 and torch.allclose(saved.coefficients, torch.full((50, 52), 0.25), atol=1e-6)
     assert main(command(folder, "--motion", f"{folder}/face.csv", "--fps", "30")) == 0
     given = model.calls[-1]["motion"]
     assert (given.frame_count, given.fps) == (60, 30.0)
@@ -324,13 +324,17 @@ def test_motion_is_saved_and_given_back(model, folder):
 @pytest.mark.parametrize(("mouth", "jaw"), [([], 0.75), (["file"], 0.75), (["sound"], 0.25)])
 def test_the_mouth_moves_as_the_file_or_the_sound_says(model, folder, mouth, jaw):
     pose = torch.tensor([0.1, 0, 0, 0, 0, 1]).expand(50, 6)
-    write_motion(folder / "face.csv", FaceMotion(torch.full((50, 10), 0.75), pose, 25.0))
+    write_motion(folder / "face.csv", FaceMotion(torch.full((50, 52), 0.75), pose, 25.0))
     asked = ["--motion-mouth", *mouth] if mouth else []
     more = ["--motion", f"{folder}/face.csv", *asked, "--save-motion", f"{folder}/out.csv"]
     assert main(command(folder, *more)) == 0
     moved = read_motion(folder / "out.csv")
-    assert torch.allclose(moved.coefficients[:, 0], torch.tensor(jaw)) and moved.pose[0, 0] == pytest.approx(0.1)
-    assert torch.allclose(moved.coefficients[:, 4], torch.tensor(0.75))
+    assert torch.allclose(column(moved, "jawOpen"), torch.tensor(jaw)) and moved.pose[0, 0] == pytest.approx(0.1)
+    assert torch.allclose(column(moved, "mouthSmileLeft"), torch.tensor(0.75))
+
+
+def column(motion: FaceMotion, name: str) -> torch.Tensor:
+    return motion.coefficients[:, COEFFICIENTS.index(name)]
 
 
 @pytest.mark.parametrize(
@@ -342,6 +346,7 @@ def test_the_mouth_moves_as_the_file_or_the_sound_says(model, folder, mouth, jaw
         ("--save-motion {0}/a.txt", "must end in .csv"),
         ("--motion {0}/face.csv --save-motion {0}/face.csv", "must be different files"),
         ("--save-motion {0}/a.csv --model sd15-magictalk", "must be left out for sd15-magictalk"),
+        ("--motion {0}/face.csv --motion-mouth sound --model sd15-magictalk", "must be left out for sd15-magictalk"),
     ],
 )
 def test_wrong_motions_are_known_before_the_model_is_loaded(model, folder, capsys, options, message):

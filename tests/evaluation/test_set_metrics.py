@@ -189,14 +189,14 @@ def test_the_interval_of_a_set_comes_from_leaving_clips_out(tmp_path):
     generator = torch.Generator().manual_seed(0)
     clips = [Clip(tmp_path / f"{n}.mp4", str(n), reference=tmp_path / f"true{n}.mp4") for n in range(12)]
     for clip in clips:
-        rows = torch.randn(2, 40, 10, generator=generator)
+        rows = torch.randn(2, 80, 52, generator=generator)
         features.write_features(tmp_path / clip.label, {"made.e_fid": rows[0] + 0.5, "true.e_fid": rows[1]})
 
     def of(some):
         return set_metrics.set_figures(some, 12, lambda clip: tmp_path / clip.label)["e_fid"]
 
     found = of(clips)
-    assert found["low"] < 2.5 < found["high"]  # ten columns, each 0.5 away: 10 * 0.25
+    assert found["low"] < 13 < found["high"]  # 52 columns, each 0.5 away: 52 * 0.25
     assert found["low"] < found["value"] < found["high"] and found == of(clips)
     assert of(clips[:6])["high"] - of(clips[:6])["low"] > found["high"] - found["low"]
     assert of(clips[:4])["low"] is None and of(clips[:4])["value"] is not None

@@ -90,17 +90,19 @@ def test_a_head_before_the_camera_is_seen_as_it_is_and_lips_close_no_further_tha
 @torch.no_grad()
 def test_fitter_follows_position_roll_and_size_exactly_even_untrained():
     fitter, face = small_nets()[0], faces().landmarks[:1]
-    before, after = fitter(face)[1][0], fitter(apply(0.25, 0.8, 0.1, 0.2, face))[1][0]
-    torch.testing.assert_close(after[:2], before[:2], atol=1e-4, rtol=0)
-    assert float(after[2] - before[2]) == pytest.approx(0.25, abs=1e-4)
-    torch.testing.assert_close(after[3:5], apply(0.25, 0.8, 0.1, 0.2, before[None, 3:5])[0], atol=1e-4, rtol=0)
-    assert float(after[5] / before[5]) == pytest.approx(0.8, abs=1e-4)
+    before = fitter(face)[1][0]
+    moved, leaning = (fitter(apply(angle, 0.8, 0.1, 0.2, face))[1][0] for angle in (0.0, 0.25))
+    torch.testing.assert_close(moved[:3], before[:3], atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[3:5], apply(0.0, 0.8, 0.1, 0.2, before[None, 3:5])[0], atol=1e-4, rtol=0)
+    assert float(moved[5] / before[5]) == pytest.approx(0.8, abs=1e-4)
+    torch.testing.assert_close(leaning[:2], before[:2], atol=1e-4, rtol=0)
+    assert float(leaning[2] - before[2]) == pytest.approx(0.25, abs=1e-4)
 
 
 @torch.no_grad()
 def test_a_face_that_does_not_move_is_itself_and_place_size_and_roll_are_exact_even_untrained():
     fitter, shaper = small_nets()
-    face = faces().view(SPEAKING)[:1]
+    face = faces().view(AT_REST)[:1]
     has, pose = fitter(face)
     has = has.clamp(0, 1)
     torch.testing.assert_close(shaper(face, has, pose, has, pose), face, atol=2e-3, rtol=0)

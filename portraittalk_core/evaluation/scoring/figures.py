@@ -136,8 +136,8 @@ SET_FIGURES = (
         "e_fid",
         "E-FID",
         "lower",
-        "Fréchet distance to the references of the ten expression coefficients that the tiny model's fitter, trained "
-        "on avatars, reads off the landmarks of every frame with a face; our definition, not comparable with papers'",
+        "Fréchet distance to the references of the 52 blendshapes that the tiny model's fitter, trained on rendered "
+        "people, reads off the landmarks of every frame with a face; our definition, not comparable with papers'",
         decimals=4,
     ),
 )

@@ -10,12 +10,9 @@ from numpy import ndarray
 from ...motion.head_model import HeadModel
 from ...people.arkit import INDEX
 from ...people.motion import RESPONSE
-from ...perception.framing import SIZE
 from ...types import COEFFICIENTS
-from .people import FOCAL_MM, People
+from .people import People
 
-_FLIP = np.array([1.0, -1.0, 1.0])
-_FILM_MM = 36.0
 _LOOKED_AT = 300
 
 
@@ -36,19 +33,16 @@ def fill_head(head: HeadModel, people: People) -> None:
     shapes = (vectors[:, -count:] * np.sqrt(values[-count:].clip(0))).T.reshape(count, *mean.shape)
     some = who[:_LOOKED_AT]
     actions = np.stack([_action(people, some, INDEX[name]) for name in COEFFICIENTS])
-    pivot = ((people.pivot - people.centre) * (SIZE / people.size)[:, None] * _FLIP).mean(0)
-    focal = np.exp(np.log(FOCAL_MM).mean())
-    for name, value in (("mean", mean), ("shapes", shapes), ("actions", actions), ("pivot", pivot)):
+    for name, value in (("mean", mean), ("shapes", shapes), ("actions", actions)):
         getattr(head, name).copy_(torch.from_numpy(np.asarray(value, np.float32)))
     head.powers.copy_(torch.tensor([_power(name) for name in COEFFICIENTS]))
-    # The frame is two units high, and the camera stands where its height fills the film.
-    head.nearness.fill_(float(_FILM_MM / (2 * focal)))
+    head.pivot.copy_(people.neck.pivot)
+    head.nearness.copy_(people.neck.nearness)
 
 
 def _points(people: People, who: Int[ndarray, "n"], rows: Float32[ndarray, "n 52"]) -> Float64[ndarray, "n 478 3"]:
     """Return points of people who face the camera, in head coordinates."""
-    world = people.crowd.world(who, rows, np.zeros((len(who), 3), np.float32))
-    return (world - people.centre[who][:, None]) * (SIZE / people.size[who])[:, None, None] * _FLIP
+    return people.in_head(people.crowd.world(who, rows, np.zeros((len(who), 3), np.float32)), who)
 
 
 def _action(people: People, who: Int[ndarray, "n"], column: int) -> Float64[ndarray, "478 3"]:

@@ -14,6 +14,8 @@ from numpy import ndarray
 from numpy.random import Generator
 from torch import Tensor
 
+from ...motion.head_model import Neck
+from ...motion.structure import head_pose
 from ...people.arkit import INDEX, coefficients
 from ...people.motion import NECK_SHARES, resting_blendshapes
 from ...people.person import EXPRESSIONS, draw_person
@@ -50,7 +52,7 @@ class Pair:
     """See `types.COEFFICIENTS`."""
 
     reference_pose: Float[Tensor, "n 6"]
-    """See `types.POSE`; the place is that of the head at rest, see `motion.structure.FaceFitter`."""
+    """See `types.POSE` and `motion.structure.head_pose`."""
 
     target: Float[Tensor, "n 478 2"]
     """Landmarks of the other, in [-1, 1]."""
@@ -114,6 +116,27 @@ class People:
         """Their root mean square distance from it, seen from the front, decimetres."""
         self.pivot: Float64[ndarray, "p 3"] = np.einsum("b,pbi->pi", NECK_SHARES, self.crowd.pivots)
         """About what each one's head turns: the bones of the neck, each by its share."""
+        self.neck = Neck()
+        """That of the mean head."""
+        self._fill_neck()
+
+    def in_head(self, points: Float32[ndarray, "n k 3"], who: Int[ndarray, "n"]) -> Float64[ndarray, "n k 3"]:
+        """Carry points of the world into head coordinates.
+
+        Args:
+            points: Of people who face the camera, decimetres.
+            who: Numbers of the people.
+        """
+        return (points - self.centre[who][:, None]) * (SIZE / self.size[who])[:, None, None] * [1.0, -1.0, 1.0]
+
+    def _fill_neck(self) -> None:
+        who = np.arange(len(self.crowd))
+        steady = self.in_head(self.crowd.rest[:, list(STEADY)], who).mean(0)
+        pivot = self.in_head(self.pivot[:, None], who).mean(0)[0]
+        self.neck.steady.copy_(torch.from_numpy(steady))
+        self.neck.pivot.copy_(torch.from_numpy(pivot))
+        # The frame is two units high, and the camera stands where its height fills the film.
+        self.neck.nearness.fill_(_FILM_MM / (2 * np.exp(np.log(FOCAL_MM).mean())))
 
     def pair(self, count: int, rng: Generator) -> Pair:
         """Draw two views of each of some people.
@@ -168,15 +191,9 @@ class People:
         turned = cameras.view @ turn_matrices(turns)
         yaw, pitch = np.arctan2(turned[:, 0, 2], turned[:, 2, 2]), np.arcsin(-turned[:, 1, 2])
         roll = -np.arctan2(turned[:, 1, 0], turned[:, 1, 1])
-        # At rest the head faces the camera, its neck where it is.
-        at_rest = self.crowd.rest[who][:, list(STEADY)] - self.pivot[who][:, None]
-        there = at_rest @ cameras.view + self.pivot[who][:, None]
-        rest = cameras.see(there)
-        middle = rest.mean(1)
-        size = np.sqrt(np.square(rest - middle[:, None]).sum(2).mean(1))
-        pose = np.stack([yaw, pitch, roll, middle[:, 0], middle[:, 1], size / SIZE], 1)
+        angles = torch.from_numpy(np.stack([yaw, pitch, roll], 1)).float()
         said = np.array(blendshapes[:, ORDER], np.float32)
-        return points, torch.from_numpy(said), torch.from_numpy(pose).float()
+        return points, torch.from_numpy(said), head_pose(points, angles, self.neck)
 
 
 def held_out_people(seed: int, count: int = 160) -> People:

@@ -39,7 +39,7 @@ SMOOTH_NOISE, ROUGH_NOISE = 0.022, 0.004
 neighbours that are off together, as a network's points are, by up to 4 % of the distance of the eyes, and each
 alone."""
 
-_UNIT = torch.tensor([0.12, 0.12, 0.06, 0.02, 0.02, 0.05])
+_UNIT = torch.tensor([0.12, 0.12, 0.06])
 _UPPER, _LOWER = ([pair[k] for pair in (*MEETING_LIPS, *MEETING_LIDS[0], *MEETING_LIDS[1])] for k in (0, 1))
 _SEEN = 4096
 _MOUTH = [*OUTER_LIPS, *INNER_LIPS]
@@ -97,7 +97,8 @@ def fitting_loss(
         coefficients: The true ones.
         pose: The true one.
     """
-    return 4 * (read[0] - coefficients).square().mean() + 0.5 * ((read[1] - pose) / _UNIT).square().mean()
+    angles = (read[1] - pose)[:, :3] / _UNIT
+    return 4 * (read[0] - coefficients).square().mean() + 0.3 * angles.square().mean()
 
 
 def shaping_loss(
@@ -192,6 +193,8 @@ class _Run:
         self.people = People(seed, people)
         self.held_out: People | None = None
         fill_head(self.shaper.head, self.people)
+        for net in (self.fitter, self.shaper):
+            net.neck.load_state_dict(self.people.neck.state_dict())
         self.noise = Noise(self.shaper.head.mean[:, :2])
         self._fill_components()
         nets = [*self.fitter.parameters(), *self.shaper.parameters()]
@@ -302,7 +305,7 @@ def measure(
     drawn, true, start = (to_head(points, pair.pose) for points in (drawn, pair.target, pair.reference))
     unit = 100 / (true[:, 263] - true[:, 33]).norm(dim=1)[:, None]
     apart, moved = unit * (drawn - true - added).norm(dim=2), unit * (start - true).norm(dim=2)
-    gaps, gap = unit * _gaps(true).norm(dim=2), unit * _gaps(drawn).norm(dim=2)
+    gaps, gap = (unit * _gaps(points)[..., 1].abs() for points in (true, drawn))
     lips, lids = slice(len(MEETING_LIPS)), slice(len(MEETING_LIPS), None)
     figures = {"points": apart.mean(), "still": moved.mean(), "mouth": apart[:, _MOUTH].mean()}
     figures |= {"eyes": apart[:, _LIDS].mean(), "irises": apart[:, list(IRISES)].mean()}
