@@ -1,10 +1,10 @@
 """Train a model's denoiser, resumable: `python -m portraittalk_core.training.recipe`.
 
 A recipe is a TOML file: which model is trained (tiny where it does not say), and a list of runs, each a stage at a
-picture size that begins with what the run before it learned. Training begins on small pictures: what hair, clothes and a turned
-head look like is learned four times as fast there. What the denoiser stands on is trained before: text, speech,
-structure and faces (`portraittalk train --part …`), people to look at (`training.people.bank`), the dense motion
-(`training.dense.train`) and the VAE (`training.pictures`).
+picture size that begins with what the runs before it learned. Training begins on small pictures: what hair, clothes and
+a turned head look like is learned four times as fast there. What the denoiser stands on is trained before, as
+`portraittalk train --part …` does: text, speech, structure and faces, people to look at and people who speak, the dense
+motion and the VAE.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def train_recipe(
                 text=ground.text,
                 warp=ground.warp,
                 faces=ground.faces,
-                start=before,
+                start=tuple(before),
                 speech=ground.speech,
                 end=end,
             )

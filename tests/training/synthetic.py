@@ -1,4 +1,4 @@
-"""Small banks whose pictures are of nothing in particular, and a renderer that draws nothing: no OpenGL, no big files."""
+"""Small banks whose pictures are of nothing in particular, and a renderer that draws nothing: no OpenGL."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def encoded_bank(people: int, pictures: int, channels: int = 8, side: int = 8) -
 
 
 def clip_bank(clips: int, channels: int = 8, side: int = 4, audio: int = 128) -> ClipBank:
-    """Return clips whose latents and features say which frame they are; lips at rest are apart from those that speak."""
+    """Return clips whose latents and features say which frame they are; lips at rest are elsewhere."""
     bank = encoded_bank(clips, FRAMES + 1, channels, side)
     number = (torch.arange(len(bank.tags)) % (FRAMES + 1)).float()
     latents = number.view(-1, 1, 1, 1).expand(-1, channels, side, side)
