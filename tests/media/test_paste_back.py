@@ -8,7 +8,7 @@ from PIL import Image
 
 import portraittalk_core as pt
 from portraittalk_core.media.image import cut_square, resize, to_pil
-from portraittalk_core.media.paste_back import COLOUR_LIMIT, FEATHER, paste_back
+from portraittalk_core.media.paste_back import COLOUR_LIMIT, FEATHER, covered, paste_back, paste_over
 from portraittalk_core.media.video import probe, read_video
 from portraittalk_core.perception.identity import identify
 from portraittalk_core.types import CropPlace, Face, Frames
@@ -99,6 +99,35 @@ def test_the_shift_does_not_flicker():
     out = torch.cat([part.pixels for part in paste_back(frames, photograph(place), place)])
     middle = out[:, 0, place.top + 60, place.left + 60] - tints[:, 0, 0, 0].clamp(-0.06, 0.06)
     assert middle.diff().abs().max() < 0.3 * tints[:, 0, 0, 0].diff().abs().max()
+
+
+def test_where_nothing_moves_a_large_photograph_stays_as_sharp_as_it_is():
+    place = PLACES["inside"]
+    picture = torch.rand(3, place.height, place.width, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    small = resize(cut_square(picture, place), 60, 60)
+    moved = small.clone()
+    moved[:, 26:34, 26:34] *= -1
+    frames = [Frames(torch.stack([small, moved, small]), 25.0)]
+    first, second, third = torch.cat([part.pixels for part in paste_back(frames, picture, place)])
+    assert torch.equal(first, picture), "as long as nothing moves"
+    middle = torch.zeros(place.height, place.width, dtype=torch.bool)
+    middle[place.top + 40 : place.top + 80, place.left + 40 : place.left + 80] = True
+    assert torch.equal(second[:, ~middle], picture[:, ~middle])
+    assert float((second - picture)[:, middle].abs().mean()) > 0.1
+    inner = (slice(None), slice(place.top + 54, place.top + 66), slice(place.left + 54, place.left + 66))
+    softer = resize(small, place.side, place.side)[:, 54:66, 54:66]
+    assert torch.allclose(third[inner], softer, atol=0.01), "what has moved does not become sharper when it rests"
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_the_part_that_the_crop_covers_is_all_that_changes(place):
+    picture, crop = photograph(place), torch.full((3, 64, 64), 0.4)
+    whole = paste(crop, place, 2)
+    parts = torch.cat([part.pixels for part in paste_over([Frames(crop[None], 25.0)] * 2, picture, place)])
+    rows, columns = covered(place)
+    assert parts.shape == (2, 3, rows.stop - rows.start, columns.stop - columns.start)
+    assert torch.equal(whole[:, :, rows, columns], parts)
+    assert not outside(place)[rows, columns].any() and int((~outside(place)).sum()) == parts[0, 0].numel()
 
 
 def test_frames_keep_number_rate_and_model_and_come_one_by_one():
