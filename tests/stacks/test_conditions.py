@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -31,13 +33,14 @@ def parts(model, frames, identity):
 def denoiser(model, host, identity, maps, speech, keep=1) -> Denoiser:
     stack, adapters = model.stack, model.stack.adapters
     latents = torch.zeros(len(identity.crops), 8, 32, 32)
+    moved = partial(stack.warp.warped, identity)
     warped = torch.randn(len(maps.landmarks), 8, 32, 32, generator=torch.Generator().manual_seed(3))
     condition = Conditions(
         [
             IdentityCondition(adapters, identity.embeddings),
             ReferenceCondition(adapters, latents, stack.text.encode([""])),
             TemporalCondition(adapters),
-            StructureCondition(adapters, maps, identity, latents[:1], lambda rows, _: warped[rows], 64),
+            StructureCondition(adapters, maps, latents[:1], moved, lambda rows, _: warped[rows], 64),
             AudioCondition(adapters, speech),
         ],
         keep,
