@@ -15,6 +15,9 @@ from ...people.caption import describe
 from ..people.draw import EDITABLE
 from .bank import EncodedBank
 
+EDITED = 0.45
+"""Chance that a target has another appearance than the reference: edits are learned late, and copying soon."""
+
 Tokenize = Callable[[list[str]], Int[Tensor, "n t"]]
 
 
@@ -155,11 +158,15 @@ class PairDraws(Dataset[Draw]):
 
     def _choose(self, person: int, generator: torch.Generator) -> list[int]:
         """Return the reference and the targets, of which the reference may be one: a portrait at rest."""
-        count = int(self._count[person])
-        order = torch.randperm(count, generator=generator)[: self._targets]
-        while len(order) < self._targets:
-            order = torch.cat([order, torch.randperm(count, generator=generator)])[: self._targets]
-        return [int(self._first[person]) + i for i in (0, *order.tolist())]
+        first, count = int(self._first[person]), int(self._count[person])
+        rows = range(first, first + count)
+        changed = [row for row in rows if any(self._tags[row][t] != self._tags[first][t] for t in EDITABLE)]
+        alike = [row for row in rows if row not in changed]
+        targets: list[int] = []
+        for kind, where in torch.rand(self._targets, 2, generator=generator).tolist():
+            pool = changed if changed and kind < EDITED else alike
+            targets.append(pool[int(where * len(pool))])
+        return [first, *targets]
 
 
 def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, generator: torch.Generator) -> str:
