@@ -29,10 +29,16 @@ from .people import Pair, People, held_out_people
 _log = logging.getLogger(__name__)
 
 FITTER = {"components": 96, "width": 256, "blocks": 3}
-SHAPER = {"components": 96, "shapes": 40, "width": 256, "blocks": 2}
-
-LIMITS = {"yaw_limit": 0.5, "pitch_limit": 0.3, "roll_limit": 0.3}
-"""What a motion may ask for, radians: the range that people are drawn in."""
+SHAPER: dict[str, Any] = {
+    "components": 96,
+    "shapes": 40,
+    "width": 256,
+    "blocks": 2,
+    "yaw_limit": 0.5,
+    "pitch_limit": 0.3,
+    "roll_limit": 0.3,
+}
+"""The limits are what a motion may ask for, radians: the range that people are drawn in."""
 
 SMOOTH_NOISE, ROUGH_NOISE = 0.022, 0.004
 """Largest standard deviations of the noise on reference points, in head coordinates (the eyes are 0.56 apart):
@@ -176,7 +182,7 @@ def train_structure(
     run.save()
     path = out / "structure.safetensors"
     nets = {"fitter": run.fitter, "shaper": run.shaper}
-    save_structure(path, named_tensors(nets), {"fitter": FITTER, "shaper": SHAPER | LIMITS})
+    save_structure(path, named_tensors(nets), {"fitter": FITTER, "shaper": SHAPER})
     return path
 
 
@@ -189,7 +195,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # initial weights; the caller's generator is given back
-            self.fitter, self.shaper = FaceFitter(**FITTER), FaceShaper(**SHAPER, **LIMITS)
+            self.fitter, self.shaper = FaceFitter(**FITTER), FaceShaper(**SHAPER)
         self.people = People(seed, people)
         self.held_out: People | None = None
         fill_head(self.shaper.head, self.people)
