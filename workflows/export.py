@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 READY = "() => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100"
 COLUMNS = (
-    ("1", "2", "3", "16", "17"),
+    ("1", "2", "3", "17"),
     ("4", "5", "6", "18"),
     ("7", "8", "19"),
     ("9", "10", "14", "15"),
-    ("11", "12", "13"),
+    ("11", "16", "12", "13"),
     ("20",),
     ("21", "22"),
 )

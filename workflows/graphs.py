@@ -91,7 +91,8 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
             denoise=1.0,
         ),
         "11": _node("VAEDecode", samples=["10", 0], vae=["1", 2]),
-        "12": _node("CreateVideo", images=["11", 0], fps=["5", 2], audio=["5", 3]),
+        "16": _ours("PasteBack", images=["11", 0], identity=["4", 0], motion=["7", 0], frame="photograph", size=0),
+        "12": _node("CreateVideo", images=["16", 0], fps=["5", 2], audio=["5", 3]),
         "13": _node("SaveVideo", video=["12", 0], filename_prefix="video/portraittalk", format="mp4", codec="h264"),
     }
 
@@ -136,7 +137,7 @@ def any_sampler() -> Graph:
 def adfd_score() -> Graph:
     """Return a video and its score: how well the face moves with the voice, as a figure, a plot and a few lines."""
     graph = quickstart_tiny("a woman with brown hair and a blue sweater")
-    graph["20"] = _ours("ADFDScore", portraittalk=["1", 3], images=["11", 0], audio=["5", 3], fps=["5", 2])
+    graph["20"] = _ours("ADFDScore", portraittalk=["1", 3], images=["16", 0], audio=["5", 3], fps=["5", 2])
     graph[PLOT] = _node("PreviewImage", images=["20", 4])
     graph["22"] = _node("PreviewAny", source=["20", 3])
     return graph

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
@@ -23,9 +24,14 @@ from portraittalk_core.media.provenance import read_provenance
 from portraittalk_core.media.video import probe
 from portraittalk_core.motion.geometry import draw_lines
 from portraittalk_core.motion.motion_file import read_motion, write_motion
+from portraittalk_core.perception.face_geometry import NOSE_TIP
+from portraittalk_core.perception.identity import identify
+from portraittalk_core.perception.suitability import PortraitFinder
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
-from portraittalk_core.types import COEFFICIENTS, CropPlace, FaceMotion, Frames, StructureMaps
+from portraittalk_core.types import COEFFICIENTS, CropPlace, Face, FaceMotion, Frames, StructureMaps
+
+from ..rendered_people import points
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +47,8 @@ class FakeModel:
     calls: ClassVar[list[dict]] = []
     error: type[BaseException] | None = None
     places: ClassVar[tuple[CropPlace, ...]] = ()
+    portrait = None
+    finder = None
     size = (32, 48)
     stack = FakeStack()
 
@@ -57,7 +65,9 @@ class FakeModel:
             spoken = FaceMotion(torch.full((count, 52), 0.25), pose, float(options["fps"]))
             motion = options.get("motion")
             options["on_motion"](spoken if motion is None else motion(spoken) if callable(motion) else motion)
-        options["on_identity"](python_types.SimpleNamespace(places=self.places))
+        if self.finder:
+            identify(images, PortraitFinder(self.finder), face=options["face"])
+        options["on_identity"](python_types.SimpleNamespace(places=self.places, portrait=self.portrait))
         if options["on_structure"]:
             landmarks = torch.rand(count, 478, 2, generator=torch.Generator().manual_seed(0)) - 0.5
             options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
@@ -94,9 +104,11 @@ def command(folder, *more, output="out.mp4"):
 def test_a_video_of_exact_length_is_written(model, folder, capsys):
     assert main(command(folder)) == 0
     assert probe(folder / "out.mp4").frames == 50 and probe(folder / "out.mp4").audio_codec == "aac"
-    assert "50 frames of 48 x 32 at 25 fps, 2.00 s" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "50 frames of 48 x 32 at 25 fps, 2.00 s" in said.out and "50 of 50 frames written" in said.err
     given = model.calls[1]
     assert given["prompt"] == "a person" and given["edits"] == [] and given["seed"] == 0 and given["face"] == 1
+    assert "size" not in given, "it is the photograph's"
     assert torch.equal(given["images"][0], read_image(folder / "a.png"))
     assert given["options"] == SamplingOptions() and model.calls[0] == {"model": "tiny"}
     assert "negative" not in given and given["on_structure"] is None
@@ -106,13 +118,14 @@ def test_options_reach_the_model(model, folder):
     options = (
         "--fps 30 --steps 4 --cfg 2 --identity-scale 1.5 --audio-scale 0.5 --reference-scale 0.25 --seed 3 --window 8"
         " --fusion streaming --overlap 2 --lip 1.2 --head 0 --blink 2 --expression 0.5 --still-head --face 2"
-        " --negative sad --guide-identity"
+        " --negative sad --guide-identity --size 640"
     )
     edits = ["--edit", "1.5: sad", "--edit", "0.5:a smiling person: happy"]
     assert main(command(folder, *options.split(), *edits, "--image", f"{folder}/a.png")) == 0
     given = model.calls[1]
-    wanted = {"fps": 30, "seed": 3, "face": 2, "negative": "sad"}
+    wanted = {"fps": 30, "seed": 3, "face": 2, "negative": "sad", "size": 640}
     assert {name: given[name] for name in wanted} == wanted
+    assert model.calls[0] == {"model": "tiny"}, "the square is cut larger or smaller, the model is the same"
     assert given["options"] == SamplingOptions(
         steps=4,
         cfg=2,
@@ -179,6 +192,7 @@ WRONG = {
     "--model=sd15": "`--model` must be tiny",
     "--lip=9": "`--lip` must be a number from 0 to 4",
     "--face=0": "`--face` must be",
+    "--size=32": "`--size` must be a whole number from 64 to 2048, but got 32",
     "--model=huge": "`--model` must be tiny, sd15-portraittalk, sd15-magictalk or a folder",
     "--fusion=cold": "invalid choice",
     "--window=4 --overlap=4": "shorter than `--window`",
@@ -302,8 +316,84 @@ def test_large_photographs_are_pasted_into_but_shown_small_in_the_preview(model,
     assert (probe(folder / "out.mp4").width, probe(folder / "out.mp4").height) == (2100, 1200)
     assert read_image(folder / "sheet.png", longest_side=None).shape[2] == 4 * 1024 + 12
     model.calls.clear()
-    assert main(command(folder, "--frame", "crop")) == 0
-    assert model.calls[1]["images"][0].shape == (3, 878, 1536)
+    assert main(command(folder, "--frame", "crop", "--image", f"{folder}/a.png")) == 0
+    first, other = model.calls[1]["images"]
+    assert first.shape == (3, 1200, 2100), "the square has the photograph's resolution"
+    assert other.shape == (3, 878, 1536), "of the others only the model looks at a small copy"
+
+
+OWN = torch.zeros(3, 300, 300)
+
+
+@pytest.mark.parametrize(
+    ("asked", "portrait", "size"),
+    [([], OWN, (300, 300)), ([], None, (32, 32)), (["--frame", "crop"], OWN, (32, 32))],
+    ids=["tiny", "sd15", "crop"],
+)
+def test_a_whole_portrait_keeps_its_size_where_its_own_pixels_are_taken(model, folder, asked, portrait, size):
+    write_image(folder / "a.png", torch.zeros(3, 300, 300))
+    model.places, model.size, model.portrait = (CropPlace(0, 0, 300, 300, 300),), (32, 32), portrait
+    assert main(command(folder, *asked)) == 0
+    info = probe(folder / "out.mp4")
+    assert (info.width, info.height) == size
+
+
+def test_a_photograph_on_its_side_stands_up_and_odd_sides_are_told_as_they_are_written(model, folder, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # as a telephone writes it
+    levels = np.random.default_rng(0).integers(0, 256, (91, 201, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(folder / "a.png", exif=exif)
+    model.places, model.size = (CropPlace(10, 90, 70, 201, 91),), (32, 32)
+    assert main(command(folder, output="frames/")) == 0
+    assert "50 frames of 91 x 201 at 25 fps" in capsys.readouterr().out
+    upright = read_image(folder / "a.png")
+    picture = read_image(folder / "frames" / "00007.png")
+    assert upright.shape == (3, 201, 91)
+    away = torch.ones(201, 91, dtype=torch.bool)
+    away[90:160, 10:80] = False
+    assert torch.equal(picture[:, away], upright[:, away])
+    assert main(command(folder)) == 0
+    info = probe(folder / "out.mp4")
+    assert (info.width, info.height) == (92, 202)
+    assert "50 frames of 92 x 202 at 25 fps" in capsys.readouterr().out
+
+
+class Finds:
+    """Finds the faces that it is given."""
+
+    hint = "Use a picture of somebody."
+
+    def __init__(self, *faces):
+        self.faces = list(faces)
+
+    def find(self, pixels):
+        return self.faces
+
+
+def face(side: float, turned: float = 0.0) -> Face:
+    """Return a face of a width, in pixels; turned: how far its nose lies from the middle, in widths of it."""
+    marks = torch.from_numpy(points()[0]) / 256 * side
+    marks[NOSE_TIP, 0] += turned * side
+    low, high = marks.amin(0), marks.amax(0)
+    return Face(torch.cat([low, high]), marks, 0.9, torch.eye(512)[0])
+
+
+@pytest.mark.parametrize(
+    ("faces", "options", "message"),
+    [
+        ([], [], "picture 1: no face was found in it. Use a picture of somebody."),
+        ([face(40)], [], "The face must be at least 64 pixels wide, but the largest in the picture has"),
+        ([face(300, 1.0)], [], "The face must be turned at most 50 degrees to the side, but is turned"),
+        ([face(300)], ["--face", "2"], "`face` must be at most the number of faces, but got 2 and there is 1 face."),
+    ],
+    ids=["nobody", "far away", "in profile", "alone"],
+)
+def test_what_the_model_cannot_do_is_one_line(model, folder, capsys, faces, options, message):
+    model.finder = Finds(*faces)
+    assert main(command(folder, "--quiet", *options)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("portraittalk: error: ") and message in said and said.count("\n") == 1
+    assert not list(folder.glob("*.mp4*"))
 
 
 def test_the_video_says_who_made_it(model, folder):

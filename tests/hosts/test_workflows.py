@@ -55,7 +55,8 @@ def test_a_tiny_workflow_runs_as_it_is(server, tmp_path, make, speech_s):
     asked = speech_s * graph["3"]["inputs"]["repeats"]
     found = probe(video)
     print(f"{make.__name__}: {found.frames} frames in {time.monotonic() - started:.0f} s")
-    assert found.frames == round(asked * 25) and (found.width, found.height) == (256, 256)
+    side = graph["2"]["inputs"]["size"]
+    assert found.frames == round(asked * 25) and (found.width, found.height) == (side, side), "as the picture is"
     assert found.audio_codec == "aac"
     assert abs(read_sound(video).duration_s - asked) < 0.02 + 0.1  # AAC pads to whole packets
     curves = run.outputs["7"]["portraittalk_motion"][0]

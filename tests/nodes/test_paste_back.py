@@ -258,7 +258,9 @@ def test_an_interrupt_stops_within_a_few_frames(pack, motion, decoded, monkeypat
     assert sum(bound.hosted.stack.pulled) <= pasting.AT_ONCE
 
 
-@pytest.mark.parametrize(("frame", "free"), [("photograph", FRAMES * 240 * 200 * 12 - 1), ("crop", 9 * 118 * 118 * 12 - 1)])
+@pytest.mark.parametrize(
+    ("frame", "free"), [("photograph", FRAMES * 240 * 200 * 12 - 1), ("crop", 9 * 118 * 118 * 12 - 1)]
+)
 def test_what_would_not_fit_into_the_memory_is_said_before_it_is_made(
     pack, motion, decoded, errors, monkeypatch, frame, free
 ):
