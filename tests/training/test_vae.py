@@ -1,17 +1,14 @@
-"""Training the VAE, and the pictures that it and the judge are trained on."""
+"""Training the VAE."""
 
-import functools
 import itertools
 
-import numpy as np
 import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import load_vae
 from portraittalk_core.errors import BadInput
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
-from portraittalk_core.training import pictures, vae
-from portraittalk_core.training.pictures import draw_pictures
+from portraittalk_core.training import vae
 
 
 def stripes(count, size=64):
@@ -23,7 +20,7 @@ def stripes(count, size=64):
 
 def test_crops_lie_in_their_picture_and_weigh_eyes_and_mouth(tmp_path):
     frames = torch.arange(64).byte().view(1, 1, 1, 64).expand(3, 3, 64, 64)
-    landmarks = torch.zeros(3, 70, 2)
+    landmarks = torch.zeros(3, 478, 2)
     pictures, weight = vae.sample_crops(frames, landmarks, 5, 32, torch.Generator().manual_seed(0))
     assert pictures.shape == (5, 3, 32, 32) and weight.shape == (5, 1, 32, 32)
     columns = ((pictures[:, 0, 0] + 1) * 127.5).round()
@@ -33,8 +30,8 @@ def test_crops_lie_in_their_picture_and_weigh_eyes_and_mouth(tmp_path):
 
 @pytest.mark.slow
 def test_training_lowers_the_error_and_resumes(tmp_path):
-    frames, landmarks = stripes(80), torch.zeros(80, 70, 2)
-    marks = landmarks[-2:] + torch.linspace(-0.5, 0.5, 70)[:, None]
+    frames, landmarks = stripes(80), torch.zeros(80, 478, 2)
+    marks = landmarks[-2:] + torch.linspace(-0.5, 0.5, 478)[:, None]
     before = vae.score_vae(build_tiny_vae(**vae.CONFIG).eval(), frames[-2:], marks)["whole"]
     steps, found = [0], before
     while len(steps) < 3 or (found <= before and len(steps) < 12):  # a busy machine makes few steps in three seconds
@@ -46,7 +43,7 @@ def test_training_lowers_the_error_and_resumes(tmp_path):
 
 
 def test_a_vae_has_as_many_latent_channels_as_its_model(tmp_path):
-    file = vae.train_vae(stripes(66), torch.zeros(66, 70, 2), tmp_path, 0.0, latent_channels=4)
+    file = vae.train_vae(stripes(66), torch.zeros(66, 478, 2), tmp_path, 0.0, latent_channels=4)
     assert load_vae(file).config["latent_channels"] == 4
 
 
@@ -77,31 +74,3 @@ def test_a_decoder_does_not_shrink():
     state = build_tiny_vae(**vae.CONFIG).state_dict()
     with pytest.raises(BadInput, match="can only grow"):
         vae.grow_decoder(state, state, (3, 3, 3, 1), (3, 3, 2, 1))
-
-
-@pytest.fixture
-def uncompiled(monkeypatch):
-    monkeypatch.setattr(pictures, "render_frames", functools.partial(pictures.render_frames, compile=False))
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_a_build_for_a_device_that_is_not_here_draws_on_the_cpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    drawn, _ = draw_pictures(range(5, 6), 1, tmp_path / "pictures.npy", 1, size=32)
-    assert drawn.device.type == "cpu"
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_pictures_of_more_people_are_added_to_those_that_are_there(tmp_path):
-    file = tmp_path / "pictures.npy"
-    first, _ = draw_pictures(range(5, 7), 1, file, 1, size=32)
-    marked = first.numpy().copy()
-    marked[0] = 7  # to tell what is kept from what is drawn again
-    np.save(file, marked)
-    more, album = draw_pictures(range(5, 8), 1, file, 1, size=32)
-    assert len(album.tags) == len(more) == 3 and torch.equal(more[:2], torch.from_numpy(marked))
-    fewer, _ = draw_pictures(range(5, 6), 1, file, 1, size=32)
-    assert torch.equal(fewer, more[:1])
-    others, _ = draw_pictures(range(6, 8), 1, file, 1, size=32)
-    assert torch.equal(others[0], first[1]) and torch.equal(others[1], more[2])

@@ -11,6 +11,7 @@ from portraittalk_core import builders
 from portraittalk_core.checkpoints.native import load_denoiser, load_vae, save_denoiser
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
+from portraittalk_core.training.denoiser import stages
 from portraittalk_core.training.denoiser.stages import ASSETS, build_objective, train_stage
 
 from ..synthetic import clip_bank, encoded_bank, save_bank
