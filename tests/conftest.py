@@ -13,7 +13,7 @@ from portraittalk_core.people.context import open_context
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Identity
 
-from .stored_people import stored_people
+from .rendered_people import portraits
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +50,8 @@ def drawing() -> None:
 @pytest.fixture(scope="session")
 def portrait() -> tuple[torch.Tensor, torch.Tensor]:
     """Return a picture of a person who does not exist [3, 256, 256] and their exact landmarks [478, 2]."""
-    person = stored_people()[0]
-    return person.picture, person.landmarks
+    pictures, points = portraits()
+    return pictures[7], points[7]
 
 
 @pytest.fixture(scope="session")

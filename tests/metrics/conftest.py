@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from ..stored_people import talking_face
 
 RATE = 16_000
+
+FACE = Path(__file__).with_name("talk.json")
+"""A face in space: `rest`, and how far each word of a motion moves its points; `make_talk.py` drew it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ def make_talk(seed: int, seconds: float = 6.0, fps: float = 25.0, moves: bool = 
 
 def project(columns: dict[str, Tensor], frames: int, generator: torch.Generator) -> Tensor:
     """Return the points [frames, 70, 2] of somebody's face that moves as the columns say, seen from far away."""
-    face = talking_face()
-    points = face["rest"].double().expand(frames, -1, -1)
+    found = json.loads(FACE.read_text(encoding="utf-8"))
+    face = {name: torch.tensor(values, dtype=torch.float64).view(70, 3) for name, values in found.items()}
+    points = face["rest"].expand(frames, -1, -1)
     for name in columns.keys() & face.keys():
         points = points + columns[name].double()[:, None, None] * face[name]
     points = points * (1 + 0.08 * torch.randn(3, generator=generator, dtype=torch.float64))
