@@ -81,14 +81,15 @@ def candidates(person: Person, tag: str) -> dict[str, Float[Tensor, "shades 3 h 
         tag: One of `EDITS`.
 
     Returns:
-        By word, pictures of the person who wears it, otherwise as in the portrait.
+        By word, pictures of the person who wears it, `SIDE` pixels wide.
     """
     shades = range(SHADES.get(tag, 1))
-    return {word: torch.cat([wearing(person, tag, word, shade) for shade in shades]) for word in ATTRIBUTES[tag]}
+    drawn = {word: torch.cat([wearing(person, tag, word, shade) for shade in shades]) for word in ATTRIBUTES[tag]}
+    return {word: resize(pictures, SIDE, SIDE) for word, pictures in drawn.items()}
 
 
-def wearing(person: Person, tag: str, word: str, shade: int = 0) -> Float[Tensor, "1 3 h w"]:
-    """Render a person with one attribute as a word has it, `SIDE` pixels wide.
+def wearing(person: Person, tag: str, word: str, shade: int = 0) -> Float[Tensor, "1 3 256 256"]:
+    """Render a person with one attribute as a word has it, otherwise as in the portrait.
 
     Args:
         person: Who.
@@ -99,8 +100,7 @@ def wearing(person: Person, tag: str, word: str, shade: int = 0) -> Float[Tensor
     seed = [FIRST_PERSON + person.number, 100, shade]
     worn = dress(person.drawn, {tag: word}, np.random.default_rng(seed))
     face = torch.from_numpy(resting_blendshapes(worn))[None]
-    shown = person.show(face, torch.zeros(1, 3), replace(worn, expression="neutral"), shade)
-    return resize(shown, SIDE, SIDE)
+    return person.show(face, torch.zeros(1, 3), replace(worn, expression="neutral"), shade)
 
 
 def named(picture: Picture, shown: dict[str, Float[Tensor, "shades 3 h w"]]) -> str:

@@ -127,10 +127,31 @@ class Person:
         Returns:
             In [-1, 1]; light and camera are those of the portrait.
         """
+        return self.film(blendshapes, rotation, worn, shade)[0]
+
+    def film(
+        self,
+        blendshapes: Float[Tensor, "n 52"],
+        rotation: Float[Tensor, "n 3"],
+        worn: Drawn | None = None,
+        shade: int = 0,
+    ) -> tuple[Float[Tensor, "n 3 256 256"], Float[Tensor, "n 478 2"]]:
+        """Render true pictures as `show` does, and say where the face's points are.
+
+        Args:
+            blendshapes: What the face does.
+            rotation: Yaw, pitch and roll of the head as the renderer has them, degrees.
+            worn: The person in another appearance; None for their own.
+            shade: Another number gives other details of the background.
+
+        Returns:
+            Pictures and exact landmarks, both in [-1, 1].
+        """
         drawn, scene = worn or self.drawn, _scene(self.drawn)
         scene = replace(scene, background=drawn.background, seed=scene.seed + shade)
         clip = _renderer().render(drawn, blendshapes.numpy(), rotation.numpy(), scene)
-        return from_bytes(torch.from_numpy(clip.pixels).permute(0, 3, 1, 2))
+        pixels = from_bytes(torch.from_numpy(clip.pixels).permute(0, 3, 1, 2))
+        return pixels, torch.from_numpy(clip.landmarks) / SIZE * 2 - 1
 
 
 @functools.cache
@@ -178,6 +199,18 @@ def pose_of(rotation: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 6"]:
     """
     angles = torch.deg2rad(rotation) * rotation.new_tensor([1.0, 1.0, -1.0])
     return torch.cat([angles, rotation.new_tensor([0.0, 0.0, 1.0]).expand(len(rotation), 3)], 1)
+
+
+def rotation_of(pose: Float[Tensor, "frames 6"]) -> Float[Tensor, "frames 3"]:
+    """Return how the renderer has poses turn a head; where it lies and how large it is are left out.
+
+    Args:
+        pose: As `types.POSE` has it.
+
+    Returns:
+        Yaw, pitch and roll in degrees.
+    """
+    return torch.rad2deg(pose[:, :3]) * pose.new_tensor([1.0, 1.0, -1.0])
 
 
 def draw_person(number: int, first: int = FIRST_PERSON) -> Person:
