@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-
 RATE = 16_000
 
 FACE = Path(__file__).with_name("talk.json")
