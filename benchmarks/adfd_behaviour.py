@@ -3,9 +3,9 @@
     python -m benchmarks.adfd_behaviour --media MEDIA --tracks runs/figures/tracks
 
 MEDIA holds `clips/`, `sync_controls/`, `speech/` and MANIFEST.json; the tracks are what `benchmarks.mediapipe_tracks`
-wrote with `--variants`. Seeds are fixed. Avatars speak with the held-out voices of espeak-ng, their landmarks are
-exact. Without real clips only the avatars are measured. Scores go to `--scores`, from which `--tables` writes the page
-without measuring again.
+wrote with `--variants`. Seeds are fixed. Rendered people, whom nobody renders here, speak with the held-out voices of
+espeak-ng; their landmarks are exact. Without real clips only they are measured. Scores go to `--scores`, from which
+`--tables` writes the page without measuring again.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.landmarks import landmarks as exact_landmarks
+from portraittalk_core.evaluation.benchmark.people import rotation_of
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.metrics.functional.adfd import adfd
+from portraittalk_core.motion.arkit import to_arkit
 from portraittalk_core.motion.audio_to_motion import MOUTH
 from portraittalk_core.motion.priors import CHANNELS
+from portraittalk_core.people.person import draw_person
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.training.motion.idle import idle_motion
 from portraittalk_core.training.speech.train import TRACK_HZ, stored_corpus
-from portraittalk_core.types import SPEECH_RATE
+from portraittalk_core.types import POSE, SPEECH_RATE
 from portraittalk_core.voices.speech import HELD_OUT_VOICES
 
 from .parts.adfd_tables import write_tables
+from .parts.people import far_points
 from .parts.program import DOCS, RUNS, command_line
 
 SHIFTS = (1, 2, 4, 8)
@@ -46,8 +48,8 @@ JITTER, SHAKE = (0.005, 0.01, 0.02), (0.01, 0.02)
 REPEATS = 3
 """How often noise is drawn."""
 
-AVATARS, OTHERS, SEED = 12, 6, 20_000_000
-"""Clips of avatars, other voices for each, and the seed of the first."""
+RENDERED, OTHERS, SEED = 12, 6, 3_200_000_000
+"""Clips of rendered people, other voices for each, and the seed of the first person."""
 
 CODINGS = {"mp3 64k": ("mp3", "mp3", 64), "mp3 32k": ("mp3", "mp3", 32), "aac 64k": ("aac", "mp4", 64)}
 """By name: codec, container and kilobits a second."""
@@ -58,7 +60,7 @@ class Clip:
     """A talking face."""
 
     group: str
-    """`real` or `avatars`."""
+    """`real` or `rendered`."""
 
     name: str
     """In the scores."""
@@ -133,7 +135,7 @@ def main() -> None:
 
 
 def _measure(media: Path | None, tracks: Path) -> Iterator[Row]:
-    groups = {"avatars": list(_avatar_clips())}
+    groups = {"rendered": list(_rendered_clips())}
     strangers: dict[str, Tensor] = {}
     if media is not None:
         groups["real"] = list(_real_clips(media, tracks))
@@ -146,7 +148,7 @@ def _measure(media: Path | None, tracks: Path) -> Iterator[Row]:
             yield from _broken_motion(clip, generator)
             yield from _silenced(clip)
             sounds = {other.name: other.sound for other in clips} | (strangers if group == "real" else {})
-            yield from _with_other_sounds(clip, sounds, OTHERS if group == "avatars" else 99)
+            yield from _with_other_sounds(clip, sounds, OTHERS if group == "rendered" else 99)
             yield from _coded(clip)
     if media is not None:
         yield from _retracked(groups["real"], tracks)
@@ -163,26 +165,19 @@ def _scored(clip: Clip, kind: str, variant: str, expected: float | None = None, 
     return Row(clip.group, clip.name, kind, variant, *parts, offset, expected)
 
 
-def _avatar_clips() -> Iterator[Clip]:
+def _rendered_clips() -> Iterator[Clip]:
     """Yield people of no training set who speak about ten seconds, with idle motion of the head and blinks."""
     corpus = stored_corpus(RUNS / "speech" / "held_out.pt", 3.0, HELD_OUT_VOICES, 7919)
-    for number, recording in enumerate(corpus[:AVATARS]):
+    for number, recording in enumerate(corpus[:RENDERED]):
         generator = torch.Generator().manual_seed(SEED + number)
         sound, fps = recording.samples.float() / 32768, 25.0
         frames = int(len(sound) / SPEECH_RATE * fps)
-        person = (
-            traits.sample_identity(generator),
-            traits.sample_attributes(generator),
-            traits.sample_light(generator),
-        )
-        calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
-        frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-        rows = traits.pack(*person, calm, frontal).repeat(frames, 1)
         mouth = resample_rows(recording.track.float(), TRACK_HZ, fps, frames)
-        idle = idle_motion(1, frames, generator)[0][0]
-        for name, values in [*zip(MOUTH, mouth.T, strict=True), *zip(CHANNELS, idle.T, strict=True)]:
-            traits.column(rows, name).copy_(values)
-        yield Clip("avatars", f"avatar {number}", exact_landmarks(rows).double(), fps, sound)
+        idle = dict(zip(CHANNELS, idle_motion(1, frames, generator)[0][0].T, strict=True))
+        words = dict(zip(MOUTH, mouth.T, strict=True)) | {n: v for n, v in idle.items() if n not in POSE}
+        pose = torch.stack([idle.get(name, torch.zeros(frames)) for name in POSE], 1)
+        points = far_points(draw_person(SEED + number), to_arkit(words), rotation_of(pose))
+        yield Clip("rendered", f"person {number}", points, fps, sound)
 
 
 def _real_clips(media: Path, tracks: Path) -> Iterator[Clip]:

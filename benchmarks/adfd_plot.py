@@ -16,7 +16,7 @@ import numpy as np
 from .parts.adfd_tables import Row, by_clip, groups, is_shift, kinds
 from .parts.program import command_line
 
-COLOURS = {"real": "#c2410c", "avatars": "#1d4ed8"}
+COLOURS = {"real": "#c2410c", "rendered": "#1d4ed8"}
 """By group of clips."""
 
 

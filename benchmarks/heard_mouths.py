@@ -2,7 +2,7 @@
 
     python -m benchmarks.heard_mouths
 
-The clips of the avatars benchmark as exact landmarks, no picture: with the true mouth, with the one that
+The clips of the people benchmark as exact landmarks, no picture: with the true mouth, with the one that
 audio-to-motion hears, as it comes and with other delays, and with a mouth at rest. What the benchmark's own table shows
 below the row *as it comes* is lost by the denoiser and by reading landmarks off pictures.
 """
@@ -11,24 +11,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.evaluation.benchmark.avatars import FPS, AvatarCase, Take
 from portraittalk_core.evaluation.benchmark.material import Material
+from portraittalk_core.evaluation.benchmark.people import FPS, PersonCase, Take, draw_person
 from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
+from portraittalk_core.motion.arkit import to_arkit, with_mouth
 from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.tiny import TinyStack
 
 from .parts.adfd_tables import PARTS
+from .parts.people import far_points
 from .parts.program import RUNS, command_line
 
 _SCORES = ("score", *PARTS, "offset_s")
@@ -45,12 +46,14 @@ def main() -> None:
     stack = tiny_stack(PortraitTalk.load("tiny"))
     scores: dict[str, list[AdfdScore]] = {}
     for number in range(2 * given.people):
-        material = Material(given.material, AvatarCase(number // 2, number % 2))
+        material = Material(given.material, PersonCase(number // 2, number % 2))
         if not material.said.is_file():
             material.make()
         take = material.take()
-        for name, rows in _tracks(stack, take):
-            scored = adfd(landmarks(rows), take.sound.samples[0], take.sound.sample_rate, FPS)
+        drawn = draw_person(number // 2).drawn
+        for name, shapes in _tracks(stack, take):
+            points = far_points(drawn, shapes, take.rotation[: len(shapes)])
+            scored = adfd(points, take.sound.samples[0], take.sound.sample_rate, FPS)
             scores.setdefault(name, []).append(scored)
     lines = ["| mouth | clips | ADFD | " + " | ".join(_SCORES[1:]) + " |", "|---" * (len(_SCORES) + 2) + "|"]
     for name, found in scores.items():
@@ -59,27 +62,27 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames p"]]]:
-    """Yield the renderer's rows of a clip, by what moves the mouth."""
+def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "frames 52"]]]:
+    """Yield the blendshapes of a clip, by what moves the mouth."""
     features = stack.listen(take.sound, FPS)
-    count = min(len(take.rows), len(features.hidden))
+    count = min(len(take.blendshapes), len(features.hidden))
     with torch.no_grad():
         heard = stack.audio_to_motion(features.hidden)
     gate = silence_gate(features.loudness, FPS)[:, None]
     late_ms = round(1000 * ARTICULATION_DELAY_S)
-    yield "true", take.rows[:count]
+    yield "true", take.blendshapes[:count]
     yield f"heard, {late_ms} ms late, as it comes", _with(take, delay_rows(heard, ARTICULATION_DELAY_S * FPS) * gate)
     yield f"heard, {late_ms // 2} ms late", _with(take, delay_rows(heard, ARTICULATION_DELAY_S / 2 * FPS) * gate)
     yield "heard, not late", _with(take, heard * gate)
     yield "at rest", _with(take, torch.zeros_like(heard))
 
 
-def _with(take: Take, mouth: Float[Tensor, "frames 4"]) -> Float[Tensor, "frames p"]:
-    count = min(len(take.rows), len(mouth))
-    rows = take.rows[:count].clone()
-    for name, values in zip(MOUTH, mouth[:count].unbind(-1), strict=True):
-        traits.column(rows, name).copy_(values)
-    return rows
+def _with(take: Take, mouth: Float[Tensor, "frames 4"]) -> Float[Tensor, "frames 52"]:
+    count = min(len(take.blendshapes), len(mouth))
+    motion = take.motion
+    kept = replace(motion, coefficients=motion.coefficients[:count], pose=motion.pose[:count])
+    shapes = to_arkit(dict(zip(MOUTH, mouth[:count].unbind(-1), strict=True)))
+    return with_mouth(kept, replace(kept, coefficients=shapes)).coefficients
 
 
 if __name__ == "__main__":

@@ -129,8 +129,8 @@ def _vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[s
 
     stack = tiny_stack(model)
     people = [draw_subject(n, 1) for n in range(given.people)]
-    frames = torch.cat([((s.truth() + 1) * 127.5).round().byte() for s in people])
-    scores = score_vae(stack.codec.vae, frames.to(stack.device), torch.cat([s.landmarks() for s in people]))
+    frames = torch.cat([((s.clip[0] + 1) * 127.5).round().byte() for s in people])
+    scores = score_vae(stack.codec.vae, frames.to(stack.device), torch.cat([s.clip[1] for s in people]))
     return {
         "VAE whole, dB": {"value": scores["whole"], "n": len(people)},
         "VAE face, dB": {"value": scores["face"], "n": len(people)},
@@ -139,7 +139,8 @@ def _vae_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[s
 
 def _identity_row(model: PortraitTalk, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     if not JUDGE.exists():
-        sys.stdout.write(f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}. Train it: recipe --part judge\n")
+        how = "python -m portraittalk_core.training.judge"
+        sys.stdout.write(f"  skipped: there is no judge at {JUDGE.relative_to(ROOT)}. Train it: {how}\n")
         return {}
     return edits.measure(model, load_judge(JUDGE), given)
 

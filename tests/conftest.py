@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from portraittalk_core import builders, presets
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.avatars.render import render
 from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import MissingExtra
 from portraittalk_core.people.anatomy import load_anatomy
 from portraittalk_core.people.context import open_context
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Identity
+
+from .rendered_people import portraits
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +49,9 @@ def drawing() -> None:
 
 @pytest.fixture(scope="session")
 def portrait() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a picture of a held-out avatar [3, 256, 256] and its exact landmarks [70, 2]."""
-    generator = torch.Generator().manual_seed(1_000_031)
-    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
-    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-    parts = (traits.sample_identity(generator), traits.sample_light(generator), traits.sample_attributes(generator))
-    row = traits.pack(*parts, calm, frontal)[None]
-    return render(row)[0], landmarks(row)[0]
+    """Return a picture of a person who does not exist [3, 256, 256] and their exact landmarks [478, 2]."""
+    pictures, points = portraits()
+    return pictures[7], points[7]
 
 
 @pytest.fixture(scope="session")

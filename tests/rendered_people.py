@@ -32,22 +32,25 @@ def portraits() -> tuple[torch.Tensor, torch.Tensor]:
     return pixels, torch.from_numpy(points()) / (SIZE / 2) - 1
 
 
-def people() -> People:
+def bank() -> Bank:
     """Return them as a bank has them: a first appearance and another light."""
     count = len(points())
-    return People.of(
-        Bank(
-            pixels=[pictures()],
-            shard=np.zeros(count, np.int64),
-            row=np.arange(count),
-            landmarks=points() / (SIZE / 2) - 1,
-            blendshapes=np.zeros((count, len(ARKIT)), np.float32),
-            rotation=np.zeros((count, 3), np.float32),
-            person=np.arange(count) // 2,
-            appearance=np.arange(count) % 2 * 2,
-            tags=[{}] * count,
-            traits=np.random.default_rng(0).normal(size=(count // 2, 5)).astype(np.float32),
-            folder=FOLDER,
-            numbers=(0,),
-        )
+    return Bank(
+        pixels=[pictures()],
+        shard=np.zeros(count, np.int64),
+        row=np.arange(count),
+        landmarks=points() / (SIZE / 2) - 1,
+        blendshapes=np.zeros((count, len(ARKIT)), np.float32),
+        rotation=np.zeros((count, 3), np.float32),
+        person=np.arange(count) // 2,
+        appearance=np.arange(count) % 2 * 2,
+        tags=[{}] * count,
+        traits=np.random.default_rng(0).normal(size=(count // 2, 5)).astype(np.float32),
+        folder=FOLDER,
+        numbers=(0,),
     )
+
+
+def people() -> People:
+    """Return the bank as the face networks read it."""
+    return People.of(bank())

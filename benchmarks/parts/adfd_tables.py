@@ -51,9 +51,9 @@ def groups(rows: list[Row]) -> list[str]:
         rows: All scores.
 
     Returns:
-        `real` and `avatars`, or one of them.
+        `real` and `rendered`, or one of them.
     """
-    return [group for group in ("real", "avatars") if any(row["group"] == group for row in rows)]
+    return [group for group in ("real", "rendered") if any(row["group"] == group for row in rows)]
 
 
 def kinds(rows: list[Row]) -> list[str]:

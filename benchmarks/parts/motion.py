@@ -13,7 +13,7 @@ from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.motion.geometry import eye_opening, mouth_opening, placement
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.prompts import PromptTrack
-from portraittalk_core.types import StructureMaps
+from portraittalk_core.types import LANDMARKS, StructureMaps
 
 from .people import FPS, Subject, draw_subject
 
@@ -60,7 +60,7 @@ def one(model: PortraitTalk, number: int, given: argparse.Namespace) -> dict[str
     if file.exists():
         return json.loads(file.read_text())
     subject = draw_subject(number, given.frames)
-    truth, produced = subject.truth(), produce(model, subject, subject.caption())
+    truth, produced = subject.clip[0], produce(model, subject, subject.caption())
     through = torch.cat([f.pixels for f in model.reconstruct(truth)])
     asked = {name: subject.column(name) for name in QUANTITIES}
     seen, best = read(model, produced), read(model, through)
@@ -87,7 +87,7 @@ def produce(model: PortraitTalk, subject: Subject, prompt: str = "") -> Tensor:
         [frames, 3, 256, 256] in [-1, 1].
     """
     identity = model.stack.identify([subject.reference])
-    points = subject.landmarks()
+    points = subject.clip[1]
     maps = StructureMaps(points, placement(identity.landmarks[:1], points), FPS)
     prompts = PromptTrack(prompt, (), FPS, len(points))
     videos = model.animate(identity, maps, None, prompts, seed=subject.number)
@@ -108,10 +108,8 @@ def read(model: PortraitTalk, frames: Tensor) -> dict[str, Tensor]:
     points: list[Tensor] = []
     for frame in frames:
         faces = stack.faces.find(frame)
-        found = (
-            faces[0].landmarks / frame.shape[-1] * 2 - 1 if faces else (points[-1] if points else torch.zeros(70, 2))
-        )
-        points.append(found)
+        before = points[-1] if points else torch.zeros(LANDMARKS, 2)
+        points.append(faces[0].landmarks / frame.shape[-1] * 2 - 1 if faces else before)
     landmarks = torch.stack(points)
     _, pose = stack.fitter(landmarks)
     return {

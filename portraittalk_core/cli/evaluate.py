@@ -32,15 +32,15 @@ EPILOG = """examples:
   portraittalk evaluate new/ --compare old_report/results.json -o report/
   portraittalk evaluate GRID/ --dataset grid --faces face_landmarker.task -o report/
   portraittalk evaluate made/ --reference GRID/ --dataset grid --faces face_landmarker.task -o report/
-  portraittalk evaluate --model tiny --benchmark avatars -o report/ --page docs/benchmark.md
-  portraittalk evaluate --model tiny --benchmark avatars --variants all --engine ray -o report/
+  portraittalk evaluate --model tiny --benchmark people -o report/ --page docs/benchmark.md
+  portraittalk evaluate --model tiny --benchmark people --variants all --engine ray -o report/
 
 The report folder gets results.json, results.csv and report.html, which opens offline. Clips that are in results.json
 already, with the same size and time, are not scored again. --faces names the folder of an insightface pack, or
 MediaPipe's face_landmarker.task, in place of the tiny face pack. Figures of two detectors do not compare.
 LSE, FID and FVD need networks of others, which are never downloaded here: the report names those that were not given.
 
-The avatars benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
+The people benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
 run loses no finished clip. --variants adds what must lose against the model. On a Ray cluster of several machines the
 folders must be on a disk that all of them see.
 """
@@ -103,11 +103,11 @@ def _network_files(arguments: argparse.Namespace, suite: str) -> NetworkFiles:
 
 def _add_benchmark(group: Any) -> None:
     add = group.add_argument
-    add("--benchmark", choices=("avatars",), help="make the clips of this benchmark and score them")
+    add("--benchmark", choices=("people",), help="make the clips of this benchmark and score them")
     add("--model", metavar="NAME", help="what makes them: tiny or a folder of weights (tiny)")
     add("--device", default="cpu", metavar="NAME", help="where the model runs (cpu)")
     add("--variants", nargs="+", default=["full"], metavar="NAME", help="full and what must lose to it, or all (full)")
-    add("--people", type=int, default=64, metavar="N", help="unseen avatars (64)")
+    add("--people", type=int, default=64, metavar="N", help="unseen people (64)")
     add("--variant-people", type=int, metavar="N", help="of how many of them the other variants are made (all)")
     add("--sentences", type=int, default=2, metavar="N", help="sentences of each (2)")
     add("--seconds", type=float, default=5.0, metavar="S", help="where clips are cut (5)")
@@ -138,9 +138,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise BadInput(f"`--benchmark` makes its own clips, but got {name}. Leave one of them out.")
         return run_benchmark(arguments, engine)
     if arguments.model or arguments.page or arguments.variants != ["full"]:
-        raise BadInput("`--model`, `--variants` and `--page` belong to `--benchmark avatars`. Add it.")
+        raise BadInput("`--model`, `--variants` and `--page` belong to `--benchmark people`. Add it.")
     if not arguments.videos:
-        raise BadInput("`evaluate` needs a video, a folder of videos, or --benchmark avatars, but got none. Name one.")
+        raise BadInput("`evaluate` needs a video, a folder of videos, or --benchmark people, but got none. Name one.")
     return run_videos(arguments, engine)
 
 

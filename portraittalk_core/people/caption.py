@@ -153,13 +153,19 @@ def compose(tags: Mapping[str, str], rng: Generator, spoken: Collection[str]) ->
         BadInput: For an unknown attribute or value.
     """
     _check(tags, spoken)
-    hidden = _hidden(tags)
+    hidden = unseen(tags)
     wanted = {name: tags[name] for name in VALUES if name in tags and name in spoken and name not in hidden}
     return _Speaker(rng, tags).compose(wanted)
 
 
-def _hidden(tags: Mapping[str, str]) -> set[str]:
-    """Return the attributes of which there is nothing to say."""
+def unseen(tags: Mapping[str, str]) -> set[str]:
+    """Return the attributes of which a picture shows nothing.
+
+    Those are hair under a hat, its colour where there is none, and the beard of those who have none by nature.
+
+    Args:
+        tags: Attribute to value.
+    """
     hidden: set[str] = set()
     if tags.get("hat", "none") != "none" and tags.get("style") not in _BELOW_A_HAT:
         hidden |= {"hair", "style"}

@@ -248,11 +248,11 @@ def draw_shape(rng: Generator, strength: float = 0.26, asymmetry: float = 0.06) 
     """
     stems: dict[str, dict[int, list[str]]] = {}
     for name in load_anatomy().local:
-        stem, sign = _stem(name)
-        stems.setdefault(stem, {}).setdefault(sign, []).append(name)
+        shape, sign = stem(name)
+        stems.setdefault(shape, {}).setdefault(sign, []).append(name)
     out: list[tuple[str, float]] = []
-    for stem, signs in sorted(stems.items()):
-        scale = strength * _SHARE.get(stem.split("/")[0], 1.0)
+    for shape, signs in sorted(stems.items()):
+        scale = strength * _SHARE.get(shape.split("/")[0], 1.0)
         value = float(np.clip(rng.normal() * scale, -0.7, 0.7))
         if len(signs) == 1:
             value = abs(value) * 0.4
@@ -261,12 +261,16 @@ def draw_shape(rng: Generator, strength: float = 0.26, asymmetry: float = 0.06) 
     return tuple(out)
 
 
-def _stem(name: str) -> tuple[str, int]:
-    """Return the shape without its side and direction, and the direction (-1 or 1)."""
+def stem(name: str) -> tuple[str, int]:
+    """Return the name of a shape without its side and direction, and the direction (-1 or 1).
+
+    Args:
+        name: Of `anatomy.Anatomy.local`.
+    """
     folder, leaf = name.split("/")
-    stem = folder + "/" + (leaf[2:] if leaf[:2] in ("l-", "r-") else leaf)
+    shape = folder + "/" + (leaf[2:] if leaf[:2] in ("l-", "r-") else leaf)
     for lower, upper in _PAIRS:
         for sign, word in ((-1, lower), (1, upper)):
-            if stem.endswith("-" + word):
-                return stem[: -len(word)] + lower, sign
-    return stem, 1
+            if shape.endswith("-" + word):
+                return shape[: -len(word)] + lower, sign
+    return shape, 1

@@ -11,6 +11,7 @@ import torch
 from benchmarks import tiny_figures
 from benchmarks.parts import edits, motion, people, sound
 from benchmarks.parts.program import ROOT
+from portraittalk_core.topology import IBUG
 
 
 def test_correlation_is_pearsons():
@@ -33,6 +34,8 @@ def test_top1_counts_only_the_right_person():
     gallery = torch.eye(4)
     assert edits.top1(5 * gallery, gallery) == 1
     assert edits.top1(gallery[[1, 0, 2, 3]], gallery) == 0.5
+    asked = [{"hair": [1.0, 0, 0, 0], "beard": [0, 0, 1.0, 0]}, {"hair": [0, 2.0, 0, 0]}, {}, {"hair": [0, 0, 0, 1.0]}]
+    assert edits.edited_top1(asked, gallery) == 0.75
 
 
 def test_sharpness_falls_when_a_picture_is_blurred():
@@ -41,16 +44,28 @@ def test_sharpness_falls_when_a_picture_is_blurred():
     assert sound.sharpness(soft) < 0.5 * sound.sharpness(frames)
 
 
-def test_a_subject_is_reproducible_and_moves():
+def test_a_subject_is_reproducible_and_moves(drawing):
     draw = people.draw_subject
     one, again, other = draw(3, 24), draw(3, 24), draw(4, 24)
-    assert torch.equal(one.rows, again.rows) and torch.equal(one.reference, again.reference)
-    assert not torch.equal(one.rows[0], other.rows[0])
+    assert torch.equal(one.blendshapes, again.blendshapes) and torch.equal(one.reference, again.reference)
+    assert not torch.equal(one.blendshapes[0], other.blendshapes[0]) and one.stranger.hair != one.person.drawn.hair
     for name in motion.QUANTITIES:
         assert one.column(name).std() > 0.02, name
-    for tag in people.EDITS:
-        wanted, prompt = one.edit(tag, torch.Generator().manual_seed(0))
-        assert wanted != one.tags[tag] and prompt
+    assert set(one.asked()) >= {"background", "clothes", "glasses", "expression"}
+    assert one.enrolment.shape == one.reference.shape == (3, 256, 256)
+
+
+def test_exact_points_are_those_of_pictures(drawing):
+    """Far away the points lie as in a rendered picture, up to place, size and perspective."""
+    subject = people.draw_subject(1, 12)
+    pixels, exact = subject.clip
+    assert pixels.shape == (12, 3, 256, 256) and exact.shape == (12, 478, 2)
+    far = people.far_points(subject.person.drawn, subject.blendshapes, subject.rotation)
+    near = exact[:, list(IBUG)].double()
+    for track in (far, near):
+        track -= track.mean((0, 1))
+        track /= track.std()
+    assert (far - near).abs().mean() < 0.08
 
 
 @pytest.mark.parametrize(

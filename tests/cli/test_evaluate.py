@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from portraittalk_core.cli.main import main
+from portraittalk_core.evaluation.benchmark.people import draw_person
 from portraittalk_core.evaluation.data.clips import find_clips
 from portraittalk_core.evaluation.scoring import network_files, scorer, tracks
+from portraittalk_core.motion.arkit import TO_ARKIT, to_arkit
 
 from ..evaluation.conftest import TableFinder, pictures, write
 from ..evaluation.networks import I3D, Ears, Inception, saved
@@ -157,14 +159,14 @@ def test_wrong_command_lines_are_one_line(argv, text, folder, tmp_path, monkeypa
 @pytest.mark.parametrize(
     "argv, text",
     [
-        (["-o", "r"], "needs a video, a folder of videos, or --benchmark avatars"),
-        (["{v}", "-o", "r", "--benchmark", "avatars"], "`--benchmark` makes its own clips, but got VIDEO"),
-        (["-o", "r", "--benchmark", "avatars", "--compare", "x"], "makes its own clips, but got --compare"),
-        (["-o", "r", "--benchmark", "avatars", "--people", "0"], "`--people` must be 1 or more"),
-        (["-o", "r", "--benchmark", "avatars", "--variants", "best"], "`--variants` knows full, own-head, still"),
-        (["-o", "r", "--benchmark", "avatars", "--model", "gone"], "gone"),
-        (["{v}", "-o", "r", "--model", "tiny"], "belong to `--benchmark avatars`"),
-        (["{v}", "-o", "r", "--page", "p.md"], "belong to `--benchmark avatars`"),
+        (["-o", "r"], "needs a video, a folder of videos, or --benchmark people"),
+        (["{v}", "-o", "r", "--benchmark", "people"], "`--benchmark` makes its own clips, but got VIDEO"),
+        (["-o", "r", "--benchmark", "people", "--compare", "x"], "makes its own clips, but got --compare"),
+        (["-o", "r", "--benchmark", "people", "--people", "0"], "`--people` must be 1 or more"),
+        (["-o", "r", "--benchmark", "people", "--variants", "best"], "`--variants` knows full, own-head, still"),
+        (["-o", "r", "--benchmark", "people", "--model", "gone"], "gone"),
+        (["{v}", "-o", "r", "--model", "tiny"], "belong to `--benchmark people`"),
+        (["{v}", "-o", "r", "--page", "p.md"], "belong to `--benchmark people`"),
         (["{v}", "-o", "r", "--workers", "0"], "`--workers` must be 1 or more"),
         (["{v}", "-o", "r", "--split", "test"], "there is no --dataset"),
         (["{v}", "{v}", "-o", "r", "--dataset", "grid"], "`--dataset` needs one folder"),
@@ -217,20 +219,13 @@ def test_a_bar_with_the_time_left(folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_rendered_avatar_from_file_to_score(tmp_path, monkeypatch, talk):
+def test_a_rendered_person_from_file_to_score(tmp_path, monkeypatch, talk, drawing):
     monkeypatch.undo()
-    from portraittalk_core.avatars import parameters as traits
-    from portraittalk_core.avatars.render import render
-
-    people = [part(torch.Generator().manual_seed(3)) for part in (traits.sample_identity, traits.sample_attributes)]
-    light = traits.sample_light(torch.Generator().manual_seed(3))
-    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
-    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-    rows = traits.pack(*people, light, calm, frontal).repeat(len(talk.landmarks), 1)
-    for name, values in talk.columns.items():
-        traits.column(rows, name).copy_(values)
-    frames = torch.cat([render(part) for part in rows.split(16)])
-    write(tmp_path / "avatar.mp4", frames, talk.voice)
-    assert run(tmp_path / "avatar.mp4", "-o", tmp_path / "r") == 0
+    words = {name: values for name, values in talk.columns.items() if name in TO_ARKIT}
+    angles = [torch.rad2deg(talk.columns[name]) for name in ("yaw", "pitch", "roll")]
+    rotation = torch.stack(angles, 1) * torch.tensor([1.0, 1.0, -1.0])
+    frames = draw_person(0).show(to_arkit(words), rotation)
+    write(tmp_path / "person.mp4", frames, talk.voice)
+    assert run(tmp_path / "person.mp4", "-o", tmp_path / "r") == 0
     (record,) = results(tmp_path / "r")["videos"]
     assert record["adfd"] > 0.6 and abs(record["offset_frames"]) <= 1 and record["frames_with_face"] == record["frames"]

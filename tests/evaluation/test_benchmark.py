@@ -1,6 +1,7 @@
-"""The avatars benchmark with a model that only pretends: what is made once stays made, what changes is made anew."""
+"""The people benchmark with a model that only pretends: what is made once stays made, what changes is made anew."""
 
 import contextlib
+import itertools
 import json
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
@@ -11,12 +12,12 @@ from torch import nn
 
 from portraittalk_core import presets
 from portraittalk_core.errors import BadInput
-from portraittalk_core.evaluation.benchmark import material, variants, worker
+from portraittalk_core.evaluation.benchmark import material, worker
 from portraittalk_core.evaluation.benchmark import run as benchmark
 from portraittalk_core.evaluation.benchmark import settings as settings_module
-from portraittalk_core.evaluation.benchmark.avatars import FPS, Take, draw_person
 from portraittalk_core.evaluation.benchmark.markdown import START, benchmark_text, verdict, write_between
 from portraittalk_core.evaluation.benchmark.material import Material
+from portraittalk_core.evaluation.benchmark.people import FPS, Person, Take
 from portraittalk_core.evaluation.benchmark.run import Benchmark
 from portraittalk_core.evaluation.benchmark.settings import Settings
 from portraittalk_core.evaluation.benchmark.variants import (
@@ -32,10 +33,14 @@ from portraittalk_core.evaluation.benchmark.worker import late
 from portraittalk_core.evaluation.engine import Engine, Lost
 from portraittalk_core.evaluation.scoring.summary import Mean
 from portraittalk_core.evaluation.scoring.tracks import Sighting
+from portraittalk_core.motion.arkit import SPOKEN
 from portraittalk_core.nets.adapters import Adapters
+from portraittalk_core.people.person import Person as Drawn
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import COEFFICIENTS, FaceMotion, Frames, Sound, SpeechFeatures
+
+from ..motion.faces import faces
 
 FRAMES = 50
 
@@ -64,7 +69,7 @@ class Pretender(TinyStack):
 
     def move(self, features, *, dials=None, seed=0, expression=None):
         count = len(features.hidden)
-        return FaceMotion(torch.full((count, 10), 0.5), torch.zeros(count, 6), features.fps)
+        return FaceMotion(torch.full((count, 52), 0.5), torch.zeros(count, 6), features.fps)
 
 
 CALLS: list = []
@@ -91,8 +96,8 @@ class Anyone:
 
     @contextlib.contextmanager
     def video(self, fps):
-        rows = iter(self.track)
-        yield lambda pixels: [Sighting((0.25 * next(rows).float() + 0.5) * 96, self.embedding)]
+        rows = zip(self.track, itertools.cycle(faces().landmarks))
+        yield lambda pixels: [Sighting(*((0.25 * points.float() + 0.5) * 96 for points in next(rows)), self.embedding)]
 
 
 def make_material(self):
@@ -110,17 +115,14 @@ def settings(tmp_path, monkeypatch, talk):
     CALLS.clear()
     monkeypatch.setattr(PortraitTalk, "generate", generate)
     monkeypatch.setattr(Material, "make", make_material)
-    monkeypatch.setattr(
-        Material, "take", lambda self: Take(Sound(torch.zeros(1, 32_000), 16_000), draw_rows(self.case), "nobody")
-    )
+    monkeypatch.setattr(worker, "draw_person", lambda number: Person(number, Drawn(seed=number)))
+    monkeypatch.setattr(Person, "portrait", property(lambda self: torch.zeros(3, 96, 96)))
+    said = Take(Sound(torch.zeros(1, 32_000), 16_000), torch.zeros(FRAMES, 52), torch.zeros(FRAMES, 3), "nobody")
+    monkeypatch.setattr(Material, "take", lambda self: said)
     for module in (benchmark, worker):
         monkeypatch.setattr(module, "open_finder", lambda faces: Anyone(talk.landmarks))
     monkeypatch.setattr(settings_module, "fingerprint", lambda model: model)
     return Settings(tmp_path / "out", model="one", people=2, sentences=1, longest_s=2.0, suite="quick", edits=False)
-
-
-def draw_rows(case):
-    return draw_person(case.person).row.repeat(FRAMES, 1)
 
 
 def load(name, device, trained=True):
@@ -185,7 +187,7 @@ def test_all_variants(settings):
     for scale, count in (("audio_scale", 2), ("identity_scale", 1), ("reference_scale", 1)):
         assert [getattr(given["options"], scale) for given in asked].count(0) == count
         assert [getattr(given["options"], scale) for given in asked].count(None) == len(asked) - count
-    at_rest = [given for given in asked if given["motion"] and not given["motion"].coefficients[:, :4].any()]
+    at_rest = [given for given in asked if given["motion"] and not given["motion"].coefficients.any()]
     assert sorted(given["options"].audio_scale == 0 for given in at_rest) == [
         False,
         True,
@@ -262,18 +264,22 @@ def test_a_model_of_public_files_is_refused():
 
 
 def test_the_mouth_alone_is_heard():
-    true = FaceMotion(torch.rand(20, 10), torch.rand(20, 6), FPS)
-    heard = FaceMotion(torch.rand(21, 10), torch.rand(21, 6), FPS)
+    true = FaceMotion(torch.rand(20, 52), torch.rand(20, 6), FPS)
+    heard = FaceMotion(torch.rand(21, 52), torch.rand(21, 6), FPS)
+    mouth = torch.tensor([name in SPOKEN for name in COEFFICIENTS])
     found = driven(true, heard)
-    assert torch.equal(found.coefficients[:, :4], heard.coefficients[:, :4]) and len(found.pose) == 21
-    assert torch.equal(found.coefficients[:20, 4:], true.coefficients[:, 4:])
-    assert torch.equal(found.pose[20], true.pose[19]) and COEFFICIENTS[:4] == variants.MOUTH
+    assert torch.equal(found.coefficients[:, mouth], heard.coefficients[:, mouth]) and len(found.pose) == 21
+    assert torch.equal(found.coefficients[:20, ~mouth], true.coefficients[:, ~mouth])
+    assert torch.equal(found.pose[20], true.pose[19])
+    closed = driven(true, heard, torch.zeros(21, 52)).coefficients
+    assert not closed[:, mouth].any() and torch.equal(closed[:20, ~mouth], true.coefficients[:, ~mouth])
 
 
 def test_a_random_mouth_moves_by_its_seed():
     one, same, other = random_mouth(100, 3), random_mouth(100, 3), random_mouth(100, 4)
     assert torch.equal(one, same) and not torch.equal(one, other)
-    assert one.min() >= 0 and one.max() <= 0.8 and one[:, 0].std() > 0.1
+    assert one.shape == (100, 52) and one.min() >= 0 and one.max() <= 1
+    assert one[:, COEFFICIENTS.index("jawOpen")].std() > 0.1
 
 
 def test_a_late_sound_is_as_long_and_silent_before():

@@ -38,7 +38,9 @@ def run(monkeypatch, tmp_path):
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", NAMES)
-def test_it_writes_a_video(run, name, tmp_path, capsys):
+def test_it_writes_a_video(run, name, tmp_path, capsys, request):
+    if name == "several_pictures.py":
+        request.getfixturevalue("drawing")
     run(name, *FAST)
     info = probe(tmp_path / "out.mp4")
     assert (info.frames, info.audio_codec) == (10, "aac")

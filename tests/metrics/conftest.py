@@ -1,22 +1,24 @@
-"""Talking avatars with exact landmarks and a voice made from their own mouths, so that the truth is known."""
+"""Talking faces with exact landmarks and a voice made from their own mouths, so that the truth is known."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from portraittalk_core.avatars import parameters as traits
-from portraittalk_core.avatars.landmarks import landmarks
-
 RATE = 16_000
+
+FACE = Path(__file__).with_name("talk.json")
+"""A face in space: `rest`, and how far each word of a motion moves its points; `make_talk.py` drew it."""
 
 
 @dataclass(frozen=True)
 class Talk:
-    """A talking avatar: landmarks [frames, 70, 2], its voice at 16 kHz, frame rate, and what moves it."""
+    """A talking face: landmarks [frames, 70, 2], its voice at 16 kHz, frame rate, and what moves it."""
 
     landmarks: Tensor
     voice: Tensor
@@ -49,13 +51,22 @@ def make_talk(seed: int, seconds: float = 6.0, fps: float = 25.0, moves: bool = 
     if moves:
         columns |= {"yaw": 0.15 * sway[0], "pitch": 0.08 * sway[1], "roll": 0.06 * sway[2]}
         columns["brow_raise"] = 0.3 * sway[3].clamp(min=0)
-    people = (traits.sample_identity(generator), traits.sample_attributes(generator), traits.sample_light(generator))
-    calm = traits.Traits(dict.fromkeys(traits.EXPRESSION, 0.0))
-    frontal = traits.Traits({**dict.fromkeys(traits.POSE, 0.0), "scale": 1.0})
-    rows = traits.pack(*people, calm, frontal).repeat(frames, 1)
-    for name, values in columns.items():
-        traits.column(rows, name).copy_(values)
-    return Talk(landmarks(rows).double(), voice_of(mouth, seconds), fps, columns)
+    return Talk(project(columns, frames, generator), voice_of(mouth, seconds), fps, columns)
+
+
+def project(columns: dict[str, Tensor], frames: int, generator: torch.Generator) -> Tensor:
+    """Return the points [frames, 70, 2] of somebody's face that moves as the columns say, seen from far away."""
+    found = json.loads(FACE.read_text(encoding="utf-8"))
+    face = {name: torch.tensor(values, dtype=torch.float64).view(70, 3) for name, values in found.items()}
+    points = face["rest"].expand(frames, -1, -1)
+    for name in columns.keys() & face.keys():
+        points = points + columns[name].double()[:, None, None] * face[name]
+    points = points * (1 + 0.08 * torch.randn(3, generator=generator, dtype=torch.float64))
+    yaw, pitch, roll = (columns.get(name, torch.zeros(frames)).double()[:, None] for name in ("yaw", "pitch", "roll"))
+    x, y, z = points.unbind(-1)
+    y, z = y * pitch.cos() + z * pitch.sin(), z * pitch.cos() - y * pitch.sin()
+    x = x * yaw.cos() + z * yaw.sin()
+    return 0.4 * torch.stack([x * roll.cos() - y * roll.sin(), x * roll.sin() + y * roll.cos()], -1)
 
 
 def voice_of(mouth: Tensor, seconds: float) -> Tensor:

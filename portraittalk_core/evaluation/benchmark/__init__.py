@@ -1,1 +1,1 @@
-"""The avatars benchmark: people with their truth, variants, edits, and the page."""
+"""The people benchmark: people with their truth, variants, edits, and the page."""

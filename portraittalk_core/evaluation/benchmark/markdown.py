@@ -13,7 +13,7 @@ from ..scoring.summary import Mean, bootstrap_mean, means, paired_differences
 from .edits import EDITS
 from .variants import FULL, Variant
 
-START, END = "<!-- avatars benchmark: written by portraittalk evaluate -->", "<!-- end of avatars benchmark -->"
+START, END = "<!-- people benchmark: written by portraittalk evaluate -->", "<!-- end of people benchmark -->"
 """Markers of the part of the page that is written."""
 
 ABLATION = (
@@ -254,7 +254,7 @@ def write_between(page: Path, text: str, start: str = START, end: str = END) -> 
         BadMedia: When the page cannot be read or written.
     """
     try:
-        old = page.read_text(encoding="utf-8") if page.exists() else "# The avatars benchmark\n"
+        old = page.read_text(encoding="utf-8") if page.exists() else "# The people benchmark\n"
         before, _, rest = old.partition(start)
         after = rest.partition(end)[2]
         if start not in old:

@@ -20,12 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...avatars.render import render
 from ...errors import BadMedia, MissingExtra, PortraitTalkError
 from ...media.target import Partial
 from ...media.video import VideoWriter
 from ...types import SPEECH_RATE, Sound
-from .avatars import FPS, AvatarCase, Take, draw_take
+from .people import FPS, PersonCase, Take, draw_person, draw_take
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Material:
     folder: Path
     """Where the files of all cases lie."""
 
-    case: AvatarCase
+    case: PersonCase
     """The clip."""
 
     @property
@@ -50,7 +49,7 @@ class Material:
 
     @property
     def said(self) -> Path:
-        """What was said and how the face moves: the sound, the renderer's rows and the voice."""
+        """What was said and how the face moves: the sound, blendshapes, rotation and the voice."""
         return self.folder / f"{self.case.name}.safetensors"
 
     @property
@@ -70,10 +69,11 @@ class Material:
         try:
             with safe_open(self.said, "pt") as file:
                 voice = json.loads((file.metadata() or {})["take"])["voice"]
-                rows, samples = file.get_tensor("rows"), file.get_tensor("samples")
+                names = ("samples", "blendshapes", "rotation")
+                samples, blendshapes, rotation = (file.get_tensor(name) for name in names)
         except Exception as error:  # safetensors raises its own errors, of a class without a base of ours
             raise BadMedia(f"`{self.said}` cannot be read ({error}). Delete it, and it is made again.") from error
-        return Take(Sound(samples[None].float() / 32768, SPEECH_RATE), rows, voice)
+        return Take(Sound(samples[None].float() / 32768, SPEECH_RATE), blendshapes, rotation, voice)
 
     def make(self) -> None:
         """Speak, render and write what is missing; half-written files never have the final name.
@@ -89,7 +89,7 @@ class Material:
         if not self.sound.is_file():
             write_wave(self.sound, take.sound)
         if not self.truth.is_file():
-            frames = torch.cat([render(part) for part in take.rows.split(8)])
+            frames = draw_person(self.case.person).show(take.blendshapes, take.rotation)
             write_frames(self.truth, frames, take.sound)
 
     def speak(self) -> None:
@@ -97,7 +97,8 @@ class Material:
         take = draw_take(self.case)
         samples = (take.sound.samples[0] * 32767).round().short()
         with Partial(self.said) as partial:
-            save_file({"rows": take.rows, "samples": samples}, partial, {"take": json.dumps({"voice": take.voice})})
+            tensors = {"blendshapes": take.blendshapes, "rotation": take.rotation, "samples": samples}
+            save_file(tensors, partial, {"take": json.dumps({"voice": take.voice})})
 
 
 def _speak_elsewhere(material: Material) -> None:
@@ -148,7 +149,7 @@ def write_frames(path: Path, frames: Float[Tensor, "n 3 h w"], sound: Sound) -> 
 def _main(person: str, take: str, longest_s: str, folder: str) -> int:
     torch.set_num_threads(1)
     try:
-        Material(Path(folder), AvatarCase(int(person), int(take), float(longest_s))).speak()
+        Material(Path(folder), PersonCase(int(person), int(take), float(longest_s))).speak()
     except PortraitTalkError as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return _LACKS if isinstance(error, MissingExtra) else 1

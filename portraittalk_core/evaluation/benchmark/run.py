@@ -1,4 +1,4 @@
-"""Make and score the avatars benchmark, clip by clip, whatever stops it: what is finished is never made again.
+"""Make and score the people benchmark, clip by clip, whatever stops it: what is finished is never made again.
 
 The folder holds `material/` (speech, motion and truth of each case), `videos/VARIANT/`, `edits/` and the reports: that
 of the full model in the folder itself, those of other variants in `variants/VARIANT/`.
@@ -17,7 +17,7 @@ from ..engine import Engine, Lost
 from ..report.folder import Report
 from ..scoring.figures import protocol
 from ..scoring.tracks import open_finder
-from .avatars import FPS, AvatarCase
+from .people import FPS, PersonCase
 from .settings import CaseFiles, Settings, read_json
 from .variants import FULL, UNSURE, Variant, named
 from .worker import Job, Load, Worker
@@ -92,7 +92,7 @@ class Benchmark:
         clips = [
             Job("clip", case, v) for case in cases for v in named(self.settings.variants) if case.name in pending[v.key]
         ]
-        first = [AvatarCase(n, 0, self.settings.longest_s) for n in range(self.settings.people)]
+        first = [PersonCase(n, 0, self.settings.longest_s) for n in range(self.settings.people)]
         unsure = any(job.variant.key in UNSURE for job in clips)
         return [
             [Job("probe", cases[0])] if unsure else [],
@@ -135,7 +135,7 @@ class Benchmark:
     def _protocol(self, variant: Variant) -> dict[str, Any]:
         made = ", ".join(f"{key} {value}" for key, value in self.settings.made_by().items() if value is not None)
         return {
-            "benchmark": f"avatars, clips cut at {self.settings.longest_s:g} s, {FPS:g} fps",
+            "benchmark": f"people, clips cut at {self.settings.longest_s:g} s, {FPS:g} fps",
             "made by": "the renderer" if variant.key == "truth" else made,
             "variant": f"{variant.title}: {variant.how}",
         }

@@ -1,4 +1,4 @@
-"""What a run of the avatars benchmark makes, and where the files of each clip lie."""
+"""What a run of the people benchmark makes, and where the files of each clip lie."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...checkpoints.native import model_folder
 from ...errors import BadInput
 from ..data.clips import Clip
 from ..scoring.network_files import NetworkFiles
-from .avatars import LONGEST_S, PEOPLE, SENTENCES, AvatarCase
 from .material import Material
+from .people import LONGEST_S, PEOPLE, SENTENCES, PersonCase
 from .variants import FULL, Variant, named
 
 
@@ -71,11 +71,11 @@ class Settings:
         named(self.variants)
 
     @property
-    def cases(self) -> list[AvatarCase]:
+    def cases(self) -> list[PersonCase]:
         """The clips, all sentences of a person together."""
-        return [AvatarCase(p, s, self.longest_s) for p in range(self.people) for s in range(self.sentences)]
+        return [PersonCase(p, s, self.longest_s) for p in range(self.people) for s in range(self.sentences)]
 
-    def cases_of(self, variant: Variant) -> list[AvatarCase]:
+    def cases_of(self, variant: Variant) -> list[PersonCase]:
         """Choose the clips of a variant.
 
         Args:
@@ -99,7 +99,7 @@ class CaseFiles:
     settings: Settings
     """Of the run."""
 
-    case: AvatarCase
+    case: PersonCase
     """The clip."""
 
     variant: Variant

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...errors import BadInput
+from ...motion.arkit import to_arkit, with_mouth
 from ...nets.adapters import Adapters
 from ...nets.animate_net import AnimateNet
 from ...nets.attention import has_learned
@@ -25,10 +26,8 @@ from ...pipeline import PortraitTalk
 from ...stacks.options import SamplingOptions
 from ...stacks.tiny import TinyStack
 from ...types import COEFFICIENTS, FaceMotion
-from .avatars import FPS, AvatarCase, Person, Take
-
-MOUTH = COEFFICIENTS[:4]
-"""The coefficients that move the mouth."""
+from ...voices.mouth_shapes import MOUTH
+from .people import FPS, Person, PersonCase, Take
 
 SHIFT_FRAMES = 8
 """By how many frames the shifted sound is late."""
@@ -139,11 +138,11 @@ def tiny_stack(model: PortraitTalk) -> TinyStack:
         Its stack.
 
     Raises:
-        BadInput: When the model is made of public files: its motion is not that of the avatars.
+        BadInput: When the model is made of public files: its motion is that of a mesh.
     """
     if not isinstance(model.stack, TinyStack):
         raise BadInput(
-            "`--benchmark avatars` needs a model of the tiny kind, whose motion is the avatars' coefficients, but "
+            "`--benchmark people` needs a model of the tiny kind, whose motion is ARKit's blendshapes, but "
             f"got {model.stack.config.name}. Name tiny, or a folder of such weights."
         )
     return model.stack
@@ -219,7 +218,7 @@ def _without(adapters: Adapters, variant: Variant) -> Adapters:
 
 
 def make_frames(
-    model: PortraitTalk, variant: Variant, case: AvatarCase, person: Person, take: Take, steps: int | None = None
+    model: PortraitTalk, variant: Variant, case: PersonCase, person: Person, take: Take, steps: int | None = None
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
     """Make the pictures of a clip.
 
@@ -253,14 +252,14 @@ def make_frames(
         yield frames.pixels
 
 
-def _mouth(variant: Variant, frames: int, seed: int) -> Float[Tensor, "frames 4"] | None:
+def _mouth(variant: Variant, frames: int, seed: int) -> Float[Tensor, "frames 52"] | None:
     """Return the mouth that structure shows; None for that which the model hears."""
     if variant.key == "random-motion":
         return random_mouth(frames, seed)
-    return torch.zeros(frames, len(MOUTH)) if variant.key in ("audio-lips", "no-sound") else None
+    return torch.zeros(frames, len(COEFFICIENTS)) if variant.key in ("audio-lips", "no-sound") else None
 
 
-def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 4"] | None = None) -> FaceMotion:
+def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 52"] | None = None) -> FaceMotion:
     """Put another mouth into the true motion: that which was heard, or one that is given.
 
     Their lengths may differ by the frame that rounding costs; the last one is repeated.
@@ -268,20 +267,18 @@ def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 4"]
     Args:
         true: The motion of head, gaze, blinks and brows.
         heard: What the model made of the sound.
-        mouth: Takes the place of the mouth that was heard.
+        mouth: Blendshapes that take the place of the mouth that was heard.
 
     Returns:
         As many frames as were heard.
     """
     frames = len(heard.coefficients)
     rows = torch.arange(frames).clamp(max=len(true.coefficients) - 1)
-    coefficients = true.coefficients[rows].clone()
-    columns = [COEFFICIENTS.index(name) for name in MOUTH]
-    coefficients[:, columns] = heard.coefficients[:, columns].to(coefficients) if mouth is None else mouth
-    return FaceMotion(coefficients, true.pose[rows], heard.fps)
+    motion = FaceMotion(true.coefficients[rows], true.pose[rows], heard.fps)
+    return with_mouth(motion, heard if mouth is None else replace(heard, coefficients=mouth))
 
 
-def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 4"]:
+def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 52"]:
     """Draw a mouth that knows nothing of the sound: jaw, wide, round and press, each two waves of 1 to 4 Hz.
 
     Args:
@@ -289,11 +286,12 @@ def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 4"]:
         seed: Of the waves.
 
     Returns:
-        The coefficients of `MOUTH`, from 0 to 0.8.
+        Blendshapes, columns as in `types.COEFFICIENTS`.
     """
     generator = torch.Generator().manual_seed(seed + 1)
     speed = 1 + 3 * torch.rand(2, 4, generator=generator)
     phase = 2 * math.pi * torch.rand(2, 4, generator=generator)
     time_s = torch.arange(frames)[:, None, None] / FPS
     waves = (torch.sin(2 * math.pi * speed * time_s + phase).mean(1) + 1) / 2
-    return waves * torch.tensor([0.8, 0.4, 0.4, 0.1])
+    tracks = waves * torch.tensor([0.8, 0.4, 0.4, 0.1])
+    return to_arkit(dict(zip(MOUTH, tracks.unbind(1), strict=True)))

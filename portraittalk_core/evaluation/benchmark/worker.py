@@ -18,10 +18,10 @@ from ...pipeline import PortraitTalk
 from ...types import Sound
 from ..scoring.scorer import Scored, Scorer
 from ..scoring.tracks import open_finder
-from .avatars import FPS, AvatarCase, draw_person
 from .edits import at_rest, judge_edits
 from .material import write_frames, write_wave
 from .memory import peak_mib
+from .people import FPS, PersonCase, draw_person
 from .settings import CaseFiles, Settings
 from .variants import FULL, SHIFT_FRAMES, Variant, make_frames, missing, named, prepared, tiny_stack
 
@@ -36,7 +36,7 @@ class Job:
     kind: str
     """`probe` the weights for untrained parts, make the `material`, make and score the `clip`, or judge the `edits`."""
 
-    case: AvatarCase
+    case: PersonCase
     """What it is about; of `edits` the person alone."""
 
     variant: Variant = FULL
@@ -109,7 +109,7 @@ class Worker:
         if variant.key == "shifted-audio":
             write_wave(files.sound, late(sound, SHIFT_FRAMES / FPS))
         elif variant.key == "still":
-            write_frames(files.video, person.portrait.expand(len(take.rows), -1, -1, -1), sound)
+            write_frames(files.video, person.portrait.expand(len(take.blendshapes), -1, -1, -1), sound)
         else:
             model = self._model(variant)
             started = time.monotonic()

@@ -1,1 +1,0 @@
-"""Procedural portraits: data that is nobody's likeness."""
