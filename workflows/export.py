@@ -87,8 +87,8 @@ def main() -> None:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
-        page.goto(server.url, wait_until="domcontentloaded")
-        page.wait_for_function(READY, timeout=120_000)
+        page.goto(server.url, wait_until="domcontentloaded", timeout=240_000)
+        page.wait_for_function(READY, timeout=240_000)
         page.wait_for_timeout(2500)
         page.keyboard.press("Escape")
         for make in (*graphs.TINY, *graphs.SD15):
