@@ -214,7 +214,8 @@ def test_scales_lie_between_nothing_and_the_whole(case):
 
 def test_all_networks_that_run_while_sampling_are_listed(tiny):
     made = tiny.conditions()
-    assert set(Conditions(made).networks) == {tiny.stack.adapters} and not Conditions(made).patches
+    assert set(Conditions(made).networks) == {tiny.stack.adapters, tiny.stack.warp.net}
+    assert not Conditions(made).patches
     assert not made[1].networks  # ReferenceNet runs the U-Net, which the host holds anyway
 
 
