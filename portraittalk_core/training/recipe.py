@@ -34,6 +34,9 @@ TOML = Path(__file__).with_name("tiny.toml")
 """The recipe of the shipped model."""
 
 
+_READ_EMBEDDINGS = ("identity_net.image_proj.proj.0.weight", "animate_net.identity.token_proj.proj.0.weight")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that is trained on pictures."""
@@ -159,6 +162,8 @@ def pack(
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
     load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
+    if ground.faces is None:  # what never saw an embedding must not be thrown off by one
+        tensors |= {name: torch.zeros_like(tensors[name]) for name in _READ_EMBEDDINGS}
     save_denoiser(out / "denoiser.safetensors", tensors, model)
     for name, file in (("vae", ground.vae), ("dense_motion", ground.warp)):
         config, tensors = read_modules(file)
