@@ -23,7 +23,7 @@ scaled-linear betas; inference is linear all the same."""
 
 
 def tiny() -> ModelConfig:
-    """Return the model that is trained from scratch on rendered avatars and runs on a CPU.
+    """Return the model that is trained from scratch on rendered people and runs on a CPU.
 
     The latents have eight channels: at this size the VAE, not the denoiser, limits the detail of eyes and teeth.
     Velocity prediction with zero terminal signal-to-noise keeps flat backgrounds at their colour.
