@@ -14,8 +14,8 @@ def _choice() -> io.Combo.Input:
         "model",
         options=available(),
         default="tiny",
-        tooltip="tiny is bundled: it knows rendered avatars and runs on a CPU. sd15-portraittalk and sd15-magictalk "
-        "are for photographs, from public files that `portraittalk models download` fetches. Others are folders in "
+        tooltip="tiny is bundled and runs on a CPU. sd15-portraittalk and sd15-magictalk are larger, made of "
+        "public files that `portraittalk models download` fetches. Others are folders in "
         "models/portraittalk.",
     )
 

@@ -41,8 +41,8 @@ def evaluate(
         videos: A video file, a folder of them, or several of either.
         audio: The sound instead of the videos' own: one file, or a folder with the videos' names.
         reference: The true videos: one file for all, or a folder with the videos' names.
-        faces: What finds faces: the folder of an insightface pack or MediaPipe's face_landmarker.task. Without it only
-            rendered avatars are found.
+        faces: What finds faces: the folder of an insightface pack or MediaPipe's face_landmarker.task. Without it the
+            shipped face pack does.
         suite: `full` adds what needs networks: face likeness, SSIM and LPIPS, where their packages are installed.
 
     Returns:

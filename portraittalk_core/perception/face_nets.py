@@ -72,7 +72,7 @@ def enlarge(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
 class Detector(nn.Module):
     """A detector of faces in a 256x256 picture with the output contract of SCRFD: nine maps, two anchors a cell.
 
-    Both anchors of a cell carry the same prediction: faces of avatars do not overlap enough to need two, and
+    Both anchors of a cell carry the same prediction: faces do not overlap enough to need two, and
     insightface's non-maximum suppression merges them. Distances and offsets are in units of the stride.
 
     Args:

@@ -378,12 +378,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the judge's file")
     parser.add_argument("--minutes", type=float, default=60.0, help="of training (60)")
     parser.add_argument("--device", default="cpu", help="where it trains (cpu)")
+    parser.add_argument("--batch", type=int, default=256, help="pictures a step (256)")
+    parser.add_argument("--width", type=int, default=32, help="channels of the first layer (32)")
+    parser.add_argument(
+        "--held-out", type=int, default=FIRST_HELD_OUT, metavar="N", help="learn from shards before this one (90)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of batches and first weights (0)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    learned = open_bank(given.people, range(FIRST_HELD_OUT))
-    strangers = open_bank(given.people, range(FIRST_HELD_OUT, 1_000_000))
-    judge = train_judge(learned, strangers, given.out, given.minutes, device=given.device, seed=given.seed)
+    learned = open_bank(given.people, range(given.held_out))
+    strangers = open_bank(given.people, range(given.held_out, 1_000_000))
+    options = {"device": given.device, "seed": given.seed, "batch": given.batch, "width": given.width}
+    judge = train_judge(learned, strangers, given.out, given.minutes, **options)
     logger.info("judge: on strangers %s", {k: round(v, 3) for k, v in score_judge(judge.cpu(), strangers).items()})
 
 

@@ -83,11 +83,11 @@ LIKENESS = (
         "face_likeness",
         "face likeness",
         "higher",
-        "cosine similarity of the shipped face pack's embeddings to the reference's, frame by frame; avatars only, and "
+        "cosine similarity of the shipped face pack's embeddings to the reference's, frame by frame; "
         "the tiny model is conditioned on that network, so it is no judge from outside",
     ),
 )
-"""Identity of avatars against a reference."""
+"""Identity against a reference, by the shipped face pack."""
 
 GENERATION = (
     Figure("seconds_per_second", "s / s", "lower", "wall clock for a second of video, everything but loading", 2),

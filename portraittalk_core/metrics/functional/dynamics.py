@@ -22,7 +22,7 @@ REACH_S = 0.6
 NATURAL_LAG_S = -0.016
 """Lag of the correlation's peak when sound and picture are in time: the level peaks just before the mouth is widest.
 
-Read from avatars with exact landmarks; real clips give -5 ms when pictures are tracked one by one, and -20 ms by a
+Read from drawn faces with exact landmarks; real clips give -5 ms when pictures are tracked one by one, and -20 ms by a
 tracker that smooths over time."""
 
 _LAG_STEP = 2
