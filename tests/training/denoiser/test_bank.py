@@ -11,7 +11,7 @@ from portraittalk_core.errors import BadInput
 from portraittalk_core.nets.dense_motion import DenseMotionNet
 from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders, encode_bank, is_made
-from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws, caption_of
+from portraittalk_core.training.denoiser.pairs import EDITED, FrameStore, PairDraws, caption_of
 from portraittalk_core.training.people.bank import draw_bank
 
 from ..synthetic import TAGS, encoded_bank, fake_renderer, shot
@@ -28,8 +28,10 @@ def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(text):
     person = torch.from_numpy(bank.person)
     assert torch.equal(person[one.targets], person[one.references[one.owner]])
     assert (one.references % 4 == 0).all() and not one.no_audio.any() and not one.no_mouth.any()
-    many = torch.stack([draws[k].targets % 4 for k in range(40)])
+    many = torch.cat([draws[k].targets % 4 for k in range(40)])
     assert many.unique().tolist() == [0, 1, 2, 3]  # the portrait itself is a target as well
+    edited = float((many >= 2).float().mean())  # the last two of four pictures have another appearance
+    assert edited == pytest.approx(EDITED, abs=0.08)
 
 
 def test_more_targets_than_pictures_are_filled_up(text):
