@@ -22,7 +22,7 @@ LARGEST = 1024
 """Side in pixels of the largest crop that is moved unasked: beyond, time grows and little is seen of it."""
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
-_AGREES, _DIFFERS = 0.10, 0.22  # of [-1, 1]: decoded and moved pictures show the same, or not
+_AGREES, _DIFFERS = 0.25, 0.50  # of [-1, 1]: decoded and moved pictures show the same, or not
 _CELLS = 64  # at which they are compared
 
 
