@@ -187,10 +187,10 @@ def train_vae(
     if decoder_only and step:  # the averaged encoder is the one that made those latents
         vae.load_state_dict(_grown(out / "vae.safetensors", load_file(out / "vae.safetensors"), vae))
     average = [p.detach().clone() for p in vae.parameters()]
-    start = last = time.monotonic()
+    began = last = time.monotonic()
     with open(out / "vae.csv", "a", newline="") as file:
         log = csv.writer(file)
-        while (elapsed := time.monotonic() - start) < minutes * 60:
+        while (elapsed := time.monotonic() - began) < minutes * 60:
             warm, fall = min(1.0, (step - first + 1) / 100), 0.5 * (1 + math.cos(math.pi * elapsed / (minutes * 60)))
             for group in optimiser.param_groups:
                 group["lr"] = warm * (final_rate + (rate - final_rate) * fall)

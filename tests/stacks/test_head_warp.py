@@ -48,7 +48,7 @@ def test_what_moves_comes_from_its_place() -> None:
 def test_where_the_prompt_wants_something_else_the_decoder_wins() -> None:
     photograph = picture(256) * 0.3
     decoded = photograph.clone()
-    decoded[:, :128] = (-photograph[:, :128] - 0.6).clamp(-1, 1)  # another upper half
+    decoded[:, :128] = -0.95  # another upper half
     made = composited(decoded[None], photograph, motion(STILL))[0]
     assert torch.allclose(made[:, :100], decoded[:, :100], atol=1e-5)
     assert torch.equal(made[:, 160:], photograph[:, 160:])

@@ -181,7 +181,7 @@ def encode_pictures(
     }
     found: dict[str, list[Tensor]] = {}
     first = np.zeros(len(rows), np.int64)
-    maps: tuple[int, Any] = (-1, None)
+    maps: tuple[int, Any] = (-1, np.zeros(0))
     for seed in np.unique(bank.person[rows]):
         where = np.nonzero(bank.person[rows] == seed)[0]
         mine = rows[where]
