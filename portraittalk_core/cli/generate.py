@@ -328,10 +328,10 @@ def _progress(quiet: bool) -> Generator[Any, None, None]:
                 bar.reset(total)
             bar.update(done - bar.n)
 
-        def on_frames(done: int, total: int) -> None:
+        def on_written(done: int, total: int) -> None:
             bar.set_postfix_str(f"{done} of {total} frames written")
 
-        yield on_step, on_frames
+        yield on_step, on_written
 
 
 def _framed(
