@@ -22,6 +22,9 @@ TILES = (2, 4, 8)
 LEAST_TILE = 160
 """Side of the smallest squares that are searched, pixels."""
 
+SURE_IN_TILES = 0.6
+"""Least score in such a square: many are searched, and each may hold something that looks like a face."""
+
 SAME_FACE = 0.4
 """Faces whose middles are nearer than this, of their size, are one."""
 
@@ -41,6 +44,23 @@ class FoundFace:
 
     score: float
     """The detector's, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What the detector takes for a face."""
+
+    corners: Float32[ndarray, "4 2"]
+    five: Float32[ndarray, "5 2"]
+    score: float
+
+    @property
+    def middle(self) -> ndarray:
+        return self.corners.mean(0)
+
+    @property
+    def width(self) -> float:
+        return float(np.ptp(self.corners[:, 0]))
 
 
 @dataclass(frozen=True)
@@ -68,11 +88,40 @@ class FaceSearch:
         Returns:
             The faces, the largest first.
         """
-        faces = self._look(picture, 0, 0, picture)
-        if not faces:
-            for top, left, side in tiles(*picture.shape[:2]):
-                faces += self._look(picture[top : top + side, left : left + side], left, top, picture)
-        return _distinct(sorted(faces, key=lambda face: -_width(face.points)))
+        faces = self._placed(picture, _distinct(self._detect(picture, 0, 0)))
+        faces = faces or self._placed(picture, self._search(picture))
+        return sorted(faces, key=lambda face: -float(np.ptp(face.points[:468, 0])))
+
+    def _placed(self, picture: Picture, seen: list[_Candidate]) -> list[FoundFace]:
+        """Return those of which the landmark network says the same."""
+        placed = [(one, self.place(picture, one.corners, one.five)) for one in seen]
+        return [FoundFace(points, one.score) for one, points in placed if _agree(one.five, five_points(points))]
+
+    def _search(self, picture: Picture) -> list[_Candidate]:
+        """Look at parts of a picture."""
+        seen: list[_Candidate] = []
+        for parts in TILES:
+            for top, left, side in tiles(*picture.shape[:2], parts):
+                found = self._detect(picture[top : top + side, left : left + side], left, top)
+                seen += [one for one in found if one.score >= SURE_IN_TILES]
+        return _distinct(seen)
+
+    def _detect(self, part: Picture, left: int, top: int) -> list[_Candidate]:
+        """Return what the detector sees in a part of a picture that begins at a place."""
+        import cv2
+
+        shrink = self.size / max(part.shape[:2])
+        small = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
+        how = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
+        scale = np.array([part.shape[1] / small[0], part.shape[0] / small[1]], np.float32)
+        boxes, fives = self.detector.detect(cv2.resize(part, small, interpolation=how))
+        found: list[_Candidate] = []
+        for box, five in zip(boxes, fives if fives is not None else ()):
+            corners = np.array([[box[i], box[j]] for i in (0, 2) for j in (1, 3)], np.float32)
+            # The centres of the first pixels of the two pictures do not coincide.
+            both = [(np.asarray(p, np.float32) + 0.5) * scale - 0.5 + [left, top] for p in (corners, five)]
+            found.append(_Candidate(*(p.astype(np.float32) for p in both), score=float(box[4])))
+        return found
 
     def embed(self, picture: Picture, points: Float32[ndarray, "478 2"]) -> Float32[ndarray, "512"]:
         """Return the embedding of a face, of unit length.
@@ -84,25 +133,6 @@ class FaceSearch:
         matrix = similarity(five_points(points), ARCFACE_POINTS)
         vector = np.asarray(self.recogniser.get_feat(cut(picture, matrix, RECOGNISER_SIZE)), np.float32).flatten()
         return vector / max(float(np.linalg.norm(vector)), 1e-8)
-
-    def _look(self, part: Picture, left: int, top: int, picture: Picture) -> list[FoundFace]:
-        """Find the faces of a part of a picture."""
-        import cv2
-
-        shrink = self.size / max(part.shape[:2])
-        small = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
-        how = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
-        scale = np.array([part.shape[1] / small[0], part.shape[0] / small[1]], np.float32)
-        boxes, fives = self.detector.detect(cv2.resize(part, small, interpolation=how))
-        found: list[FoundFace] = []
-        for box, five in zip(boxes, fives if fives is not None else ()):
-            corners = np.array([[box[i], box[j]] for i in (0, 2) for j in (1, 3)], np.float32)
-            # The centres of the first pixels of the two pictures do not coincide.
-            corners, five = ((p + 0.5) * scale - 0.5 + [left, top] for p in (corners, np.asarray(five, np.float32)))
-            points = self.place(picture, corners.astype(np.float32), five.astype(np.float32))
-            if _agree(five, five_points(points)):
-                found.append(FoundFace(points, float(box[4])))
-        return found
 
     def place(
         self, picture: Picture, around: Float32[ndarray, "k 2"], five: Float32[ndarray, "5 2"], looks: int = LOOKS
@@ -130,17 +160,16 @@ class FaceSearch:
         return points
 
 
-def tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
-    """Yield top, left and side of squares of a picture that overlap by half, larger ones first.
+def tiles(height: int, width: int, parts: int) -> Iterator[tuple[int, int, int]]:
+    """Yield top, left and side of squares of a picture that overlap by half.
 
     Args:
         height: Of the picture, pixels.
         width: Of the picture, pixels.
+        parts: How many of them go into its longer side, side by side; none where they would be too small.
     """
-    for parts in TILES:
-        side = max(height, width) // parts
-        if side < LEAST_TILE:
-            return
+    side = max(height, width) // parts
+    if side >= LEAST_TILE:
         for top in range(0, max(1, height - side // 2), side // 2):
             for left in range(0, max(1, width - side // 2), side // 2):
                 yield top, left, side
@@ -151,15 +180,10 @@ def _agree(first: ndarray, second: ndarray) -> bool:
     return float(np.linalg.norm(first - second, axis=1).mean()) <= MOST_APART * tall
 
 
-def _width(points: ndarray) -> float:
-    return float(np.ptp(points[:468, 0]))
-
-
-def _distinct(faces: list[FoundFace]) -> list[FoundFace]:
-    """Leave out faces that were found in two tiles."""
-    kept: list[FoundFace] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        middle = face.points.mean(0)
-        if all(np.linalg.norm(middle - other.points.mean(0)) > SAME_FACE * _width(other.points) for other in kept):
-            kept.append(face)
-    return sorted(kept, key=lambda face: -_width(face.points))
+def _distinct(seen: list[_Candidate]) -> list[_Candidate]:
+    """Leave out what was seen in two parts: of those whose middles are near, the one that is surest stays."""
+    kept: list[_Candidate] = []
+    for one in sorted(seen, key=lambda one: -one.score):
+        if all(np.linalg.norm(one.middle - other.middle) > SAME_FACE * other.width for other in kept):
+            kept.append(one)
+    return kept

@@ -160,10 +160,12 @@ def test_a_cut_that_shrinks_keeps_places(times):
 
 
 def test_parts_of_a_picture_cover_it():
-    seen = np.zeros((700, 1000), bool)
-    for top, left, side in tiles(700, 1000):
-        seen[top : top + side, left : left + side] = True
-    assert seen.all() and not list(tiles(300, 200))
+    for parts in (2, 4):
+        seen = np.zeros((700, 1000), bool)
+        for top, left, side in tiles(700, 1000, parts):
+            seen[top : top + side, left : left + side] = True
+        assert seen.all()
+    assert not list(tiles(300, 200, 2)) and not list(tiles(700, 1000, 8))
 
 
 class OneBox:
