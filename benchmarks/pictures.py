@@ -1,12 +1,15 @@
-"""The pictures of the documents: docs/contact_sheet.jpg (8 unseen portraits x 8 frames) and docs/strip.jpg.
+"""The pictures of the documents: docs/strip.jpg and docs/demo.webp.
 
-    python -m benchmarks.pictures
+    python -m benchmarks.pictures PHOTOGRAPH [PHOTOGRAPH …]
 
-The sheet: each row is a portrait that was in no training set, then frames of it moving. The strip: a portrait, frames
-of it speaking the shipped recording, and three prompts, one frame each.
+The strip: each row is a photograph, cut around the head, and frames of it speaking the shipped recording. The first photograph
+also makes the little video. Use photographs whose licence allows to publish them; the shipped ones are the astronaut Eileen
+Collins (NASA, public domain, `skimage.data.astronaut`) and Grace Hopper (US Navy, public domain, in matplotlib's sample data).
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,44 +17,37 @@ from torch import Tensor
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import contact_sheet, read_image, write_image
+from portraittalk_core.media.video import write_video
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.types import Sound
+from portraittalk_core.types import Frames, Sound
 
-from .parts.motion import produce
-from .parts.people import draw_subject
 from .parts.program import DOCS, command_line
 
-PEOPLE, FRAMES = 8, 8
-"""Rows of the sheet, and frames of each."""
+SECONDS = 3.0
+"""Of the recording that are spoken."""
 
-PROMPTS = ("a person with blue hair", "a person in front of a green background", "a smiling person with round glasses")
-"""Of the strip."""
+SIDE = 256
+"""Of a frame in pixels."""
+
+SHOWN = (0, 8, 16, 24, 34, 44, 56, 66)
+"""Frames of the strip."""
 
 
-@torch.inference_mode()
 def main() -> None:
     """Write both."""
-    command_line("pictures", __doc__).parse_args()
-    model = PortraitTalk.load("tiny")
-    write_image(DOCS / "strip.jpg", _strip(model))
-    write_image(DOCS / "contact_sheet.jpg", _sheet(model))
-
-
-def _sheet(model: PortraitTalk) -> Tensor:
+    parser = command_line("pictures", __doc__)
+    parser.add_argument("photographs", nargs="+", type=Path, metavar="PHOTOGRAPH")
+    given = parser.parse_args()
+    model, sound = PortraitTalk.load("tiny"), read_sound(ASSETS / "speech.wav")
+    said = Sound(sound.samples[:, : round(SECONDS * sound.sample_rate)], sound.sample_rate)
     rows: list[Tensor] = []
-    for number in range(100, 100 + PEOPLE):
-        subject = draw_subject(number, 2 * FRAMES)
-        rows += [subject.reference[None], produce(model, subject, subject.caption())[::2]]
-    return contact_sheet(torch.cat(rows), columns=FRAMES + 1)
-
-
-def _strip(model: PortraitTalk) -> Tensor:
-    portrait, sound = read_image(ASSETS / "portrait.png"), read_sound(ASSETS / "speech.wav")
-    second = Sound(sound.samples[:, : sound.sample_rate], sound.sample_rate)
-    blink = Sound(second.samples[:, : sound.sample_rate // 25], sound.sample_rate)
-    spoken = torch.cat([f.pixels for f in model.generate([portrait], second, "a person")])[[5, 12, 19]]
-    edited = [next(model.generate([portrait], blink, prompt)).pixels[:1] for prompt in PROMPTS]
-    return contact_sheet(torch.cat([portrait[None], spoken, *edited]), columns=1 + 3 + len(PROMPTS))
+    for number, file in enumerate(given.photographs):
+        picture = read_image(file)
+        frames = torch.cat([f.pixels for f in model.generate([picture], said, "a person", size=SIDE)])
+        rows += [model.stack.identify([picture]).crops[:1], frames[list(SHOWN)]]
+        if number == 0:
+            write_video(DOCS / "demo.webp", iter([Frames(frames, 25.0, model.stack.config.name)]), None)
+    write_image(DOCS / "strip.jpg", contact_sheet(torch.cat(rows), columns=1 + len(SHOWN)))
 
 
 if __name__ == "__main__":
