@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -245,3 +246,10 @@ def test_ages_and_colours_have_words():
     assert [age_word(y) for y in (8, 16, 25, 50, 80)] == ["child", "teenage", "young", "middle aged", "old"]
     assert set(AGE_WORDS) == {"child", "teenage", "young", "middle aged", "old"}
     assert COLOURS["grey"][0] == "grey"
+
+
+def test_the_page_of_prompts_lists_words_of_the_grammar():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tutorials" / "prompt_edits.md").read_text(encoding="utf-8")
+    rows = page.split("| of | words |")[1].split("\n\n")[0].splitlines()[2:]
+    spoken = {word for row in rows for word in re.findall("[a-z]+", row.split("|")[2])}
+    assert len(spoken) > 60 and spoken <= set(vocabulary())
