@@ -22,7 +22,7 @@ TILES = (2, 4, 8)
 LEAST_TILE = 160
 """Side of the smallest squares that are searched, pixels."""
 
-SURE_IN_TILES = 0.6
+SURE_IN_TILES = 0.55
 """Least score in such a square: many are searched, and each may hold something that looks like a face."""
 
 SAME_FACE = 0.4
@@ -54,14 +54,6 @@ class _Candidate:
     five: Float32[ndarray, "5 2"]
     score: float
 
-    @property
-    def middle(self) -> ndarray:
-        return self.corners.mean(0)
-
-    @property
-    def width(self) -> float:
-        return float(np.ptp(self.corners[:, 0]))
-
 
 @dataclass(frozen=True)
 class FaceSearch:
@@ -88,14 +80,20 @@ class FaceSearch:
         Returns:
             The faces, the largest first.
         """
-        faces = self._placed(picture, _distinct(self._detect(picture, 0, 0)))
+        faces = self._placed(picture, self._detect(picture, 0, 0))
         faces = faces or self._placed(picture, self._search(picture))
         return sorted(faces, key=lambda face: -float(np.ptp(face.points[:468, 0])))
 
     def _placed(self, picture: Picture, seen: list[_Candidate]) -> list[FoundFace]:
-        """Return those of which the landmark network says the same."""
-        placed = [(one, self.place(picture, one.corners, one.five)) for one in seen]
-        return [FoundFace(points, one.score) for one, points in placed if _agree(one.five, five_points(points))]
+        """Return those of which the landmark network says the same, each face once."""
+        faces: list[FoundFace] = []
+        for one in sorted(seen, key=lambda one: -one.score):
+            if any(_near(one, face.points) for face in faces):
+                continue
+            points = self.place(picture, one.corners, one.five)
+            if _agree(one.five, five_points(points)):
+                faces.append(FoundFace(points, one.score))
+        return faces
 
     def _search(self, picture: Picture) -> list[_Candidate]:
         """Look at parts of a picture."""
@@ -104,7 +102,7 @@ class FaceSearch:
             for top, left, side in tiles(*picture.shape[:2], parts):
                 found = self._detect(picture[top : top + side, left : left + side], left, top)
                 seen += [one for one in found if one.score >= SURE_IN_TILES]
-        return _distinct(seen)
+        return seen
 
     def _detect(self, part: Picture, left: int, top: int) -> list[_Candidate]:
         """Return what the detector sees in a part of a picture that begins at a place."""
@@ -180,10 +178,6 @@ def _agree(first: ndarray, second: ndarray) -> bool:
     return float(np.linalg.norm(first - second, axis=1).mean()) <= MOST_APART * tall
 
 
-def _distinct(seen: list[_Candidate]) -> list[_Candidate]:
-    """Leave out what was seen in two parts: of those whose middles are near, the one that is surest stays."""
-    kept: list[_Candidate] = []
-    for one in sorted(seen, key=lambda one: -one.score):
-        if all(np.linalg.norm(one.middle - other.middle) > SAME_FACE * other.width for other in kept):
-            kept.append(one)
-    return kept
+def _near(one: _Candidate, points: Float32[ndarray, "478 2"]) -> bool:
+    off = np.linalg.norm(one.corners.mean(0) - points.mean(0))
+    return bool(off < SAME_FACE * min(np.ptp(one.corners[:, 0]), np.ptp(points[:468, 0])))
