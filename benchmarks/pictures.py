@@ -17,7 +17,7 @@ from torch import Tensor
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import contact_sheet, read_image, write_image
-from portraittalk_core.media.video import write_video
+from portraittalk_core.media.sequence import write_video
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Frames, Sound
 
