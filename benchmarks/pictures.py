@@ -2,9 +2,10 @@
 
     python -m benchmarks.pictures PHOTOGRAPH [PHOTOGRAPH …]
 
-The strip: each row is a photograph, cut around the head, and frames of it speaking the shipped recording. The first photograph
-also makes the little video. Use photographs whose licence allows to publish them; the shipped ones are the astronaut Eileen
-Collins (NASA, public domain, `skimage.data.astronaut`) and Grace Hopper (US Navy, public domain, in matplotlib's sample data).
+The strip: each row is a photograph, cut around the head, and frames of it speaking the shipped recording. The first
+photograph also makes the little video. Use photographs whose licence allows to publish them; the shipped ones are the
+astronaut Eileen Collins (NASA, public domain, `skimage.data.astronaut`) and Grace Hopper (US Navy, public domain, in
+matplotlib's sample data).
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def test_the_interval_of_a_set_comes_from_leaving_clips_out(tmp_path):
     generator = torch.Generator().manual_seed(0)
     clips = [Clip(tmp_path / f"{n}.mp4", str(n), reference=tmp_path / f"true{n}.mp4") for n in range(12)]
     for clip in clips:
-        rows = torch.randn(2, 80, 52, generator=generator)
+        rows = torch.randn(2, 600, 52, generator=generator)
         features.write_features(tmp_path / clip.label, {"made.e_fid": rows[0] + 0.5, "true.e_fid": rows[1]})
 
     def of(some):
