@@ -16,6 +16,9 @@ from torch import Tensor
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
+_LONG = 1.6
+"""How many times as long as wide a matrix is from where on its Gram matrix is worth the detour."""
+
 
 class MuonAdamW(torch.optim.Optimizer):
     """Muon for tensors of two or more axes and AdamW for all others, as one optimiser."""
@@ -54,25 +57,36 @@ class MuonAdamW(torch.optim.Optimizer):
         """
         loss = None if closure is None else closure()
         for group in self.param_groups:
+            alike: dict[tuple[Any, ...], list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                update = _muon if parameter.ndim >= 2 and min(parameter.shape[:2]) > 1 else _adam
-                update(parameter, self.state[parameter], group)
+                if parameter.ndim >= 2 and min(parameter.shape[:2]) > 1:
+                    shape = (parameter.shape[0], parameter[0].numel())
+                    alike.setdefault((shape, parameter.device, parameter.dtype), []).append(parameter)
+                else:
+                    _adam(parameter, self.state[parameter], group)
+            for parameters in alike.values():
+                _muon(parameters, [self.state[parameter] for parameter in parameters], group)
         return loss
 
 
-def _muon(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    momentum, gradient = group["betas"][0], parameter.grad
-    assert gradient is not None
-    if not state:
-        state["mean"] = torch.zeros_like(gradient)
-    state["mean"].lerp_(gradient, 1 - momentum)
-    ahead = gradient.lerp(state["mean"], momentum).flatten(1)
-    direction = orthogonalise(ahead, group["steps"])
-    size = 0.2 * max(direction.shape) ** 0.5
-    parameter.sub_(direction.view_as(parameter), alpha=group["lr"] * size)
+def _muon(parameters: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+    """Update parameters of one shape together: one product of many small matrices is quicker than many products."""
+    momentum = group["betas"][0]
+    ahead: list[Tensor] = []
+    for parameter, state in zip(parameters, states, strict=True):
+        gradient = parameter.grad
+        assert gradient is not None
+        if not state:
+            state["mean"] = torch.zeros_like(gradient)
+        state["mean"].lerp_(gradient, 1 - momentum)
+        ahead.append(gradient.lerp(state["mean"], momentum).flatten(1))
+    directions = orthogonalise(torch.stack(ahead), group["steps"])
+    size = 0.2 * max(directions.shape[1:]) ** 0.5
+    for parameter, direction in zip(parameters, directions, strict=True):
+        parameter.sub_(direction.view_as(parameter), alpha=group["lr"] * size)
 
 
 def _adam(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -88,8 +102,11 @@ def _adam(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> No
     parameter.addcdiv_(state["mean"] / (1 - first**count), root, value=-group["lr"])
 
 
-def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor, "m n"]:
-    """Return a matrix with the same singular vectors and singular values near 1, by Newton-Schulz iterations.
+def orthogonalise(matrix: Float[Tensor, "*b m n"], steps: int = 5) -> Float[Tensor, "*b m n"]:
+    """Return matrices with the same singular vectors and singular values near 1, by Newton-Schulz iterations.
+
+    Each iteration multiplies the matrix X by a polynomial of X Xᵀ. Where X is long, as the weights of convolutions are,
+    the polynomials are multiplied first, and X by their product once.
 
     Args:
         matrix: Of any size.
@@ -97,10 +114,21 @@ def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor,
     """
     a, b, c = _COEFFICIENTS
     x = matrix.float()
-    x = x / (x.norm() + 1e-7)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    if x.shape[-1] < _LONG * x.shape[-2]:
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = a * x + (b * gram + c * gram @ gram) @ x
+    else:
+        gram = x @ x.mT
+        one = torch.eye(x.shape[-2], device=x.device)
+        whole = one
+        for step in range(steps):
+            factor = a * one + b * gram + c * gram @ gram
+            whole = factor @ whole if step else factor
+            if step < steps - 1:
+                gram = factor @ gram @ factor  # they commute: each is a polynomial of the first Gram matrix
+        x = whole @ x
+    return (x.mT if tall else x).to(matrix.dtype)

@@ -73,6 +73,20 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
         assert values.min() > 0.6 and values.max() < 1.3
 
 
+@pytest.mark.parametrize("shape", [(24, 216), (216, 24), (24, 32)])
+def test_matrices_are_orthogonalised_together_as_each_alone_and_as_by_the_definition(shape):
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+    matrices[0, :, :4] *= 1e-3  # a gradient's singular values differ by orders of magnitude
+    together = orthogonalise(matrices)
+    for matrix, found in zip(matrices, together, strict=True):
+        torch.testing.assert_close(orthogonalise(matrix), found, atol=1e-4, rtol=0)
+        x = matrix.double() / matrix.norm()
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        torch.testing.assert_close(found.double(), x, atol=2e-3, rtol=0)
+
+
 def test_convolutions_are_updated_as_matrices_and_vectors_by_adam():
     weight, bias = nn.Parameter(torch.zeros(8, 4, 3, 3)), nn.Parameter(torch.zeros(8))
     optimiser = MuonAdamW([weight, bias], 0.1, weight_decay=0.0)
