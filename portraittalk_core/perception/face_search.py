@@ -22,9 +22,6 @@ TILES = (2, 4, 8)
 LEAST_TILE = 160
 """Side of the smallest squares that are searched, pixels."""
 
-SURE_IN_TILES = 0.55
-"""Least score in such a square: many are searched, and each may hold something that looks like a face."""
-
 SAME_FACE = 0.4
 """Faces whose middles are nearer than this, of their size, are one."""
 
@@ -100,8 +97,7 @@ class FaceSearch:
         seen: list[_Candidate] = []
         for parts in TILES:
             for top, left, side in tiles(*picture.shape[:2], parts):
-                found = self._detect(picture[top : top + side, left : left + side], left, top)
-                seen += [one for one in found if one.score >= SURE_IN_TILES]
+                seen += self._detect(picture[top : top + side, left : left + side], left, top)
         return seen
 
     def _detect(self, part: Picture, left: int, top: int) -> list[_Candidate]:

@@ -22,7 +22,7 @@ LARGEST_YAW_DEGREES = 50.0
 LEAST_WIDTH_PX = 64.0
 """A face that is narrower shows neither lids nor teeth."""
 
-UNSURE_SCORE = 0.7
+UNSURE_SCORE = 0.8
 """Score of the detector below which a face may be painted, drawn, half hidden or hardly lit."""
 
 TEMPLES = (234, 454)

@@ -82,4 +82,4 @@ def test_faces_beside_suitable_ones_are_left_out(caplog):
 def test_a_face_that_may_be_painted_is_taken_with_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         assert len(PortraitFinder(Finds(face(portraits()[1][0], score=UNSURE_SCORE - 0.1))).find(PICTURE)) == 1
-    assert "only 60 % sure of the face: a painting" in caplog.text
+    assert "only 70 % sure of the face: a painting" in caplog.text

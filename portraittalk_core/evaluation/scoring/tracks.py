@@ -21,7 +21,7 @@ from ...perception.face import FaceAnalyser
 from ...topology import IBUG
 from ...types import LANDMARKS, Face, Frames
 
-SURE_SCORE = 0.6
+SURE_SCORE = 0.8
 """Detector's score from which on its landmarks are trusted, 0 to 1."""
 
 
