@@ -130,7 +130,7 @@ def spoken_shots(seed: int, clips: SpeechClips, frames: int) -> list[Shot]:
     first = draw_stretch(clips, frames, rng)
     rows = slice(first, first + frames)
     mouth, idle = clips.mouth[rows].float().numpy(), clips.motion[rows].float().numpy()
-    free = dict(zip(CHANNELS, idle.T, strict=True))
+    free: dict[str, ndarray] = dict(zip(CHANNELS, idle.T, strict=True))
     face = blendshapes(free) + resting_blendshapes(portrait.person)
     said = face + blendshapes(dict(zip(MOUTH, mouth.T, strict=True)))
     # Yaw and pitch as everywhere; the renderer's roll tilts to the left of the picture.

@@ -126,6 +126,7 @@ def edit(rng: Generator, person: Person) -> Person:
 
 def _changed(rng: Generator, person: Person, names: set[str], surely: str | None = None) -> Person:
     """Take some attributes from a stranger of the same sex, about the same age."""
+    other = person
     for _ in range(40):
         other = draw_person(int(rng.integers(1_000_000_000, 2_000_000_000)))
         fits = (other.male > 0.5) == (person.male > 0.5) and abs(other.age - person.age) < 25
