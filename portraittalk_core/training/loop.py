@@ -47,7 +47,13 @@ class State:
 
 
 def train(
-    module: nn.Module, batches: Batches, config: TrainingConfig, out: Path, max_steps: int | None = None
+    module: nn.Module,
+    batches: Batches,
+    config: TrainingConfig,
+    out: Path,
+    max_steps: int | None = None,
+    *,
+    by_time: bool = False,
 ) -> State:
     """Train a module until the time or the steps are over.
 
@@ -62,6 +68,8 @@ def train(
         config: Of the run; `minutes` counts this call alone.
         out: Folder of checkpoint and curve.
         max_steps: Steps in all, those before included.
+        by_time: Let a learning rate that falls fall with the time, to its end when `minutes` are over, for machines
+            whose speed nobody knows. A resumed run then repeats nothing number for number.
 
     Returns:
         Where the run stands.
@@ -80,6 +88,7 @@ def train(
     source = iter(batches(state.step, accelerator.process_index, accelerator.num_processes, accelerator.device))
     start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
     total = None if max_steps is None else max_steps - state.step
+    end_s = begun + config.minutes * 60 if by_time else None
     try:
         with progress_bar(total, config.minutes, accelerator.is_main_process) as bar:
             while max_steps is None or state.step < max_steps:
@@ -87,7 +96,7 @@ def train(
                 # Processes agree on when to stop, or the last one would wait for the others for ever.
                 if _agreed(accelerator, state.seconds - begun >= config.minutes * 60):
                     break
-                losses = _update(accelerator, wrapped, optimiser, next(source), config, state)
+                losses = _update(accelerator, wrapped, optimiser, next(source), config, state, end_s)
                 _follow(average, trained, min(config.ema, (state.step + 1) / (state.step + 10)))
                 if curve is not None:
                     curve.add(state, losses)
@@ -104,12 +113,18 @@ def train(
 
 
 def _update(
-    accelerator: Any, module: nn.Module, optimiser: Any, batch: Any, config: TrainingConfig, state: State
+    accelerator: Any,
+    module: nn.Module,
+    optimiser: Any,
+    batch: Any,
+    config: TrainingConfig,
+    state: State,
+    end_s: float | None,
 ) -> dict[str, Tensor]:
     rank, ranks = accelerator.process_index, accelerator.num_processes
     generator = torch.Generator(accelerator.device).manual_seed((config.seed << 40) + state.step * ranks + rank)
     for group in optimiser.param_groups:
-        group["lr"] = _rate(config, state)
+        group["lr"] = _rate(config, state, end_s)
     losses = module(batch, generator)
     optimiser.zero_grad()
     accelerator.backward(losses["loss"])
@@ -120,12 +135,15 @@ def _update(
     return {name: value.detach() for name, value in losses.items()}
 
 
-def _rate(config: TrainingConfig, state: State) -> float:
-    """Return the learning rate: a warm-up, then a cosine down to `final_rate` at `config.steps`, if that is set."""
+def _rate(config: TrainingConfig, state: State, end_s: float | None) -> float:
+    """Return the learning rate: a warm-up, then a cosine down to `final_rate` at `config.steps`, if that is set.
+
+    Where `end_s` is given, the cosine ends at that time instead.
+    """
     warm = min(1.0, (state.step + 1) / max(config.warmup, 1))
     if not config.steps:
         return config.rate * warm
-    progress = min(1.0, state.step / config.steps)
+    progress = min(1.0, state.step / config.steps if end_s is None else state.seconds / max(end_s, 1e-9))
     return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 

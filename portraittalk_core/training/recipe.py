@@ -88,6 +88,7 @@ def train_recipe(
     limit_s: float = float("inf"),
     start: Path | None = None,
     stage: int | None = None,
+    by_time: bool = False,
 ) -> bool:
     """Go on with a recipe, for a while.
 
@@ -99,6 +100,7 @@ def train_recipe(
         limit_s: Seconds after which to stop.
         start: A denoiser that the first run begins with; None begins with nothing.
         stage: Whose runs are done; None does all.
+        by_time: See `loop.train`.
 
     Returns:
         Whether that is finished.
@@ -130,6 +132,7 @@ def train_recipe(
                 start=tuple(before),
                 speech=ground.speech,
                 end=end,
+                by_time=by_time,
             )
         PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
         if run in chosen and minutes_spent(out) < run.minutes - 0.1:

@@ -181,18 +181,19 @@ def encode_pictures(
     }
     found: dict[str, list[Tensor]] = {}
     first = np.zeros(len(rows), np.int64)
-    maps: tuple[int, Any] = (-1, np.zeros(0))
+    shard, seen = -1, np.zeros(0)
     for seed in np.unique(bank.person[rows]):
         where = np.nonzero(bank.person[rows] == seed)[0]
         mine = rows[where]
         first[where] = where[0]
-        if (shard := int(bank.shard[mine[0]])) != maps[0]:
-            maps = (shard, bank.maps(shard)[1])
+        if int(bank.shard[mine[0]]) != shard:
+            shard = int(bank.shard[mine[0]])
+            seen = bank.maps(shard)[1]
         moved = _encode_person(bank, mine, points, encoders, sizes, found)
         for name, pictures in moved.items():
             sized = _sized(pictures, max(sizes))
             files[name][where] = ((sized + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
-        found.setdefault("unseen", []).append(_unseen(bank, mine, maps[1], max(sizes) // VAE_FACTOR))
+        found.setdefault("unseen", []).append(_unseen(bank, mine, seen, max(sizes) // VAE_FACTOR))
         if seed % 64 == 0:
             logger.info("encoded %d of %d pictures", where[-1] + 1, len(rows))
     for file in files.values():

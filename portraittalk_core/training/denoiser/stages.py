@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -158,7 +159,9 @@ def draw_batches(
 
     def batches(first: int, rank: int, ranks: int, device: torch.device) -> Iterable[Any]:
         steps: Iterator[int] = itertools.count(first * ranks + rank, ranks)
-        options: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
+        # A fork server, which a program may start early, has workers ready at once; Windows has none.
+        method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+        options: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": method} if workers else {}
         loader: Any = DataLoader(
             dataset,
             batch_size=None,
@@ -186,6 +189,7 @@ def train_stage(
     speech: Path | None = None,
     end: float = math.inf,
     max_steps: int | None = None,
+    by_time: bool = False,
 ) -> State:
     """Train a stage of a model; data that is not there yet is encoded first.
 
@@ -204,6 +208,7 @@ def train_stage(
         speech: Features for stage 2, as `clips.save_speech_clips` writes them.
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
+        by_time: See `loop.train`.
 
     Returns:
         Where the run stands.
@@ -228,7 +233,9 @@ def train_stage(
     _encode_data(config, model, data, people, (vae, warp, faces), speech)
     batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
-    return train(objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps)
+    return train(
+        objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps, by_time=by_time
+    )
 
 
 def _encode_data(
@@ -249,7 +256,7 @@ def _encode_data(
         vae, warp, faces = networks
         embed = None if faces is None else EmbedFrames(faces, device)
         moving = HeadWarp(load_dense_motion(warp).to(device))
-        encoders = FrameEncoders(_encoder(vae, device), moving, embed, device)
+        encoders = FrameEncoders(vae_encoder(vae, device), moving, embed, device)
         if config.stage == 1:
             encode_bank(data, people, encoders, picture_sizes(model))
         else:
@@ -287,7 +294,13 @@ def _opened(model: ModelConfig, bank: EncodedBank, data: Path) -> EncodedBank:
     return bank
 
 
-def _encoder(file: Path, device: torch.device) -> Encode:
+def vae_encoder(file: Path, device: torch.device) -> Encode:
+    """Return what makes latents with a VAE.
+
+    Args:
+        file: Of the VAE.
+        device: That computes.
+    """
     vae: Any = load_vae(file)
     vae.to(device, memory_format=torch.channels_last)  # the order in which convolutions on a CPU prefer their input
 

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -210,7 +210,8 @@ def draw_bank(
             continue
         renderer = renderer or Renderer(SIZE, textures)
         pixels, facts = _draw_shard(renderer, range(seed + k * people, seed + (k + 1) * people), shots)
-        cast(Any, np.savez)(folder / f"{k:05d}.npz", **facts)
+        stored: dict[str, Any] = facts
+        np.savez(folder / f"{k:05d}.npz", **stored)
         partial = folder / f"{k:05d}.part.npy"
         np.save(partial, pixels)
         partial.replace(folder / f"{k:05d}.npy")

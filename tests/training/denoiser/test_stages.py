@@ -89,7 +89,7 @@ def test_stage_2_begins_with_what_all_files_say(tmp_path, first, folders, ground
     names = load_file(files[1]).keys()
     assert names and all(name.startswith("animate_net.audio.") for name in names)
     seen = []
-    monkeypatch.setattr(stages, "train", lambda objective, *given: seen.append(objective))
+    monkeypatch.setattr(stages, "train", lambda objective, *given, **options: seen.append(objective))
     train_stage(audio, tmp_path / "third", start=files, **options)
     own = seen[0].state_dict()
     assert all(torch.equal(own[name], value) for file in files for name, value in load_file(file).items())
