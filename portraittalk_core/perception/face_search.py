@@ -95,8 +95,9 @@ class FaceSearch:
     def _search(self, picture: Picture) -> list[_Candidate]:
         """Look at parts of a picture."""
         seen: list[_Candidate] = []
+        height, width = picture.shape[:2]
         for parts in TILES:
-            for top, left, side in tiles(*picture.shape[:2], parts):
+            for top, left, side in tiles(height, width, parts):
                 seen += self._detect(picture[top : top + side, left : left + side], left, top)
         return seen
 

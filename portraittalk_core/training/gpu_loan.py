@@ -171,6 +171,7 @@ def train_within(
         options: `jobs`, `shards`, `clip_shards` and `textures` of the command line.
     """
     assert ground.clips is not None and ground.speech is not None
+    said = ground.clips
     textures = options.textures
     people = Drawing(
         functools.partial(draw_people, folder=ground.people, textures=textures), options.jobs, options.shards
@@ -181,7 +182,7 @@ def train_within(
     try:
         for stage in (1, 2):
             if stage == 2:
-                loan.measured("wait for clips", lambda: clips.stop(0 if any(ground.clips.glob("*.npy")) else 60))
+                loan.measured("wait for clips", lambda: clips.stop(0 if any(said.glob("*.npy")) else 60))
             share = _minutes(recipe, stage) / sum(_minutes(recipe, s) for s in (stage, 2))
             seconds = (loan.left_s - END * loan.whole_s) * share
             fitted = _fitted(recipe, seconds / 60, stage)

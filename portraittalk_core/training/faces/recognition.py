@@ -32,7 +32,7 @@ class Tutored(nn.Module):
             half: Compute in bfloat16 what can be.
         """
         super().__init__()
-        self.half = half
+        self.in_half = half
         self.recogniser = recogniser
         self.tutor = nn.Linear(recogniser.project.out_features, traits)
 
@@ -42,7 +42,7 @@ class Tutored(nn.Module):
         Args:
             x: Aligned crops in [-1, 1].
         """
-        with half_precision(self.half):
+        with half_precision(self.in_half):
             raw = self.recogniser(x)
         vectors = F.normalize(raw.float(), dim=1)
         return vectors, self.tutor(vectors * math.sqrt(vectors.shape[1]))

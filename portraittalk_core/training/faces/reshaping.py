@@ -103,5 +103,6 @@ def bend(
     offset = (change.source(places) - places).reshape(cells, cells, 2).astype(np.float32)
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     source = cv2.resize(offset, (side, side), interpolation=cv2.INTER_LINEAR) + np.stack([x, y], -1)
-    bent = cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x_source, y_source = np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1])
+    bent = cv2.remap(picture, x_source, y_source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return bent, change.moved(points.astype(np.float64)).astype(np.float32)

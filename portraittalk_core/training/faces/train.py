@@ -109,9 +109,10 @@ def make_recipes(people: People, seed: int, steps: dict[str, int], *, half: bool
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        nets = {"landmarks": Landmarker(), "detector": Detector()}
-        nets["recogniser"] = Tutored(Recogniser(), people.bank.traits.shape[1], half=half)
-    nets["landmarks"].lift.data.copy_(torch.from_numpy(fit_lift(people.bank.landmarks)))
+        landmarker, detector = Landmarker(), Detector()
+        tutored = Tutored(Recogniser(), people.bank.traits.shape[1], half=half)
+        nets: dict[str, nn.Module] = {"landmarks": landmarker, "detector": detector, "recogniser": tutored}
+    landmarker.lift.data.copy_(torch.from_numpy(fit_lift(people.bank.landmarks)))
 
     def landmarks(net: nn.Module, step: int) -> Tensor:
         guide = 0.3 * max(0.0, 1 - step / steps["landmarks"]) + 0.02
