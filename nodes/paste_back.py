@@ -53,6 +53,15 @@ class PasteBack(io.ComfyNode):
                     tooltip="Side of the square around the head that is moved, in pixels. 0: as in the photograph, up "
                     "to 1024. Smaller is faster and softer.",
                 ),
+                io.Float.Input(
+                    "edits",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How far the decoded frames count where they plainly show something else than the "
+                    "photograph: 1 where the prompt changes hair, clothes or background, else 0.",
+                ),
             ],
             outputs=[io.Image.Output("images_out", display_name="images")],
         )
@@ -65,9 +74,10 @@ class PasteBack(io.ComfyNode):
         motion: Motion,
         frame: str = PHOTOGRAPH,
         size: int = 0,
+        edits: float = 0.0,
         photograph: Tensor | None = None,
     ) -> io.NodeOutput:
         """Return IMAGE."""
         from . import pasting
 
-        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph))
+        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, edits))

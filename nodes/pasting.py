@@ -30,7 +30,13 @@ Region = tuple[slice, slice]
 
 
 def paste(
-    images: Tensor, bound: BoundIdentity, motion: Motion, whole: bool, size: int, photograph: Tensor | None = None
+    images: Tensor,
+    bound: BoundIdentity,
+    motion: Motion,
+    whole: bool,
+    size: int,
+    photograph: Tensor | None = None,
+    edits: float = 0.0,
 ) -> Tensor:
     """Make the finished pictures of a video.
 
@@ -41,6 +47,7 @@ def paste(
         whole: Whether the photograph is shown, else the square around the head.
         size: Side of the square that is moved, pixels; 0 is the photograph's own.
         photograph: IMAGE in place of the one that the person was found in.
+        edits: How far decoded frames count where they show something else, in [0, 1]; see `Stack.composite`.
 
     Returns:
         IMAGE. Odd sides are made even by repeating the last row or column, for no usual video has odd ones.
@@ -50,7 +57,7 @@ def paste(
     """
     count = _check(images, motion, size)
     shown = _shown(bound, photograph, count) if whole else None
-    frames = _composited(images, bound, motion, size)
+    frames = _composited(images, bound, motion, size, edits)
     if shown is None:
         first = next(frames)
         side = first.pixels.shape[-1]
@@ -113,12 +120,12 @@ def _check_memory(count: int, height: int, width: int) -> None:
         )
 
 
-def _composited(images: Tensor, bound: BoundIdentity, motion: Motion, size: int) -> Iterator[Frames]:
+def _composited(images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: float) -> Iterator[Frames]:
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
     hosted.bring_moving()
     decoded = (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in images.split(AT_ONCE))
-    return hosted.stack.composite(decoded, identity, maps, size or None)
+    return hosted.stack.composite(decoded, identity, maps, size or None, edits)
 
 
 def _filled(parts: Iterable[Frames], count: int, ground: Float[Tensor, "h w 3"], region: Region) -> Tensor:

@@ -24,7 +24,7 @@ from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
 from .stacks.denoiser import Denoiser
 from .stacks.options import Sampling, SamplingOptions
-from .stacks.prompts import PromptEmbeds, PromptTrack
+from .stacks.prompts import PromptEmbeds, PromptTrack, appearance_edits
 from .types import FaceMotion, Frames, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
 if TYPE_CHECKING:
@@ -156,8 +156,9 @@ class PortraitTalk:
             identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
         )
         name = stack.config.name
+        asked = appearance_edits(prompts, len(features.hidden))
         decoded = (frames for video in latents for frames in stack.decode(video))
-        return (replace(frames, model=name) for frames in stack.composite(decoded, identity, maps, size))
+        return (replace(frames, model=name) for frames in stack.composite(decoded, identity, maps, size, asked))
 
     def animate(
         self,

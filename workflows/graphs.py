@@ -91,7 +91,15 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
             denoise=1.0,
         ),
         "11": _node("VAEDecode", samples=["10", 0], vae=["1", 2]),
-        "16": _ours("PasteBack", images=["11", 0], identity=["4", 0], motion=["7", 0], frame="photograph", size=0),
+        "16": _ours(
+            "PasteBack",
+            images=["11", 0],
+            identity=["4", 0],
+            motion=["7", 0],
+            frame="photograph",
+            size=0,
+            edits=0.0,
+        ),
         "12": _node("CreateVideo", images=["16", 0], fps=["5", 2], audio=["5", 3]),
         "13": _node("SaveVideo", video=["12", 0], filename_prefix="video/portraittalk", format="mp4", codec="h264"),
     }
@@ -99,11 +107,13 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
 
 def prompt_edit() -> Graph:
     """Return a portrait whose appearance changes while it speaks."""
-    return quickstart_tiny(
+    graph = quickstart_tiny(
         "a woman with long blond hair and a blue background",
         "1.3: a smiling woman with long red hair and a blue background\n"
         "2.6: a woman with long black hair and round glasses",
     )
+    graph["16"]["inputs"]["edits"] = 1.0
+    return graph
 
 
 def multi_reference() -> Graph:

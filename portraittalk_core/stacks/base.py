@@ -214,7 +214,12 @@ class Stack(Protocol):
         ...
 
     def composite(
-        self, frames: Iterable[Frames], identity: Any, maps: Any, size: int | None = None
+        self,
+        frames: Iterable[Frames],
+        identity: Any,
+        maps: Any,
+        size: int | None = None,
+        edits: Float[Tensor, "frames"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -224,6 +229,9 @@ class Stack(Protocol):
             maps: Of `structure`, of all frames.
             size: Side of the result in pixels; None: as large as the photograph's crop, and at most
                 `head_warp.LARGEST`.
+            edits: How far, in [0, 1], the decoded frames count where they plainly show something else than the
+                photograph, one number for all or one a frame: where a prompt asks for it, see
+                `prompts.appearance_edits`.
 
         Yields:
             As many frames. A stack without such a path gives the frames as they are.
@@ -303,7 +311,12 @@ class CodecMethods:
         return frames_of(self.codec, video)
 
     def composite(
-        self, frames: Iterable[Frames], identity: Any, maps: Any, size: int | None = None
+        self,
+        frames: Iterable[Frames],
+        identity: Any,
+        maps: Any,
+        size: int | None = None,
+        edits: Float[Tensor, "frames"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
         return iter(frames)

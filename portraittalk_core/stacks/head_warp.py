@@ -75,19 +75,25 @@ class HeadWarp:
         return moved_picture(picture, self.motion(picture, points, landmarks))
 
     def composite(
-        self, video: Iterable[Frames], identity: Identity, maps: StructureMaps, size: int | None = None
+        self,
+        video: Iterable[Frames],
+        identity: Identity,
+        maps: StructureMaps,
+        size: int | None = None,
+        edits: Float[Tensor, "frames"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
-        those of the dense motion; where the decoded picture plainly shows something else than the photograph, because
-        the prompt wants it so, it is the decoded picture's.
+        those of the dense motion; where the prompt asks for another appearance, and the decoded picture plainly shows
+        something else than the photograph, it is the decoded picture's.
 
         Args:
             video: Decoded frames in order.
             identity: The person, whose `portrait` is the photograph in its own resolution.
             maps: Of all frames.
             size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
+            edits: See `Stack.composite`.
 
         Yields:
             As many frames.
@@ -97,13 +103,15 @@ class HeadWarp:
         size = size or min(portrait.shape[-1], LARGEST)
         if portrait.shape[-1] != size:
             portrait = resize(portrait, size, size)
+        wanted = torch.as_tensor(edits).float().expand(len(maps.landmarks))
         done = 0
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
                 motion = self.motion(crop.to(self.device), points, landmarks).cpu()
+                asked = wanted[done : done + len(part)]
                 done += len(part)
-                yield replace(frames, pixels=composited(part.float(), portrait, motion))
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, asked))
 
 
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
@@ -119,7 +127,10 @@ def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Fl
 
 
 def composited(
-    decoded: Float[Tensor, "n 3 d d"], portrait: Float[Tensor, "3 s s"], motion: DenseMotion
+    decoded: Float[Tensor, "n 3 d d"],
+    portrait: Float[Tensor, "3 s s"],
+    motion: DenseMotion,
+    edits: Float[Tensor, "n"],
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -127,15 +138,18 @@ def composited(
         decoded: Frames in [-1, 1].
         portrait: The photograph in the crop.
         motion: Of each frame.
+        edits: How far each frame's differences from the photograph count, in [0, 1].
     """
     size = portrait.shape[-1]
     moved, shares = warp_pixels(portrait[None], motion)
     own, warped, still = shares.split(1, 1)
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
-    other = disagreement(decoded, shown, 1 - own)
-    other = functional.interpolate(other, (size, size), mode="bilinear", align_corners=False)
-    drawn = own + (1 - own) * other
+    drawn = own
+    if bool(edits.any()):
+        other = disagreement(decoded, shown, 1 - own) * edits.view(-1, 1, 1, 1)
+        other = functional.interpolate(other, (size, size), mode="bilinear", align_corners=False)
+        drawn = own + (1 - own) * other
     return torch.lerp(shown, large, drawn).clamp(-1, 1)
 
 

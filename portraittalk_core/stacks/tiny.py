@@ -231,10 +231,15 @@ class TinyStack(CodecMethods):
         return self.faces
 
     def composite(
-        self, frames: Iterable[Frames], identity: Identity, maps: StructureMaps, size: int | None = None
+        self,
+        frames: Iterable[Frames],
+        identity: Identity,
+        maps: StructureMaps,
+        size: int | None = None,
+        edits: Float[Tensor, "frames"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
-        return self.warp.composite(frames, identity, maps, size)
+        return self.warp.composite(frames, identity, maps, size, edits)
 
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run the text encoder; see `Stack.encode_prompts`."""

@@ -2,10 +2,11 @@
 
     python -m portraittalk_core.training.gpu_loan --out runs/loan --speech speech_clips.npz --minutes 10
 
-The processors draw people first, then, while the first stage trains, people who speak for the second. What was drawn when
-a share of the time is over is what is learned from; runs of the recipe get the rest, each in proportion to its minutes, and
-their learning rates fall with the time, for nobody knows the machine's speed. `report.json` says what was done, in how many
-seconds, and the losses on people who are held out. Make the speech before: `training.denoiser.clips`.
+The processors draw people first, then, while the first stage trains, people who speak for the second. What was drawn
+when a share of the time is over is what is learned from; runs of the recipe get the rest, each in proportion to its
+minutes, and their learning rates fall with the time, for nobody knows the machine's speed. `report.json` says what was
+done, in how many seconds, and the losses on people who are held out. Make the speech before:
+`training.denoiser.clips`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import torch
 
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
 from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture
+from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
 from portraittalk_core.topology import POINTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
 
@@ -26,17 +27,19 @@ def motion(owner: int, shift: float = 0.0, rows: int = 1) -> DenseMotion:
 
 
 OWN, WARPED, STILL = range(3)
+NONE = torch.zeros(1)
 
 
 def test_what_stands_still_is_the_photograph_to_the_bit() -> None:
     photograph = picture(300)
-    made = composited(torch.nn.functional.interpolate(photograph[None], (256, 256)) * 0.97, photograph, motion(STILL))
+    decoded = torch.nn.functional.interpolate(photograph[None], (256, 256)) * 0.97
+    made = composited(decoded, photograph, motion(STILL), NONE)
     assert torch.equal(made[0], photograph)
 
 
 def test_what_nobody_has_seen_is_the_decoders() -> None:
     photograph, decoded = picture(256), picture(256, 1)
-    assert torch.allclose(composited(decoded[None], photograph, motion(OWN))[0], decoded, atol=1e-6)
+    assert torch.allclose(composited(decoded[None], photograph, motion(OWN), NONE)[0], decoded, atol=1e-6)
 
 
 def test_what_moves_comes_from_its_place() -> None:
@@ -45,11 +48,13 @@ def test_what_moves_comes_from_its_place() -> None:
     assert torch.allclose(made[0, :, 8:-8, 32:-8], photograph[:, 8:-8, 16:-24], atol=0.02)
 
 
-def test_where_the_prompt_wants_something_else_the_decoder_wins() -> None:
+def test_where_a_prompt_asks_for_something_else_the_decoder_wins() -> None:
     photograph = picture(256) * 0.3
     decoded = photograph.clone()
     decoded[:, :128] = -0.95  # another upper half
-    made = composited(decoded[None], photograph, motion(STILL))[0]
+    unasked = composited(decoded[None], photograph, motion(STILL), NONE)[0]
+    assert torch.equal(unasked, photograph)
+    made = composited(decoded[None], photograph, motion(STILL), torch.ones(1))[0]
     assert torch.allclose(made[:, :100], decoded[:, :100], atol=1e-5)
     assert torch.equal(made[:, 160:], photograph[:, 160:])
 
@@ -90,3 +95,10 @@ def test_each_frame_moves_as_its_own_points(identity: Identity) -> None:
     alone = torch.cat([warp.warped(identity, row[None]) for row in landmarks])
     assert torch.allclose(together, alone, atol=1e-4)
     assert float((together[0] - together[3]).abs().mean()) > 0.01
+
+
+def test_prompts_that_ask_for_another_look_are_known() -> None:
+    track = PromptTrack("a smiling person", [(1.0, "a man with red hair")], 25.0, 60)
+    asked = appearance_edits(track, 60)
+    assert float(asked[:20].max()) == 0 and float(asked[40:].min()) == 1
+    assert float(appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3).min()) == 1

@@ -288,7 +288,7 @@ def test_a_codec_that_may_not_run_while_sampling_has_encoded_before(tiny, window
     during, beforehand = codecs
     assert [count for count, _ in beforehand.encoded] == [1, FRAMES] and beforehand.encoded == before
     assert during.encoded[0] == (1, 0) and {count for count, _ in during.encoded[1:]} == {window}
-    assert torch.equal(*results)
+    torch.testing.assert_close(*results, rtol=0, atol=1e-3)  # convolutions round otherwise in batches of another size
 
 
 def test_no_vae_is_held_while_an_sd15_stack_samples(sd15):
