@@ -29,6 +29,7 @@ from .types import FaceMotion, Frames, LatentVideo, Sound, SpeechFeatures, Struc
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from .host import Host
     from .hosts.diffusers_patches import Patch
@@ -67,7 +68,8 @@ class PortraitTalk:
         Args:
             name: `tiny`, `sd15-portraittalk`, `sd15-magictalk`, or a folder of tiny's files.
             device: Where networks run.
-            **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`.
+            **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`. Of tiny:
+                `faces`, what finds faces in place of the bundled pack; see `perception.other_faces.open_faces`.
 
         Returns:
             The model.
@@ -79,9 +81,10 @@ class PortraitTalk:
         """
         if name in PUBLIC:
             return _load_public(name, device, options)
+        faces = options.pop("faces", None)
         if options:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        return _load_tiny(name, device)
+        return _load_tiny(name, device, faces)
 
     def generate(
         self,
@@ -280,12 +283,12 @@ class PortraitTalk:
             yield from self.stack.decode(LatentVideo(self.stack.encode(part), fps))
 
 
-def _load_tiny(name: str, device: torch.device | str) -> PortraitTalk:
+def _load_tiny(name: str, device: torch.device | str, faces: Path | str | None) -> PortraitTalk:
     from .checkpoints.native import load_denoiser, model_files
     from .stacks.tiny import TinyStack, placed
 
     config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
-    stack = TinyStack.load(name, device, adapters=(config, adapters))
+    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces)
     return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device)))
 
 

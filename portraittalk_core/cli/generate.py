@@ -85,9 +85,8 @@ def add_parser(commands: Any) -> None:
     add("--negative", metavar="TEXT", help="what the video shall not show")
     add("--preview", metavar="FILE", help=f"also write a contact sheet of {PREVIEW_FRAMES} frames")
     add("--landmarks", metavar="FILE", help="also write a video of the landmarks that drive the face")
-    add(
-        "--model", default="tiny", metavar="NAME", help="tiny (shipped), sd15-portraittalk, sd15-magictalk, or a folder"
-    )
+    add("--model", default="tiny", metavar="NAME", help="tiny, sd15-portraittalk, sd15-magictalk, or a folder (tiny)")
+    add("--faces", metavar="FILE", help="tiny: what finds faces: MediaPipe's .task, or an insightface folder")
     add(
         "--part",
         action="append",
@@ -269,6 +268,7 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "size": arguments.size if arguments.model in PUBLIC else None,
         "comfyui": arguments.comfyui,
         "low_memory": arguments.low_memory,
+        "faces": arguments.faces,
     }
     return {name: value for name, value in options.items() if value is not None}
 

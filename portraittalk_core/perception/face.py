@@ -54,6 +54,7 @@ class FaceAnalyser:
         threshold: Least confidence of the detector, in [0, 1].
         hint: What a user can do where no face is found.
         providers: Execution providers of onnxruntime.
+        detector: Folder of another pack whose detector is used in place of this one's, by a pack of 478 points.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class FaceAnalyser:
         threshold: float = THRESHOLD,
         hint: str = FACE_HINT,
         providers: Sequence[str] = ("CPUExecutionProvider",),
+        detector: Path | None = None,
     ):
         self.directory = Path(directory)
         self.threshold = threshold
         self.hint = hint
         self.providers = list(providers)
+        self.detector = detector
         self._analysis: FaceAnalysis | None = None
 
     def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
@@ -87,7 +90,7 @@ class FaceAnalyser:
         """
         analysis = self._load()
         if POINTS in analysis.models:
-            return _find_by_points(analysis, pixels)
+            return _find_by_points(_search(analysis), pixels)
         picture, scale = _as_opencv(pixels, LONGEST_SIDE)
         with warnings.catch_warnings():
             # insightface calls a deprecated function of scikit-image for every face; the user cannot help it.
@@ -96,9 +99,22 @@ class FaceAnalyser:
         faces = [_face(face, scale) for face in found]
         return sorted(faces, key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))
 
+    def embed(self, pixels: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "478 2"]) -> Float[Tensor, "512"]:
+        """Return the embedding, of unit length, of a face whose points are known; only packs of 478 points do.
+
+        Args:
+            pixels: RGB in [-1, 1], of any size.
+            landmarks: MediaPipe's, in pixels of the picture.
+        """
+        picture, scale = _as_opencv(pixels)
+        points = (landmarks / scale - 0.5).numpy().astype(np.float32)
+        return torch.from_numpy(_search(self._load()).embed(picture, points))
+
     def _load(self) -> FaceAnalysis:
         if self._analysis is None:
             self._analysis = _open_pack(self.directory, self.providers)
+            if self.detector is not None:
+                self._analysis.models["detection"] = _other_detector(self.detector, self.providers)
             self._analysis.prepare(ctx_id=0, det_thresh=self.threshold, det_size=_detector_size(self._analysis))
         return self._analysis
 
@@ -136,10 +152,21 @@ def _detector_size(analysis: FaceAnalysis) -> tuple[int, int]:
     return (shape[3], shape[2]) if isinstance(shape[2], int) and isinstance(shape[3], int) else (640, 640)
 
 
-def _find_by_points(analysis: FaceAnalysis, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+def _other_detector(directory: Path, providers: list[str]) -> Any:
+    from insightface.app import FaceAnalysis
+
+    try:
+        return FaceAnalysis(name=str(directory.resolve()), allowed_modules=["detection"], providers=providers).det_model
+    except AssertionError as error:
+        raise WeightsMismatch(f"a face pack must hold a detector, but {directory} has none.") from error
+
+
+def _search(analysis: FaceAnalysis) -> FaceSearch:
     models = analysis.models
-    size = max(_detector_size(analysis))
-    search = FaceSearch(models["detection"], models[POINTS], models["recognition"], size)
+    return FaceSearch(models["detection"], models[POINTS], models["recognition"], max(_detector_size(analysis)))
+
+
+def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
     picture, scale = _as_opencv(pixels)
     return [
         Face(

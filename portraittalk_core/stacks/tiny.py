@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -31,8 +32,8 @@ from ..motion.geometry import draw_lines
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
-from ..perception.face import FaceAnalyser
-from ..perception.identity import identify
+from ..perception.identity import Finder, identify
+from ..perception.other_faces import open_faces
 from ..perception.speech import SpeechEncoder
 from ..perception.suitability import PortraitFinder
 from ..perception.text import TextEncoder
@@ -118,7 +119,7 @@ class TinyStack(CodecMethods):
     warp: HeadWarp
     """Moves the photograph."""
 
-    faces: FaceAnalyser
+    faces: Finder
     """Finds faces in pictures and recognises them."""
 
     codec: Codec
@@ -135,6 +136,7 @@ class TinyStack(CodecMethods):
         *,
         adapters: tuple[ModelConfig, Adapters] | None = None,
         codec: Codec | None = None,
+        faces: Path | str | None = None,
     ) -> TinyStack:
         """Read a model's files.
 
@@ -143,6 +145,7 @@ class TinyStack(CodecMethods):
             device: Where adapters and VAE run.
             adapters: Of a host that has read them itself, with their configuration.
             codec: A host's own VAE.
+            faces: What finds faces in place of the bundled pack, see `perception.other_faces.open_faces`.
 
         Returns:
             The stack.
@@ -166,7 +169,7 @@ class TinyStack(CodecMethods):
             fitter=fitter,
             shaper=shaper,
             warp=HeadWarp(placed(load_dense_motion(files["dense_motion"]), place)),
-            faces=FaceAnalyser(model_folder(name) / "faces"),
+            faces=open_faces(model_folder(name) / "faces", faces),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place),
             device=place,
         )
@@ -226,8 +229,8 @@ class TinyStack(CodecMethods):
         """Draw the moving outlines in white; see `Stack.draw`."""
         return draw_lines(maps.landmarks.cpu(), size).expand(-1, 3, -1, -1)
 
-    def face_finder(self) -> FaceAnalyser:
-        """Return the model's own face networks."""
+    def face_finder(self) -> Finder:
+        """Return what finds the faces."""
         return self.faces
 
     def composite(
