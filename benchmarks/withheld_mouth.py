@@ -2,9 +2,9 @@
 
     python -m benchmarks.withheld_mouth WEIGHTS ...
 
-Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what structure shows and with a mouth
-at rest there, heard and not. Squared error of the clean latents around the mouth, their variance over time being the
-last column: a branch that hears nothing of use leaves as much of what moves as there is.
+Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what is shown (points and moved
+photograph) and with a mouth at rest there, heard and not. Squared error of the clean latents around the mouth, their
+variance over time being the last column: a branch that hears nothing of use leaves as much of what moves as there is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from portraittalk_core import presets
 from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
 from portraittalk_core.config import TrainingConfig
+from portraittalk_core.topology import INNER_LIPS, OUTER_LIPS
 from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore, open_clip_bank
 from portraittalk_core.training.denoiser.objective import Objective
 from portraittalk_core.training.denoiser.pairs import Batch
@@ -54,7 +55,7 @@ def main() -> None:
     for name, (withheld, deaf) in CASES.items():
         no = {"drop_text": 0.0, "drop_identity": 0.0, "drop_reference": 0.0, "drop_audio": 0.0}
         options = {"clips": 1, "frames": FRAMES, "drop_mouth": withheld, **no}
-        draws = ClipDraws(clips.bank.album, text.tokenize, seed=77, **options)  # pyright: ignore[reportArgumentType]
+        draws = ClipDraws(clips.bank, text.tokenize, seed=77, **options)  # pyright: ignore[reportArgumentType]
         rows: list[list[float]] = []
         for number in range(given.clips):
             batch = store.gather(draws[number])
@@ -86,8 +87,8 @@ def _errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
     return [mean((clean - batch.latents).square()), mean(apart.square()), mean(moving(batch.latents).square())]
 
 
-def _around_mouth(landmarks: Float[Tensor, "n 70 2"], size: int) -> Float[Tensor, "n 1 size size"]:
-    middle = landmarks[:, 48:68].mean(1)
+def _around_mouth(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor, "n 1 size size"]:
+    middle = landmarks[:, [*OUTER_LIPS, *INNER_LIPS]].mean(1)
     axis = (torch.arange(size) * 2 + 1) / size - 1
     x, y = axis[None, None, :] - middle[:, 0, None, None], axis[None, :, None] - middle[:, 1, None, None]
     return torch.exp(-(x * x + y * y) / _REACH**2)[:, None]

@@ -3,10 +3,9 @@
     python -m portraittalk_core.training.gpu_loan --out runs/loan --speech speech_clips.npz --minutes 10
 
 The processors draw people first, then, while the first stage trains, people who speak for the second. What was drawn
-when a share of the time is over is what is learned from; runs of the recipe get the rest, each in proportion to its
+when a share of the time is over is what is learned from. The runs of the recipe get the rest, each in proportion to its
 minutes, and their learning rates fall with the time, for nobody knows the machine's speed. `report.json` says what was
-done, in how many seconds, and the losses on people who are held out. Make the speech before:
-`training.denoiser.clips`.
+done, in how many seconds, and the losses on people who are held out. Make the speech before: `training.denoiser.clips`.
 """
 
 from __future__ import annotations
@@ -69,6 +68,9 @@ class Loan:
     report: dict[str, Any] = field(default_factory=dict)
     """Seconds of every part, and what it found."""
 
+    file: Path | None = None
+    """Where the report is written after every part, since a loan may end before its last."""
+
     @property
     def whole_s(self) -> float:
         """How long it is."""
@@ -90,7 +92,13 @@ class Loan:
         found = part()
         self.report[name] = {"seconds": round(time.monotonic() - begun, 1)}
         logger.info("%s: %s, %.0f s left", name, self.report[name], self.left_s)
+        self.write()
         return found
+
+    def write(self) -> None:
+        """Write the report."""
+        if self.file is not None:
+            self.file.write_text(json.dumps(self.report, indent=1))
 
 
 class Drawing:
@@ -171,31 +179,49 @@ def train_within(
         model: What is trained.
         options: `jobs`, `shards`, `clip_shards` and `textures` of the command line.
     """
-    assert ground.clips is not None and ground.speech is not None
-    said = ground.clips
-    textures = options.textures
+    said, speech, textures = ground.clips, ground.speech, options.textures
+    assert said is not None and speech is not None
     people = Drawing(
         functools.partial(draw_people, folder=ground.people, textures=textures), options.jobs, options.shards
     )
     loan.measured("draw people", lambda: people.stop(DRAW * loan.whole_s))
-    speakers = functools.partial(draw_speakers, folder=ground.clips, speech=ground.speech, textures=textures)
+    speakers = functools.partial(draw_speakers, folder=said, speech=speech, textures=textures)
     clips = Drawing(speakers, max(1, options.jobs - 2), options.clip_shards)
+    encoders = _encoders(ground)
+    sizes = picture_sizes(model)
     try:
-        for stage in (1, 2):
-            if stage == 2:
-                loan.measured("wait for clips", lambda: clips.stop(0 if any(said.glob("*.npy")) else 60))
-            share = _minutes(recipe, stage) / sum(_minutes(recipe, s) for s in (stage, 2))
-            seconds = (loan.left_s - END * loan.whole_s) * share
-            fitted = _fitted(recipe, seconds / 60, stage)
-            train = functools.partial(train_recipe, fitted, model, out, ground, seconds + 5, stage=stage, by_time=True)
-            loan.measured(f"stage {stage}", train)
+        loan.measured("encode people", lambda: encode_bank(out / "bank1", ground.people, encoders, sizes))
+        _train_stage(loan, out, ground, recipe, model, 1)
+        loan.measured("wait for clips", lambda: clips.stop(0 if any(said.glob("*.npy")) else 60))
+        loan.measured("encode clips", lambda: encode_clips(out / "bank2", said, speech, encoders, sizes))
+        _train_stage(loan, out, ground, recipe, model, 2)
     finally:
         clips.stop(0)
     loan.measured("pack", lambda: pack(out, out / "model", ground, model=model))
     loan.report["runs"] = [_run(out / f"run{k}") for k in range(len(recipe.runs))]
-    loan.report["drawn"] = {"people": len(open_bank(ground.people)), "clips": len(open_bank(ground.clips))}
-    scores = loan.measured("score", lambda: score_runs(out, ground, recipe, model))
-    loan.report["scores"] = scores
+    loan.report["drawn"] = {"people": len(open_bank(ground.people)), "clips": len(open_bank(said))}
+    loan.report["scores"] = loan.measured("score", lambda: score_runs(out, ground, recipe, model, encoders))
+
+
+def _train_stage(loan: Loan, out: Path, ground: Ground, recipe: Recipe, model: ModelConfig, stage: int) -> None:
+    """Train the runs of a stage in their share of what is left, that of the next stage and of the end kept free."""
+    share = _minutes(recipe, stage) / sum(_minutes(recipe, s) for s in {stage, 2})
+    seconds = (loan.left_s - END * loan.whole_s) * share
+    fitted = _fitted(recipe, seconds / 60, stage)
+    train = functools.partial(train_recipe, fitted, model, out, ground, seconds + 5, stage=stage, by_time=True)
+    loan.measured(f"stage {stage}", train)
+
+
+def _device() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cpu") if found is None else found
+
+
+def _encoders(ground: Ground) -> FrameEncoders:
+    device = _device()
+    embed = None if ground.faces is None else EmbedFrames(ground.faces, device)
+    warp: Any = load_dense_motion(ground.warp).to(device)
+    return FrameEncoders(vae_encoder(ground.vae, device), HeadWarp(warp), embed, device)
 
 
 def _minutes(recipe: Recipe, stage: int) -> float:
@@ -217,20 +243,20 @@ def _run(folder: Path) -> dict[str, Any]:
     return {name: state[name] for name in ("step", "samples", "seconds")}
 
 
-def score_runs(out: Path, ground: Ground, recipe: Recipe, model: ModelConfig) -> dict[str, Any]:
-    """Return losses on held-out people after each stage.
+def score_runs(
+    out: Path, ground: Ground, recipe: Recipe, model: ModelConfig, encoders: FrameEncoders
+) -> dict[str, Any]:
+    """Return losses on held-out people after the last run of each stage.
 
     Args:
         out: Folder of the runs.
         ground: What the denoiser stands on.
         recipe: Whose runs they are.
         model: What was trained.
+        encoders: Encode the people who are held out.
     """
-    device: Any = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    device = _device()
     text, vae = load_text_encoder(ground.text), load_vae(ground.vae)
-    embed = None if ground.faces is None else EmbedFrames(ground.faces, device)
-    warp = HeadWarp(load_dense_motion(ground.warp).to(device))
-    encoders = FrameEncoders(vae_encoder(ground.vae, device), warp, embed, device)
     size = model.size
     encode_bank(out / "held_out1", ground.people, encoders, picture_sizes(model), range(HELD_OUT, HELD_OUT + 1))
     pairs = EncodedBank.open(out / "held_out1", size)
@@ -245,6 +271,7 @@ def score_runs(out: Path, ground: Ground, recipe: Recipe, model: ModelConfig) ->
         file = out / f"run{number}" / "model.safetensors"
         if file.exists():
             load_weights(objective, file)
+        if file.exists() and run.stage not in [later.stage for later in recipe.runs[number + 1 :]]:
             score: dict[str, Any] = {"pairs": score_pairs(objective, pairs, text.tokenize, device)}
             if run.stage == 2:
                 score |= score_clips(objective, clips, text.tokenize, device)
@@ -269,7 +296,7 @@ def main() -> None:
     add("--no-faces", action="store_true", help="train without face embeddings")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    loan = Loan(time.monotonic() + given.minutes * 60)
+    loan = Loan(time.monotonic() + given.minutes * 60, file=given.out / "report.json")
     if not given.speech.exists():
         raise BadInput(
             f"`--speech` must be a file of training.denoiser.clips, but {given.speech} is not there. Make it."
@@ -284,7 +311,7 @@ def main() -> None:
     try:
         train_within(loan, given.out, Ground(*places), recipe, read_model(recipe.model, given.config.parent), given)
     finally:
-        (given.out / "report.json").write_text(json.dumps(loan.report, indent=1))
+        loan.write()
 
 
 if __name__ == "__main__":

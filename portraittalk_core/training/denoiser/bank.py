@@ -215,11 +215,11 @@ def _encode_person(
     found: dict[str, list[Tensor]],
 ) -> dict[str, Float[Tensor, "k 3 s s"]]:
     """Append what is made of a person's pictures to `found`; return the references moved to each set of points."""
-    pixels = torch.from_numpy(np.stack([bank.picture(i) for i in rows])).to(encoders.device)
+    pixels = torch.from_numpy(np.stack([bank.picture(i) for i in rows]))
     pictures = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
     generator = torch.Generator().manual_seed(int(bank.person[rows[0]]))
     strip = photographic(torch.cat(list(pictures), 1)[None], generator, grain=False)[0]  # all in the same way
-    pictures = torch.stack(strip.split(pictures.shape[-1], 1))
+    pictures = torch.stack(strip.split(pictures.shape[-1], 1)).to(encoders.device)
     there = {name: torch.from_numpy(values[rows]).to(encoders.device) for name, values in points.items()}
     own = there[""]
     moved = {
