@@ -53,7 +53,8 @@ def test_pictures_sound_and_motion_become_sockets(pack, adapters, who, heard, di
     assert motion.mouth_opening.shape == (FRAMES,)
     again, _ = pack("nodes.listening").move(speech, bound, dials, 1, None)
     assert torch.equal(motion.coefficients, again.coefficients), "seeds of 64 bits are taken modulo 2**63"
-    assert adapters.stack.face_finder() is adapters.stack.faces and len(adapters.get_models()) == 1
+    assert adapters.stack.face_finder() is adapters.stack.faces
+    assert len(adapters.get_models()) == 2, "adapters and dense motion"
     rows = {"encoded_audio": torch.zeros(1, 50, 64), "audio_samples": 16000}
     with pytest.raises(pack("portraittalk_core.errors").BadInput, match="`encoded` must have 128 features a row"):
         pack("nodes.listening").encode(adapters, read_sound_of(pack), 25.0, rows, 0.0)

@@ -14,7 +14,7 @@ from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.errors import WeightsMismatch
 from portraittalk_core.hosts.diffusers_host import DiffusersHost
-from portraittalk_core.motion.geometry import placement
+from portraittalk_core.motion.geometry import placement, warp_picture
 from portraittalk_core.stacks import conditions as conditioning
 from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptTrack
@@ -91,8 +91,8 @@ def conditions(module, scene, names, adapters, unconditional):
         "structure": lambda: module.StructureCondition(
             adapters,
             scene["maps"],
-            scene["identity"],
             scene["latents"][:1],
+            lambda landmarks: warp_picture(scene["identity"].crops, scene["identity"].landmarks, landmarks),
             lambda rows, _: scene["warped"][rows],
             2 * SIDE,
         ),
