@@ -36,7 +36,7 @@ from .recognition import Tutored, identity_loss
 
 log = logging.getLogger(__name__)
 
-STEPS = {"landmarks": 3000, "detector": 2000, "recogniser": 1500}
+STEPS = {"landmarks": 3000, "detector": 2000, "recogniser": 1000}
 """Of each network, in the order in which they are trained."""
 
 BATCH = {"landmarks": 16, "detector": 16, "recogniser": 48}
