@@ -152,6 +152,7 @@ def test_what_is_made_is_never_made_again(settings):
     assert labels == [] and len(again) == 0 and len(CALLS) == 2
 
 
+@pytest.mark.slow
 def test_other_weights_are_made_anew_and_more_people_added(settings):
     run(settings)
     assert run(settings, people=3)[1] == ["p002_s0 material", "p002_s0 full"]
@@ -160,6 +161,7 @@ def test_other_weights_are_made_anew_and_more_people_added(settings):
     assert "model two" in made.reports["full"].protocol["made by"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_loses_no_finished_clip(settings, monkeypatch):
     def stopping(self, images, speech, prompt, **options):
         for number, frames in enumerate(generate(self, images, speech, prompt, **options)):
