@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 import types as python_types
@@ -24,6 +25,8 @@ def stand_in(monkeypatch, name: str, **functions) -> None:
     module = python_types.ModuleType(f"portraittalk_core.training.{name}")
     vars(module).update(functions)
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    parent, _, last = module.__name__.rpartition(".")  # which knows the real one, where that was imported before
+    monkeypatch.setattr(importlib.import_module(parent), last, module, raising=False)
 
 
 def record(calls: list, returned=None):
