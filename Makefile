@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 ASSETS := portraittalk_core/assets
-PROMPT := a smiling person with red hair in front of a blue background
+PROMPT := a smiling person
 DEV := train,dev
 
 .PHONY: demo test test-all test-comfyui coverage lint docs train-tiny bench wheel clean

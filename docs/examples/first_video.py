@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", default=str(pt.ASSETS / "portrait.png"))
     parser.add_argument("--audio", default=str(pt.ASSETS / "speech.wav"))
-    parser.add_argument("--prompt", default="a person with red hair")
+    parser.add_argument("--prompt", default="a smiling person")
     parser.add_argument("--seconds", type=float, default=2.0, help="how much of the recording is spoken")
     parser.add_argument("--steps", type=int, help="denoising steps; the model's own if left out")
     parser.add_argument("-o", "--output", default="first_video.mp4")
