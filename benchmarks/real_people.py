@@ -7,8 +7,8 @@
 Parts: `clips` (their first frame as the photograph, driven by the motion that MediaPipe reads in the rest, beside what
 is simpler), `sheet` (every photograph at rest and in eight frames), `sound` (every photograph with every recording),
 `long` (a minute) and `speed`. What was made lies in a folder of its own for each set of weights, videos and pictures to
-look at included, and is not made again. The page in docs/ is written by a run over everything; another run writes its
-tables beside what it made. Needs mediapipe: `pip install mediapipe`.
+look at included, and is not made again. The page says of how many frames and pairs its figures are; a run over some
+people alone (`--only`) writes its tables beside what it made. Needs mediapipe: `pip install mediapipe`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add("--seconds", type=float, default=6.0, help="of each recording, at most (%(default)s)")
     add("--every", type=int, default=1, help="of the pairs of photograph and recording only every Nth (%(default)s)")
     add("--only", nargs="*", default=[], metavar="NAME", help="clips and photographs whose names begin so")
+    add("--page", type=Path, help="where the tables go (docs/real_people.md; with --only beside what was made)")
     add("--threads", type=int, default=2, help="for speed (%(default)s)")
     return parser.parse_args(words)
 
@@ -74,6 +75,22 @@ def main() -> None:
     run(given, PortraitTalk.load(given.model), fingerprint(given.model), DOCS / "real_people.md")
 
 
+def settings(given: argparse.Namespace, part: str) -> str:
+    """Say of what a part was measured.
+
+    Args:
+        given: Of `parse`.
+        part: Of `PARTS`.
+    """
+    if part == "clips":
+        every = "every frame" if given.step == 1 else f"one frame in {given.step}"
+        return f"{every} of the first {given.frames} of each clip"
+    if part == "sound":
+        pairs = "every pair" if given.every == 1 else f"one pair in {given.every}"
+        return f"{pairs} of photograph and recording, at most {given.seconds:g} s"
+    return "all that can speak" if part == "sheet" else "one photograph"
+
+
 def run(given: argparse.Namespace, model: PortraitTalk, weights: str, page: Path) -> None:
     """Measure the chosen parts and write the page.
 
@@ -81,25 +98,18 @@ def run(given: argparse.Namespace, model: PortraitTalk, weights: str, page: Path
         given: Of `parse`.
         model: Tiny.
         weights: Fingerprint of its files.
-        page: Of a run over everything.
+        page: Where the tables go, unless the command line says otherwise or names some of the people.
     """
     folder = given.out / weights
     for name in ("clips", "sheet", "sound"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    whole = given.step == 1 and given.every == 1 and not given.only
-    page = page if whole else folder / "some.md"
+    page = given.page or (folder / "some.md" if given.only else page)
     session = Session(given, model, open_reader(given.task), folder, page)
-    store = folder / ("results.json" if whole else "some.json")
-    settings = {
-        "weights": weights,
-        "frames of each clip": given.frames,
-        "of which every": given.step,
-        "seconds of each recording": f"{given.seconds:g}",
-        "of the pairs every": given.every,
-    }
-    write_page(update_results({"settings": settings}, store), page)
+    store = folder / ("some.json" if given.only else "results.json")
+    write_page(update_results({"weights": weights}, store), page)
     for part in given.parts:
-        found = {part: PARTS[part](session)}
+        held = read_results(store)
+        found = {part: PARTS[part](session), "settings": {**held.get("settings", {}), part: settings(given, part)}}
         if part != "clips":
             found["left out"] = session.looked_at[1]
         write_page(update_results(found, store), page)

@@ -187,7 +187,7 @@ def test_a_run_over_some_leaves_the_page_alone(folders, monkeypatch):
     _, target = run(folders, monkeypatch, "--parts", "clips", "--step", "3", "--only", "c1")
     assert not target.exists()
     text = (folders / "out" / "w0" / "some.md").read_text()
-    assert "of which every 3" in text and "| **ours points** |" in text
+    assert "clips: one frame in 3 of the first 75 of each clip" in text and "| **ours points** |" in text
 
 
 def clip(ours, others):
@@ -239,9 +239,11 @@ def replace_tracks(look, tracks):
 
 
 def test_a_page_says_what_is_not_measured_and_what_is_left_out():
-    text = page.tables({"settings": {"weights": "w"}, "left out": {"p9_cup": "no face\nwas found"}})
+    text = page.tables(
+        {"weights": "w", "settings": {"long": "one photograph"}, "left out": {"p9_cup": "no face\nwas found"}}
+    )
     assert text.count("not measured yet") == len(figures.bounds())
-    assert "| p9_cup | no face was found |" in text and text.startswith("weights w.")
+    assert "| p9_cup | no face was found |" in text and text.startswith("Weights w; long: one photograph.")
 
 
 def test_bounds_of_the_page_are_those_that_were_asked_for():

@@ -50,8 +50,8 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _settings(results: dict[str, Any]) -> str:
-    said = results.get("settings", {})
-    return ", ".join(f"{name} {value}" for name, value in said.items()) + "."
+    said = [f"{part}: {of}" for part, of in results.get("settings", {}).items()]
+    return "; ".join([f"Weights {results.get('weights', 'unknown')}", *said]) + "."
 
 
 def _number(value: float | None) -> str:
