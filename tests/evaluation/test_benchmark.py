@@ -205,6 +205,7 @@ def test_all_variants(settings):
     )
 
 
+@pytest.mark.slow
 def test_a_branch_that_was_never_trained_is_said_to_be_missing(settings):
     made, labels = run(settings, lambda n, d: load(n, d, trained=False), variants=("no-audio", "still"), people=1)
     assert "p000_s0 no-audio" not in labels and "no trained audio branch" in made.skipped["no-audio"]
