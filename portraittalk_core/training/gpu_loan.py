@@ -18,6 +18,8 @@ import logging
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -279,6 +281,11 @@ def score_runs(
     return found
 
 
+def _ended(number: int, frame: Any) -> None:
+    """Leave in order where the machine is taken back: checkpoints are written, processes ended."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Read the command line and use the loan."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -301,7 +308,9 @@ def main() -> None:
         raise BadInput(
             f"`--speech` must be a file of training.denoiser.clips, but {given.speech} is not there. Make it."
         )
+    signal.signal(signal.SIGTERM, _ended)
     if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method("forkserver", force=True)
         multiprocessing.set_forkserver_preload(_PRELOAD)
         multiprocessing.forkserver.ensure_running()
     recipe = read_toml(Recipe, given.config)

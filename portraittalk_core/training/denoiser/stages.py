@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_all_start_methods
+from multiprocessing import get_start_method
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -159,8 +159,8 @@ def draw_batches(
 
     def batches(first: int, rank: int, ranks: int, device: torch.device) -> Iterable[Any]:
         steps: Iterator[int] = itertools.count(first * ranks + rank, ranks)
-        # A fork server, which a program may start early, has workers ready at once; Windows has none.
-        method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+        # A fork server, if the program has started one, has workers ready at once; spawned ones end with the program.
+        method = "forkserver" if get_start_method(allow_none=True) == "forkserver" else "spawn"
         options: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": method} if workers else {}
         loader: Any = DataLoader(
             dataset,

@@ -95,6 +95,17 @@ def test_stage_2_begins_with_what_all_files_say(tmp_path, first, folders, ground
     assert all(torch.equal(own[name], value) for file in files for name, value in load_file(file).items())
 
 
+class Steps(torch.utils.data.Dataset):
+    def __getitem__(self, step):
+        return torch.tensor(step)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_of_several_processes_trains_on_every_other_draw(workers):
+    batches = stages.draw_batches(Steps(), lambda device: int, workers)(5, 1, 2, torch.device("cpu"))
+    assert [step for step, _ in zip(batches, range(3), strict=False)] == [11, 13, 15]
+
+
 def test_unknown_stages_and_missing_beginnings_are_named(tmp_path, folders, ground, small, text, vae_file):
     with pytest.raises(BadConfig, match="`stage` must be one of"):
         build_objective(small, TrainingConfig(stage=3), text, load_vae(vae_file))
