@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.geometry import contours, placement
-from ..nets.dense_motion import DenseMotion, DenseMotionNet, sparse_motion, warp_pixels
+from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, sparse_motion, warp_pixels
 from ..types import Frames, Identity, StructureMaps
 
 SIDE = 128
@@ -55,12 +55,13 @@ class HeadWarp:
         rows, half = len(landmarks), SIDE // 2
         small = functional.interpolate(picture.to(landmarks.device), (SIDE, SIDE), mode="area")
         fixed = reference.to(landmarks).expand(rows, -1, -1)
-        return self.net(
+        found = self.net(
             small.expand(rows, -1, -1, -1).contiguous(memory_format=torch.channels_last),
             contours(fixed[:1], half).expand(rows, -1, -1, -1),
             contours(landmarks, half),
             sparse_motion(fixed, landmarks, placement(fixed, landmarks), half),
         )
+        return replace(found, flow=anchored(found.flow, fixed, landmarks))
 
     def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
         """Return the person's first crop moved to each frame, what stands still left where it is.

@@ -12,6 +12,7 @@ from portraittalk_core.nets.dense_motion import (
     SHARES,
     DenseMotion,
     DenseMotionNet,
+    anchored,
     identity_grid,
     sparse_motion,
     warp_pixels,
@@ -171,3 +172,18 @@ def test_photographic_pictures_stay_in_range_and_differ_in_all_but_what_they_sho
         assert torch.corrcoef(flat)[0, 1] > 0.9
     grainy = photographic(picture, torch.Generator().manual_seed(1))
     assert not torch.equal(grainy, one) and grainy.abs().max() <= 1
+
+
+def test_an_anchored_field_meets_its_points_and_keeps_the_rest():
+    reference = portraits()[1][:1].float()
+    target = reference + torch.tensor([0.03, -0.02])
+    still = identity_grid(torch.zeros(1, 1, MAP_SIZE, MAP_SIZE))
+
+    def there(flow):
+        return torch.nn.functional.grid_sample(flow, target[:, :, None], align_corners=False)[..., 0].mT
+
+    before, after = ((there(flow) - reference).norm(dim=-1) for flow in (still, anchored(still, reference, target)))
+    assert before.mean() > 0.03 and after.mean() < 0.1 * before.mean()
+    assert torch.allclose(anchored(still, reference, target)[:, :, :4, :4], still[:, :, :4, :4], atol=1e-4)
+    exact = still - torch.tensor([0.03, -0.02]).view(1, 2, 1, 1)
+    torch.testing.assert_close(anchored(exact, reference, target), exact, atol=2e-5, rtol=0)

@@ -218,7 +218,8 @@ def _encode_person(
     pixels = torch.from_numpy(np.stack([bank.picture(i) for i in rows]))
     pictures = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
     generator = torch.Generator().manual_seed(int(bank.person[rows[0]]))
-    strip = photographic(torch.cat(list(pictures), 1)[None], generator, grain=False)[0]  # all in the same way
+    # All in the same way, and none grey: captions name colours.
+    strip = photographic(torch.cat(list(pictures), 1)[None], generator, grain=False, grey=0.0)[0]
     pictures = torch.stack(strip.split(pictures.shape[-1], 1)).to(encoders.device)
     there = {name: torch.from_numpy(values[rows]).to(encoders.device) for name, values in points.items()}
     own = there[""]

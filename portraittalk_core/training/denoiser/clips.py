@@ -124,7 +124,7 @@ def spoken_shots(seed: int, clips: SpeechClips, frames: int) -> list[Shot]:
         frames: Of the clip.
     """
     rng = np.random.default_rng([seed, 53])
-    portrait, other, _ = draw_shots(seed, frames=1, edited=1)
+    portrait, other, _ = draw_shots(seed, frames=1, edits=1)
     same = rng.random() < SAME_APPEARANCE
     mood = portrait.person.expression
     first = draw_stretch(clips, frames, rng)

@@ -114,7 +114,7 @@ def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np
 
 
 def photographic(
-    pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator, grain: bool = True
+    pictures: Float[Tensor, "n 3 h w"], generator: torch.Generator, grain: bool = True, grey: float = 0.12
 ) -> Float[Tensor, "n 3 h w"]:
     """Vary exposure, contrast, colour, sharpness and grain, so that nothing hangs on the renderer's.
 
@@ -122,6 +122,7 @@ def photographic(
         pictures: In [-1, 1].
         generator: Of the chance.
         grain: Whether noise is added.
+        grey: Chance that a picture loses its colours.
 
     Returns:
         The same size and range.
@@ -131,9 +132,9 @@ def photographic(
     def draw(*shape: int) -> Tensor:
         return torch.rand(n, *shape, 1, 1, generator=generator)
 
-    grey = pictures.mean(1, keepdim=True)
-    saturation = torch.where(draw(1) < 0.12, 0.0, 0.5 + 0.9 * draw(1))
-    out = grey + saturation * (pictures - grey)
+    colourless = pictures.mean(1, keepdim=True)
+    saturation = torch.where(draw(1) < grey, 0.0, 0.5 + 0.9 * draw(1))
+    out = colourless + saturation * (pictures - colourless)
     out = ((out + 1) / 2).clamp(1e-4, 1) ** (2 ** (1.4 * draw(1) - 0.7)) * 2 - 1
     out = out * (0.6 + 0.7 * draw(1)) + 0.3 * (draw(1) - 0.5) + 0.16 * (draw(3) - 0.5)
     soft = functional.avg_pool2d(functional.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)

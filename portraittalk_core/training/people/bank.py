@@ -70,7 +70,7 @@ class Bank:
     """Seed of who is shown."""
 
     appearance: Int[ndarray, "n"]
-    """0: the clip whose maps point to its first frame; 1: other attributes; 2: another light."""
+    """0: the clip whose maps point to its first frame; 2: another light; all else: other attributes."""
 
     tags: list[dict[str, str]]
     """What a caption can say of each picture."""

@@ -1,7 +1,7 @@
 """What a bank shows: a person in several appearances, as someone who speaks before a camera looks.
 
-The first appearance is a short clip whose frames all know where their pixels lie in the first one; the others change
-what a prompt may change, in the same light; the last picture has another light and camera, for telling people apart.
+The first appearance is a short clip whose frames all know where their pixels lie in the first one. One picture has
+another light and camera, for telling people apart; the others change what a prompt may change, in the same light.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from numpy.random import Generator
 
 from ...people.actor import Actor
 from ...people.arkit import ARKIT, INDEX, coefficients
+from ...people.caption import age_word
 from ...people.drawing import place_camera
 from ...people.landmarks import project_landmarks
 from ...people.motion import resting_blendshapes
-from ...people.person import EXPRESSIONS, Person, draw_person
+from ...people.person import EXPRESSIONS, Person, draw_person, dress
 from ...people.scene import Scene, draw_scene
 from ...perception.framing import CENTRE, SIZE, face_frame
 
-EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses")
+EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses", "age")
 """The attributes that a prompt may change; everything else belongs to the person."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -34,16 +35,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "beard": ("beard",),
     "glasses": ("glasses",),
 }
-"""The fields of `Person` that make up an attribute."""
+"""The fields of `Person` that make up an attribute; age is more than a field."""
 
 REDRAWN = (0.85, 0.25)
 """Chance that an attribute differs between two appearances, the one or the other: with large changes edits pay, with
 small ones all else must stay."""
 
-ALONE = {"beard": 0.3, "glasses": 0.3, "hair": 0.15, "style": 0.1, "clothes": 0.05, "background": 0.1}
+ALONE = {"beard": 0.2, "glasses": 0.2, "hair": 0.18, "style": 0.08, "clothes": 0.08, "background": 0.14, "age": 0.12}
 """Which attribute it is where only one differs, the smallest in the picture most often."""
 
-ALONE_CHANCE = 0.35
+_GROWN = ("young", "middle aged", "old")
+
+ALONE_CHANCE = 0.5
 """Chance that only one attribute differs."""
 
 _MOUTH = {
@@ -84,29 +87,28 @@ class Shot:
     """What else a bank keeps of each frame, by name."""
 
 
-def draw_shots(seed: int, frames: int = 6, edited: int = 2) -> list[Shot]:
+def draw_shots(seed: int, frames: int = 6, edited: int = 1, edits: int = 4) -> list[Shot]:
     """Draw everything that a bank shows of one person.
 
     Args:
         seed: From which all follows.
         frames: Of the first appearance.
-        edited: Frames of the second appearance.
+        edited: Frames of each appearance with other attributes.
+        edits: How many of those there are, at least one.
 
     Returns:
-        The clip, the same person with other attributes, and one frame in another light.
+        The clip, the same person with other attributes, one frame in another light, and the rest of the edits.
     """
     rng = np.random.default_rng([seed, 41])
     person = draw_person(seed)
     scene = draw_scene(seed, person.background)
     first = _shot(rng, person, scene, frames, None)
     around = (first.blendshapes[0], first.rotation[0])
-    other = edit(rng, person)
+    others = [edit(rng, person) for _ in range(edits)]
+    changed = [_shot(rng, p, replace(scene, background=p.background), edited, around) for p in others]
     relit = replace(person, expression="neutral")
-    return [
-        first,
-        _shot(rng, other, replace(scene, background=other.background), edited, around),
-        _shot(rng, relit, draw_scene(seed + 500_000_000, person.background), 1, None),
-    ]
+    another_light = _shot(rng, relit, draw_scene(seed + 500_000_000, person.background), 1, None)
+    return [first, changed[0], another_light, *changed[1:]]
 
 
 def edit(rng: Generator, person: Person) -> Person:
@@ -125,14 +127,17 @@ def edit(rng: Generator, person: Person) -> Person:
 
 
 def _changed(rng: Generator, person: Person, names: set[str], surely: str | None = None) -> Person:
-    """Take some attributes from a stranger of the same sex, about the same age."""
+    """Take some attributes from a stranger of the same sex, about the same age; their own age becomes another."""
+    if "age" in names and person.age > 19:
+        other_ages = [word for word in _GROWN if word != age_word(person.age)]
+        person = dress(person, {"age": str(rng.choice(other_ages))}, rng)
     other = person
     for _ in range(40):
         other = draw_person(int(rng.integers(1_000_000_000, 2_000_000_000)))
         fits = (other.male > 0.5) == (person.male > 0.5) and abs(other.age - person.age) < 25
-        if fits and (surely is None or getattr(other, surely) != getattr(person, surely)):
+        if fits and (surely in (None, "age") or getattr(other, surely) != getattr(person, surely)):
             break
-    fields = {field: getattr(other, field) for name in names for field in FIELDS[name]}
+    fields = {field: getattr(other, field) for name in names for field in FIELDS.get(name, ())}
     return replace(person, **fields)
 
 

@@ -36,7 +36,7 @@ def speech():
     )
 
 
-def portrait_and_other(seed, frames, edited):
+def portrait_and_other(seed, frames, edits):
     """Stand in for `draw_shots`, which needs the renderer's data."""
     turned = np.array([[10.0, -4.0, 3.0]], np.float32)
     first = dataclasses.replace(synthetic.shot(seed, 1), rotation=turned, person=Person(seed, expression="smiling"))
