@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from portraittalk_core.errors import BadInput
+from portraittalk_core.people import framing
 from portraittalk_core.people.landmarks import mix_landmarks
 from portraittalk_core.training.people import draw
 from portraittalk_core.training.people.bank import MAP_SIZE, draw_bank, open_bank
@@ -89,8 +90,8 @@ def test_a_camera_frames_the_head_that_a_shot_names(monkeypatch):
     """A clip in other clothes stands before the camera of its portrait."""
     posed = []
     points = (portraits()[1][0].numpy() + 1) * 128
-    monkeypatch.setattr(draw, "place_camera", lambda actor, camera: type("View", (), {"matrix": None}))
-    monkeypatch.setattr(draw, "project_landmarks", lambda *given: points)
+    monkeypatch.setattr(framing, "place_camera", lambda actor, camera: type("View", (), {"matrix": None}))
+    monkeypatch.setattr(framing, "project_landmarks", lambda *given: points)
     actor = FakeRenderer(256).actor(shot(3, 1).person)
     actor.rig.pose = lambda *given: posed.append(given)
     portrait, clip = shot(3, 1), shot(3, 4)

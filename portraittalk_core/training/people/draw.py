@@ -17,12 +17,10 @@ from numpy.random import Generator
 from ...people.actor import Actor
 from ...people.arkit import ARKIT, INDEX, coefficients
 from ...people.caption import age_word
-from ...people.drawing import place_camera
-from ...people.landmarks import project_landmarks
+from ...people.framing import frame_head
 from ...people.motion import resting_blendshapes
 from ...people.person import EXPRESSIONS, Person, draw_person, dress
 from ...people.scene import Scene, draw_scene
-from ...perception.framing import CENTRE, SIZE, face_frame
 
 EDITABLE = ("hair", "style", "background", "clothes", "beard", "glasses", "age")
 """The attributes that a prompt may change; everything else belongs to the person."""
@@ -217,15 +215,6 @@ def framed(actor: Actor, shot: Shot, size: int) -> Scene:
         size: Side of the pictures in pixels.
     """
     rng = np.random.default_rng([shot.person.seed, shot.scene.seed % 1_000_003, 43])
-    zoom, off = float(np.exp(rng.normal() * 0.07)), rng.normal(size=2) * 0.035
-    camera = replace(shot.scene.camera, shift=(0.0, 0.0))
-    pose = actor.rig.pose(*(shot.framing or (shot.blendshapes[0], shot.rotation[0])))
-    for _ in range(2):
-        points = project_landmarks(actor, pose, place_camera(actor, camera).matrix, size) / size * 2 - 1
-        centre, found = face_frame(points)
-        frame_dm = camera.frame_dm * found / (SIZE * zoom)
-        # A shift of 1 moves the face by the whole frame, which is 2 in the picture's coordinates.
-        right, down = (np.array(CENTRE) + off - centre) / 2
-        shift = (camera.shift[0] + float(right), camera.shift[1] - float(down))
-        camera = replace(camera, frame_dm=float(np.clip(frame_dm, 1.8, 7.0)), shift=shift)
-    return replace(shot.scene, camera=camera)
+    zoom, (right, down) = float(np.exp(rng.normal() * 0.07)), (rng.normal(size=2) * 0.035).tolist()
+    blendshapes, rotation = shot.framing or (shot.blendshapes[0], shot.rotation[0])
+    return frame_head(actor, shot.scene, blendshapes, rotation, size, zoom, (right, down))
