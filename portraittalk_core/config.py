@@ -228,6 +228,9 @@ class TrainingConfig:
     shared_noise: float = 0.5
     """Chance that all frames of a clip get the same noise."""
 
+    edited: float = 0.45
+    """Chance that a target has another appearance than the reference (stage 1): edits are learned late, copying soon."""
+
     face_weight: float = 3.0
     """How much more eyes and mouth count than the rest, which counts 1."""
 

@@ -15,9 +15,6 @@ from ...people.caption import describe
 from ..people.draw import EDITABLE
 from .bank import EncodedBank
 
-EDITED = 0.45
-"""Chance that a target has another appearance than the reference: edits are learned late, and copying soon."""
-
 Tokenize = Callable[[list[str]], Int[Tensor, "n t"]]
 
 
@@ -116,6 +113,7 @@ class PairDraws(Dataset[Draw]):
         seed: int,
         refs: int,
         targets: int,
+        edited: float = 0.45,
         drop_text: float = 0.1,
         drop_identity: float = 0.1,
         drop_reference: float = 0.1,
@@ -128,12 +126,13 @@ class PairDraws(Dataset[Draw]):
             seed: From which, with k, everything follows.
             refs: People a step.
             targets: Frames of each beside the reference.
+            edited: Chance that a frame has another appearance than the reference.
             drop_text: Chance that a frame loses its caption.
             drop_identity: Chance that it loses the face embedding.
             drop_reference: Chance that it loses the reference picture.
         """
         self._tags, self._tokenize = bank.tags, tokenize
-        self._seed, self._refs, self._targets = seed, refs, targets
+        self._seed, self._refs, self._targets, self._edited = seed, refs, targets, edited
         self._drops = (drop_text, drop_identity, drop_reference)
         # Frames of a person follow one another in a bank, the reference first.
         _, self._first, self._count = np.unique(bank.person, return_index=True, return_counts=True)
@@ -164,7 +163,7 @@ class PairDraws(Dataset[Draw]):
         alike = [row for row in rows if row not in changed]
         targets: list[int] = []
         for kind, where in torch.rand(self._targets, 2, generator=generator).tolist():
-            pool = changed if changed and kind < EDITED else alike
+            pool = changed if changed and kind < self._edited else alike
             targets.append(pool[int(where * len(pool))])
         return [first, *targets]
 

@@ -268,8 +268,8 @@ def _encode_data(
 
 def _pairs(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEncoder) -> Batches:
     bank = _opened(model, EncodedBank.open(data, config.size), data)
-    drops = {name: getattr(config, name) for name in ("drop_text", "drop_identity", "drop_reference")}
-    draws = PairDraws(bank, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **drops)
+    chances = {name: getattr(config, name) for name in ("edited", "drop_text", "drop_identity", "drop_reference")}
+    draws = PairDraws(bank, text.tokenize, seed=config.seed, refs=config.refs, targets=config.targets, **chances)
     return draw_batches(draws, lambda device: FrameStore(bank, device).gather, config.workers)
 
 

@@ -10,8 +10,8 @@ from torch.nn import functional
 from portraittalk_core.errors import BadInput
 from portraittalk_core.nets.dense_motion import DenseMotionNet
 from portraittalk_core.stacks.head_warp import HeadWarp
-from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders, encode_bank, is_made
-from portraittalk_core.training.denoiser.pairs import EDITED, FrameStore, PairDraws, caption_of
+from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders, changed, encode_bank, is_made
+from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws, caption_of
 from portraittalk_core.training.people.bank import draw_bank
 
 from ..synthetic import TAGS, encoded_bank, fake_renderer, shot
@@ -21,7 +21,7 @@ DEVICE = torch.device("cpu")
 
 def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(text):
     bank = encoded_bank(3, 4)
-    draws = PairDraws(bank, text.tokenize, seed=3, refs=4, targets=3)
+    draws = PairDraws(bank, text.tokenize, seed=3, refs=4, targets=3, edited=0.6)
     one, same, other = draws[5], draws[5], draws[6]
     assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(same).values(), strict=True))
     assert not torch.equal(one.targets, other.targets)
@@ -31,7 +31,7 @@ def test_a_draw_depends_on_its_step_alone_and_pairs_one_person(text):
     many = torch.cat([draws[k].targets % 4 for k in range(40)])
     assert many.unique().tolist() == [0, 1, 2, 3]  # the portrait itself is a target as well
     edited = float((many >= 2).float().mean())  # the last two of four pictures have another appearance
-    assert edited == pytest.approx(EDITED, abs=0.08)
+    assert edited == pytest.approx(0.6, abs=0.08)
 
 
 def test_more_targets_than_pictures_are_filled_up(text):
@@ -131,7 +131,13 @@ def test_a_reference_that_need_not_move_stays_and_what_it_hides_is_known(folders
     torch.testing.assert_close(bank.warped_latents.float(), bank.latents[bank.first].float(), atol=0.02, rtol=0)
     unseen = bank.unseen
     assert not unseen[0].any() and unseen[1, :, :4].all() and not unseen[1, :, 4:].any()
-    assert not unseen[2].any()  # other attributes have no maps
+    assert not unseen[2].any()  # other attributes have no maps, and this one's picture is the same
+
+
+def test_what_is_changed_is_where_latents_differ_from_the_moved_reference():
+    latents, warped = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    latents[..., 0], latents[..., 1], latents[..., 2] = 2.0, 0.65, 0.3
+    assert changed(latents, warped)[0, 0].tolist() == pytest.approx([1, 0.5, 0, 0], abs=1e-3)
 
 
 def test_what_is_encoded_is_not_encoded_again(folders, tmp_path):
