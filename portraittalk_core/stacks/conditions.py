@@ -113,21 +113,40 @@ class StructureCondition(Condition):
         self._adapters, self._maps, self._size = adapters, maps, contour_size
         self._reference, self._warped_pictures = reference_latents, warped_pictures
         self._warped_latents = warped_latents
+        self._rows: dict[int, list[Tensor]] = {}
         self.networks = (adapters, *networks)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""
         landmarks = self._maps.landmarks[frames].to(device)
-        warped = self._warped_pictures(landmarks)
+        lines, warped, latents = self._shown(frames, landmarks)
         return self._adapters.structure_branches(
-            contours=contours(landmarks, self._size),
+            contours=lines,
             placement=self._maps.placement[frames].to(device),
             cue=head_cue(landmarks),
             reference_latents=self._reference.to(device),
             warped_pictures=warped,
-            warped_latents=self._warped_latents(frames, warped).to(device),
+            warped_latents=latents,
             uncond=uncond,
         )
+
+    def _shown(self, frames: Int[Tensor, "n"], landmarks: Float[Tensor, "n 478 2"]) -> list[Tensor]:
+        """Return lines, moved pictures and their latents; frames shared with the last window are not made again."""
+        numbers = frames.tolist()
+        known = {n: rows for n, rows in self._rows.items() if rows[0].device == landmarks.device}
+        new = [place for place, number in enumerate(numbers) if number not in known]
+        if new:
+            points = landmarks[new]
+            warped = self._warped_pictures(points)
+            latents = self._warped_latents(frames[new], warped).to(landmarks.device)
+            made = (contours(points, self._size), warped, latents)
+            known |= {numbers[place]: [rows[k] for rows in made] for k, place in enumerate(new)}
+        self._rows = {number: known[number] for number in numbers}
+        return [torch.stack(rows) for rows in zip(*(known[number] for number in numbers), strict=True)]
+
+    def reset(self) -> None:
+        """Forget the last window."""
+        self._rows = {}
 
 
 class AudioCondition(Condition):
