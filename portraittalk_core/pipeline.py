@@ -18,6 +18,7 @@ from torch import Tensor
 from .diffusion.latent_fusion import OnStep, sample_video
 from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
+from .hosts.devices import fast_dtype
 from .hosts.diffusers_session import DiffusersSession
 from .presets import PUBLIC
 from .stacks.base import Condition, Stack
@@ -69,7 +70,8 @@ class PortraitTalk:
             name: `tiny`, `sd15-portraittalk`, `sd15-magictalk`, or a folder of tiny's files.
             device: Where networks run.
             **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`. Of tiny:
-                `faces`, what finds faces in place of the bundled pack; see `perception.other_faces.open_faces`.
+                `faces`, what finds faces in place of the bundled pack, see `perception.other_faces.open_faces`; and
+                `precision`, `auto` or `float32`, see `hosts.devices.fast_dtype`.
 
         Returns:
             The model.
@@ -81,10 +83,10 @@ class PortraitTalk:
         """
         if name in PUBLIC:
             return _load_public(name, device, options)
-        faces = options.pop("faces", None)
+        faces, precision = options.pop("faces", None), options.pop("precision", "auto")
         if options:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        return _load_tiny(name, device, faces)
+        return _load_tiny(name, device, faces, fast_dtype(device, precision))
 
     def generate(
         self,
@@ -283,13 +285,15 @@ class PortraitTalk:
             yield from self.stack.decode(LatentVideo(self.stack.encode(part), fps))
 
 
-def _load_tiny(name: str, device: torch.device | str, faces: Path | str | None) -> PortraitTalk:
+def _load_tiny(
+    name: str, device: torch.device | str, faces: Path | str | None, multiplies: torch.dtype | None
+) -> PortraitTalk:
     from .checkpoints.native import load_denoiser, model_files
     from .stacks.tiny import TinyStack, placed
 
     config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
-    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces)
-    return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device)))
+    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces, multiplies=multiplies)
+    return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device), multiplies))
 
 
 def _load_public(name: str, device: torch.device | str, options: dict[str, Any]) -> PortraitTalk:

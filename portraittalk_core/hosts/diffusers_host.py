@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import BadInput, SiteNotFound
 from ..host import METHODS, Branch, Call, Hook, UNetInputs, hooks_of
 from ..sites import Site, UNetShape
+from .devices import lowered
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -91,6 +92,7 @@ class DiffusersHost:
 
     Args:
         unet: Of SD1.5's layout.
+        multiplies: In which precision it multiplies, see `devices.fast_dtype`; None: in that of its weights.
 
     Raises:
         BadInput: For another layout, see `shape_of`.
@@ -99,9 +101,10 @@ class DiffusersHost:
     shape: UNetShape
     """Which sites the U-Net has."""
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    def __init__(self, unet: UNet2DConditionModel, multiplies: torch.dtype | None = None) -> None:
         self.unet = unet
         self.shape = shape_of(unet)
+        self._multiplies = multiplies
         self._attachments: list[DiffusersAttachment] = []
 
     @property
@@ -111,7 +114,7 @@ class DiffusersHost:
 
     def bare(self) -> DiffusersHost:
         """Return a host of the same U-Net that has no branches."""
-        return DiffusersHost(self.unet)
+        return DiffusersHost(self.unet, self._multiplies)
 
     def attach(self, branches: Sequence[Branch]) -> DiffusersAttachment:
         """Attach branches; several attachments stack, in the order in which they were made.
@@ -173,11 +176,11 @@ class DiffusersHost:
             )
         before = [dict(a.counts) for a in self._attachments]
         call = replace(call, inputs=UNetInputs(latents, timestep, text))
-        with self._hooked(call):
+        with self._hooked(call), lowered(self._multiplies, latents.device):
             out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False)[0]
         for attachment, counts in zip(self._attachments, before, strict=True):
             self._check_reached(attachment, counts)
-        return out
+        return out.to(latents.dtype)
 
     @contextmanager
     def _hooked(self, call: Call) -> Generator[None, None, None]:
