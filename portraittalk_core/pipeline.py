@@ -225,7 +225,7 @@ class PortraitTalk:
         made: list[LatentVideo] = []
         with self._releasing(always=True), self.host.open(condition.patches) as host:
             denoiser = Denoiser(host, condition, prompts, passes_at_once=self.stack.limits.passes_at_once)
-            chunks = self._sample(denoiser, sampling, frames, seed, on_step)
+            chunks = self._sample(denoiser, sampling, frames, seed, condition.couples_frames, on_step)
             for _, latents in chunks:
                 video = LatentVideo(latents, fps)
                 if sampling.fusion == "streaming":
@@ -236,7 +236,7 @@ class PortraitTalk:
         yield from made
 
     def _sample(
-        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, on_step: OnStep | None
+        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, coupled: bool, on_step: OnStep | None
     ) -> Iterator[tuple[int, Tensor]]:
         stack, config = self.stack, self.stack.config
         side = config.size // config.vae_factor
@@ -253,7 +253,7 @@ class PortraitTalk:
         shape = (config.unet.latent_channels, side, side)
         if sampling.fusion == "wrapped":
             return sample_wrapped(denoiser.predict, frames, shape, stack.schedule, **common)
-        fused = {"fusion": sampling.fusion, "flicker": sampling.flicker}
+        fused = {"fusion": sampling.fusion, "flicker": sampling.flicker, "coupled": coupled}
         return sample_video(denoiser.predict, frames, shape, stack.schedule, **common, **cast(Any, fused))
 
     def _windows_kept(self, sampling: Sampling, frames: int) -> int:

@@ -26,6 +26,8 @@ WarpedLatents = Callable[[Int[Tensor, "n"], Float[Tensor, "n 3 s s"]], Float[Ten
 class IdentityCondition(Condition):
     """Who the person is: IdentityNet beside the text, and AnimateNet's identity attention."""
 
+    couples_frames = False
+
     def __init__(
         self, adapters: Adapters, embeddings: Float[Tensor, "references embedding"], scale: float = 1.0
     ) -> None:
@@ -53,6 +55,8 @@ class IdentityCondition(Condition):
 
 class ReferenceCondition(Condition):
     """How the person looks in the reference pictures: ReferenceNet with the denoiser's own weights."""
+
+    couples_frames = False
 
     def __init__(
         self,
@@ -88,6 +92,8 @@ class ReferenceCondition(Condition):
 
 class StructureCondition(Condition):
     """How head and face move: structure maps, with the reference placed where head and face will be."""
+
+    couples_frames = False
 
     def __init__(
         self,
@@ -152,6 +158,8 @@ class StructureCondition(Condition):
 class AudioCondition(Condition):
     """What is being said (AudioNet), or that nothing is known of it, which training shows as well."""
 
+    couples_frames = False
+
     def __init__(self, adapters: Adapters, features: SpeechFeatures | None, scale: float = 1.0) -> None:
         """Bind a recording.
 
@@ -187,6 +195,7 @@ class TemporalCondition(Condition):
         """
         self._branches = adapters.temporal_branches()
         self.networks = (adapters,)
+        self.couples_frames = bool(self._branches)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames."""
@@ -208,6 +217,7 @@ class Conditions(Condition):
         self._windows: OrderedDict[tuple[object, ...], list[Branch]] = OrderedDict()
         self.networks = [net for condition in conditions for net in condition.networks]
         self.patches = [patch for condition in conditions for patch in condition.patches]
+        self.couples_frames = any(condition.couples_frames for condition in conditions)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of all conditions."""
