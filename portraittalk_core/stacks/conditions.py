@@ -181,7 +181,8 @@ class AudioCondition(Condition):
             return list(self._adapters.audio_branches(unknown, self._scale))
         first, last = max(0, int(frames.min()) - audio.window), int(frames.max()) + audio.window
         heard = self._features.hidden[first : last + 1].to(device)
-        return [_Rows(branch, frames - first) for branch in self._adapters.audio_branches(heard, self._scale)]
+        places = (frames - first).to(device)
+        return [_Rows(branch, places) for branch in self._adapters.audio_branches(heard, self._scale)]
 
 
 class TemporalCondition(Condition):
@@ -243,4 +244,5 @@ class _Rows:
         self._branch, self._rows = branch, rows
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
-        return self._branch.cross(query, heads, Call(self._rows[call.frames], call.passes, call.clip))
+        rows = self._rows if call.in_order else self._rows[call.frames.to(self._rows.device)]
+        return self._branch.cross(query, heads, Call(rows, call.passes, call.clip))
