@@ -20,6 +20,7 @@ from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
 from .hosts.devices import fast_dtype
 from .hosts.diffusers_session import DiffusersSession
+from .nets.group_norm import with_fast_norms
 from .presets import PUBLIC
 from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
@@ -293,7 +294,7 @@ def _load_tiny(
 
     config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
     stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces, multiplies=multiplies)
-    return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device), multiplies))
+    return PortraitTalk(stack, DiffusersSession.resident(with_fast_norms(placed(unet, stack.device)), multiplies))
 
 
 def _load_public(name: str, device: torch.device | str, options: dict[str, Any]) -> PortraitTalk:
