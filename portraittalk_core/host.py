@@ -126,6 +126,9 @@ class Call:
     inputs: UNetInputs | None = None
     """What the U-Net is given. The host sets it; None where a host cannot."""
 
+    in_order: bool = False
+    """Whether `frames` is 0, 1, 2, …: as many rows as there are frames are then taken as they lie, without a copy."""
+
     def rows(self, per_frame: Float[Tensor, "n ..."]) -> Float[Tensor, "frames ..."]:
         """Pick the rows of this call's frames.
 
@@ -135,8 +138,11 @@ class Call:
         Returns:
             One row a frame of this call, on the device of `per_frame`.
         """
-        frames = self.frames.to(per_frame.device)
-        return per_frame.expand(len(frames), *per_frame.shape[1:]) if len(per_frame) == 1 else per_frame[frames]
+        if len(per_frame) == 1:
+            return per_frame.expand(len(self.frames), *per_frame.shape[1:])
+        if self.in_order and len(per_frame) == len(self.frames):
+            return per_frame
+        return per_frame[self.frames.to(per_frame.device)]
 
     def batch(
         self,

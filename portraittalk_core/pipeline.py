@@ -18,7 +18,9 @@ from torch import Tensor
 from .diffusion.latent_fusion import OnStep, sample_video
 from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
+from .hosts.devices import fast_dtype
 from .hosts.diffusers_session import DiffusersSession
+from .nets.group_norm import with_fast_norms
 from .presets import PUBLIC
 from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
@@ -69,7 +71,8 @@ class PortraitTalk:
             name: `tiny`, `sd15-portraittalk`, `sd15-magictalk`, or a folder of tiny's files.
             device: Where networks run.
             **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`. Of tiny:
-                `faces`, what finds faces in place of the bundled pack; see `perception.other_faces.open_faces`.
+                `faces`, what finds faces in place of the bundled pack, see `perception.other_faces.open_faces`; and
+                `precision`, `auto` or `float32`, see `hosts.devices.fast_dtype`.
 
         Returns:
             The model.
@@ -81,10 +84,10 @@ class PortraitTalk:
         """
         if name in PUBLIC:
             return _load_public(name, device, options)
-        faces = options.pop("faces", None)
+        faces, precision = options.pop("faces", None), options.pop("precision", "auto")
         if options:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        return _load_tiny(name, device, faces)
+        return _load_tiny(name, device, faces, fast_dtype(device, precision))
 
     def generate(
         self,
@@ -223,7 +226,7 @@ class PortraitTalk:
         made: list[LatentVideo] = []
         with self._releasing(always=True), self.host.open(condition.patches) as host:
             denoiser = Denoiser(host, condition, prompts, passes_at_once=self.stack.limits.passes_at_once)
-            chunks = self._sample(denoiser, sampling, frames, seed, on_step)
+            chunks = self._sample(denoiser, sampling, frames, seed, condition.couples_frames, on_step)
             for _, latents in chunks:
                 video = LatentVideo(latents, fps)
                 if sampling.fusion == "streaming":
@@ -234,7 +237,7 @@ class PortraitTalk:
         yield from made
 
     def _sample(
-        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, on_step: OnStep | None
+        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, coupled: bool, on_step: OnStep | None
     ) -> Iterator[tuple[int, Tensor]]:
         stack, config = self.stack, self.stack.config
         side = config.size // config.vae_factor
@@ -251,7 +254,7 @@ class PortraitTalk:
         shape = (config.unet.latent_channels, side, side)
         if sampling.fusion == "wrapped":
             return sample_wrapped(denoiser.predict, frames, shape, stack.schedule, **common)
-        fused = {"fusion": sampling.fusion, "flicker": sampling.flicker}
+        fused = {"fusion": sampling.fusion, "flicker": sampling.flicker, "coupled": coupled}
         return sample_video(denoiser.predict, frames, shape, stack.schedule, **common, **cast(Any, fused))
 
     def _windows_kept(self, sampling: Sampling, frames: int) -> int:
@@ -283,13 +286,15 @@ class PortraitTalk:
             yield from self.stack.decode(LatentVideo(self.stack.encode(part), fps))
 
 
-def _load_tiny(name: str, device: torch.device | str, faces: Path | str | None) -> PortraitTalk:
+def _load_tiny(
+    name: str, device: torch.device | str, faces: Path | str | None, multiplies: torch.dtype | None
+) -> PortraitTalk:
     from .checkpoints.native import load_denoiser, model_files
     from .stacks.tiny import TinyStack, placed
 
     config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
-    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces)
-    return PortraitTalk(stack, DiffusersSession.resident(placed(unet, stack.device)))
+    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces, multiplies=multiplies)
+    return PortraitTalk(stack, DiffusersSession.resident(with_fast_norms(placed(unet, stack.device)), multiplies))
 
 
 def _load_public(name: str, device: torch.device | str, options: dict[str, Any]) -> PortraitTalk:

@@ -29,7 +29,7 @@ from .noise import FrameNoise
 from .sampler import Sampler, make_sampler
 from .schedule import NoiseSchedule
 from .stillness import hold_chunks, hold_still
-from .windows import Window, fusion_weights, later_share, plan_windows
+from .windows import Window, fusion_weights, later_share, plan_windows, without_overlap
 
 Fusion = Literal["joint", "streaming"]
 """How windows become one video; see the top of this module."""
@@ -129,6 +129,7 @@ def sample_video(
     initial: Float[Tensor, "n c h w"] | None = None,
     denoise: float = 1.0,
     flicker: float = 0.0,
+    coupled: bool = True,
     on_step: OnStep | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
@@ -151,6 +152,8 @@ def sample_video(
         initial: Clean latents to start from, one a frame or one for all.
         denoise: In (0, 1], the last share of the steps to run; below 1 from `initial`.
         flicker: See `StillRegions`.
+        coupled: Whether what is predicted for a frame depends on the others of its window; if not, a frame that two
+            windows share is predicted once.
         on_step: Called after every prediction.
         device: Where the latents are.
 
@@ -167,10 +170,11 @@ def sample_video(
         raise BadInput(f"`initial` must be given when `denoise` is below 1, but denoise is {denoise}. Set denoise=1.")
     if initial is not None and len(initial) not in (1, frame_count):
         raise BadInput(f"`initial` must hold 1 or {frame_count} frames of latents, but got {len(initial)}.")
+    windows = plan_windows(frame_count, window, overlap)
     job = _Job(
         predict=predict,
         sampler=make_sampler(sampler, schedule, steps, eta=eta, denoise=denoise),
-        windows=plan_windows(frame_count, window, overlap),
+        windows=windows if coupled else without_overlap(windows),
         noise=FrameNoise(tuple(latent_shape), generator, shared=shared_noise),
         scales=scales or GuidanceScales(),
         initial=initial,

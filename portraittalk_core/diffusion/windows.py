@@ -68,6 +68,18 @@ def plan_windows(frame_count: int, window: int, overlap: int) -> list[Window]:
     return [Window(start, start + window) for start in starts]
 
 
+def without_overlap(windows: list[Window]) -> list[Window]:
+    """Cut windows where the next ones begin, for denoisers in which frames do not see one another.
+
+    They would answer the same twice for a frame that two windows share.
+
+    Args:
+        windows: Of the whole video, in order.
+    """
+    stops = [*(window.start for window in windows[1:]), windows[-1].stop]
+    return [Window(window.start, stop) for window, stop in zip(windows, stops, strict=True)]
+
+
 def blend_width(progress: float) -> float:
     """Return the share of an overlap that is blended, from 1 at the first step to `LAST_WIDTH` at the last.
 

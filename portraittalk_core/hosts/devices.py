@@ -1,8 +1,15 @@
-"""Where networks run unless the user says otherwise."""
+"""Where networks run, and in which precision, unless the user says otherwise."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
+
+from ..errors import BadInput
+
+PRECISIONS = ("auto", "float32")
+"""What a model on a CPU may be asked for; see `fast_dtype`."""
 
 
 def default_device() -> torch.device:
@@ -10,3 +17,35 @@ def default_device() -> torch.device:
     # A build for an accelerator that is not here names it all the same, hence the first question.
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return found or torch.device("cpu")
+
+
+def fast_dtype(device: torch.device | str, precision: str = "auto") -> torch.dtype | None:
+    """Return the data type in which a device multiplies float32 networks twice as fast.
+
+    Args:
+        device: Where the networks are.
+        precision: `float32` never lowers it; `auto` does on CPUs that multiply bfloat16 natively (AVX512-BF16, AMX).
+
+    Returns:
+        A type for `lowered`; None leaves float32, as on accelerators, whose networks have their own precision.
+
+    Raises:
+        BadInput: For another word.
+    """
+    if precision not in PRECISIONS:
+        raise BadInput(f"`precision` must be {' or '.join(PRECISIONS)}, but got {precision!r}. Try auto.")
+    if precision != "auto" or torch.device(device).type != "cpu":
+        return None
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public question
+    native = any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+    return torch.bfloat16 if native and torch.backends.mkldnn.is_available() else None
+
+
+def lowered(dtype: torch.dtype | None, device: torch.device | str) -> AbstractContextManager[object]:
+    """Multiply in another precision for a while; weights, and what must be exact, stay in theirs.
+
+    Args:
+        dtype: Of `fast_dtype`; None changes nothing.
+        device: Where the networks are.
+    """
+    return nullcontext() if dtype is None else torch.autocast(torch.device(device).type, dtype)

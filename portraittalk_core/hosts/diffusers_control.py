@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import BadInput
 from ..host import Branch, Call, UNetInputs
 from ..sites import Site
 from .diffusers_host import shape_of
+from .diffusers_once import swapped
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -50,6 +52,7 @@ class _Run:
 
     def __init__(self, net: ControlNetModel, pictures: Tensor, scale: float) -> None:
         self._net, self._pictures, self._scale = net, pictures, scale
+        self._viewed: Tensor | None = None
         self._inputs: UNetInputs | None = None
         self._made: list[Tensor | None] = []
 
@@ -65,21 +68,29 @@ class _Run:
         return residual
 
     def _compute(self, given: UNetInputs, call: Call) -> list[Tensor | None]:
-        weights, size = self._net.dtype, tuple(_HINT_FACTOR * side for side in given.latents.shape[-2:])
+        weights = self._net.dtype
+        if self._viewed is None or torch.is_grad_enabled():
+            self._viewed = self._view(given)
+        with swapped(self._net, "controlnet_cond_embedding", nn.Identity()):
+            down, mid = self._net(
+                given.latents.to(weights),
+                given.timestep,
+                given.text.to(weights),
+                controlnet_cond=call.batch(self._viewed),
+                conditioning_scale=self._scale,
+                return_dict=False,
+            )
+        return [*down, mid]
+
+    def _view(self, given: UNetInputs) -> Tensor:
+        """Return what the net sees in the pictures, which no step changes."""
+        size = tuple(_HINT_FACTOR * side for side in given.latents.shape[-2:])
         if tuple(self._pictures.shape[-2:]) != size:
             raise BadInput(
                 f"`pictures` must be {size[0]}x{size[1]}, eight times the latent's size, but are "
                 f"{self._pictures.shape[-2]}x{self._pictures.shape[-1]}. Draw them at the video's size."
             )
-        down, mid = self._net(
-            given.latents.to(weights),
-            given.timestep,
-            given.text.to(weights),
-            controlnet_cond=call.batch(self._pictures).to(weights),
-            conditioning_scale=self._scale,
-            return_dict=False,
-        )
-        return [*down, mid]
+        return self._net.controlnet_cond_embedding(self._pictures.to(self._net.dtype))
 
 
 class _SkipResidual:
@@ -90,7 +101,10 @@ class _SkipResidual:
         self._run, self._number = run, number
 
     def skip(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        return self._run.take(self._number, call).to(hidden.dtype)
+        return self.beforehand(call).to(hidden.dtype)
+
+    def beforehand(self, call: Call) -> Float[Tensor, "b c h w"]:
+        return self._run.take(self._number, call)
 
 
 class _MidResidual:
@@ -102,4 +116,7 @@ class _MidResidual:
         self._run = run
 
     def residual(self, hidden: Float[Tensor, "b c h w"], call: Call) -> Float[Tensor, "b c h w"]:
-        return self._run.take(-1, call).to(hidden.dtype)
+        return self.beforehand(call).to(hidden.dtype)
+
+    def beforehand(self, call: Call) -> Float[Tensor, "b c h w"]:
+        return self._run.take(-1, call)

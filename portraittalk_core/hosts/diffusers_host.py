@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from ..errors import BadInput, SiteNotFound
 from ..host import METHODS, Branch, Call, Hook, UNetInputs, hooks_of
 from ..sites import Site, UNetShape
+from .devices import lowered
+from .diffusers_once import KnownBeforehand, TextOnce, additional_residuals
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -91,6 +93,7 @@ class DiffusersHost:
 
     Args:
         unet: Of SD1.5's layout.
+        multiplies: In which precision it multiplies, see `devices.fast_dtype`; None: in that of its weights.
 
     Raises:
         BadInput: For another layout, see `shape_of`.
@@ -99,9 +102,11 @@ class DiffusersHost:
     shape: UNetShape
     """Which sites the U-Net has."""
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    def __init__(self, unet: UNet2DConditionModel, multiplies: torch.dtype | None = None) -> None:
         self.unet = unet
         self.shape = shape_of(unet)
+        self._multiplies = multiplies
+        self._text = TextOnce(unet)
         self._attachments: list[DiffusersAttachment] = []
 
     @property
@@ -111,7 +116,7 @@ class DiffusersHost:
 
     def bare(self) -> DiffusersHost:
         """Return a host of the same U-Net that has no branches."""
-        return DiffusersHost(self.unet)
+        return DiffusersHost(self.unet, self._multiplies)
 
     def attach(self, branches: Sequence[Branch]) -> DiffusersAttachment:
         """Attach branches; several attachments stack, in the order in which they were made.
@@ -173,18 +178,30 @@ class DiffusersHost:
             )
         before = [dict(a.counts) for a in self._attachments]
         call = replace(call, inputs=UNetInputs(latents, timestep, text))
-        with self._hooked(call):
-            out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False)[0]
+        ahead = self._known_beforehand()
+        with self._hooked(call, ahead), self._text.installed(), lowered(self._multiplies, latents.device):
+            added = additional_residuals(ahead, self.shape.skip_sites(), call) if ahead else {}
+            out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False, **added)[0]
         for attachment, counts in zip(self._attachments, before, strict=True):
             self._check_reached(attachment, counts)
-        return out
+        return out.to(latents.dtype)
+
+    def _known_beforehand(self) -> list[Any]:
+        """Return the branches of a single ControlNet, for which diffusers has arguments; several add up by hooks."""
+        found = [b for a in self._attachments for b in a.counts if isinstance(b, KnownBeforehand)]
+        sites = self.shape.skip_sites()
+        skips = [branch.site for branch in found if hasattr(branch, "skip")]
+        return found if len(found) == len(sites) + 1 and sorted(skips) == sorted(sites) else []
 
     @contextmanager
-    def _hooked(self, call: Call) -> Generator[None, None, None]:
-        """Hold the hooks of all attachments on the U-Net, also through an exception."""
+    def _hooked(self, call: Call, ahead: Sequence[Any]) -> Generator[None, None, None]:
+        """Hold the hooks of all attachments on the U-Net, also through an exception; count those that run ahead."""
         with ExitStack() as stack:
             for attachment in self._attachments:
                 for branch in attachment.counts:
+                    if any(branch is other for other in ahead):
+                        attachment.counts[branch] += 1
+                        continue
                     for hook in hooks_of(branch):
                         for handle in self._install(hook, branch, _counted(attachment, branch, hook, call)):
                             stack.callback(handle.remove)

@@ -10,24 +10,28 @@ from .diffusers_host import DiffusersHost
 from .diffusers_patches import Patch, PatchAttachment
 
 if TYPE_CHECKING:
+    import torch
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 class DiffusersSession:
     """Hands out a host for a U-Net that is in memory already, or is read when it is opened."""
 
-    def __init__(self, load: Callable[[], AbstractContextManager[UNet2DConditionModel]]) -> None:
+    def __init__(
+        self, load: Callable[[], AbstractContextManager[UNet2DConditionModel]], multiplies: torch.dtype | None = None
+    ) -> None:
         """Read nothing yet.
 
         Args:
             load: Holds the U-Net until its context ends.
+            multiplies: See `DiffusersHost`.
         """
-        self._load = load
+        self._load, self._multiplies = load, multiplies
 
     @classmethod
-    def resident(cls, unet: UNet2DConditionModel) -> DiffusersSession:
+    def resident(cls, unet: UNet2DConditionModel, multiplies: torch.dtype | None = None) -> DiffusersSession:
         """Return a session of a U-Net that stays in memory."""
-        return cls(lambda: nullcontext(unet))
+        return cls(lambda: nullcontext(unet), multiplies)
 
     @contextmanager
     def open(self, patches: Sequence[Patch] = ()) -> Generator[DiffusersHost, None, None]:
@@ -40,4 +44,4 @@ class DiffusersSession:
             A host; with the context the patches end, and what was read is let go.
         """
         with self._load() as unet, PatchAttachment(unet, patches):
-            yield DiffusersHost(unet)
+            yield DiffusersHost(unet, self._multiplies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -165,14 +166,24 @@ class TokenCross:
         self._given, self._absent = layer(given), layer(absent)
         self._condition: Literal["text", "identity", "audio"] = condition
         self._scale = scale
+        self._kept: tuple[object, list[Tensor]] = (None, [])
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
         """Return what is added; see `host.CrossBranch`."""
-        key, value = (
-            call.batch(given, absent, self._condition).to(query.dtype)
-            for given, absent in zip(self._given, self._absent, strict=True)
-        )
-        return self._scale * attend(query, key, value, heads)
+        added = attend(query, *self._rows(call, query.dtype), heads)
+        return added if self._scale == 1 else self._scale * added
+
+    def _rows(self, call: Call, dtype: torch.dtype) -> list[Tensor]:
+        """Return keys and values of the batch; what all frames share is repeated once for all steps."""
+        shared = len(self._given[0]) == 1
+        wanted = (call.passes, len(call.frames), dtype)
+        if shared and self._kept[0] == wanted:
+            return self._kept[1]
+        pairs = zip(self._given, self._absent, strict=True)
+        rows = [call.batch(given, absent, self._condition).to(dtype) for given, absent in pairs]
+        if shared:
+            self._kept = (wanted, rows)
+        return rows
 
 
 def has_learned(net: nn.Module, last: str) -> bool:

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .group_norm import normed
+
 SHARES = ("own", "warped", "still")
 """Whose a pixel is: nobody's, so that it has to be drawn; the photograph's, moved; the photograph's, as it is."""
 
@@ -181,7 +183,7 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.first(functional.silu(self.norm(x)))
+        hidden = self.first(functional.silu(normed(self.norm, x)))
         return x + self.second(functional.silu(hidden))
 
 

@@ -39,6 +39,9 @@ class Condition:
     patches: Sequence[LowRankPatch] = ()
     """Low-rank corrections (LoRA) of the U-Net itself, for as long as it is conditioned on this."""
 
+    couples_frames: bool = True
+    """Whether with it what the U-Net makes of a frame depends on the other frames of a window."""
+
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches for some frames of the video.
 

@@ -26,6 +26,8 @@ WarpedLatents = Callable[[Int[Tensor, "n"], Float[Tensor, "n 3 s s"]], Float[Ten
 class IdentityCondition(Condition):
     """Who the person is: IdentityNet beside the text, and AnimateNet's identity attention."""
 
+    couples_frames = False
+
     def __init__(
         self, adapters: Adapters, embeddings: Float[Tensor, "references embedding"], scale: float = 1.0
     ) -> None:
@@ -53,6 +55,8 @@ class IdentityCondition(Condition):
 
 class ReferenceCondition(Condition):
     """How the person looks in the reference pictures: ReferenceNet with the denoiser's own weights."""
+
+    couples_frames = False
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class ReferenceCondition(Condition):
 class StructureCondition(Condition):
     """How head and face move: structure maps, with the reference placed where head and face will be."""
 
+    couples_frames = False
+
     def __init__(
         self,
         adapters: Adapters,
@@ -113,25 +119,46 @@ class StructureCondition(Condition):
         self._adapters, self._maps, self._size = adapters, maps, contour_size
         self._reference, self._warped_pictures = reference_latents, warped_pictures
         self._warped_latents = warped_latents
+        self._rows: dict[int, list[Tensor]] = {}
         self.networks = (adapters, *networks)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of structure and occlusion; maps without the reference only where a pass needs them."""
         landmarks = self._maps.landmarks[frames].to(device)
-        warped = self._warped_pictures(landmarks)
+        lines, warped, latents = self._shown(frames, landmarks)
         return self._adapters.structure_branches(
-            contours=contours(landmarks, self._size),
+            contours=lines,
             placement=self._maps.placement[frames].to(device),
             cue=head_cue(landmarks),
             reference_latents=self._reference.to(device),
             warped_pictures=warped,
-            warped_latents=self._warped_latents(frames, warped).to(device),
+            warped_latents=latents,
             uncond=uncond,
         )
+
+    def _shown(self, frames: Int[Tensor, "n"], landmarks: Float[Tensor, "n 478 2"]) -> list[Tensor]:
+        """Return lines, moved pictures and their latents; frames shared with the last window are not made again."""
+        numbers = frames.tolist()
+        known = {n: rows for n, rows in self._rows.items() if rows[0].device == landmarks.device}
+        new = [place for place, number in enumerate(numbers) if number not in known]
+        if new:
+            points = landmarks[new]
+            warped = self._warped_pictures(points)
+            latents = self._warped_latents(frames[new], warped).to(landmarks.device)
+            made = (contours(points, self._size), warped, latents)
+            known |= {numbers[place]: [rows[k] for rows in made] for k, place in enumerate(new)}
+        self._rows = {number: known[number] for number in numbers}
+        return [torch.stack(rows) for rows in zip(*(known[number] for number in numbers), strict=True)]
+
+    def reset(self) -> None:
+        """Forget the last window."""
+        self._rows = {}
 
 
 class AudioCondition(Condition):
     """What is being said (AudioNet), or that nothing is known of it, which training shows as well."""
+
+    couples_frames = False
 
     def __init__(self, adapters: Adapters, features: SpeechFeatures | None, scale: float = 1.0) -> None:
         """Bind a recording.
@@ -154,7 +181,8 @@ class AudioCondition(Condition):
             return list(self._adapters.audio_branches(unknown, self._scale))
         first, last = max(0, int(frames.min()) - audio.window), int(frames.max()) + audio.window
         heard = self._features.hidden[first : last + 1].to(device)
-        return [_Rows(branch, frames - first) for branch in self._adapters.audio_branches(heard, self._scale)]
+        places = (frames - first).to(device)
+        return [_Rows(branch, places) for branch in self._adapters.audio_branches(heard, self._scale)]
 
 
 class TemporalCondition(Condition):
@@ -168,6 +196,7 @@ class TemporalCondition(Condition):
         """
         self._branches = adapters.temporal_branches()
         self.networks = (adapters,)
+        self.couples_frames = bool(self._branches)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the same branches for all frames."""
@@ -189,6 +218,7 @@ class Conditions(Condition):
         self._windows: OrderedDict[tuple[object, ...], list[Branch]] = OrderedDict()
         self.networks = [net for condition in conditions for net in condition.networks]
         self.patches = [patch for condition in conditions for patch in condition.patches]
+        self.couples_frames = any(condition.couples_frames for condition in conditions)
 
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of all conditions."""
@@ -214,4 +244,5 @@ class _Rows:
         self._branch, self._rows = branch, rows
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
-        return self._branch.cross(query, heads, Call(self._rows[call.frames], call.passes, call.clip))
+        rows = self._rows if call.in_order else self._rows[call.frames.to(self._rows.device)]
+        return self._branch.cross(query, heads, Call(rows, call.passes, call.clip))

@@ -28,6 +28,7 @@ class Denoiser:
         """
         self._host, self._condition, self._prompts = host, condition, prompts
         self._at_once = passes_at_once
+        self._text: dict[object, Tensor] = {}
 
     @torch.no_grad()
     def predict(
@@ -54,7 +55,15 @@ class Denoiser:
             return torch.cat([self._run(latents, timestep, frames, group) for group in groups])
 
     def _run(self, latents: Tensor, timestep: Tensor, frames: Tensor, passes: tuple[Pass, ...]) -> Tensor:
-        text = self._prompts.batch(passes, frames).to(self._host.dtype)
+        text = self._read(passes, frames)
         rows = latents.to(self._host.dtype).repeat(len(passes), 1, 1, 1)
-        call = Call(frames=torch.arange(len(frames)), passes=passes, clip=len(frames))
+        places = torch.arange(len(frames), device=latents.device)
+        call = Call(frames=places, passes=passes, clip=len(frames), in_order=True)
         return self._host.denoise(rows, timestep, text, call).to(latents.dtype)
+
+    def _read(self, passes: tuple[Pass, ...], frames: Tensor) -> Tensor:
+        """Return the text of a window, the same tensor as long as it says the same: hosts then project it once."""
+        key = (passes, len(frames) if len(self._prompts.prompt_embeds) == 1 else tuple(frames.tolist()))
+        if key not in self._text:
+            self._text = {key: self._prompts.batch(passes, frames).to(self._host.dtype)}
+        return self._text[key]

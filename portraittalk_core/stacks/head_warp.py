@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -21,9 +22,55 @@ SIDE = 128
 LARGEST = 1024
 """Side in pixels of the largest crop that is moved unasked: beyond, time grows and little is seen of it."""
 
+KEPT = 512
+"""Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
+
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _AGREES, _DIFFERS = 0.25, 0.50  # of [-1, 1]: decoded and moved pictures show the same, or not
 _CELLS = 64  # at which they are compared
+
+
+class MotionsKept:
+    """The motions of one person's latest frames, known by their points: the same points move in the same way."""
+
+    def __init__(self) -> None:
+        self._person: tuple[Tensor, Tensor, torch.device] | None = None
+        self._rows: OrderedDict[bytes, DenseMotion] = OrderedDict()
+
+    def get(
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], make: Callable[[Tensor], DenseMotion], last: bool
+    ) -> DenseMotion:
+        """Return motions, and make those that are not kept.
+
+        Args:
+            identity: The person; another one's motions are forgotten.
+            landmarks: Of each frame.
+            make: Gives the motion of landmarks.
+            last: Nobody asks for these frames again.
+        """
+        self._know(identity, landmarks.device)
+        keys = [row.tobytes() for row in landmarks.detach().float().cpu().numpy()]
+        missing = [place for place, key in enumerate(keys) if key not in self._rows]
+        if missing:
+            made = make(landmarks[missing])
+            for row, place in enumerate(missing):
+                self._rows[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
+        rows = [self._rows[key] for key in keys]
+        for key in keys:
+            if last:
+                self._rows.pop(key, None)
+            else:
+                self._rows.move_to_end(key)
+        while len(self._rows) > KEPT:
+            self._rows.popitem(last=False)
+        return DenseMotion(torch.stack([row.flow for row in rows]), torch.stack([row.shares for row in rows]))
+
+    def _know(self, identity: Identity, device: torch.device) -> None:
+        known = self._person
+        same = known is not None and known[0] is identity.crops and known[1] is identity.landmarks
+        if not (same and known is not None and known[2] == device):
+            self._person = (identity.crops, identity.landmarks, device)
+            self._rows.clear()
 
 
 @dataclass(frozen=True)
@@ -32,6 +79,9 @@ class HeadWarp:
 
     net: DenseMotionNet
     """The dense motion."""
+
+    kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
+    """Motions that are asked for again: by the next window, and when frames are composited."""
 
     @property
     def device(self) -> torch.device:
@@ -72,8 +122,18 @@ class HeadWarp:
             identity: The person.
             landmarks: Points of each frame, in [-1, 1].
         """
+        return moved_picture(identity.crops[:1].to(landmarks.device), self.motion_of(identity, landmarks))
+
+    def motion_of(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], last: bool = False) -> DenseMotion:
+        """Return how the person's first crop moves, computed once for each frame.
+
+        Args:
+            identity: The person.
+            landmarks: Points of each frame, in [-1, 1].
+            last: Nobody asks for these frames again.
+        """
         picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
-        return moved_picture(picture, self.motion(picture, points, landmarks))
+        return self.kept.get(identity, landmarks, lambda rows: self.motion(picture, points, rows), last)
 
     def composite(
         self,
@@ -99,8 +159,7 @@ class HeadWarp:
         Yields:
             As many frames.
         """
-        crop, points = identity.crops[:1], identity.landmarks[:1]
-        portrait = crop[0] if identity.portrait is None else identity.portrait
+        portrait = identity.crops[0] if identity.portrait is None else identity.portrait
         size = size or min(portrait.shape[-1], LARGEST)
         if portrait.shape[-1] != size:
             portrait = resize(portrait, size, size)
@@ -109,7 +168,7 @@ class HeadWarp:
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
-                motion = self.motion(crop.to(self.device), points, landmarks).cpu()
+                motion = self.motion_of(identity, landmarks, last=True).cpu()
                 asked = wanted[done : done + len(part)]
                 done += len(part)
                 yield replace(frames, pixels=composited(part.float(), portrait, motion, asked))

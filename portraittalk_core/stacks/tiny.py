@@ -26,6 +26,7 @@ from ..checkpoints.native import (
 )
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
+from ..hosts.devices import lowered
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import draw_lines
@@ -77,15 +78,21 @@ class ResidentCodec:
     runs_while_sampling: bool = True
     """See `Codec`."""
 
+    multiplies: torch.dtype | None = None
+    """In which precision it multiplies, see `hosts.devices.fast_dtype`; None: in that of its weights."""
+
     @torch.no_grad()
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures."""
-        return cast(Any, self.vae.encode(pixels.to(self.device))).latents
+        with lowered(self.multiplies, self.device):
+            return cast(Any, self.vae.encode(pixels.to(self.device))).latents.float()
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
         """Yield the pictures of latents."""
         for part in latents.split(DECODED_AT_ONCE):
-            yield cast(Any, self.vae.decode(part.to(self.device))).sample.clamp(-1, 1).cpu()
+            with lowered(self.multiplies, self.device):
+                pictures = cast(Any, self.vae.decode(part.to(self.device))).sample
+            yield pictures.float().clamp(-1, 1).cpu()
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ class TinyStack(CodecMethods):
         adapters: tuple[ModelConfig, Adapters] | None = None,
         codec: Codec | None = None,
         faces: Path | str | None = None,
+        multiplies: torch.dtype | None = None,
     ) -> TinyStack:
         """Read a model's files.
 
@@ -146,6 +154,8 @@ class TinyStack(CodecMethods):
             adapters: Of a host that has read them itself, with their configuration.
             codec: A host's own VAE.
             faces: What finds faces in place of the bundled pack, see `perception.other_faces.open_faces`.
+            multiplies: In which precision the own VAE multiplies, see `hosts.devices.fast_dtype`. The dense motion
+                always does in float32: half a pixel that jumps from frame to frame is seen.
 
         Returns:
             The stack.
@@ -170,7 +180,7 @@ class TinyStack(CodecMethods):
             shaper=shaper,
             warp=HeadWarp(placed(load_dense_motion(files["dense_motion"]), place)),
             faces=open_faces(model_folder(name) / "faces", faces),
-            codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place),
+            codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place, multiplies=multiplies),
             device=place,
         )
 

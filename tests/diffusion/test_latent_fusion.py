@@ -43,6 +43,20 @@ def gaussian(target):
     return predict
 
 
+@FORMS
+def test_frames_that_do_not_see_one_another_are_predicted_once(fusion: str):
+    seen: list[int] = []
+    predict = gaussian(lambda frames: 0.1 * frames.float())
+
+    def noting(latents, timestep, frames, passes):
+        seen.extend(frames.tolist())
+        return predict(latents, timestep, frames, passes)
+
+    once = sample(noting, 21, fusion=fusion, coupled=False, flicker=0.05)
+    assert sorted(seen) == sorted([*range(21)] * 4)
+    torch.testing.assert_close(once, sample(predict, 21, fusion=fusion, flicker=0.05), atol=1e-5, rtol=0)
+
+
 def noise_of(frames: int, shape=SHAPE, shared: float = 1.0) -> torch.Tensor:
     return FrameNoise(shape, seeded(), shared=shared).at(torch.arange(frames))
 
