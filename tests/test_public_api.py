@@ -15,7 +15,10 @@ from portraittalk_core.media.video import probe, read_video
 from portraittalk_core.types import Frames, Sound
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "numpy", "diffusers", "transformers", "insightface", "onnxruntime", "cv2", "av", "PIL", "jaxtyping")
+HEAVY = (
+    *("torch", "numpy", "diffusers", "transformers", "insightface", "onnxruntime", "cv2", "av", "PIL", "jaxtyping"),
+    *("librosa", "scipy", "numba"),
+)
 
 
 def python(code: str) -> str:

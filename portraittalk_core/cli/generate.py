@@ -208,13 +208,13 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"Try {arguments.window // 4}."
         )
     _check_targets(arguments)
-    from ..media.audio import read_sound
     from ..media.image import read_image
     from ..media.paste_back import LONGEST_SIDE
+    from ..media.soundtrack import read_sound_for
 
     first, *others = arguments.image
     images = [read_image(first, longest_side=LONGEST_SIDE), *(read_image(path) for path in others)]
-    sound = read_sound(arguments.audio)
+    sound = read_sound_for(arguments.audio, arguments.output)
     if edits and edits[-1][0] >= sound.duration_s:
         raise BadInput(
             f"`--edit` must begin before the sound ends ({sound.duration_s:.2f} s), but one begins at "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,13 @@ from torch import Tensor
 
 from ..errors import BadMedia
 from ..types import SPEECH_RATE, Sound
+from .sound_file import Heard, decode_track, open_media, played_track
 from .target import existing_file
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
-    from soundfile import SoundFile
 
 logger = logging.getLogger(__name__)
 
@@ -31,16 +29,12 @@ MAX_DURATION_S = 3600.0
 SHORTEST_S = 0.1
 """Shorter recordings are refused."""
 
-MAX_CHANNELS = 32
-"""Recordings with more channels are refused."""
-
-MAX_VALUES = 1 << 30
-"""Most samples of all channels together: an hour of 48 kHz with six channels."""
-
 QUIETEST = 10 ** (-80 / 20)
-"""A recording whose peak stays below -80 dB of full scale counts as silence."""
+"""A recording that, but for an offset, stays below -80 dB of full scale counts as silence."""
 
-_SHORT_CHUNK = re.compile(r"(?:data|SSND)\s*: (\d+) \(should be (\d+)\)")
+_OFFSET_HZ = 20.0
+_PIECE = 1 << 20
+_EARLY_S = 0.1
 
 
 def read_sound(path: str | Path, max_duration_s: float = MAX_DURATION_S) -> Sound:
@@ -50,7 +44,7 @@ def read_sound(path: str | Path, max_duration_s: float = MAX_DURATION_S) -> Soun
     silence, with a warning; a silent recording is accepted, with a warning.
 
     Args:
-        path: The file, of any kind that libsndfile or FFmpeg reads.
+        path: The file, of any kind that FFmpeg reads; of several sound tracks the one that players play.
         max_duration_s: The longest that is accepted, seconds.
 
     Returns:
@@ -73,121 +67,54 @@ def read_sound(path: str | Path, max_duration_s: float = MAX_DURATION_S) -> Soun
 
 
 def speech_waveform(sound: Sound) -> Float[Tensor, " samples"]:
-    """Return the sound as the speech encoder wants it: mono, 16 kHz, float32 in [-1, 1].
+    """Return the sound as the speech encoder wants it: mono, 16 kHz, float32 in [-1, 1], without an offset.
 
     Channels are averaged. Where they cancel each other (one wired the wrong way round), the loudest is taken
-    instead. Rates are changed by soxr's high-quality filter.
+    instead. What lies below 20 Hz is no speech but an offset that a cheap converter adds, or wind, and is filtered out;
+    where nothing but silence remains, all samples are 0.
 
     Args:
         sound: Of any rate and number of channels.
     """
-    levels = sound.samples.square().mean(dim=1).sqrt()
+    levels = sound.samples.std(dim=1, correction=0)
     mono = sound.samples.mean(dim=0)
-    if mono.square().mean().sqrt() < 0.1 * levels.max():
+    if mono.std(correction=0) < 0.1 * levels.max():
         mono = sound.samples[int(levels.argmax())]
-    if sound.sample_rate == SPEECH_RATE:
-        return mono.clone()
-    import soxr
+    samples = _without_offset(mono.numpy(), sound.sample_rate)
+    if sound.sample_rate != SPEECH_RATE:
+        import librosa
 
-    resampled = soxr.resample(mono.numpy(), sound.sample_rate, SPEECH_RATE, quality="HQ")
-    return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)).clamp(-1, 1)
+        samples = librosa.resample(samples, orig_sr=sound.sample_rate, target_sr=SPEECH_RATE, res_type="soxr_hq")
+    heard = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)).clamp(-1, 1)
+    return heard if len(heard) and heard.abs().max() >= QUIETEST else torch.zeros_like(heard)
+
+
+def _without_offset(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return sound through a high-pass filter without delay, piece by piece to bound the memory."""
+    from scipy import signal
+
+    sections = signal.butter(2, _OFFSET_HZ, "highpass", fs=rate, output="sos")
+    filtered, reach = np.empty(len(samples), np.float32), rate // 4
+    for start in range(0, len(samples), _PIECE):
+        left = max(0, start - reach)
+        piece = samples[left : start + _PIECE + reach].astype(np.float64)
+        whole = signal.sosfiltfilt(sections, piece, padtype="even", padlen=min(reach, len(piece) - 1))
+        filtered[start : start + _PIECE] = whole[start - left :][:_PIECE]
+    return filtered
 
 
 def _decode(found: Path, path: str | Path, max_duration_s: float) -> tuple[np.ndarray, int, bool]:
     """Return samples [channels, n], their rate, and whether the file's packets hold just that sound."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(found)) as file:
-            return _decode_with_soundfile(file, path, max_duration_s)
-    except soundfile.LibsndfileError as error:
-        logger.debug("libsndfile does not read %s (%s); trying FFmpeg", path, error)
-    return _decode_with_av(found, path, max_duration_s)
-
-
-def _check_format(path: str | Path, rate: int, channels: int, duration_s: float, max_duration_s: float) -> None:
-    if not 1000 <= rate <= 768_000 or not 1 <= channels <= MAX_CHANNELS:
-        raise BadMedia(
-            f"The sound file `{path}` must have 1 to {MAX_CHANNELS} channels at 1 to 768 kHz, but its header says "
-            f"{channels} at {rate} Hz. Export it as 48 kHz WAV."
-        )
-    if duration_s > max_duration_s or duration_s * rate * channels > MAX_VALUES:
-        raise BadMedia(
-            f"The sound file `{path}` must last at most {max_duration_s:g} s, but has {duration_s:.0f} s with "
-            f"{channels} channels. Cut it."
-        )
-
-
-def _decode_with_soundfile(file: SoundFile, path: str | Path, max_duration_s: float) -> tuple[np.ndarray, int, bool]:
-    rate, promised = file.samplerate, file.frames
-    _check_format(path, rate, file.channels, promised / rate, max_duration_s)
-    # In one piece: soundfile seeks after every read, which garbles MP3 and fails in a damaged FLAC.
-    samples = file.read(dtype="float32", always_2d=True)
-    whole = _report_truncation(file, path, len(samples))
-    # Of the kinds that libsndfile reads, only MP3 can be copied into an MP4.
-    return np.ascontiguousarray(samples.T), rate, whole and file.format in ("MP3", "MPEG")
-
-
-def _report_truncation(file: SoundFile, path: str | Path, read: int) -> bool:
-    """Warn if a header promises more than the file holds; return whether the file is whole."""
-    promised = file.frames
-    chunk = _SHORT_CHUNK.search(file.extra_info)
-    if chunk and int(chunk[1]) not in (0, 0xFFFFFFFF):  # those two are what streams write, knowing no length
-        promised = max(promised, round(read * int(chunk[1]) / max(1, int(chunk[2]))))
-    return _is_whole(path, read / file.samplerate, promised / file.samplerate)
-
-
-def _is_whole(path: str | Path, read_s: float, promised_s: float) -> bool:
-    if promised_s > read_s + 0.05:
-        logger.warning("`%s` is cut short: using %.2f s of %.2f s.", path, read_s, promised_s)
-    return promised_s <= read_s + 0.05
-
-
-def _decode_with_av(found: Path, path: str | Path, max_duration_s: float) -> tuple[np.ndarray, int, bool]:
-    import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(found), options={"protocol_whitelist": "file"}) as container:
-            if not container.streams.audio:
-                raise BadMedia(f"`{path}` must have a sound track, but has none. Give the speech as a file of its own.")
-            return _decode_stream(container, path, max_duration_s)
+        with open_media(found) as container:
+            heard = decode_track(container, played_track(container, path), path, max_duration_s)
+            shift = _start_offset(container, heard, path)
     except FFmpegError as error:
         raise BadMedia(f"`{path}` cannot be read as sound ({error.strerror}). Export it as WAV or MP3.") from error
-
-
-def _decode_stream(container: InputContainer, path: str | Path, max_duration_s: float) -> tuple[np.ndarray, int, bool]:
-    import av
-    from av.error import FFmpegError
-
-    stream = container.streams.audio[0]
-    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    duration_s = seconds(stream.duration, stream)
-    _check_format(path, rate, channels, duration_s, max_duration_s)
-    resampler = av.AudioResampler(format="fltp")
-    blocks: list[np.ndarray] = []
-    count, damaged = 0, False
-    try:
-        for frame in container.decode(stream):
-            # A track may change its layout half-way (broadcast recordings); the first layout is kept.
-            if not blocks:
-                resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
-            blocks += [part.to_ndarray() for part in resampler.resample(frame)]
-            count += blocks[-1].shape[1] if blocks else 0
-            _check_format(path, rate, channels, count / rate, max_duration_s)
-    except (FFmpegError, IndexError) as error:  # PyAV's decoder raises IndexError on a header without packets
-        damaged = True
-        if blocks:
-            logger.warning("`%s` is damaged (%s): using the first %.2f s.", path, error, count / rate)
-    if blocks and not damaged and container.format.name != "mp3":  # the length of an MP3 is an estimate
-        damaged = not _is_whole(path, count / rate, duration_s)
-    samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((max(1, channels), 0), np.float32)
-    if container.format.name.startswith("mov") and duration_s:  # the last packet is padded to a full block
-        samples = samples[:, : round((duration_s + 0.001) * rate)]
-    shift = _start_offset(container, stream, rate)
-    if shift > 0:
-        samples = np.pad(samples, ((0, 0), (shift, 0)))
-    return np.ascontiguousarray(samples[:, max(0, -shift) :]), rate, not damaged and shift == 0
+    samples = np.pad(heard.samples, ((0, 0), (shift, 0))) if shift > 0 else heard.samples[:, -shift:]
+    return np.ascontiguousarray(samples), heard.rate, heard.whole and shift == 0
 
 
 def seconds(ticks: int | None, stream: Stream) -> float:
@@ -210,13 +137,15 @@ def moving_pictures(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
-def _start_offset(container: InputContainer, stream: AudioStream, rate: int) -> int:
+def _start_offset(container: InputContainer, heard: Heard, path: str | Path) -> int:
     """Return by how many samples the sound starts after the picture; 0 below a millisecond or without a picture."""
     pictures = moving_pictures(container)
-    if not pictures or pictures[0].start_time is None or stream.start_time is None:
+    if not pictures or pictures[0].start_time is None or not heard.samples.size:
         return 0
-    offset_s = seconds(stream.start_time, stream) - seconds(pictures[0].start_time, pictures[0])
-    return round(offset_s * rate) if abs(offset_s) >= 0.001 else 0
+    offset_s = heard.start_s - seconds(pictures[0].start_time, pictures[0])
+    if offset_s < -_EARLY_S:
+        logger.warning("The sound of `%s` begins before its pictures: %.2f s of it are left out.", path, -offset_s)
+    return round(offset_s * heard.rate) if abs(offset_s) >= 0.001 else 0
 
 
 def _clean(samples: np.ndarray, path: str | Path) -> tuple[np.ndarray, bool]:
@@ -230,7 +159,7 @@ def _clean(samples: np.ndarray, path: str | Path) -> tuple[np.ndarray, bool]:
         logger.warning("%d of %d samples of `%s` are not numbers; they are taken as silence.", bad, samples.size, path)
         samples = np.where(finite, samples, np.float32(0))
     peak = float(np.abs(samples).max())
-    if peak < QUIETEST:
+    if float((samples.max(axis=1) - samples.min(axis=1)).max()) < 2 * QUIETEST:
         logger.warning("`%s` is silent: the mouth will stay closed.", path)
     if peak > 2:
         logger.warning("`%s` peaks at %.3g times full scale; it is scaled down.", path, peak)

@@ -21,6 +21,7 @@ from torch.nn.functional import interpolate
 from ..errors import BadMedia
 from ..types import CropPlace
 from .target import PICTURE_SUFFIXES, Partial, check_target, existing_file
+from .write_errors import write_failure
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -226,7 +227,7 @@ def write_image(path: str | Path, pixels: Float[Tensor, "3 h w"]) -> Path:
         with Partial(target) as partial:
             to_pil(pixels).save(partial, format=kind, quality=95)
     except OSError as error:
-        raise BadMedia(f"The picture `{path}` cannot be written ({error}). Free some space and try again.") from error
+        raise write_failure(path, error, "The picture") from error
     return target
 
 

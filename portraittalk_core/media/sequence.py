@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ..errors import BadInput, BadMedia
+from ..errors import BadInput
 from ..types import Frames, Sound
 from .image import from_bytes, to_pil
 from .provenance import SYNTHETIC, Provenance
+from .soundtrack import check_sound
 from .target import Partial, check_target
 from .video import VideoWriter
+from .write_errors import write_failure
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,7 +74,7 @@ class SequenceWriter:
                 to_pil(frame).save(name, lossless=True, **self._said)
                 self.frames_written += 1
         except OSError as error:
-            raise BadMedia(f"`{self._target}` cannot be written ({error}). Free some space and try again.") from error
+            raise write_failure(self._target, error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,10 +127,13 @@ def write_video(
         The absolute path of what was written.
 
     Raises:
-        BadMedia: For a target that cannot be written, before the first frame is asked for.
+        BadMedia: For a target that cannot be written, or a sound that it cannot hold, before the first frame is asked
+            for.
         BadInput: For frames of different sizes, or none.
     """
     target = check_target(path)
+    if sound is not None and target.suffix.lower() == ".mp4":
+        check_sound(sound)
     chunks = iter(frames)
     first = next(chunks, None)
     if first is None:

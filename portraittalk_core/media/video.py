@@ -22,8 +22,10 @@ from .audio import moving_pictures, read_sound
 from .content_credentials import installed, own_certificate, sign
 from .image import from_bytes, to_bytes
 from .provenance import SYNTHETIC, Provenance, add_xmp
+from .sound_file import open_media, sound_tracks
 from .soundtrack import SoundTrack
 from .target import Partial, check_target, existing_file
+from .write_errors import write_failure
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -97,8 +99,13 @@ class VideoWriter:
         self._track: SoundTrack | None = None
 
     def __enter__(self) -> Self:
+        from av.error import FFmpegError
+
         try:
             self._open()
+        except FFmpegError as error:
+            self._abort()
+            raise self._failure(error) from error
         except BaseException:
             self._abort()
             raise
@@ -213,8 +220,7 @@ class VideoWriter:
         self._partial.discard()
 
     def _failure(self, error: Exception) -> BadMedia:
-        reason = getattr(error, "strerror", None) or error
-        return BadMedia(f"`{self._partial.target}` cannot be written ({reason}). Free some space and try again.")
+        return write_failure(self._partial.target, error)
 
 
 @dataclass(frozen=True)
@@ -256,8 +262,8 @@ def probe(path: str | Path) -> MediaInfo:
             video = videos[0]
             found |= {"width": video.width, "height": video.height, "fps": float(video.average_rate or 0)}
             found |= {"frames": video.frames, "video_codec": video.codec_context.codec.canonical_name}
-        if container.streams.audio:
-            audio = container.streams.audio[0].codec_context
+        if tracks := sound_tracks(container):
+            audio = tracks[0].codec_context
             found |= {"audio_codec": audio.codec.canonical_name}
             found |= {"sample_rate": audio.sample_rate, "channels": audio.channels}
         return MediaInfo(**found)  # type: ignore[arg-type]
@@ -307,12 +313,11 @@ def _pixels(frame: VideoFrame) -> UInt8[Tensor, "3 h w"]:
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Generator[InputContainer, None, None]:
-    import av
     from av.error import FFmpegError
 
     found = existing_file(path, "media file")
     try:
-        container = av.open(str(found), options={"protocol_whitelist": "file"})
+        container = open_media(found)
     except FFmpegError as error:
         raise BadMedia(f"`{path}` is no sound or video file ({error.strerror}). Export it as MP4.") from error
     with container:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import BadInput
+from ..perception.speech import speech_level
 from ..types import POSE, FaceMotion, SpeechFeatures
 from .arkit import blendshapes, to_arkit
 from .priors import MotionPrior
@@ -32,10 +33,10 @@ each (`benchmarks/real_speech.py`); jaws have mass, the synthetic voices' mouths
 """
 
 _BELOW_SPEECH_DB = 30.0
-_ABSOLUTE_DB = -60.0
 _NOISE_MARGIN_DB = 4.0
 _NEAREST_TO_SPEECH_DB = 20.0
 _SHORTEST_SILENCE_S = 0.15
+_LONGEST_CLICK_S = 0.12
 _RAMP_S = 0.1
 
 
@@ -94,23 +95,31 @@ class MotionDials:
 def silent_frames(loudness: Float[Tensor, "frames"], fps: float) -> Bool[Tensor, "frames"]:
     """Mark frames inside silences of at least 0.15 s.
 
-    A frame is silent below -60 dB, or 30 dB below the clip's speech level (its 95th percentile). Where the clip's
-    floor (5th percentile) is a steady noise above that, the threshold lies just over the floor, but never nearer
-    than 20 dB to the speech: in worse noise what is silence is left to the network.
+    A frame is silent 30 dB below the clip's speech level, whatever that is. Where the clip's floor (5th percentile) is
+    a steady noise above that, the threshold lies just over the floor, but never nearer than 20 dB to the speech: in
+    worse noise what is silence is left to the network. A sound of 0.12 s or less does not end a silence: lips click,
+    and so do codecs where a file begins and ends. A clip without speech (`speech_level`) is silent throughout.
 
     Args:
         loudness: Level of each frame, dB of full scale.
         fps: Frames a second.
     """
-    speech = loudness.quantile(0.95)
+    speech = speech_level(loudness)
+    if speech is None:
+        return torch.ones_like(loudness, dtype=torch.bool)
     floor = loudness.quantile(0.05) + _NOISE_MARGIN_DB
     threshold = (speech - _BELOW_SPEECH_DB).maximum(floor.minimum(speech - _NEAREST_TO_SPEECH_DB))
-    quiet = (loudness < threshold) | (loudness < _ABSOLUTE_DB)
-    least = max(1, round(_SHORTEST_SILENCE_S * fps))
-    if len(quiet) < least:
-        return quiet & quiet.all()
-    # Opening: a frame stays when some window of `least` quiet frames covers it.
-    windows = functional.pad(quiet.unfold(0, least, 1).all(-1), (least - 1, least - 1))
+    silent = _lasting(loudness < threshold, max(1, round(_SHORTEST_SILENCE_S * fps)))
+    longest_click = int(_LONGEST_CLICK_S * fps + 1e-6)
+    return silent if len(silent) <= longest_click else ~_lasting(~silent, longest_click + 1)
+
+
+def _lasting(marked: Bool[Tensor, "frames"], least: int) -> Bool[Tensor, "frames"]:
+    """Return the marks that stand in a run of at least `least`, or of the whole clip where that is shorter."""
+    if len(marked) < least:
+        return marked & marked.all()
+    # Opening: a frame stays when some window of `least` marked frames covers it.
+    windows = functional.pad(marked.unfold(0, least, 1).all(-1), (least - 1, least - 1))
     return windows.unfold(0, least, 1).any(-1)
 
 

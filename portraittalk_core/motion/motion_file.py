@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..errors import BadInput, BadMedia
 from ..media.target import Partial, check_target, existing_file
+from ..media.write_errors import write_failure
 from ..types import COEFFICIENTS, FaceMotion
 from .arkit import EYE_REACH, HEAD
 
@@ -108,7 +109,7 @@ def write_motion(path: str | Path, motion: FaceMotion, kind: Kind = "live-link")
             writer.writerow(header)
             writer.writerows(rows)
     except OSError as error:
-        raise BadMedia(f"The motion `{path}` cannot be written ({error}). Free some space and try again.") from error
+        raise write_failure(path, error, "The motion") from error
     return target
 
 

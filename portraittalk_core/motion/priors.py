@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..perception.speech import resample_rows
+from ..perception.speech import resample_rows, speech_level
 
 CHANNELS = ("yaw", "pitch", "roll", "x", "y", "smile", "brow_raise", "gaze_x", "gaze_y", "blink")
 """Columns of a free motion. Angles in radians, x and y in picture widths, the others in words of
@@ -53,11 +53,11 @@ def activity(loudness: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
         loudness: Level of each frame, dB of full scale.
 
     Returns:
-        1 at the clip's speech level, 0 from 40 dB below it, in [0, 1]. The speech level is the 95th percentile of the
-        loudness, but at least -60 dB, so that silence is not lively.
+        1 at the clip's speech level, 0 from 40 dB below it, in [0, 1]; 0 throughout where nobody speaks. The speech
+        level is that of `speech_level`.
     """
-    top = loudness.quantile(0.95).clamp(min=-60.0)
-    return ((loudness - top) / _RANGE_DB + 1).clamp(0, 1)
+    top = speech_level(loudness)
+    return torch.zeros_like(loudness) if top is None else ((loudness - top) / _RANGE_DB + 1).clamp(0, 1)
 
 
 class MotionPrior(nn.Module):

@@ -82,7 +82,8 @@ def encode_at_rate(encoder: Any, speech: Float[Tensor, "b n"], frames: int) -> F
     if speech.ndim != 2 or speech.shape[1] < 400:
         raise BadInput(f"`speech` must be [recordings, samples] of at least 400 samples, but got {list(speech.shape)}.")
     centred = speech - speech.mean(-1, keepdim=True)
-    features = encoder.feature_extractor(centred / (centred.square().mean(-1, keepdim=True) + 1e-7).sqrt())
+    level = centred.square().mean(-1, keepdim=True).sqrt()
+    features = encoder.feature_extractor(centred / level.clamp(min=1e-7))
     features = F.interpolate(features, size=frames, mode="linear", align_corners=True).transpose(1, 2)
     hidden, _ = encoder.feature_projection(features)
     return encoder.encoder(hidden).last_hidden_state

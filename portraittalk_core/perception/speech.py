@@ -21,8 +21,11 @@ from ..types import SPEECH_RATE, SpeechFeatures
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Model
 
-SILENCE_DB = -100.0
-"""Loudness given to a frame of zeros."""
+SILENCE_DB = -160.0
+"""Loudness given to a frame of zeros: below the quietest speech by more than anything is compared with."""
+
+_FAINTEST = 1e-7
+_NOTHING_DB, _ROOM_DB, _STEADY_DB, _PEAK_DB = -99.0, -60.0, 6.0, 15.0
 
 TINY_SPEECH: dict[str, Any] = {
     "hidden_size": 128,
@@ -70,12 +73,13 @@ def initialise_filters(model: Wav2Vec2Model) -> None:
     Args:
         model: Gets the filters in place.
     """
+    import librosa
+
     first: Any = model.feature_extractor.conv_layers[0]  # transformers leaves the layers untyped
     weight: Tensor = first.conv.weight
     count, _, length = weight.shape
     bands = (count + 1) // 2
-    mel = torch.linspace(_mel(80.0), _mel(7200.0), bands + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
+    edges = torch.from_numpy(librosa.mel_frequencies(bands + 2, fmin=80.0, fmax=7200.0, htk=True)).float()
     centre, width = edges[1:-1], (edges[2:] - edges[:-2]) / 2
     time_s = (torch.arange(length) - (length - 1) / 2) / SPEECH_RATE
     sigma_s = (1 / (2 * torch.pi * width.clamp(min=60.0) * 0.6)).clamp(max=length / SPEECH_RATE / 5)
@@ -83,10 +87,6 @@ def initialise_filters(model: Wav2Vec2Model) -> None:
     phase = 2 * torch.pi * centre[:, None] * time_s
     bank = torch.stack([envelope * phase.cos(), envelope * phase.sin()], 1).flatten(0, 1)[:count]
     weight.copy_((bank / bank.norm(dim=1, keepdim=True)).reshape(count, 1, length))
-
-
-def _mel(hertz: float) -> float:
-    return 2595 * math.log10(1 + hertz / 700)
 
 
 class SpeechEncoder(nn.Module):
@@ -214,8 +214,9 @@ class SpeechEncoder(nn.Module):
 
 
 def _normalise(speech: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Return recordings of zero mean and unit variance, however quiet they are; silence stays silence."""
     centred = speech - speech.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + 1e-7).sqrt()
+    return centred / centred.square().mean(-1, keepdim=True).sqrt().clamp(min=_FAINTEST)
 
 
 def loudness_track(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float[Tensor, "frames"]:
@@ -234,6 +235,25 @@ def loudness_track(speech: Float[Tensor, "n"], fps: float, frames: int) -> Float
     count = (edges[1:] - edges[:-1]).clamp(min=1)
     mean = (power[edges[1:]] - power[edges[:-1]]).clamp(min=0) / count
     return (10 * torch.log10(mean + 10 ** (SILENCE_DB / 10))).float()
+
+
+def speech_level(loudness: Float[Tensor, "frames"]) -> Float[Tensor, ""] | None:
+    """Return how loud the speech of a clip is: its 95th percentile, but at most 15 dB below its loudest frame.
+
+    What is loud is loud against the clip itself, so that a recording that is turned down moves a face as before.
+
+    Args:
+        loudness: Level of each frame, dB of full scale.
+
+    Returns:
+        dB of full scale; None where nobody speaks: all frames are below -99 dB, or the clip is the steady noise of a
+        quiet room, below -60 dB and within 6 dB throughout. Voices swell and fall by more.
+    """
+    low, high = loudness.quantile(0.05), loudness.quantile(0.95)
+    loudest = loudness.max()
+    if loudest < _NOTHING_DB or (loudest < _ROOM_DB and high - low < _STEADY_DB):
+        return None
+    return high.maximum(loudest - _PEAK_DB)
 
 
 def resample_rows(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import BadInput
+from ...perception.speech import speech_level
 from .signals import GRID_HZ, smooth
 
 PHONETIC_HZ = (1500.0, 4000.0)
@@ -19,10 +20,10 @@ SPEECH_HZ = (80.0, 7500.0)
 """The band in which speech is told from silence."""
 
 SILENT_DB = -65.0
-"""What stays below this level, in dB of full scale, is silence whatever else the recording holds."""
+"""What stays below this level, dB of full scale, is silence; in a quiet recording what is 55 dB below its loudest."""
 
 _DYNAMIC_DB, _VOICED_DB, _SILENCE_DB, _SURE_DB = 35.0, 25.0, 32.0, 8.0
-_CLICK_S, _DEEPEST_DB = 0.04, 45.0
+_CLICK_S, _DEEPEST_DB, _QUIET_RANGE_DB = 0.04, 45.0, 55.0
 _NEAR_S = 0.3
 _SETTLE_S = 0.15
 _SHORTEST_SILENCE_S = 0.1
@@ -108,7 +109,7 @@ class Voice:
 
 
 def voice_signals(audio: Float[Tensor, "n"], sample_rate: int) -> Voice:
-    """Return the level of speech and where it is; nothing depends on how loud the recording is, down to `SILENT_DB`.
+    """Return the level of speech and where it is; nothing depends on how loud the recording is.
 
     In a recording with steady noise less than 28 dB below speech nothing is silent. A click shorter than 0.1 s does not
     end a silence: codecs and lips make them.
@@ -121,16 +122,23 @@ def voice_signals(audio: Float[Tensor, "n"], sample_rate: int) -> Voice:
         BadInput: For what is not one finite channel, or another rate.
     """
     phonetic, speech = band_levels(audio, sample_rate, (PHONETIC_HZ, SPEECH_HZ)).unbind(1)
-    top, loud = phonetic.quantile(0.95).clamp(min=SILENT_DB), speech.quantile(0.95)
+    floor = _silence(speech)
+    top, loud = torch.maximum(phonetic.quantile(0.95), floor), speech.quantile(0.95)
     level = ((phonetic - top) / _DYNAMIC_DB + 1).clamp(0, 1.5)
-    voiced = (speech > loud - _VOICED_DB) & (speech > SILENT_DB)
+    voiced = (speech > loud - _VOICED_DB) & (speech > floor)
     # Held from below first, or the depth of a digital silence would reach into the speech beside it.
     slow = smooth(torch.maximum(speech, loud - _DEEPEST_DB)[:, None], _CLICK_S)[:, 0]
-    below = torch.maximum(loud - _SILENCE_DB, loud.new_tensor(SILENT_DB)) - slow
+    below = torch.maximum(loud - _SILENCE_DB, floor) - slow
     quiet = (below / _SURE_DB + 0.5).clamp(0, 1)
     eroded = -_widen(-quiet, _SETTLE_S + _SHORTEST_SILENCE_S / 2)
     silent = _widen(eroded, _SHORTEST_SILENCE_S / 2) * ~voiced
     return Voice(level, voiced, silent, _widen(voiced.double(), _NEAR_S) > 0.5)
+
+
+def _silence(speech: Float[Tensor, "t"]) -> Float[Tensor, ""]:
+    """Return the level below which is silence; where nobody speaks it is not lowered to what is left."""
+    fixed = speech.new_tensor(SILENT_DB)
+    return fixed if speech_level(speech) is None else fixed.minimum(speech.max() - _QUIET_RANGE_DB)
 
 
 def silent_frames(audio: Float[Tensor, "n"], sample_rate: int, fps: float, frames: int) -> Bool[Tensor, "f"]:

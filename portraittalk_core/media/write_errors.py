@@ -1,0 +1,41 @@
+"""Say why a file could not be written, and what helps against that and nothing else."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from ..errors import BadMedia
+
+_REMEDIES = (
+    (("ENOSPC", "EDQUOT"), "Free some space and try again."),
+    (("EFBIG",), "The disk takes no file of that size: write to another one."),
+    (("EACCES", "EPERM", "EROFS"), "Choose a folder that can be written to."),
+    (("ENOENT", "ENOTDIR"), "The folder is gone: create it again."),
+    (("EISDIR", "ENOTEMPTY", "EEXIST"), "Something else has that name: choose another one."),
+    (("ENAMETOOLONG",), "Choose a shorter name."),
+    (("EMFILE", "ENFILE"), "Too many files are open: close some programs."),
+    (("ENOMEM",), "Close other programs: the memory is full."),
+    (("EIO", "ESTALE", "ENXIO", "ENODEV", "ETIMEDOUT", "EHOSTDOWN", "ENOTCONN"), "The disk or the network failed: "
+     "write to another one."),
+)  # fmt: skip
+_OTHERWISE = "This is no fault of the disk: try another kind of file, and report it with this line."
+
+
+def write_failure(path: str | Path, error: Exception, what: str = "") -> BadMedia:
+    """Return the error that tells a user why a file could not be written.
+
+    Args:
+        path: The file.
+        error: What the system or FFmpeg raised.
+        what: What messages call it, such as "The picture".
+    """
+    code = getattr(error, "errno", None)
+    remedy = next((text for names, text in _REMEDIES if code in _codes(names)), _OTHERWISE)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return BadMedia(f"{what} `{path}` cannot be written ({reason}). {remedy}".strip())
+
+
+def _codes(names: tuple[str, ...]) -> list[int]:
+    """Return the numbers that this system gives to errors; not every system has every one."""
+    return [getattr(errno, name) for name in names if hasattr(errno, name)]
