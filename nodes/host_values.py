@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
+from io import BytesIO
 from typing import Any, Protocol, TypedDict
 
 import torch
@@ -43,6 +45,28 @@ class Audio(TypedDict):
 
     sample_rate: int
     """Samples a second."""
+
+
+class VideoParts(Protocol):
+    """What a VIDEO is made of."""
+
+    images: Tensor
+    """IMAGE [n, h, w, c]."""
+
+    frame_rate: Fraction
+    """Pictures a second."""
+
+
+class Video(Protocol):
+    """VIDEO."""
+
+    def get_stream_source(self) -> str | BytesIO:
+        """Return where it comes from: a path, or the bytes of a file."""
+        ...
+
+    def get_components(self) -> VideoParts:
+        """Return its pictures."""
+        ...
 
 
 class EncodedAudio(TypedDict):

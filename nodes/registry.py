@@ -8,6 +8,7 @@ from .animate import AnimateNetApply, AnimateNetSampler
 from .examples import AvatarPortrait, ExampleSpeech
 from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
 from .loaders import LoadAdapters, LoadPortraitTalk
+from .motion_files import DrivingVideo, LoadMotion, SaveMotion
 from .paste_back import PasteBack
 from .prompt import PromptEdit
 from .score import AdfdScore
@@ -19,6 +20,9 @@ NODES: list[type[io.ComfyNode]] = [
     LoadIdentity,
     EncodeAudio,
     SpeechToMotion,
+    DrivingVideo,
+    LoadMotion,
+    SaveMotion,
     PromptEdit,
     IdentityNetConditioning,
     ReferenceNetApply,

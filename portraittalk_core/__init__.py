@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .motion.audio_to_motion import MotionDials
     from .motion.motion_file import read_motion, write_motion
     from .pipeline import PortraitTalk
+    from .stacks.driving import read_driving_video
     from .stacks.options import SamplingOptions
     from .types import CropPlace, FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
@@ -81,6 +82,7 @@ __all__ = [
     "evaluate",
     "load",
     "paste_back",
+    "read_driving_video",
     "read_image",
     "read_motion",
     "read_sound",
@@ -113,6 +115,7 @@ _HOMES = {
     "motion.audio_to_motion": ("MotionDials",),
     "motion.motion_file": ("read_motion", "write_motion"),
     "pipeline": ("PortraitTalk",),
+    "stacks.driving": ("read_driving_video",),
     "stacks.options": ("SamplingOptions",),
     "types": (
         "CropPlace",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .moving import add_motion, check_motion, read_motion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,13 +110,7 @@ def add_parser(commands: Any) -> None:
         help="what the video shows: the whole photograph, or only the square around the head (photograph; a square "
         "portrait that sd15 takes whole stays as it draws it)",
     )
-    add("--motion", metavar="FILE", help="move the face as a CSV file says: Live Link Face's or MediaPipe's")
-    add(
-        "--motion-mouth",
-        choices=("file", "sound"),
-        help="with --motion: whether the mouth, too, moves as the file says, or with the sound (file)",
-    )
-    add("--save-motion", metavar="FILE", help="also write how the face moves, as a CSV file of Live Link Face")
+    add_motion(parser)
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -201,7 +196,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
 
     edits = parse_edits(arguments.edit, "--edit")
     _check_model(arguments.model)
-    _check_motion(arguments)
+    check_motion(arguments)
     if arguments.overlap is not None and arguments.window is not None and arguments.overlap >= arguments.window:
         raise BadInput(
             f"`--overlap` must be shorter than `--window` ({arguments.window} frames), but got {arguments.overlap}. "
@@ -222,31 +217,8 @@ def prepare(arguments: argparse.Namespace) -> Job:
         )
     options = _arguments(arguments)
     if arguments.motion:
-        options["motion"] = _read_motion(arguments, sound.frame_count(arguments.fps))
+        options["motion"] = read_motion(arguments, sound.frame_count(arguments.fps))
     return Job(images, sound, edits, options, sound.frame_count(arguments.fps))
-
-
-def _read_motion(arguments: argparse.Namespace, frames: int) -> Any:
-    """Return the motion of a file, or a function that gives it the mouth of the speech."""
-    from ..motion.arkit import with_mouth
-    from ..motion.motion_file import read_motion
-
-    motion = read_motion(arguments.motion, arguments.fps, frames)
-    return motion if arguments.motion_mouth != "sound" else functools.partial(with_mouth, motion)
-
-
-def _check_motion(arguments: argparse.Namespace) -> None:
-    from ..presets import PUBLIC
-
-    if arguments.motion_mouth and not arguments.motion:
-        raise BadInput(
-            "`--motion-mouth` must come with `--motion`, which is missing. Name the file that moves the face."
-        )
-    if (arguments.save_motion or arguments.motion_mouth == "sound") and arguments.model in PUBLIC:
-        raise BadInput(
-            f"`--save-motion` and `--motion-mouth sound` must be left out for {arguments.model}: what it hears moves a "
-            "mesh, which a file has no columns for. Try tiny."
-        )
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -305,6 +305,36 @@ def _decoded(path: str | Path, chunk: int, fps: float) -> Iterator[Frames]:
             yield Frames(from_bytes(torch.stack(pending)), fps)
 
 
+def timed_pictures(path: str | Path) -> Iterator[tuple[float, Float[Tensor, "3 h w"]]]:
+    """Read the pictures of a video one by one, each with the time at which it is shown.
+
+    Args:
+        path: The file, of a constant or a varying rate.
+
+    Yields:
+        Seconds from the first picture, by the file's time stamps, and the upright picture in [-1, 1].
+
+    Raises:
+        BadMedia: When it has no pictures or cannot be read; later, where the file is damaged.
+    """
+    from av.error import FFmpegError
+
+    with _opened(path) as container:
+        streams = moving_pictures(container)
+        if not streams:
+            raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
+        begin, time_s, step = None, 0.0, 1 / float(streams[0].average_rate or 25)
+        try:
+            for frame in container.decode(streams[0]):
+                if begin is None:
+                    begin = float(frame.time or 0)
+                else:
+                    time_s = max(time_s, time_s + step if frame.time is None else float(frame.time) - begin)
+                yield time_s, from_bytes(_pixels(frame))
+        except FFmpegError as error:
+            raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
+
+
 def _pixels(frame: VideoFrame) -> UInt8[Tensor, "3 h w"]:
     """Return a decoded frame the right way up: telephones store a rotation instead of turning the picture."""
     levels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)

@@ -23,6 +23,7 @@ from ..media.target import Partial, check_target, existing_file
 from ..media.write_errors import write_failure
 from ..types import COEFFICIENTS, FaceMotion
 from .arkit import EYE_REACH, HEAD
+from .resampling import at_times
 
 Kind = Literal["live-link", "mediapipe"]
 """Live Link Face's file, or one of MediaPipe's blendshapes."""
@@ -254,11 +255,7 @@ def _resample(
     if frames is not None and lasts < frames:
         logger.warning("%s lasts %d frames of %d; the face keeps still after that.", name, lasts, frames)
     wanted = torch.arange(count, dtype=torch.float64) / fps
-    after = torch.searchsorted(times, wanted).clamp(0, len(times) - 1)
-    before = (after - 1).clamp(min=0)
-    span = (times[after] - times[before]).clamp(min=1e-9)
-    share = ((wanted - times[before]) / span).clamp(0, 1)[:, None].to(track)
-    return torch.lerp(track[before], track[after], share)
+    return at_times(track, times, wanted)
 
 
 def _bad(path: str | Path, what: str) -> BadMedia:

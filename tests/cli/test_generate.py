@@ -21,12 +21,13 @@ from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.provenance import read_provenance
-from portraittalk_core.media.video import probe
+from portraittalk_core.media.video import VideoWriter, probe
 from portraittalk_core.motion.geometry import draw_lines
 from portraittalk_core.motion.motion_file import read_motion, write_motion
 from portraittalk_core.perception.face_geometry import NOSE_TIP
 from portraittalk_core.perception.identity import identify
 from portraittalk_core.perception.suitability import PortraitFinder
+from portraittalk_core.stacks import driving
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
 from portraittalk_core.types import COEFFICIENTS, CropPlace, Face, FaceMotion, Frames, StructureMaps
@@ -421,6 +422,26 @@ def test_the_mouth_moves_as_the_file_or_the_sound_says(model, folder, mouth, jaw
     moved = read_motion(folder / "out.csv")
     assert torch.allclose(column(moved, "jawOpen"), torch.tensor(jaw)) and moved.pose[0, 0] == pytest.approx(0.1)
     assert torch.allclose(column(moved, "mouthSmileLeft"), torch.tensor(0.75))
+
+
+@pytest.mark.parametrize(("mouth", "jaw"), [([], 0.25), (["file"], 0.75), (["sound"], 0.25)])
+def test_a_driving_video_moves_the_face_and_the_sound_the_mouth(model, folder, monkeypatch, mouth, jaw):
+    with VideoWriter(folder / "driver.mp4", 25, (32, 48)) as writer:
+        writer.append(torch.zeros(3, 32, 48))
+    asked = []
+
+    def read(path, fps, frames, *, faces, on_picture):
+        asked.append((Path(path).name, fps, frames, faces))
+        on_picture(1)
+        return FaceMotion(torch.full((frames, 52), 0.75), torch.ones(frames, 6), fps)
+
+    monkeypatch.setattr(driving, "read_driving_video", read)
+    more = ["--motion", f"{folder}/driver.mp4", "--save-motion", f"{folder}/out.csv", "--fps", "25"]
+    assert main(command(folder, *more, *(["--motion-mouth", *mouth] if mouth else []))) == 0
+    assert asked == [("driver.mp4", 25.0, 50, None)]
+    moved = read_motion(folder / "out.csv")
+    assert torch.allclose(column(moved, "jawOpen"), torch.tensor(jaw))
+    assert torch.allclose(column(moved, "browInnerUp"), torch.tensor(0.75)) and moved.pose[0, 0] == pytest.approx(1.0)
 
 
 def column(motion: FaceMotion, name: str) -> torch.Tensor:

@@ -16,7 +16,7 @@ from portraittalk_core.media.image import from_bytes
 from portraittalk_core.media.sequence import SequenceWriter, open_writer
 from portraittalk_core.media.soundtrack import SoundTrack
 from portraittalk_core.media.target import check_target
-from portraittalk_core.media.video import VideoWriter, frame_rate, probe, read_video
+from portraittalk_core.media.video import VideoWriter, frame_rate, probe, read_video, timed_pictures
 from portraittalk_core.types import Sound
 
 
@@ -295,3 +295,25 @@ def test_full_disk_ends_in_one_line(tmp_path, monkeypatch):
         monkeypatch.setattr(writer, "_write", lambda *_: (_ for _ in ()).throw(error))
         writer.append(frame())
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_come_with_their_own_times(tmp_path):
+    """A rate that varies, and a first picture that is not at 0, as screen recorders and telephones write them."""
+    stamps = (300, 340, 380, 700, 740, 1300)  # ms
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 48, 32, "yuv420p", Fraction(1, 1000)
+        for index, stamp in enumerate(stamps):
+            picture = av.VideoFrame.from_ndarray(frame(index).permute(1, 2, 0).numpy(), format="rgb24")
+            picture.pts, picture.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    found = list(timed_pictures(tmp_path / "a.mkv"))
+    assert [time_s for time_s, _ in found] == pytest.approx([(stamp - 300) / 1000 for stamp in stamps], abs=0.002)
+    assert found[0][1].shape == (3, 32, 48) and -1 <= float(found[0][1].min()) < float(found[0][1].max()) <= 1
+
+
+def test_a_sound_has_no_pictures(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16000)
+    with pytest.raises(BadMedia, match="must have pictures"):
+        next(timed_pictures(tmp_path / "a.wav"))

@@ -100,6 +100,8 @@ def modules() -> dict[str, types.ModuleType]:
     latest.ComfyExtension = type("ComfyExtension", (), {})
     paths = types.ModuleType("folder_paths")
     paths.get_folder_paths = lambda name: []
+    paths.get_input_directory = paths.get_output_directory = lambda: paths.models_dir
+    paths.models_dir = "/nowhere"
     adapters = types.ModuleType("adapters")
     adapters.available = lambda: ["tiny"]
     return {
