@@ -27,12 +27,13 @@ coverage: $(VENV)/ready
 	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
-# ours, pytest and, for the browser test, playwright with Chromium. One line a test file.
+# ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. One line a test file.
 COMFYUI_PYTHON ?= $(BIN)/python
 test-comfyui:
-	@status=0; for file in tests/nodes/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py; do \
+	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/needs.py
+	@status=0; for file in tests/nodes/test_*.py tests/web/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py; do \
 		printf '%-36s ' $$file; \
-		COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) -m pytest -q --no-header $$file > .comfyui-test.log 2>&1 \
+		COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) -m pytest -q --no-header -m "not gpu" $$file > .comfyui-test.log 2>&1 \
 			|| { [ $$? -eq 5 ] || { status=1; cat .comfyui-test.log; }; }; \
 		tail -n 1 .comfyui-test.log; \
 	done; rm -f .comfyui-test.log; exit $$status

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, found_by
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -68,6 +68,7 @@ class AnimateNetApply(io.ComfyNode):
                     tooltip="Empty, as long as the speech; with tiny all frames begin with one noise.",
                 ),
             ],
+            **found_by("talking head", "lip sync", "portrait animation"),
         )
 
     @classmethod
@@ -84,11 +85,10 @@ class AnimateNetApply(io.ComfyNode):
         vae: VaeLike | None = None,
     ) -> io.NodeOutput:
         """Return MODEL and the empty LATENT of the video."""
-        from . import attaching
+        from . import attaching, notes
 
-        return io.NodeOutput(
-            *attaching.animate_net(model, motion, speech, identity, window, overlap, fusion, audio_scale, vae)
-        )
+        attached = attaching.animate_net(model, motion, speech, identity, window, overlap, fusion, audio_scale, vae)
+        return io.NodeOutput(*attached, ui=notes.shown(attaching.stranger_notes(model)))
 
 
 class AnimateNetSampler(io.ComfyNode):
@@ -135,6 +135,7 @@ class AnimateNetSampler(io.ComfyNode):
             ],
             outputs=[io.Latent.Output("latent_out", display_name="latent")],
             hidden=[io.Hidden.unique_id],
+            **found_by("talking head", "lip sync", "portrait animation"),
         )
 
     @classmethod
@@ -155,10 +156,11 @@ class AnimateNetSampler(io.ComfyNode):
         **sampling: Unpack[SamplerOptions],
     ) -> io.NodeOutput:
         """Return the LATENT of the finished video."""
-        from . import attaching
+        from . import attaching, notes
         from . import sampling as sampler
 
         attached, empty = attaching.animate_net(
             model, motion, speech, identity, window, overlap, fusion, audio_scale, vae
         )
-        return io.NodeOutput(sampler.sample(attached, positive, negative, latent, empty, **sampling))
+        made = sampler.sample(attached, positive, negative, latent, empty, **sampling)
+        return io.NodeOutput(made, ui=notes.shown(attaching.stranger_notes(model)))

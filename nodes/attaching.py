@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 IMAGE_EMBEDS = "portraittalk_image_embeds"
 """In a CONDITIONING's further values: that its tokens are an image embedding, no text."""
 
+TOLD = "portraittalk_told"
+"""In `transformer_options`: that a MODEL was told who the person is."""
+
+STRANGER = (
+    "`model` was not told who the person is: the video may show somebody else. Put IdentityNet Conditioning before "
+    "AnimateNet."
+)
+
 NOTHING = Scales(identity=0.0, audio=0.0, reference=0.0)
 
 
@@ -59,7 +67,7 @@ def identity_net(
     for condition in stack.conditions(bound.identity, scales=Scales(identity=identity_scale, reference=0.0)):
         attached = _attach(attached, condition, hosted, percent=percent, guide_identity=guided)
         attached = patched(attached, condition.patches, hosted.shape)
-    return attached, positive, negative
+    return _told(attached), positive, negative
 
 
 def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, reference_scale: float) -> Patcher:
@@ -89,7 +97,12 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, ref
     attached = _on_schedule(model, hosted)
     for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):
         attached = _attach(attached, condition, hosted)
-    return attached
+    return _told(attached)
+
+
+def stranger_notes(model: Patcher) -> list[str]:
+    """Return a note where a MODEL was never told who the person is."""
+    return [] if model.model_options["transformer_options"].get(TOLD) else [STRANGER]
 
 
 def animate_net(
@@ -168,6 +181,12 @@ def _image_embeds(
         for tokens, given in ((read.prompt_embeds, positive), (without, negative))
     )
     return attached, shown, hidden
+
+
+def _told(model: Patcher) -> Patcher:
+    told = model.clone()
+    told.model_options["transformer_options"][TOLD] = True
+    return told
 
 
 def _on_schedule(model: Patcher, hosted: HostedStack) -> Patcher:

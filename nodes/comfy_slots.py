@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import comfy.model_management
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 from torch import Tensor, nn
@@ -100,6 +101,7 @@ class CrossSlot:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra: Options) -> Tensor:
         """Return attention, with what the branches add."""
+        comfy.model_management.throw_exception_if_processing_interrupted()  # else stopping takes a whole window
         occupant = self.occupant or extra.get(BENEATH, {}).get(extra["block"])
         heads = extra["n_heads"]
         out = occupant(q, k, v, extra) if occupant else _attend(q, k, v, heads, extra)

@@ -6,7 +6,7 @@ other, each fused at every step with what the window before had there. What stan
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, cast
 
@@ -23,6 +23,9 @@ from .host_values import Conds, OnStep, Options, PredictExecutor, SampleExecutor
 from .hosted_stack import Patcher
 
 KEY = "portraittalk_windows"
+
+REPORT = "portraittalk_report"
+"""In `transformer_options`: who is told after each window of a step, how many are done, of how many."""
 
 
 class _Control(Protocol):
@@ -55,6 +58,13 @@ def add_windows(model: Patcher, window: int, overlap: int, fusion: str, flicker:
     model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, stream.predict)
 
 
+def reporting(model: Patcher, report: Callable[[int, int], None]) -> Patcher:
+    """Return a clone of a MODEL that tells after each window how many of the step are done, of how many."""
+    told = model.clone()
+    told.model_options["transformer_options"][REPORT] = report
+    return told
+
+
 class Joint:
     """Predicts for all windows and averages by `fusion_weights`."""
 
@@ -82,11 +92,15 @@ class Joint:
             return executor(model, conds, x, sigma, options)
         step, steps = _step(options, sigma)
         fused = [torch.zeros_like(x) for _ in conds]
-        for window, weight in zip(windows, fusion_weights(windows, step / max(1, steps - 1)), strict=True):
+        report: Callable[[int, int], None] | None = options["transformer_options"].get(REPORT)
+        weights = fusion_weights(windows, step / max(1, steps - 1))
+        for done, (window, weight) in enumerate(zip(windows, weights, strict=True), 1):
             comfy.model_management.throw_exception_if_processing_interrupted()
             parts = _predict(executor, model, conds, x[window.frames], sigma[window.frames], options, window, len(x))
             for total, part in zip(fused, parts, strict=True):
                 total[window.frames] += part * weight.to(part).reshape(-1, 1, 1, 1)
+            if report is not None:
+                report(done, len(windows))
         return fused
 
 

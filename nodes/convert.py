@@ -13,17 +13,29 @@ from .host_values import Audio, Conditioning, Options
 
 NO_SOUND = "`audio` must hold sound, but got none. Connect Load Audio."
 
+GROUND = 128 / 255
+"""What transparent parts of a picture become: mid-grey, as `media.image.read_image` makes them."""
+
+_MOST_CHANNELS = 8
+"""Of a sound; more say that its axes are swapped."""
+
 
 def pictures(images: Tensor) -> list[Tensor]:
-    """Return IMAGE [n, h, w, c] in 0..1 as pictures [3, h, w] in [-1, 1]; transparent parts become white."""
+    """Return IMAGE [n, h, w, c] in 0..1 as pictures [3, h, w] in [-1, 1]; see `opaque`."""
     return list((opaque(images) * 2 - 1).movedim(-1, 1))
 
 
 def opaque(images: Tensor) -> Tensor:
-    """Return IMAGE [n, h, w, c] with three channels, on the CPU; transparent parts become white."""
+    """Return IMAGE [n, h, w, c] with three channels, on the CPU; see `GROUND`. Raises `BadInput` for other shapes."""
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or not len(images):
+        raise BadInput(
+            f"`image` must be [pictures, height, width, 1, 3 or 4], but got {list(images.shape)}. Connect Load Image."
+        )
+    if not images.is_floating_point():
+        raise BadInput(f"`image` must hold numbers from 0 to 1, but holds {images.dtype}. Divide them by 255.")
     colour, alpha = images[..., :3].float(), images[..., 3:4].float()
     if alpha.shape[-1]:
-        colour = colour * alpha + (1 - alpha)
+        colour = colour * alpha + GROUND * (1 - alpha)
     if colour.shape[-1] == 1:
         colour = colour.expand(*colour.shape[:-1], 3)
     return colour.clamp(0, 1).cpu()
@@ -38,7 +50,11 @@ def masked(image: Tensor, mask: Tensor | None) -> Tensor:
     """Return IMAGE with everything outside a MASK [n, h, w] gray, so that no other face is found there."""
     if mask is None:
         return image
-    rows = mask if mask.ndim == 3 else mask[None]
+    rows = mask[None] if mask.ndim == 2 else mask
+    if rows.ndim == 4 and rows.shape[1] == 1:
+        rows = rows[:, 0]  # as some packs hand masks on
+    if rows.ndim != 3:
+        raise BadInput(f"`mask` must be [masks, height, width], but got {list(mask.shape)}. Connect a MASK.")
     if rows.shape[1:] != image.shape[1:3]:
         rows = torch.nn.functional.interpolate(rows[:, None].float(), image.shape[1:3], mode="bilinear")[:, 0]
     if not rows.any():
@@ -61,16 +77,31 @@ def face_masks(outlines: Tensor, size: int) -> Tensor:
 
 
 def sound(audio: Audio | None, start_s: float = 0.0, duration_s: float = 0.0) -> Sound:
-    """Return a part of AUDIO, of the first item of its batch; a duration of 0 lasts to the end. Raises `BadInput`."""
+    """Return a part of AUDIO; a duration of 0 lasts to the end. Raises `BadInput` for what is not one sound."""
     if audio is None:
         raise BadInput(NO_SOUND)
-    samples, rate = audio["waveform"][0].float().cpu(), int(audio["sample_rate"])
+    samples, rate = _one_sound(audio["waveform"]), int(audio["sample_rate"])
     first = round(start_s * rate)
     last = samples.shape[-1] if duration_s <= 0 else min(samples.shape[-1], first + round(duration_s * rate))
     if last <= first:
         have = samples.shape[-1] / rate
         raise BadInput(f"`start_s` must lie before the end of the sound ({have:.2f} s), but got {start_s:g}.")
     return Sound(samples[:, first:last].clone(), rate)
+
+
+def _one_sound(waveform: Tensor) -> Tensor:
+    """Return samples [channels, samples] in -1..1 of the host's waveform; whole numbers are scaled by their range."""
+    shape = list(waveform.shape)
+    if not 1 <= waveform.ndim <= 3 or waveform.shape[-1] <= _MOST_CHANNELS < shape[-2:][0]:
+        raise BadInput(f"`audio` must be [sounds, channels, samples], but got {shape}. Swap its axes.")
+    if not waveform.numel():
+        raise BadInput(f"`audio` must hold sound, but is empty ({shape}). Choose another recording.")
+    if waveform.ndim == 3 and len(waveform) > 1:
+        raise BadInput(f"`audio` must be one sound, but is a batch of {len(waveform)}. Queue one after the other.")
+    samples = waveform.reshape(-1, waveform.shape[-1]).cpu()
+    if samples.is_floating_point():
+        return samples.float()
+    return samples.float() / (torch.iinfo(samples.dtype).max + 1)
 
 
 def audio(cut: Sound) -> Audio:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..portraittalk_core.stacks.prompts import PromptTrack
+from ..portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
 from . import convert
 from .host_values import Conditioning
 
 if TYPE_CHECKING:
     import comfy.sd
+
+
+LOOKS = "portraittalk_looks"
+"""In a CONDITIONING's further values: in which frames its prompts ask for other looks, [frames] in 0..1."""
 
 
 def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
@@ -25,20 +29,36 @@ def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
 def over_time(
     clip: comfy.sd.CLIP, prompt: str, edits: Sequence[tuple[float, str]], frames: int, fps: float
 ) -> Conditioning:
-    """Return CONDITIONING with one row a frame, or one row for all where there are no edits.
+    """Return CONDITIONING with one row a frame, or one row for all where there are no edits; it knows `LOOKS`.
 
     Prompts of different lengths are repeated to a common one, which leaves attention over them as it was. Raises
     `BadInput` for edits before the start.
     """
-    if not edits:
-        return encode(clip, prompt)
     track = PromptTrack(prompt, edits, fps, frames)
+    asked = {LOOKS: appearance_edits(track, frames)}
+    if not edits:
+        return [convert.entry(tokens, {**extra, **asked}) for tokens, extra in encode(clip, prompt)]
     encoded = [encode(clip, text)[0] for text in track.prompts]
     length = math.lcm(*(tokens.shape[1] for tokens, _ in encoded))
     tokens = torch.cat([tokens.repeat(1, length // tokens.shape[1], 1) for tokens, _ in encoded])
     blended = track.mix(tokens, torch.arange(frames))
     pooled: list[Tensor] = [extra["pooled_output"] for _, extra in encoded if extra.get("pooled_output") is not None]
-    extra = dict(encoded[0][1])
+    extra = {**encoded[0][1], **asked}
     if len(pooled) == len(encoded):
         extra["pooled_output"] = track.mix(torch.cat(pooled), torch.arange(frames))
     return [convert.entry(blended, extra)]
+
+
+def looks(positive: Conditioning | None, frames: int, least: float) -> Tensor | float:
+    """Say how far decoded frames count where they show something else than the photograph.
+
+    Args:
+        positive: Of `over_time`; None, or one of another node, says nothing.
+        frames: Of the video.
+        least: What holds in any case.
+
+    Returns:
+        One number for all frames, or one a frame.
+    """
+    asked: Tensor | None = positive[0][1].get(LOOKS) if positive else None
+    return least if asked is None or len(asked) != frames else asked.clamp(min=least)

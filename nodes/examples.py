@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY
+from .sockets import CATEGORY, found_by
 
 
 class AvatarPortrait(io.ComfyNode):
@@ -34,6 +34,7 @@ class AvatarPortrait(io.ComfyNode):
                 io.Image.Output("image", display_name="image"),
                 io.String.Output("caption", display_name="caption", tooltip="The first picture in words."),
             ],
+            **found_by("face", "person", "avatar"),
         )
 
     @classmethod
@@ -63,6 +64,7 @@ class ExampleSpeech(io.ComfyNode):
             description="Four seconds of a woman reading (LJ Speech, public domain).",
             inputs=[io.Int.Input("repeats", default=1, min=1, max=100, tooltip="How often it is said.")],
             outputs=[io.Audio.Output("audio", display_name="audio")],
+            **found_by("voice", "sound"),
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, StackSocket
+from .sockets import CATEGORY, IdentitySocket, StackSocket, found_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +54,7 @@ class LoadIdentity(io.ComfyNode):
                 ),
                 io.Mask.Output("face_mask", display_name="face mask", tooltip="The faces in the framed pictures."),
             ],
+            **found_by("face", "portrait", "avatar", "person"),
         )
 
     @classmethod
@@ -114,6 +115,7 @@ class IdentityNetConditioning(io.ComfyNode):
                 io.Conditioning.Output("positive_out", display_name="positive"),
                 io.Conditioning.Output("negative_out", display_name="negative"),
             ],
+            **found_by("face id", "ip adapter", "identity"),
         )
 
     @classmethod
@@ -161,6 +163,7 @@ class ReferenceNetApply(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output("model_out", display_name="model")],
+            **found_by("reference only", "reference image"),
         )
 
     @classmethod

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, StackSocket
+from .sockets import CATEGORY, StackSocket, found_by
 
 
-def _choice() -> io.Combo.Input:
+def model_choice() -> io.Combo.Input:
+    """Return the input that names a model."""
     from .model_names import available
 
     return io.Combo.Input(
@@ -31,13 +32,14 @@ class LoadPortraitTalk(io.ComfyNode):
             display_name="Load PortraitTalk",
             category=CATEGORY,
             description="Loads a talking-portrait model as ordinary MODEL, CLIP and VAE, with the adapters beside it.",
-            inputs=[_choice()],
+            inputs=[model_choice()],
             outputs=[
                 io.Model.Output("model_out", display_name="model"),
                 io.Clip.Output("clip", display_name="clip"),
                 io.Vae.Output("vae", display_name="vae"),
                 StackSocket.Output("portraittalk", display_name="portraittalk"),
             ],
+            **found_by("talking head", "avatar", "portrait"),
         )
 
     @classmethod
@@ -59,8 +61,9 @@ class LoadAdapters(io.ComfyNode):
             display_name="Load PortraitTalk Adapters",
             category=CATEGORY,
             description="Loads only what makes a model speak, to go with a MODEL, CLIP and VAE from elsewhere.",
-            inputs=[_choice()],
+            inputs=[model_choice()],
             outputs=[StackSocket.Output("portraittalk", display_name="portraittalk")],
+            **found_by("talking head", "avatar", "portrait"),
         )
 
     @classmethod

@@ -84,7 +84,7 @@ def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, Public
     import comfy.model_management
     import folder_paths
 
-    asked = StackFile(chosen) if chosen in PUBLIC else _read(Path(chosen))
+    asked = StackFile(chosen) if chosen in PUBLIC else stack_file(Path(chosen))
     models = Path(folder_paths.models_dir)
     stack = PublicStack.load(
         asked.stack,
@@ -99,7 +99,8 @@ def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, Public
     return HostedStack(Path(chosen).name, stack, stack.loader.memory, sets_schedule=True), stack
 
 
-def _read(folder: Path) -> StackFile:
+def stack_file(folder: Path) -> StackFile:
+    """Return what a folder's stack.toml says. Raises `BadConfig` for one that cannot be read."""
     file = folder / STACK
     asked = read_toml(StackFile, file)
     parts = cast(object, asked.parts)  # a file may hold anything

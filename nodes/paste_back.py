@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, MotionSocket
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, found_by
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .host_values import Conditioning
     from .hosted_stack import BoundIdentity, Motion
 
 PHOTOGRAPH, CROP = "photograph", "crop"
@@ -60,10 +61,17 @@ class PasteBack(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="How far the decoded frames count where they plainly show something else than the "
-                    "photograph: 1 where the prompt changes hair, clothes or background, else 0.",
+                    "photograph: 1 where the prompt changes hair, clothes or background, else 0. `positive` says so "
+                    "by itself.",
+                ),
+                io.Conditioning.Input(
+                    "positive",
+                    optional=True,
+                    tooltip="From Prompt Edit: where its words ask for other looks, the decoded frames count.",
                 ),
             ],
             outputs=[io.Image.Output("images_out", display_name="images")],
+            **found_by("composite", "uncrop", "stitch"),
         )
 
     @classmethod
@@ -76,8 +84,10 @@ class PasteBack(io.ComfyNode):
         size: int = 0,
         edits: float = 0.0,
         photograph: Tensor | None = None,
+        positive: Conditioning | None = None,
     ) -> io.NodeOutput:
         """Return IMAGE."""
-        from . import pasting
+        from . import encoding, pasting
 
-        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, edits))
+        count = encoding.looks(positive, len(images), edits)
+        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, count))

@@ -36,7 +36,7 @@ def paste(
     whole: bool,
     size: int,
     photograph: Tensor | None = None,
-    edits: float = 0.0,
+    edits: Tensor | float = 0.0,
 ) -> Tensor:
     """Make the finished pictures of a video.
 
@@ -47,7 +47,8 @@ def paste(
         whole: Whether the photograph is shown, else the square around the head.
         size: Side of the square that is moved, pixels; 0 is the photograph's own.
         photograph: IMAGE in place of the one that the person was found in.
-        edits: How far decoded frames count where they show something else, in [0, 1]; see `Stack.composite`.
+        edits: How far decoded frames count where they show something else, in [0, 1], one number for all or one a
+            frame; see `Stack.composite`.
 
     Returns:
         IMAGE. Odd sides are made even by repeating the last row or column, for no usual video has odd ones.
@@ -120,7 +121,9 @@ def _check_memory(count: int, height: int, width: int) -> None:
         )
 
 
-def _composited(images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: float) -> Iterator[Frames]:
+def _composited(
+    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float
+) -> Iterator[Frames]:
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
     hosted.bring_moving()

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY
+from .sockets import CATEGORY, SpeechSocket, found_by
 
 if TYPE_CHECKING:
     import comfy.sd
+
+    from ..portraittalk_core.types import SpeechFeatures
 
 
 class PromptEdit(io.ComfyNode):
@@ -39,14 +41,29 @@ class PromptEdit(io.ComfyNode):
                     tooltip="One line each: seconds, a colon, the prompt from then on, such as `2.0: smiling`.",
                 ),
                 io.Int.Input(
-                    "frame_count", default=100, min=1, max=1000000, tooltip="Of the video; connect Encode Audio's."
+                    "frame_count",
+                    default=100,
+                    min=1,
+                    max=1000000,
+                    tooltip="Of the video. Does not count where `speech` is connected.",
                 ),
-                io.Float.Input("fps", default=25.0, min=1.0, max=120.0, step=0.01, tooltip="Connect Encode Audio's."),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=1.0,
+                    max=120.0,
+                    step=0.01,
+                    tooltip="Frames a second. Does not count where `speech` is connected.",
+                ),
+                SpeechSocket.Input(
+                    "speech", optional=True, tooltip="From Encode Audio: it knows how long the video is, and its rate."
+                ),
             ],
             outputs=[
                 io.Conditioning.Output("positive", display_name="positive"),
                 io.Conditioning.Output("negative_out", display_name="negative"),
             ],
+            **found_by("text prompt", "timed prompt", "talking portrait"),
         )
 
     @classmethod
@@ -58,10 +75,15 @@ class PromptEdit(io.ComfyNode):
         edits: str = "",
         frame_count: int = 100,
         fps: float = 25.0,
+        speech: SpeechFeatures | None = None,
     ) -> io.NodeOutput:
         """Return both CONDITIONINGs."""
         from ..portraittalk_core.stacks.prompts import parse_edits
-        from . import encoding
+        from . import encoding, notes
 
-        positive = encoding.over_time(clip, prompt, parse_edits(edits), frame_count, fps)
-        return io.NodeOutput(positive, encoding.encode(clip, negative))
+        if speech is not None:
+            frame_count, fps = len(speech.hidden), speech.fps
+        timed = parse_edits(edits)
+        positive = encoding.over_time(clip, prompt, timed, frame_count, fps)
+        said = notes.on_prompts(clip, [prompt, negative], timed, frame_count / fps)
+        return io.NodeOutput(positive, encoding.encode(clip, negative), ui=notes.shown(said))

@@ -13,8 +13,11 @@ from .paste_back import PasteBack
 from .prompt import PromptEdit
 from .score import AdfdScore
 from .speech import EncodeAudio, SpeechToMotion
+from .talking_portrait import TalkingPortrait
+from .wording import speaking
 
 NODES: list[type[io.ComfyNode]] = [
+    TalkingPortrait,
     LoadPortraitTalk,
     LoadAdapters,
     LoadIdentity,
@@ -40,4 +43,4 @@ class PortraitTalkExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the nodes."""
-        return NODES
+        return [speaking(node) for node in NODES]

@@ -10,13 +10,17 @@ import latent_preview
 import torch
 
 from ..portraittalk_core.errors import BadInput
-from .host_values import Conditioning, Latent, OnStep
+from .comfy_windows import reporting
+from .host_values import Conditioning, Latent
 from .hosted_stack import Patcher
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 PREVIEW_SIZE = 256
+
+PARTS = 100
+"""Of a step, by which the bar moves while windows are denoised."""
 
 
 class SamplerOptions(TypedDict):
@@ -74,6 +78,8 @@ def sample(
     start = start.expand(len(empty["samples"]), -1, -1, -1)
     noise = comfy.sample.prepare_noise(start, seed, empty.get("batch_index"))
     mask = (latent or empty).get("noise_mask")
+    progress = Progress(model, steps)
+    model = reporting(model, progress.window)
     samples = comfy.sample.sample(
         model,
         noise,
@@ -86,22 +92,42 @@ def sample(
         start,
         denoise=denoise,
         noise_mask=mask,
-        callback=_progress(model, steps),
+        callback=progress.step,
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
     return cast(Latent, {**(latent or empty), "samples": samples})
 
 
-def _progress(model: Patcher, steps: int) -> OnStep:
-    """Return a callback that moves the node's bar and shows the middle frame of what is being denoised."""
-    bar = comfy.utils.ProgressBar(steps)
-    colours = model.model.latent_format
-    factors, bias = colours.latent_rgb_factors, getattr(colours, "latent_rgb_factors_bias", None)
-    previewer = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
+class Progress:
+    """Moves the node's bar by windows and steps, and shows the middle frame of what is being denoised."""
 
-    def report(step: int, x0: torch.Tensor, x: torch.Tensor, total: int) -> None:
-        image = previewer.decode_latent_to_preview(x0[len(x0) // 2 :][:1]) if previewer else None
-        bar.update_absolute(step + 1, total, ("JPEG", image, PREVIEW_SIZE) if image else None)
+    def __init__(self, model: Patcher, steps: int) -> None:
+        """Begin at nothing.
 
-    return report
+        Args:
+            model: Whose latents are shown.
+            steps: Of denoising, of the whole video.
+        """
+        self._bar, self._total, self._done = comfy.utils.ProgressBar(steps * PARTS), steps * PARTS, 0
+        colours = model.model.latent_format
+        factors, bias = colours.latent_rgb_factors, getattr(colours, "latent_rgb_factors_bias", None)
+        self._previewer = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
+        self._step = 0
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Progress:
+        return self  # the host copies a MODEL's options, this shall be the one that the sampler has
+
+    def window(self, done: int, count: int) -> None:
+        """Take note that some of the windows of the running step are done."""
+        self._move(self._step * PARTS + PARTS * done // count)
+
+    def step(self, step: int, x0: torch.Tensor, x: torch.Tensor, total: int) -> None:
+        """Take note of a finished step, of `total` (a callback of the host's samplers)."""
+        self._step, self._total = step + 1, total * PARTS
+        image = self._previewer.decode_latent_to_preview(x0[len(x0) // 2 :][:1]) if self._previewer else None
+        self._move(self._step * PARTS, ("JPEG", image, PREVIEW_SIZE) if image else None)
+
+    def _move(self, value: int, preview: tuple[str, object, int] | None = None) -> None:
+        self._done = max(self._done, value)  # some samplers ask more than once a step
+        self._bar.update_absolute(min(self._done, self._total), self._total, preview)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from . import sync_networks
-from .sockets import CATEGORY, StackSocket
+from .sockets import CATEGORY, StackSocket, found_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +60,7 @@ class AdfdScore(io.ComfyNode):
                 io.Image.Output("plot", display_name="plot", tooltip="The score, its parts, and mouth against voice."),
             ],
             is_output_node=True,
+            **found_by("lip sync score", "evaluate", "LSE"),
         )
 
     @classmethod

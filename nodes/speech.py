@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, StackSocket
+from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, StackSocket, found_by
 
 if TYPE_CHECKING:
     from ..portraittalk_core.types import SpeechFeatures
@@ -46,6 +46,7 @@ class EncodeAudio(io.ComfyNode):
                 io.Float.Output("fps_out", display_name="fps"),
                 io.Audio.Output("audio_out", display_name="audio"),
             ],
+            **found_by("speech", "voice", "lip sync"),
         )
 
     @classmethod
@@ -103,6 +104,7 @@ class SpeechToMotion(io.ComfyNode):
                     "preview", display_name="preview", tooltip="The moving outlines that the model will follow."
                 ),
             ],
+            **found_by("lip sync", "talking head", "dubbing", "blendshapes"),
         )
 
     @classmethod

@@ -7,7 +7,7 @@ insists that all tensors fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,8 +107,8 @@ def load_model(file: Path) -> comfy.model_patcher.ModelPatcher:
 def load_clip(file: Path) -> comfy.sd.CLIP:
     """Return the text encoder of a text file as a CLIP, which takes prompts with weights such as `(smiling:1.3)`.
 
-    Without weights it gives the tokens of `TextEncoder.encode`, and as there words outside the vocabulary are named
-    in a warning and what exceeds the context is cut off. Raises `WeightsMismatch` as `load_model` does.
+    Without weights it gives the tokens of `TextEncoder.encode`, and as there what exceeds the context is cut off; words
+    outside the vocabulary are ignored, see `notes`. Raises `WeightsMismatch` as `load_model` does.
     """
     encoder = weights.load_text_encoder(file)
     text_model = partial(
@@ -220,8 +220,13 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         parts = [(text, 1.0)] if kwargs.get("disable_weights") else host.token_weights(host.escape_important(text), 1.0)
         prompt = " ".join(host.unescape_important(part) for part, _ in parts)
         self._encoder.warn_of_length([prompt])
-        self._encoder.warn_of_words([prompt])
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)[:1]
+
+    def unknown_words(self, prompts: Sequence[str]) -> list[tuple[str, str | None]]:
+        """Return words that the model does not know, each once, with the nearest that it knows."""
+        plain = [" ".join(part for part, _ in comfy.sd1_clip.token_weights(prompt, 1.0)) for prompt in prompts]
+        words = dict.fromkeys(word for prompt in plain for word in self._encoder.unknown_words(prompt))
+        return [(word, self._encoder.nearest_word(word)) for word in words]
 
 
 def _given(tokenizer: object, *_: object, **__: object) -> object:

@@ -1,8 +1,9 @@
 """Make the workflow files and their pictures with a real ComfyUI and its frontend: `python workflows/export.py`.
 
-For each graph of `graphs.py`: the JSON that the frontend saves, a picture of it in docs/workflows, and a thumbnail: a
-strip of the video that it makes, or the graph where it needs weights that are not here. Needs ComfyUI, playwright and
-Chromium, as `tests/hosts/test_browser.py` does.
+For each graph of `graphs.py`: the JSON that the frontend saves, the API format, a picture of the page after a run in
+docs/workflows, and a thumbnail: frames of the video that it makes, or the graph where it needs weights that are not
+here. The quickstart's middle becomes the blueprint in `subgraphs`. Needs ComfyUI, playwright and Chromium, as
+`tests/hosts/test_browser.py` does; every graph that can run is run.
 """
 
 from __future__ import annotations
@@ -14,47 +15,22 @@ import logging
 import shutil
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import wave
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE.parent / "docs" / "workflows"
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "hosts")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests" / "hosts")]
 
 import graphs  # noqa: E402
+import layout  # noqa: E402
 from comfy_server import ComfyServer, serve  # noqa: E402
+from texts import NOTES  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
 READY = "() => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100"
-COLUMNS = (
-    ("1", "2", "3", "17"),
-    ("4", "5", "6", "18"),
-    ("7", "8", "19"),
-    ("9", "10", "14", "15"),
-    ("11", "16", "12", "13"),
-    ("20",),
-    ("21", "22"),
-)
-"""Which nodes stand under one another, from left to right."""
-
-PLACE = """columns => {
-  let x = 0;
-  for (const column of columns) {
-    let y = 0, widest = 0;
-    for (const id of column) {
-      const node = app.graph.getNodeById(Number(id));
-      if (!node) continue;
-      node.setSize(node.computeSize());
-      node.pos = [x, y];
-      y += node.size[1] + 60;
-      widest = Math.max(widest, node.size[0]);
-    }
-    x += widest ? widest + 150 : 0;  // the player makes its node wider
-  }
-  app.canvas.setDirty(true, true);
-}"""
 
 FIX_SEEDS = """() => {
   for (const node of app.graph._nodes)
@@ -62,22 +38,33 @@ FIX_SEEDS = """() => {
 }"""
 
 SHOW = """() => {
-  let right = 0, bottom = 0;
-  for (const n of app.graph._nodes) {
-    right = Math.max(right, n.pos[0] + n.size[0]); bottom = Math.max(bottom, n.pos[1] + n.size[1]);
-  }
-  const scale = Math.min(1, (innerWidth - 160) / right, (innerHeight - 220) / bottom);
+  const boxes = [...app.graph._nodes, ...app.graph._groups].map(each => [...each.pos, ...each.size]);
+  const left = Math.min(...boxes.map(b => b[0])), top = Math.min(...boxes.map(b => b[1])) - 40;
+  const right = Math.max(...boxes.map(b => b[0] + b[2])), bottom = Math.max(...boxes.map(b => b[1] + b[3]));
+  const {clientWidth: width, clientHeight: height} = app.canvas.canvas;
+  const scale = Math.min(1, (width - 80) / (right - left), (height - 150) / (bottom - top));
   app.canvas.ds.scale = scale;
-  app.canvas.ds.offset = [90 / scale, 120 / scale];
+  app.canvas.ds.offset = [40 / scale - left, 90 / scale - top];
   app.canvas.setDirty(true, true);
 }"""
+
+SECONDS = 1.6
+"""Of the recording that are spoken for the pictures, but for the workflow whose prompt changes later."""
+
+SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
+"""Of the frontend, for the pictures: nothing hides the graph, and texts are drawn however small they are."""
+
+HEAD = (0.2, 0.0, 0.45)
+"""Left, top and side of what a thumbnail shows of the example photograph, as shares of its width."""
+
+DESCRIPTION = "A photograph and a recording in, a video of the photograph speaking out."
 
 
 def main() -> None:
     """Read the command line and export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="names of graphs (all)")
-    parser.add_argument("--no-run", action="store_true", help="keep the thumbnails that are there")
+    parser.add_argument("--no-run", action="store_true", help="run nothing: keep the pictures that are there")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from playwright.sync_api import sync_playwright
@@ -86,14 +73,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base, _serve(Path(base)) as server, sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
-        page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        page = browser.new_page(viewport={"width": 2300, "height": 1060})
         page.goto(server.url, wait_until="domcontentloaded", timeout=240_000)
         page.wait_for_function(READY, timeout=240_000)
         page.wait_for_timeout(2500)
         page.keyboard.press("Escape")
+        for name, value in SETTINGS.items():
+            page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
         for make in (*graphs.TINY, *graphs.SD15):
             if not given.only or make.__name__ in given.only:
-                export(page, server, make, run=not given.no_run and make in graphs.TINY)
+                export(page, server, make, run=not given.no_run)
         browser.close()
 
 
@@ -103,73 +92,170 @@ def _serve(base: Path) -> Any:
         folder = base / "models" / model["directory"]
         folder.mkdir(parents=True)
         (folder / model["name"]).touch()
-    (base / "input").mkdir()
-    for name in ("example.png", "speech.wav"):
-        (base / "input" / name).touch()
+    inputs = base / "input" / "portraittalk"
+    inputs.mkdir(parents=True)
+    shutil.copy(HERE / "inputs" / "astronaut.jpg", inputs)
     return serve(base)
 
 
+def _speak(server: ComfyServer, whole: bool) -> None:
+    """Put the recording among the inputs: whole, or so much of it as a picture needs."""
+    with wave.open(str(HERE.parent / "portraittalk_core" / "assets" / "speech.wav")) as source:
+        rate, count = source.getframerate(), source.getnframes()
+        sound = source.readframes(count if whole else round(SECONDS * rate))
+        with wave.open(str(server.base / "input" / "portraittalk" / "speech.wav"), "wb") as sink:
+            sink.setparams(source.getparams())
+            sink.writeframes(sound)
+
+
 def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
-    """Write one workflow, its picture and its thumbnail."""
+    """Write one workflow in both formats; run it where it needs no weights, and take its picture and thumbnail."""
     name, graph = make.__name__, make()
+    _speak(server, whole=True)
     page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, name])
     page.wait_for_timeout(1500)
     page.evaluate(FIX_SEEDS)
-    page.evaluate(PLACE, COLUMNS)
+    if make is graphs.quickstart:
+        inside = [number for number in graph if number not in layout.OUTER]
+        page.evaluate(layout.PLACE, [layout.COLUMNS, layout.SIZES, layout.GREEN, NOTES["full_graph"], GAPS])
+        page.evaluate(layout.WRAP, [inside, "PortraitTalk"])
+    note = NOTES[name] + (_files(make) if make in graphs.SD15 else "")
+    page.evaluate("() => { for (const g of [...app.graph._groups]) app.graph.remove(g); }")
+    page.evaluate(
+        "() => { for (const n of app.graph._nodes.filter(n => n.type === 'MarkdownNote')) app.graph.remove(n); }"
+    )
+    page.evaluate(layout.PLACE, [_columns(page), layout.SIZES, layout.GREEN, note, GAPS])
     page.evaluate(SHOW)
     page.wait_for_timeout(1500)
-    # Turned into text inside the page: outside, what is undefined would become null and trouble the loader.
-    saved = json.loads(page.evaluate("() => JSON.stringify(app.graph.serialize())"))
-    for node in saved["nodes"]:
-        if node["type"] in graphs.MODELS:
-            node.setdefault("properties", {})["models"] = [graphs.MODELS[node["type"]]]
+    saved = _saved(page, make)
     (HERE / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
-    picture = page.screenshot(type="jpeg", quality=80)
-    (PICTURES / f"{name}.jpg").write_bytes(picture)
-    thumbnail = HERE / f"{name}.jpg"
+    if make is not graphs.quickstart:
+        (HERE / "api" / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
+    else:
+        _publish(saved)
     if run:
-        thumbnail.write_bytes(_strip(server, graph))
-    elif make in graphs.SD15 or not thumbnail.exists():
-        thumbnail.write_bytes(_small(picture))
+        _pictures(page, server, make, graph)
     logger.info("%s: %d nodes", name, len(saved["nodes"]))
 
 
-def _strip(server: ComfyServer, graph: graphs.Graph) -> bytes:
-    """Run a graph; return four frames of its video as a JPEG, or two above the plot where it draws one."""
+GAPS = (layout.NODE_GAP, layout.COLUMN_GAP, layout.TITLE, layout.HEAD, layout.EDGE)
+
+
+def _columns(page: Any) -> list[Any]:
+    """Return the columns, with the blueprint, whose number the frontend chose, in its place."""
+    wrapped = page.evaluate("() => app.graph._nodes.filter(n => n.subgraph).map(n => String(n.id))")
+    bare = [(title, [number for number in ids if number not in wrapped]) for title, ids in layout.COLUMNS]
+    return [(title, [*ids, *(wrapped if "40" in ids else [])]) for title, ids in bare]
+
+
+def _saved(page: Any, make: Any) -> dict[str, Any]:
+    """Return what the frontend saves, with what the host's dialogs ask of a workflow."""
+    # Turned into text inside the page: outside, what is undefined would become null and trouble the loader.
+    saved: dict[str, Any] = json.loads(page.evaluate("() => JSON.stringify(app.graph.serialize())"))
+    inner = [node for each in saved.get("definitions", {}).get("subgraphs", []) for node in each["nodes"]]
+    for node in (*saved["nodes"], *inner):
+        properties = node.setdefault("properties", {})
+        if node["type"].startswith("PortraitTalk_"):
+            properties |= {"cnr_id": "portraittalk", "Node name for S&R": node["type"]}
+        if node["type"] in graphs.MODELS:
+            properties["models"] = [graphs.MODELS[node["type"]]]
+        if node["type"] == "PortraitTalk_Load" and make in graphs.SD15:
+            properties["models"] = graphs.public_files()
+    return saved
+
+
+def _files(make: Any) -> str:
+    """Return a table of the public files of a graph, for its note."""
+    rows = [f"| {e.save_as} | {e.size / 1e9:.2f} GB | {e.licence} |" for e in graphs.public_entries()]
+    return "\n\n| file in models/ | size | licence |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _publish(saved: dict[str, Any]) -> None:
+    """Write the blueprint: the one subgraph node of a workflow, alone."""
+    (definition,) = saved["definitions"]["subgraphs"]
+    (node,) = (each for each in saved["nodes"] if each["type"] == definition["id"])
+    alone = {**node, "pos": [0, 0]}
+    alone["inputs"] = [{**socket, "link": None} for socket in node["inputs"]]
+    alone["outputs"] = [{**socket, "links": []} for socket in node["outputs"]]
+    blueprint = {
+        "revision": 0,
+        "last_node_id": node["id"],
+        "last_link_id": 0,
+        "nodes": [alone],
+        "links": [],
+        "version": 0.4,
+        "definitions": {"subgraphs": [definition]},
+        "extra": {"BlueprintDescription": DESCRIPTION},
+    }
+    folder = HERE.parent / "subgraphs"
+    folder.mkdir(exist_ok=True)
+    (folder / "PortraitTalk.json").write_text(json.dumps(blueprint, indent=1) + "\n", encoding="utf-8")
+
+
+def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph) -> None:
+    """Run a workflow in the page; write what the page then shows, and the thumbnail."""
+    thumbnail = HERE / f"{make.__name__}.jpg"
+    if make in graphs.TINY:
+        _speak(server, make is graphs.prompt_edit)
+        seen = set(server.get_json("/history"))
+        page.evaluate("() => app.queuePrompt(0, 1)")
+        history = _finished(page, server, seen)
+        page.wait_for_timeout(4000)
+        thumbnail.write_bytes(_strip(server, history["outputs"], graph))
+    picture = page.screenshot(type="png")
+    (PICTURES / f"{make.__name__}.jpg").write_bytes(_small(picture, 1600, 68))
+    if make in graphs.SD15:
+        thumbnail.write_bytes(_small(picture, 512, 85))
+
+
+def _finished(page: Any, server: ComfyServer, seen: set[str], timeout_s: float = 2400) -> dict[str, Any]:
+    """Wait until the host has run something new; return its history."""
+    for _ in range(int(timeout_s)):
+        page.wait_for_timeout(1000)
+        new = {key: run for key, run in server.get_json("/history").items() if key not in seen}
+        for run in new.values():
+            if run.get("status", {}).get("status_str") == "success":
+                return run
+            if run.get("status", {}).get("status_str") == "error":
+                raise RuntimeError(run["status"]["messages"][-1])
+    raise TimeoutError(f"no run ended within {timeout_s:g} s")
+
+
+def _strip(server: ComfyServer, outputs: dict[str, Any], graph: graphs.Graph) -> bytes:
+    """Return four frames of the video that a run made as a JPEG, or two above the plot where it draws one."""
     import av
     import numpy as np
     from PIL import Image
 
-    # Playwright's own event loop runs in this thread.
-    with ThreadPoolExecutor(1) as other:
-        run = other.submit(server.run, graph, 1200).result()
-    if run.status != "success":
-        raise RuntimeError(run.error)
-    (shown,) = server.files(run, ".mp4")
-    with av.open(io.BytesIO(server.fetch(shown))) as container:
+    shown = [item for output in outputs.values() for item in output.get("images", [])]
+    (video,) = (item for item in shown if item["filename"].endswith(".mp4"))
+    with av.open(io.BytesIO(server.fetch(video))) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     chosen = [frames[round(k * (len(frames) - 1))] for k in (0.1, 0.4, 0.65, 0.95)]
-    above, below = (np.concatenate(part, 1) for part in (chosen[:2], chosen[2:]))
-    if graphs.PLOT in run.outputs:
-        (plot,) = run.outputs[graphs.PLOT]["images"]
+    left, top, side = (round(share * chosen[0].shape[1]) for share in HEAD)
+    heads = [frame[top : top + side, left : left + side] for frame in chosen]
+    small = [np.asarray(Image.fromarray(head).resize((256, 256))) for head in heads]
+    above, below = (np.concatenate(part, 1) for part in (small[:2], small[2:]))
+    if graphs.PLOT in graph:
+        (plot,) = outputs[graphs.PLOT]["images"]
         image = Image.open(io.BytesIO(server.fetch(plot))).convert("RGB")
         below = np.asarray(image.resize((above.shape[1], round(above.shape[1] * image.height / image.width))))
-    return _jpeg(np.concatenate([above, below]))
+    return _jpeg(np.concatenate([above, below]), 85)
 
 
-def _small(picture: bytes) -> bytes:
+def _small(picture: bytes, width: int, quality: int) -> bytes:
     import numpy as np
     from PIL import Image
 
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    return _jpeg(np.asarray(image.resize((512, round(512 * image.height / image.width)))))
+    return _jpeg(np.asarray(image.resize((width, round(width * image.height / image.width)))), quality)
 
 
-def _jpeg(pixels: Any) -> bytes:
+def _jpeg(pixels: Any, quality: int) -> bytes:
     from PIL import Image
 
     sink = io.BytesIO()
-    Image.fromarray(pixels).save(sink, "JPEG", quality=85)
+    Image.fromarray(pixels).save(sink, "JPEG", quality=quality, optimize=True)
     return sink.getvalue()
 
 

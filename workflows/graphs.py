@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+PHOTOGRAPH, SPEECH = "portraittalk/astronaut.jpg", "portraittalk/speech.wav"
+"""What the graphs begin with: the pack puts both among the host's inputs when one of its workflows is opened."""
+
 Graph = dict[str, dict[str, Any]]
 
 LORA = "lcm-lora-sdv1-5.safetensors"
@@ -24,6 +27,24 @@ MODELS = {
 """Where the public files of a node come from, which the frontend offers to fetch."""
 
 
+def public_entries() -> list[Any]:
+    """Return the public files of sd15-portraittalk as the catalogue has them."""
+    from portraittalk_core.checkpoints.catalogue import select
+
+    return select(["sd15-portraittalk"])
+
+
+def public_files() -> list[dict[str, str]]:
+    """Return those that the frontend can offer to fetch: it knows names, addresses and folders of models."""
+    made = []
+    for entry in public_entries():
+        folder, _, name = entry.save_as.rpartition("/")
+        address = f"https://huggingface.co/{entry.repo}/resolve/main/{entry.file}" if entry.repo else entry.url
+        if folder and name and not entry.unpack:
+            made.append({"name": name, "url": address, "directory": folder})
+    return made
+
+
 PLOT = "21"
 """The node that shows the plot of a score."""
 
@@ -36,16 +57,23 @@ def _ours(kind: str, **inputs: Any) -> dict[str, Any]:
     return _node(f"PortraitTalk_{kind}", **inputs)
 
 
-def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green sweater", edits: str = "") -> Graph:
-    """Return the shortest way from a portrait and a recording to a video."""
+def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
+    """Return the whole way from a photograph and a recording to a video, every step a node."""
     return {
         "1": _ours("Load", model="tiny"),
-        "2": _ours("AvatarPortrait", seed=1007567, pictures=1, size=512),
-        "3": _ours("ExampleSpeech", repeats=1),
+        "2": _node("LoadImage", image=PHOTOGRAPH),
+        "3": _node("LoadAudio", audio=SPEECH),
         "4": _ours("LoadIdentity", portraittalk=["1", 3], image=["2", 0], face=1, no_face="stop"),
         "5": _ours("EncodeAudio", portraittalk=["1", 3], audio=["3", 0], fps=25.0, start_s=0.0, duration_s=0.0),
         "6": _ours(
-            "PromptEdit", clip=["1", 1], prompt=prompt, negative="", edits=edits, frame_count=["5", 1], fps=["5", 2]
+            "PromptEdit",
+            clip=["1", 1],
+            prompt=prompt,
+            negative="",
+            edits=edits,
+            frame_count=100,
+            fps=25.0,
+            speech=["5", 0],
         ),
         "7": _ours(
             "SpeechToMotion",
@@ -99,41 +127,66 @@ def quickstart_tiny(prompt: str = "a smiling woman with red hair in a green swea
             frame="photograph",
             size=0,
             edits=0.0,
+            positive=["6", 0],
         ),
         "12": _node("CreateVideo", images=["16", 0], fps=["5", 2], audio=["5", 3]),
         "13": _node("SaveVideo", video=["12", 0], filename_prefix="video/portraittalk", format="mp4", codec="h264"),
     }
 
 
-def prompt_edit() -> Graph:
-    """Return a portrait whose appearance changes while it speaks."""
-    graph = quickstart_tiny(
-        "a woman with long blond hair and a blue background",
-        "1.3: a smiling woman with long red hair and a blue background\n"
-        "2.6: a woman with long black hair and round glasses",
+def quickstart() -> Graph:
+    """Return the graph whose middle `export.py` makes one node: the blueprint PortraitTalk."""
+    return full_graph()
+
+
+def one_node() -> Graph:
+    """Return the shortest graph, for programs and for hosts without subgraphs: Talking Portrait."""
+    graph = full_graph()
+    talking = _ours(
+        "TalkingPortrait",
+        image=["2", 0],
+        audio=["3", 0],
+        prompt="a smiling person",
+        model="tiny",
+        seed=0,
+        lip=1.0,
+        head=1.0,
+        expression=1.0,
+        frame="photograph",
     )
-    graph["16"]["inputs"]["edits"] = 1.0
-    return graph
+    return {"2": graph["2"], "3": graph["3"], "30": talking, "13": _saved(graph["13"], ["30", 0])}
+
+
+def _saved(node: dict[str, Any], source: list[Any]) -> dict[str, Any]:
+    return {**node, "inputs": {**node["inputs"], "video": source}}
+
+
+def prompt_edit() -> Graph:
+    """Return a portrait whose expression and looks change while it speaks."""
+    return full_graph("a person", "1.3: a smiling person\n2.6: a sad person with round glasses")
 
 
 def multi_reference() -> Graph:
-    """Return a portrait from three pictures of one person."""
-    graph = quickstart_tiny("a young woman in a red sweater")
-    graph["2"]["inputs"]["pictures"] = 3
+    """Return a portrait from two photographs of one person; the first is the one that speaks."""
+    graph = full_graph("a person")
+    graph["23"] = _node("LoadImage", image=PHOTOGRAPH)
+    graph["24"] = _node("ImageBatch", image1=["2", 0], image2=["23", 0])
+    graph["4"]["inputs"]["image"] = ["24", 0]
     return graph
 
 
 def long_video() -> Graph:
     """Return a longer video, one window after the other, whose memory does not grow with its length."""
-    graph = quickstart_tiny("a woman with red hair")
-    graph["3"]["inputs"]["repeats"] = 2
+    graph = full_graph("a person")
+    graph["25"] = _node("AudioConcat", audio1=["3", 0], audio2=["3", 0], direction="after")
+    graph["5"]["inputs"]["audio"] = ["25", 0]
     graph["10"]["inputs"] |= {"fusion": "streaming"}
     return graph
 
 
 def any_sampler() -> Graph:
     """Return the same with stock nodes where there are some: AnimateNet Apply, FreeU, KSampler."""
-    graph = quickstart_tiny("a smiling man with a beard and glasses")
+    graph = full_graph("a smiling person")
     sampler = graph["10"]["inputs"]
     names = ("model", "motion", "speech", "identity", "window", "overlap", "fusion", "audio_scale")
     graph["10"] = _ours("AnimateNetApply", **{name: sampler[name] for name in names})
@@ -146,7 +199,7 @@ def any_sampler() -> Graph:
 
 def adfd_score() -> Graph:
     """Return a video and its score: how well the face moves with the voice, as a figure, a plot and a few lines."""
-    graph = quickstart_tiny("a woman with brown hair and a blue sweater")
+    graph = full_graph("a person")
     graph["20"] = _ours("ADFDScore", portraittalk=["1", 3], images=["16", 0], audio=["5", 3], fps=["5", 2])
     graph[PLOT] = _node("PreviewImage", images=["20", 4])
     graph["22"] = _node("PreviewAny", source=["20", 3])
@@ -158,10 +211,8 @@ def _sd15(chain: bool) -> Graph:
 
     sd15-portraittalk has no ReferenceNet, so that node is left out.
     """
-    graph = quickstart_tiny("portrait photo of a smiling person, soft light")
+    graph = full_graph("portrait photo of a smiling person, soft light")
     graph["1"] = _ours("Load", model="sd15-portraittalk")
-    graph["2"] = _node("LoadImage", image="example.png")
-    graph["3"] = _node("LoadAudio", audio="speech.wav")
     del graph["9"]
     graph["10"]["inputs"]["model"] = ["8", 0]
     if chain:
@@ -202,7 +253,7 @@ def chain_with_lora_and_controlnet() -> Graph:
     return _sd15(chain=True)
 
 
-TINY = (quickstart_tiny, prompt_edit, multi_reference, long_video, any_sampler, adfd_score)
+TINY = (quickstart, one_node, full_graph, prompt_edit, multi_reference, long_video, any_sampler, adfd_score)
 """Graphs that run as they are, without a download."""
 
 SD15 = (sd15_public_weights, chain_with_lora_and_controlnet)

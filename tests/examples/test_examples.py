@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import runpy
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from portraittalk_core.media.video import probe
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 FAST = ("--seconds", "0.4", "--steps", "1", "-o", "out.mp4")
-OWN = {"score_a_video.py"}
+OWN = {"score_a_video.py", "queue_a_folder.py"}
 """Examples with a test of their own."""
 
 FIRST = "first_video.py"
@@ -45,6 +48,33 @@ def test_it_writes_a_video(run, name, tmp_path, capsys, request):
     info = probe(tmp_path / "out.mp4")
     assert (info.frames, info.audio_codec) == (10, "aac")
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out.mp4")
+
+
+def test_a_folder_is_queued_over_http(run, tmp_path, capsys):
+    asked = []
+
+    class Host(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"prompt_id": f"number {len(asked)}"}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    for name in ("sounds/b.wav", "sounds/a.mp3", "sounds/notes.txt", "face.jpg", "input/other.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with http.server.HTTPServer(("127.0.0.1", 0), Host) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        run("queue_a_folder.py", "face.jpg", "sounds", "--input", "input", "--server", url)
+        server.shutdown()
+    assert [graph["3"]["inputs"]["audio"] for graph in asked] == ["a.mp3", "b.wav"]
+    assert [graph["13"]["inputs"]["filename_prefix"] for graph in asked] == ["video/a", "video/b"]
+    assert {path.name for path in (tmp_path / "input").iterdir()} == {"a.mp3", "b.wav", "face.jpg", "other.txt"}
+    assert capsys.readouterr().out.splitlines() == ["a.mp3 number 1", "b.wav number 2"]
 
 
 @pytest.mark.slow

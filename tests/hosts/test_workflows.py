@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ def server(tmp_path_factory):
     if why:
         pytest.skip(why)
     with serve(tmp_path_factory.mktemp("comfy")) as running:
+        assert running.post("/portraittalk/examples", {}) == [GRAPHS.PHOTOGRAPH, GRAPHS.SPEECH]
         yield running
 
 
@@ -43,26 +45,28 @@ def speech_s() -> float:
     return read_sound(ASSETS / "speech.wav").duration_s
 
 
-@pytest.mark.parametrize("make", GRAPHS.TINY, ids=lambda make: make.__name__)
+FLAT = [make for make in GRAPHS.TINY if make is not GRAPHS.quickstart]
+"""The quickstart is the full graph once more."""
+
+
+@pytest.mark.parametrize("make", FLAT, ids=lambda make: make.__name__)
 def test_a_tiny_workflow_runs_as_it_is(server, tmp_path, make, speech_s):
     graph = make()
     started = time.monotonic()
-    run = server.run(graph, timeout_s=900)
-    if run.status != "success" and graph["2"]["inputs"].get("pictures", 1) > 1 and "moderngl" in str(run.error):
-        pytest.skip(f"people cannot be drawn in this ComfyUI's environment: {run.error}")
+    run = server.run(graph, timeout_s=1800)
     assert run.status == "success", run.error
     (shown,) = server.files(run, ".mp4")
     video = tmp_path / "video.mp4"
     video.write_bytes(server.fetch(shown))
-    asked = speech_s * graph["3"]["inputs"]["repeats"]
+    asked = speech_s * (2 if make is GRAPHS.long_video else 1)
     found = probe(video)
     print(f"{make.__name__}: {found.frames} frames in {time.monotonic() - started:.0f} s")
-    side = graph["2"]["inputs"]["size"]
-    assert found.frames == round(asked * 25) and (found.width, found.height) == (side, side), "as the picture is"
+    assert found.frames == round(asked * 25) and (found.width, found.height) == (512, 512), "as the photograph is"
     assert found.audio_codec == "aac"
     assert abs(read_sound(video).duration_s - asked) < 0.02 + 0.1  # AAC pads to whole packets
-    curves = run.outputs["7"]["portraittalk_motion"][0]
-    assert curves["frames"] == len(curves["jaw"]) == len(curves["loudness"]) == found.frames
+    if "7" in graph:
+        curves = run.outputs["7"]["portraittalk_motion"][0]
+        assert curves["frames"] == len(curves["jaw"]) == len(curves["loudness"]) == found.frames
     if "10" in graph and graph["10"]["class_type"].endswith("Sampler"):
         assert len([1 for node, _ in run.previews if node == "10"]) >= graph["10"]["inputs"]["steps"]
     if GRAPHS.PLOT in graph:
@@ -85,35 +89,51 @@ def _check_score(server, run, frames):
 
 
 def _short(seconds: float = 0.4, **sampler):
-    graph = GRAPHS.quickstart_tiny()
+    graph = GRAPHS.full_graph()
     graph["5"]["inputs"]["duration_s"] = seconds
     graph["10"]["inputs"] |= sampler
     return graph
 
 
-def test_an_interrupt_stops_within_a_step_and_the_next_run_is_right(server):
+def test_the_bar_moves_with_every_window_and_an_interrupt_stops_within_two_seconds(server):
     before = server.run(_short(steps=2))
     assert before.status == "success", before.error
     done = {}
     graph = _short(seconds=4.0, steps=200, seed=3)
-    thread = threading.Thread(target=lambda: done.update(run=server.run(graph, timeout_s=300)))
+    thread = threading.Thread(target=lambda: done.update(run=server.run(graph, timeout_s=600)))
     thread.start()
-    while not any(q for q in server.get_json("/queue")["queue_running"]):
-        time.sleep(0.2)
-    time.sleep(8)
+    end = time.monotonic() + 300
+    while time.monotonic() < end and "0%" not in server.log.read_text(errors="replace")[-400:]:
+        time.sleep(0.5)
+    time.sleep(20)
     asked = time.monotonic()
     server.post("/interrupt", {})
-    thread.join(60)
+    thread.join(120)
     took = time.monotonic() - asked
     run = done["run"]
-    print(f"stopped after {took:.1f} s")
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    moves = {m["data"]["value"] for m in run.messages if m["type"] == "progress" and m["data"].get("node") == "10"}
+    print(f"stopped after {took:.1f} s on a machine {busy:.1f} times as busy as it can be; the bar moved to {moves}")
     assert any(m["type"] == "execution_interrupted" for m in run.messages)
-    # One step of a 16-frame window is about a second here; the whole step has seven windows.
-    assert took < 20
+    assert took < 2 * busy
+    assert any(value % 100 for value in moves), "a step is a hundred parts, and has nine windows"
     after = server.run(
         _short(steps=2, seed=0) | {"14": {"class_type": "PreviewImage", "inputs": {"images": ["11", 0]}}}
     )
     assert after.status == "success", after.error
+
+
+def test_what_does_not_stop_a_node_is_noted_on_it(server):
+    graph = _short(steps=1)
+    graph["6"]["inputs"] |= {"prompt": "a smling person", "edits": "3.0: a sad person"}
+    graph["10"]["inputs"]["model"] = ["1", 0]  # nobody has told this model who the person is
+    run = server.run(graph)
+    assert run.status == "success", run.error
+    late, unknown = run.outputs["6"]["portraittalk_notes"]
+    assert late.startswith("The edit at 3 s begins after the video has ended, at 0.40 s")
+    assert 'does not know "smling" (did you mean "smiling"?)' in unknown
+    (stranger,) = run.outputs["10"]["portraittalk_notes"]
+    assert stranger.startswith("`model` was not told who the person is")
 
 
 def test_errors_are_one_line_and_leave_the_host_usable(server):
@@ -127,6 +147,11 @@ def test_errors_are_one_line_and_leave_the_host_usable(server):
     empty["2"] = {"class_type": "EmptyImage", "inputs": {"width": 256, "height": 256, "batch_size": 1, "color": 0}}
     run = server.run(empty)
     assert "no face was found" in run.error["exception_message"] and run.error["node_id"] == "4"
+    unknown = _short()
+    unknown["1"]["inputs"]["model"] = "sd15-portraittalk"
+    run = server.run(unknown)
+    assert "Run `python -m portraittalk_core models download" in run.error["exception_message"]
+    assert "in the folder of this pack" in run.error["exception_message"]
     assert server.run(_short(steps=1)).status == "success"
 
 

@@ -38,8 +38,8 @@ class _IO(types.ModuleType):
         unique_id = "UNIQUE_ID"
 
     class NodeOutput:
-        def __init__(self, *args: Any, ui: Any = None) -> None:
-            self.args, self.ui = args, ui
+        def __init__(self, *args: Any, ui: Any = None, expand: Any = None) -> None:
+            self.args, self.ui, self.expand = args, ui, expand
 
     class Schema:
         def __init__(self, **given: Any) -> None:
@@ -63,6 +63,23 @@ class ModelPatcher:
 
     def add_callback(self, *_: Any) -> None:
         """Take nothing."""
+
+
+class GraphBuilder:
+    """Collects nodes, as the host's does."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, dict[str, Any]] = {}
+
+    def node(self, class_type: str, **inputs: Any) -> Any:
+        """Add a node."""
+        name = f"inner.{len(self.nodes) + 1}"
+        self.nodes[name] = {"class_type": class_type, "inputs": inputs}
+        return types.SimpleNamespace(out=lambda index: [name, index])
+
+    def finalize(self) -> dict[str, dict[str, Any]]:
+        """Return the nodes in the host's API format."""
+        return self.nodes
 
 
 class ProgressBar:
@@ -104,10 +121,15 @@ def modules() -> dict[str, types.ModuleType]:
     paths.models_dir = "/nowhere"
     adapters = types.ModuleType("adapters")
     adapters.available = lambda: ["tiny"]
+    adapters.STACK, adapters.located = "stack.toml", lambda name: name
+    execution, graphs = types.ModuleType("comfy_execution"), types.ModuleType("comfy_execution.graph_utils")
+    graphs.GraphBuilder = GraphBuilder
     return {
         "comfy_api": types.ModuleType("comfy_api"),
         "comfy_api.latest": latest,
         **_comfy(),
+        "comfy_execution": execution,
+        "comfy_execution.graph_utils": graphs,
         "folder_paths": paths,
         "portraittalk_pack.nodes.model_names": adapters,
     }

@@ -21,9 +21,17 @@ def test_pictures_and_images_are_inverse(convert):
     torch.testing.assert_close(convert.images(torch.stack(there)), image)
 
 
-def test_transparent_parts_become_white_and_gray_pictures_have_three_channels(convert):
-    clear = torch.zeros(1, 2, 2, 4)
-    assert torch.equal(convert.pictures(clear)[0], torch.ones(3, 2, 2))
+def test_transparent_parts_become_what_read_image_makes_of_them(convert, tmp_path):
+    from PIL import Image
+
+    from portraittalk_core.media.image import read_image
+
+    Image.new("RGBA", (32, 32), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    clear = convert.pictures(torch.zeros(1, 32, 32, 4))[0]
+    torch.testing.assert_close(clear, read_image(tmp_path / "clear.png"), atol=1e-6, rtol=0)
+
+
+def test_gray_pictures_have_three_channels(convert):
     assert convert.pictures(torch.full((1, 2, 2, 1), 0.5))[0].shape == (3, 2, 2)
 
 
@@ -77,3 +85,46 @@ def test_timed_edits_become_one_row_a_frame(pack):
     tokens, extra = timed[0]
     assert tokens.shape == (50, 154, 4) and extra["pooled_output"].shape == (50, 4)
     assert tokens[0].unique() == 3 and tokens[-1].unique() == 30
+
+
+@pytest.mark.parametrize(
+    "wave, shape",
+    [
+        (torch.ones(50), (1, 50)),
+        (torch.ones(2, 50), (2, 50)),
+        (torch.full((1, 1, 9), 2**14, dtype=torch.int16), (1, 9)),
+    ],
+)
+def test_sounds_of_other_shapes_are_understood(convert, wave, shape):
+    samples = convert.sound({"waveform": wave, "sample_rate": 10}).samples
+    assert samples.shape == shape and samples.dtype == torch.float32 and 0.5 <= samples.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "wave, words",
+    [
+        (torch.ones(1, 50, 2), r"must be \[sounds, channels, samples\], but got \[1, 50, 2\]. Swap its axes"),
+        (torch.ones(1, 1, 1, 50), r"must be \[sounds, channels, samples\]"),
+        (torch.ones(1, 2, 0), r"must hold sound, but is empty \(\[1, 2, 0\]\)"),
+        (torch.ones(3, 1, 50), "must be one sound, but is a batch of 3"),
+    ],
+)
+def test_what_is_no_sound_is_one_line(convert, errors, wave, words):
+    with pytest.raises(errors.BadInput, match="`audio` " + words) as raised:
+        convert.sound({"waveform": wave, "sample_rate": 10})
+    assert "\n" not in str(raised.value)
+
+
+def test_masks_with_a_channel_are_understood_and_other_shapes_named(convert, errors):
+    image = torch.ones(1, 4, 4, 3)
+    assert torch.equal(convert.masked(image, torch.ones(1, 1, 4, 4)), image)
+    with pytest.raises(errors.BadInput, match=r"`mask` must be \[masks, height, width\], but got \[1, 4, 4, 3\]"):
+        convert.masked(image, torch.ones(1, 4, 4, 3))
+
+
+@pytest.mark.parametrize("image", [torch.ones(4, 4, 3), torch.ones(1, 3, 8, 8), torch.ones(0, 4, 4, 3)])
+def test_what_is_no_image_is_one_line(convert, errors, image):
+    with pytest.raises(errors.BadInput, match=r"`image` must be \[pictures, height, width, 1, 3 or 4\]"):
+        convert.pictures(image)
+    with pytest.raises(errors.BadInput, match="`image` must hold numbers from 0 to 1, but holds torch.uint8"):
+        convert.pictures(torch.ones(1, 2, 2, 3, dtype=torch.uint8))

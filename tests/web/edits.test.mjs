@@ -6,6 +6,7 @@ import {
   formatEdit,
   formatSeconds,
   freeTime,
+  lineAt,
   parseEdits,
   parseLines,
   removeEdit,
@@ -44,6 +45,15 @@ test('changes leave other lines as they were', () => {
   assert.deepEqual(removeEdit(MESSY, 4).split('\n'), rest(MESSY, 4))
   const added = addEdit(MESSY, 1, 'angry')
   assert.deepEqual(added.split('\n').filter((line) => line !== '1.0: angry'), MESSY.split('\n'))
+})
+
+test('a mark that is dragged past another takes its place among the lines', () => {
+  const text = '# notes\n1.0: one\n\n2.0: two\n3.0: three\n'
+  const moved = changeEdit(text, 1, { startS: 2.5 })
+  assert.equal(moved, '# notes\n2.0: two\n\n2.5: one\n3.0: three\n')
+  assert.equal(lineAt(moved, 2.5), 3)
+  assert.equal(lineAt(moved, 2.6), -1)
+  assert.equal(changeEdit(moved, 3, { startS: 1, prompt: 'first' }), '# notes\n1.0: first\n\n2.0: two\n3.0: three\n')
 })
 
 test('lines that are no edits cannot be changed or removed', () => {

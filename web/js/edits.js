@@ -55,14 +55,28 @@ export function addEdit(text, startS, prompt) {
   return raw.join('\n')
 }
 
-/** Give the edit in a line another time, another prompt, or both. */
+/**
+ * Give the edit in a line another time, another prompt, or both. Where the edits stand in the order of their times they
+ * go on doing so; lines that are no edits stay where they are.
+ */
 export function changeEdit(text, line, { startS, prompt }) {
   const lines = parseLines(text)
   const edit = lines[line]
   if (!edit || edit.startS === null) return text
+  const places = lines.flatMap((each, number) => (each.startS === null ? [] : [number]))
+  const ordered = places.every((number, order) => !order || lines[places[order - 1]].startS <= lines[number].startS)
+  edit.startS = startS ?? edit.startS
+  edit.raw = formatEdit(edit.startS, prompt ?? edit.prompt)
+  const edits = places.map((number) => lines[number])
+  if (ordered) edits.sort((one, other) => one.startS - other.startS)
   const raw = lines.map((each) => each.raw)
-  raw[line] = formatEdit(startS ?? edit.startS, prompt ?? edit.prompt)
+  places.forEach((number, order) => (raw[number] = edits[order].raw))
   return raw.join('\n')
+}
+
+/** Return the line of the edit at a time, -1 where there is none: times are unique. */
+export function lineAt(text, startS) {
+  return parseEdits(text).find((edit) => Math.abs(edit.startS - Number(formatSeconds(startS))) < 1e-6)?.line ?? -1
 }
 
 /** Take the edit in a line out; a line that is no edit stays. */

@@ -3,24 +3,13 @@
  *
  * The nodes get it from Encode Audio, which knows it only when it runs; the browser can ask the recording itself.
  */
+import { sourceOf, widgetOf } from './graph.js'
 
 const ENCODE = 'PortraitTalk_EncodeAudio'
-const MOST_HOPS = 8
 const USUAL_FPS = 25
+/** Seconds of the recording of Example Speech. */
+export const EXAMPLE_S = 4
 const durations = new Map()
-
-/** Return the widget of a name, or undefined. */
-export function widgetOf(node, name) {
-  return node.widgets?.find((widget) => widget.name === name)
-}
-
-/** Return the node that feeds an input, through reroutes; null where it has its own value. */
-export function sourceOf(node, name) {
-  let slot = node.inputs?.findIndex((input) => input.name === name) ?? -1
-  let source = slot >= 0 ? node.getInputNode?.(slot) : null
-  for (let hop = 0; hop < MOST_HOPS && source?.type === 'Reroute'; hop += 1) source = source.getInputNode?.(0)
-  return source ?? null
-}
 
 function numberOf(node, name) {
   const value = Number(widgetOf(node, name)?.value)
@@ -28,40 +17,68 @@ function numberOf(node, name) {
 }
 
 /** Return an input's number: its widget's, or that of the widget of that name (or "value") of the node that feeds it. */
-function inputNumber(node, name) {
-  const source = sourceOf(node, name)
+function inputNumber(node, name, root) {
+  const source = sourceOf(node, name, root)
   if (!source) return numberOf(node, name)
   return source.type === ENCODE ? numberOf(source, name) : numberOf(source, 'value')
 }
 
+/** Return the Encode Audio node that says how long the video of a Prompt Edit node is, or null. */
+export function encoderOf(node, root) {
+  for (const name of ['speech', 'frame_count']) {
+    const source = sourceOf(node, name, root)
+    if (source?.type === ENCODE) return source
+  }
+  return null
+}
+
 /**
- * Return `{lengthS, fps}` for a Prompt Edit node; `lengthS` is null where nothing says it yet. `soundUrl(name)` gives
- * the address of an input file, `changed` is called when a recording's length has become known, `ran` is what the last
- * run said (`{frames, fps}`) or null.
+ * Return `{lengthS, fps}` for a Prompt Edit node; `lengthS` is null where nothing says it yet. `root` is the outermost
+ * graph, `soundUrl(name)` gives the address of an input file, `changed` is called when a recording's length has become
+ * known, `ran` is what the last run said (`{frames, fps}`) or null.
  */
-export function videoLength(node, { soundUrl, changed, ran }) {
-  const fps = inputNumber(node, 'fps') || ran?.fps || USUAL_FPS
-  const source = sourceOf(node, 'frame_count')
-  if (source?.type === ENCODE) {
-    const known = encodedLength(source, soundUrl, changed)
+export function videoLength(node, { root, soundUrl, changed, ran }) {
+  const encoder = encoderOf(node, root)
+  const fps = (encoder ? inputNumber(encoder, 'fps', root) : inputNumber(node, 'fps', root)) || ran?.fps || USUAL_FPS
+  if (encoder) {
+    const known = encodedLength(encoder, root, soundUrl, changed)
     if (known !== null) return { lengthS: known, fps }
-  } else {
-    const frames = inputNumber(node, 'frame_count')
+  } else if (!sourceOf(node, 'speech', root)) {
+    const frames = inputNumber(node, 'frame_count', root)
     if (frames) return { lengthS: frames / fps, fps }
   }
   return ran?.frames ? { lengthS: ran.frames / ran.fps, fps: ran.fps } : { lengthS: null, fps }
 }
 
 /** Return the seconds that an Encode Audio node lets through, or null while they are not known. */
-function encodedLength(node, soundUrl, changed) {
-  const startS = inputNumber(node, 'start_s') ?? 0
-  const asked = inputNumber(node, 'duration_s') ?? 0
-  const loader = sourceOf(node, 'audio')
-  const file = loader && widgetOf(loader, 'audio')?.value
-  const whole = typeof file === 'string' ? soundLength(soundUrl(file), changed) : null
+function encodedLength(node, root, soundUrl, changed) {
+  const whole = seconds(sourceOf(node, 'audio', root), root, soundUrl, changed)
+  return cut(whole, inputNumber(node, 'start_s', root) ?? 0, inputNumber(node, 'duration_s', root) ?? 0)
+}
+
+/** Return what is left of `whole` seconds (null: not known) from a start on; a duration of 0 lasts to the end. */
+function cut(whole, startS, durationS) {
   const rest = whole === null ? null : whole - startS
-  if (asked > 0) return rest === null || rest <= 0 ? asked : Math.min(asked, rest)
+  if (durationS > 0) return rest === null || rest <= 0 ? durationS : Math.min(durationS, rest)
   return rest !== null && rest > 0 ? rest : null
+}
+
+/** Return how long the sound is that a node gives, null where that is not known (yet). */
+function seconds(node, root, soundUrl, changed) {
+  if (!node) return null
+  if (node.type === 'PortraitTalk_ExampleSpeech') return EXAMPLE_S * (inputNumber(node, 'repeats', root) ?? 1)
+  if (node.type === 'EmptyAudio') return inputNumber(node, 'duration', root)
+  if (node.type === 'TrimAudioDuration') {
+    const whole = seconds(sourceOf(node, 'audio', root), root, soundUrl, changed)
+    const start = inputNumber(node, 'start_index', root) ?? 0
+    return cut(whole, start < 0 && whole !== null ? whole + start : start, inputNumber(node, 'duration', root) ?? 0)
+  }
+  const file = widgetOf(node, 'audio')?.value
+  if (typeof file === 'string' && file) return soundLength(soundUrl(file), changed)
+  // What changes a sound's colour keeps its length: volume, channels.
+  return node.inputs?.filter((input) => input.type === 'AUDIO').length === 1 && !/trim|concat|merge|cut/i.test(node.type)
+    ? seconds(sourceOf(node, node.inputs.find((input) => input.type === 'AUDIO').name, root), root, soundUrl, changed)
+    : null
 }
 
 /** Return the length of a recording in seconds, null while the browser is still finding out or cannot read it. */

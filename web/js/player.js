@@ -5,8 +5,8 @@ import { motionStrip } from './strips.js'
 import { text } from './texts.js'
 
 const MOST_PICTURES = 500
-export const PLAYER_HEIGHT = 330
-export const EMPTY_HEIGHT = 64
+/** Pixels that the widget needs, reserved before there is anything to show. */
+export const PLAYER_HEIGHT = 290
 
 export class Player {
   /** `kind` draws below the film (see `strips.js`); `name` and `empty` are the keys of texts: a name, a hint. */
@@ -36,11 +36,6 @@ export class Player {
     this._state()
     this.observer = new ResizeObserver(() => this.draw())
     this.observer.observe(this.element)
-  }
-
-  /** Height in pixels that the widget needs at least. */
-  get height() {
-    return this.motion ? PLAYER_HEIGHT : EMPTY_HEIGHT
   }
 
   /**

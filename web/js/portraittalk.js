@@ -1,22 +1,36 @@
-/** The extension: hangs the timeline on Prompt Edit, and players on Speech to Motion and ADFD Score. */
+/** The extension: the timeline on Prompt Edit, players, notes, colours, the blueprint and the example files. */
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { sourceOf, videoLength, widgetOf } from './length.js'
+import { BLUEPRINT_SETTING, publishBlueprint } from './blueprint.js'
+import { colourSockets } from './colours.js'
+import { takeFiles } from './dropping.js'
+import { provideExamples } from './examples.js'
+import { sourceOf, widgetOf } from './graph.js'
+import { encoderOf, videoLength } from './length.js'
+import { clearNotes, drawSign, notesOf, rateNotes, setNotes } from './notes.js'
 import { scoreTitle } from './playback.js'
-import { Player } from './player.js'
+import { Player, PLAYER_HEIGHT } from './player.js'
+import { recall } from './recall.js'
 import { scoreStrip } from './strips.js'
 import { chooseTexts, text } from './texts.js'
 import { Timeline, TIMELINE_HEIGHT } from './timeline.js'
 
-const PROMPT_EDIT = 'PortraitTalk_PromptEdit'
-const SPEECH_TO_MOTION = 'PortraitTalk_SpeechToMotion'
-const ADFD_SCORE = 'PortraitTalk_ADFDScore'
+const OURS = 'PortraitTalk_'
 const PLAYER_WIDTH = 300
 const TIMELINE_WIDTH = 420
 const TEXT_HEIGHT = 90
+const SETTLED_MS = 700
 
 /** For each Prompt Edit, whom to notify how long a motion turned out, and which Encode Audio made its speech. */
 const onMotion = new Map()
+
+/** For each node with a player, what shows again what it showed last. */
+const onReturn = new Map()
+
+/** Return the outermost graph. */
+function root() {
+  return app.rootGraph ?? app.graph?.rootGraph ?? app.graph
+}
 
 /** Call `after` behind a method of an object, whoever else has taken it over. */
 function chain(object, name, after) {
@@ -77,7 +91,8 @@ function addTimeline(node) {
       edits.callback?.(value)
       node.graph?.setDirtyCanvas?.(true, true)
     },
-    length: () => videoLength(node, facts),
+    length: () => videoLength(node, { ...facts, root: root() }),
+    notes: () => notesOf(node)[0],
   })
   addElement(node, 'timeline', timeline.element, () => TIMELINE_HEIGHT, () => TIMELINE_HEIGHT)
   const redraw = () => timeline.redraw()
@@ -90,14 +105,15 @@ function addTimeline(node) {
   chain(node, 'onConfigure', () => requestAnimationFrame(redraw))
   chain(node, 'onConnectionsChange', () => requestAnimationFrame(redraw))
   onMotion.set(node, (motion, source) => {
-    if (!source || sourceOf(node, 'frame_count') !== source) return
+    if (!source || encoderOf(node, root()) !== source) return
     facts.ran = motion
     redraw()
   })
   let shown = null
   chain(node, 'onDrawForeground', () => {
-    if (shown === edits.value) return
-    shown = edits.value
+    const now = `${edits.value}\n${notesOf(node)}`
+    if (shown === now) return
+    shown = now
     redraw()
   })
   chain(node, 'onRemoved', () => {
@@ -108,38 +124,69 @@ function addTimeline(node) {
 }
 
 function addMotionPlayer(node) {
-  addPlayer(node, new Player(), (output, player) => {
-    const motion = output?.portraittalk_motion?.[0]
-    if (!motion?.frames) return false
+  addPlayer(node, 'portraittalk_motion', new Player(), (output, player) => {
+    const [motion] = output.portraittalk_motion
     player.show(motion, (output.images ?? []).map(fileUrl))
-    for (const notify of onMotion.values()) notify(motion, sourceOf(node, 'speech'))
-    return true
+    for (const notify of onMotion.values()) notify(motion, sourceOf(node, 'speech', root()))
   })
 }
 
 function addScorePlayer(node) {
-  addPlayer(node, new Player({ kind: scoreStrip, name: 'score', empty: 'notScored' }), (output, player) => {
-    const score = output?.portraittalk_score?.[0]
-    if (!score?.frames) return false
+  const kind = { kind: scoreStrip, name: 'score', empty: 'notScored' }
+  addPlayer(node, 'portraittalk_score', new Player(kind), (output, player) => {
     const words = { inTime: text('inTime'), lateBy: text('lateBy'), earlyBy: text('earlyBy') }
+    const [score] = output.portraittalk_score
     player.show(score, (output.images ?? []).map(fileUrl), scoreTitle(score, words))
-    return true
   })
 }
 
-/** Put a player on a node; `show` gives it what a run gave and says whether there was something. */
-function addPlayer(node, player, show) {
-  addElement(node, 'player', player.element, () => player.height)
-  // The pictures are shown by the player: without these two the frontend would show them all a second time.
+/** Put a player on a node; `show` gives it what a run gave under `key`. What was shown comes back with the node. */
+function addPlayer(node, key, player, show) {
+  addElement(node, 'player', player.element, () => PLAYER_HEIGHT)
+  hideImages(node)
+  let last = null
+  const take = (output) => {
+    if (!output?.[key]?.[0]?.frames || output === last) return
+    last = output
+    show(output, player)
+  }
+  const again = async () => {
+    if (!last) take(await recall(node, key, app, api))
+  }
+  onReturn.set(node, again)
+  chain(node, 'onExecuted', take)
+  chain(node, 'onConfigure', () => requestAnimationFrame(again))
+  chain(node, 'onRemoved', () => {
+    onReturn.delete(node)
+    player.remove()
+  })
+  enlarge(node, PLAYER_WIDTH)
+}
+
+/** Keep the frontend from showing the pictures of a motion or a score, which a player shows or nobody. */
+function hideImages(node) {
   node.hideOutputImages = true
   node.onDrawBackground = () => {}
-  const given = (output) => {
-    if (show(output, player)) requestAnimationFrame(() => enlarge(node, PLAYER_WIDTH))
-  }
-  chain(node, 'onExecuted', given)
-  chain(node, 'onConfigure', () => given(app.nodeOutputs?.[node.id])) // back from another workflow's tab
-  chain(node, 'onRemoved', () => player.remove())
-  enlarge(node, PLAYER_WIDTH)
+}
+
+function addTalkingPortrait(node) {
+  hideImages(node)
+  takeFiles(node, { app, api, LiteGraph: globalThis.LiteGraph, root, toast: app.extensionManager?.toast })
+}
+
+/** Show what a node has to say, and a sign on it. */
+function addNotes(node) {
+  chain(node, 'onExecuted', (output) => {
+    // Talking Portrait runs as many nodes, each of which may say something.
+    const notes = output?.portraittalk_notes
+    if (notes) setNotes(node, [...new Set([...notesOf(node), ...notes])], app.extensionManager?.toast)
+  })
+  chain(node, 'onDrawForeground', (context) => drawSign(node, context))
+}
+
+/** Nodes that are saved smaller than what they show come back large enough. */
+function keepSize(node, width) {
+  chain(node, 'onConfigure', () => enlarge(node, width))
 }
 
 function addStyle() {
@@ -156,25 +203,50 @@ async function loadTexts() {
   if (answer.ok) chooseTexts(await answer.json(), language)
 }
 
+/** Do something that may fail without harm to the rest, which then says so in the console. */
+async function attempt(what, work) {
+  try {
+    await work()
+  } catch (error) {
+    console.warn(`PortraitTalk: ${what}.`, error)
+  }
+}
+
+const ADDERS = {
+  PortraitTalk_PromptEdit: [addTimeline, TIMELINE_WIDTH],
+  PortraitTalk_SpeechToMotion: [addMotionPlayer, PLAYER_WIDTH],
+  PortraitTalk_ADFDScore: [addScorePlayer, PLAYER_WIDTH],
+  PortraitTalk_TalkingPortrait: [addTalkingPortrait, 0],
+}
+
 app.registerExtension({
   name: 'PortraitTalk',
+  settings: [BLUEPRINT_SETTING],
   async init() {
     addStyle()
-    try {
-      await loadTexts()
-    } catch (error) {
-      console.warn('PortraitTalk: the texts of your language did not load; they stay English.', error)
-    }
+    await attempt('the texts of your language did not load; they stay English', loadTexts)
+  },
+  async setup() {
+    colourSockets(app.canvas, globalThis.LGraphCanvas ?? app.canvas?.constructor, document.documentElement)
+    api.addEventListener('executing', ({ detail }) => detail && clearNotes(root(), detail?.node ?? detail))
+    api.addEventListener('execution_start', () => {
+      for (const [node, note] of rateNotes(root())) setNotes(node, [note], app.extensionManager?.toast)
+    })
+    await attempt('the blueprint could not be published', () => publishBlueprint(app, api))
   },
   async beforeRegisterNodeDef(nodeType, nodeData) {
-    const adders = {
-      [PROMPT_EDIT]: addTimeline,
-      [SPEECH_TO_MOTION]: addMotionPlayer,
-      [ADFD_SCORE]: addScorePlayer,
-    }
-    const add = adders[nodeData.name]
-    if (add) chain(nodeType.prototype, 'onNodeCreated', function () {
-      add(this)
+    const sign = nodeData.name === 'CreateVideo'
+    if (!sign && !nodeData.name.startsWith(OURS)) return
+    const [add, width] = ADDERS[nodeData.name] ?? []
+    chain(nodeType.prototype, 'onNodeCreated', function () {
+      add?.(this)
+      addNotes(this)
+      if (width) keepSize(this, width)
     })
+  },
+  async afterConfigureGraph() {
+    await attempt('the example files could not be provided', () => provideExamples(root(), api))
+    // The frontend gives back what nodes showed a moment after the graph itself.
+    setTimeout(() => onReturn.forEach((again) => again()), SETTLED_MS)
   },
 })

@@ -5,7 +5,7 @@
  * Delete removes it. The pointer is served by the track below them, which asks `axis.js` what lies where.
  */
 import { layOut, markAt, ticks, timeToX, xToTime } from './axis.js'
-import { addEdit, changeEdit, formatSeconds, freeTime, parseEdits, parseLines, removeEdit, trouble } from './edits.js'
+import { addEdit, changeEdit, formatSeconds, freeTime, lineAt, parseEdits, parseLines, removeEdit, trouble } from './edits.js'
 import { colour, fitCanvas, localX, make, textWidth } from './drawing.js'
 import { text } from './texts.js'
 
@@ -59,7 +59,7 @@ export class Timeline {
 
   _drawAxis(unknown) {
     const { context, width, height } = fitCanvas(this.canvas)
-    const ink = colour(this.element, '--descrip-text', '#999')
+    const ink = colour(this.element, '--pt-quiet', '#999')
     context.clearRect(0, 0, width, height)
     context.font = '10px sans-serif'
     context.textBaseline = 'top'
@@ -113,7 +113,8 @@ export class Timeline {
   }
 
   _warning() {
-    const found = trouble(this.host.read())
+    const found = trouble(this.host.read()) ?? this.host.notes?.()
+    if (typeof found === 'string') return found
     if (found?.raw) return `${text('unreadable')}: ${found.raw}`
     if (found) return `${text('twice')} ${formatSeconds(found.startS)} s`
     const late = this.marks.find((mark) => mark.late)
@@ -134,10 +135,12 @@ export class Timeline {
   }
 
   _move(mark, startS) {
-    this._write(changeEdit(this.host.read(), mark.line, { startS: this._time(mark.line, startS) }))
-    const moved = this.marks.find((each) => each.line === mark.line)
+    const placed = this._time(mark.line, startS)
+    this._write(changeEdit(this.host.read(), mark.line, { startS: placed }))
+    const line = lineAt(this.host.read(), placed)
+    const moved = this.marks.find((each) => each.line === line)
     this._say(moved && this._describe(moved))
-    this._button(mark.line)?.focus()
+    this._button(line)?.focus()
   }
 
   /** Ask for the text of a mark (an existing one, or none for a new one at `startS`) where it stands. */

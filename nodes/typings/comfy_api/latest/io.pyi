@@ -3,7 +3,12 @@ from enum import Enum
 
 class Input:
     def __init__(
-        self, id: str, display_name: str | None = None, optional: bool = False, tooltip: str | None = None
+        self,
+        id: str,
+        display_name: str | None = None,
+        optional: bool = False,
+        tooltip: str | None = None,
+        extra_dict: Mapping[str, object] | None = None,
     ) -> None: ...
 
 class Output:
@@ -92,6 +97,8 @@ class Schema:
         outputs: Sequence[Output] = (),
         hidden: Sequence[Hidden] = (),
         is_output_node: bool = False,
+        enable_expand: bool = False,
+        **newer: object,
     ) -> None: ...
 
 class ComfyNode:
@@ -99,4 +106,9 @@ class ComfyNode:
     def define_schema(cls) -> Schema: ...
 
 class NodeOutput:
-    def __init__(self, *args: object, ui: Mapping[str, object] | None = None) -> None: ...
+    def __init__(
+        self,
+        *args: object,
+        ui: Mapping[str, object] | None = None,
+        expand: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None: ...

@@ -1,0 +1,116 @@
+"""What Talking Portrait becomes: the nodes of the full graph, with the defaults of the chosen model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfy_execution.graph_utils import GraphBuilder
+
+from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
+from ..portraittalk_core.config import ModelConfig
+from ..portraittalk_core.presets import PRESETS, PUBLIC
+from . import models
+from .model_names import STACK, located
+
+if TYPE_CHECKING:
+    from comfy_execution.graph_utils import Node
+
+FPS = 25.0
+"""Frames a second."""
+
+Graph = dict[str, dict[str, object]]
+"""Nodes in the host's API format, by id."""
+
+Outputs = tuple[object, object]
+"""Where VIDEO and IMAGE come from."""
+
+
+def whole_graph(
+    image: object, audio: object, prompt: str, model: str, seed: int, dials: Mapping[str, float], frame: str
+) -> tuple[Outputs, Graph]:
+    """Compose the graph of a video.
+
+    Args:
+        image: Where the photograph comes from, or the photograph.
+        audio: Likewise, the recording.
+        prompt: What the video shows.
+        model: Of `model_names.available`.
+        seed: Of motion and noise.
+        dials: Strengths of the movements, inputs of Speech to Motion.
+        frame: Of Paste Back.
+
+    Returns:
+        Where VIDEO and IMAGE come from, and the nodes.
+    """
+    graph, config = GraphBuilder(), model_config(model)
+    loaded = _ours(graph, "Load", model=model)
+    person = _ours(graph, "LoadIdentity", portraittalk=loaded.out(3), image=image)
+    heard = _ours(graph, "EncodeAudio", portraittalk=loaded.out(3), audio=audio, fps=FPS)
+    said = _ours(graph, "PromptEdit", clip=loaded.out(1), prompt=prompt, speech=heard.out(0))
+    common = {"speech": heard.out(0), "identity": person.out(0)}
+    moved = _ours(graph, "SpeechToMotion", **common, positive=said.out(0), seed=seed, **dials)
+    known = _ours(
+        graph,
+        "IdentityNetConditioning",
+        model=loaded.out(0),
+        positive=said.out(0),
+        negative=said.out(1),
+        identity=person.out(0),
+    )
+    shown = known
+    if config.name != PUBLIC[0]:  # which has no ReferenceNet
+        shown = _ours(graph, "ReferenceNetApply", model=known.out(0), identity=person.out(0), vae=loaded.out(2))
+    latent = _ours(
+        graph,
+        "AnimateNetSampler",
+        model=shown.out(0),
+        motion=moved.out(0),
+        positive=known.out(1),
+        negative=known.out(2),
+        seed=seed,
+        **common,
+        **_sampling(config),
+    )
+    decoded = graph.node("VAEDecode", samples=latent.out(0), vae=loaded.out(2))
+    pasted = _ours(
+        graph,
+        "PasteBack",
+        images=decoded.out(0),
+        identity=person.out(0),
+        motion=moved.out(0),
+        frame=frame,
+        size=0,
+        edits=0.0,
+        positive=said.out(0),
+    )
+    video = graph.node("CreateVideo", images=pasted.out(0), fps=FPS, audio=heard.out(3))
+    return (video.out(0), pasted.out(0)), graph.finalize()
+
+
+def _sampling(config: ModelConfig) -> dict[str, object]:
+    chosen = config.sampling
+    return {
+        "steps": chosen.steps,
+        "cfg": chosen.cfg,
+        "window": chosen.window,
+        "overlap": chosen.overlap,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "denoise": 1.0,
+    }
+
+
+def model_config(name: str) -> ModelConfig:
+    """Return what a model is made of, and its defaults of sampling. Raises as `models.load` does."""
+    chosen = located(name)
+    if chosen not in PRESETS and (Path(chosen) / STACK).is_file():
+        chosen = models.stack_file(Path(chosen)).stack
+    if chosen in PRESETS:
+        return PRESETS[chosen]()
+    return read_denoiser(model_files(chosen)["denoiser"])[0]
+
+
+def _ours(graph: GraphBuilder, kind: str, **inputs: object) -> Node:
+    return graph.node(f"PortraitTalk_{kind}", **inputs)

@@ -1,0 +1,86 @@
+"""Talking Portrait: the whole graph as one node."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .loaders import model_choice
+from .paste_back import CROP, PHOTOGRAPH
+from .sockets import CATEGORY, found_by
+
+AS_A_LINK = {"rawLink": True}
+"""An input arrives as where it comes from, to be handed on to the nodes that this one becomes."""
+
+
+class TalkingPortrait(io.ComfyNode):
+    """Makes a photograph speak: becomes the nodes of the full graph when it runs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="PortraitTalk_TalkingPortrait",
+            display_name="Talking Portrait",
+            category=CATEGORY,
+            description="A photograph and a recording in, a video of the photograph speaking out. For timed edits, and "
+            "for what lies between, use the blueprint PortraitTalk or the other nodes.",
+            inputs=[
+                io.Image.Input("image", tooltip="A photograph; the largest face speaks.", extra_dict=AS_A_LINK),
+                io.Audio.Input("audio", tooltip="What is said: any rate, mono or stereo.", extra_dict=AS_A_LINK),
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    default="a person",
+                    tooltip="Expression and looks. Words for hair, glasses, clothes or background change the picture; "
+                    "without such words it stays what it is.",
+                ),
+                model_choice(),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another number, other blinks and another sway of the head.",
+                ),
+                _dial("lip", "How far the mouth opens and shapes."),
+                _dial("head", "How much the head sways."),
+                _dial("expression", "How much brows and smile move."),
+                io.Combo.Input(
+                    "frame",
+                    options=[PHOTOGRAPH, CROP],
+                    default=PHOTOGRAPH,
+                    tooltip="What the video shows: the whole photograph, or the square around the head.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output("video", display_name="video", tooltip="With the sound, 25 frames a second."),
+                io.Image.Output("images", display_name="images", tooltip="The pictures of the video."),
+            ],
+            enable_expand=True,
+            **found_by("talking head", "lip sync", "avatar", "portrait", "speaking photograph", "dubbing"),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: object,
+        audio: object,
+        prompt: str,
+        model: str = "tiny",
+        seed: int = 0,
+        lip: float = 1.0,
+        head: float = 1.0,
+        expression: float = 1.0,
+        frame: str = PHOTOGRAPH,
+    ) -> io.NodeOutput:
+        """Return the graph that makes VIDEO and IMAGE."""
+        from . import expanding
+
+        dials = {"lip": lip, "head": head, "expression": expression}
+        outputs, graph = expanding.whole_graph(image, audio, prompt, model, seed, dials, frame)
+        return io.NodeOutput(*outputs, expand=graph)
+
+
+def _dial(name: str, what: str) -> io.Float.Input:
+    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as learned, 0 not at all.")

@@ -1,0 +1,111 @@
+"""Talking Portrait becomes the nodes of the full graph; notes and wording, which need no host either."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def node(pack):
+    return pack("nodes.talking_portrait").TalkingPortrait
+
+
+def become(node, **given):
+    made = node.execute(["2", 0], ["3", 0], "a smiling person", **given)
+    return made.args, made.expand
+
+
+def kinds(graph):
+    return {each["class_type"]: each["inputs"] for each in graph.values()}
+
+
+def test_the_graph_is_whole(node):
+    (video, images), graph = become(node, seed=7, lip=0.5, frame="crop")
+    assert graph[video[0]]["class_type"] == "CreateVideo" and graph[images[0]]["class_type"] == "PortraitTalk_PasteBack"
+    for each in graph.values():
+        sources = [value for value in each["inputs"].values() if isinstance(value, list)]
+        assert all(source[0] in graph or source in (["2", 0], ["3", 0]) for source in sources)
+    found = kinds(graph)
+    assert found["PortraitTalk_LoadIdentity"]["image"] == ["2", 0]
+    assert found["PortraitTalk_EncodeAudio"]["audio"] == ["3", 0]
+    assert found["PortraitTalk_SpeechToMotion"]["seed"] == found["PortraitTalk_AnimateNetSampler"]["seed"] == 7
+    assert found["PortraitTalk_SpeechToMotion"]["lip"] == 0.5 and found["PortraitTalk_PasteBack"]["frame"] == "crop"
+
+
+def test_no_node_is_given_what_it_does_not_have_and_the_sampler_has_all(node):
+    for kind, inputs in kinds(become(node)[1]).items():
+        known = [each["id"] for each in SCHEMAS[kind]["inputs"]] if kind in SCHEMAS else [*inputs]
+        assert set(inputs) <= set(known), kind
+    given = kinds(become(node)[1])["PortraitTalk_AnimateNetSampler"]
+    # Nodes inside an expansion get no defaults for what `execute` takes as keywords.
+    assert {"seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"} <= set(given)
+
+
+def test_each_model_has_its_own_sampling_and_networks(node):
+    tiny, portrait, magic = (kinds(become(node, model=n)[1]) for n in ("tiny", "sd15-portraittalk", "sd15-magictalk"))
+    steps = [each["PortraitTalk_AnimateNetSampler"]["steps"] for each in (tiny, portrait, magic)]
+    assert steps == [4, 30, 25]
+    has = ["PortraitTalk_ReferenceNetApply" in each for each in (tiny, portrait, magic)]
+    assert has == [True, False, True]
+
+
+def test_a_folder_says_itself_what_it_is(pack, node, tmp_path):
+    (tmp_path / "stack.toml").write_text('stack = "sd15-magictalk"')
+    assert pack("nodes.expanding").model_config(str(tmp_path)).name == "sd15-magictalk"
+
+
+def test_notes_name_unknown_words_and_late_edits(pack):
+    notes = pack("nodes.notes")
+    words = SimpleNamespace(unknown_words=lambda prompts: [("smlng", "smiling"), ("xyz", None)])
+    clip = SimpleNamespace(tokenizer=SimpleNamespace(clip_l=words))
+    late, unknown, faded = notes.on_prompts(clip, ["smlng xyz"], [(1.0, "a"), (2.0, "b"), (1.9, "c")], 2.0)
+    assert late.startswith("The edit at 2 s begins after the video has ended, at 2.00 s: b")
+    assert unknown == 'This model does not know "smlng" (did you mean "smiling"?), "xyz" and ignores it.'
+    assert faded.startswith("The edit at 1.9 s has no time to fade in")
+    assert notes.on_prompts(SimpleNamespace(tokenizer=None), ["anything"], [], 2.0) == []
+    assert notes.shown([]) is None and notes.shown(["a"]) == {"portraittalk_notes": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "core, here",
+    [
+        (
+            "Run `portraittalk models download a b`.",
+            "Run `python -m portraittalk_core models download a b` in the folder of this pack",
+        ),
+        ("`portraittalk models list` names them.", "`python -m portraittalk_core models list` (in the folder"),
+        ("Run: pip install moderngl.", "Run `python -m pip install moderngl` with the Python that runs ComfyUI."),
+        (
+            "`name` must be tiny or a folder of weights, but x is no folder. Try tiny.",
+            "but x is not there. Choose tiny.",
+        ),
+    ],
+)
+def test_errors_speak_the_words_of_the_place(pack, core, here):
+    assert here in pack("nodes.wording").worded(core)
+
+
+def test_a_node_raises_the_same_error_in_other_words(pack):
+    errors, wording = pack("portraittalk_core.errors"), pack("nodes.wording")
+
+    class Node:
+        @classmethod
+        def execute(cls, number, *, name):
+            raise errors.MissingExtra(f"{number} {name}. Run: pip install x.")
+
+    with pytest.raises(errors.MissingExtra, match="1 a. Run `python -m pip install x` with"):
+        wording.speaking(Node).execute(1, name="a")
+
+
+def test_example_files_are_put_among_the_inputs_and_never_over_others(pack, tmp_path):
+    routes = pack("nodes.routes")
+    assert all(source.is_file() for source in routes.EXAMPLES.values()) and routes.BLUEPRINT.is_file()
+    (tmp_path / "portraittalk").mkdir()
+    (tmp_path / "portraittalk" / "speech.wav").write_text("mine")
+    assert routes.provide_examples(tmp_path) == ["portraittalk/astronaut.jpg", "portraittalk/speech.wav"]
+    assert (tmp_path / "portraittalk" / "speech.wav").read_text() == "mine"
+    assert (tmp_path / "portraittalk" / "astronaut.jpg").stat().st_size > 10_000

@@ -1,0 +1,30 @@
+/** What a node showed last: on this page, else in the host's history of the same workflow. */
+import { executionId, locatorOf } from './graph.js'
+
+const ENTRIES = 32
+const FRESH_MS = 5000
+let asked = null
+
+/** Return what a node showed under a key, or null. `app` and `api` are the frontend's. */
+export async function recall(node, key, app, api) {
+  const root = app.rootGraph ?? app.graph?.rootGraph ?? app.graph
+  const here = app.nodeOutputs?.[locatorOf(node, root)]
+  if (here?.[key]) return here
+  const entries = await history(api)
+  return inHistory(entries, executionId(node, root), key, root?.id)
+}
+
+/** Return what a node of a workflow showed under a key in the latest of the host's runs that has it, or null. */
+export function inHistory(entries, id, key, workflow) {
+  const runs = Object.values(entries ?? {}).sort((one, other) => (other.prompt?.[0] ?? 0) - (one.prompt?.[0] ?? 0))
+  const own = runs.filter((run) => workflow && run.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
+  return own.find((run) => run.outputs?.[id]?.[key])?.outputs[id] ?? null
+}
+
+async function history(api) {
+  if (!asked || performance.now() - asked.at > FRESH_MS) {
+    const answer = api.fetchApi(`/history?max_items=${ENTRIES}`).then((found) => (found.ok ? found.json() : {}))
+    asked = { at: performance.now(), answer: answer.catch(() => ({})) }
+  }
+  return asked.answer
+}

@@ -1,0 +1,48 @@
+"""What the workflows are called and what the note in each says. Titles are those of `locales/en/main.json`."""
+
+TITLES = {
+    "quickstart": "Talking portrait",
+    "one_node": "Talking portrait, one plain node",
+    "full_graph": "Talking portrait, every step",
+    "prompt_edit": "Prompts that change in time",
+    "multi_reference": "Several photographs of one person",
+    "long_video": "A long video",
+    "any_sampler": "Any sampler: KSampler and FreeU",
+    "adfd_score": "Score of mouth and voice",
+    "sd15_public_weights": "SD1.5: public weights",
+    "chain_with_lora_and_controlnet": "SD1.5: with LoRA and ControlNet",
+}
+"""In the template browser."""
+
+NOTES = {
+    "quickstart": (
+        "Choose a photograph and a recording, press Run. The node **PortraitTalk** opens into the full graph "
+        "(the icon at its top right): prompts over time, dials of the motion, the sampler."
+    ),
+    "one_node": (
+        "Drop a picture and a sound on **Talking Portrait**, or choose them at the left; press Run. Saved in "
+        "the API format this is the shortest graph for a program."
+    ),
+    "full_graph": (
+        "From left to right: what goes in, who it is and what is said, the prompt and the motion, the model "
+        "with the person attached, the sampler, the finished video. Words for hair, glasses, clothes or "
+        "background in the prompt change looks."
+    ),
+    "prompt_edit": (
+        "The timeline of **Prompt Edit** shows the lines below it: click to add, drag to move, double click "
+        "to reword, right click to remove."
+    ),
+    "multi_reference": (
+        "Choose two photographs of the same person: the first speaks, both say who it is. More are joined by "
+        "another **Batch Images**. With one photograph twice it is the same as without."
+    ),
+    "long_video": ("*fusion* is streaming: one window after the other, so that memory does not grow with the length."),
+    "any_sampler": ("**AnimateNet Apply** gives a MODEL and an empty LATENT; what comes behind it is ComfyUI's own."),
+    "adfd_score": ("**ADFD Score** measures how well the face moves with the voice, from 0 to 1."),
+    "sd15_public_weights": ("For a GPU. The files below are public; read their licences. Sampling takes 30 steps."),
+    "chain_with_lora_and_controlnet": (
+        "For a GPU. A LoRA before our nodes, a ControlNet beside them, LCM in 8 steps. The files below are "
+        "public; read their licences."
+    ),
+}
+"""In Markdown."""
