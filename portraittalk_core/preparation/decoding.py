@@ -18,6 +18,7 @@ from ..media.video import probe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 Picture = UInt8[ndarray, "h w 3"]
 """RGB, upright."""
@@ -50,8 +51,10 @@ def _shown(path: Path) -> Iterator[tuple[Picture, float]]:
     """Yield each picture with the time until which it is shown, seconds after the first."""
     import av
     from av.error import FFmpegError
+    from av.video.reformatter import VideoReformatter
 
     found = existing_file(path, "video")
+    reformatter = VideoReformatter()  # one for all frames: each frame's own would plan the conversion anew
     try:
         with av.open(str(found), options={"protocol_whitelist": "file"}) as container:
             streams = moving_pictures(container)
@@ -65,17 +68,17 @@ def _shown(path: Path) -> Iterator[tuple[Picture, float]]:
                 time = since + usual if frame.time is None else float(frame.time)
                 first = time if first is None else first
                 if held is not None and time - first > since:
-                    yield _upright(held), time - first
+                    yield _upright(held, reformatter), time - first
                 held, since = frame, max(since, time - first)
             if held is not None:
-                yield _upright(held), since + usual
+                yield _upright(held, reformatter), since + usual
     except FFmpegError as error:
         raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
 
 
-def _upright(frame: VideoFrame) -> Picture:
+def _upright(frame: VideoFrame, reformatter: VideoReformatter) -> Picture:
     """Return a frame the right way up: telephones store a rotation instead of turning the picture."""
-    levels = frame.to_ndarray(format="rgb24")
+    levels = reformatter.reformat(frame, format="rgb24").to_ndarray()
     return np.ascontiguousarray(np.rot90(levels, (frame.rotation // 90) % 4))
 
 
