@@ -17,9 +17,9 @@ from collections.abc import Generator, Sequence
 from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
-from . import avatar, doctor, evaluate, generate, info, models, plan, train
+from . import avatar, doctor, evaluate, generate, info, models, plan, prepare, train
 
-COMMANDS = (generate, evaluate, train, avatar, models, plan, info, doctor)
+COMMANDS = (generate, evaluate, prepare, train, avatar, models, plan, info, doctor)
 
 EPILOG = """examples that work on a fresh clone:
   portraittalk doctor

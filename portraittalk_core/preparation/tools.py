@@ -1,0 +1,66 @@
+"""Open what a preparation looks and listens with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..checkpoints.native import load_structure, model_folder
+from ..evaluation.scoring.network_files import NetworkFiles
+from ..evaluation.scoring.tracks import MeshFinder, PackFinder, open_finder
+from ..perception.face import FaceAnalyser
+from .clip import Embed, Tools, pixels_of
+from .cuts import detector
+from .decoding import Picture
+from .settings import Settings
+
+
+def open_tools(settings: Settings) -> Tools:
+    """Open the networks that settings name.
+
+    Args:
+        settings: Of the preparation.
+
+    Raises:
+        BadInput: When `faces` is no detector of MediaPipe's points.
+        MissingExtra: When a package or a file is not there.
+        WeightsMismatch: When a file holds another network.
+    """
+    tiny = model_folder("tiny")
+    fitter = load_structure(tiny / "structure.safetensors")[0].eval()
+    network = NetworkFiles(syncnet=Path(settings.syncnet)).sync_network() if settings.syncnet else None
+    return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network)
+
+
+def _embedder(pack: str | None) -> Embed:
+    analyser = FaceAnalyser(pack or model_folder("tiny") / "faces")
+
+    def by_points(picture: Picture, points: Float[Tensor, "478 2"]) -> Float[Tensor, "512"]:
+        return analyser.embed(pixels_of(picture), points)
+
+    def by_search(picture: Picture, points: Float[Tensor, "478 2"]) -> Float[Tensor, "512"] | None:
+        found = analyser.find(pixels_of(picture))
+        return found[0].embedding if found else None
+
+    return by_points if pack is None else by_search
+
+
+def described(settings: Settings, tools: Tools) -> dict[str, str]:
+    """Say what looks and listens, for the index and the report.
+
+    Args:
+        settings: Of the preparation.
+        tools: As they were opened.
+    """
+    known = isinstance(tools.finder, (PackFinder, MeshFinder))
+    return {
+        "cuts": detector(),
+        "points": tools.finder.name if known else type(tools.finder).__name__,
+        "embeddings": Path(settings.identity).name if settings.identity else "tiny face pack",
+        "coefficients and pose": "the tiny model's fitter",
+        "sync": "SyncNet, ADFD below 4 s" if tools.network is not None else "ADFD (no SyncNet was named)",
+        "captions": "a command" if settings.caption else "tags of what is measured",
+        "music": "not taken out: voice and music are not separated",
+    }
