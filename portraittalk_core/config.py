@@ -229,7 +229,7 @@ class TrainingConfig:
     """Chance that all frames of a clip get the same noise."""
 
     edited: float = 0.45
-    """Chance that a target has another appearance than the reference (stage 1): edits are learned late, copying soon."""
+    """Chance that a target has another appearance than its reference (stage 1)."""
 
     face_weight: float = 3.0
     """How much more eyes and mouth count than the rest, which counts 1."""
