@@ -277,8 +277,7 @@ def _promised_s(container: InputContainer, track: AudioStream, path: str | Path,
         return read_s * max(1.0, _promised_frames(Path(path)) / max(1, packets))
     if name.startswith("matroska"):
         tagged_s = _tagged_s(track.metadata.get("DURATION", ""))
-        alone = len(container.streams) == 1 and container.duration is not None
-        return tagged_s or (container.duration / 1e6 if alone else 0.0)
+        return tagged_s or ((container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0)
     if name in _COUNTED and track.frames and track.codec_context.codec.name.startswith("pcm_"):
         return track.frames / max(1, track.codec_context.sample_rate)
     if (name.startswith("mov") or name in _COUNTED) and track.duration and track.time_base:
