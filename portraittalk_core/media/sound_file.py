@@ -162,6 +162,24 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
     return Heard(samples, rate, timeline.start_s, not (bad or cut or timeline.broken))
 
 
+def counted_s(container: InputContainer, track: AudioStream) -> float:
+    """Return how long a track is by the time stamps of its packets, which are read and not decoded.
+
+    Args:
+        container: An open file.
+        track: One of its tracks.
+    """
+    from av.error import FFmpegError
+
+    end_s = 0.0
+    try:
+        for packet in container.demux(track):
+            end_s = max(end_s, _end_s(packet))
+    except FFmpegError as error:
+        logger.debug("%s ends at %.2f s: %s", container.name, end_s, error)
+    return max(0.0, end_s - (_seconds(track.start_time, track.time_base) or 0.0))
+
+
 class _Timeline:
     """Decoded frames in one layout and rate, each where its time stamp says.
 
