@@ -32,7 +32,7 @@ SHORTEST_S = 0.1
 QUIETEST = 10 ** (-80 / 20)
 """A recording that, but for an offset, stays below -80 dB of full scale counts as silence."""
 
-_OFFSET_HZ = 20.0
+_OFFSET_HZ = 30.0
 _PIECE = 1 << 20
 _EARLY_S = 0.1
 
@@ -70,7 +70,7 @@ def speech_waveform(sound: Sound) -> Float[Tensor, " samples"]:
     """Return the sound as the speech encoder wants it: mono, 16 kHz, float32 in [-1, 1], without an offset.
 
     Channels are averaged. Where they cancel each other (one wired the wrong way round), the loudest is taken
-    instead. What lies below 20 Hz is no speech but an offset that a cheap converter adds, or wind, and is filtered out;
+    instead. What lies below 30 Hz is no speech but an offset that a cheap converter adds, or wind, and is filtered out;
     where nothing but silence remains, all samples are 0.
 
     Args:

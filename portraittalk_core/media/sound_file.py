@@ -162,6 +162,24 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
     return Heard(samples, rate, timeline.start_s, not (bad or cut or timeline.broken))
 
 
+def counted_s(container: InputContainer, track: AudioStream) -> float:
+    """Return how long a track is by the time stamps of its packets, which are read and not decoded.
+
+    Args:
+        container: An open file.
+        track: One of its tracks.
+    """
+    from av.error import FFmpegError
+
+    end_s = 0.0
+    try:
+        for packet in container.demux(track):
+            end_s = max(end_s, _end_s(packet))
+    except FFmpegError as error:
+        logger.debug("%s ends at %.2f s: %s", container.name, end_s, error)
+    return max(0.0, end_s - (_seconds(track.start_time, track.time_base) or 0.0))
+
+
 class _Timeline:
     """Decoded frames in one layout and rate, each where its time stamp says.
 
@@ -277,8 +295,7 @@ def _promised_s(container: InputContainer, track: AudioStream, path: str | Path,
         return read_s * max(1.0, _promised_frames(Path(path)) / max(1, packets))
     if name.startswith("matroska"):
         tagged_s = _tagged_s(track.metadata.get("DURATION", ""))
-        alone = len(container.streams) == 1 and container.duration is not None
-        return tagged_s or (container.duration / 1e6 if alone else 0.0)
+        return tagged_s or ((container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0)
     if name in _COUNTED and track.frames and track.codec_context.codec.name.startswith("pcm_"):
         return track.frames / max(1, track.codec_context.sample_rate)
     if (name.startswith("mov") or name in _COUNTED) and track.duration and track.time_base:

@@ -22,7 +22,7 @@ from .audio import moving_pictures, read_sound
 from .content_credentials import installed, own_certificate, sign
 from .image import from_bytes, to_bytes
 from .provenance import SYNTHETIC, Provenance, add_xmp
-from .sound_file import open_media, sound_tracks
+from .sound_file import counted_s, open_media, sound_tracks
 from .soundtrack import SoundTrack
 from .target import Partial, check_target, existing_file
 from .write_errors import write_failure
@@ -225,7 +225,7 @@ class VideoWriter:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers of a media file say; values that a file does not have are 0 or empty."""
+    """What a media file says of itself; values that a file does not have are 0 or empty."""
 
     duration_s: float
     """How long it lasts, seconds."""
@@ -248,7 +248,7 @@ class MediaInfo:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Return what the headers of a sound or video file say, without decoding it.
+    """Return what a sound or video file says of itself, without decoding it.
 
     Args:
         path: The file.
@@ -266,6 +266,8 @@ def probe(path: str | Path) -> MediaInfo:
             audio = tracks[0].codec_context
             found |= {"audio_codec": audio.codec.canonical_name}
             found |= {"sample_rate": audio.sample_rate, "channels": audio.channels}
+            if "width" not in found or not container.duration:  # of sound alone the header's length may be a guess
+                found["duration_s"] = counted_s(container, tracks[0])
         return MediaInfo(**found)  # type: ignore[arg-type]
 
 

@@ -88,6 +88,7 @@ def test_a_stream_is_as_long_as_what_it_holds(speech, tmp_path, caplog, name, ar
     sound = read_sound(tmp_path / name)
     assert not caplog.text and sound.duration_s == pytest.approx(3, abs=FRAME_S)
     assert sound.samples.std() > 0.01
+    assert probe(tmp_path / name).duration_s == pytest.approx(sound.duration_s, abs=FRAME_S)
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
@@ -112,7 +113,7 @@ def test_packets_that_an_mp4_does_not_take_are_encoded(speech, tmp_path, rate, c
 def test_a_guess_of_the_length_is_no_promise(speech, tmp_path, caplog):
     ffmpeg("-i", speech, "-af", "adelay=6000", "-c:a", "aac", "-q:a", 2, tmp_path / "a.aac")
     sound = read_sound(tmp_path / "a.aac")
-    assert sound.duration_s == pytest.approx(9, abs=FRAME_S)
+    assert sound.duration_s == pytest.approx(9, abs=FRAME_S) == probe(tmp_path / "a.aac").duration_s
     write(tmp_path / "a.mp4", sound)
     assert not caplog.text
     copied = [ffmpeg("-i", tmp_path / n, "-c", "copy", "-vn", "-f", "adts", "-") for n in ("a.aac", "a.mp4")]

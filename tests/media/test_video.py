@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from fractions import Fraction
 
 import av
@@ -11,13 +13,14 @@ import soundfile
 import torch
 
 from portraittalk_core.errors import BadInput, BadMedia
+from portraittalk_core.media import soundtrack
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import from_bytes
-from portraittalk_core.media.sequence import SequenceWriter, open_writer
+from portraittalk_core.media.sequence import SequenceWriter, open_writer, write_video
 from portraittalk_core.media.soundtrack import SoundTrack
 from portraittalk_core.media.target import check_target
 from portraittalk_core.media.video import VideoWriter, frame_rate, probe, read_video, timed_pictures
-from portraittalk_core.types import Sound
+from portraittalk_core.types import Frames, Sound
 
 
 def frame(index: int = 0, height: int = 32, width: int = 48) -> torch.Tensor:
@@ -317,3 +320,41 @@ def test_a_sound_has_no_pictures(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16000)
     with pytest.raises(BadMedia, match="must have pictures"):
         next(timed_pictures(tmp_path / "a.wav"))
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EFBIG, "takes no file of that size"),
+        (errno.EACCES, "Choose a folder that can be written to"),
+        (errno.EROFS, "Choose a folder that can be written to"),
+        (errno.ENOENT, "create it again"),
+        (errno.ENAMETOOLONG, "shorter name"),
+        (errno.EIO, "The disk or the network failed"),
+        (errno.EINVAL, "no fault of the disk"),
+    ],
+)
+def test_what_cannot_be_written_names_its_reason_and_its_remedy(tmp_path, monkeypatch, number, remedy):
+    error = av.error.OSError(number, os.strerror(number))
+    monkeypatch.setattr(VideoWriter, "_open", lambda self: (_ for _ in ()).throw(error))
+    with pytest.raises(BadMedia, match=remedy) as caught, VideoWriter(tmp_path / "a.mp4", 25, (32, 48)):
+        pass
+    said = str(caught.value)
+    assert os.strerror(number) in said and ("space" in said) == (number == errno.ENOSPC) and "\n" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sound_that_cannot_be_written_is_known_before_the_first_frame(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise av.error.InvalidDataError(22, "Invalid argument")
+
+    monkeypatch.setattr(soundtrack, "_encoded", refuse)
+    asked = iter([Frames(torch.zeros(25, 3, 32, 32), 25.0)])
+    with pytest.raises(BadMedia, match=r"The sound \(1 channels at 16000 Hz\) cannot go into an MP4 .*48 kHz WAV"):
+        write_video(tmp_path / "a.mp4", asked, noise(16000))
+    soundfile.write(tmp_path / "a.wav", noise(16000).samples.T.numpy(), 16000)
+    with pytest.raises(BadMedia, match="cannot go into an MP4"):
+        soundtrack.read_sound_for(tmp_path / "a.wav", tmp_path / "a.mp4")
+    assert soundtrack.read_sound_for(tmp_path / "a.wav", tmp_path / "a.webp").sample_rate == 16000
+    assert next(asked) is not None and [p.name for p in tmp_path.iterdir()] == ["a.wav"]

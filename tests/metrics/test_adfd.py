@@ -5,11 +5,14 @@ import math
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.errors import BadInput
+from portraittalk_core.media.audio import read_sound
 from portraittalk_core.metrics.adfd import ADFD
 from portraittalk_core.metrics.functional.adfd import adfd, combine
 from portraittalk_core.metrics.functional.signals import GRID_HZ, lagged_correlation, on_grid
 from portraittalk_core.metrics.functional.voice import band_levels, voice_signals
+from portraittalk_core.types import SPEECH_RATE
 
 from .conftest import RATE, late, make_talk
 
@@ -184,3 +187,13 @@ def test_reading_off_steps_over_missing_frames_but_not_over_long_gaps():
     time = torch.arange(401) / GRID_HZ
     assert torch.allclose(values[known][5:-5, 0], time[known][5:-5].double(), atol=1e-9)
     assert bool(known[40:60].all()) and not bool(known[170:230].any())
+
+
+def test_a_quiet_recording_asks_the_same_of_a_mouth():
+    speech = read_sound(ASSETS / "speech.wav").samples[0]
+    loud, quiet = voice_signals(speech, SPEECH_RATE), voice_signals(speech * 10 ** (-45 / 20), SPEECH_RATE)
+    assert torch.equal(quiet.voiced, loud.voiced) and loud.voiced.any()
+    torch.testing.assert_close(quiet.level, loud.level, atol=0.01, rtol=0)
+    torch.testing.assert_close(quiet.silent, loud.silent, atol=0.01, rtol=0)
+    room = 1e-4 * torch.randn(32000, generator=torch.Generator().manual_seed(0))
+    assert not voice_signals(room, SPEECH_RATE).voiced.any()

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import ASSETS, load_motion
+from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
 from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.motion.arkit import SPOKEN, TO_ARKIT, blendshapes, to_arkit
 from portraittalk_core.motion.audio_to_motion import (
     MOUTH,
@@ -12,7 +13,7 @@ from portraittalk_core.motion.audio_to_motion import (
     silence_gate,
     silent_frames,
 )
-from portraittalk_core.types import COEFFICIENTS, POSE, SpeechFeatures
+from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, Sound, SpeechFeatures
 
 JAW, BLINK = COEFFICIENTS.index("jawOpen"), COEFFICIENTS.index("eyeBlinkLeft")
 SPEECH = [COEFFICIENTS.index(name) for name in SPOKEN]
@@ -54,6 +55,58 @@ def test_pure_silence_keeps_the_mouth_closed_and_the_face_alive(nets):
     motion = move(nets, features)
     assert not motion.coefficients[:, JAW].any()
     assert motion.coefficients[:, BLINK].max() > 0.7 and motion.pose[:, 0].std() > 0.005
+
+
+@pytest.fixture(scope="module")
+def lips(nets):
+    """The mouth of a recording: sound -> blendshapes of speech."""
+    encoder = load_speech_encoder(ASSETS / "tiny" / "speech.safetensors")
+
+    def moved(samples):
+        sound = Sound(samples[None], SPEECH_RATE)
+        features = encoder.encode(speech_waveform(sound), 25.0, sound.frame_count(25))
+        return move(nets, features, expression=0.0).coefficients[:, SPEECH]
+
+    return moved
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    return read_sound(ASSETS / "speech.wav").samples[0, : 2 * SPEECH_RATE]
+
+
+@pytest.mark.parametrize("decibels", [-10, -30, -50, -70])
+def test_lips_are_the_same_at_any_level(lips, spoken, decibels):
+    loud, quiet = lips(spoken), lips(spoken * 10 ** (decibels / 20))
+    assert loud.max() > 0.3
+    torch.testing.assert_close(quiet, loud, atol=1e-4, rtol=0)
+
+
+def test_lips_are_the_same_in_the_sixteen_bits_of_a_quiet_file(lips, spoken):
+    quiet = (spoken * 10 ** (-50 / 20) * 32768).round() / 32768
+    torch.testing.assert_close(lips(quiet), lips(spoken), atol=0.05, rtol=0)
+
+
+def test_an_offset_moves_no_lips_and_changes_no_speech(lips, spoken):
+    silence, step = torch.full((32000,), 0.3), torch.zeros(32000)
+    step[16000:] = 0.3
+    assert not lips(silence).any() and not lips(step).any() and not lips(torch.zeros(32000)).any()
+    torch.testing.assert_close(lips(spoken + 0.3), lips(spoken), atol=1e-4, rtol=0)
+
+
+def test_a_quiet_room_and_a_click_move_no_lips(lips):
+    room = 10 ** (-70 / 20) * torch.randn(32000, generator=torch.Generator().manual_seed(0))
+    assert not lips(room).any()
+    click = torch.zeros(32000)
+    click[16000:17000] = 0.5 * torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    assert not lips(click).any()
+
+
+def test_one_word_in_a_long_silence_is_spoken(lips, spoken):
+    alone = torch.zeros(10 * SPEECH_RATE)
+    alone[48000:54400] = spoken[8000:14400]
+    mouth = lips(alone).amax(1)
+    assert mouth[75:86].max() > 0.1 and not mouth[:73].any() and not mouth[95:].any()
 
 
 def test_the_seed_decides_head_and_blinks_but_not_the_mouth(nets):

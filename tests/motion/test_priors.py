@@ -58,6 +58,7 @@ def test_activity_is_relative_to_the_speech_level_but_silence_is_not_lively():
     lively = activity(loudness)
     assert lively[0] == 1 and lively[-1] == 0
     assert activity(torch.full((20,), -100.0)).max() == 0
+    torch.testing.assert_close(activity(loudness - 50), lively)
 
 
 def test_the_last_value_stands_for_what_follows():

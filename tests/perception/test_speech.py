@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from portraittalk_core.checkpoints.native import ASSETS, load_speech_encoder
 from portraittalk_core.errors import BadInput, WeightsMismatch
-from portraittalk_core.perception.speech import SpeechEncoder, resample_rows
+from portraittalk_core.perception.speech import SpeechEncoder, loudness_track, resample_rows, speech_level
 from portraittalk_core.types import SPEECH_RATE
 
 
@@ -47,10 +47,33 @@ def test_loudness_is_that_of_each_frame(encoder):
     assert loudness[25:].max() <= -99.9
 
 
+@pytest.mark.parametrize("fps", [20, 25, 50])
+def test_loudness_is_librosas_where_frames_are_whole_samples(fps):
+    import librosa
+
+    speech = babble(1.0)
+    hop = SPEECH_RATE // fps
+    level = librosa.feature.rms(y=speech.numpy(), frame_length=hop, hop_length=hop, center=False)[0]
+    torch.testing.assert_close(
+        loudness_track(speech, fps, fps), 20 * torch.from_numpy(level).log10(), atol=1e-4, rtol=0
+    )
+
+
+def test_the_level_of_speech_is_that_of_its_loud_frames_and_silence_has_none():
+    speech = torch.cat([torch.full((60,), -20.0), torch.full((40,), -70.0)])
+    assert speech_level(speech) == -20 and speech_level(speech - 50) == -70
+    one_word = torch.full((100,), -90.0)
+    one_word[50:53] = -20
+    assert speech_level(one_word) == -35
+    for nothing in (torch.full((50,), -160.0), torch.full((50,), -70.0), torch.tensor([-99.5])):
+        assert speech_level(nothing) is None
+    assert speech_level(torch.full((50,), -30.0)) == -30
+
+
 def test_the_level_of_a_recording_does_not_matter(encoder):
     speech = babble(1.0)
     torch.testing.assert_close(
-        encoder.encode(speech, 25).hidden, encoder.encode(0.05 * speech, 25).hidden, atol=2e-2, rtol=0
+        encoder.encode(speech, 25).hidden, encoder.encode(1e-4 * speech, 25).hidden, atol=1e-3, rtol=0
     )
 
 

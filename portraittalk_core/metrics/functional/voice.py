@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import BadInput
 from ...perception.speech import speech_level
+from ...types import SPEECH_RATE
 from .signals import GRID_HZ, smooth
 
 PHONETIC_HZ = (1500.0, 4000.0)
@@ -69,21 +71,24 @@ def band_levels(
     Raises:
         BadInput: For what is not one finite channel, or another rate.
     """
-    sound = check_audio(audio, sample_rate)
-    window = round(_WINDOW_S * sample_rate)
-    steps = int(len(sound) / sample_rate * GRID_HZ) + 1
-    padded = functional.pad(sound, (window, window))
-    taper = torch.hann_window(window)
-    hertz = torch.fft.rfftfreq(window, 1 / sample_rate)
-    pick = torch.stack([((hertz >= low) & (hertz < high)).float() for low, high in bands], 1)
-    scale = 4 / float(taper.sum()) ** 2 / 1.5  # a full-scale sine spreads over bins worth 1.5 of its main one
-    starts = (torch.arange(steps, dtype=torch.float64) * sample_rate / GRID_HZ).round().long() + window - window // 2
-    levels = []
-    for part in starts.split(_CHUNK):
-        pieces = padded[part[:, None] + torch.arange(window)] * taper
-        power = torch.fft.rfft(pieces).abs().square() @ pick * scale
-        levels.append(10 * torch.log10(power.double().clamp(min=10 ** (_FLOOR_DB / 10))))
-    return torch.cat(levels)
+    import librosa
+
+    sound, rate = check_audio(audio, sample_rate).numpy(), sample_rate
+    steps = int(len(sound) / rate * GRID_HZ) + 1
+    if rate % GRID_HZ:  # librosa's windows begin at whole samples
+        sound, rate = librosa.resample(sound, orig_sr=rate, target_sr=SPEECH_RATE, res_type="soxr_hq"), SPEECH_RATE
+    window, hop = round(_WINDOW_S * rate), rate // GRID_HZ
+    padded = np.pad(sound, (window // 2, window + hop))
+    hertz = np.arange(window // 2 + 1) * (rate / window)
+    pick = np.stack([(hertz >= low) & (hertz < high) for low, high in bands]).astype(np.float32)
+    scale = 4 / float(librosa.filters.get_window("hann", window).sum()) ** 2 / 1.5  # a sine spreads over 1.5 bins
+    levels: list[np.ndarray] = []
+    for first in range(0, steps, _CHUNK):
+        last = min(first + _CHUNK, steps) - 1
+        part = padded[first * hop : last * hop + window]
+        power = pick @ np.abs(librosa.stft(part, n_fft=window, hop_length=hop, center=False)) ** 2 * scale
+        levels.append(10 * np.log10(power.T.astype(np.float64).clip(10 ** (_FLOOR_DB / 10))))
+    return torch.from_numpy(np.concatenate(levels))
 
 
 @dataclass(frozen=True)
