@@ -67,7 +67,12 @@ def add_parser(commands: Any) -> None:
     for name, whose in (("vae", "VAE"), ("text", "text encoder"), ("warp", "dense motion")):
         add(f"--{name}", metavar="FILE", help=f"weights of the {whose}")
     add("--faces", metavar="FOLDER", help="face pack")
-    add("--start", metavar="FILE", help="weights to begin with (VAE: none; stage 2: those of stage 1)")
+    add(
+        "--start",
+        metavar="FILE",
+        help="weights to begin with (VAE: none; stage 2: those of stage 1; speech: a motion.safetensors beside its "
+        "speech.safetensors, whose audio-to-motion then learns to hear in noise)",
+    )
     parser.set_defaults(run=run)
 
 

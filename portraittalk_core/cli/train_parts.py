@@ -121,8 +121,12 @@ def _train_text(arguments: argparse.Namespace, out: Path) -> bool:
 
 
 def _train_speech(arguments: argparse.Namespace, out: Path) -> bool:
+    from ..training.speech.in_noise import train_in_noise
     from ..training.speech.train import train_speech
 
+    if arguments.start:
+        train_in_noise(out, Path(arguments.start), work_dir=out / "work", **_given(arguments, "seed"))
+        return True
     train_speech(out, work_dir=out / "work", **_given(arguments, "seed"))
     return True
 
@@ -203,7 +207,7 @@ _DRAWN = frozenset(("shards", "textures", "seed"))
 PARTS: dict[str, Part] = {
     "people": Part("rendered people, from whom nearly all parts learn", _draw_people, _DRAWN),
     "text": Part("reads prompts: captions of people", _train_text, frozenset(("seed",))),
-    "speech": Part("hears speech, moves mouth and head: synthetic voices", _train_speech, frozenset(("seed",))),
+    "speech": Part("hears speech, moves mouth and head: synthetic voices", _train_speech, frozenset(("seed", "start"))),
     "structure": Part(
         "reads a face's points and moves them: people's geometry", _train_structure, frozenset(("minutes", "seed"))
     ),

@@ -8,6 +8,7 @@ performance-based facial animation", 2011), by gradient descent.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -157,7 +158,8 @@ def _follow(
 def _sought(coefficients: Float[Tensor, "n 52"], pose: Float[Tensor, "n 6"]) -> tuple[Tensor, Tensor]:
     """Return copies that gradient descent changes, all but `_GUESSED`."""
     moved = coefficients.clone().requires_grad_(), pose.clone().requires_grad_()
-    moved[0].register_hook(lambda gradient: gradient * _FREE)
+    free = _constants()[2]
+    moved[0].register_hook(lambda gradient: gradient * free)
     return moved
 
 
@@ -165,10 +167,11 @@ def _off(
     tracked: TrackedHead, points: Tensor, coefficients: Float[Tensor, "n 52"], pose: Float[Tensor, "n 6"]
 ) -> Float[Tensor, ""]:
     """Return how far points are from where they should be, and how much the face does for it; the sum over frames."""
+    weights, pull, _ = _constants()
     inside = coefficients.clamp(0, 1)
     said = inside + 0.1 * (coefficients - inside)  # a little outside its range, so that it finds back
     apart = (tracked.points(said, pose) - points) / (_OFF * pose[:, 5, None, None].detach())
-    return (apart.square().sum(2) * _WEIGHTS).mean(1).sum() + (said.abs() / _USUAL * _PULL).mean(1).sum()
+    return (apart.square().sum(2) * weights).mean(1).sum() + (said.abs() / _USUAL * pull).mean(1).sum()
 
 
 def _descend(rates: Sequence[tuple[Tensor, float]], loss: Callable[[], Tensor], steps: int) -> None:
@@ -183,16 +186,16 @@ def _descend(rates: Sequence[tuple[Tensor, float]], loss: Callable[[], Tensor], 
         optimiser.step()
 
 
-def _point_weights() -> Float[Tensor, "478"]:
+@functools.cache
+def _constants() -> tuple[Float[Tensor, "478"], Float[Tensor, "52"], Float[Tensor, "52"]]:
+    """Return the weights of points, the pull of each blendshape to 0, and 1 for those that are sought.
+
+    They are made where they are needed: those of a module that a host imports in inference mode could not be used.
+    """
     weights = torch.ones(LANDMARKS)
     weights[[point for eye in EYES for point in eye]] = 3.0
     weights[[*OUTER_LIPS, *INNER_LIPS]] = 4.0
     weights[IRISES[0] :] = 3.0
-    return weights / weights.mean()
-
-
-_WEIGHTS = _point_weights()
-_PULL = torch.tensor(
-    [next((pull for begin, pull in SPARSE.items() if n.startswith(begin)), _GENTLY) for n in COEFFICIENTS]
-)
-_FREE = torch.tensor([float(not name.startswith(_GUESSED)) for name in COEFFICIENTS])
+    pull = [next((pull for begin, pull in SPARSE.items() if name.startswith(begin)), _GENTLY) for name in COEFFICIENTS]
+    free = [float(not name.startswith(_GUESSED)) for name in COEFFICIENTS]
+    return weights / weights.mean(), torch.tensor(pull), torch.tensor(free)

@@ -120,6 +120,56 @@ def coloured_noise(count: int, generator: torch.Generator) -> Float[Tensor, "n"]
     return noise / noise.std()
 
 
+def music(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Return music of unit variance: a beat, chords that decay, a tune that slides and trembles.
+
+    Args:
+        count: Of samples at 16 kHz.
+        generator: From which it follows.
+    """
+    sound = torch.zeros(count)
+    beat, root = int(SPEECH_RATE * uniform(0.18, 0.6, generator)), uniform(55, 150, generator)
+    sung, drums = uniform(0, 1.5, generator), uniform(0, 1, generator)
+    for begin in range(0, count, beat):
+        time_s = torch.arange(min(2 * beat, count - begin)) / SPEECH_RATE
+        fade = torch.exp(-time_s * uniform(2, 9, generator))
+        for _ in range(3):
+            hertz = root * 2 ** (int(torch.randint(0, 30, (), generator=generator)) / 12)
+            bright, phase = uniform(0.5, 2, generator), hertz * time_s
+            sound[begin : begin + len(time_s)] += fade * _harmonics(phase, bright, hertz)
+        hertz = root * 2 ** (uniform(12, 36, generator) / 12)
+        phase = hertz * time_s + 0.02 * hertz / 6 * torch.sin(2 * torch.pi * 6 * time_s)
+        sound[begin : begin + len(time_s)] += (
+            sung * torch.sin(torch.pi * time_s / time_s[-1:].clamp(min=1e-3)) * (_harmonics(phase, 1.0, hertz))
+        )
+        hit = torch.randn(len(time_s), generator=generator) * torch.exp(-time_s * uniform(15, 60, generator))
+        sound[begin : begin + len(time_s)] += drums * 2 * hit
+    return sound / sound.std().clamp(min=1e-6)
+
+
+def _harmonics(phase: Float[Tensor, "n"], bright: float, hertz: float) -> Float[Tensor, "n"]:
+    most = max(1, min(8, int(7500 / hertz)))
+    numbers = torch.arange(1, most + 1)[:, None]
+    return (torch.sin(2 * torch.pi * numbers * phase) / numbers**bright).sum(0)
+
+
+def codec(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Degrade as lossy codecs do: what is weak beside its neighbours goes, the rest is rounded.
+
+    Args:
+        sound: At 16 kHz.
+        generator: Of how much is kept.
+    """
+    size = 512
+    window = torch.hann_window(size)
+    spectrum = torch.stft(sound, size, size // 2, window=window, return_complex=True)
+    level = spectrum.abs()
+    around = torch.nn.functional.max_pool1d(level.T[None], 33, 1, 16)[0].T
+    step = around * 10 ** (-uniform(6, 26, generator) / 20)
+    kept = (level / step.clamp(min=1e-8)).round() * step
+    return torch.istft(torch.polar(kept, spectrum.angle()), size, size // 2, window=window, length=len(sound))
+
+
 def _swell(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
     """Return a gain that wanders by a few decibels: a speaker who turns away or loses breath."""
     points = torch.randn(1, 1, 2 + count // SPEECH_RATE, generator=generator) * uniform(0, 4, generator)
@@ -128,7 +178,10 @@ def _swell(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
 
 
 def augment(
-    sound: Float[Tensor, "n"], generator: torch.Generator, babble: Float[Tensor, "n"] | None = None
+    sound: Float[Tensor, "n"],
+    generator: torch.Generator,
+    babble: Float[Tensor, "n"] | None = None,
+    loud: float = 0.0,
 ) -> Float[Tensor, "n"]:
     """Return a degraded copy of the same length and timing.
 
@@ -136,6 +189,8 @@ def augment(
         sound: At 16 kHz.
         generator: That decides how.
         babble: Other speech to mix in faintly.
+        loud: Chance that there is rain, wind or music nearly as loud as the speech, or louder; with it, half as often,
+            the artefacts of a codec.
     """
 
     def chance(probability: float) -> bool:
@@ -155,6 +210,11 @@ def augment(
         sound = sound + babble * level / babble.std().clamp(min=1e-5) * 10 ** (-uniform(10, 25, generator) / 20)
     if chance(0.85):
         sound = sound + coloured_noise(len(sound), generator) * level * 10 ** (-uniform(3, 50, generator) / 20)
+    if loud and chance(loud):
+        other = music if chance(0.5) else coloured_noise
+        sound = sound + other(len(sound), generator) * level * 10 ** (-uniform(-6, 15, generator) / 20)
+    if loud and chance(loud / 2):
+        sound = codec(sound, generator)
     if chance(0.35):
         sound = band_limit(sound, generator)
     return mu_law(sound) if chance(0.1) else sound

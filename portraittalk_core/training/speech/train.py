@@ -130,7 +130,7 @@ def _crop(corpus: list[Recording], seconds: float, generator: torch.Generator) -
 
 
 def make_batch(
-    corpus: list[Recording], size: int, generator: torch.Generator
+    corpus: list[Recording], size: int, generator: torch.Generator, loud: float = 0.0
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b frames 4"]]:
     """Draw crops of recordings; their length differs between batches.
 
@@ -138,6 +138,7 @@ def make_batch(
         corpus: From which they are cut.
         size: Crops.
         generator: That decides which, and how they are degraded.
+        loud: Chance of loud noise or music, see `augment`.
 
     Returns:
         Augmented sound at 16 kHz, and the mouth at `FPS`.
@@ -150,7 +151,7 @@ def make_batch(
         babble = _crop(corpus, seconds, generator)[0] if uniform(0, 1, generator) < 0.2 else None
         if uniform(0, 1, generator) < 0.04:  # no speech at all: whatever sounds, the mouth stays closed
             sound, track = sound * 0 + 1e-4 * torch.randn(sound.shape, generator=generator), track * 0
-        sounds.append(augment(sound, generator, babble))
+        sounds.append(augment(sound, generator, babble, loud))
         mouths.append(resample_rows(track, TRACK_HZ, FPS, frames))
     return torch.stack(sounds), torch.stack(mouths)
 
@@ -274,7 +275,7 @@ def train_speech(
     modules = torch.nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
     optimizer = torch.optim.AdamW(modules.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-    step = _resume(work_dir / "speech.pt", modules, optimizer, schedule)
+    step = resume_state(work_dir / "speech.pt", modules, optimizer, schedule)
     while step < steps:
         encoder.train()
         a2m.train()
@@ -292,8 +293,8 @@ def train_speech(
         step += 1
         if step % 100 == 0 or step == steps:
             scores = {"loss": loss.item(), **evaluate_speech(encoder, a2m, held_out)}
-            _record(work_dir / "speech.csv", step, scores)
-            _checkpoint(work_dir / "speech.pt", step, modules, optimizer, schedule)
+            record_scores(work_dir / "speech.csv", step, scores)
+            save_state(work_dir / "speech.pt", step, modules, optimizer, schedule)
     prior = train_prior(seed=seed, steps=prior_steps, work_dir=work_dir)
     save_listener(out_dir, encoder, a2m, prior)
     return evaluate_speech(encoder, a2m, held_out)
@@ -320,7 +321,14 @@ def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, pri
         partial.replace(out_dir / f"{name}.safetensors")
 
 
-def _record(path: Path, step: int, scores: dict[str, float]) -> None:
+def record_scores(path: Path, step: int, scores: dict[str, float]) -> None:
+    """Add a line to a curve.
+
+    Args:
+        path: A CSV file.
+        step: Of the training.
+        scores: By name, the same ones each time.
+    """
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
@@ -330,13 +338,33 @@ def _record(path: Path, step: int, scores: dict[str, float]) -> None:
     logger.info("step %d: %s", step, scores)
 
 
-def _checkpoint(path: Path, step: int, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
+def save_state(path: Path, step: int, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
+    """Keep where a training stands, whole or not at all.
+
+    Args:
+        path: Of the file.
+        step: Steps taken.
+        modules: What is trained.
+        optimizer: Trains it.
+        schedule: Of the learning rate.
+    """
     state = {"step": step, "modules": modules.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({**state, "schedule": schedule.state_dict()}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
-def _resume(path: Path, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> int:
+def resume_state(path: Path, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> int:
+    """Go back to where a training stood.
+
+    Args:
+        path: Of `save_state`; where it is missing nothing changes.
+        modules: See there.
+        optimizer: See there.
+        schedule: See there.
+
+    Returns:
+        Steps taken.
+    """
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)

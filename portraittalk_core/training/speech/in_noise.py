@@ -1,0 +1,117 @@
+"""Train audio-to-motion on, for speech in rain, wind and music; the speech encoder and the prior stay as they are.
+
+The denoiser hears what the encoder says too, so an encoder that changes would ask for all of it to be trained anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ...checkpoints.native import load_motion, load_speech_encoder
+from ...perception.speech import SpeechEncoder, resample_rows
+from ...types import SPEECH_RATE
+from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
+from .augmentation import augment
+from .train import (
+    FPS,
+    TRACK_HZ,
+    Recording,
+    correlation,
+    evaluate_speech,
+    make_batch,
+    record_scores,
+    resume_state,
+    save_listener,
+    save_state,
+    speech_loss,
+    stored_corpus,
+)
+
+LOUD = 0.6
+"""Chance of loud noise or music, see `augmentation.augment`."""
+
+
+def train_in_noise(
+    out_dir: Path,
+    start: Path,
+    seed: int = 0,
+    minutes: float = 10.0,
+    steps: int = 300,
+    batch: int = 12,
+    learning_rate: float = 1e-3,
+    work_dir: Path = Path("runs/speech"),
+) -> dict[str, float]:
+    """Train audio-to-motion on; writes `motion.safetensors`, and `speech.safetensors` as it was.
+
+    Calling again with the same arguments resumes.
+
+    Args:
+        out_dir: Where files go.
+        start: Folder of the files to begin with, or `motion.safetensors` in it.
+        seed: Of corpus and batches.
+        minutes: Of synthetic speech.
+        steps: Of training.
+        batch: Crops a step.
+        learning_rate: Highest.
+        work_dir: Of the corpus, made once, the checkpoint and the curve `in_noise.csv`.
+
+    Returns:
+        Scores on held-out voices, clean and in noise.
+    """
+    corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
+    held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
+    folder = start if start.is_dir() else start.parent
+    encoder = load_speech_encoder(folder / "speech.safetensors")
+    a2m, prior = load_motion(folder / "motion.safetensors")
+    a2m.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(a2m.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    step = resume_state(work_dir / "in_noise.pt", a2m, optimizer, schedule)
+    if step == 0:
+        record_scores(work_dir / "in_noise.csv", 0, {"loss": float("nan"), **scores_in_noise(encoder, a2m, held_out)})
+    while step < steps:
+        generator = torch.Generator().manual_seed(seed * 7_368_787 + 500_000 + step)
+        sound, wanted = make_batch(corpus, batch, generator, LOUD)
+        with torch.no_grad():
+            hidden = resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, wanted.shape[1])
+        loss = speech_loss(a2m(hidden), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(a2m.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        step += 1
+        if step % 100 == 0 or step == steps:
+            found = {"loss": loss.item(), **scores_in_noise(encoder, a2m, held_out)}
+            record_scores(work_dir / "in_noise.csv", step, found)
+            save_state(work_dir / "in_noise.pt", step, a2m, optimizer, schedule)
+    save_listener(out_dir, encoder, a2m, prior)
+    return scores_in_noise(encoder, a2m, held_out)
+
+
+@torch.no_grad()
+def scores_in_noise(encoder: SpeechEncoder, a2m: torch.nn.Module, corpus: list[Recording]) -> dict[str, float]:
+    """Score whole recordings, clean and degraded, each always in the same way.
+
+    Args:
+        encoder: Listens.
+        a2m: Moves the mouth.
+        corpus: Recordings that were not trained on.
+
+    Returns:
+        What `evaluate_speech` says of clean ones; `loud_r_jaw` in noise and music, and `loud_rest`, how far the jaw is
+        open there where it should be shut.
+    """
+    found = evaluate_speech(encoder, a2m, corpus)
+    r: list[float] = []
+    rest: list[float] = []
+    for number, recording in enumerate(corpus):
+        sound = augment(recording.samples.float() / 32768, torch.Generator().manual_seed(number), None, 1.0)
+        frames = round(len(recording.samples) / SPEECH_RATE * FPS)
+        jaw = a2m(encoder.encode(sound, FPS, frames).hidden)[:, 0]
+        wanted = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)[:, 0]
+        r.append(float(correlation(jaw, wanted)))
+        rest.append(float(jaw[wanted < 0.01].mean()))
+    return {**found, "loud_r_jaw": sum(r) / len(r), "loud_rest": sum(rest) / len(rest)}
