@@ -57,6 +57,9 @@ SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD"
 HEAD = (0.2, 0.0, 0.45)
 """Left, top and side of what a thumbnail shows of the example photograph, as shares of its width."""
 
+ALIASES = ["talking head", "lip sync", "avatar", "portrait", "dubbing"]
+"""Words by which newer hosts find the blueprint as well."""
+
 DESCRIPTION = "A photograph and a recording in, a video of the photograph speaking out."
 
 
@@ -185,7 +188,7 @@ def _publish(saved: dict[str, Any]) -> None:
         "links": [],
         "version": 0.4,
         "definitions": {"subgraphs": [definition]},
-        "extra": {"BlueprintDescription": DESCRIPTION},
+        "extra": {"BlueprintDescription": DESCRIPTION, "BlueprintSearchAliases": ALIASES},
     }
     folder = HERE.parent / "subgraphs"
     folder.mkdir(exist_ok=True)
