@@ -237,8 +237,15 @@ app.registerExtension({
   },
   async setup() {
     colourSockets(app.canvas, globalThis.LGraphCanvas ?? app.canvas?.constructor, document.documentElement)
-    api.addEventListener('executing', ({ detail }) => detail && clearNotes(root(), detail?.node ?? detail))
+    const begun = new Set()
+    api.addEventListener('executing', ({ detail }) => {
+      const id = detail?.node ?? detail
+      if (!id || begun.has(id)) return // a node that runs as many begins once
+      begun.add(id)
+      clearNotes(root(), id)
+    })
     api.addEventListener('execution_start', () => {
+      begun.clear()
       for (const [node, note] of rateNotes(root())) setNotes(node, [note], app.extensionManager?.toast)
     })
     await attempt('the blueprint could not be published', () => publishBlueprint(app, api))
