@@ -1,4 +1,4 @@
-"""What the pack's pages ask of the server: the files that its workflows begin with, and its blueprint."""
+"""What the pack's pages ask of the server: its example files, its blueprint, and the public files of a model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 from ..portraittalk_core.checkpoints.native import ASSETS
+from ..portraittalk_core.errors import PortraitTalkError
+from .wording import worded
 
 FOLDER = "portraittalk"
 """Of the host's inputs."""
@@ -46,11 +48,32 @@ def add_routes() -> None:
     import folder_paths
     from aiohttp import web
 
+    from .downloading import Downloads
+
     async def examples(_: web.Request) -> web.Response:
         return web.json_response(provide_examples(Path(folder_paths.get_input_directory())))
+
+    downloads = Downloads(Path(folder_paths.models_dir))
+
+    async def files(request: web.Request) -> web.Response:
+        return web.json_response(downloads.files(request.query.get("model", "")))
+
+    async def progress(_: web.Request) -> web.Response:
+        return web.json_response(downloads.progress())
+
+    async def start(request: web.Request) -> web.Response:
+        asked = await request.json()
+        try:
+            downloads.start(str(asked.get("model")), asked.get("accepted") is True)
+        except PortraitTalkError as error:
+            return web.Response(status=409, text=worded(str(error)))
+        return web.json_response(downloads.progress())
 
     async def blueprint(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(BLUEPRINT)
 
     server.routes.post("/portraittalk/examples")(examples)
     server.routes.get("/portraittalk/blueprint")(blueprint)
+    server.routes.get("/portraittalk/files")(files)
+    server.routes.get("/portraittalk/downloads")(progress)
+    server.routes.post("/portraittalk/downloads")(start)

@@ -48,14 +48,17 @@ SHOW = """() => {
   app.canvas.setDirty(true, true);
 }"""
 
-SECONDS = 1.6
-"""Of the recording that are spoken for the pictures, but for the workflow whose prompt changes later."""
+SECONDS = {"prompt_edit": 60.0, "adfd_score": 1.6}
+"""Of the recording that are spoken for the pictures, where a second does not show it."""
 
 SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
 """Of the frontend, for the pictures: nothing hides the graph, and texts are drawn however small they are."""
 
 HEAD = (0.2, 0.0, 0.45)
 """Left, top and side of what a thumbnail shows of the example photograph, as shares of its width."""
+
+ALIASES = ["talking head", "lip sync", "avatar", "portrait", "dubbing"]
+"""Words by which newer hosts find the blueprint as well."""
 
 DESCRIPTION = "A photograph and a recording in, a video of the photograph speaking out."
 
@@ -98,11 +101,11 @@ def _serve(base: Path) -> Any:
     return serve(base)
 
 
-def _speak(server: ComfyServer, whole: bool) -> None:
-    """Put the recording among the inputs: whole, or so much of it as a picture needs."""
+def _speak(server: ComfyServer, seconds: float = 60.0) -> None:
+    """Put the recording among the inputs, or so much of it as a picture needs."""
     with wave.open(str(HERE.parent / "portraittalk_core" / "assets" / "speech.wav")) as source:
         rate, count = source.getframerate(), source.getnframes()
-        sound = source.readframes(count if whole else round(SECONDS * rate))
+        sound = source.readframes(min(count, round(seconds * rate)))
         with wave.open(str(server.base / "input" / "portraittalk" / "speech.wav"), "wb") as sink:
             sink.setparams(source.getparams())
             sink.writeframes(sound)
@@ -111,7 +114,7 @@ def _speak(server: ComfyServer, whole: bool) -> None:
 def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
     """Write one workflow in both formats; run it where it needs no weights, and take its picture and thumbnail."""
     name, graph = make.__name__, make()
-    _speak(server, whole=True)
+    _speak(server)
     page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, name])
     page.wait_for_timeout(1500)
     page.evaluate(FIX_SEEDS)
@@ -134,6 +137,11 @@ def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
     else:
         _publish(saved)
     if run:
+        # As whoever opens the file sees it.
+        page.evaluate("([saved, name]) => app.loadGraphData(saved, true, true, name)", [saved, name])
+        page.wait_for_timeout(2500)
+        page.evaluate(SHOW)
+        page.wait_for_timeout(1500)
         _pictures(page, server, make, graph)
     logger.info("%s: %d nodes", name, len(saved["nodes"]))
 
@@ -185,7 +193,7 @@ def _publish(saved: dict[str, Any]) -> None:
         "links": [],
         "version": 0.4,
         "definitions": {"subgraphs": [definition]},
-        "extra": {"BlueprintDescription": DESCRIPTION},
+        "extra": {"BlueprintDescription": DESCRIPTION, "BlueprintSearchAliases": ALIASES},
     }
     folder = HERE.parent / "subgraphs"
     folder.mkdir(exist_ok=True)
@@ -196,7 +204,7 @@ def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph) ->
     """Run a workflow in the page; write what the page then shows, and the thumbnail."""
     thumbnail = HERE / f"{make.__name__}.jpg"
     if make in graphs.TINY:
-        _speak(server, make is graphs.prompt_edit)
+        _speak(server, SECONDS.get(make.__name__, 1.1))
         seen = set(server.get_json("/history"))
         page.evaluate("() => app.queuePrompt(0, 1)")
         history = _finished(page, server, seen)

@@ -25,8 +25,8 @@ SIZES = {
     "PreviewAny": (420, 200),
     "KSampler": (320, 560),
     "PortraitTalk_AnimateNetSampler": (340, 780),
-    "PortraitTalk_TalkingPortrait": (400, 660),
-    "subgraph": (400, 440),
+    "PortraitTalk_TalkingPortrait": (400, 440),
+    "subgraph": (400, 620),
 }
 """Width and height of what grows when it runs: pictures, videos and live previews come below the widgets."""
 

@@ -170,7 +170,7 @@ def serve(
     pack: Path = PACK,
     name: str = PACK_NAME,
     options: tuple[str, ...] = (),
-    timeout_s: float = 240,
+    timeout_s: float = 600,
 ) -> Iterator[ComfyServer]:
     """Run the host on a free port, all its folders under `base`, and this pack linked in; stop it in the end.
 

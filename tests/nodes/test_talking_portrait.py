@@ -75,7 +75,7 @@ def test_notes_name_unknown_words_and_late_edits(pack):
     [
         (
             "Run `portraittalk models download a b`.",
-            "Run `python -m portraittalk_core models download a b` in the folder of this pack",
+            "Press *Public files* on Load PortraitTalk, or run `python -m portraittalk_core models download a b`",
         ),
         ("`portraittalk models list` names them.", "`python -m portraittalk_core models list` (in the folder"),
         ("Run: pip install moderngl.", "Run `python -m pip install moderngl` with the Python that runs ComfyUI."),

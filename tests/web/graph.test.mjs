@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { COLOURS, colourSockets } from '../../web/js/colours.js'
+import { COLOURS, colourSockets, isDark } from '../../web/js/colours.js'
 import { kindOf } from '../../web/js/dropping.js'
 import { allNodes, executionId, hostOf, locatorOf, sourceOf, upstream } from '../../web/js/graph.js'
 import { EXAMPLE_S, videoLength } from '../../web/js/length.js'
@@ -150,11 +150,16 @@ test('sockets differ, can be told from nodes in both themes, and survive a theme
   assert.equal(map.PORTRAITTALK_STACK, '#123456')
 })
 
+test('dark grounds are told from light ones', () => {
+  for (const ground of ['#222222', '#2b2f38', '#161b22', '#002b36', '#2e3440']) assert.ok(isDark(ground), ground)
+  for (const ground of ['#C9C9C9', '#ffffff']) assert.ok(!isDark(ground), ground)
+})
+
 test('what widgets write can be read in the light and in the dark theme', async () => {
   const { readFileSync } = await import('node:fs')
   const css = readFileSync(new URL('../../web/css/portraittalk.css', import.meta.url), 'utf8')
   const [, light] = /\.pt-player \{([^}]*)\}/.exec(css)
-  const [, dark] = /\.dark-theme \.pt-player \{([^}]*)\}/.exec(css)
+  const [, dark] = /\.pt-dark \.pt-player \{([^}]*)\}/.exec(css)
   const names = ['--pt-loudness', '--pt-jaw', '--pt-warning', '--pt-quiet']
   for (const [rules, ground] of [[light, '#C9C9C9'], [dark, '#222222']]) {
     for (const name of names) {

@@ -2,7 +2,8 @@
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { BLUEPRINT_SETTING, publishBlueprint } from './blueprint.js'
-import { colourSockets } from './colours.js'
+import { colourSockets, followTheme } from './colours.js'
+import { addDownload } from './downloads.js'
 import { takeFiles } from './dropping.js'
 import { provideExamples } from './examples.js'
 import { sourceOf, widgetOf } from './graph.js'
@@ -18,6 +19,7 @@ import { Timeline, TIMELINE_HEIGHT } from './timeline.js'
 const OURS = 'PortraitTalk_'
 const PLAYER_WIDTH = 300
 const TIMELINE_WIDTH = 420
+const LOADER_WIDTH = 270
 const TEXT_HEIGHT = 90
 const SETTLED_MS = 700
 
@@ -174,6 +176,10 @@ function addTalkingPortrait(node) {
   takeFiles(node, { app, api, LiteGraph: globalThis.LiteGraph, root, toast: app.extensionManager?.toast })
 }
 
+function addLoader(node) {
+  addDownload(node, { app, api })
+}
+
 /** Show what a node has to say, and a sign on it. */
 function addNotes(node) {
   chain(node, 'onExecuted', (output) => {
@@ -217,6 +223,8 @@ const ADDERS = {
   PortraitTalk_SpeechToMotion: [addMotionPlayer, PLAYER_WIDTH],
   PortraitTalk_ADFDScore: [addScorePlayer, PLAYER_WIDTH],
   PortraitTalk_TalkingPortrait: [addTalkingPortrait, 0],
+  PortraitTalk_Load: [addLoader, LOADER_WIDTH],
+  PortraitTalk_LoadAdapters: [addLoader, LOADER_WIDTH],
 }
 
 app.registerExtension({
@@ -224,12 +232,20 @@ app.registerExtension({
   settings: [BLUEPRINT_SETTING],
   async init() {
     addStyle()
+    followTheme(document.documentElement)
     await attempt('the texts of your language did not load; they stay English', loadTexts)
   },
   async setup() {
     colourSockets(app.canvas, globalThis.LGraphCanvas ?? app.canvas?.constructor, document.documentElement)
-    api.addEventListener('executing', ({ detail }) => detail && clearNotes(root(), detail?.node ?? detail))
+    const begun = new Set()
+    api.addEventListener('executing', ({ detail }) => {
+      const id = detail?.node ?? detail
+      if (!id || begun.has(id)) return // a node that runs as many begins once
+      begun.add(id)
+      clearNotes(root(), id)
+    })
     api.addEventListener('execution_start', () => {
+      begun.clear()
       for (const [node, note] of rateNotes(root())) setNotes(node, [note], app.extensionManager?.toast)
     })
     await attempt('the blueprint could not be published', () => publishBlueprint(app, api))

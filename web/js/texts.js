@@ -25,6 +25,13 @@ const ENGLISH = {
   inTime: 'in time',
   lateBy: 'late by',
   earlyBy: 'early by',
+  download: 'Public files …',
+  downloadAsk: 'These public files are missing. Each has a licence of its own: confirm that you have read them and accept them. A download that stops goes on next time.',
+  nonCommercial: 'no commercial use',
+  downloading: 'Downloading',
+  downloaded: 'All files are here',
+  downloadFailed: 'Download stopped: go on …',
+  nothingMissing: 'Nothing is missing',
 }
 
 let chosen = ENGLISH
