@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..preparation.settings import FPS, Limits, Settings
 
 if TYPE_CHECKING:
     from ..preparation.run import Preparation
-    from ..preparation.settings import Settings
 
 EPILOG = """examples:
   portraittalk prepare clips/ -o shards/
@@ -78,7 +78,7 @@ def add_parser(commands: Any) -> None:
         "limits; their defaults and what they were measured on: docs/reference/preparation"
     )
     for name, (option, text) in LIMITS.items():
-        group.add_argument(option, type=float, dest=name, metavar="N", help=text)
+        group.add_argument(option, type=float, dest=name, metavar="N", help=f"{text} ({getattr(Limits, name):g})")
     parser.set_defaults(run=run)
 
 
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_report(preparation)
     samples = [entry for shard in shards for entry in shard["samples"]]
     people = len({entry["person"] for entry in samples})
-    seconds = sum(entry["frames"] for entry in samples) / 25
+    seconds = sum(entry["frames"] for entry in samples) / FPS
     print(f"{page}: {len(samples)} samples of {people} people, {seconds / 60:.1f} minutes in {len(shards)} shards")
     if lost:
         print(f"{lost} clips were lost with their workers; the same command tries them again")
@@ -131,8 +131,6 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     Raises:
         BadInput: When a value is outside its range.
     """
-    from ..preparation.settings import Limits, Settings
-
     given = {name: getattr(arguments, name) for name in LIMITS if getattr(arguments, name) is not None}
     limits = Limits(**given, silent=arguments.keep_silent, sync_shift=arguments.sync_shift)
     names = [field.name for field in dataclasses.fields(Settings) if field.name != "limits"]

@@ -19,7 +19,7 @@ from ..metrics.sync import SyncNetwork
 from ..motion.structure import FaceFitter, clamp_coefficients
 from ..types import CropPlace
 from .captions import ask, caption_of, tags
-from .cuts import cuts_in, scenedetect_cuts
+from .cuts import cuts_in, joined, scenedetect_cuts
 from .decoding import Picture, frames_by_time, speech_of
 from .framing import cut_picture, in_square, steady_place
 from .measures import Drop, beyond, measured
@@ -91,8 +91,7 @@ class ClipPreparer:
         except BadMedia as error:
             return Made(record | {"dropped": [Drop(0, 0, "cannot be read").record | {"why": _line(error)}]})
         record["seconds"] = round(len(seen.frames) / FPS, 2)
-        cuts = scenedetect_cuts(source.path, FPS)
-        cuts = cuts_in([frame.change for frame in seen.frames]) if cuts is None else cuts
+        cuts = joined(cuts_in([frame.change for frame in seen.frames]), scenedetect_cuts(source.path, FPS))
         return self._made(source, record | {"cuts": cuts}, seen, speech)
 
     def _made(self, source: Source, record: dict[str, Any], seen: Look, speech: Tensor | None) -> Made:

@@ -1,4 +1,8 @@
-"""Find the cuts of a clip: by PySceneDetect where it is installed, else by how much a small picture changes."""
+"""Find the cuts of a clip by how much a small picture changes, and by PySceneDetect where that is installed as well.
+
+Six real clips joined to one have five cuts: the own detector finds all, PySceneDetect 0.7.2 with its defaults four,
+for two of the clips have the same background.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ real clips it stays below 6; where any of them follows another it is 19 to 71.""
 RISE = 3.0
 """A cut changes the picture so many times as much as the frames around it usually change: a pan does not."""
 
-_SIDE, _AROUND = 64, 6
+_SIDE, _AROUND, _SAME = 64, 6, 2
 
 
 class ChangeMeter:
@@ -55,11 +59,23 @@ def cuts_in(changes: Sequence[float]) -> list[int]:
     return found
 
 
+def joined(own: Sequence[int], others: Sequence[int] | None) -> list[int]:
+    """Return the cuts of both detectors; where they mean the same cut, the own one.
+
+    Args:
+        own: Of `cuts_in`.
+        others: Of `scenedetect_cuts`.
+    """
+    more = [cut for cut in others or () if all(abs(cut - known) > _SAME for known in own)]
+    return sorted((*own, *more))
+
+
 def detector() -> str:
-    """Say which detector finds cuts here, for the index and the report."""
+    """Say what finds cuts here, for the index and the report."""
+    own = f"64 x 64 pictures that change by more than {CHANGE:g} levels"
     if importlib.util.find_spec("scenedetect") is None:
-        return f"own: 64 x 64 pictures that change by {CHANGE:g} levels or more (PySceneDetect is not installed)"
-    return "PySceneDetect, ContentDetector with its defaults"
+        return f"{own} (PySceneDetect is not installed)"
+    return f"{own}, and PySceneDetect's ContentDetector with its defaults"
 
 
 def scenedetect_cuts(path: Path, fps: float) -> list[int] | None:

@@ -67,6 +67,7 @@ def test_scenedetect_is_asked_where_it_is(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "scenedetect", Module)
     assert cutting.scenedetect_cuts(tmp_path / "clip.mp4", 25.0) == [25, 50]
+    assert cutting.joined([24, 70], [25, 50]) == [24, 50, 70] and cutting.joined([3], None) == [3]
 
 
 def test_a_short_gap_is_filled_and_a_long_one_ends_the_stretch():
