@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .cores import use_free_cores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +40,7 @@ The video shows the whole picture of --image: the face speaks, the head moves, e
 -o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
 """
 
-PREVIEW_FRAMES = 8
-PREVIEW_SIDE = 1024
+PREVIEW_FRAMES, PREVIEW_SIDE = 8, 1024
 DIALS = ("lip", "head", "blink", "expression")
 
 
@@ -166,6 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check everything, generate, write; see the module's docstring."""
     started = time.monotonic()
     job = prepare(arguments)
+    use_free_cores()  # what was free while files were read
     from ..motion.motion_file import write_motion
     from ..pipeline import PortraitTalk
 
@@ -187,10 +188,9 @@ def run(arguments: argparse.Namespace) -> int:
         kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job, on_written)
     if arguments.preview:
         _write_preview(arguments.preview, kept)
-    seconds = time.monotonic() - started
     print(
         f"{arguments.output}: {job.frame_count} frames of {size[1]} x {size[0]} at {arguments.fps:g} fps, "
-        f"{job.sound.duration_s:.2f} s, made in {seconds:.1f} s"
+        f"{job.sound.duration_s:.2f} s, made in {time.monotonic() - started:.1f} s"
     )
     return 0
 
