@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .batch import add_batch
 from .cores import use_free_cores
 
 if TYPE_CHECKING:
@@ -68,13 +69,12 @@ def add_parser(commands: Any) -> None:
     add(
         "--image",
         action="append",
-        required=True,
         metavar="FILE",
         help="a photograph of somebody; repeat for more of the same person, the first is the one that speaks",
     )
-    add("--audio", required=True, metavar="FILE", help="the speech: any sound file, or a video's sound")
-    add("--prompt", required=True, metavar="TEXT", help="what the video shows")
-    add("-o", "--output", required=True, metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
+    add("--audio", metavar="FILE", help="the speech: any sound file, or a video's sound")
+    add("--prompt", metavar="TEXT", help="what the video shows")
+    add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
     add(
         "--edit",
         action="append",
@@ -118,7 +118,7 @@ def add_parser(commands: Any) -> None:
     add("--save-motion", metavar="FILE", help="also write how the face moves, as a CSV file of Live Link Face")
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run)
+    add_batch(parser, run)
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
@@ -162,15 +162,15 @@ def _in_range(name: str, kind: type, low: float, high: float) -> Any:
     return checked
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Check everything, generate, write; see the module's docstring."""
+def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None = None) -> int:
+    """Check everything, generate, write; `load` takes the place of `PortraitTalk.load`."""
     started = time.monotonic()
     job = prepare(arguments)
     use_free_cores()  # what was free while files were read
     from ..motion.motion_file import write_motion
     from ..pipeline import PortraitTalk
 
-    model = PortraitTalk.load(arguments.model, **_model_options(arguments))
+    model = (load or PortraitTalk.load)(arguments.model, **_model_options(arguments))
     on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
     found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as (on_step, on_written):
