@@ -203,6 +203,8 @@ class PortraitTalk:
             embeds = stack.encode_prompts(prompts, negative)
             read = stack.cross_attention(embeds, identity).to(stack.device)
             made = stack.conditions(identity, maps, features, embeds, sampling.scales)
+        if sampling.fusion == "joint" and not any(condition.couples_frames for condition in made):
+            sampling = replace(sampling, fusion="streaming")  # the same video, and its first frames at once
         condition = Conditions(made, keep=self._windows_kept(sampling, frames))
         return _outside_inference(self._denoise(condition, read, sampling, frames, maps.fps, seed, on_step))
 

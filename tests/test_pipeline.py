@@ -148,3 +148,17 @@ def test_a_motion_may_be_made_of_the_sounds(random_model, portrait):
 def test_frames_name_their_model(random_model, portrait):
     chunks = random_model.generate([portrait[0]], hum(0.1), "", options=SamplingOptions(steps=1))
     assert next(chunks).model == random_model.stack.config.name == "tiny"
+
+
+def test_frames_that_do_not_see_one_another_come_as_soon_as_they_are_made(random_model, portrait, monkeypatch):
+    monkeypatch.setattr(type(random_model.stack.adapters), "temporal_branches", lambda self: [])
+    steps = []
+    chunks = random_model.generate(
+        [portrait[0]],
+        hum(0.24),
+        "a man",
+        options=SamplingOptions(steps=1, window=4, overlap=2),
+        on_step=lambda done, total: steps.append((done, total)),
+    )
+    assert len(next(chunks).pixels) == 2 and steps == [(1, 2)], "unasked, for nothing is lost"
+    assert sum(len(chunk.pixels) for chunk in chunks) == 4

@@ -36,6 +36,9 @@ def sleep_while_waiting(environment: MutableMapping[str, str] | None = None) -> 
             environment.setdefault(name, value)
 
 
+_started: list[CoreClock] = []
+
+
 @dataclass(frozen=True)
 class CoreClock:
     """A moment of the machine's clocks; `free` compares it with now."""
@@ -66,16 +69,22 @@ class CoreClock:
         return max(1, min(most, round(len(cores) - others)))
 
 
-def use_free_cores(since: CoreClock) -> None:
-    """Let torch use the cores that are free, unless the user has said how many threads there are.
+def share() -> None:
+    """Begin to share the machine: once torch is there, `use_free_cores` takes what others have left.
 
-    Args:
-        since: The moment from which on others are watched.
+    Does nothing where torch is loaded already: then the process is another program's.
     """
-    import torch
+    if "torch" not in sys.modules:
+        sleep_while_waiting()
+        _started.append(CoreClock.now())
 
-    if not any(name in os.environ for name in _CHOSEN):
-        torch.set_num_threads(min(torch.get_num_threads(), since.free()))
+
+def use_free_cores() -> None:
+    """Let torch use the cores that have been free since `share`, unless the user has named a number of threads."""
+    if _started and not any(name in os.environ for name in _CHOSEN):
+        import torch
+
+        torch.set_num_threads(min(torch.get_num_threads(), _started[-1].free()))
 
 
 def _cores() -> set[int]:

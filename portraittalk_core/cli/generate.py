@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .batch import add_batch
+from .cores import use_free_cores
 from .moving import add_motion, check_motion, read_motion
 
 if TYPE_CHECKING:
@@ -40,8 +42,7 @@ The video shows the whole picture of --image: the face speaks, the head moves, e
 -o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
 """
 
-PREVIEW_FRAMES = 8
-PREVIEW_SIDE = 1024
+PREVIEW_FRAMES, PREVIEW_SIDE = 8, 1024
 DIALS = ("lip", "head", "blink", "expression")
 
 
@@ -69,13 +70,12 @@ def add_parser(commands: Any) -> None:
     add(
         "--image",
         action="append",
-        required=True,
         metavar="FILE",
         help="a photograph of somebody; repeat for more of the same person, the first is the one that speaks",
     )
-    add("--audio", required=True, metavar="FILE", help="the speech: any sound file, or a video's sound")
-    add("--prompt", required=True, metavar="TEXT", help="what the video shows")
-    add("-o", "--output", required=True, metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
+    add("--audio", metavar="FILE", help="the speech: any sound file, or a video's sound")
+    add("--prompt", metavar="TEXT", help="what the video shows")
+    add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
     add(
         "--edit",
         action="append",
@@ -113,7 +113,7 @@ def add_parser(commands: Any) -> None:
     add_motion(parser)
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run)
+    add_batch(parser, run)
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
@@ -157,14 +157,15 @@ def _in_range(name: str, kind: type, low: float, high: float) -> Any:
     return checked
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Check everything, generate, write; see the module's docstring."""
+def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None = None) -> int:
+    """Check everything, generate, write; `load` takes the place of `PortraitTalk.load`."""
     started = time.monotonic()
     job = prepare(arguments)
+    use_free_cores()  # what was free while files were read
     from ..motion.motion_file import write_motion
     from ..pipeline import PortraitTalk
 
-    model = PortraitTalk.load(arguments.model, **_model_options(arguments))
+    model = (load or PortraitTalk.load)(arguments.model, **_model_options(arguments))
     on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
     found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as (on_step, on_written):
@@ -182,10 +183,9 @@ def run(arguments: argparse.Namespace) -> int:
         kept, size = _write(_framed(chunks, arguments.frame, job, found), arguments, job, on_written)
     if arguments.preview:
         _write_preview(arguments.preview, kept)
-    seconds = time.monotonic() - started
     print(
         f"{arguments.output}: {job.frame_count} frames of {size[1]} x {size[0]} at {arguments.fps:g} fps, "
-        f"{job.sound.duration_s:.2f} s, made in {seconds:.1f} s"
+        f"{job.sound.duration_s:.2f} s, made in {time.monotonic() - started:.1f} s"
     )
     return 0
 

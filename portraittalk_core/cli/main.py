@@ -17,7 +17,7 @@ from collections.abc import Generator, Sequence
 from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
-from . import avatar, doctor, evaluate, generate, info, models, plan, prepare, train
+from . import avatar, cores, doctor, evaluate, generate, info, models, plan, prepare, train
 
 COMMANDS = (generate, evaluate, prepare, train, avatar, models, plan, info, doctor)
 
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors that are not the user's keep their traceback."""
     try:
         arguments = build_parser().parse_args(argv)
+        cores.share()
         with _messages(arguments.verbose), _termination_as_interrupt():
             return arguments.run(arguments)
     except PortraitTalkError as error:

@@ -1,5 +1,7 @@
 """The command line takes the cores that are free, and its threads sleep while they wait."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -54,10 +56,25 @@ def test_who_names_a_number_of_threads_gets_it(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(CoreClock, "free", lambda self: 3)
-    monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    cores.use_free_cores(CoreClock.now())
-    assert not asked
     for name in cores._CHOSEN:
         monkeypatch.delenv(name, raising=False)
-    cores.use_free_cores(CoreClock.now())
+    cores.use_free_cores()
+    assert not asked, "a process of another program keeps its threads"
+    monkeypatch.setattr(cores, "_started", [CoreClock.now()])
+    cores.use_free_cores()
     assert asked == [3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    cores.use_free_cores()
+    assert asked == [3]
+
+
+def test_the_command_line_shares_before_torch_is_loaded():
+    program = (
+        "import os, sys; from portraittalk_core.cli import cores, main; main.main(['avatar', '--no-such']); "
+        "assert 'torch' not in sys.modules; cores.share(); "
+        "print(os.environ['OMP_WAIT_POLICY'], len(cores._started)); cores.use_free_cores(); import torch; "
+        "print(1 <= torch.get_num_threads())"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "MKL", "GOMP", "KMP"))}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=clean, check=True)
+    assert ran.stdout.split() == ["PASSIVE", "1", "True"]

@@ -1,0 +1,131 @@
+"""How long the tiny model takes on a CPU: seconds a second, until the first frame, and CPU seconds.
+
+    python -m benchmarks.speed --image photograph.jpg --audio voice.wav
+    python -m benchmarks.speed --image photograph.jpg --audio voice.wav --seconds 4 --rounds 3 --json speed.json
+
+Each way is measured in turns in one process, after a short video that warms it up: as it comes, in float32, and with
+two steps. CPU seconds (user and system, of all threads) tell more than the clock where other programs run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from portraittalk_core.media.audio import read_sound
+from portraittalk_core.media.image import read_image
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
+from portraittalk_core.types import Sound
+
+WAYS: dict[str, tuple[str, int | None]] = {"auto": ("auto", None), "float32": ("float32", None), "2 steps": ("auto", 2)}
+"""Precision and steps, by the name of the row."""
+
+WARM_S = 0.5
+"""Of the videos that are not measured."""
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line.
+
+    Args:
+        words: Of it; None: the process' own.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--image", required=True, help="a photograph")
+    add("--audio", required=True, help="a recording")
+    add("--model", default="tiny", help="or a folder of its files")
+    add("--seconds", type=float, default=4.0, help="of the recording (%(default)s)")
+    add("--size", type=int, default=256, help="side of the frames (%(default)s)")
+    add("--rounds", type=int, default=2, help="how often each way is measured; the fastest counts (%(default)s)")
+    add("--ways", nargs="+", choices=tuple(WAYS), default=list(WAYS))
+    add("--json", type=Path, help="where the figures go, too")
+    return parser.parse_args(words)
+
+
+def timed(model: PortraitTalk, image: torch.Tensor, sound: Sound, size: int, steps: int | None) -> dict[str, float]:
+    """Make one video.
+
+    Args:
+        model: Tiny.
+        image: The photograph.
+        sound: The recording.
+        size: Side of the frames.
+        steps: Of denoising; None: as usual.
+
+    Returns:
+        `seconds` and `cpu seconds` a second of video, and `first frame`, seconds after the call.
+    """
+    start, cpu, first, frames = time.perf_counter(), time.process_time(), 0.0, 0
+    options = SamplingOptions(steps=steps)
+    for chunk in model.generate([image], sound, "a person", size=size, options=options):
+        first = first or time.perf_counter() - start
+        frames += len(chunk.pixels)
+    length = frames / 25
+    spent = {"seconds": time.perf_counter() - start, "cpu seconds": time.process_time() - cpu}
+    return {**{name: value / length for name, value in spent.items()}, "first frame": first}
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure every way in turns.
+
+    Args:
+        given: Of `parse`.
+
+    Returns:
+        `ways`, the least of each figure by name, and what they were measured on.
+    """
+    image, whole = read_image(given.image), read_sound(given.audio)
+
+    def cut(seconds: float) -> Sound:
+        return Sound(whole.samples[:, : round(seconds * whole.sample_rate)], whole.sample_rate)
+
+    models = {precision: PortraitTalk.load(given.model, precision=precision) for precision in ("auto", "float32")}
+    found: dict[str, dict[str, float]] = {}
+    for turn in range(given.rounds + 1):
+        for name in given.ways:
+            precision, steps = WAYS[name]
+            row = timed(models[precision], image, cut(given.seconds if turn else WARM_S), given.size, steps)
+            if turn:
+                found[name] = {key: min(value, found.get(name, row)[key]) for key, value in row.items()}
+    on = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.processor()}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"ways": found, "on": {**on, "load": load, "size": given.size, "seconds": given.seconds}}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the figures as Markdown.
+
+    Args:
+        found: Of `measure`.
+    """
+    rows = ["| way | seconds a second | CPU seconds a second | first frame, s |", "|---|---|---|---|"]
+    for name, row in found["ways"].items():
+        rows.append(f"| {name} | {row['seconds']:.2f} | {row['cpu seconds']:.2f} | {row['first frame']:.2f} |")
+    return "\n".join(rows)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure, and write the table.
+
+    Args:
+        words: Of the command line; None: the process' own.
+    """
+    given = parse(words)
+    found = measure(given)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{found['on']}\n{table(found)}\n")
+
+
+if __name__ == "__main__":
+    main()

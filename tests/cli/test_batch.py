@@ -1,0 +1,120 @@
+"""Many videos from a table: what rows may say, what is skipped, and that one failure is only one."""
+
+from __future__ import annotations
+
+import builtins
+import pickle
+
+import pytest
+
+from portraittalk_core.cli import batch
+from portraittalk_core.cli.main import build_parser, main
+from portraittalk_core.errors import NoFaceFound
+from portraittalk_core.media.video import probe
+
+from .test_generate import folder, model  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def table(folder):  # noqa: F811
+    def write(*rows: str):
+        (folder / "jobs.csv").write_text("\n".join(rows).replace("HERE", str(folder)), encoding="utf-8-sig")
+        return ["generate", "--batch", str(folder / "jobs.csv")]
+
+    return write
+
+
+TWO = (
+    "image,audio,prompt,output,seed,edit,still-head,guide identity".replace("guide identity", "--guide-identity"),
+    "HERE/a.png,HERE/s.wav,a person,HERE/one.mp4,7,0.5: sad | 1.5: happy,yes,no",
+    "HERE/a.png|HERE/a.png,HERE/s.wav,,HERE/two.mp4,,,,",
+    ",,,,,,,",
+)
+
+
+def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, folder, capsys):  # noqa: F811
+    assert main([*table(*TWO), "--prompt", "somebody", "--seed", "3", "--fps", "30"]) == 0
+    first, second = (call for call in model.calls if "prompt" in call)
+    assert first["prompt"] == "a person" and first["seed"] == 7 and first["edits"] == [(0.5, "sad"), (1.5, "happy")]
+    assert first["dials"].still_head and first["options"].guide_identity is False
+    assert second["prompt"] == "somebody" and second["seed"] == 3 and len(second["images"]) == 2
+    assert not second["dials"].still_head and second["options"].guide_identity is None and second["edits"] == []
+    assert [call for call in model.calls if "model" in call] == [{"model": "tiny"}], "the model is loaded once"
+    assert probe(folder / "two.mp4").frames == 60
+    said = capsys.readouterr()
+    assert "one.mp4: 60 frames" in said.out and "2 videos made, 0 failed." in said.out
+
+
+def test_what_is_finished_is_not_made_again(model, table, folder, capsys):  # noqa: F811
+    words = [*table(*TWO), "--prompt", "somebody"]
+    assert main(words) == 0
+    model.calls.clear()
+    assert main(words) == 0 and model.calls == []
+    assert "2 of 2 videos are there already." in capsys.readouterr().out
+    (folder / "two.mp4").unlink()
+    assert main(words) == 0 and [c["prompt"] for c in model.calls if "prompt" in c] == ["somebody"]
+    model.calls.clear()
+    assert main([*words, "--fps", "10"]) == 0  # another video is asked for under the same names
+    assert len([c for c in model.calls if "prompt" in c]) == 2
+
+
+def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder, capsys):  # noqa: F811
+    (folder / "broken.wav").write_bytes(b"no sound")
+    rows = (*TWO[:2], TWO[2].replace("s.wav", "broken.wav"), TWO[2].replace("two.mp4", "three.mp4"))
+    assert main([*table(*rows), "--prompt", "somebody"]) == 1
+    said = capsys.readouterr()
+    (line,) = (line for line in said.out.splitlines() if line.startswith("failed:"))
+    assert "row 3 (" in line and "broken.wav" in line and "2 videos made, 1 failed." in said.out
+    assert (folder / "three.mp4").exists() and not (folder / "two.mp4").exists()
+    model.error = NoFaceFound
+    assert main([*table(*rows), "--prompt", "somebody"]) == 1  # only the failed row is tried again
+    assert "2 of 3 videos are there already." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (("image,colour", "a.png,red"), "columns that are no options: 'colour'. Known: image, audio"),
+        (("image,batch", "a.png,x"), "columns that are no options: 'batch'"),
+        ((TWO[0], TWO[1].replace(",7,", ",seven,")), "row 2: `--seed` must be a whole number"),
+        ((TWO[0], TWO[1], TWO[1].replace("a person", "")), "row 3: `prompt` must be given, but is empty"),
+        ((TWO[0], TWO[1], TWO[1]), "2 rows write .*one.mp4. Rename one."),
+        ((TWO[0],), "must have a header and rows"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, capsys, rows, text):  # noqa: F811
+    assert main(table(*rows)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert pytest.importorskip("re").search(text, said), said
+    assert model.calls == []
+
+
+def test_without_a_table_what_is_missing_is_named(capsys):
+    assert main(["generate", "--image", "a.png"]) == 2
+    assert "required: --audio, --prompt, --output. See" in capsys.readouterr().err
+    assert main(["generate", "--batch", "none.csv"]) == 2
+    assert "`none.csv` cannot be read" in capsys.readouterr().err
+
+
+def test_rows_travel_to_workers_and_ray_is_asked_for_only_then(model, table, monkeypatch, capsys):  # noqa: F811
+    seen: list[batch.Row] = []
+    monkeypatch.setattr(batch.Worker, "__call__", lambda self, row: seen.append(pickle.loads(pickle.dumps(row))))
+    with pytest.raises(AttributeError):  # the stand-in returns nothing
+        main([*table(*TWO), "--prompt", "somebody"])
+    assert seen[0].number == 2 and seen[0].arguments.seed == 7
+
+    real = builtins.__import__
+
+    def without_ray(name, *rest):
+        if name == "ray":
+            raise ImportError("No module named 'ray'", name="ray")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    assert main([*table(*TWO), "--prompt", "somebody", "--engine", "ray"]) == 2
+    assert "`--engine ray` needs ray" in capsys.readouterr().err
+
+
+def test_the_options_are_those_of_generate():
+    arguments = build_parser().parse_args(["generate", "--batch", "jobs.csv"])
+    assert arguments.engine == "local" and arguments.image is None
