@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.geometry import contours, placement
-from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, sparse_motion, warp_pixels
+from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..types import Frames, Identity, StructureMaps
 
 SIDE = 128
@@ -28,6 +28,9 @@ KEPT = 512
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _AGREES, _DIFFERS = 0.25, 0.50  # of [-1, 1]: decoded and moved pictures show the same, or not
 _CELLS = 64  # at which they are compared
+_RIM = 2  # cells of the maps around a head that show a little of it
+_BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
+_NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left its rim behind
 
 
 class MotionsKept:
@@ -164,11 +167,13 @@ class HeadWarp:
         if portrait.shape[-1] != size:
             portrait = resize(portrait, size, size)
         wanted = torch.as_tensor(edits).float().expand(len(maps.landmarks))
+        points = identity.landmarks[:1].to(self.device)
+        rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
         done = 0
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
-                motion = self.motion_of(identity, landmarks, last=True).cpu()
+                motion = without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest)
                 asked = wanted[done : done + len(part)]
                 done += len(part)
                 yield replace(frames, pixels=composited(part.float(), portrait, motion, asked))
@@ -184,6 +189,28 @@ def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Fl
     moved, shares = warp_pixels(picture, motion)
     still = shares[:, 2:]
     return moved + still * (picture - moved)
+
+
+def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
+    """Leave out the rim of a head in the photograph where the head has moved away from it.
+
+    What stands still begins where the head ended, and there its outermost hairs are: left behind, they are a pale line
+    around nothing. They are to be drawn.
+
+    Args:
+        motion: Of each frame.
+        rest: Of the head as it is in the photograph, one row.
+
+    Returns:
+        The same motion, some of what stands still being drawn.
+    """
+    _, _, still = rest.shares.split(1, 1)
+    rim = functional.max_pool2d(1 - still, 2 * _RIM + 1, 1, _RIM)
+    away = (motion.flow - identity_grid(motion.flow)).norm(dim=1, keepdim=True) * motion.shares[:, 1:2]
+    near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
+    moved = functional.interpolate(near, away.shape[-2:], mode="bilinear", align_corners=False)
+    left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
+    return replace(motion, shares=motion.shares + torch.cat([left, torch.zeros_like(left), -left], 1))
 
 
 def composited(

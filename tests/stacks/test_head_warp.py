@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
-from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture
+from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture, without_rim
 from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
 from portraittalk_core.topology import POINTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
@@ -102,3 +102,15 @@ def test_prompts_that_ask_for_another_look_are_known() -> None:
     asked = appearance_edits(track, 60)
     assert float(asked[:20].max()) == 0 and float(asked[40:].min()) == 1
     assert float(appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3).min()) == 1
+
+
+def test_the_rim_that_a_head_leaves_behind_is_drawn_and_at_rest_nothing_is():
+    shares = torch.zeros(1, 3, 32, 32)
+    shares[:, 2], shares[:, 2, 8:24, 8:24], shares[:, 1, 8:24, 8:24] = 1.0, 0.0, 1.0  # a head that stays
+    rest = DenseMotion(identity_grid(shares), shares)
+    assert torch.equal(without_rim(rest, rest).shares, shares)
+    gone = DenseMotion(identity_grid(shares) + torch.tensor([0.25, 0.0]).view(1, 2, 1, 1), shares.roll(4, 3))
+    left = without_rim(gone, rest).shares
+    torch.testing.assert_close(left.sum(1), torch.ones(1, 32, 32))
+    assert left[0, 0, 16, 6:8].min() > 0.9 and left[0, 2, 16, :5].tolist() == [1] * 5  # outside the old head
+    assert torch.equal(left[:, 1], gone.shares[:, 1])
