@@ -20,8 +20,8 @@ _FACTOR = 8
 class LoadedCodec:
     """SD1.5's VAE, read when it is asked for.
 
-    Its decoder is what needs most memory a pixel: as many pictures at once as an accelerator's free memory holds, and one
-    at a time on a CPU.
+    Its decoder is what needs most memory a pixel: as many pictures at once as an accelerator's free memory holds, and
+    one at a time on a CPU.
     """
 
     loader: NetworkLoader
@@ -56,6 +56,6 @@ class LoadedCodec:
             yield from run_at_once(latents, decoded, self._at_once(size, vae.dtype))
 
     def _at_once(self, size: Sequence[int], dtype: torch.dtype) -> int:
-        """Return how many pictures fit: the largest maps, four of which live at once, have 256 channels at full size."""
+        """Return how many pictures fit: the largest maps have 256 channels at full size, and there are four at once."""
         row_bytes = 4 * 256 * size[0] * size[1] * dtype.itemsize
         return rows_that_fit(self.loader.device, row_bytes, self.most_at_once)
