@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -97,7 +96,11 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             row = timed(models[precision], image, cut(given.seconds if turn else WARM_S), given.size, steps)
             if turn:
                 found[name] = {key: min(value, found.get(name, row)[key]) for key, value in row.items()}
-    on = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.processor()}
+    on = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"ways": found, "on": {**on, "load": load, "size": given.size, "seconds": given.seconds}}
 

@@ -116,7 +116,7 @@ def run_batch(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         else:
             failed.append(f"row {row.number} ({row.output}): {line}")
             print(f"failed: {failed[-1]}", flush=True)
-    print(f"{len(waiting) - len(failed)} videos made, {len(failed)} failed.")
+    print(f"Videos made: {len(waiting) - len(failed)}; failed: {len(failed)}.")
     return 1 if failed else 0
 
 

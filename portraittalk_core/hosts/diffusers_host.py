@@ -190,8 +190,8 @@ class DiffusersHost:
         """Return the branches of a single ControlNet, for which diffusers has arguments; several add up by hooks."""
         found = [b for a in self._attachments for b in a.counts if isinstance(b, KnownBeforehand)]
         sites = self.shape.skip_sites()
-        skips = [branch.site for branch in found if hasattr(branch, "skip")]
-        return found if len(found) == len(sites) + 1 and sorted(skips) == sorted(sites) else []
+        skips = {branch.site for branch in found if hasattr(branch, "skip")}
+        return found if len(found) == len(sites) + 1 and skips == set(sites) else []
 
     @contextmanager
     def _hooked(self, call: Call, ahead: Sequence[Any]) -> Generator[None, None, None]:

@@ -85,9 +85,11 @@ class _Remembering(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        if tokens is not self._given or self._answer is None:
-            self._given, self._answer = tokens, self.layer(tokens)
-        return self._answer
+        answer = self._answer
+        if tokens is not self._given or answer is None:
+            answer = self.layer(tokens)
+            self._given, self._answer = tokens, answer
+        return answer
 
 
 def additional_residuals(branches: Sequence[KnownBeforehand], sites: Sequence[Site], call: Call) -> dict[str, Any]:

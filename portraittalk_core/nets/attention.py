@@ -170,7 +170,8 @@ class TokenCross:
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
         """Return what is added; see `host.CrossBranch`."""
-        added = attend(query, *self._rows(call, query.dtype), heads)
+        key, value = self._rows(call, query.dtype)
+        added = attend(query, key, value, heads)
         return added if self._scale == 1 else self._scale * added
 
     def _rows(self, call: Call, dtype: torch.dtype) -> list[Tensor]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
 
 _FAST_FROM = 1024  # places; below, torch takes ten times as long for channels_last as for contiguous maps
 
@@ -29,7 +31,7 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(_ordered(input))
 
 
-def with_fast_norms(net: nn.Module) -> nn.Module:
+def with_fast_norms(net: N) -> N:
     """Replace the group norms of somebody else's network by ours, of the same weights.
 
     Args:
@@ -42,7 +44,7 @@ def with_fast_norms(net: nn.Module) -> nn.Module:
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.GroupNorm:
                 made = GroupNorm(layer.num_groups, layer.num_channels, layer.eps, layer.affine, device="meta")
-                made.weight, made.bias = cast(nn.Parameter, layer.weight), cast(nn.Parameter, layer.bias)
+                made.weight, made.bias = layer.weight, layer.bias
                 setattr(parent, name, made.train(layer.training))
     return net
 

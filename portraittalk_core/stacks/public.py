@@ -5,7 +5,7 @@ What each stage does, and after whom, is said in docs/sd15.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
 from ..hosts.diffusers_host import DiffusersHost
-from ..hosts.sd15_models import VAE_SCALE
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import MotionDials
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
@@ -37,6 +36,7 @@ from ..perception.speech import loudness_track, resample_rows
 from ..presets import PRESETS
 from ..types import POSE, FaceMotion, Sound, SpeechFeatures
 from .base import Codec, CodecMethods, Condition
+from .loaded_codec import LoadedCodec
 from .loader import NetworkLoader
 from .mesh_conditions import (
     DrawnFaceCondition,
@@ -79,31 +79,6 @@ class SpokenFeatures(SpeechFeatures):
 
     waveform: Float[Tensor, "samples"]
     """Mono at 16 kHz."""
-
-
-@dataclass(frozen=True)
-class LoadedCodec:
-    """SD1.5's VAE, read when it is asked for. Its decoder is what needs most memory a pixel: one picture at a time."""
-
-    loader: NetworkLoader
-    """Reads it."""
-
-    runs_while_sampling: bool = False
-    """See `Codec`."""
-
-    @torch.no_grad()
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures: the mean of what the encoder says, scaled."""
-        with self.loader.load("vae") as (vae,):
-            rows = [vae.encode(row[None].to(self.loader.device, vae.dtype)).latent_dist.mean for row in pixels]
-        return torch.cat(rows).float() * VAE_SCALE
-
-    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "1 3 s s"]]:
-        """Yield the pictures of latents one by one."""
-        with self.loader.load("vae") as (vae,):
-            for row in latents:
-                scaled = row[None].to(self.loader.device, vae.dtype) / VAE_SCALE
-                yield self.loader.wait(vae.decode(scaled).sample.float().clamp(-1, 1))
 
 
 @dataclass(frozen=True)
@@ -193,7 +168,7 @@ class PublicStack(CodecMethods):
             windows_kept=WINDOWS_KEPT,
             passes_at_once=passes_at_once,
         )
-        return cls(config, loader, LoadedCodec(loader), limits)
+        return cls(config, loader, LoadedCodec(loader, 16 if passes_at_once else 1), limits)
 
     @property
     def device(self) -> torch.device:

@@ -42,7 +42,7 @@ def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, 
     assert [call for call in model.calls if "model" in call] == [{"model": "tiny"}], "the model is loaded once"
     assert probe(folder / "two.mp4").frames == 60
     said = capsys.readouterr()
-    assert "one.mp4: 60 frames" in said.out and "2 videos made, 0 failed." in said.out
+    assert "one.mp4: 60 frames" in said.out and "Videos made: 2; failed: 0." in said.out
 
 
 def test_what_is_finished_is_not_made_again(model, table, folder, capsys):  # noqa: F811
@@ -64,7 +64,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
     assert main([*table(*rows), "--prompt", "somebody"]) == 1
     said = capsys.readouterr()
     (line,) = (line for line in said.out.splitlines() if line.startswith("failed:"))
-    assert "row 3 (" in line and "broken.wav" in line and "2 videos made, 1 failed." in said.out
+    assert "row 3 (" in line and "broken.wav" in line and "Videos made: 2; failed: 1." in said.out
     assert (folder / "three.mp4").exists() and not (folder / "two.mp4").exists()
     model.error = NoFaceFound
     assert main([*table(*rows), "--prompt", "somebody"]) == 1  # only the failed row is tried again

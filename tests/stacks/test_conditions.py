@@ -69,6 +69,30 @@ def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model,
 
 
 @torch.no_grad()
+def test_frames_that_windows_share_are_moved_and_encoded_once(random_model, avatar_identity):
+    maps, _ = parts(random_model, 6, avatar_identity)
+    moved, encoded = [], []
+
+    def move(landmarks):
+        moved.append(len(landmarks))
+        return landmarks.new_zeros(len(landmarks), 3, 256, 256)
+
+    def encode(frames, pictures):
+        encoded.append(frames.tolist())
+        return frames[:, None, None, None].float().expand(-1, 8, 32, 32)
+
+    adapters, latents = random_model.stack.adapters, torch.zeros(1, 8, 32, 32)
+    condition = StructureCondition(adapters, maps, latents, move, encode, 64)
+    for start in (0, 2, 2):
+        condition.branches(None, torch.arange(start, start + 4), False, torch.device("cpu"))
+    assert moved == [4, 2] and encoded == [[0, 1, 2, 3], [4, 5]]
+    condition.reset()
+    condition.branches(None, torch.arange(2), False, torch.device("cpu"))
+    assert moved == [4, 2, 2]
+    assert not condition.couples_frames and TemporalCondition(adapters).couples_frames
+
+
+@torch.no_grad()
 def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, avatar_identity):
     text = random_model.stack.text.encode([""])
 

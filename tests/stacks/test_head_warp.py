@@ -97,6 +97,29 @@ def test_each_frame_moves_as_its_own_points(identity: Identity) -> None:
     assert float((together[0] - together[3]).abs().mean()) > 0.01
 
 
+def test_a_frames_motion_is_computed_once(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval())
+    torch.nn.init.normal_(warp.net.leave.weight, std=0.05)
+    landmarks = identity.landmarks + torch.linspace(0, 0.2, 6)[:, None, None]
+    maps = StructureMaps(landmarks, torch.zeros(6, 2, 3), 25.0)
+    video = [Frames(torch.zeros(6, 3, 64, 64), 25.0)]
+    wanted = torch.cat([part.pixels for part in HeadWarp(warp.net).composite(video, identity, maps, 64)])
+    ran: list[int] = []
+    handle = warp.net.register_forward_hook(lambda _net, given, _out: ran.append(len(given[0])))
+    for start in (0, 2):  # two windows
+        warp.warped(identity, landmarks[start : start + 4])
+    found = torch.cat([part.pixels for part in warp.composite(video, identity, maps, 64)])
+    assert ran == [4, 2, 1] and torch.allclose(found, wanted, atol=1e-4)  # and once how the head rests
+    warp.warped(identity, landmarks[:1])  # what is composited is let go
+    warp.warped(replace(identity, crops=-identity.crops), landmarks[:1])  # another person's is not this one's
+    assert ran == [4, 2, 1, 1, 1]
+    monkeypatch.setattr("portraittalk_core.stacks.head_warp.KEPT", 2)
+    for _ in range(2):
+        warp.warped(identity, landmarks)
+    assert ran[5:] == [6, 4], "the oldest go"
+    handle.remove()
+
+
 def test_prompts_that_ask_for_another_look_are_known() -> None:
     track = PromptTrack("a smiling person", [(1.0, "a man with red hair")], 25.0, 60)
     asked = appearance_edits(track, 60)

@@ -10,8 +10,9 @@ from portraittalk_core.host import Call, hooks_of
 from portraittalk_core.stacks import base, conditions, mesh_conditions
 from portraittalk_core.stacks.base import Condition, Stack
 from portraittalk_core.stacks.conditions import Conditions
+from portraittalk_core.stacks.loaded_codec import LoadedCodec
 from portraittalk_core.stacks.options import SamplingOptions, Scales
-from portraittalk_core.stacks.public import LoadedCodec, PublicStack
+from portraittalk_core.stacks.public import PublicStack
 from portraittalk_core.stacks.tiny import ResidentCodec, TinyStack
 
 from .small_stacks import BOTH, FRAMES, sd15_case, seeded, tiny_case
