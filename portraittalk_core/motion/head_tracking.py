@@ -158,8 +158,7 @@ def _follow(
 def _sought(coefficients: Float[Tensor, "n 52"], pose: Float[Tensor, "n 6"]) -> tuple[Tensor, Tensor]:
     """Return copies that gradient descent changes, all but `_GUESSED`."""
     moved = coefficients.clone().requires_grad_(), pose.clone().requires_grad_()
-    free = _constants()[2]
-    moved[0].register_hook(lambda gradient: gradient * free)
+    moved[0].register_hook(_constants()[2].mul)
     return moved
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ...checkpoints.native import load_motion, load_speech_encoder
+from ...motion.audio_to_motion import AudioToMotion
 from ...perception.speech import SpeechEncoder, resample_rows
 from ...types import SPEECH_RATE
 from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
@@ -92,7 +93,7 @@ def train_in_noise(
 
 
 @torch.no_grad()
-def scores_in_noise(encoder: SpeechEncoder, a2m: torch.nn.Module, corpus: list[Recording]) -> dict[str, float]:
+def scores_in_noise(encoder: SpeechEncoder, a2m: AudioToMotion, corpus: list[Recording]) -> dict[str, float]:
     """Score whole recordings, clean and degraded, each always in the same way.
 
     Args:
