@@ -226,6 +226,18 @@ def read_index(folder: Path) -> dict[str, Any]:
     return found
 
 
+def is_shards(folder: Path) -> bool:
+    """Say whether a folder holds shards.
+
+    Args:
+        folder: Any.
+    """
+    try:
+        return "shards" in json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def read_samples(
     folder: Path, split: str = "train", on_broken: Callable[[str, str], None] | None = None
 ) -> Iterator[Sample]:
