@@ -254,7 +254,7 @@ def read_samples(
     Raises:
         BadMedia: When the folder has no index.
     """
-    report = on_broken or (lambda where, why: logger.warning("%s: %s; it is left out.", where, why))
+    report = on_broken or _warn
     for shard in read_index(folder)["shards"]:
         if shard["split"] == split:
             for entry in shard["samples"]:
@@ -262,6 +262,10 @@ def read_samples(
                     yield read_sample(folder / shard["file"], entry)
                 except BadMedia as error:
                     report(shard["file"], str(error))
+
+
+def _warn(where: str, why: str) -> None:
+    logger.warning("%s: %s; it is left out.", where, why)
 
 
 def read_sample(shard: Path, entry: Mapping[str, Any]) -> Sample:
