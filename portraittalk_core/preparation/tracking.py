@@ -144,7 +144,7 @@ def _seen(picture: Picture, find: FindNext, meter: ChangeMeter) -> Seen:
             f"`--faces` must place MediaPipe's {LANDMARKS} points, but does not. Leave it out, or name a .task."
         )
     sharp = tuple(face_sharpness(picture, _points(face).numpy()) for face in found)
-    return Seen(tuple(found), sharp, meter(picture), False)
+    return Seen(tuple(replace(face, embedding=None) for face in found), sharp, meter(picture), False)
 
 
 def _points(face: Sighting) -> Float[Tensor, "478 2"]:
