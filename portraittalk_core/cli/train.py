@@ -23,6 +23,7 @@ examples:
   portraittalk train --stage 1 --config tiny.toml --people runs/people --out runs/stage1
   portraittalk train --stage 1 --model my_model.toml --vae runs/my_vae/vae.safetensors --out runs/my_model
   portraittalk train --stage 2 --config tiny.toml --clips runs/clips --out runs/stage2
+  portraittalk train --stage 1 --data shards/ --out runs/stage1
 
 Every part but text goes on where it stopped in the same folder. Speech and clips need espeak-ng, people and clips
 moderngl and anny (see `doctor`).
@@ -63,7 +64,7 @@ def add_parser(commands: Any) -> None:
     add("--people", metavar="FOLDER", help="rendered people")
     add("--clips", metavar="FOLDER", help="people who speak, for stage 2")
     add("--speech", metavar="FILE", help="what they say (speech_clips.npz in --clips)")
-    add("--data", metavar="FOLDER", help="pictures as a stage encodes them, made if absent (bank in --out)")
+    add("--data", metavar="FOLDER", help="shards of `prepare`, or pictures as a stage encodes them (bank in --out)")
     for name, whose in (("vae", "VAE"), ("text", "text encoder"), ("warp", "dense motion")):
         add(f"--{name}", metavar="FILE", help=f"weights of the {whose}")
     add("--faces", metavar="FOLDER", help="face pack")
@@ -176,6 +177,7 @@ def _recipe(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
 def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     """Train the runs of a stage one after the other, each from what those before it learned."""
     configs, model = read_configs(arguments), read_model(arguments)
+    from ..preparation.shards import is_shards
     from ..training.denoiser.stages import train_stage
 
     options: dict[str, Any] = {
@@ -183,10 +185,13 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     }
     if model is not None:
         options["model"] = model
-    people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)
-    if arguments.stage == 2:
-        options["speech"] = beside(arguments, out, "speech", needed=True)
     data = Path(arguments.data) if arguments.data else out / "bank"
+    if is_shards(data):  # of `portraittalk prepare`: they bring their people and their speech
+        people, data = data, out / "bank"
+    else:
+        people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)
+        if arguments.stage == 2:
+            options["speech"] = beside(arguments, out, "speech", needed=True)
     start = [Path(arguments.start)] if arguments.start else []
     for number, config in enumerate(configs):
         place = out if len(configs) == 1 else out / f"run{number}"

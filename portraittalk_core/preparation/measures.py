@@ -42,7 +42,8 @@ class Drop:
     @property
     def record(self) -> dict[str, Any]:
         """What the clip's record holds of it."""
-        rounded = {"start_s": round(self.start_s, 2), "end_s": round(self.end_s, 2), "reason": self.reason}
+        rounded: dict[str, Any] = {"start_s": round(self.start_s, 2), "end_s": round(self.end_s, 2)}
+        rounded["reason"] = self.reason
         if self.value is not None:
             rounded["value"] = round(self.value, 3) if math.isfinite(self.value) else None
         return rounded | ({} if self.limit is None else {"limit": self.limit})

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import BadMedia
 from ..types import SPEECH_RATE
 from .decoding import Picture
 from .shards import array_bytes
@@ -40,8 +41,14 @@ def decoded(content: bytes) -> Picture:
 
     Args:
         content: Of a picture.
+
+    Raises:
+        BadMedia: When it is no picture.
     """
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if levels is None:
+        raise BadMedia("A frame of a sample must be a picture, but cannot be decoded. Prepare its clip again.")
+    return cv2.cvtColor(levels, cv2.COLOR_BGR2RGB)
 
 
 def wave_bytes(sound: Float[Tensor, "n"]) -> bytes:

@@ -226,6 +226,18 @@ def read_index(folder: Path) -> dict[str, Any]:
     return found
 
 
+def is_shards(folder: Path) -> bool:
+    """Say whether a folder holds shards.
+
+    Args:
+        folder: Any.
+    """
+    try:
+        return "shards" in json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def read_samples(
     folder: Path, split: str = "train", on_broken: Callable[[str, str], None] | None = None
 ) -> Iterator[Sample]:
@@ -242,7 +254,7 @@ def read_samples(
     Raises:
         BadMedia: When the folder has no index.
     """
-    report = on_broken or (lambda where, why: logger.warning("%s: %s; it is left out.", where, why))
+    report = on_broken or _warn
     for shard in read_index(folder)["shards"]:
         if shard["split"] == split:
             for entry in shard["samples"]:
@@ -250,6 +262,10 @@ def read_samples(
                     yield read_sample(folder / shard["file"], entry)
                 except BadMedia as error:
                     report(shard["file"], str(error))
+
+
+def _warn(where: str, why: str) -> None:
+    logger.warning("%s: %s; it is left out.", where, why)
 
 
 def read_sample(shard: Path, entry: Mapping[str, Any]) -> Sample:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..errors import BadInput, BadMedia
-from ..evaluation.scoring.tracks import Finder, Sighting
+from ..evaluation.scoring.tracks import Finder, FindNext, Sighting
 from ..media.image import from_bytes
 from ..types import LANDMARKS
 from .cuts import ChangeMeter
@@ -137,15 +137,14 @@ def look(frames: Iterable[tuple[Picture, bool]], fps: float, finder: Finder) -> 
     return Look(tuple(rows), size[0], size[1], damage)
 
 
-def _seen(picture: Picture, find: object, meter: ChangeMeter) -> Seen:
-    assert callable(find)
-    found: list[Sighting] = find(from_bytes(torch.from_numpy(picture).permute(2, 0, 1)))
+def _seen(picture: Picture, find: FindNext, meter: ChangeMeter) -> Seen:
+    found = find(from_bytes(torch.from_numpy(picture).permute(2, 0, 1)))
     if found and found[0].mesh is None:
         raise BadInput(
             f"`--faces` must place MediaPipe's {LANDMARKS} points, but does not. Leave it out, or name a .task."
         )
     sharp = tuple(face_sharpness(picture, _points(face).numpy()) for face in found)
-    return Seen(tuple(found), sharp, meter(picture), False)
+    return Seen(tuple(replace(face, embedding=None) for face in found), sharp, meter(picture), False)
 
 
 def _points(face: Sighting) -> Float[Tensor, "478 2"]:

@@ -125,6 +125,19 @@ def test_the_denoiser_is_trained_by_its_recipe_and_becomes_a_model(root, monkeyp
         assert (out / "model" / name).read_bytes() == (ASSETS / "tiny" / name).read_bytes()
 
 
+def test_a_stage_trains_on_shards_of_real_people(root, monkeypatch):
+    calls = []
+    stand_in(monkeypatch, "denoiser.stages", train_stage=record(calls))
+    shards, out = root / "shards", root / "r"
+    shards.mkdir()
+    (shards / "index.json").write_text('{"shards": []}')
+    assert main(["train", "--stage", "2", "--data", str(shards), "--out", str(out)]) == 0
+    assert calls[0][1] == {"data": out / "bank", "people": shards, "start": ()}
+    (shards / "index.json").write_text('{"person": []}')  # a bank, as a stage encodes it
+    assert main(["train", "--stage", "2", "--data", str(shards), "--out", str(out), "--clips", "c"]) == 0
+    assert calls[1][1]["data"] == shards and str(calls[1][1]["people"]) == "c"
+
+
 def test_train_dispatches_to_a_stage(root, monkeypatch):
     calls = []
     stand_in(monkeypatch, "denoiser.stages", train_stage=record(calls))

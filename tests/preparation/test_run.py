@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
 from portraittalk_core.errors import BadInput
+from portraittalk_core.evaluation.engine import Lost
 from portraittalk_core.motion.structure import clamp_coefficients
 from portraittalk_core.preparation.clip import ClipPreparer
 from portraittalk_core.preparation.records import Records
@@ -186,6 +188,28 @@ def test_two_people_in_one_stretch_are_left_out(clips, settings, fitter, tools):
     prepare = ClipPreparer(dataclasses.replace(settings, embeddings=4, limits=limits), strangers)
     record = prepare(find_sources(clips)[0], "train").record
     assert [d["reason"] for d in record["dropped"]] == ["not one person"] * 2 and record["samples"] == []
+
+
+class Losing:
+    """An engine whose workers die at the clip of one name."""
+
+    def run(self, jobs, build):
+        worker = pickle.loads(pickle.dumps(build))  # what travels to another machine
+        worker._tools = self.tools
+        work = worker()
+        for job in pickle.loads(pickle.dumps(jobs)):
+            yield job, Lost("its worker died") if job[0].label == "ann/one" else work(job)
+
+
+def test_a_clip_that_a_cluster_loses_is_tried_again(tmp_path, clips, settings, tools):
+    engine = Losing()
+    engine.tools = tools
+    preparation = Preparation(tmp_path, find_sources(clips), settings, tools)
+    preparation._tools = None  # they stay here; a worker opens its own
+    records = list(preparation.run(engine))
+    assert [d["reason"] for d in records[0]["dropped"]] == ["lost"] and len(records) == 5
+    again = Preparation(tmp_path, find_sources(clips), settings, tools)
+    assert [source.label for source in again.pending] == ["ann/one"]
 
 
 def test_a_caption_command_that_fails_stops_the_run(tmp_path, clips, settings, tools):

@@ -1,5 +1,6 @@
 """Sound that belongs to a face is kept, in time; what does not is left out, with its reason."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from portraittalk_core.preparation.settings import Limits
 from portraittalk_core.preparation.sync import SAMPLES, judge, sound_of
 from portraittalk_core.topology import IBUG
 
+from ..evaluation.networks import Ears
 from ..metrics.conftest import late, make_talk
 
 
@@ -66,6 +68,13 @@ def test_syncnet_judges_where_it_is_and_its_offset_is_taken_out(monkeypatch, tra
     assert (found.drop and found.drop.reason) == reason
     assert torch.equal(found.sound, sound_of(talk.voice, 0, len(track), 6)) and found.facts["by"] == "SyncNet"
     assert judge(track[:50], [], 128, talk.voice, 0, Limits(), network=object()).facts["by"] == "ADFD"  # too short
+
+
+def test_syncnets_protocol_takes_what_it_is_given(track, talk):
+    inside = track * 0.5  # in a square, as a preparation has it
+    crops = (torch.full((1, 3, 128, 128), float(np.sin(k))) for k in range(len(track)))
+    found = judge(inside, crops, 128, talk.voice, 0, Limits(sync_confidence=-1.0), network=Ears())
+    assert found.drop is None and found.facts["by"] == "SyncNet" and -15 <= found.facts["offset_frames"] <= 15
 
 
 def test_sound_beyond_the_recording_is_silence():

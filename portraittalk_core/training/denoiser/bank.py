@@ -21,6 +21,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from ...errors import BadInput
+from ...nets.dense_motion import DenseMotion
 from ...stacks.head_warp import HeadWarp, moved_picture
 from ..dense.data import photographic
 from ..model import VAE_FACTOR
@@ -229,18 +230,40 @@ def _encode_person(
     strip = photographic(torch.cat(list(pictures), 1)[None], generator, grain=False, grey=0.0)[0]
     pictures = torch.stack(strip.split(pictures.shape[-1], 1)).to(encoders.device)
     there = {name: torch.from_numpy(values[rows]).to(encoders.device) for name, values in points.items()}
+    moved, _ = encode_moved(pictures, there, encoders, sizes, found)
+    embedded = torch.zeros(len(rows), 512) if encoders.embed is None else encoders.embed(pictures, there[""]).cpu()
+    found.setdefault("embeddings", []).append(embedded)
+    return moved
+
+
+@torch.no_grad()
+def encode_moved(
+    pictures: Float[Tensor, "k 3 s s"],
+    there: Mapping[str, Float[Tensor, "k 478 2"]],
+    encoders: FrameEncoders,
+    sizes: Sequence[int],
+    found: dict[str, list[Tensor]],
+) -> tuple[dict[str, Float[Tensor, "k 3 s s"]], dict[str, DenseMotion]]:
+    """Encode pictures of a person, and their first moved to the points of each; append latents to `found`.
+
+    Args:
+        pictures: In [-1, 1], the reference first, where they are encoded.
+        there: Sets of points of all pictures by how their files begin; "" are the pictures' own.
+        encoders: Make latents and moved references.
+        sizes: Sides in pixels at which latents are made.
+        found: Latents by the name of their file.
+
+    Returns:
+        The reference moved to each set of points, and how it was moved.
+    """
     own = there[""]
-    moved = {
-        name: moved_picture(pictures[:1], encoders.warp.motion(pictures[:1], own[:1], wanted))
-        for name, wanted in there.items()
-    }
+    motions = {name: encoders.warp.motion(pictures[:1], own[:1], wanted) for name, wanted in there.items()}
+    moved = {name: moved_picture(pictures[:1], motion) for name, motion in motions.items()}
     shown = {"latents": pictures, **{f"{name}warped_latents": value for name, value in moved.items()}}
     for size in sizes:
         for name, value in shown.items():
             found.setdefault(f"{name}_{size}", []).append(encoders.encode(_sized(value, size)).half().cpu())
-    embedded = torch.zeros(len(rows), 512) if encoders.embed is None else encoders.embed(pictures, own).cpu()
-    found.setdefault("embeddings", []).append(embedded)
-    return moved
+    return moved, motions
 
 
 def _sized(pictures: Float[Tensor, "k 3 a a"], size: int) -> Float[Tensor, "k 3 size size"]:

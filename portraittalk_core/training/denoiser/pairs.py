@@ -159,7 +159,7 @@ class PairDraws(Dataset[Draw]):
         """Return the reference and the targets, of which the reference may be one: a portrait at rest."""
         first, count = int(self._first[person]), int(self._count[person])
         rows = range(first, first + count)
-        changed = [row for row in rows if any(self._tags[row][t] != self._tags[first][t] for t in EDITABLE)]
+        changed = [row for row in rows if any(self._tags[row].get(t) != self._tags[first].get(t) for t in EDITABLE)]
         alike = [row for row in rows if row not in changed]
         targets: list[int] = []
         for kind, where in torch.rand(self._targets, 2, generator=generator).tolist():
@@ -171,12 +171,16 @@ class PairDraws(Dataset[Draw]):
 def caption_of(given: dict[str, str], wanted: dict[str, str], alone: bool, generator: torch.Generator) -> str:
     """Compose a caption: everything that differs and a random part of the rest, or most of it without a reference.
 
+    Pictures of real people have a whole caption in place of tags, which is taken as it is.
+
     Args:
         given: Tags of the reference.
         wanted: Tags of the target.
         alone: Whether the target goes without its reference.
         generator: That decides what is said and how.
     """
+    if "caption" in wanted:
+        return wanted["caption"]
     changed = {t for t in (*EDITABLE, "expression") if given[t] != wanted[t]}
     others = [t for t in wanted if t not in changed]
     extra = float(torch.rand((), generator=generator)) ** 2

@@ -25,10 +25,17 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from ... import builders, presets
-from ...checkpoints.native import load_dense_motion, load_text_encoder, load_vae
+from ...checkpoints.native import (
+    load_dense_motion,
+    load_speech_encoder,
+    load_structure,
+    load_text_encoder,
+    load_vae,
+)
 from ...config import ModelConfig, TrainingConfig
 from ...errors import BadConfig, BadInput
 from ...perception.text import TextEncoder
+from ...preparation.shards import is_shards
 from ...stacks.head_warp import HeadWarp
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
@@ -37,6 +44,7 @@ from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
 from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
+from .shard_bank import Readers, encode_shards
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -198,6 +206,7 @@ def train_stage(
         out: Folder of weights, state and curves; a run in it goes on.
         data: Folder of the encoded bank, which belongs to one VAE and one dense motion.
         people: Folder of rendered people, of `training.people.bank`; for stage 2 of those who speak, of `clip_bank`.
+            Or, for either, shards of real people, of `portraittalk prepare`.
         model: What is trained, such as `training.model.read_model` reads it; tiny by default.
         vae: Trained before; with as many latent channels as the model.
         text: The text encoder; as wide as the model's cross-attention.
@@ -205,7 +214,7 @@ def train_stage(
         faces: Folder of the face pack, whose recogniser says who somebody is; None trains without.
         start: Weights to begin with, later files over earlier ones: a run writes no more than it trained. For stage 2
             those of stage 1, in the folder beside `out`, by default.
-        speech: Features for stage 2, as `clips.save_speech_clips` writes them.
+        speech: Features for stage 2, as `clips.save_speech_clips` writes them; shards have their own sound.
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
         by_time: See `loop.train`.
@@ -224,7 +233,7 @@ def train_stage(
     for file, what in {**needed, **dict.fromkeys(start, "the weights to begin with")}.items():
         if not file.exists():
             raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
-    if config.stage == 2 and speech is None:
+    if config.stage == 2 and speech is None and not is_shards(people):
         raise BadInput("stage 2 needs `speech`, a file of speech features. Make it with training.denoiser.clips.")
     encoder = load_text_encoder(text)
     objective = build_objective(model, config, encoder, load_vae(vae))
@@ -257,7 +266,11 @@ def _encode_data(
         embed = None if faces is None else EmbedFrames(faces, device)
         moving = HeadWarp(load_dense_motion(warp).to(device))
         encoders = FrameEncoders(vae_encoder(vae, device), moving, embed, device)
-        if config.stage == 1:
+        if is_shards(people):
+            fitter, shaper = load_structure(ASSETS / "structure.safetensors")
+            readers = Readers(fitter, shaper, load_speech_encoder(ASSETS / "speech.safetensors"))
+            encode_shards(data, people, encoders, readers, picture_sizes(model))
+        elif config.stage == 1:
             encode_bank(data, people, encoders, picture_sizes(model))
         else:
             assert speech is not None  # train_stage has refused it

@@ -1,0 +1,190 @@
+"""Clips of real people, as `portraittalk prepare` wrote them, encoded to the bank that both stages learn from.
+
+A sample gives stretches of `clip_bank.FRAMES` frames, each with a reference far away in the same sample. What rendered
+people know exactly is estimated: points and coefficients are the preparation's, the mouth at rest is the shaper's, and
+what the reference does not show is the dense motion's own share. Everything is encoded before the first step and kept
+on disk, three bytes a pixel twice a frame: for hours of clips, not for hundreds of hours.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ...errors import BadInput, BadMedia
+from ...motion.arkit import TO_ARKIT
+from ...motion.audio_to_motion import MOUTH
+from ...motion.structure import FaceFitter, FaceShaper, clamp_coefficients
+from ...perception.speech import SpeechEncoder
+from ...preparation.samples import decoded, wave_samples
+from ...preparation.settings import FPS
+from ...preparation.shards import Sample, read_index, read_sample
+from ...types import COEFFICIENTS
+from ..model import VAE_FACTOR
+from .bank import RESTING, FrameEncoders, encode_moved, is_made
+from .clip_bank import FRAMES
+
+logger = logging.getLogger(__name__)
+
+_REST = 0.1
+_MOVED = tuple(
+    k for k, name in enumerate(COEFFICIENTS) if any(name.startswith(tuple(TO_ARKIT[word])) for word in MOUTH)
+)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """What reads faces and speech besides the encoders of a bank."""
+
+    fitter: FaceFitter
+    """Reads expression and pose off points."""
+
+    shaper: FaceShaper
+    """Gives points another expression."""
+
+    speech: SpeechEncoder
+    """Of the model that is trained."""
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stretch of a sample, and the frame that it is shown of the person."""
+
+    shard: Path
+    entry: dict[str, Any]
+    first: int
+    reference: int
+
+
+def encode_shards(
+    folder: Path,
+    shards: Path,
+    encoders: FrameEncoders,
+    readers: Readers,
+    sizes: Sequence[int] = (128, 256),
+    split: str = "train",
+) -> None:
+    """Encode a split of shards, unless that was done already; a broken sample is reported and left out.
+
+    Args:
+        folder: Where the bank will lie, in the layout of `clip_bank.encode_clips`.
+        shards: Folder of `portraittalk prepare`.
+        encoders: Make latents and moved references.
+        readers: Read faces and speech.
+        sizes: Sides in pixels at which latents are made.
+        split: That is encoded.
+
+    Raises:
+        BadInput: When the split holds no whole stretch.
+    """
+    if is_made(folder):
+        return
+    stretches = list(_stretches(shards, split))
+    if not stretches:
+        raise BadInput(f"{shards}: must hold stretches of {FRAMES + 1} frames in `{split}`. Prepare longer clips.")
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (len(stretches) * (FRAMES + 1), 3, max(sizes), max(sizes))
+    files: dict[str, Any] = {
+        name: np.lib.format.open_memmap(folder / f"{name}warped.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for name in ("", RESTING)
+    }
+    found: dict[str, list[Tensor]] = {}
+    tags: list[dict[str, str]] = []
+    held: tuple[str, Sample] | None = None
+    for number, stretch in enumerate(stretches):
+        if held is None or held[0] != stretch.entry["key"]:
+            held = (stretch.entry["key"], read_sample(stretch.shard, stretch.entry))
+        moved = _encode(held[1], stretch, encoders, readers, sizes, found)
+        rows = slice(number * (FRAMES + 1), (number + 1) * (FRAMES + 1))
+        for name, pictures in moved.items():
+            files[name][rows] = ((pictures + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        tags += [{"caption": held[1].caption}] * (FRAMES + 1)
+        logger.info("encoded %d of %d stretches", number + 1, len(stretches))
+    for file in files.values():
+        file.flush()
+    for name, parts in found.items():
+        np.save(folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
+    clips = np.repeat(np.arange(len(stretches)), FRAMES + 1)
+    index = {"person": clips.tolist(), "first": (clips * (FRAMES + 1)).tolist(), "tags": tags}
+    (folder / "index.json").write_text(json.dumps(index))
+
+
+def _stretches(shards: Path, split: str) -> Iterator[_Stretch]:
+    """Yield the stretches of all samples that are whole; the reference lies half a sample away."""
+    for shard in read_index(shards)["shards"]:
+        for entry in shard["samples"] if shard["split"] == split else ():
+            if entry["frames"] <= FRAMES:
+                continue
+            try:
+                read_sample(shards / shard["file"], entry)
+            except BadMedia as error:
+                logger.warning("%s: %s; it is left out.", shard["file"], error)
+                continue
+            for k in range(entry["frames"] // FRAMES):
+                first = k * FRAMES
+                reference = (first + FRAMES // 2 + entry["frames"] // 2) % entry["frames"]
+                yield _Stretch(shards / shard["file"], entry, first, reference)
+
+
+def _encode(
+    sample: Sample,
+    stretch: _Stretch,
+    encoders: FrameEncoders,
+    readers: Readers,
+    sizes: Sequence[int],
+    found: dict[str, list[Tensor]],
+) -> dict[str, Float[Tensor, "k 3 s s"]]:
+    """Append what is made of a stretch to `found`; return the references moved to each set of points."""
+    rows = [stretch.reference, *range(stretch.first, stretch.first + FRAMES)]
+    content = sample.frames
+    pictures = torch.stack([_sized(content[row], max(sizes)) for row in rows]).to(encoders.device)
+    points = torch.from_numpy(sample.array("points"))
+    there = {"": points[rows], RESTING: _at_rest(points, readers)[rows]}
+    there = {name: value.to(encoders.device) for name, value in there.items()}
+    moved, motions = encode_moved(pictures, there, encoders, sizes, found)
+    side = max(sizes) // VAE_FACTOR
+    unseen = F.interpolate(motions[""].shares[:, :1].float(), (side, side), mode="area")[:, 0]
+    unseen[0] = 0
+    face = F.normalize(torch.from_numpy(sample.array("faces")).mean(0, keepdim=True), dim=1)
+    found.setdefault("unseen", []).append(unseen.half().cpu())
+    found.setdefault("embeddings", []).append(face.expand(len(rows), -1))
+    for name, value in there.items():
+        found.setdefault(f"{name}landmarks", []).append(value.cpu())
+    found.setdefault("features", []).append(_heard(sample, len(points), readers.speech)[rows[1:]][None])
+    return moved
+
+
+def _sized(content: bytes, size: int) -> Float[Tensor, "3 size size"]:
+    picture = decoded(content)
+    if picture.shape[0] != size:
+        how = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
+        picture = cv2.resize(picture, (size, size), interpolation=how)
+    return torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def _at_rest(points: Float[Tensor, "f 478 2"], readers: Readers) -> Float[Tensor, "f 478 2"]:
+    """Return the points with the mouth at rest: what it does in nine of ten frames is mood, and stays."""
+    coefficients, pose = readers.fitter(points)
+    coefficients = clamp_coefficients(coefficients)
+    resting = coefficients.clone()
+    low = coefficients[:, _MOVED].quantile(_REST, dim=0)
+    resting[:, _MOVED] = torch.minimum(coefficients[:, _MOVED], low)
+    return readers.shaper(points, coefficients, pose, resting, pose)
+
+
+def _heard(sample: Sample, frames: int, encoder: SpeechEncoder) -> Float[Tensor, "f d"]:
+    """Return speech features of all frames of a sample, float16; of silence where it has no sound."""
+    sound = wave_samples(sample.files["wav"]) if "wav" in sample.files else torch.zeros(frames * 640)
+    return encoder.encode(sound, FPS, frames).hidden.half()
