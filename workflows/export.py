@@ -48,7 +48,7 @@ SHOW = """() => {
   app.canvas.setDirty(true, true);
 }"""
 
-SECONDS = {"prompt_edit": 60.0, "adfd_score": 1.6}
+SECONDS = {"prompt_edit": 2.5, "adfd_score": 1.6}
 """Of the recording that are spoken for the pictures, where a second does not show it."""
 
 SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
