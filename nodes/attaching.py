@@ -64,10 +64,11 @@ def identity_net(
     guided = stack.config.sampling.guide_identity if guide_identity is None else guide_identity
     attached = _on_schedule(model, hosted)
     attached, positive, negative = _image_embeds(attached, positive, negative, bound, guided)
-    for condition in stack.conditions(bound.identity, scales=Scales(identity=identity_scale, reference=0.0)):
+    conditions = stack.conditions(bound.identity, scales=Scales(identity=identity_scale, reference=0.0))
+    for condition in conditions:
         attached = _attach(attached, condition, hosted, percent=percent, guide_identity=guided)
         attached = patched(attached, condition.patches, hosted.shape)
-    return _told(attached), positive, negative
+    return _told(attached) if conditions else attached, positive, negative
 
 
 def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, reference_scale: float) -> Patcher:

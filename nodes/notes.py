@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from ..portraittalk_core.stacks.prompts import FADE_S
 
 if TYPE_CHECKING:
     import comfy.sd
+
+_Words = Callable[[Sequence[str]], list[tuple[str, "str | None"]]]
 
 logger = logging.getLogger(__name__)
 
@@ -54,5 +56,5 @@ def on_prompts(
 
 def unknown_words(clip: comfy.sd.CLIP, prompts: Sequence[str]) -> list[tuple[str, str | None]]:
     """Return the words that a CLIP of ours does not know, each with the nearest that it knows; of others nothing."""
-    words = getattr(getattr(clip.tokenizer, "clip_l", None), "unknown_words", None)
-    return words(prompts) if callable(words) else []
+    words = cast("_Words | None", getattr(getattr(clip.tokenizer, "clip_l", None), "unknown_words", None))
+    return [] if words is None else words(prompts)

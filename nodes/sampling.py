@@ -15,6 +15,7 @@ from .host_values import Conditioning, Latent
 from .hosted_stack import Patcher
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from typing_extensions import Unpack
 
 PREVIEW_SIZE = 256
@@ -128,6 +129,6 @@ class Progress:
         image = self._previewer.decode_latent_to_preview(x0[len(x0) // 2 :][:1]) if self._previewer else None
         self._move(self._step * PARTS, ("JPEG", image, PREVIEW_SIZE) if image else None)
 
-    def _move(self, value: int, preview: tuple[str, object, int] | None = None) -> None:
+    def _move(self, value: int, preview: tuple[str, Image, int] | None = None) -> None:
         self._done = max(self._done, value)  # some samplers ask more than once a step
         self._bar.update_absolute(min(self._done, self._total), self._total, preview)

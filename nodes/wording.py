@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..portraittalk_core.errors import PortraitTalkError
 
 if TYPE_CHECKING:
+    from types import MethodType
+
     from comfy_api.latest import io
+
+
+class _Executes(Protocol):
+    """A node, whose `execute` is a classmethod."""
+
+    execute: MethodType
+
 
 _HERE = "in the folder of this pack, with the Python that runs ComfyUI"
 
@@ -39,17 +48,17 @@ def worded(message: str) -> str:
 
 def speaking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """Let a node's errors speak the words of the place; the node is changed and returned."""
-    plain = node.execute
+    plain = cast("_Executes", node).execute.__func__
 
     @functools.wraps(plain)
     def execute(cls: type[io.ComfyNode], *args: object, **kwargs: object) -> io.NodeOutput:
         try:
-            return plain.__func__(cls, *args, **kwargs)
+            return plain(cls, *args, **kwargs)
         except PortraitTalkError as error:
             said = worded(str(error))
             if said == str(error):
                 raise
             raise type(error)(said) from error
 
-    node.execute = classmethod(execute)
+    type.__setattr__(node, "execute", classmethod(execute))
     return node

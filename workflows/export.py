@@ -48,7 +48,7 @@ SHOW = """() => {
   app.canvas.setDirty(true, true);
 }"""
 
-SECONDS = {"prompt_edit": 60.0, "adfd_score": 1.6}
+SECONDS = {"prompt_edit": 2.5, "adfd_score": 1.6}
 """Of the recording that are spoken for the pictures, where a second does not show it."""
 
 SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
@@ -68,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="names of graphs (all)")
     parser.add_argument("--no-run", action="store_true", help="run nothing: keep the pictures that are there")
+    parser.add_argument("--still", action="store_true", help="take pictures, but run nothing")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from playwright.sync_api import sync_playwright
@@ -85,7 +86,7 @@ def main() -> None:
             page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
         for make in (*graphs.TINY, *graphs.SD15):
             if not given.only or make.__name__ in given.only:
-                export(page, server, make, run=not given.no_run)
+                export(page, server, make, pictures=not given.no_run, run=make in graphs.TINY and not given.still)
         browser.close()
 
 
@@ -111,7 +112,7 @@ def _speak(server: ComfyServer, seconds: float = 60.0) -> None:
             sink.writeframes(sound)
 
 
-def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
+def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool) -> None:
     """Write one workflow in both formats; run it where it needs no weights, and take its picture and thumbnail."""
     name, graph = make.__name__, make()
     _speak(server)
@@ -136,13 +137,13 @@ def export(page: Any, server: ComfyServer, make: Any, run: bool) -> None:
         (HERE / "api" / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
     else:
         _publish(saved)
-    if run:
+    if pictures:
         # As whoever opens the file sees it.
         page.evaluate("([saved, name]) => app.loadGraphData(saved, true, true, name)", [saved, name])
         page.wait_for_timeout(2500)
         page.evaluate(SHOW)
         page.wait_for_timeout(1500)
-        _pictures(page, server, make, graph)
+        _pictures(page, server, make, graph, run)
     logger.info("%s: %d nodes", name, len(saved["nodes"]))
 
 
@@ -200,10 +201,10 @@ def _publish(saved: dict[str, Any]) -> None:
     (folder / "PortraitTalk.json").write_text(json.dumps(blueprint, indent=1) + "\n", encoding="utf-8")
 
 
-def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph) -> None:
-    """Run a workflow in the page; write what the page then shows, and the thumbnail."""
+def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph, run: bool) -> None:
+    """Run a workflow in the page; write what the page then shows, and the thumbnail: the graph where nothing is run."""
     thumbnail = HERE / f"{make.__name__}.jpg"
-    if make in graphs.TINY:
+    if run:
         _speak(server, SECONDS.get(make.__name__, 1.1))
         seen = set(server.get_json("/history"))
         page.evaluate("() => app.queuePrompt(0, 1)")
@@ -212,7 +213,7 @@ def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph) ->
         thumbnail.write_bytes(_strip(server, history["outputs"], graph))
     picture = page.screenshot(type="png")
     (PICTURES / f"{make.__name__}.jpg").write_bytes(_small(picture, 1600, 68))
-    if make in graphs.SD15:
+    if not run:
         thumbnail.write_bytes(_small(picture, 512, 85))
 
 

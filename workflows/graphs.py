@@ -162,8 +162,8 @@ def _saved(node: dict[str, Any], source: list[Any]) -> dict[str, Any]:
 
 
 def prompt_edit() -> Graph:
-    """Return a portrait whose expression and looks change while it speaks."""
-    return full_graph("a person", "1.3: a smiling person\n2.6: a sad person with round glasses")
+    """Return a portrait whose expression changes while it speaks."""
+    return full_graph("a person", "0.8: a smiling person\n1.7: a sad person")
 
 
 def multi_reference() -> Graph:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .model_patcher import ModelPatcher
 
 class CLIP:
+    tokenizer: object
     cond_stage_model: Any
 
     def __init__(self, target: object) -> None: ...

@@ -98,7 +98,7 @@ class Schema:
         hidden: Sequence[Hidden] = (),
         is_output_node: bool = False,
         enable_expand: bool = False,
-        **newer: object,
+        search_aliases: list[str] = ...,
     ) -> None: ...
 
 class ComfyNode:

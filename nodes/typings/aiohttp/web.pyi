@@ -1,0 +1,17 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+class Request:
+    query: Mapping[str, str]
+    async def json(self) -> Any: ...
+
+class StreamResponse: ...
+
+class Response(StreamResponse):
+    def __init__(self, *, status: int = 200, text: str | None = None) -> None: ...
+
+class FileResponse(StreamResponse):
+    def __init__(self, path: Path) -> None: ...
+
+def json_response(data: object) -> Response: ...
