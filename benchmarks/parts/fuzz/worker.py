@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from ..program import ROOT
 HANG_S = 10.0
 """Time of the processor from which on a file counts as a hang."""
 
-PATIENCE_S = 90.0
-"""Time of the clock after which the process is ended: a busy machine is slow, too."""
+PATIENCE_S = 600.0
+"""Time of the clock after which the process is ended, whatever it did: a busy machine is slow, too."""
 
 MEMORY_BYTES = 2 << 30
 """Memory of the whole process above which a file counts as too greedy."""
@@ -70,19 +71,27 @@ class Reader:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps([str(path), kind]) + "\n")
             process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
+        ready = self._wait(process)
         line = process.stdout.readline() if ready else ""
         if not line:
             how = "crash" if ready else "hang"
-            detail = f"the process ended with {process.wait()}" if ready else f"no answer within {PATIENCE_S:g} s"
+            detail = f"the process ended with {process.wait()}" if ready else "no answer"
             self._end()
-            return Outcome(how, detail)
+            return Outcome(how, detail, 0.0 if ready else HANG_S)
         found = Outcome(**json.loads(line))
         if found.seconds > HANG_S:
             return Outcome("hang", f"{found.seconds:.1f} s: {found.detail}", found.seconds, found.peak)
         if found.peak > MEMORY_BYTES:
             return Outcome("memory", f"{found.peak / 1e9:.2f} GB: {found.detail}", found.seconds, found.peak)
         return found
+
+    def _wait(self, process: subprocess.Popen[str]) -> bool:
+        """Wait for an answer; return False where the process has worked for too long without one."""
+        end, worked_s = time.monotonic() + PATIENCE_S, _processor_s(process.pid)
+        while time.monotonic() < end and _processor_s(process.pid) - worked_s < 3 * HANG_S:
+            if select.select([process.stdout], [], [], 1.0)[0]:
+                return True
+        return False
 
     def _begin(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -110,6 +119,14 @@ def _status(name: str) -> int:
             if line.startswith(name):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def _processor_s(process: int) -> float:
+    """Return the time of the processor that a process has taken; 0 where the system does not say."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _limit_memory() -> None:
