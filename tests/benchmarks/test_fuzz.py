@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from benchmarks.fuzz import Tally, fuzz, table
@@ -15,6 +17,7 @@ from benchmarks.parts.fuzz.worker import Outcome, Reader
 from portraittalk_core.checkpoints.files import open_weights
 from portraittalk_core.cli.info import describe_media
 from portraittalk_core.errors import BadMedia, UnsafeWeights, WeightsMismatch
+from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.provenance import read_provenance
 from portraittalk_core.media.video import VideoWriter, probe, read_video
 
@@ -108,3 +111,10 @@ def test_pickles_cut_in_their_opcodes(tmp_path, text):
     (tmp_path / "a.pt").write_bytes(text)
     with pytest.raises((WeightsMismatch, UnsafeWeights)):
         open_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("channels", [9, 32])
+def test_more_channels_than_a_frame_has_planes(tmp_path, channels):
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, (4800, channels)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 48000, subtype="FLOAT")
+    assert torch.equal(read_sound(tmp_path / "a.wav").samples, torch.from_numpy(samples.T))
