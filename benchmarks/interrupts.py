@@ -94,6 +94,7 @@ def run(argv: list[str], after_s: float | None, cold: bool) -> tuple[int, float]
 def _run_here(argv: list[str]) -> None:
     """Run the command in this process, which is a copy, and end it as the interpreter would."""
     code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background may have it ignored
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)

@@ -255,7 +255,7 @@ class _Timeline:
                 self._append(self._planes(part))
 
     def _planes(self, part: AudioFrame) -> np.ndarray:
-        """Return interleaved samples as [channels, n]; of planes PyAV reads no more than eight, and then beyond them."""
+        """Return interleaved samples as [channels, n]; of planes PyAV reads eight, and then beyond them."""
         return part.to_ndarray().reshape(-1, self._layout.nb_channels).T
 
     def _append(self, block: np.ndarray) -> None:
