@@ -7,7 +7,7 @@ ASSETS := portraittalk_core/assets
 PROMPT := a smiling person
 DEV := train,dev
 
-.PHONY: demo test test-all test-comfyui coverage lint docs train-tiny bench wheel clean
+.PHONY: demo test test-all test-comfyui coverage lint docs train-tiny fuzz bench wheel clean
 
 demo: $(VENV)/installed
 	@echo "Making demo.mp4 from $(ASSETS)/portrait.png and $(ASSETS)/speech.wav ..."
@@ -57,6 +57,12 @@ train-tiny: $(VENV)/people-ready
 		echo "$$part ..."; $(BIN)/python -m portraittalk_core train --part $$part --out runs/tiny/$$part || exit 1; \
 	done
 	@echo "The model is $(CURDIR)/runs/tiny/denoiser/model."
+
+# Damaged files by the thousand, from a fixed seed, then Ctrl-C at random moments of `generate`; findings in runs/fuzz.
+FUZZ := 10000
+fuzz: $(VENV)/ready
+	@$(BIN)/python -m benchmarks.fuzz --count $(FUZZ) --page docs/reliability.md
+	@$(BIN)/python -m benchmarks.interrupts --count 200 --page docs/reliability.md
 
 bench: $(VENV)/ready
 	@$(BIN)/python -m benchmarks.tiny_figures

@@ -1,6 +1,7 @@
 """A whole model whose denoiser is random: what a test of the machinery needs, without the shipped denoiser."""
 
 import shutil
+from collections import Counter
 
 import pytest
 import torch
@@ -59,3 +60,10 @@ def avatar_identity(portrait) -> Identity:
     picture, points = portrait
     embedding = torch.nn.functional.normalize(torch.randn(1, 512, generator=torch.Generator().manual_seed(3)), dim=1)
     return Identity(embedding, picture[None], points[None])
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say once for each reason what was not tested: pytest would say it once a place, or not at all."""
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} skipped: {' '.join(reason.split())}")

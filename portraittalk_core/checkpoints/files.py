@@ -5,6 +5,7 @@ Names and shapes decide what a file is, and a file may hold gigabytes; so openin
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ from ..errors import UnsafeWeights, WeightsMismatch
 Shape = tuple[int, ...]
 
 _WRAPPERS = ("state_dict", "model")
+
+_PICKLE_ERRORS = (
+    *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError),
+    *(ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile),
+)
+"""What torch's unpickler lets through where a file is damaged."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def _from_pickle(file: Path, device: str) -> tuple[dict[str, Tensor], dict[str, 
             f"{file}: is a pickle that holds more than tensors, and opening it could run code. Use a .safetensors "
             "version of it."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
+    except (*_PICKLE_ERRORS, SafetensorError) as error:
         why = str(error).splitlines()[0] if str(error) else "it is cut off"
         raise WeightsMismatch(f"{file}: cannot be read ({why}). Fetch it again.") from error
     texts = {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}

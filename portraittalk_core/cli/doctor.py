@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +47,17 @@ TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws it
 
 @dataclass(frozen=True)
 class Finding:
-    """One requirement: whether it is there, what was found, and what puts it there."""
+    """One requirement: whether it is there, what was found, and what puts it there; `extra` is what should not be."""
 
     name: str
     present: bool
     found: str
     fix: str = ""
     needed: bool = True
+    extra: bool = False
 
     def __str__(self) -> str:
-        state = "ok" if self.present else "MISSING" if self.needed else "absent"
+        state = "ok" if self.present else "MISSING" if self.needed else "found" if self.extra else "absent"
         line = f"{state:<8} {self.name:<14} {self.found}"
         return line if self.present else f"{line}\n{'':<23} fix: {self.fix}"
 
@@ -100,6 +103,7 @@ def examine() -> Iterator[Finding]:
         yield examine_package(module, f"for training: {purpose}", needed=False)
     yield _espeak()
     yield _accelerator()
+    yield from part_files(Path.cwd())
 
 
 def examine_package(module: str, purpose: str, needed: bool = True) -> Finding:
@@ -142,6 +146,21 @@ def tiny_assets(folder: Path) -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     return Finding("disk", free >= FREE_DISK_BYTES, f"{free / 1e9:.1f} GB free here", "free some space or go elsewhere")
+
+
+def part_files(folder: Path) -> Iterator[Finding]:
+    """Yield what programs that were killed have left in a folder: files in the making, which nobody finishes."""
+    from ..media.target import PART_FILES
+
+    for path in sorted(folder.glob(PART_FILES)):
+        try:
+            age_s = time.time() - path.stat().st_mtime
+        except OSError:  # finished in this moment
+            continue
+        found = f"{path.name}: in the making, or left by a program that was killed; touched {age_s / 60:.0f} min ago"
+        yield Finding(
+            "part file", False, found, f"if nothing runs: rm -r {shlex.quote(str(path))}", needed=False, extra=True
+        )
 
 
 def _espeak() -> Finding:

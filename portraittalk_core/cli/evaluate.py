@@ -153,15 +153,19 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
 
     Returns:
         The exit code: 0, or 1 where a cluster lost clips.
+
+    Raises:
+        BadMedia: When no clip could be scored, after the report is written.
     """
     from ..evaluation.report.folder import Report, read_results
     from ..evaluation.scoring.figures import protocol
     from ..evaluation.scoring.scorer import Scorer
     from ..evaluation.scoring.tracks import open_finder
+    from ..media.target import check_folder
 
     suite = arguments.suite or "quick"
     clips = _clips(arguments)
-    _check_output(arguments.output)
+    check_folder(arguments.output, "-o", deep=False)
     if arguments.compare:
         read_results(arguments.compare)
     engine.check()
@@ -175,7 +179,9 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     else:
         lost = _score_elsewhere(report, engine, (arguments.faces, suite, files), arguments.quiet)
     page = report.finish(arguments.compare)
-    _print_summary(report, page)
+    scored = _print_summary(report, page)
+    if not scored and not lost:
+        raise BadMedia(f"None of {len(clips)} clips could be scored; {page} says why of each. Name other videos.")
     return _print_lost(lost)
 
 
@@ -191,6 +197,8 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
     """
     from ..evaluation.benchmark.run import Benchmark
     from ..evaluation.benchmark.settings import Settings
+    from ..hosts.devices import open_device
+    from ..media.target import check_folder
 
     suite = arguments.suite or "full"
     settings = Settings(
@@ -208,7 +216,9 @@ def run_benchmark(arguments: argparse.Namespace, engine: Engine) -> int:
         edits=not arguments.no_edits,
         files=_network_files(arguments, suite),
     )
-    _check_output(arguments.output)
+    check_folder(arguments.output, "-o", deep=False)
+    if engine.name == "local":
+        open_device(arguments.device, "--device")
     engine.check()
     benchmark = Benchmark(settings, load_model, engine)
     with _progress(len(benchmark), 0, arguments.quiet) as (begin, _, done):
@@ -280,14 +290,6 @@ def _set_protocol(arguments: argparse.Namespace) -> dict[str, str]:
     return {"set": found.name, "split": split} | {f"set: {key}": text for key, text in found.protocol.items()}
 
 
-def _check_output(name: str) -> None:
-    folder = Path(name)
-    if folder.exists() and not folder.is_dir():
-        raise BadMedia(f"`-o` must be a folder, but `{name}` is a file. Name a folder.")
-    if not folder.absolute().parent.is_dir():
-        raise BadMedia(f"The folder of `-o` must exist, but `{folder.absolute().parent}` does not. Create it first.")
-
-
 def _score(report: Report, scorer: Scorer, quiet: bool) -> None:
     """Score what is pending; every clip is written as soon as it is done."""
     pending = report.pending
@@ -355,7 +357,7 @@ def _progress(clips: int, scored: int, quiet: bool) -> Generator[tuple[Any, Any,
         whole = scored
 
         def begin(label: str) -> None:
-            bar.set_description(label[-40:])
+            bar.set_description_str(label[-40:])
 
         def on_frame(frames: int, total: int) -> None:
             if total:
@@ -369,7 +371,8 @@ def _progress(clips: int, scored: int, quiet: bool) -> Generator[tuple[Any, Any,
         yield begin, on_frame, done
 
 
-def _print_summary(report: Report, page: Path) -> None:
+def _print_summary(report: Report, page: Path) -> int:
+    """Print the means, and a line for each clip without a score; return how many have one."""
     from ..evaluation.scoring.figures import SET_FIGURES
     from ..evaluation.scoring.summary import means
 
@@ -383,12 +386,11 @@ def _print_summary(report: Report, page: Path) -> None:
             if entry["low"] is not None:
                 value += f" [{entry['low']:.{figure.decimals}f}, {entry['high']:.{figure.decimals}f}]"
             print(f"{figure.title} {value} over {entry['clips']} of {entry['of']} clips; the page says what to know")
-    found = means(report.records).get("adfd")
-    if found is None:
-        print(f"{page}: no clip of {len(report.clips)} could be scored")
-        return
+    if (found := means(report.records).get("adfd")) is None:
+        return 0
     interval = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
     print(f"{page}: ADFD {found.value:.3f}{interval} over {found.clips} of {len(report.clips)} clips")
+    return found.clips
 
 
 def _print_lost(lost: Sequence[str]) -> int:

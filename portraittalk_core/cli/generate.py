@@ -9,6 +9,7 @@ import argparse
 import functools
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput
 from .batch import add_batch
 from .cores import use_free_cores
+from .info import ASSETS
 from .moving import add_motion, check_motion, read_motion
 
 if TYPE_CHECKING:
@@ -29,16 +31,14 @@ if TYPE_CHECKING:
     from ..pipeline import PortraitTalk
     from ..types import Frames, Identity, Sound, StructureMaps
 
-EPILOG = """examples:
-  portraittalk avatar --seed 7 -o face.png
-  portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav \\
-      --prompt "a person with red hair" -o out.mp4
-  portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav --prompt "a person" \\
+EPILOG = f"""examples, the first with what comes with the package:
+  portraittalk generate --image "{ASSETS / "portrait.png"}" \\
+      --audio "{ASSETS / "speech.wav"}" --prompt "a person with red hair" -o out.mp4
+  portraittalk generate --image face.png --audio voice.wav --prompt "a person" \\
       --edit "2.0: a smiling person" --still-head --preview sheet.png -o out.mp4
   portraittalk generate --image group.jpg --face 2 --audio voice.wav --prompt "a smiling person" -o out.mp4
 
-The video shows the whole picture of --image: the face speaks, the head moves, everything else stays as it is.
-
+The video shows the whole picture of --image; all but the head stays as it is.
 -o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
 """
 
@@ -170,9 +170,7 @@ def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None 
     found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as (on_step, on_written):
         chunks = model.generate(
-            job.images,
-            job.sound,
-            arguments.prompt,
+            *(job.images, job.sound, arguments.prompt),
             edits=job.edits,
             on_step=on_step,
             **job.options,
@@ -195,7 +193,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
     from ..stacks.prompts import parse_edits
 
     edits = parse_edits(arguments.edit, "--edit")
-    _check_model(arguments.model)
+    _check_model(arguments.model, arguments.device)
     check_motion(arguments)
     if arguments.overlap is not None and arguments.window is not None and arguments.overlap >= arguments.window:
         raise BadInput(
@@ -245,11 +243,13 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _check_model(name: str) -> None:
+def _check_model(name: str, device: str | None) -> None:
+    from ..hosts.devices import open_device
     from ..presets import PRESETS
 
-    if name not in PRESETS and not Path(name).is_dir():
+    if name not in PRESETS and not os.path.isdir(name):
         raise BadInput(f"`--model` must be {', '.join(PRESETS)} or a folder, but got {name!r}. Try tiny.")
+    open_device(device or "cpu", "--device")
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:
@@ -262,9 +262,9 @@ def _check_targets(arguments: argparse.Namespace) -> None:
         targets.append(check_target(arguments.landmarks))
     if arguments.save_motion:
         targets.append(check_target(arguments.save_motion, (".csv",), folder=False))
-    names = [path.resolve() for path in targets]
-    sources = {Path(path).resolve() for path in (*arguments.image, arguments.audio, *filter(None, [arguments.motion]))}
-    if len(set(names)) < len(names) or sources & set(names):
+    names = [os.path.realpath(path) for path in targets]
+    sources = map(os.path.realpath, filter(None, (*arguments.image, arguments.audio, arguments.motion)))
+    if len(set(names)) < len(names) or set(sources) & set(names):
         raise BadInput("Inputs and outputs must be different files, but two have the same name. Rename an output.")
 
 
@@ -346,8 +346,7 @@ def _write(
 
 
 def _for_preview(frame: Tensor) -> Tensor:
-    """Reduce a large frame: eight of a photograph's size would fill the memory."""
-    from ..media.image import resize
+    from ..media.image import resize  # eight frames of a photograph's size would fill the memory
 
     height, width = frame.shape[-2:]
     share = PREVIEW_SIDE / max(height, width)

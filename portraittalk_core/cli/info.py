@@ -7,27 +7,33 @@ import json
 import math
 import os
 import platform
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, BadMedia, UnsafeWeights, WeightsMismatch
+from ..errors import BadInput, UnsafeWeights, WeightsMismatch
 
-EPILOG = """examples:
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+"""What comes with the package: the tiny model, a portrait, a recording."""
+
+EPILOG = f"""examples:
   portraittalk info
   portraittalk info tiny
-  portraittalk info portraittalk_core/assets/tiny/text.safetensors
+  portraittalk info "{ASSETS / "tiny" / "text.safetensors"}"
   portraittalk info out.mp4
 """
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PICKLE_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 SD15_BYTES = 6e9
 """Accelerator memory that the SD1.5 stack wants at 512 x 512 with half precision."""
 
 BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 
-MEDIA_SUFFIXES = (".mp4", ".m4v", ".mov", ".webp", ".png", ".jpg", ".jpeg")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
+"""Files that are probed as videos."""
+
+MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, ".webp", ".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp")
 """Files that are asked where they come from."""
 
 TINY_FILES = (
@@ -117,7 +123,7 @@ def describe_media(path: Path) -> list[str]:
 
 
 def _measures(path: Path) -> str:
-    if path.suffix.lower() in (".mp4", ".m4v", ".mov"):
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         from ..media.video import probe
 
         info = probe(path)
@@ -126,14 +132,14 @@ def _measures(path: Path) -> str:
             f"{info.duration_s:.2f} s, {info.frames} frames of {info.width} x {info.height} at {info.fps:g} fps, "
             f"{info.video_codec}{sound}"
         )
-    from PIL import Image, UnidentifiedImageError
+    from ..media.image import open_picture
 
-    try:
-        with Image.open(path) as picture:
+    with open_picture(path) as picture:
+        try:
             count = getattr(picture, "n_frames", 1)
-            return f"{count} frame{'s' * (count > 1)} of {picture.width} x {picture.height}, {picture.format}"
-    except (UnidentifiedImageError, OSError) as error:
-        raise BadMedia(f"`{path}` is no picture. Check the file.") from error
+        except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error):
+            count = 1  # what follows the first picture is damaged
+        return f"{count} frame{'s' * (count > 1)} of {picture.width} x {picture.height}, {picture.format}"
 
 
 def refuse_pickle(path: Path) -> None:

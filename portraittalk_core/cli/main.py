@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,15 +20,24 @@ from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
 from . import avatar, cores, doctor, evaluate, generate, info, models, plan, prepare, train
+from .info import ASSETS
 
 COMMANDS = (generate, evaluate, prepare, train, avatar, models, plan, info, doctor)
 
-EPILOG = """examples that work on a fresh clone:
+EPILOG = f"""examples, with a portrait and a recording that come with the package:
   portraittalk doctor
-  portraittalk avatar --seed 7 -o face.png
-  portraittalk generate --image face.png --audio portraittalk_core/assets/speech.wav \\
-      --prompt "a person with red hair" -o out.mp4
+  portraittalk generate --image "{ASSETS / "portrait.png"}" \\
+      --audio "{ASSETS / "speech.wav"}" --prompt "a person with red hair" -o out.mp4
 """
+
+OTHERS_LOGGERS = ("matplotlib", "huggingface_hub", "transformers", "diffusers", "insightface", "filelock", "urllib3")
+"""Libraries whose own remarks help nobody who runs a command; `-v` shows them."""
+
+DISK_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO),
+    *(getattr(errno, name, -1) for name in ("ESTALE", "ENOTCONN", "EFBIG", "EMFILE")),
+)
+"""What a disk may say at any moment; it is never a defect of ours."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,14 +65,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors that are not the user's keep their traceback."""
+    parser = build_parser()
+    words: dict[str, str] = {}
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = parser.parse_args(argv)
+        words = option_names(parser, arguments)
         cores.share()
         with _messages(arguments.verbose), _termination_as_interrupt():
             return arguments.run(arguments)
     except PortraitTalkError as error:
-        print("portraittalk: error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return _complain(in_options(str(error), words))
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        named = f"`{error.filename}`: " if error.filename else ""
+        return _complain(f"{named}{error.strerror}. Check the disk, its space and its permissions.")
     except KeyboardInterrupt:
         print("\nportraittalk: stopped; nothing half-written was left.", file=sys.stderr)
         return 130
@@ -72,9 +90,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(leaving.code or 0)
 
 
+def _complain(message: str) -> int:
+    """Print one line and return the exit code of wrong input."""
+    print("portraittalk: error:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def option_names(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what the user of a command calls its arguments, by their names in Python.
+
+    Args:
+        parser: Of all commands.
+        arguments: What was parsed, which says the command and its action.
+    """
+    words: dict[str, str] = {}
+    for action in parser._actions:  # argparse has no public way to list them
+        if action.option_strings:
+            words[action.dest] = max(action.option_strings, key=len)
+        elif isinstance(action, argparse._SubParsersAction):
+            words |= option_names(action.choices[getattr(arguments, action.dest)], arguments)
+        elif isinstance(action.metavar, str):
+            words[action.dest] = action.metavar
+    return words | ({"parts": words["part"]} if "part" in words else {})
+
+
+def in_options(message: str, words: dict[str, str]) -> str:
+    """Return a message in which arguments have the names that the command line gives them.
+
+    Args:
+        message: Of an error; names stand between backticks.
+        words: Of `option_names`.
+    """
+    return re.sub(r"`(\w+)`", lambda found: f"`{words.get(found[1], found[1])}`", message)
+
+
 @contextlib.contextmanager
 def _messages(verbose: bool) -> Generator[None, None, None]:
-    """Show the package's warnings on stderr while a command runs."""
+    """Show the package's warnings on stderr while a command runs, and what other libraries say only if asked."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if verbose else "1")
+    others = {} if verbose else {name: logging.getLogger(name).level for name in OTHERS_LOGGERS}
+    for name in others:
+        logging.getLogger(name).setLevel(logging.ERROR)
     logger = logging.getLogger(__name__.rpartition(".cli.")[0])
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("portraittalk: %(levelname)s: %(message)s"))
@@ -86,6 +142,8 @@ def _messages(verbose: bool) -> Generator[None, None, None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+        for name, level in others.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from ..checkpoints.fetch import verify
     from ..checkpoints.reading import read_whole
 
-    paths = [name for name in arguments.names if Path(name).exists()]
+    paths = [name for name in arguments.names if os.path.exists(name)]
+    missing = [name for name in arguments.names if name not in paths and (Path(name).suffix or os.sep in name)]
+    if missing:
+        raise WeightsMismatch(f"The file must exist, but there is no `{missing[0]}`. Check the name and the folder.")
     for path in paths:
         print(f"{path}: {read_whole(path)}", flush=True)
     folders = search_folders(arguments.comfyui)

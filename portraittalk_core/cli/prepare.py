@@ -91,10 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 1 where a cluster lost a clip.
     """
+    from ..media.target import check_folder
+
     settings = read_settings(arguments)
-    folder = Path(arguments.output)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"`-o` must be a folder, but `{folder}` is a file. Name a folder.")
+    folder = check_folder(arguments.output, "-o")
     if arguments.shard_mb < 1:
         raise BadInput(f"`--shard-mb` must be 1 or more, but got {arguments.shard_mb}. Try 512.")
     from ..evaluation.engine import Engine

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..media.target import check_folder
 from .train_parts import PARTS, Part, beside, recipe_path
 
 if TYPE_CHECKING:
@@ -111,9 +112,7 @@ def _check(arguments: argparse.Namespace, part: Part | None) -> None:
         raise BadInput(f"`--shards` must be 1 or more, but got {arguments.shards}. Try 100.")
     if arguments.seed is not None and not 0 <= arguments.seed < 2**63:
         raise BadInput(f"`--seed` must not be negative nor above 2^63 - 1, but got {arguments.seed}. Try 0.")
-    out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"`--out` must be a folder, but `{out}` is a file. Name a folder.")
+    check_folder(arguments.out, "--out")
 
 
 def _is_option(name: str) -> bool:

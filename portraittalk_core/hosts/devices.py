@@ -49,3 +49,25 @@ def lowered(dtype: torch.dtype | None, device: torch.device | str) -> AbstractCo
         device: Where the networks are.
     """
     return nullcontext() if dtype is None else torch.autocast(torch.device(device).type, dtype)
+
+
+def open_device(name: torch.device | str, option: str = "device") -> torch.device:
+    """Return a device on which something has been computed.
+
+    Args:
+        name: As PyTorch calls it: `cpu`, `cuda`, `cuda:1`, `mps` ...
+        option: What messages call it.
+
+    Raises:
+        BadInput: When this machine has no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).add(1).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, AttributeError, TypeError) as error:
+        here = default_device()
+        others = "" if here.type == "cpu" else f" or {here}"
+        raise BadInput(
+            f"`{option}` must be a device of this machine, cpu{others}, but got {str(name)!r}. Try {here}."
+        ) from error
+    return device

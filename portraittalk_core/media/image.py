@@ -10,6 +10,7 @@ import logging
 import math
 import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,12 @@ MAX_PIXELS = 100_000_000
 
 LONGEST_SIDE = 1536
 """Larger pictures are reduced to this; a face is looked at with far fewer pixels."""
+
+PIL_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, IndexError, AttributeError),
+    *(ArithmeticError, MemoryError, struct.error, zlib.error),
+)
+"""What PIL's readers let through where a file lies."""
 
 SMALLEST_SIDE = 32
 """Pictures with a shorter side than this, pixels, are refused."""
@@ -97,8 +104,9 @@ def read_image(
     """Read a picture of any common kind as upright RGB.
 
     Rotation by EXIF is applied, transparency is flattened on mid-grey (white would shine through soft hair),
-    embedded colour profiles are converted to sRGB; gray, 16-bit, palette and CMYK pictures are accepted; of an
-    animation the first picture is taken.
+    embedded colour profiles are converted to sRGB, whatever the kind; gray, 16-bit, palette, Lab and CMYK pictures are
+    accepted; of an animation the first picture is taken. A damaged EXIF record or profile costs what it says, not the
+    picture.
 
     Args:
         path: The file.
@@ -111,29 +119,48 @@ def read_image(
     Raises:
         BadMedia: When the file is not a whole picture of at least 32 x 32 and at most `max_pixels` pixels.
     """
-    from PIL import Image as pil
-
-    found = existing_file(path, "picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pil.DecompressionBombWarning)  # our own limit follows
-            opened = pil.open(found)
-    except pil.DecompressionBombError as error:
-        raise BadMedia(
-            f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx. Reduce it first."
-        ) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise BadMedia(f"The picture `{path}` is of no known kind. Save it as PNG or JPEG.") from error
-    with opened as picture:
+    with open_picture(path, max_pixels) as picture:
         _check_size(path, picture.size, max_pixels)
         try:
-            upright = _decode(picture, longest_side)
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+            if picture.mode == "F":
+                raise BadMedia(
+                    f"The picture `{path}` has levels in floating point, of which nobody knows what is white. "
+                    "Export it with 8 or 16 bits."
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                upright = _decode(picture, longest_side)
+        except PIL_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise BadMedia(f"The picture `{path}` is damaged ({reason}). Copy or export it again.") from error
     if min(upright.size) < SMALLEST_SIDE:
         raise BadMedia(f"The picture `{path}` is too narrow: {upright.width} x {upright.height} pixels. Crop it.")
     return from_pil(upright)
+
+
+def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
+    """Open a picture by PIL, of which only the header is read.
+
+    Args:
+        path: The file.
+        max_pixels: What the message says of pictures that PIL refuses for their size.
+
+    Raises:
+        BadMedia: When it is no picture.
+    """
+    from PIL import Image as pil
+
+    found = existing_file(path, "picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit follows; PIL's remarks on EXIF help nobody
+            return pil.open(found)
+    except pil.DecompressionBombError as error:
+        raise BadMedia(
+            f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx. Reduce it first."
+        ) from error
+    except PIL_ERRORS as error:
+        raise BadMedia(f"The picture `{path}` is of no known kind. Save it as PNG or JPEG.") from error
 
 
 def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:
@@ -163,9 +190,19 @@ def _decode(picture: Image, longest_side: int | None) -> Image:
         flat = _flatten(picture, profile).resize(reduced, pil.Resampling.LANCZOS, reducing_gap=3.0)
     else:
         flat = _flatten(picture, picture.info.get("icc_profile"))
-    turns = picture.getexif().get(0x0112, 1)  # the conversions above drop the EXIF record
-    flat.getexif()[0x0112] = turns
+    flat.info.pop("exif", None)
+    flat.getexif()[0x0112] = _orientation(picture)  # the conversions above drop the EXIF record
     return ImageOps.exif_transpose(flat)
+
+
+def _orientation(picture: Image) -> int:
+    """Return how the picture is turned, 1 to 8 as EXIF counts; 1 where the record is missing or damaged."""
+    try:
+        said: object = picture.getexif().get(0x0112, 1)
+    except PIL_ERRORS as error:
+        logger.warning("The picture's EXIF record is damaged (%s); it is taken as upright.", error)
+        return 1
+    return said if isinstance(said, int) and 1 <= said <= 8 else 1
 
 
 def _flatten(picture: Image, profile: bytes | None) -> Image:
@@ -175,15 +212,18 @@ def _flatten(picture: Image, profile: bytes | None) -> Image:
     picture.load()
     if picture.mode.startswith("I"):
         picture = _from_sixteen_bits(picture)
-    if picture.mode == "F":
-        raise ValueError("floating-point levels have no known white")
+    alpha: Image | None = None
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        picture = picture.convert("RGBA")
-        ground = pil.new("RGBA", picture.size, (128, 128, 128, 255))
-        return pil.alpha_composite(ground, picture).convert("RGB")
-    if profile and picture.mode in ("RGB", "CMYK"):
-        picture = _to_srgb(picture, profile)
-    return picture.convert("RGB")
+        alpha = picture.convert("RGBA").getchannel("A")
+    gray = picture.mode in ("1", "L", "LA", "La")
+    if picture.mode not in ("RGB", "CMYK", "LAB"):
+        picture = picture.convert("L" if gray else "RGBA" if alpha else "RGB")
+        picture = picture.convert("RGB") if picture.mode == "RGBA" else picture
+    flat = _to_srgb(picture, profile) if profile or picture.mode == "LAB" else picture
+    flat = flat.convert("RGB")
+    if alpha is None:
+        return flat
+    return pil.composite(flat, pil.new("RGB", flat.size, (128, 128, 128)), alpha)
 
 
 def _from_sixteen_bits(picture: Image) -> Image:
@@ -195,14 +235,17 @@ def _from_sixteen_bits(picture: Image) -> Image:
     return pil.fromarray((levels.clip(0, 65535) / 257).round().astype(np.uint8), "L")
 
 
-def _to_srgb(picture: Image, profile: bytes) -> Image:
+def _to_srgb(picture: Image, profile: bytes | None) -> Image:
     """Return the picture in sRGB; a profile that cannot be used is reported and passed over."""
     from PIL import ImageCms
 
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+        space = getattr(source, "profile", source).xcolor_space.strip()
+        if picture.mode == "L" and space == "RGB":  # gray levels with the profile of a colour picture
+            picture = picture.convert("RGB")
         converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError) as error:
+    except (ImageCms.PyCMSError, OSError, ValueError, AttributeError) as error:
         logger.warning("The picture's colour profile cannot be used (%s); its colours are taken as sRGB.", error)
         return picture
     return picture if converted is None else converted

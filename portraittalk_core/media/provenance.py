@@ -9,6 +9,7 @@ PNG in a text chunk. The pictures themselves stay as they are, to the bit.
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
+
+from .image import PIL_ERRORS
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
@@ -138,24 +141,29 @@ def _parse(packet: bytes | str) -> Provenance | None:
 
 
 def _picture(file: BinaryIO) -> bytes | str | None:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(file) as picture:
-            info: dict[Any, Any] = picture.info
-            return info.get("xmp") or info.get(PNG_XMP)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:
+                info: dict[Any, Any] = picture.info
+                return info.get("xmp") or info.get(PNG_XMP)
+    except (*PIL_ERRORS, Image.DecompressionBombError):  # a file may hold anything
         return None
 
 
 def _box(file: BinaryIO) -> bytes | None:
     """Return the XMP packet of an MP4; its boxes are stepped over, so that its size costs nothing."""
+    end = file.seek(0, 2)
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
         body = size - 8
         if size == 1:
             body = int.from_bytes(file.read(8), "big") - 16
+        if body > end:  # beyond the file: the last box is cut off, or its size is damaged
+            return None
         if kind == b"uuid" and 16 <= body <= _MOST_XMP:
             content = file.read(body)
             if content[:16] == _XMP_BOX:

@@ -214,10 +214,10 @@ class _Timeline:
         if kind != self._kind:  # a broadcast may change its layout half-way; the first one is kept
             self._drain()
             self._kind = kind
-            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
+            self._resampler = av.AudioResampler(format="flt", layout=self._layout, rate=self.rate)
         assert self._resampler is not None
         for part in self._resampler.resample(frame):
-            self._append(part.to_ndarray())
+            self._append(self._planes(part))
 
     def finish(self) -> np.ndarray:
         """Return the samples [channels, n]."""
@@ -252,7 +252,11 @@ class _Timeline:
     def _drain(self) -> None:
         if self._resampler is not None and self._kind is not None and self._kind[2] != self.rate:
             for part in self._resampler.resample(None):
-                self._append(part.to_ndarray())
+                self._append(self._planes(part))
+
+    def _planes(self, part: AudioFrame) -> np.ndarray:
+        """Return interleaved samples as [channels, n]; of planes PyAV reads eight, and then beyond them."""
+        return part.to_ndarray().reshape(-1, self._layout.nb_channels).T
 
     def _append(self, block: np.ndarray) -> None:
         self._blocks.append(block)

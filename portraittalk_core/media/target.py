@@ -1,20 +1,34 @@
-"""Check the files that are read and written; write all or nothing."""
+"""Check the files that are read and written; write all or nothing.
+
+What is checked before the work is what is used after it: `check_target` makes, beside the target, a part file and a
+file of the target's own name, which is what `Partial` and its `commit` will do.
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import errno
 import os
 import shutil
-import tempfile
+import stat
 import uuid
 from pathlib import Path
 
 from ..errors import BadMedia
+from .write_errors import write_failure
 
 VIDEO_SUFFIXES = (".mp4", ".webp")
 """Endings of videos that can be written."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that can be written."""
+
+PART_FILES = ".portraittalk-*.part"
+"""What files in the making are called, as a pattern; one is left only where a program was killed."""
+
+_unfinished: dict[Path, int] = {}
+"""Part files that exist, and the process that makes each. An interrupt may come between making one and its `with`."""
 
 
 def existing_file(path: str | Path, what: str = "file") -> Path:
@@ -27,18 +41,22 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
         what: What messages call it.
 
     Raises:
-        BadMedia: When it is missing, a folder, unreadable or empty.
+        BadMedia: When it is missing, a folder, no ordinary file, unreadable or empty.
     """
     found = Path(path).absolute()
-    if not found.exists():
-        raise BadMedia(f"The {what} must exist, but there is no `{path}`. Check the name and the folder.")
-    if found.is_dir():
-        raise BadMedia(f"The {what} must be a file, but `{path}` is a folder. Name a file in it.")
     try:
+        kind = found.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise BadMedia(f"The {what} must be a file, but `{path}` is a folder. Name a file in it.")
+        if not stat.S_ISREG(kind):  # opening a pipe would wait for ever
+            raise BadMedia(f"The {what} must be an ordinary file, but `{path}` is none. Save it as a file first.")
         with found.open("rb") as stream:
             head = stream.read(1)
-    except OSError as error:
-        raise BadMedia(f"The {what} `{path}` cannot be read ({error.strerror}). Check its permissions.") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadMedia(f"The {what} must exist, but there is no `{path}`. Check the name and the folder.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise BadMedia(f"The {what} `{path}` cannot be read ({reason}). Check its name and permissions.") from error
     if not head:
         raise BadMedia(f"The {what} must hold data, but `{path}` has zero bytes. Copy or export it again.")
     return found
@@ -57,32 +75,133 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES, f
         BadMedia: When nothing can be written there.
     """
     target = Path(path).absolute()
-    if folder and (str(path).endswith(("/", os.sep)) or target.is_dir()) and target.suffix.lower() not in suffixes:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise BadMedia(f"The output folder must be new or empty, but `{path}` is neither. Name another folder.")
-    elif target.suffix.lower() not in suffixes:
-        also = ", or a folder name that ends in /" if folder else ""
-        raise BadMedia(f"The output must end in {' or '.join(suffixes)}{also}, but got `{path}`. Change its ending.")
-    elif target.is_dir():
-        raise BadMedia(f"The output must be a file, but `{path}` is a folder. Name a file in it.")
-    elif target.exists() and not os.access(target, os.W_OK):
-        raise BadMedia(f"The output `{path}` is write-protected. Choose another name or make it writable.")
-    _check_parent(target.parent, path)
+    try:
+        there = target.is_dir()
+        if folder and (str(path).endswith(("/", os.sep)) or there) and target.suffix.lower() not in suffixes:
+            if target.exists() and (not there or any(target.iterdir())):
+                raise BadMedia(f"The output folder must be new or empty, but `{path}` is neither. Name another folder.")
+        elif target.suffix.lower() not in suffixes:
+            also = ", or a folder name that ends in /" if folder else ""
+            raise BadMedia(
+                f"The output must end in {' or '.join(suffixes)}{also}, but got `{path}`. Change its ending."
+            )
+        elif there:
+            raise BadMedia(f"The output must be a file, but `{path}` is a folder. Name a file in it.")
+        elif target.exists() and not (os.access(target, os.W_OK) and _may_replace(target)):
+            raise BadMedia(f"The output `{path}` is write-protected. Choose another name or make it writable.")
+        _try_writing(target, path)
+    except (OSError, ValueError) as error:
+        raise write_failure(path, error) from error
     return target
 
 
-def _check_parent(parent: Path, path: str | Path) -> None:
+def check_folder(path: str | Path, option: str, *, deep: bool = True) -> Path:
+    """Return the absolute path of a folder of results that can be made and written into; before any work is done.
+
+    Args:
+        path: The folder; it may exist and hold files.
+        option: What messages call it, such as `--out`.
+        deep: Whether folders above it are made as well; else a missing one is an error, as a wrong name often is.
+
+    Raises:
+        BadMedia: When it cannot be made or nothing can be written into it.
+    """
+    found = Path(path).absolute()
+    try:
+        if not deep and not found.parent.exists():
+            raise BadMedia(f"The folder of `{option}` must exist, but `{found.parent}` does not. Create it first.")
+        if found.exists() and not found.is_dir():
+            raise BadMedia(f"`{option}` must be a folder, but `{path}` is a file. Name a folder.")
+        nearest = next(parent for parent in (found, *found.parents) if parent.exists())
+        if not nearest.is_dir():
+            raise BadMedia(f"`{option}` must be a folder, but `{nearest}` is a file. Name another folder.")
+        with _Probe(nearest) as probe:
+            inside = probe / found.relative_to(nearest)
+            inside.mkdir(parents=True, exist_ok=True)
+            _touch(_part_name(inside))
+    except (OSError, ValueError) as error:
+        raise write_failure(path, error) from error
+    return found
+
+
+def _may_replace(target: Path) -> bool:
+    """Return whether the folder lets this user replace a file: a sticky one only its owner, and that of the folder."""
+    if not hasattr(os, "getuid"):
+        return True
+    above = target.parent.stat()
+    return not above.st_mode & stat.S_ISVTX or os.getuid() in (0, above.st_uid, target.lstat().st_uid)
+
+
+def _try_writing(target: Path, path: str | Path) -> None:
+    parent = _parts_folder(target)
     if not parent.is_dir():
         raise BadMedia(f"The output folder must exist, but `{parent}` (of `{path}`) does not. Create it first.")
-    try:
-        # A real file is the only honest test: permission bits say nothing of read-only mounts, quotas or root.
-        with tempfile.TemporaryFile(dir=parent) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadMedia(
-            f"The output folder `{parent}` cannot be written to ({reason}). Choose another folder."
-        ) from error
+    # Real files are the only honest test: permission bits say nothing of read-only mounts, quotas, root or the
+    # names that a file system refuses.
+    with _Probe(parent) as probe:
+        _touch(probe / target.name if target.name else probe / "x")
+
+
+class _Probe:
+    """A hidden folder of the name that a part file will have, and a file in it; both are gone in the end."""
+
+    def __init__(self, parent: Path) -> None:
+        self._path = _part_name(parent)
+
+    def __enter__(self) -> Path:
+        _remember(self._path)
+        self._path.mkdir()
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        _remove(self._path)
+
+
+def _touch(path: Path) -> None:
+    with path.open("xb", buffering=0) as file:
+        file.write(bytes(4096))  # a full disk takes names, and small files that fit beside them, but no block
+        try:
+            os.fsync(file.fileno())  # a quota or a network share may refuse only now
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems know no syncing
+                raise
+
+
+def _remember(path: Path) -> None:
+    """See to it that a part file is gone when the process ends, wherever an interrupt met it."""
+    if not _unfinished:
+        atexit.unregister(remove_unfinished)
+        atexit.register(remove_unfinished)
+    _unfinished[path] = os.getpid()
+
+
+def remove_unfinished() -> None:
+    """Delete the part files of this process that nobody has finished or discarded; the interpreter's end does it."""
+    for path in [path for path, process in _unfinished.items() if process == os.getpid()]:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Delete a part file or folder, whatever is wrong with it: who cleans up has an error to report already."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    _unfinished.pop(path, None)
+
+
+def _part_name(parent: Path) -> Path:
+    return parent / PART_FILES.replace("*", uuid.uuid4().hex[:8])
+
+
+def _parts_folder(target: Path) -> Path:
+    """Return where the part file lies: beside the target, or inside a folder that is a mount and cannot be replaced."""
+    return target if target.is_dir() and _is_fixed(target) else target.parent
+
+
+def _is_fixed(folder: Path) -> bool:
+    return os.path.ismount(folder) or folder.resolve() == Path.cwd() or folder.is_symlink()
 
 
 class Partial:
@@ -94,26 +213,44 @@ class Partial:
     Args:
         target: What it becomes.
         folder: Whether it is a folder, which is made at once.
+
+    Raises:
+        BadMedia: When the folder cannot be made.
     """
 
     def __init__(self, target: Path, *, folder: bool = False) -> None:
         self.target = target
-        self.path = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        self.path = _part_name(_parts_folder(target) if folder else target.parent)
+        _remember(self.path)
         if folder:
-            self.path.mkdir()
+            try:
+                self.path.mkdir()
+            except OSError as error:
+                raise write_failure(target, error) from error
 
     def commit(self) -> None:
-        """Put the finished result in the target's place in one step."""
-        if self.path.is_dir() and self.target.is_dir():
-            self.target.rmdir()
-        os.replace(self.path, self.target)
+        """Put the finished result in the target's place: in one step, but for a folder that is a mount.
+
+        Raises:
+            BadMedia: When it cannot be put there.
+        """
+        try:
+            if self.path.parent == self.target:
+                for file in sorted(self.path.iterdir()):
+                    os.replace(file, self.target / file.name)
+                self.path.rmdir()
+                _unfinished.pop(self.path, None)
+                return
+            if self.path.is_dir() and self.target.is_dir():
+                self.target.rmdir()
+            os.replace(self.path, self.target)
+        except OSError as error:
+            raise write_failure(self.target, error) from error
+        _unfinished.pop(self.path, None)
 
     def discard(self) -> None:
-        """Delete what was written so far. Calling it twice is harmless."""
-        if self.path.is_dir():
-            shutil.rmtree(self.path, ignore_errors=True)
-        else:
-            self.path.unlink(missing_ok=True)
+        """Delete what was written so far. Calling it twice is harmless, and it never raises."""
+        _remove(self.path)
 
     def __enter__(self) -> Path:
         return self.path

@@ -18,8 +18,9 @@ from torch.nn.functional import pad
 
 from ..errors import BadInput, BadMedia
 from ..types import Frames, Sound
-from .audio import moving_pictures, read_sound
+from .audio import read_sound
 from .content_credentials import installed, own_certificate, sign
+from .decoding import decode_pictures, main_video, rate_of, upright
 from .image import from_bytes, to_bytes
 from .provenance import SYNTHETIC, Provenance, add_xmp
 from .sound_file import counted_s, open_media, sound_tracks
@@ -29,7 +30,6 @@ from .write_errors import write_failure
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from typing_extensions import Self
 
@@ -38,6 +38,10 @@ logger = logging.getLogger(__name__)
 CRF = 16
 """Constant rate factor of x264; below about 18 the loss is not seen."""
 
+MAX_PIXELS = 36_000_000
+"""Videos with larger pictures are refused by their header; 8K has 33 Mpx."""
+
+_CHUNK_PIXELS = 1 << 26
 _BT709 = 1
 _NTSC_BASES = (24, 30, 48, 60, 120)
 
@@ -103,9 +107,9 @@ class VideoWriter:
 
         try:
             self._open()
-        except FFmpegError as error:
+        except (FFmpegError, OSError) as error:
             self._abort()
-            raise self._failure(error) from error
+            raise write_failure(self._partial.target, error) from error
         except BaseException:
             self._abort()
             raise
@@ -130,7 +134,7 @@ class VideoWriter:
             for frame in levels.reshape(-1, *levels.shape[-3:]).cpu():
                 self._write(frame)
         except FFmpegError as error:
-            raise self._failure(error) from error
+            raise write_failure(self._partial.target, error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -205,22 +209,22 @@ class VideoWriter:
                 add_xmp(self._partial.path, self._provenance)
                 sign(self._partial.path, self._partial.target, self._provenance)
         except (FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+            raise write_failure(self._partial.target, error) from error
         self._partial.commit()
 
     def _abort(self) -> None:
         """Release everything; after a commit there is nothing left to delete."""
         from av.error import FFmpegError
 
-        if self._track is not None:
-            self._track.close()
-        if hasattr(self, "_container"):
-            with contextlib.suppress(FFmpegError, ValueError):  # the trailer of a video given up
-                self._container.close()
-        self._partial.discard()
-
-    def _failure(self, error: Exception) -> BadMedia:
-        return write_failure(self._partial.target, error)
+        try:
+            with contextlib.suppress(FFmpegError, OSError, ValueError):
+                if self._track is not None:
+                    self._track.close()
+            if hasattr(self, "_container"):
+                with contextlib.suppress(FFmpegError, OSError, ValueError):  # the trailer of a video given up
+                    self._container.close()
+        finally:
+            self._partial.discard()
 
 
 @dataclass(frozen=True)
@@ -258,9 +262,8 @@ def probe(path: str | Path) -> MediaInfo:
     """
     with _opened(path) as container:
         found: dict[str, object] = {"duration_s": (container.duration or 0) / 1e6}
-        if videos := moving_pictures(container):
-            video = videos[0]
-            found |= {"width": video.width, "height": video.height, "fps": float(video.average_rate or 0)}
+        if video := main_video(container):
+            found |= {"width": video.width, "height": video.height, "fps": rate_of(video)}
             found |= {"frames": video.frames, "video_codec": video.codec_context.codec.canonical_name}
         if tracks := sound_tracks(container):
             audio = tracks[0].codec_context
@@ -274,6 +277,9 @@ def probe(path: str | Path) -> MediaInfo:
 def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], float, Sound | None]:
     """Read a video; frames are decoded as they are asked for, so that length costs no memory.
 
+    Frame k is what is seen k / fps seconds after the pictures begin, whatever the file's own rate does in between;
+    pixels are square, rotation is applied. Of several streams that which players show is read, never an album's cover.
+
     Args:
         path: The file.
         chunk: The most frames at a time.
@@ -285,8 +291,13 @@ def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], flo
         BadMedia: When it has no pictures or cannot be read; the iterator raises it where the file is damaged.
     """
     info = probe(path)
-    if not info.video_codec or not info.fps:
+    if not info.video_codec or not info.fps or not info.width:
         raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
+    if info.width * info.height > MAX_PIXELS:
+        raise BadMedia(
+            f"`{path}` must have pictures of at most {MAX_PIXELS / 1e6:.0f} Mpx, but has {info.width} x {info.height}. "
+            "Reduce it first."
+        )
     return _decoded(path, chunk, info.fps), info.fps, read_sound(path) if info.audio_codec else None
 
 
@@ -295,14 +306,22 @@ def _decoded(path: str | Path, chunk: int, fps: float) -> Iterator[Frames]:
 
     with _opened(path) as container:
         pending: list[Tensor] = []
+        stream = main_video(container)
+        if stream is None:
+            return
+        area = max(1, stream.width * stream.height)
+        chunk, shape = max(1, min(chunk, _CHUNK_PIXELS // area)), None
         try:
-            for frame in container.decode(video=0):
-                pending.append(_pixels(frame))
+            for pixels in decode_pictures(container, stream, fps, str(path)):
+                if pixels.shape != (shape := shape or pixels.shape):
+                    raise BadMedia(f"`{path}` changes the size of its pictures half-way. Export it in one size.")
+                pending.append(pixels)
                 if len(pending) == chunk:
                     yield Frames(from_bytes(torch.stack(pending)), fps)
-                    pending = []
-        except FFmpegError as error:
-            raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
+                    pending = pending[:0]
+        except (FFmpegError, IndexError, ValueError) as error:  # PyAV's own of headers that lie
+            reason = getattr(error, "strerror", None) or error
+            raise BadMedia(f"`{path}` is damaged ({reason}). Copy or export it again.") from error
         if pending:
             yield Frames(from_bytes(torch.stack(pending)), fps)
 
@@ -322,25 +341,20 @@ def timed_pictures(path: str | Path) -> Iterator[tuple[float, Float[Tensor, "3 h
     from av.error import FFmpegError
 
     with _opened(path) as container:
-        streams = moving_pictures(container)
-        if not streams:
+        stream = main_video(container)
+        if stream is None:
             raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
-        begin, time_s, step = None, 0.0, 1 / float(streams[0].average_rate or 25)
+        begin, time_s, step = None, 0.0, 1 / (rate_of(stream) or 25.0)
+        aspect = float(stream.sample_aspect_ratio or 1)
         try:
-            for frame in container.decode(streams[0]):
+            for frame in container.decode(stream):
                 if begin is None:
                     begin = float(frame.time or 0)
                 else:
-                    time_s = max(time_s, time_s + step if frame.pts is None else float(frame.time) - begin)
-                yield time_s, from_bytes(_pixels(frame))
+                    time_s = max(time_s, time_s + step if frame.time is None else float(frame.time) - begin)
+                yield time_s, from_bytes(upright(frame, aspect))
         except FFmpegError as error:
             raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
-
-
-def _pixels(frame: VideoFrame) -> UInt8[Tensor, "3 h w"]:
-    """Return a decoded frame the right way up: telephones store a rotation instead of turning the picture."""
-    levels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
-    return torch.rot90(levels, (frame.rotation // 90) % 4, (1, 2)).contiguous()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from ..media.image import cut_square
 from ..types import CropPlace, Face
 from .clip_input import aligned_face
 from .face_drawing import CONTROLNET
-from .identity import Finder
+from .identity import Finder, warn_of_strangers
 
 FACE_SHARE = 0.45
 """Height of the face mesh, brow to chin, over the side of a picture that is cut anew."""
@@ -131,6 +131,7 @@ def identify_mesh(
     if analyser is None:
         return MeshIdentity(torch.stack(crops), torch.stack(landmarks), places=tuple(places))
     embeddings = torch.stack([found.embedding for found in seen])
+    warn_of_strangers(list(embeddings))
     return MeshIdentity(torch.stack(crops), torch.stack(landmarks), embeddings, torch.stack(upright), tuple(places))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -182,10 +183,12 @@ class TextEncoder(nn.Module):
         return dict(zip(EXPRESSION, offsets.float().tolist(), strict=True))
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Return the words of a prompt that the model does not know, in order, each once."""
+        """Return the words and symbols (emoji) of a prompt that the model does not know, in order, each once."""
         normal = self.tokenizer.backend_tokenizer.normalizer.normalize_str(prompt)
         known = {*self.words, ","}
-        return list(dict.fromkeys(word for word in normal.split() if word not in known))
+        # The tokenizer takes a symbol for a comma.
+        symbols = [letter for letter in prompt if unicodedata.category(letter) in ("So", "Sc", "Sk", "Co", "Cn")]
+        return list(dict.fromkeys([*(word for word in normal.split() if word not in known), *symbols]))
 
     def nearest_word(self, word: str) -> str | None:
         """Return the known word that is spelt most like `word`, or None where nothing comes close."""

@@ -46,12 +46,13 @@ def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames
 
 def parse_edit(text: str, name: str = "edits") -> tuple[float, str]:
     """Read `SECONDS: TEXT`; name: what the user calls it. Raises `BadInput`."""
-    start, colon, prompt = text.replace("：", ":", 1).partition(":")  # the colon of a Chinese keyboard
+    start, *rest = re.split("[:：]", text, maxsplit=1)  # the second is the colon of a Chinese keyboard
+    prompt = "".join(rest)
     try:
         start_s = float(start)
     except ValueError:
         start_s = math.nan
-    if not colon or not prompt.strip() or not 0 <= start_s < math.inf:
+    if not prompt.strip() or not 0 <= start_s < math.inf:
         raise BadInput(f'`{name}` must be "SECONDS: TEXT", but got {text!r}. Try "2.0: a smiling person".')
     return start_s, prompt.strip()
 

@@ -20,6 +20,7 @@ from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
+from ..hosts.devices import open_device
 from ..hosts.diffusers_host import DiffusersHost
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import MotionDials
@@ -136,7 +137,7 @@ class PublicStack(CodecMethods):
         version = spec.kinds["temporal"].version if "temporal" in spec.kinds else ""
         frames = _MOTION_FRAMES.get(version, 32)
         config = replace(PRESETS[name](), size=side, schedule=spec.schedule, temporal_frames=frames)
-        place = torch.device(device)
+        place = open_device(device)
         made = loader(spec, place, torch.float32 if place.type == "cpu" else torch.float16)
         made.check()
         at_once = not (_is_small(place) if low_memory is None else low_memory)

@@ -124,9 +124,12 @@ def find_spec(
         elif part not in spared:
             missing.append(given)
     if missing:
+        closed = any(known[entry].commercial == "no" for entry in missing)
+        fetched = f"portraittalk models download {' '.join(missing)}" + " --accept-non-commercial" * closed
         raise WeightsMismatch(
             f"{name}: {len(missing)} of its {len(chosen)} files are not in {models_folder(comfyui)}, ComfyUI's models "
-            f"or the hub's cache: {', '.join(missing)}. Run `portraittalk models download {' '.join(missing)}`."
+            f"or the hub's cache: {', '.join(missing)}. Run `{fetched}`"
+            + (", if you have no commercial use for them." if closed else ".")
         )
     kinds = {part: detect(path) for part, path in files.items() if part in _KINDS}
     spec = StackSpec(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))

@@ -26,7 +26,7 @@ from ..checkpoints.native import (
 )
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
-from ..hosts.devices import lowered
+from ..hosts.devices import lowered, open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import draw_lines
@@ -166,7 +166,7 @@ class TinyStack(CodecMethods):
         """
         files = model_files(name)
         config, nets = adapters or load_adapters(files["denoiser"])
-        place = torch.device(device)
+        place = open_device(device)
         audio_to_motion, prior = load_motion(files["motion"])
         fitter, shaper = load_structure(files["structure"])
         return cls(

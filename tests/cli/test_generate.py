@@ -21,6 +21,7 @@ from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.provenance import read_provenance
+from portraittalk_core.media.target import PART_FILES
 from portraittalk_core.media.video import VideoWriter, probe
 from portraittalk_core.motion.geometry import draw_lines
 from portraittalk_core.motion.motion_file import read_motion, write_motion
@@ -275,7 +276,7 @@ def test_ctrl_c_stops_within_a_second_and_leaves_nothing(folder, number):
     try:
         for _ in range(3):
             assert process.stdout is not None and process.stdout.readline() == "frame\n"
-        assert list(folder.glob(".out.mp4.*.part"))
+        assert list(folder.glob(PART_FILES))
         process.send_signal(number)
         started = time.monotonic()
         _, errors = process.communicate(timeout=120)
@@ -385,7 +386,7 @@ def face(side: float, turned: float = 0.0) -> Face:
         ([], [], "picture 1: no face was found in it. Use a picture of somebody."),
         ([face(40)], [], "The face must be at least 64 pixels wide, but the largest in the picture has"),
         ([face(300, 1.0)], [], "The face must be turned at most 50 degrees to the side, but is turned"),
-        ([face(300)], ["--face", "2"], "`face` must be at most the number of faces, but got 2 and there is 1 face."),
+        ([face(300)], ["--face", "2"], "`--face` must be at most the number of faces, but got 2 and there is 1 face."),
     ],
     ids=["nobody", "far away", "in profile", "alone"],
 )

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from portraittalk_core.cli import doctor, info
 from portraittalk_core.cli.main import main
 from portraittalk_core.media.image import read_image
+from portraittalk_core.media.target import Partial
 from portraittalk_core.people import person, source
 
 
@@ -125,7 +126,7 @@ def test_what_an_avatar_needs_is_one_line(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        (["--hair", "rainbow"], "`hair` must be one of black, dark brown"),
+        (["--hair", "rainbow"], "`--hair` must be one of black, dark brown"),
         (["--size", "9"], "between 256 and 1024"),
         (["--seed", "-3"], "must not be negative"),
         (["-o", "a.mp4"], "must end in .png"),
@@ -134,3 +135,13 @@ def test_what_an_avatar_needs_is_one_line(tmp_path, capsys, monkeypatch):
 def test_wrong_avatars(tmp_path, capsys, options, rule):
     assert main(["avatar", "-o", f"{tmp_path}/a.png", *options]) == 2
     assert rule in failure(capsys)
+
+
+def test_doctor_names_what_a_killed_program_left(tmp_path, monkeypatch):
+    part = Partial(tmp_path / "a video.mp4")
+    part.path.touch()
+    Partial(tmp_path / "pictures", folder=True)
+    found = list(doctor.part_files(tmp_path))
+    assert len(found) == 2 and not any(f.needed or f.present for f in found)
+    assert all(str(f).startswith("found    part file") and "rm -r " in str(f) for f in found)
+    assert part.path.name in f"{found[0]}{found[1]}"

@@ -192,7 +192,7 @@ def test_each_run_of_a_stage_begins_with_all_before_it(root, monkeypatch):
         (["--part", "people", "--seed", "-1"], "must not be negative"),
         (["--part", "vae"], "portraittalk train --part people --out"),
         (["--stage", "2"], "portraittalk train --part clips --out"),
-        (["--stage", "1", "--model", "huge"], "`model` must be one of tiny"),
+        (["--stage", "1", "--model", "huge"], "`--model` must be one of tiny"),
         (["--stage", "1", "--config", "none.toml"], "cannot be read"),
         (["--stage", "1", "--config", "BAD"], "no TOML file"),
         (["--stage", "1", "--config", "ODD"], "unknown key `colour`"),

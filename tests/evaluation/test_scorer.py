@@ -93,11 +93,13 @@ def test_bad_clips_are_lines(tmp_path, video, talk, finder):
     black = write(tmp_path / "black.mp4", pictures(20) * 0 - 1, talk.voice)
     mute = write(tmp_path / "mute.mp4", pictures(20), None)
     quiet = write(tmp_path / "quiet.mp4", pictures(100), torch.zeros_like(talk.voice))
+    rare = write(tmp_path / "rare.mp4", torch.cat([pictures(40), pictures(60) * 0 - 1]), talk.voice)
     single = write(tmp_path / "single.mp4", pictures(1), talk.voice)
     lines = {
         torn: "is no sound or video file",
         tmp_path / "gone.mp4": "there is no",
         black: "no face found in 20 frames. Look elsewhere.",
+        rare: "a face was found in only 40 of 100 frames, too few to score it. Look elsewhere.",
         mute: "no sound: ADFD and silent lips are unscored",
         quiet: "nobody speaks while the face is seen",
         single: "2 frames with a face are needed",

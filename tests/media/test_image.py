@@ -100,7 +100,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
 
 def test_float_levels_are_refused(tmp_path):
     Image.fromarray(np.ones((40, 40), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(BadMedia, match="floating-point"):
+    with pytest.raises(BadMedia, match="levels in floating point, of which nobody knows what is white"):
         read_image(tmp_path / "a.tif")
 
 
@@ -189,3 +189,52 @@ def test_writing_fails_clearly(tmp_path):
         write_image(tmp_path / "a.xyz", torch.zeros(3, 40, 40))
     with pytest.raises(BadMedia, match="folder must exist"):
         write_image(tmp_path / "no" / "a.png", torch.zeros(3, 40, 40))
+
+
+def swapped_profile() -> bytes:
+    """sRGB whose red and blue primaries have changed places: a picture with it must come back with them changed."""
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"tXYZ", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"tXYZ", b"bXYZ", 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("RGB", "a.png"), ("RGBA", "a.png"), ("P", "a.png"), ("RGBA", "a.webp"), ("RGB", "a.jpg")]
+)
+def test_a_profile_is_honoured_in_every_mode(tmp_path, mode, name):
+    Image.new("RGB", (64, 64), (255, 0, 51)).convert(mode).save(tmp_path / name, icc_profile=swapped_profile())
+    red, _, blue = level(read_image(tmp_path / name), 20, 20)
+    assert red < 80 and blue > 235
+
+
+def test_gray_and_cmyk_take_a_profile_of_another_kind(tmp_path, caplog):
+    Image.new("L", (64, 64), 124).save(tmp_path / "a.png", icc_profile=swapped_profile())
+    assert level(read_image(tmp_path / "a.png"), 9, 9) == [124, 124, 124] and not caplog.records
+    Image.new("CMYK", (64, 64), (0, 255, 255, 0)).save(tmp_path / "a.tif", icc_profile=swapped_profile())
+    assert level(read_image(tmp_path / "a.tif"), 9, 9) == [255, 0, 0] and "cannot be used" in caplog.text
+
+
+def test_lab_is_read_as_a_viewer_shows_it(tmp_path):
+    from PIL import ImageCms
+
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    ImageCms.profileToProfile(halves(), srgb, lab, outputMode="LAB").save(tmp_path / "a.tif")
+    assert level(read_image(tmp_path / "a.tif"), 20, 5) == pytest.approx(RED, abs=4)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        bytes(30),
+        b"II*\0\xff\xff\xff\xff" + bytes(30),
+        b"MM\0*garbage",
+        b"II*\0\x08\0\0\0\x10\0\x12\1\x09\0\xff\xff\xff\xff",
+    ],
+    ids=["empty", "far", "short", "lies"],
+)
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_a_damaged_exif_record_costs_no_picture(tmp_path, record, kind, recwarn):
+    Image.new("RGB", (64, 64), RED).save(tmp_path / f"a.{kind}", exif=b"Exif\0\0" + record)
+    assert level(read_image(tmp_path / f"a.{kind}"), 20, 20) == pytest.approx(RED, abs=3)
+    assert not recwarn.list

@@ -269,15 +269,6 @@ def test_targets_are_checked_before_any_work(tmp_path):
     assert check_target(tmp_path / "A.MP4") == tmp_path / "A.MP4"
 
 
-def test_unwritable_folder_is_reported(tmp_path, monkeypatch):
-    def refuse(**_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("portraittalk_core.media.target.tempfile.TemporaryFile", refuse)
-    with pytest.raises(BadMedia, match="cannot be written to \\(Permission denied\\)"):
-        check_target(tmp_path / "a.mp4")
-
-
 def test_files_that_are_no_video(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
     (tmp_path / "b.mp4").write_bytes(b"nonsense" * 100)

@@ -113,3 +113,18 @@ def test_ibugs_points_of_a_face_are_picked_or_kept():
     points = in_pixels(200)
     known, public = (Face(torch.zeros(4), p, 1.0, torch.zeros(512)) for p in (points, points[list(IBUG)]))
     assert torch.equal(known.ibug, public.ibug) and known.ibug.shape == (70, 2)
+
+
+def test_references_of_another_person_are_named(caplog):
+    class Cycle(Finds):
+        def find(self, pixels):
+            self.found = self.found[1:] + self.found[:1]
+            return self.found[:1]
+
+    points = in_pixels(200)
+    identify([picture(200, 200)] * 3, Cycle(points, points))
+    (record,) = caplog.records
+    assert "Picture 2 seems to show another person than the first (similarity 0.00, below 0.35)" in record.getMessage()
+    caplog.clear()
+    identify([picture(200, 200)] * 3, Finds(points))
+    assert not caplog.records

@@ -161,3 +161,8 @@ def test_the_shipped_model_adds_nothing_unasked(shipped: TextEncoder, prompt: st
 def test_the_shipped_model_binds_colours(shipped: TextEncoder):
     a, b = shipped.encode(["red shirt, blue background", "blue shirt, red background"])
     assert (a[5] - b[5]).norm() > 0.5 * a[5].norm()
+
+
+def test_symbols_are_named_like_unknown_words(encoder: TextEncoder, caplog: pytest.LogCaptureFixture):
+    encoder.encode([f"{encoder.words[0]}, \N{GRINNING FACE}"])
+    assert 'does not know "\N{GRINNING FACE}"' in caplog.text

@@ -26,6 +26,9 @@ from .tracks import Finder, Track, track_video
 CHUNK = 8
 """Frames that are decoded together."""
 
+LEAST_SEEN = 0.5
+"""Share of the frames in which a face must be found: what is read in fewer says nothing of the clip."""
+
 _GENERATION = tuple(figure.key for figure in GENERATION)
 _FULL_ONLY = ("ssim", "lpips", "csim", *(figure.key for figure in SYNC))
 _NO_SOUND = "no sound: ADFD and silent lips are unscored. Give the speech with --audio."
@@ -100,8 +103,11 @@ class Scorer:
         sheet.notes += _track_notes(track)
         if clip.reference is not None:
             sheet.keep(self._extractor.pictures(clip.path, clip.reference, track.fps))
-        if not track.seen:
-            sheet.unscored.append(f"no face found in {len(track.landmarks)} frames. {self.finder.hint}")
+        if track.seen < LEAST_SEEN * len(track.landmarks):
+            frames = len(track.landmarks)
+            few = f"a face was found in only {track.seen} of {frames} frames, too few to score it"
+            found = few if track.seen else f"no face found in {frames} frames"
+            sheet.unscored.append(f"{found}. {self.finder.hint}")
             record |= sheet.picture_figures(track, measure_pictures(clip.path, track, CHUNK))
             return {}
         reference = self._reference_track(clip, track, sheet)
@@ -142,8 +148,11 @@ class Scorer:
             sheet.unscored.append(f"reference: {one_line(error)}")
             return None
         found = self._reference[1]
-        if not found.seen:
-            sheet.unscored.append(f"reference: no face found in {clip.reference.name}; nothing is compared with it")
+        if found.seen < LEAST_SEEN * len(found.landmarks):
+            sheet.unscored.append(
+                f"reference: a face was found in {found.seen} of {len(found.landmarks)} frames of "
+                f"{clip.reference.name}; nothing is compared with it"
+            )
         elif abs(found.fps - track.fps) > 0.01:
             sheet.unscored.append(
                 f"reference: it must have the clip's {track.fps:g} frames a second, but has {found.fps:g}; nothing is "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...checkpoints.catalogue import entries, find, search_folders
 from ...checkpoints.native import model_folder
 from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
@@ -90,7 +92,8 @@ class PackFinder:
     @property
     def hint(self) -> str:
         """What the pack says where it finds no face, and what other detectors there are."""
-        return f"{self.faces.hint} Name another detector with --faces."
+        other = mediapipe_task()
+        return f"{self.faces.hint} Name another detector with --faces{f', such as {other}' if other else ''}."
 
     @contextlib.contextmanager
     def video(self, fps: float) -> Generator[FindNext, None, None]:
@@ -201,6 +204,14 @@ def _mesh_options(task: Path) -> tuple[Any, Any, Any]:
         base_options=BaseOptions(model_asset_path=str(task)), running_mode=vision.RunningMode.VIDEO, num_faces=2
     )
     return mediapipe, vision, options
+
+
+def mediapipe_task() -> Path | None:
+    """Return MediaPipe's face landmarker where this machine has both the file and the package, else None."""
+    if importlib.util.find_spec("mediapipe") is None:
+        return None
+    entry = next((entry for entry in entries() if entry.name == "face-landmarker"), None)
+    return None if entry is None else find(entry, search_folders())
 
 
 def open_finder(faces: str | Path | None = None) -> Finder:
