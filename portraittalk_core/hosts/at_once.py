@@ -14,7 +14,7 @@ _SHARE = 0.8  # of what is free
 
 
 def rows_that_fit(device: torch.device, row_bytes: int, most: int = 16) -> int:
-    """Return how many rows the free memory of a device should hold, at least one; one on a CPU, which gains nothing.
+    """Return how many rows the free memory of a device should hold, at least one; one on a CPU.
 
     Args:
         device: Where the network is.
