@@ -75,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return arguments.run(arguments)
     except PortraitTalkError as error:
         return _complain(in_options(str(error), words))
+    except BrokenPipeError:  # the reader of our output (`| head`) has gone; the flush at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
@@ -83,9 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nportraittalk: stopped; nothing half-written was left.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output (`| head`) has gone; the flush at exit must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit as leaving:  # --help
         return int(leaving.code or 0)
 
@@ -107,7 +107,7 @@ def option_names(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     for action in parser._actions:  # argparse has no public way to list them
         if action.option_strings:
             words[action.dest] = max(action.option_strings, key=len)
-        elif isinstance(action, argparse._SubParsersAction):
+        elif isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
             words |= option_names(action.choices[getattr(arguments, action.dest)], arguments)
         elif isinstance(action.metavar, str):
             words[action.dest] = action.metavar

@@ -36,7 +36,8 @@ def main_video(container: InputContainer) -> VideoStream | None:
     Args:
         container: An opened file.
     """
-    found = [stream for stream in moving_pictures(container) if stream.codec_context is not None]  # else: unknown codec
+    pictures = moving_pictures(container)
+    found = [s for s in pictures if getattr(s, "codec_context", None)]  # there is none for a codec that nobody knows
     best = container.streams.best("video")
     return next((stream for stream in found if stream is best or (best and stream.index == best.index)), None) or next(
         iter(found), None
@@ -72,8 +73,10 @@ def decode_pictures(
     shown: VideoFrame | None = None
     count, slot, warned = 0, -1, False
     for frame in container.decode(stream):
-        start_s = (frame.time or 0.0) if start_s is None else start_s
-        at = slot + 1 if frame.time is None else round((frame.time - start_s) * fps)
+        time_s: float | None = frame.time
+        start_s = (time_s or 0.0) if start_s is None else start_s
+        unknown = time_s is None  # pyright: ignore[reportUnnecessaryComparison] - PyAV says a frame always has one
+        at = slot + 1 if unknown else round((time_s - start_s) * fps)
         if not slot - 1 <= at <= slot + LONGEST_GAP_S * fps:
             if not warned:
                 logger.warning("The time stamps of `%s` jump; pictures are taken one after the other there.", name)

@@ -241,7 +241,7 @@ def _to_srgb(picture: Image, profile: bytes | None) -> Image:
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-        space = getattr(source, "profile", source).xcolor_space.strip()
+        space = str(getattr(getattr(source, "profile", source), "xcolor_space", "")).strip()
         if picture.mode == "L" and space == "RGB":  # gray levels with the profile of a colour picture
             picture = picture.convert("RGB")
         converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

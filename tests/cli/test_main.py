@@ -170,3 +170,18 @@ def test_evaluating_what_holds_no_video_is_an_error(tmp_path, capsys):
     assert main(["evaluate", "--quiet", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "report")]) == 2
     assert "None of 1 clips could be scored; " in error_line(capsys)
     assert (tmp_path / "report/report.html").is_file()
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    command = f"{sys.executable} -m portraittalk_core generate --help | head -n 1"
+    found = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0 and not found.stderr
+
+
+def test_a_pipe_that_breaks_is_no_fault_of_the_disk(monkeypatch):
+    def fail(_):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(info, "describe_machine", lambda: fail(None))
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    assert main(["info"]) == 0
