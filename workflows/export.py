@@ -15,6 +15,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import uuid
 import wave
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,8 @@ def _saved(page: Any, make: Any) -> dict[str, Any]:
     """Return what the frontend saves, with what the host's dialogs ask of a workflow."""
     # Turned into text inside the page: outside, what is undefined would become null and trouble the loader.
     saved: dict[str, Any] = json.loads(page.evaluate("() => JSON.stringify(app.graph.serialize())"))
+    # By its id the player finds what a workflow showed last: no two may share one.
+    saved["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"portraittalk/{make.__name__}"))
     inner = [node for each in saved.get("definitions", {}).get("subgraphs", []) for node in each["nodes"]]
     for node in (*saved["nodes"], *inner):
         properties = node.setdefault("properties", {})

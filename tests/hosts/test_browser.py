@@ -173,6 +173,10 @@ def test_no_node_covers_another_before_and_after_a_run(page, shot, name):
     shot(f"overlap_{name}")
 
 
+@pytest.mark.skipif(
+    "COMFYUI_FRONTEND" not in os.environ,
+    reason="nodes of the page take no saved sizes in 1.27.10: set COMFYUI_FRONTEND to a newer build",
+)
 @pytest.mark.parametrize("name", ["quickstart", "prompt_edit", "adfd_score"])
 def test_no_node_covers_another_where_nodes_are_part_of_the_page(page, shot, name):
     page.evaluate("() => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', true)")

@@ -142,6 +142,11 @@ def test_each_workflow_has_a_title_a_note_a_thumbnail_and_says_where_its_nodes_c
     assert said.endswith(".") and said != TEXTS.TITLES[name]
 
 
+def test_each_workflow_has_an_id_of_its_own():
+    """By it the player finds what a workflow showed last."""
+    assert len({_saved(make)["id"] for make in MADE}) == len(MADE)
+
+
 @pytest.mark.parametrize("make", GRAPHS.SD15, ids=lambda make: make.__name__)
 def test_the_host_can_offer_every_public_file(make):
     offered = {m["name"]: m for node in _saved(make)["nodes"] for m in node["properties"].get("models", [])}

@@ -119,6 +119,8 @@ test('what a node showed is taken from the latest run of the same workflow', () 
   assert.deepEqual(inHistory(entries, '7:2', 'key', 'mine'), { key: ['new'] })
   assert.equal(inHistory(entries, '7:2', 'key', undefined), null)
   assert.equal(inHistory({}, '7:2', 'key', 'mine'), null)
+  const none = '00000000-0000-0000-0000-000000000000'
+  assert.equal(inHistory({ a: run(1, none, { '7:2': { key: ['anybody'] } }) }, '7:2', 'key', none), null)
 })
 
 test('files are for the loader of their kind', () => {

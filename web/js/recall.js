@@ -3,6 +3,8 @@ import { executionId, locatorOf } from './graph.js'
 
 const ENTRIES = 32
 const FRESH_MS = 5000
+/** The number of a workflow that has none of its own. */
+const NOBODY = '00000000-0000-0000-0000-000000000000'
 let asked = null
 
 /** Return what a node showed under a key, or null. `app` and `api` are the frontend's. */
@@ -17,7 +19,8 @@ export async function recall(node, key, app, api) {
 /** Return what a node of a workflow showed under a key in the latest of the host's runs that has it, or null. */
 export function inHistory(entries, id, key, workflow) {
   const runs = Object.values(entries ?? {}).sort((one, other) => (other.prompt?.[0] ?? 0) - (one.prompt?.[0] ?? 0))
-  const own = runs.filter((run) => workflow && run.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
+  if (!workflow || workflow === NOBODY) return null
+  const own = runs.filter((run) => run.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
   return own.find((run) => run.outputs?.[id]?.[key])?.outputs[id] ?? null
 }
 
