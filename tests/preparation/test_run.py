@@ -221,6 +221,7 @@ def test_a_caption_command_that_fails_stops_the_run(tmp_path, clips, settings, t
 def test_the_report_says_hours_people_reasons_and_plays_samples(whole):
     page = write_report(whole).read_text()
     assert "1.4 s of 3.3 s in 3 samples of 1 people, from 2 of 5 clips" in page
+    assert "<td>embeddings</td><td class='text'>tiny face pack</td>" in page and "<td>--embeddings</td>" in page
     for words in ("blurred", "no face", "cannot be read", "too short", "data:image/jpeg;base64,", "limit 15"):
         assert words in page
     played = sorted((whole.folder / "samples").glob("*.mp4"))
