@@ -190,6 +190,19 @@ def test_two_people_in_one_stretch_are_left_out(clips, settings, fitter, tools):
     assert [d["reason"] for d in record["dropped"]] == ["not one person"] * 2 and record["samples"] == []
 
 
+def test_hdtf_is_split_as_musetalk_splits_it(tmp_path, settings, tools):
+    for name in ("RD_Radio7_000", "RD_Radio7_001", "RD_Radio10_000"):
+        write(tmp_path / "HDTF" / f"{name}.mp4", frames(12))
+    preparation = Preparation(tmp_path / "shards", find_sources(tmp_path / "HDTF", "hdtf"), settings, tools)
+    list(preparation.run())
+    shards = {shard["file"]: [entry["clip"] for entry in shard["samples"]] for shard in preparation.pack()}
+    assert shards == {"train-000000.tar": ["RD_Radio10_000"], "test-000000.tar": ["RD_Radio7_000"]}
+    aside = preparation.records()[2]
+    assert aside["split"] == "aside" and aside["dropped"][0]["reason"] == "a person of the test clips"
+    (held,) = read_samples(tmp_path / "shards", "test")
+    assert held.facts["split"] == "test" and held.facts["dataset"] == "hdtf"
+
+
 class Losing:
     """An engine whose workers die at the clip of one name."""
 
