@@ -7,6 +7,7 @@ for two of the clips have the same background.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import BadMedia
 from .decoding import Picture
+
+logger = logging.getLogger(__name__)
 
 CHANGE = 12.0
 """Mean change of a 64 x 64 picture from frame to frame, in levels of 255, from which on there may be a cut. Within six
@@ -86,10 +88,8 @@ def scenedetect_cuts(path: Path, fps: float) -> list[int] | None:
         fps: Frames a second in which frames are counted.
 
     Returns:
-        The frames with which a new shot begins; None where PySceneDetect is not installed.
-
-    Raises:
-        BadMedia: When PySceneDetect cannot read the file.
+        The frames with which a new shot begins; None where PySceneDetect is not installed, or cannot read the file,
+        which is logged.
     """
     try:
         import scenedetect  # pyright: ignore[reportMissingImports]
@@ -97,6 +97,7 @@ def scenedetect_cuts(path: Path, fps: float) -> list[int] | None:
         return None
     try:
         scenes = scenedetect.detect(str(path), scenedetect.ContentDetector())
-    except OSError as error:
-        raise BadMedia(f"`{path}` cannot be read by PySceneDetect ({error}). Copy or export it again.") from error
+    except (OSError, scenedetect.VideoOpenFailure) as error:
+        logger.warning("PySceneDetect cannot read %s (%s): only the own detector looked for its cuts.", path, error)
+        return None
     return [math.ceil(float(start.get_seconds()) * fps - 0.5) for start, _ in scenes[1:]]

@@ -48,7 +48,9 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem aut
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
-th:first-child, td:first-child, td.text { text-align: left; } img { max-width: 100%; display: block; margin: .2rem 0; }
+th:first-child, td:first-child,
+.text { text-align: left !important; } td:not(.text) { white-space: nowrap; }
+img { max-width: 100%; display: block; margin: .2rem 0; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 1rem; }
 figure { margin: 0; } figcaption, small { opacity: .8; font-size: .85rem; overflow-wrap: anywhere; }
 video { width: 100%; border-radius: 4px; } svg { width: 100%; background: var(--soft); border-radius: 4px; }
@@ -175,7 +177,8 @@ def _dropped(records: Sequence[dict[str, Any]], strip: Callable[[str, str], Path
     rows = ""
     for reason, drops in sorted(by.items(), key=lambda pair: -sum(d["end_s"] - d["start_s"] for _, d in pair[1])):
         seconds = sum(drop["end_s"] - drop["start_s"] for _, drop in drops)
-        shown = "".join(_example(label, drop, strip) for label, drop in drops[:_STRIPS])
+        first = {label: drop for label, drop in reversed(drops)}  # a clip has a strip of the first for each reason
+        shown = "".join(_example(label, drop, strip) for label, drop in sorted(first.items())[:_STRIPS])
         rows += f"<tr><td>{escape(reason)}</td><td>{len(drops)}</td><td>{_hours(seconds)}</td>"
         rows += f"<td class='text'>{shown}</td></tr>"
     head = "<tr><th>why</th><th>stretches</th><th>time</th><th class='text'>such as</th></tr>"
@@ -185,7 +188,7 @@ def _dropped(records: Sequence[dict[str, Any]], strip: Callable[[str, str], Path
 def _example(label: str, drop: dict[str, Any], strip: Callable[[str, str], Path]) -> str:
     said = f"{label}, {drop['start_s']:g} to {drop['end_s']:g} s"
     if drop.get("value") is not None:
-        said += f": {drop['value']:g}" + (f", limit {drop['limit']:g}" if "limit" in drop else "")
+        said += f": {drop['value']:.3g}" + (f", limit {drop['limit']:g}" if "limit" in drop else "")
     said += f": {drop['why']}" if "why" in drop else ""
     file = strip(label, drop["reason"])
     picture = ""
@@ -223,13 +226,14 @@ def _histogram(title: str, values: Iterable[float]) -> str:
 
 def _player(shown: tuple[str, str]) -> str:
     file, caption = shown
-    video = f'<video controls preload="none" src="{escape(file)}"></video>' if file else ""
+    video = f'<video controls preload="metadata" src="{escape(file)}"></video>' if file else ""
     return f"<figure>{video}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _how(index: dict[str, Any]) -> str:
     settings = index["settings"]
-    said = {**index["tools"], **{k: v for k, v in settings.items() if k != "limits"}}
+    asked = ("size", "margin", "picture", "quality", "embeddings", "validation", "caption")
+    said = {**index["tools"], **{f"--{name}": settings[name] for name in asked if settings[name] is not None}}
     said |= {f"limit: {REASONS.get(name, name)}": value for name, value in settings["limits"].items()}
     rows = "".join(f"<tr><td>{escape(k)}</td><td class='text'>{escape(str(v))}</td></tr>" for k, v in said.items())
     shards = "".join(

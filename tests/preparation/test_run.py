@@ -190,6 +190,19 @@ def test_two_people_in_one_stretch_are_left_out(clips, settings, fitter, tools):
     assert [d["reason"] for d in record["dropped"]] == ["not one person"] * 2 and record["samples"] == []
 
 
+def test_hdtf_is_split_as_musetalk_splits_it(tmp_path, settings, tools):
+    for name in ("RD_Radio7_000", "RD_Radio7_001", "RD_Radio10_000"):
+        write(tmp_path / "HDTF" / f"{name}.mp4", frames(12))
+    preparation = Preparation(tmp_path / "shards", find_sources(tmp_path / "HDTF", "hdtf"), settings, tools)
+    list(preparation.run())
+    shards = {shard["file"]: [entry["clip"] for entry in shard["samples"]] for shard in preparation.pack()}
+    assert shards == {"train-000000.tar": ["RD_Radio10_000"], "test-000000.tar": ["RD_Radio7_000"]}
+    aside = preparation.records()[2]
+    assert aside["split"] == "aside" and aside["dropped"][0]["reason"] == "a person of the test clips"
+    (held,) = read_samples(tmp_path / "shards", "test")
+    assert held.facts["split"] == "test" and held.facts["dataset"] == "hdtf"
+
+
 class Losing:
     """An engine whose workers die at the clip of one name."""
 
@@ -221,6 +234,7 @@ def test_a_caption_command_that_fails_stops_the_run(tmp_path, clips, settings, t
 def test_the_report_says_hours_people_reasons_and_plays_samples(whole):
     page = write_report(whole).read_text()
     assert "1.4 s of 3.3 s in 3 samples of 1 people, from 2 of 5 clips" in page
+    assert "<td>embeddings</td><td class='text'>tiny face pack</td>" in page and "<td>--embeddings</td>" in page
     for words in ("blurred", "no face", "cannot be read", "too short", "data:image/jpeg;base64,", "limit 15"):
         assert words in page
     played = sorted((whole.folder / "samples").glob("*.mp4"))

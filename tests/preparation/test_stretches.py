@@ -50,7 +50,7 @@ def test_without_scenedetect_the_own_detector_is_said(monkeypatch, tmp_path):
     assert cutting.scenedetect_cuts(tmp_path / "clip.mp4", 25.0) is None and "not installed" in cutting.detector()
 
 
-def test_scenedetect_is_asked_where_it_is(monkeypatch, tmp_path):
+def test_scenedetect_is_asked_where_it_is(monkeypatch, tmp_path, caplog):
     class Time:
         def __init__(self, seconds):
             self.seconds = seconds
@@ -60,13 +60,17 @@ def test_scenedetect_is_asked_where_it_is(monkeypatch, tmp_path):
 
     class Module:
         ContentDetector = object
+        VideoOpenFailure = RuntimeError
 
         @staticmethod
         def detect(path, detector):
+            if "damaged" in path:
+                raise RuntimeError("no moov atom")
             return [(Time(0.0), Time(1.0)), (Time(1.0), Time(2.02)), (Time(2.02), Time(3.0))]
 
     monkeypatch.setitem(sys.modules, "scenedetect", Module)
     assert cutting.scenedetect_cuts(tmp_path / "clip.mp4", 25.0) == [25, 50]
+    assert cutting.scenedetect_cuts(tmp_path / "damaged.mp4", 25.0) is None and "no moov atom" in caplog.text
     assert cutting.joined([24, 70], [25, 50]) == [24, 50, 70] and cutting.joined([3], None) == [3]
 
 
