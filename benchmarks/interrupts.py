@@ -1,5 +1,7 @@
 """Interrupt `portraittalk generate` at random moments: nothing half-written is left, and the next run is right.
 
+    python -m benchmarks.interrupts --count 200
+
 Every run is the whole command in a process of its own, with the shipped model, the shipped portrait and a fraction of
 a second of speech. The moments are spread over the time that an uninterrupted run takes, and a little beyond. Run by a
 process that has imported everything, so that a run costs the work and not the start; --cold begins Python anew for
@@ -179,7 +181,7 @@ def interrupt(count: int, seed: int, cold: bool = False) -> Counter[str]:
     return found
 
 
-def main() -> int:
+def main() -> None:
     """Run what the command line asks for; the exit code is 1 where something was left."""
     parser = command_line("interrupts", __doc__)
     parser.add_argument("--count", type=int, default=200, metavar="N", help="interrupted runs (200)")
@@ -194,8 +196,8 @@ def main() -> int:
     sys.stdout.write(text + "\n")
     if given.page:
         write_between(given.page, text, START, END)
-    return int(any(count for name, count in found.items() if name not in ("stopped", "done")))
+    sys.exit(int(any(count for name, count in found.items() if name not in ("stopped", "done"))))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -25,6 +25,8 @@ from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.types import Sound
 
+from .parts.program import command_line
+
 WAYS: dict[str, tuple[str, int | None]] = {"auto": ("auto", None), "float32": ("float32", None), "2 steps": ("auto", 2)}
 """Precision and steps, by the name of the row."""
 
@@ -38,7 +40,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     Args:
         words: Of it; None: the process' own.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=(__doc__ or "").partition("\n")[0])
+    parser = command_line("speed", __doc__)
     add = parser.add_argument
     add("--image", required=True, help="a photograph")
     add("--audio", required=True, help="a recording")
@@ -117,13 +119,9 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def main(words: list[str] | None = None) -> None:
-    """Measure, and write the table.
-
-    Args:
-        words: Of the command line; None: the process' own.
-    """
-    given = parse(words)
+def main() -> None:
+    """Measure, and write the table."""
+    given = parse()
     found = measure(given)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

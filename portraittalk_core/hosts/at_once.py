@@ -21,7 +21,7 @@ def rows_that_fit(device: torch.device, row_bytes: int, most: int = 16) -> int:
         row_bytes: That one row takes while it runs.
         most: Beyond, nothing is gained.
     """
-    if device.type == "cpu":
+    if device.type in ("cpu", "meta"):
         return 1
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):

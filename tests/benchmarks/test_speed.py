@@ -24,7 +24,8 @@ def test_ways_are_measured_in_turns_and_written(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(speed.PortraitTalk, "load", classmethod(lambda cls, name, precision: Model(precision)))
     file = tmp_path / "speed.json"
     files = ["--image", str(ASSETS / "portrait.png"), "--audio", str(ASSETS / "speech.wav"), "--json", str(file)]
-    speed.main([*files, "--seconds", "2", "--rounds", "2"])
+    monkeypatch.setattr("sys.argv", ["speed", *files, "--seconds", "2", "--rounds", "2"])
+    speed.main()
     assert made[3:] == [("auto", 50, None), ("float32", 50, None), ("auto", 50, 2)] * 2
     assert {frames for _, frames, _ in made[:3]} == {12}, "the first are only to warm up"
     found = json.loads(file.read_text())

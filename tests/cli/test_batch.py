@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+import re
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
         (("image,colour", "a.png,red"), "columns that are no options: 'colour'. Known: image, audio"),
         (("image,batch", "a.png,x"), "columns that are no options: 'batch'"),
         ((TWO[0], TWO[1].replace(",7,", ",seven,")), "row 2: `--seed` must be a whole number"),
-        ((TWO[0], TWO[1], TWO[1].replace("a person", "")), "row 3: `prompt` must be given, but is empty"),
+        ((TWO[0], TWO[1], TWO[1].replace("a person", "")), "row 3: `--prompt` must be given, but is empty"),
         ((TWO[0], TWO[1], TWO[1]), "2 rows write .*one.mp4. Rename one."),
         ((TWO[0],), "must have a header and rows"),
     ],
@@ -85,7 +86,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
 def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, capsys, rows, text):  # noqa: F811
     assert main(table(*rows)) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert pytest.importorskip("re").search(text, said), said
+    assert re.search(text, said), said
     assert model.calls == []
 
 

@@ -146,7 +146,7 @@ def test_info_shows_it(tmp_path, capsys):
     assert "says nothing of where it comes from" in capsys.readouterr().out
     (tmp_path / "b.png").write_bytes(b"nonsense")
     assert main(["info", f"{tmp_path}/b.png"]) == 2
-    assert "is no picture" in capsys.readouterr().err
+    assert "is of no known kind" in capsys.readouterr().err
 
 
 @needs_c2pa

@@ -288,7 +288,8 @@ def test_a_codec_that_may_not_run_while_sampling_has_encoded_before(tiny, window
         results.append(torch.cat([part.latents for part in video]))
     during, beforehand = codecs
     assert [count for count, _ in beforehand.encoded] == [1, FRAMES] and beforehand.encoded == before
-    assert during.encoded[0] == (1, 0) and {count for count, _ in during.encoded[1:]} == {window}
+    assert during.encoded[0] == (1, 0) and sum(count for count, _ in during.encoded[1:]) == FRAMES
+    assert max(count for count, _ in during.encoded) == window  # what windows share is encoded once
     torch.testing.assert_close(*results, rtol=0, atol=1e-3)  # convolutions round otherwise in batches of another size
 
 
