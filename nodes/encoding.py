@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LOOKS = "portraittalk_looks"
-"""In a CONDITIONING's further values: in which frames its prompts ask for other looks, [frames] in 0..1."""
+"""In a CONDITIONING's further values: in which frames its prompts ask for other looks, [frames, regions] in 0..1."""
 
 
 def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
@@ -58,7 +58,7 @@ def looks(positive: Conditioning | None, frames: int, least: float) -> Tensor | 
         least: What holds in any case.
 
     Returns:
-        One number for all frames, or one a frame.
+        One number for all frames, or one a frame and region.
     """
     asked: Tensor | None = positive[0][1].get(LOOKS) if positive else None
     return least if asked is None or len(asked) != frames else asked.clamp(min=least)

@@ -222,7 +222,7 @@ class Stack(Protocol):
         identity: Any,
         maps: Any,
         size: int | None = None,
-        edits: Float[Tensor, "frames"] | float = 0.0,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -233,8 +233,8 @@ class Stack(Protocol):
             size: Side of the result in pixels; None: as large as the photograph's crop, and at most
                 `head_warp.LARGEST`.
             edits: How far, in [0, 1], the decoded frames count where they plainly show something else than the
-                photograph, one number for all or one a frame: where a prompt asks for it, see
-                `prompts.appearance_edits`.
+                photograph: one number for all, one a frame, or one a frame for each of `edit_regions.REGIONS`,
+                as `prompts.appearance_edits` says what prompts ask for.
 
         Yields:
             As many frames. A stack without such a path gives the frames as they are.
@@ -319,7 +319,7 @@ class CodecMethods:
         identity: Any,
         maps: Any,
         size: int | None = None,
-        edits: Float[Tensor, "frames"] | float = 0.0,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
         return iter(frames)

@@ -15,6 +15,7 @@ from ..media.image import resize
 from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..types import Frames, Identity, StructureMaps
+from .edit_regions import REGIONS, region_maps
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -144,7 +145,7 @@ class HeadWarp:
         identity: Identity,
         maps: StructureMaps,
         size: int | None = None,
-        edits: Float[Tensor, "frames"] | float = 0.0,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -166,7 +167,8 @@ class HeadWarp:
         size = size or min(portrait.shape[-1], LARGEST)
         if portrait.shape[-1] != size:
             portrait = resize(portrait, size, size)
-        wanted = torch.as_tensor(edits).float().expand(len(maps.landmarks))
+        wanted = torch.as_tensor(edits).float()
+        wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(REGIONS))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
         done = 0
@@ -176,7 +178,8 @@ class HeadWarp:
                 motion = without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest)
                 asked = wanted[done : done + len(part)]
                 done += len(part)
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, asked))
+                where = edited(landmarks.cpu(), asked) if bool(asked.any()) else None
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, where))
 
 
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
@@ -217,7 +220,7 @@ def composited(
     decoded: Float[Tensor, "n 3 d d"],
     portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
-    edits: Float[Tensor, "n"],
+    edits: Float[Tensor, "n 1 cells cells"] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -225,7 +228,7 @@ def composited(
         decoded: Frames in [-1, 1].
         portrait: The photograph in the crop.
         motion: Of each frame.
-        edits: How far each frame's differences from the photograph count, in [0, 1].
+        edits: Where differences from the photograph count, in [0, 1]; see `edited`. None: nowhere.
     """
     size = portrait.shape[-1]
     moved, shares = warp_pixels(portrait[None], motion)
@@ -233,11 +236,21 @@ def composited(
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     drawn = own
-    if bool(edits.any()):
-        other = disagreement(decoded, shown, 1 - own) * edits.view(-1, 1, 1, 1)
+    if edits is not None:
+        other = disagreement(decoded, shown, 1 - own) * edits
         other = functional.interpolate(other, (size, size), mode="bilinear", align_corners=False)
         drawn = own + (1 - own) * other
     return torch.lerp(shown, large, drawn).clamp(-1, 1)
+
+
+def edited(landmarks: Float[Tensor, "n 478 2"], asked: Float[Tensor, "n regions"]) -> Float[Tensor, "n 1 cells cells"]:
+    """Return where prompts ask for another appearance.
+
+    Args:
+        landmarks: Of each frame.
+        asked: How far each of `edit_regions.REGIONS` is asked for.
+    """
+    return (region_maps(landmarks, _CELLS) * asked[:, :, None, None]).amax(1, keepdim=True)
 
 
 def disagreement(

@@ -17,31 +17,21 @@ from ..errors import BadInput
 from ..host import Pass
 from ..motion.arkit import to_arkit
 from ..perception.text import EXPRESSION, TextEncoder
+from .edit_regions import asked_regions
 
 FADE_S = 0.24
 """How long one prompt takes to become the next."""
 
 
-_APPEARANCE = """
-hair haired bald beard mustache moustache goatee stubble shaven glasses spectacles eyeglasses earrings hat cap beanie
-wearing dressed shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket turtleneck blouse
-background backdrop wall front room indoors outdoors office library bookshelf window park garden trees street city night
-curtain brick kitchen beach
-"""
-
-APPEARANCE = frozenset(_APPEARANCE.split())
-"""Words that ask for another look of somebody, or of what is behind. Expressions are none: they move the face."""
-
-
-def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames"]:
-    """Say in which frames a prompt asks for another appearance, in [0, 1].
+def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames regions"]:
+    """Say in which frames a prompt asks for another appearance of which `edit_regions.REGIONS`, in [0, 1].
 
     Args:
         prompts: Over time.
         frames: Of the video.
     """
-    asked = [bool(APPEARANCE & set(re.findall(r"[a-z-]+", prompt.lower()))) for prompt in prompts.prompts]
-    return prompts.mix(torch.tensor(asked).float(), torch.arange(frames))
+    asked = torch.stack([asked_regions(prompt) for prompt in prompts.prompts])
+    return prompts.mix(asked, torch.arange(frames))
 
 
 def parse_edit(text: str, name: str = "edits") -> tuple[float, str]:

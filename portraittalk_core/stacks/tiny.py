@@ -249,7 +249,7 @@ class TinyStack(CodecMethods):
         identity: Identity,
         maps: StructureMaps,
         size: int | None = None,
-        edits: Float[Tensor, "frames"] | float = 0.0,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
         return self.warp.composite(frames, identity, maps, size, edits)

@@ -27,19 +27,18 @@ def motion(owner: int, shift: float = 0.0, rows: int = 1) -> DenseMotion:
 
 
 OWN, WARPED, STILL = range(3)
-NONE = torch.zeros(1)
 
 
 def test_what_stands_still_is_the_photograph_to_the_bit() -> None:
     photograph = picture(300)
     decoded = torch.nn.functional.interpolate(photograph[None], (256, 256)) * 0.97
-    made = composited(decoded, photograph, motion(STILL), NONE)
+    made = composited(decoded, photograph, motion(STILL))
     assert torch.equal(made[0], photograph)
 
 
 def test_what_nobody_has_seen_is_the_decoders() -> None:
     photograph, decoded = picture(256), picture(256, 1)
-    assert torch.allclose(composited(decoded[None], photograph, motion(OWN), NONE)[0], decoded, atol=1e-6)
+    assert torch.allclose(composited(decoded[None], photograph, motion(OWN))[0], decoded, atol=1e-6)
 
 
 def test_what_moves_comes_from_its_place() -> None:
@@ -52,9 +51,9 @@ def test_where_a_prompt_asks_for_something_else_the_decoder_wins() -> None:
     photograph = picture(256) * 0.3
     decoded = photograph.clone()
     decoded[:, :128] = -0.95  # another upper half
-    unasked = composited(decoded[None], photograph, motion(STILL), NONE)[0]
+    unasked = composited(decoded[None], photograph, motion(STILL))[0]
     assert torch.equal(unasked, photograph)
-    made = composited(decoded[None], photograph, motion(STILL), torch.ones(1))[0]
+    made = composited(decoded[None], photograph, motion(STILL), torch.ones(1, 1, 64, 64))[0]
     assert torch.allclose(made[:, :100], decoded[:, :100], atol=1e-5)
     assert torch.equal(made[:, 160:], photograph[:, 160:])
 
@@ -123,8 +122,8 @@ def test_a_frames_motion_is_computed_once(identity: Identity, monkeypatch: pytes
 def test_prompts_that_ask_for_another_look_are_known() -> None:
     track = PromptTrack("a smiling person", [(1.0, "a man with red hair")], 25.0, 60)
     asked = appearance_edits(track, 60)
-    assert float(asked[:20].max()) == 0 and float(asked[40:].min()) == 1
-    assert float(appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3).min()) == 1
+    assert float(asked[:20].max()) == 0 and asked[40:].unique(dim=0).tolist() == [[0, 0, 1, 0, 0]]
+    assert appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3)[2].tolist() == [0, 0, 0, 0, 1]
 
 
 def test_the_rim_that_a_head_leaves_behind_is_drawn_and_at_rest_nothing_is():

@@ -1,0 +1,85 @@
+"""Where in a picture a prompt's words act: glasses around the eyes, a beard below the nose, a place behind the head.
+
+What a prompt does not speak of stays the photograph's, though the denoiser draws the whole picture anew.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..topology import EYES
+
+REGIONS = ("eyes", "beard", "hair", "clothes", "background")
+"""Parts of a picture that prompts change, in the order of every tensor of regions."""
+
+_WORDS = {
+    "eyes": "glasses spectacles eyeglasses",
+    "beard": "beard bearded mustache moustache goatee stubble shaven",
+    "hair": "hair haired bald hat cap beanie earrings studs hoops afro bob bun ponytail curls",
+    "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
+    "turtleneck blouse collar",
+    "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
+    "trees street city night curtain brick kitchen beach",
+}
+WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
+"""Words that ask for another look of a region. Expressions are none: they move the face."""
+
+_SOFT = 0.12
+"""Width of the edges of regions, in distances of the eyes."""
+
+
+def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
+    """Say which regions a prompt asks for, 1 or 0 each.
+
+    Args:
+        prompt: In the words of captions.
+    """
+    words = set(re.findall(r"[a-z-]+", prompt.lower()))
+    asked = {region for region, known in WORDS.items() if words & known}
+    if "wearing" in words and not asked & {"eyes", "hair", "clothes"}:
+        asked.add("clothes")
+    return torch.tensor([float(region in asked) for region in REGIONS])
+
+
+def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor, "n regions size size"]:
+    """Return where the regions of heads lie, in [0, 1].
+
+    Args:
+        landmarks: In [-1, 1].
+        size: Side of the maps.
+    """
+    left, right = (landmarks[:, list(eye)].mean(1) for eye in EYES)
+    across = right - left
+    axis = (torch.arange(size, device=landmarks.device, dtype=landmarks.dtype) * 2 + 1) / size - 1
+    grid = torch.stack([axis[None].expand(size, -1), axis[:, None].expand(-1, size)], -1)
+    away = grid - ((left + right) / 2)[:, None, None]
+    unit = across.square().sum(-1).clamp(min=1e-6)[:, None, None]
+    right_of = (away * across[:, None, None]).sum(-1) / unit
+    below = (away[..., 1] * across[:, None, None, 0] - away[..., 0] * across[:, None, None, 1]) / unit
+
+    def box(sides: float, top: float, bottom: float) -> Tensor:
+        return _soft(sides - right_of.abs()) * _soft(below - top) * _soft(bottom - below)
+
+    def oval(middle: float, wide: float, high: float) -> Tensor:
+        distance = (right_of / wide).square() + ((below - middle) / high).square()
+        return _soft((1 - distance.clamp(min=1e-6).sqrt()) * min(wide, high))
+
+    # In distances of the eyes from between them: the mouth is 1.1 below, the chin 1.9, the cheeks 1.2 beside.
+    return torch.stack(
+        [
+            box(1.5, -0.6, 0.8),
+            box(1.5, 0.3, 2.7),
+            1 - oval(0.75, 0.9, 1.2),
+            _soft(below - 1.8),
+            1 - oval(0.6, 1.1, 1.4),
+        ],
+        1,
+    )
+
+
+def _soft(inside: Tensor) -> Tensor:
+    return (inside / _SOFT + 0.5).clamp(0, 1)

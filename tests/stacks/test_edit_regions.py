@@ -1,0 +1,67 @@
+"""Where a prompt's words act."""
+
+import pytest
+import torch
+
+from portraittalk_core.stacks.edit_regions import REGIONS, asked_regions, region_maps
+from portraittalk_core.stacks.head_warp import edited
+from portraittalk_core.topology import EYES, OUTER_LIPS
+
+from ..rendered_people import portraits
+
+SIZE = 64
+
+
+@pytest.mark.parametrize(
+    ("prompt", "regions"),
+    [
+        ("a smiling old woman", set()),
+        ("A man wearing round glasses.", {"eyes"}),
+        ("somebody wearing red", {"clothes"}),
+        ("a bearded man in front of a bookshelf", {"beard", "background"}),
+        ("a woman with a bob, wearing a hat and a blue t-shirt", {"hair", "clothes"}),
+    ],
+)
+def test_words_ask_for_regions(prompt, regions):
+    assert {name for name, asked in zip(REGIONS, asked_regions(prompt), strict=True) if asked} == regions
+
+
+@pytest.fixture(scope="module")
+def maps():
+    points = portraits()[1][:4].float()
+    return points, region_maps(points, SIZE)
+
+
+def at(maps, frame, region, point):
+    x, y = ((point + 1) / 2 * SIZE).long().clamp(0, SIZE - 1).tolist()
+    return float(maps[frame, REGIONS.index(region), y, x])
+
+
+def test_regions_lie_where_their_names_say(maps):
+    points, found = maps
+    assert found.shape == (4, len(REGIONS), SIZE, SIZE) and found.min() >= 0 and found.max() <= 1
+    for frame in range(4):
+        for eye in EYES:
+            middle = points[frame, list(eye)].mean(0)
+            assert at(found, frame, "eyes", middle) == 1
+            assert at(found, frame, "hair", middle) == at(found, frame, "background", middle) == 0
+        lips = points[frame, list(OUTER_LIPS)].mean(0)
+        assert at(found, frame, "beard", lips) == 1 and at(found, frame, "eyes", lips) == 0
+        for corner in (torch.tensor([-0.97, -0.97]), torch.tensor([0.97, -0.97])):
+            assert at(found, frame, "background", corner) == 1 and at(found, frame, "clothes", corner) == 0
+        below = torch.tensor([0.0, 0.98])
+        assert at(found, frame, "clothes", below) == 1 and at(found, frame, "eyes", below) == 0
+
+
+def test_regions_turn_with_the_head(maps):
+    points, found = maps
+    turned = torch.stack([-points[..., 1], points[..., 0]], -1)  # a quarter turn
+    assert torch.allclose(region_maps(turned, SIZE), found.rot90(-1, (2, 3)), atol=1e-3)
+
+
+def test_what_is_not_asked_for_is_nowhere(maps):
+    points, found = maps
+    asked = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0.5, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    where = edited(points, asked)
+    assert torch.equal(where[0, 0], found[0, 0]) and torch.equal(where[1, 0], found[1, 1] / 2)
+    assert not where[2].any() and torch.equal(where[3, 0], found[3].amax(0))
