@@ -117,7 +117,14 @@ class AnimateNetSampler(io.ComfyNode):
                     tooltip="Of the noise; with tiny all frames share it.",
                 ),
                 io.Int.Input("steps", default=4, min=1, max=1000, tooltip="4 suffice for tiny, SD1.5 wants 20."),
-                io.Float.Input("cfg", default=1.0, min=0.0, max=30.0, step=0.1, tooltip="1 is fastest."),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="1 is fastest; 1.5 where the prompt asks for another look.",
+                ),
                 io.Combo.Input(
                     "sampler_name",
                     options=comfy.samplers.KSampler.SAMPLERS,

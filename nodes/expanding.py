@@ -11,6 +11,7 @@ from comfy_execution.graph_utils import GraphBuilder
 from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.presets import PRESETS, PUBLIC
+from ..portraittalk_core.stacks.edit_regions import asked_regions
 from . import models
 from .model_names import STACK, located
 
@@ -71,7 +72,7 @@ def whole_graph(
         negative=known.out(2),
         seed=seed,
         **common,
-        **_sampling(config),
+        **_sampling(config, prompt),
     )
     decoded = graph.node("VAEDecode", samples=latent.out(0), vae=loaded.out(2))
     pasted = _ours(
@@ -89,11 +90,12 @@ def whole_graph(
     return (video.out(0), pasted.out(0)), graph.finalize()
 
 
-def _sampling(config: ModelConfig) -> dict[str, object]:
+def _sampling(config: ModelConfig, prompt: str) -> dict[str, object]:
     chosen = config.sampling
+    edited = chosen.edit_cfg is not None and bool(asked_regions(prompt).any())
     return {
         "steps": chosen.steps,
-        "cfg": chosen.cfg,
+        "cfg": chosen.edit_cfg if edited else chosen.cfg,
         "window": chosen.window,
         "overlap": chosen.overlap,
         "sampler_name": "euler",

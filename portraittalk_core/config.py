@@ -89,6 +89,9 @@ class SamplingConfig:
     """Classifier-free guidance: how strongly the prompt is followed. 1 follows as trained and costs nothing, more
     exaggerates, 0 ignores the prompt."""
 
+    edit_cfg: float | None = None
+    """The same for prompts that ask for another look of a photograph, see `stacks.edit_regions`; None: `cfg`."""
+
     guide_identity: bool = False
     """Whether `cfg` guides identity along with the text, as where a stack's networks dropped both together in
     training. False: identity is seen in every pass."""

@@ -198,7 +198,8 @@ class PortraitTalk:
         """
         stack = self.stack
         frames = len(maps.landmarks)
-        sampling = self._sampling(options, frames / maps.fps)
+        edited = bool(appearance_edits(prompts, frames).any())
+        sampling = self._sampling(options, frames / maps.fps, edited)
         with self._releasing():
             embeds = stack.encode_prompts(prompts, negative)
             read = stack.cross_attention(embeds, identity).to(stack.device)
@@ -208,9 +209,10 @@ class PortraitTalk:
         condition = Conditions(made, keep=self._windows_kept(sampling, frames))
         return _outside_inference(self._denoise(condition, read, sampling, frames, maps.fps, seed, on_step))
 
-    def _sampling(self, options: SamplingOptions | None, duration_s: float) -> Sampling:
+    def _sampling(self, options: SamplingOptions | None, duration_s: float, edited: bool = False) -> Sampling:
         """Fill in what was left out; refuse what the stack does not have."""
-        sampling = (options or SamplingOptions()).resolve(self.stack.config.sampling, self.stack.limits, duration_s)
+        given, defaults = options or SamplingOptions(), self.stack.config.sampling
+        sampling = given.resolve(defaults, self.stack.limits, duration_s, edited=edited)
         self.stack.schedule.timesteps(sampling.steps)  # which says whether there are as many
         return sampling
 

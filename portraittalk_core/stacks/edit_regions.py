@@ -13,13 +13,21 @@ from torch import Tensor
 
 from ..topology import EYES
 
-REGIONS = ("eyes", "beard", "hair", "clothes", "background")
+REGIONS = ("eyes", "beard", "hair", "colour of the hair", "clothes", "background")
 """Parts of a picture that prompts change, in the order of every tensor of regions."""
+
+TINTED = REGIONS.index("colour of the hair")
+"""The region in which only colours are new: every strand stays the photograph's."""
+
+BEHIND = REGIONS.index("background")
+"""The region that nothing of the head belongs to."""
 
 _WORDS = {
     "eyes": "glasses spectacles eyeglasses",
     "beard": "beard bearded mustache moustache goatee stubble shaven",
-    "hair": "hair haired bald hat cap beanie earrings studs hoops afro bob bun ponytail curls",
+    "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls curly wavy long short buzz shaved "
+    "fringe bangs hairline parting",
+    "colour of the hair": "hair haired",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
     "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
@@ -40,6 +48,8 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     """
     words = set(re.findall(r"[a-z-]+", prompt.lower()))
     asked = {region for region, known in WORDS.items() if words & known}
+    if "hair" in asked:
+        asked.discard("colour of the hair")
     if "wearing" in words and not asked & {"eyes", "hair", "clothes"}:
         asked.add("clothes")
     return torch.tensor([float(region in asked) for region in REGIONS])
@@ -68,12 +78,14 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         distance = (right_of / wide).square() + ((below - middle) / high).square()
         return _soft((1 - distance.clamp(min=1e-6).sqrt()) * min(wide, high))
 
+    around = 1 - oval(0.75, 0.9, 1.2)
     # In distances of the eyes from between them: the mouth is 1.1 below, the chin 1.9, the cheeks 1.2 beside.
     return torch.stack(
         [
             box(1.5, -0.6, 0.8),
             box(1.5, 0.3, 2.7),
-            1 - oval(0.75, 0.9, 1.2),
+            around,
+            around,
             _soft(below - 1.8),
             1 - oval(0.6, 1.1, 1.4),
         ],

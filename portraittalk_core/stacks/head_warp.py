@@ -15,7 +15,7 @@ from ..media.image import resize
 from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..types import Frames, Identity, StructureMaps
-from .edit_regions import REGIONS, region_maps
+from .edit_regions import BEHIND, REGIONS, TINTED, region_maps
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -27,7 +27,11 @@ KEPT = 512
 """Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
-_AGREES, _DIFFERS = 0.25, 0.50  # of [-1, 1]: decoded and moved pictures show the same, or not
+_AGREES, _DIFFERS = 0.10, 0.25  # of [-1, 1]: decoded and moved pictures show the same, or not
+_TINT = 9  # pixels of the decoded picture over which a colour is even
+_KEPT_LIGHT = 0.6  # how much of the photograph's light and dark a new colour keeps
+_LUMA = (0.299, 0.587, 0.114)
+_HAIRS = 0.7  # share of the moved head below which the old background still shines through
 _CELLS = 64  # at which they are compared
 _RIM = 2  # cells of the maps around a head that show a little of it
 _BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
@@ -178,8 +182,7 @@ class HeadWarp:
                 motion = without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest)
                 asked = wanted[done : done + len(part)]
                 done += len(part)
-                where = edited(landmarks.cpu(), asked) if bool(asked.any()) else None
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, where))
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, asked, landmarks.cpu()))
 
 
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
@@ -220,7 +223,8 @@ def composited(
     decoded: Float[Tensor, "n 3 d d"],
     portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
-    edits: Float[Tensor, "n 1 cells cells"] | None = None,
+    edits: Float[Tensor, "n regions"] | None = None,
+    landmarks: Float[Tensor, "n 478 2"] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -228,7 +232,9 @@ def composited(
         decoded: Frames in [-1, 1].
         portrait: The photograph in the crop.
         motion: Of each frame.
-        edits: Where differences from the photograph count, in [0, 1]; see `edited`. None: nowhere.
+        edits: How far the decoded picture counts in each of `edit_regions.REGIONS` where it shows something else, in
+            [0, 1]; None: nowhere.
+        landmarks: Of each frame, which say where the regions are.
     """
     size = portrait.shape[-1]
     moved, shares = warp_pixels(portrait[None], motion)
@@ -236,21 +242,38 @@ def composited(
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     drawn = own
-    if edits is not None:
-        other = disagreement(decoded, shown, 1 - own) * edits
-        other = functional.interpolate(other, (size, size), mode="bilinear", align_corners=False)
-        drawn = own + (1 - own) * other
+    if edits is not None and landmarks is not None and bool(edits.any()):
+        other = disagreement(decoded, shown, 1 - own)
+        where = region_maps(landmarks, _CELLS) * edits[:, :, None, None]
+        new, behind, tinted = (_enlarged(part * other, size) for part in _kinds(where))
+        shown = shown + tinted * warped * tint(decoded, shown) if bool(tinted.any()) else shown
+        head = ((warped - _HAIRS) / (1 - _HAIRS)).clamp(0, 1)
+        drawn = own + (1 - own) * torch.maximum(new, behind * (1 - head))
     return torch.lerp(shown, large, drawn).clamp(-1, 1)
 
 
-def edited(landmarks: Float[Tensor, "n 478 2"], asked: Float[Tensor, "n regions"]) -> Float[Tensor, "n 1 cells cells"]:
-    """Return where prompts ask for another appearance.
+def _kinds(where: Float[Tensor, "n regions cells cells"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where something new is drawn, where behind the head, and where colours alone are new."""
+    others = [k for k in range(len(REGIONS)) if k not in (BEHIND, TINTED)]
+    return where[:, others].amax(1, keepdim=True), where[:, [BEHIND]], where[:, [TINTED]]
+
+
+def tint(decoded: Float[Tensor, "n 3 d d"], shown: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
+    """Return what to add to a picture to give it another's colours and keep its own detail.
 
     Args:
-        landmarks: Of each frame.
-        asked: How far each of `edit_regions.REGIONS` is asked for.
+        decoded: Has the colours.
+        shown: Has the detail.
     """
-    return (region_maps(landmarks, _CELLS) * asked[:, :, None, None]).amax(1, keepdim=True)
+    size, half = decoded.shape[-1], _TINT // 2
+    apart = decoded - functional.interpolate(shown, (size, size), mode="area")
+    grey = (apart * apart.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+    coloured = functional.pad(apart - _KEPT_LIGHT * grey, (half,) * 4, mode="replicate")
+    return _enlarged(functional.avg_pool2d(coloured, _TINT, 1), shown.shape[-1])
+
+
+def _enlarged(values: Float[Tensor, "n c a a"], size: int) -> Float[Tensor, "n c size size"]:
+    return functional.interpolate(values, (size, size), mode="bilinear", align_corners=False)
 
 
 def disagreement(

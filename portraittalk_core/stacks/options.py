@@ -64,13 +64,14 @@ class SamplingOptions:
     overlap: int | None = None
     """Frames that neighbouring windows share, from 0 and below `window`; by default at most half of it."""
 
-    def resolve(self, defaults: SamplingConfig, limits: Limits, duration_s: float) -> Sampling:
+    def resolve(self, defaults: SamplingConfig, limits: Limits, duration_s: float, *, edited: bool = False) -> Sampling:
         """Fill in what was left out and check the whole, before anything slow begins.
 
         Args:
             defaults: Of the stack.
             limits: Of the stack.
             duration_s: Length of the video in seconds, which decides the usual fusion.
+            edited: Whether a prompt asks for another look of a photograph.
 
         Returns:
             Definite values.
@@ -91,7 +92,8 @@ class SamplingOptions:
             reference=_given(self.reference_scale, reference),
         )
         _check_scales(scales)
-        cfg = _given(self.cfg, defaults.cfg)
+        usual = defaults.cfg if defaults.edit_cfg is None or not edited else defaults.edit_cfg
+        cfg = _given(self.cfg, usual)
         if not cfg >= 0:  # also catches nan
             raise BadInput(f"`cfg` must be at least 0, but got {cfg}. 1 follows the prompt as trained.")
         guided = _given(self.guide_identity, defaults.guide_identity)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from portraittalk_core.stacks.edit_regions import REGIONS, asked_regions, region_maps
-from portraittalk_core.stacks.head_warp import edited
 from portraittalk_core.topology import EYES, OUTER_LIPS
 
 from ..rendered_people import portraits
@@ -20,6 +19,8 @@ SIZE = 64
         ("somebody wearing red", {"clothes"}),
         ("a bearded man in front of a bookshelf", {"beard", "background"}),
         ("a woman with a bob, wearing a hat and a blue t-shirt", {"hair", "clothes"}),
+        ("a man with red hair", {"colour of the hair"}),
+        ("a man with long red hair", {"hair"}),
     ],
 )
 def test_words_ask_for_regions(prompt, regions):
@@ -57,11 +58,3 @@ def test_regions_turn_with_the_head(maps):
     points, found = maps
     turned = torch.stack([-points[..., 1], points[..., 0]], -1)  # a quarter turn
     assert torch.allclose(region_maps(turned, SIZE), found.rot90(-1, (2, 3)), atol=1e-3)
-
-
-def test_what_is_not_asked_for_is_nowhere(maps):
-    points, found = maps
-    asked = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0.5, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
-    where = edited(points, asked)
-    assert torch.equal(where[0, 0], found[0, 0]) and torch.equal(where[1, 0], found[1, 1] / 2)
-    assert not where[2].any() and torch.equal(where[3, 0], found[3].amax(0))

@@ -6,10 +6,17 @@ import pytest
 import torch
 
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
+from portraittalk_core.stacks.edit_regions import REGIONS
 from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture, without_rim
 from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
-from portraittalk_core.topology import POINTS
+from portraittalk_core.topology import EYES, POINTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
+
+from ..rendered_people import portraits
+
+
+def asked(*regions: str) -> torch.Tensor:
+    return torch.tensor([[float(region in regions) for region in REGIONS]])
 
 
 def picture(size: int, seed: int = 0) -> torch.Tensor:
@@ -53,9 +60,31 @@ def test_where_a_prompt_asks_for_something_else_the_decoder_wins() -> None:
     decoded[:, :128] = -0.95  # another upper half
     unasked = composited(decoded[None], photograph, motion(STILL))[0]
     assert torch.equal(unasked, photograph)
-    made = composited(decoded[None], photograph, motion(STILL), torch.ones(1, 1, 64, 64))[0]
-    assert torch.allclose(made[:, :100], decoded[:, :100], atol=1e-5)
+    points = portraits()[1][:1].float()
+    made = composited(decoded[None], photograph, motion(STILL), asked("background"), points)[0]
+    assert torch.allclose(made[:, :30], decoded[:, :30], atol=1e-5)
     assert torch.equal(made[:, 160:], photograph[:, 160:])
+
+
+def test_what_is_behind_the_head_leaves_the_head_and_what_is_not_asked_for_alone() -> None:
+    photograph, points = picture(256) * 0.3, portraits()[1][:1].float()
+    decoded = -torch.ones(1, 3, 256, 256)
+    head = composited(decoded, photograph, motion(WARPED), asked("background"), points)[0]
+    assert torch.allclose(head, moved_picture(photograph[None], motion(WARPED))[0], atol=1e-5)
+    glasses = composited(decoded, photograph, motion(STILL), asked("eyes"), points)[0]
+    left, right = ((points[0, list(eye)].mean(0) + 1) * 128 for eye in EYES)
+    assert all(float(glasses[0, int(y), int(x)]) < -0.9 for x, y in (left, right))
+    assert torch.equal(glasses[:, 200:], photograph[:, 200:]) and torch.equal(glasses[:, :40], photograph[:, :40])
+
+
+def test_a_colour_of_hair_is_laid_over_its_strands() -> None:
+    photograph, points = picture(256) * 0.3, portraits()[1][:1].float()
+    decoded = photograph[None] + torch.tensor([0.6, -0.1, -0.1]).view(1, 3, 1, 1)
+    made = composited(decoded, photograph, motion(WARPED), asked("colour of the hair"), points)[0]
+    gain = made - photograph
+    assert float(gain[0, :40].mean() - gain[2, :40].mean()) > 0.5, "redder"
+    fine = [p - torch.nn.functional.avg_pool2d(p[None], 5, 1, 2)[0] for p in (made, photograph)]
+    assert torch.allclose(fine[0][:, 8:40, 8:-8], fine[1][:, 8:40, 8:-8], atol=0.02), "the strands stay"
 
 
 def test_a_softer_picture_of_the_same_thing_agrees() -> None:
@@ -122,8 +151,8 @@ def test_a_frames_motion_is_computed_once(identity: Identity, monkeypatch: pytes
 def test_prompts_that_ask_for_another_look_are_known() -> None:
     track = PromptTrack("a smiling person", [(1.0, "a man with red hair")], 25.0, 60)
     asked = appearance_edits(track, 60)
-    assert float(asked[:20].max()) == 0 and asked[40:].unique(dim=0).tolist() == [[0, 0, 1, 0, 0]]
-    assert appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3)[2].tolist() == [0, 0, 0, 0, 1]
+    assert float(asked[:20].max()) == 0 and asked[40:].unique(dim=0).tolist() == [[0, 0, 0, 1, 0, 0]]
+    assert appearance_edits(PromptTrack("an old man in an office", [], 25.0, 3), 3)[2].tolist() == [0, 0, 0, 0, 0, 1]
 
 
 def test_the_rim_that_a_head_leaves_behind_is_drawn_and_at_rest_nothing_is():
