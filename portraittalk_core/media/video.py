@@ -351,7 +351,7 @@ def timed_pictures(path: str | Path) -> Iterator[tuple[float, Float[Tensor, "3 h
                 if begin is None:
                     begin = float(frame.time or 0)
                 else:
-                    time_s = max(time_s, time_s + step if frame.time is None else float(frame.time) - begin)
+                    time_s = max(time_s, time_s + step if frame.pts is None else float(frame.time) - begin)
                 yield time_s, from_bytes(upright(frame, aspect))
         except FFmpegError as error:
             raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
