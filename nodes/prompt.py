@@ -84,6 +84,6 @@ class PromptEdit(io.ComfyNode):
         if speech is not None:
             frame_count, fps = len(speech.hidden), speech.fps
         timed = parse_edits(edits)
+        said = notes.on_prompts(clip, [prompt, negative], timed, frame_count / fps)  # which the log need not repeat
         positive = encoding.over_time(clip, prompt, timed, frame_count, fps)
-        said = notes.on_prompts(clip, [prompt, negative], timed, frame_count / fps)
         return io.NodeOutput(positive, encoding.encode(clip, negative), ui=notes.shown(said))

@@ -211,6 +211,7 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         )
         self.max_word_length = 1  # fill the context to the last place, as the core does
         self._encoder = encoder
+        self._told: set[str] = set()  # unknown words of which the user has been told, on a node or in the log
 
     def tokenize_with_weights(
         self, text: str, return_word_ids: bool = False, **kwargs: object
@@ -220,12 +221,15 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         parts = [(text, 1.0)] if kwargs.get("disable_weights") else host.token_weights(host.escape_important(text), 1.0)
         prompt = " ".join(host.unescape_important(part) for part, _ in parts)
         self._encoder.warn_of_length([prompt])
+        self._encoder.warn_of_words([" ".join(w for w in self._encoder.unknown_words(prompt) if w not in self._told)])
+        self._told.update(self._encoder.unknown_words(prompt))
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)[:1]
 
     def unknown_words(self, prompts: Sequence[str]) -> list[tuple[str, str | None]]:
         """Return words that the model does not know, each once, with the nearest that it knows."""
         plain = [" ".join(part for part, _ in comfy.sd1_clip.token_weights(prompt, 1.0)) for prompt in prompts]
         words = dict.fromkeys(word for prompt in plain for word in self._encoder.unknown_words(prompt))
+        self._told.update(words)
         return [(word, self._encoder.nearest_word(word)) for word in words]
 
 
