@@ -45,7 +45,7 @@ def find(hosted: HostedStack, image: Tensor, mask: Tensor | None, face: int, ski
 
 def _used(pictures: Pictures, identity: Identity | MeshIdentity) -> list[int]:
     """Return which pictures an identity was made of: all, or those that its crops are cut out of."""
-    if len(identity.places) == len(pictures):
+    if len(identity.places) in (0, len(pictures)):  # none: of files that do not say
         return list(range(len(pictures)))
     used = [-1]
     for place, crop in zip(identity.places, identity.crops):
