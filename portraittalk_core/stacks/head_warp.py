@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..media.image import resize
 from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
+from ..topology import EYES, IRISES, POINTS
 from ..types import Frames, Identity, StructureMaps
 from .edit_regions import BEHIND, REGIONS, TINTED, region_maps
 
@@ -25,6 +26,9 @@ LARGEST = 1024
 
 KEPT = 512
 """Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
+
+_EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
+_ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _AGREES, _DIFFERS = 0.10, 0.25  # of [-1, 1]: decoded and moved pictures show the same, or not
@@ -119,7 +123,7 @@ class HeadWarp:
             contours(landmarks, half),
             sparse_motion(fixed, landmarks, placement(fixed, landmarks), half),
         )
-        return replace(found, flow=anchored(found.flow, fixed, landmarks))
+        return replace(found, flow=anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS]))
 
     def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
         """Return the person's first crop moved to each frame, what stands still left where it is.
