@@ -35,6 +35,7 @@ def test_the_seed_decides_and_nothing_else(random_model, portrait):
     assert torch.equal(one, same) and not torch.allclose(one, other)
 
 
+@pytest.mark.slow
 def test_streaming_one_window_equals_joint(random_model, portrait):
     joint, stream = (frames_of(random_model, portrait, hum(0.4), {"fusion": f}) for f in ("joint", "streaming"))
     torch.testing.assert_close(joint, stream, rtol=0, atol=1e-5)

@@ -101,6 +101,7 @@ def test_write_video_without_frames_or_place(tmp_path):
     assert next(asked) is not None, "nothing was computed for a place that is not there"
 
 
+@pytest.mark.slow
 def test_evaluate_scores_one_video_or_many(tmp_path):
     picture = pt.read_image(pt.ASSETS / "portrait.png")
     sound = pt.read_sound(pt.ASSETS / "speech.wav")

@@ -1,5 +1,7 @@
 """The table that ranks the model against what must lose."""
 
+import pytest
+
 from benchmarks.adfd_ranking import ranking
 
 
@@ -8,6 +10,7 @@ def records(adfd, clips):
     return [{"file": f"p{k}.mp4", "adfd": adfd + 0.01 * k, **parts} for k in range(clips)]
 
 
+@pytest.mark.slow
 def test_variants_are_compared_on_the_clips_they_share_with_the_full_model():
     text = ranking({"full": records(0.8, 6), "still": records(0.1, 4), "own-head": records(0.9, 9)})
     rows = {row.split(" | ")[0].strip("| "): row.split(" | ") for row in text.splitlines() if row.startswith("| ")}

@@ -98,6 +98,7 @@ def test_reference_audio_and_comparison(folder, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_figures_of_the_whole_set_and_lse(folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "syncnet_v2.model").write_bytes(b"stands in")
     monkeypatch.setattr(network_files, "load_syncnet", lambda path: SimpleNamespace(net=Ears()))

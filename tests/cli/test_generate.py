@@ -167,6 +167,7 @@ def test_options_of_public_files_reach_the_loader(model, folder):
     }
 
 
+@pytest.mark.slow
 def test_preview_and_landmarks(model, folder):
     more = ["--preview", f"{folder}/sheet.png", "--landmarks", f"{folder}/lm.mp4"]
     assert main(command(folder, *more)) == 0
