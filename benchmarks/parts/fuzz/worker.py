@@ -138,10 +138,13 @@ def _limit_memory() -> None:
 
 def main() -> None:
     """Answer every line of the standard input by a line of JSON."""
+    from portraittalk_core import ASSETS
+
     from .readers import read_all
 
     answers, sys.stdout = sys.stdout, sys.stderr  # what a reader prints must not be taken for an answer
     _limit_memory()
+    read_all(ASSETS / "speech.wav", "sounds")  # a fresh environment compiles librosa: no file's own time
     for line in sys.stdin:
         path, kind = json.loads(line)
         with contextlib.suppress(OSError):
