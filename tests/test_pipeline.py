@@ -41,6 +41,7 @@ def test_streaming_one_window_equals_joint(random_model, portrait):
     torch.testing.assert_close(joint, stream, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model, portrait):
     steps = []
     chunks = random_model.generate(

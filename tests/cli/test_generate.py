@@ -309,6 +309,7 @@ def test_the_video_shows_the_photograph_where_the_model_cut_it(model, folder, pl
     assert (info.width, info.height, info.frames) == (*size, 50)
 
 
+@pytest.mark.slow
 def test_large_photographs_are_pasted_into_but_shown_small_in_the_preview(model, folder):
     write_image(folder / "a.png", torch.zeros(3, 1200, 2100))
     model.places, model.size = (CropPlace(100, 100, 300, 1200, 2100),), (32, 32)

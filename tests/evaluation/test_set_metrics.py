@@ -70,6 +70,7 @@ def pixels(path):
     return (chunk.pixels for chunk in read_video(path, CHUNK)[0])
 
 
+@pytest.mark.slow
 def test_lse_is_that_of_the_function(scored, video, finder):
     track = track_video(read_video(video)[0], FPS, finder)
     boxes = metrics.face_boxes(track.landmarks)
