@@ -30,6 +30,7 @@ ANCHORS = (0.05, 0.03, 0.02)
 """Widths, in [-1, 1], over which a point's error is spread when a field is anchored, one after the other."""
 
 _FAINT = 0.02  # weight of the head's own affine motion against the points': it rules where no point is near
+_FARTHEST = 0.02  # of an error that counts whole: points on the far side of a turned head crowd, and their field folds
 _FADING = 0.05  # weight of no error against the points' when a field is anchored
 _GROUPS = 8
 
@@ -95,6 +96,7 @@ def anchored(
     for width in ANCHORS:
         there = functional.grid_sample(flow, target[:, :, None], padding_mode="border", align_corners=False)
         error = reference - there[..., 0].mT
+        error = error * (_FARTHEST / error.norm(dim=-1, keepdim=True).clamp(min=_FARTHEST))
         sums, weight = _spread(error, target, axis, width)
         flow = flow + sums / (weight + _FADING)
     return flow
