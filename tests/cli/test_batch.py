@@ -13,11 +13,9 @@ from portraittalk_core.cli.main import build_parser, main
 from portraittalk_core.errors import NoFaceFound
 from portraittalk_core.media.video import probe
 
-from .test_generate import folder, model  # noqa: F401 - fixtures
-
 
 @pytest.fixture
-def table(folder):  # noqa: F811
+def table(folder):
     def write(*rows: str):
         (folder / "jobs.csv").write_text("\n".join(rows).replace("HERE", str(folder)), encoding="utf-8-sig")
         return ["generate", "--batch", str(folder / "jobs.csv")]
@@ -33,7 +31,7 @@ TWO = (
 )
 
 
-def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, folder, capsys):  # noqa: F811
+def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, folder, capsys):
     assert main([*table(*TWO), "--prompt", "somebody", "--seed", "3", "--fps", "30"]) == 0
     first, second = (call for call in model.calls if "prompt" in call)
     assert first["prompt"] == "a person" and first["seed"] == 7 and first["edits"] == [(0.5, "sad"), (1.5, "happy")]
@@ -46,7 +44,7 @@ def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, 
     assert "one.mp4: 60 frames" in said.out and "Videos made: 2; failed: 0." in said.out
 
 
-def test_what_is_finished_is_not_made_again(model, table, folder, capsys):  # noqa: F811
+def test_what_is_finished_is_not_made_again(model, table, folder, capsys):
     words = [*table(*TWO), "--prompt", "somebody"]
     assert main(words) == 0
     model.calls.clear()
@@ -59,7 +57,7 @@ def test_what_is_finished_is_not_made_again(model, table, folder, capsys):  # no
     assert len([c for c in model.calls if "prompt" in c]) == 2
 
 
-def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder, capsys):  # noqa: F811
+def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder, capsys):
     (folder / "broken.wav").write_bytes(b"no sound")
     rows = (*TWO[:2], TWO[2].replace("s.wav", "broken.wav"), TWO[2].replace("two.mp4", "three.mp4"))
     assert main([*table(*rows), "--prompt", "somebody"]) == 1
@@ -83,7 +81,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
         ((TWO[0],), "must have a header and rows"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, capsys, rows, text):  # noqa: F811
+def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, capsys, rows, text):
     assert main(table(*rows)) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(text, said), said
@@ -97,7 +95,7 @@ def test_without_a_table_what_is_missing_is_named(capsys):
     assert "`none.csv` cannot be read" in capsys.readouterr().err
 
 
-def test_rows_travel_to_workers_and_ray_is_asked_for_only_then(model, table, monkeypatch, capsys):  # noqa: F811
+def test_rows_travel_to_workers_and_ray_is_asked_for_only_then(model, table, monkeypatch, capsys):
     seen: list[batch.Row] = []
     monkeypatch.setattr(batch.Worker, "__call__", lambda self, row: seen.append(pickle.loads(pickle.dumps(row))))
     with pytest.raises(AttributeError):  # the stand-in returns nothing

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-import types as python_types
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,85 +20,16 @@ from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.provenance import read_provenance
 from portraittalk_core.media.target import PART_FILES
-from portraittalk_core.media.video import VideoWriter, probe
-from portraittalk_core.motion.geometry import draw_lines
-from portraittalk_core.motion.motion_file import read_motion, write_motion
+from portraittalk_core.media.video import probe
 from portraittalk_core.perception.face_geometry import NOSE_TIP
-from portraittalk_core.perception.identity import identify
-from portraittalk_core.perception.suitability import PortraitFinder
-from portraittalk_core.stacks import driving
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
-from portraittalk_core.types import COEFFICIENTS, CropPlace, Face, FaceMotion, Frames, StructureMaps
+from portraittalk_core.types import CropPlace, Face
 
 from ..rendered_people import points
+from .commands import command
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class FakeStack:
-    def draw(self, maps, size):
-        return draw_lines(maps.landmarks, size).expand(-1, 3, -1, -1)
-
-
-class FakeModel:
-    """Records what it is given and yields grey frames in chunks of ten."""
-
-    calls: ClassVar[list[dict]] = []
-    error: type[BaseException] | None = None
-    places: ClassVar[tuple[CropPlace, ...]] = ()
-    portrait = None
-    finder = None
-    size = (32, 48)
-    stack = FakeStack()
-
-    @classmethod
-    def load(cls, name, **options):
-        cls.calls.append({"model": name, **options})
-        return cls()
-
-    def generate(self, images, sound, prompt, **options):
-        self.calls.append({"images": images, "sound": sound, "prompt": prompt, **options})
-        count = sound.frame_count(options["fps"])
-        if options["on_motion"]:
-            pose = torch.tensor([0.0, 0, 0, 0, 0, 1]).expand(count, 6)
-            spoken = FaceMotion(torch.full((count, 52), 0.25), pose, float(options["fps"]))
-            motion = options.get("motion")
-            options["on_motion"](spoken if motion is None else motion(spoken) if callable(motion) else motion)
-        if self.finder:
-            identify(images, PortraitFinder(self.finder), face=options["face"])
-        options["on_identity"](python_types.SimpleNamespace(places=self.places, portrait=self.portrait))
-        if options["on_structure"]:
-            landmarks = torch.rand(count, 478, 2, generator=torch.Generator().manual_seed(0)) - 0.5
-            options["on_structure"](StructureMaps(landmarks, torch.zeros(count, 2, 3), options["fps"]))
-        for start in range(0, count, 10):
-            if start and self.error:
-                raise self.error("no face here")
-            options["on_step"](start, count)
-            yield Frames(
-                torch.linspace(-1, 1, count)[start : start + 10, None, None, None].expand(-1, 3, *self.size), 25
-            )
-
-
-@pytest.fixture
-def model(monkeypatch):
-    fake = type("Fake", (FakeModel,), {"calls": []})
-    module = python_types.ModuleType("portraittalk_core.pipeline")
-    module.PortraitTalk = fake
-    monkeypatch.setitem(sys.modules, "portraittalk_core.pipeline", module)
-    return fake
-
-
-@pytest.fixture
-def folder(tmp_path):
-    write_image(tmp_path / "a.png", torch.rand(3, 64, 64) * 2 - 1)
-    soundfile.write(tmp_path / "s.wav", 0.1 * np.sin(np.arange(32000) / 10), 16000)
-    return tmp_path
-
-
-def command(folder, *more, output="out.mp4"):
-    inputs = ["--image", f"{folder}/a.png", "--audio", f"{folder}/s.wav", "--prompt", "a person"]
-    return ["generate", *inputs, "-o", f"{folder}/{output}", *more]
 
 
 def test_a_video_of_exact_length_is_written(model, folder, capsys):
@@ -404,66 +333,3 @@ def test_the_video_says_who_made_it(model, folder):
     assert main(command(folder)) == 0
     said = read_provenance(folder / "out.mp4")
     assert said is not None and said.model == "tiny"
-
-
-def test_motion_is_saved_and_given_back(model, folder):
-    assert main(command(folder, "--save-motion", f"{folder}/face.csv")) == 0
-    saved = read_motion(folder / "face.csv")
-    assert saved.frame_count == 50 and torch.allclose(saved.coefficients, torch.full((50, 52), 0.25), atol=1e-6)
-    assert main(command(folder, "--motion", f"{folder}/face.csv", "--fps", "30")) == 0
-    given = model.calls[-1]["motion"]
-    assert (given.frame_count, given.fps) == (60, 30.0)
-
-
-@pytest.mark.parametrize(("mouth", "jaw"), [([], 0.75), (["file"], 0.75), (["sound"], 0.25)])
-def test_the_mouth_moves_as_the_file_or_the_sound_says(model, folder, mouth, jaw):
-    pose = torch.tensor([0.1, 0, 0, 0, 0, 1]).expand(50, 6)
-    write_motion(folder / "face.csv", FaceMotion(torch.full((50, 52), 0.75), pose, 25.0))
-    asked = ["--motion-mouth", *mouth] if mouth else []
-    more = ["--motion", f"{folder}/face.csv", *asked, "--save-motion", f"{folder}/out.csv"]
-    assert main(command(folder, *more)) == 0
-    moved = read_motion(folder / "out.csv")
-    assert torch.allclose(column(moved, "jawOpen"), torch.tensor(jaw)) and moved.pose[0, 0] == pytest.approx(0.1)
-    assert torch.allclose(column(moved, "mouthSmileLeft"), torch.tensor(0.75))
-
-
-@pytest.mark.parametrize(("mouth", "jaw"), [([], 0.25), (["file"], 0.75), (["sound"], 0.25)])
-def test_a_driving_video_moves_the_face_and_the_sound_the_mouth(model, folder, monkeypatch, mouth, jaw):
-    with VideoWriter(folder / "driver.mp4", 25, (32, 48)) as writer:
-        writer.append(torch.zeros(3, 32, 48))
-    asked = []
-
-    def read(path, fps, frames, *, faces, on_picture):
-        asked.append((Path(path).name, fps, frames, faces))
-        on_picture(1)
-        return FaceMotion(torch.full((frames, 52), 0.75), torch.ones(frames, 6), fps)
-
-    monkeypatch.setattr(driving, "read_driving_video", read)
-    more = ["--motion", f"{folder}/driver.mp4", "--save-motion", f"{folder}/out.csv", "--fps", "25"]
-    assert main(command(folder, *more, *(["--motion-mouth", *mouth] if mouth else []))) == 0
-    assert asked == [("driver.mp4", 25.0, 50, None)]
-    moved = read_motion(folder / "out.csv")
-    assert torch.allclose(column(moved, "jawOpen"), torch.tensor(jaw))
-    assert torch.allclose(column(moved, "browInnerUp"), torch.tensor(0.75)) and moved.pose[0, 0] == pytest.approx(1.0)
-
-
-def column(motion: FaceMotion, name: str) -> torch.Tensor:
-    return motion.coefficients[:, COEFFICIENTS.index(name)]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("--motion {0}/none.csv", "there is no"),
-        ("--motion {0}/s.wav", "is no CSV file"),
-        ("--motion-mouth sound", "must come with `--motion`"),
-        ("--save-motion {0}/a.txt", "must end in .csv"),
-        ("--motion {0}/face.csv --save-motion {0}/face.csv", "must be different files"),
-        ("--save-motion {0}/a.csv --model sd15-magictalk", "must be left out for sd15-magictalk"),
-        ("--motion {0}/face.csv --motion-mouth sound --model sd15-magictalk", "must be left out for sd15-magictalk"),
-    ],
-)
-def test_wrong_motions_are_known_before_the_model_is_loaded(model, folder, capsys, options, message):
-    (folder / "face.csv").write_text("jawOpen\n0\n")
-    assert main(command(folder, *options.format(folder).split())) == 2
-    assert message in capsys.readouterr().err and not model.calls
