@@ -25,8 +25,7 @@ BEHIND = REGIONS.index("background")
 _WORDS = {
     "eyes": "glasses spectacles eyeglasses",
     "beard": "beard bearded mustache moustache goatee stubble shaven",
-    "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls curly wavy long short buzz shaved "
-    "fringe bangs hairline parting",
+    "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
     "colour of the hair": "hair haired",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
@@ -35,6 +34,8 @@ _WORDS = {
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
+
+_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "shaved"])  # of hair, where a prompt speaks of hair at all
 
 _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
@@ -48,6 +49,8 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     """
     words = set(re.findall(r"[a-z-]+", prompt.lower()))
     asked = {region for region, known in WORDS.items() if words & known}
+    if "colour of the hair" in asked and words & _HAIRCUTS:
+        asked.add("hair")
     if "hair" in asked:
         asked.discard("colour of the hair")
     if "wearing" in words and not asked & {"eyes", "hair", "clothes"}:
