@@ -327,13 +327,28 @@ def _decoded(path: str | Path, chunk: int, fps: float) -> Iterator[Frames]:
 
 
 def timed_pictures(path: str | Path) -> Iterator[tuple[float, Float[Tensor, "3 h w"]]]:
+    """Read the pictures of a video one by one, as `timed_levels` does.
+
+    Args:
+        path: The file, of a constant or a varying rate.
+
+    Yields:
+        Seconds from the first picture, and the upright picture in [-1, 1].
+
+    Raises:
+        BadMedia: When it has no pictures or cannot be read; later, where the file is damaged.
+    """
+    return ((time_s, from_bytes(levels)) for time_s, levels in timed_levels(path))
+
+
+def timed_levels(path: str | Path) -> Iterator[tuple[float, UInt8[Tensor, "3 h w"]]]:
     """Read the pictures of a video one by one, each with the time at which it is shown.
 
     Args:
         path: The file, of a constant or a varying rate.
 
     Yields:
-        Seconds from the first picture, by the file's time stamps, and the upright picture in [-1, 1].
+        Seconds from the first picture, by the file's time stamps, and the upright picture, RGB bytes.
 
     Raises:
         BadMedia: When it has no pictures or cannot be read; later, where the file is damaged.
@@ -352,7 +367,7 @@ def timed_pictures(path: str | Path) -> Iterator[tuple[float, Float[Tensor, "3 h
                     begin = float(frame.time or 0)
                 else:
                     time_s = max(time_s, time_s + step if frame.pts is None else float(frame.time) - begin)
-                yield time_s, from_bytes(upright(frame, aspect))
+                yield time_s, upright(frame, aspect)
         except FFmpegError as error:
             raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
 

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadMedia, PortraitTalkError
 from ..evaluation.scoring.tracks import Finder
-from ..media.image import from_bytes
 from ..metrics.sync import SyncNetwork
 from ..motion.structure import FaceFitter, clamp_coefficients
 from ..types import CropPlace
 from .captions import ask, caption_of, tags
 from .cuts import cuts_in, joined, scenedetect_cuts
-from .decoding import Picture, frames_by_time, speech_of
+from .decoding import Picture, frames_by_time, pixels_of, speech_of
 from .framing import cut_picture, in_square, steady_place
 from .measures import Drop, beyond, measured
 from .records import Made, clip_name
@@ -28,7 +26,7 @@ from .samples import encoded, evenly, sample_files, strip_of
 from .settings import FPS, Settings
 from .shards import digest, pack
 from .sources import Source
-from .sync import as_pixels, judge
+from .sync import judge
 from .tracking import Look, Stretch, face_width, look, pieces, stretches
 
 Embed = Callable[[Picture, Float[Tensor, "478 2"]], "Float[Tensor, '512'] | None"]
@@ -170,7 +168,7 @@ class ClipPreparer:
         drop = beyond(values, settings.limits, part.first, part.stop)
         if drop is not None:
             return drop
-        crops = (as_pixels(square) for square in one.squares)
+        crops = (pixels_of(square)[None] for square in one.squares)
         heard = judge(one.points, crops, settings.size, speech, part.first, settings.limits, self._tools.network)
         if heard.drop is not None:
             return heard.drop
@@ -226,12 +224,3 @@ def _spread(drop: Drop) -> set[int]:
     """Return frames that show what was left out."""
     first, stop = round(drop.start_s * FPS), round(drop.end_s * FPS)
     return {first + row for row in evenly(stop - first, 6)} if stop > first else set()
-
-
-def pixels_of(picture: Picture) -> Float[Tensor, "3 h w"]:
-    """Return a picture as faces are looked for in it.
-
-    Args:
-        picture: RGB bytes.
-    """
-    return from_bytes(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1))

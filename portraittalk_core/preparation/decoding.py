@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from ..errors import BadMedia
-from ..media.audio import moving_pictures, read_sound, speech_waveform
-from ..media.target import existing_file
-from ..media.video import probe
-
-if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-    from av.video.reformatter import VideoReformatter
+from ..media.audio import read_sound, speech_waveform
+from ..media.image import from_bytes
+from ..media.video import probe, timed_levels
 
 Picture = UInt8[ndarray, "h w 3"]
 """RGB, upright."""
@@ -49,37 +44,28 @@ def frames_by_time(path: Path, fps: float) -> Iterator[tuple[Picture, bool]]:
 
 def _shown(path: Path) -> Iterator[tuple[Picture, float]]:
     """Yield each picture with the time until which it is shown, seconds after the first."""
-    import av
-    from av.error import FFmpegError
-    from av.video.reformatter import VideoReformatter
-
-    found = existing_file(path, "video")
-    reformatter = VideoReformatter()  # one for all frames: each frame's own would plan the conversion anew
-    try:
-        with av.open(str(found), options={"protocol_whitelist": "file"}) as container:
-            streams = moving_pictures(container)
-            if not streams:
-                raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
-            usual = 1 / float(streams[0].average_rate or 25)
-            first: float | None = None
-            held: VideoFrame | None = None
-            since = 0.0
-            for frame in container.decode(streams[0]):
-                time = since + usual if frame.time is None else float(frame.time)
-                first = time if first is None else first
-                if held is not None and time - first > since:
-                    yield _upright(held, reformatter), time - first
-                held, since = frame, max(since, time - first)
-            if held is not None:
-                yield _upright(held, reformatter), since + usual
-    except FFmpegError as error:
-        raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
+    usual = 1 / (probe(path).fps or 25)
+    held: Tensor | None = None
+    since = 0.0
+    for time, levels in timed_levels(path):
+        if held is not None and time > since:
+            yield _picture(held), time
+        held, since = levels, time
+    if held is not None:
+        yield _picture(held), since + usual
 
 
-def _upright(frame: VideoFrame, reformatter: VideoReformatter) -> Picture:
-    """Return a frame the right way up: telephones store a rotation instead of turning the picture."""
-    levels = reformatter.reformat(frame, format="rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(levels, (frame.rotation // 90) % 4))
+def _picture(levels: UInt8[Tensor, "3 h w"]) -> Picture:
+    return levels.permute(1, 2, 0).contiguous().numpy()
+
+
+def pixels_of(picture: Picture) -> Float[Tensor, "3 h w"]:
+    """Return a picture in [-1, 1], as faces are looked for in it.
+
+    Args:
+        picture: RGB bytes.
+    """
+    return from_bytes(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1))
 
 
 def speech_of(path: Path, sound: Path | None = None) -> Tensor | None:

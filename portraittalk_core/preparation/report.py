@@ -15,7 +15,7 @@ from ..errors import BadMedia
 from ..media.image import resize
 from ..media.video import VideoWriter
 from ..types import SPEECH_RATE, Sound
-from .clip import pixels_of
+from .decoding import pixels_of
 from .measures import REASONS
 from .run import Preparation
 from .samples import decoded, wave_samples

@@ -33,6 +33,7 @@ import numpy as np
 
 from ..errors import BadMedia
 from ..media.target import Partial
+from ..media.write_errors import write_failure
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +118,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadMedia(f"`{path}` cannot be written ({reason}). Free some space and run it again.") from error
+        raise write_failure(path, error) from error
 
 
 class ShardWriter:

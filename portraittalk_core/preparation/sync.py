@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -129,12 +128,3 @@ def _by_adfd(ibug: Float[Tensor, "f 70 2"], speech: Float[Tensor, "n"], first: i
     if audio < limits.sync_audio:
         return Heard(sound, facts, Drop(first / FPS, stop / FPS, "sound does not fit (ADFD)", audio, limits.sync_audio))
     return Heard(sound, facts)
-
-
-def as_pixels(picture: Any) -> Float[Tensor, "1 3 s s"]:
-    """Return a square of bytes as SyncNet's crops are taken from it.
-
-    Args:
-        picture: [s, s, 3], RGB.
-    """
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1

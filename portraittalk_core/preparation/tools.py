@@ -11,9 +11,9 @@ from ..checkpoints.native import load_structure, model_folder
 from ..evaluation.scoring.network_files import NetworkFiles
 from ..evaluation.scoring.tracks import MeshFinder, PackFinder, open_finder
 from ..perception.face import FaceAnalyser
-from .clip import Embed, Tools, pixels_of
+from .clip import Embed, Tools
 from .cuts import detector
-from .decoding import Picture
+from .decoding import Picture, pixels_of
 from .settings import Settings
 
 

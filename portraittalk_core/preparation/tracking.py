@@ -13,10 +13,9 @@ from torch import Tensor
 
 from ..errors import BadInput, BadMedia
 from ..evaluation.scoring.tracks import Finder, FindNext, Sighting
-from ..media.image import from_bytes
 from ..types import LANDMARKS
 from .cuts import ChangeMeter
-from .decoding import Picture
+from .decoding import Picture, pixels_of
 from .measures import face_sharpness
 
 LONGEST_GAP = 2
@@ -138,7 +137,7 @@ def look(frames: Iterable[tuple[Picture, bool]], fps: float, finder: Finder) -> 
 
 
 def _seen(picture: Picture, find: FindNext, meter: ChangeMeter) -> Seen:
-    found = find(from_bytes(torch.from_numpy(picture).permute(2, 0, 1)))
+    found = find(pixels_of(picture))
     if found and found[0].mesh is None:
         raise BadInput(
             f"`--faces` must place MediaPipe's {LANDMARKS} points, but does not. Leave it out, or name a .task."

@@ -27,6 +27,7 @@ from ...motion.arkit import TO_ARKIT
 from ...motion.audio_to_motion import MOUTH
 from ...motion.structure import FaceFitter, FaceShaper, clamp_coefficients
 from ...perception.speech import SpeechEncoder
+from ...preparation.decoding import pixels_of
 from ...preparation.samples import decoded, wave_samples
 from ...preparation.settings import FPS
 from ...preparation.shards import Sample, read_index, read_sample
@@ -170,7 +171,7 @@ def _sized(content: bytes, size: int) -> Float[Tensor, "3 size size"]:
     if picture.shape[0] != size:
         how = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
         picture = cv2.resize(picture, (size, size), interpolation=how)
-    return torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+    return pixels_of(picture)
 
 
 @torch.no_grad()
