@@ -13,13 +13,12 @@ from torch import Tensor
 
 from ..errors import BadMedia
 from ..types import SPEECH_RATE, Sound
-from .sound_file import Heard, decode_track, open_media, played_track
+from .sound_file import Heard, decode_track
+from .streams import main_video, open_media, played_track, seconds
 from .target import existing_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.stream import Stream
-    from av.video.stream import VideoStream
 
 logger = logging.getLogger(__name__)
 
@@ -117,32 +116,13 @@ def _decode(found: Path, path: str | Path, max_duration_s: float) -> tuple[np.nd
     return np.ascontiguousarray(samples), heard.rate, heard.whole and shift == 0
 
 
-def seconds(ticks: int | None, stream: Stream) -> float:
-    """Return a time of a stream in seconds.
-
-    Args:
-        ticks: The time in the stream's own unit; None where the file does not say.
-        stream: Has the unit.
-
-    Returns:
-        The time; 0 where it is not known.
-    """
-    return float(ticks * stream.time_base) if ticks and stream.time_base else 0.0
-
-
-def moving_pictures(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams of a file that are not the cover of an album."""
-    from av.stream import Disposition
-
-    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-
-
 def _start_offset(container: InputContainer, heard: Heard, path: str | Path) -> int:
     """Return by how many samples the sound starts after the picture; 0 below a millisecond or without a picture."""
-    pictures = moving_pictures(container)
-    if not pictures or pictures[0].start_time is None or not heard.samples.size:
+    pictures = main_video(container)
+    begin_s = None if pictures is None else seconds(pictures.start_time, pictures.time_base)
+    if begin_s is None or not heard.samples.size:
         return 0
-    offset_s = heard.start_s - seconds(pictures[0].start_time, pictures[0])
+    offset_s = heard.start_s - begin_s
     if offset_s < -_EARLY_S:
         logger.warning("The sound of `%s` begins before its pictures: %.2f s of it are left out.", path, -offset_s)
     return round(offset_s * heard.rate) if abs(offset_s) >= 0.001 else 0

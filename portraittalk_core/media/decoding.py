@@ -1,4 +1,4 @@
-"""Decode the pictures of a video: which stream they are, and at which time each is seen.
+"""Decode the pictures of a video, and say at which time each is seen.
 
 A file says of each picture when it is shown. Everything above counts frames instead, so that pictures are laid on a
 grid of one rate here, by their time stamps: what is shown longer is repeated, what is shown shorter may be left out.
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from .audio import moving_pictures, seconds
+from .streams import seconds
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -23,35 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HIGHEST_RATE = 240.0
-"""Frames a second; what a file says beyond that is the unit of its clock, not its rate."""
-
 LONGEST_GAP_S = 60.0
 """A longer gap between two pictures is a broken clock, and is left out."""
-
-
-def main_video(container: InputContainer) -> VideoStream | None:
-    """Return the stream that players show: FFmpeg's choice, but never the cover of an album; None where there is none.
-
-    Args:
-        container: An opened file.
-    """
-    pictures = moving_pictures(container)
-    found = [s for s in pictures if getattr(s, "codec_context", None)]  # there is none for a codec that nobody knows
-    best = container.streams.best("video")
-    return next((stream for stream in found if stream is best or (best and stream.index == best.index)), None) or next(
-        iter(found), None
-    )
-
-
-def rate_of(stream: VideoStream) -> float:
-    """Return the frames a second of a stream, the mean over the file; 0 where nothing says it.
-
-    Args:
-        stream: Of pictures.
-    """
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return next((float(rate) for rate in rates if rate and 0 < rate <= HIGHEST_RATE), 0.0)
 
 
 def decode_pictures(
@@ -68,31 +41,52 @@ def decode_pictures(
     Yields:
         RGB bytes; the first is seen when the stream starts.
     """
-    start_s = None if stream.start_time is None else seconds(stream.start_time, stream)
     aspect = float(stream.sample_aspect_ratio or 1)
     shown: VideoFrame | None = None
-    count, slot, warned = 0, -1, False
-    for frame in container.decode(stream):
-        time_s: float | None = frame.time
-        start_s = (time_s or 0.0) if start_s is None else start_s
-        unknown = time_s is None  # pyright: ignore[reportUnnecessaryComparison] - PyAV says a frame always has one
-        at = slot + 1 if unknown else round((time_s - start_s) * fps)
-        if not slot - 1 <= at <= slot + LONGEST_GAP_S * fps:
-            if not warned:
-                logger.warning("The time stamps of `%s` jump; pictures are taken one after the other there.", name)
-            warned = True
-            start_s += (at - slot - 1) / fps
-            at = slot + 1
-        slot = max(slot, at)
+    count = 0
+    for time_s, frame in timed_frames(container, stream, fps, name):
         first = frame if shown is None else shown
         repeated = None
-        while count < slot:
+        while count < round(time_s * fps):
             repeated = upright(first, aspect) if repeated is None else repeated
             yield repeated
             count += 1
         shown = frame
     if shown is not None:
         yield upright(shown, aspect)
+
+
+def timed_frames(
+    container: InputContainer, stream: VideoStream, fps: float, name: str
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Yield the pictures of a stream as they are decoded, each with the time from which it is seen.
+
+    Where the clock jumps, or says nothing, a picture is taken to follow the one before it at a fixed rate.
+
+    Args:
+        container: The opened file.
+        stream: Which pictures.
+        fps: That rate, frames a second.
+        name: What warnings call the file.
+
+    Yields:
+        Seconds since the stream starts, never less than before, and the picture.
+    """
+    step_s = 1 / fps
+    start_s, last_s, warned = seconds(stream.start_time, stream.time_base), -step_s, False
+    for frame in container.decode(stream):
+        said_s: float | None = frame.time
+        start_s = (said_s or 0.0) if start_s is None else start_s
+        unknown = said_s is None  # pyright: ignore[reportUnnecessaryComparison] - PyAV says a frame always has one
+        time_s = last_s + step_s if unknown else said_s - start_s
+        if not -1.5 * step_s <= time_s - last_s <= LONGEST_GAP_S:
+            if not warned:
+                logger.warning("The time stamps of `%s` jump; pictures are taken one after the other there.", name)
+            warned = True
+            start_s += time_s - last_s - step_s
+            time_s = last_s + step_s
+        last_s = max(last_s, time_s)
+        yield last_s, frame
 
 
 def upright(frame: VideoFrame, aspect: float = 1.0) -> UInt8[Tensor, "3 h w"]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import BadMedia
+from .streams import seconds
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -58,62 +58,6 @@ class Heard:
     """Whether the packets of the track hold just these samples, so that they may be copied."""
 
 
-def open_media(path: Path) -> InputContainer:
-    """Open a file for reading: never another file or address that it names, and whatever its metadata are.
-
-    Args:
-        path: Absolute.
-
-    Raises:
-        FFmpegError: When it is no media file.
-    """
-    import av
-
-    return av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
-
-
-def sound_tracks(container: InputContainer) -> list[AudioStream]:
-    """Return the sound tracks that can be decoded, the one that is played first: reader and writer both take that.
-
-    It is the first that is marked default, where none is the first that is no commentary or description for the blind.
-
-    Args:
-        container: An open file.
-    """
-    from av.stream import Disposition
-
-    aside = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired | Disposition.karaoke
-
-    def rank(track: AudioStream) -> tuple[bool, bool, int]:
-        return not track.disposition & Disposition.default, bool(track.disposition & aside), track.index
-
-    # A track whose codec FFmpeg does not know has no decoder; PyAV's types do not say so.
-    return sorted((t for t in container.streams.audio if t.codec_context is not None), key=rank)  # pyright: ignore[reportUnnecessaryComparison]
-
-
-def played_track(container: InputContainer, path: str | Path) -> AudioStream:
-    """Return the track that is played, and say which one where there are several.
-
-    Args:
-        container: An open file.
-        path: What messages call it.
-
-    Raises:
-        BadMedia: When there is none.
-    """
-    from av.stream import Disposition
-
-    tracks = sound_tracks(container)
-    if not tracks:
-        unknown = "none that can be decoded" if container.streams.audio else "none"
-        raise BadMedia(f"`{path}` must have a sound track, but has {unknown}. Give the speech as a file of its own.")
-    if len(tracks) > 1:
-        number = [track.index for track in container.streams.audio].index(tracks[0].index) + 1
-        why = "which is marked default" if tracks[0].disposition & Disposition.default else "as none is marked default"
-        logger.warning("`%s` has %d sound tracks: using number %d, %s.", path, len(tracks), number, why)
-    return tracks[0]
-
-
 def decode_track(container: InputContainer, track: AudioStream, path: str | Path, max_duration_s: float) -> Heard:
     """Decode a sound track to its end.
 
@@ -132,7 +76,7 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
     from av.format import Flags
 
     jumps = bool(container.format.flags & Flags.ts_discont.value)
-    timeline = _Timeline(path, _seconds(track.start_time, track.time_base), max_duration_s, jumps)
+    timeline = _Timeline(path, seconds(track.start_time, track.time_base), max_duration_s, jumps)
     packets, bad, reason, end_s = 0, 0, "", 0.0
     try:
         for packet in container.demux(track):
@@ -177,7 +121,7 @@ def counted_s(container: InputContainer, track: AudioStream) -> float:
             end_s = max(end_s, _end_s(packet))
     except FFmpegError as error:
         logger.debug("%s ends at %.2f s: %s", container.name, end_s, error)
-    return max(0.0, end_s - (_seconds(track.start_time, track.time_base) or 0.0))
+    return max(0.0, end_s - (seconds(track.start_time, track.time_base) or 0.0))
 
 
 class _Timeline:
@@ -208,7 +152,7 @@ class _Timeline:
         if not self.rate:
             self.rate, self._layout = frame.sample_rate, frame.layout
             self._check_format()
-            self._begin(_seconds(frame.pts, frame.time_base))
+            self._begin(seconds(frame.pts, frame.time_base))
         self._fill_gap(frame)
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind:  # a broadcast may change its layout half-way; the first one is kept
@@ -235,7 +179,7 @@ class _Timeline:
             self._append(np.zeros((self._layout.nb_channels, round((first_s - self.start_s) * self.rate)), np.float32))
 
     def _fill_gap(self, frame: AudioFrame) -> None:
-        at_s = _seconds(frame.pts, frame.time_base)
+        at_s = seconds(frame.pts, frame.time_base)
         if at_s is None:
             return
         wanted = round((at_s - self.start_s) * self.rate) - self._shift
@@ -280,10 +224,6 @@ class _Timeline:
             )
 
 
-def _seconds(ticks: int | None, unit: Fraction | None) -> float | None:
-    return None if ticks is None or unit is None else float(ticks * unit)
-
-
 def _end_s(packet: Packet[AudioStream]) -> float:
     if packet.pts is None or packet.is_discard:
         return 0.0
@@ -310,8 +250,8 @@ def _promised_s(container: InputContainer, track: AudioStream, path: str | Path,
 def _tagged_s(text: str) -> float:
     """Return the seconds of Matroska's "00:01:02.500000000", 0 for what is no such time."""
     try:
-        hours, minutes, seconds = text.strip().strip("\0").split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        hours, minutes, rest = text.strip().strip("\0").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(rest)
     except ValueError:
         return 0.0
 

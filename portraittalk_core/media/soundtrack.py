@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadMedia
 from ..types import Sound
 from .audio import read_sound
-from .sound_file import open_media, sound_tracks
+from .streams import open_media, sound_tracks
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,16 +20,16 @@ from ..errors import BadInput, BadMedia
 from ..types import Frames, Sound
 from .audio import read_sound
 from .content_credentials import installed, own_certificate, sign
-from .decoding import decode_pictures, main_video, rate_of, upright
+from .decoding import decode_pictures, timed_frames, upright
 from .image import from_bytes, to_bytes
 from .provenance import SYNTHETIC, Provenance, add_xmp
-from .sound_file import counted_s, open_media, sound_tracks
+from .sound_file import counted_s
 from .soundtrack import SoundTrack
-from .target import Partial, check_target, existing_file
+from .streams import main_video, opened, rate_of, shown_pictures, sound_tracks
+from .target import Partial, check_target
 from .write_errors import write_failure
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.stream import VideoStream
     from typing_extensions import Self
 
@@ -260,7 +260,7 @@ def probe(path: str | Path) -> MediaInfo:
     Raises:
         BadMedia: When it is missing or no sound or video file.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         found: dict[str, object] = {"duration_s": (container.duration or 0) / 1e6}
         if video := main_video(container):
             found |= {"width": video.width, "height": video.height, "fps": rate_of(video)}
@@ -302,26 +302,18 @@ def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], flo
 
 
 def _decoded(path: str | Path, chunk: int, fps: float) -> Iterator[Frames]:
-    from av.error import FFmpegError
-
-    with _opened(path) as container:
+    with opened(path) as container:
         pending: list[Tensor] = []
-        stream = main_video(container)
-        if stream is None:
-            return
+        stream = shown_pictures(container, path)
         area = max(1, stream.width * stream.height)
         chunk, shape = max(1, min(chunk, _CHUNK_PIXELS // area)), None
-        try:
-            for pixels in decode_pictures(container, stream, fps, str(path)):
-                if pixels.shape != (shape := shape or pixels.shape):
-                    raise BadMedia(f"`{path}` changes the size of its pictures half-way. Export it in one size.")
-                pending.append(pixels)
-                if len(pending) == chunk:
-                    yield Frames(from_bytes(torch.stack(pending)), fps)
-                    pending = pending[:0]
-        except (FFmpegError, IndexError, ValueError) as error:  # PyAV's own of headers that lie
-            reason = getattr(error, "strerror", None) or error
-            raise BadMedia(f"`{path}` is damaged ({reason}). Copy or export it again.") from error
+        for pixels in decode_pictures(container, stream, fps, str(path)):
+            if pixels.shape != (shape := shape or pixels.shape):
+                raise BadMedia(f"`{path}` changes the size of its pictures half-way. Export it in one size.")
+            pending.append(pixels)
+            if len(pending) == chunk:
+                yield Frames(from_bytes(torch.stack(pending)), fps)
+                pending = []
         if pending:
             yield Frames(from_bytes(torch.stack(pending)), fps)
 
@@ -353,33 +345,9 @@ def timed_levels(path: str | Path) -> Iterator[tuple[float, UInt8[Tensor, "3 h w
     Raises:
         BadMedia: When it has no pictures or cannot be read; later, where the file is damaged.
     """
-    from av.error import FFmpegError
-
-    with _opened(path) as container:
-        stream = main_video(container)
-        if stream is None:
-            raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
-        begin, time_s, step = None, 0.0, 1 / (rate_of(stream) or 25.0)
-        aspect = float(stream.sample_aspect_ratio or 1)
-        try:
-            for frame in container.decode(stream):
-                if begin is None:
-                    begin = float(frame.time or 0)
-                else:
-                    time_s = max(time_s, time_s + step if frame.pts is None else float(frame.time) - begin)
-                yield time_s, upright(frame, aspect)
-        except FFmpegError as error:
-            raise BadMedia(f"`{path}` is damaged ({error.strerror}). Copy or export it again.") from error
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Generator[InputContainer, None, None]:
-    from av.error import FFmpegError
-
-    found = existing_file(path, "media file")
-    try:
-        container = open_media(found)
-    except FFmpegError as error:
-        raise BadMedia(f"`{path}` is no sound or video file ({error.strerror}). Export it as MP4.") from error
-    with container:
-        yield container
+    with opened(path) as container:
+        stream = shown_pictures(container, path)
+        begin_s, aspect = None, float(stream.sample_aspect_ratio or 1)
+        for time_s, frame in timed_frames(container, stream, rate_of(stream) or 25.0, str(path)):
+            begin_s = time_s if begin_s is None else begin_s
+            yield time_s - begin_s, upright(frame, aspect)
