@@ -28,9 +28,9 @@ from portraittalk_core.evaluation.benchmark.material import write_wave
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.target import remove_unfinished
 from portraittalk_core.media.video import read_video
-from portraittalk_core.types import Sound
 
 from .parts.program import ROOT, command_line
+from .parts.real.material import cut
 
 START, END = "<!-- interrupts: written by benchmarks/interrupts.py -->", "<!-- interrupts: end -->"
 """The markers of the page."""
@@ -46,8 +46,7 @@ def arguments(folder: Path) -> list[str]:
     """Return the command, which writes all that `generate` can write, into a folder that has its speech."""
     sound = folder / "speech.wav"
     if not sound.exists():
-        whole = read_sound(ASSETS / "speech.wav")
-        write_wave(sound, Sound(whole.samples[:, : round(SPEECH_S * whole.sample_rate)], whole.sample_rate))
+        write_wave(sound, cut(read_sound(ASSETS / "speech.wav"), SPEECH_S))
     options = {
         "--image": ASSETS / "portrait.png",
         "--audio": sound,
@@ -74,22 +73,15 @@ def run(argv: list[str], after_s: float | None, cold: bool) -> tuple[int, float]
         The exit code and the time that it took.
     """
     begun = time.monotonic()
-    if cold:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "portraittalk_core", *argv],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        child = process.pid
-    else:
-        child = os.fork()
-        if child == 0:
-            _run_here(argv)
+    words, null = [sys.executable, "-m", "portraittalk_core", *argv], subprocess.DEVNULL
+    process = subprocess.Popen(words, cwd=ROOT, stdout=null, stderr=null) if cold else None
+    child = process.pid if process else os.fork()
+    if child == 0:
+        _run_here(argv)
     if after_s is not None:
         time.sleep(after_s)
         os.kill(child, signal.SIGINT)
-    code = process.wait() if cold else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = process.wait() if process else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code, time.monotonic() - begun
 
 
@@ -173,7 +165,8 @@ def interrupt(count: int, seed: int, cold: bool = False) -> Counter[str]:
             code, _ = run(argv, rng.uniform(0, 1.1 * takes_s), cold)
             found[judge(code, before, state(folder / "out"), right)] += 1
             for file in (folder / "out").glob(".*"):
-                file.unlink() if file.is_file() else None
+                if file.is_file():
+                    file.unlink()
         run(argv, None, cold)
         found["next run wrong"] += state(folder / "out") != right
         chunks, _, sound = read_video(folder / "out/video.mp4")

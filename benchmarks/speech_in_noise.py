@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from portraittalk_core.checkpoints.native import load_motion, load_speech_encoder, model_folder
-from portraittalk_core.media.audio import read_sound, speech_waveform
+from portraittalk_core.errors import BadMedia
+from portraittalk_core.media.audio import speech_waveform
 from portraittalk_core.media.video import read_video
 from portraittalk_core.motion.arkit import to_arkit
 from portraittalk_core.motion.audio_to_motion import (
@@ -35,7 +36,7 @@ from portraittalk_core.training.speech.augmentation import coloured_noise, music
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE
 
 from .parts.program import command_line
-from .parts.real.readings import Readings, open_reader, read_frames
+from .parts.real.readings import Readings, cached, open_reader, read_frames
 from .parts.real.scores import pooled
 
 RATIOS_DB = (20, 10, 5, 3, 0, -5)
@@ -145,15 +146,14 @@ def _column(shapes: Float[Tensor, "f 52"], name: str) -> Float[Tensor, "f"]:
 
 
 def _clip(path: Path, task: Path, kept: Path | None) -> Spoken:
-    chunks, fps, _ = read_video(path)
-    file = kept / f"{path.stem}.npz" if kept else None
-    if file is not None and file.exists():
-        seen = Readings.load(file)
-    else:
-        seen = read_frames(open_reader(task), (pixels for chunk in chunks for pixels in chunk.pixels))
-        if file is not None:
-            seen.save(file)
-    return Spoken(speech_waveform(read_sound(path)), seen, fps)
+    chunks, fps, sound = read_video(path)
+    if sound is None:
+        raise BadMedia(f"`{path}` must have sound, but has none. Take it out of the folder.")
+
+    def read() -> Readings:
+        return read_frames(open_reader(task), (pixels for chunk in chunks for pixels in chunk.pixels))
+
+    return Spoken(speech_waveform(sound), cached(kept / f"{path.stem}.npz", read) if kept else read(), fps)
 
 
 if __name__ == "__main__":

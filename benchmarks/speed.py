@@ -26,6 +26,7 @@ from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.types import Sound
 
 from .parts.program import command_line
+from .parts.real.material import cut
 
 WAYS: dict[str, tuple[str, int | None]] = {"auto": ("auto", None), "float32": ("float32", None), "2 steps": ("auto", 2)}
 """Precision and steps, by the name of the row."""
@@ -87,15 +88,12 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     """
     image, whole = read_image(given.image), read_sound(given.audio)
 
-    def cut(seconds: float) -> Sound:
-        return Sound(whole.samples[:, : round(seconds * whole.sample_rate)], whole.sample_rate)
-
     models = {precision: PortraitTalk.load(given.model, precision=precision) for precision in ("auto", "float32")}
     found: dict[str, dict[str, float]] = {}
     for turn in range(given.rounds + 1):
         for name in given.ways:
             precision, steps = WAYS[name]
-            row = timed(models[precision], image, cut(given.seconds if turn else WARM_S), given.size, steps)
+            row = timed(models[precision], image, cut(whole, given.seconds if turn else WARM_S), given.size, steps)
             if turn:
                 found[name] = {key: min(value, found.get(name, row)[key]) for key, value in row.items()}
     on = {
