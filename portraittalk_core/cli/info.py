@@ -7,7 +7,6 @@ import json
 import math
 import os
 import platform
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -132,12 +131,12 @@ def _measures(path: Path) -> str:
             f"{info.duration_s:.2f} s, {info.frames} frames of {info.width} x {info.height} at {info.fps:g} fps, "
             f"{info.video_codec}{sound}"
         )
-    from ..media.image import open_picture
+    from ..media.image import PIL_ERRORS, open_picture
 
     with open_picture(path) as picture:
         try:
             count = getattr(picture, "n_frames", 1)
-        except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error):
+        except PIL_ERRORS:
             count = 1  # what follows the first picture is damaged
         return f"{count} frame{'s' * (count > 1)} of {picture.width} x {picture.height}, {picture.format}"
 
