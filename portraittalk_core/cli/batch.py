@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, BadMedia, PortraitTalkError
+from .engines import add_engine, read_engine
 
 if TYPE_CHECKING:
     from ..evaluation.engine import Lost
@@ -65,12 +66,11 @@ def add_batch(parser: argparse.ArgumentParser, run: Callable[..., int]) -> None:
         parser: Of `generate`.
         run: Makes one video.
     """
-    group = parser.add_argument_group("many videos")
-    add = group.add_argument
-    add("--batch", metavar="CSV", help="a table, a video a row, whose columns are options (image, audio, prompt, …)")
-    add("--engine", choices=("local", "ray"), default="local", help="--batch: ray: on all CPUs, or a cluster")
-    add("--workers", type=int, metavar="N", help="--batch: how many at once with --engine ray (all CPUs)")
-    add("--ray-address", metavar="HOST:PORT", help="--batch: of a Ray cluster (this machine)")
+    group = parser.add_argument_group("many videos: --batch, and where it runs")
+    group.add_argument(
+        "--batch", metavar="CSV", help="a table, a video a row, whose columns are options (image, audio, prompt, …)"
+    )
+    add_engine(group)
     parser.set_defaults(run=functools.partial(_run, parser=parser, one=run))
 
 
@@ -98,9 +98,7 @@ def run_batch(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         BadInput: For a table that cannot be, all its faults at once.
         MissingExtra: When Ray is asked for and cannot be imported.
     """
-    from ..evaluation.engine import Engine
-
-    engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
+    engine = read_engine(arguments)
     rows = read_rows(Path(arguments.batch), arguments, parser)
     engine.check()
     journal = Journal(Path(f"{arguments.batch}.done"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, BadMedia
+from .engines import add_engine, read_engine
 
 if TYPE_CHECKING:
     from ..evaluation.benchmark.run import Benchmark
@@ -72,10 +73,7 @@ def add_parser(commands: Any) -> None:
     add("--split", metavar="NAME", help="which of the set's clips: test, all, last (MEAD), or a file of names")
     add("--quiet", action="store_true", help="no progress bar")
     _add_benchmark(parser.add_argument_group("making clips"))
-    group = parser.add_argument_group("where it runs")
-    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on all CPUs or a cluster")
-    group.add_argument("--workers", type=int, metavar="N", help="how many at once with --engine ray (all CPUs)")
-    group.add_argument("--ray-address", metavar="ADDRESS", help="a running cluster (that of RAY_ADDRESS, or none)")
+    add_engine(parser.add_argument_group("where it runs"))
     parser.set_defaults(run=run)
 
 
@@ -128,9 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         BadInput: When options do not go together.
     """
-    from ..evaluation.engine import Engine
-
-    engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
+    engine = read_engine(arguments)
     if arguments.benchmark:
         unfit = [name for name in ("videos", "reference", "audio", "dataset", "compare") if getattr(arguments, name)]
         if unfit:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..preparation.settings import FPS, Limits, Settings
+from .engines import add_engine, read_engine
 
 if TYPE_CHECKING:
     from ..preparation.run import Preparation
@@ -70,9 +71,7 @@ def add_parser(commands: Any) -> None:
     add("--keep-silent", action="store_true", help="also keep clips without sound or speech, for stage 1")
     add("--validation", type=float, default=0.05, help="share of the people held out for validation (0.05)")
     add("--shard-mb", type=int, default=512, help="size of a full shard, megabytes (512)")
-    add("--engine", choices=("local", "ray"), default="local", help="ray: on all CPUs, or a cluster (local)")
-    add("--workers", type=int, help="how many work at once, with --engine ray (all CPUs)")
-    add("--address", help="of a Ray cluster (this machine)")
+    add_engine(parser)
     add("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group(
         "limits; their defaults and what they were measured on: docs/reference/preparation"
@@ -97,7 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
     folder = check_folder(arguments.output, "-o")
     if arguments.shard_mb < 1:
         raise BadInput(f"`--shard-mb` must be 1 or more, but got {arguments.shard_mb}. Try 512.")
-    from ..evaluation.engine import Engine
     from ..preparation.captions import check_command
     from ..preparation.report import write_report
     from ..preparation.run import Preparation
@@ -105,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if settings.caption:
         check_command(settings.caption)
-    engine = Engine(arguments.engine, arguments.workers, arguments.address)
+    engine = read_engine(arguments)
     engine.check()
     preparation = Preparation(folder, find_sources(Path(arguments.clips), arguments.dataset), settings)
     lost = 0
