@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...checkpoints.catalogue import entries, find, search_folders
+from ...checkpoints.catalogue import find, search_folders, select
 from ...checkpoints.native import model_folder
 from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
@@ -210,8 +210,7 @@ def mediapipe_task() -> Path | None:
     """Return MediaPipe's face landmarker where this machine has both the file and the package, else None."""
     if importlib.util.find_spec("mediapipe") is None:
         return None
-    entry = next((entry for entry in entries() if entry.name == "face-landmarker"), None)
-    return None if entry is None else find(entry, search_folders())
+    return find(select(["face-landmarker"])[0], search_folders())
 
 
 def open_finder(faces: str | Path | None = None) -> Finder:
