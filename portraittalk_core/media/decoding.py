@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LONGEST_GAP_S = 60.0
 """A longer gap between two pictures is a broken clock, and is left out."""
 
+_LONGEST_STEP_S = 1.0  # a clock that jumps spoils the mean rate, too
+
 
 def decode_pictures(
     container: InputContainer, stream: VideoStream, fps: float, name: str
@@ -72,7 +74,7 @@ def timed_frames(
     Yields:
         Seconds since the stream starts, never less than before, and the picture.
     """
-    step_s = 1 / fps
+    step_s = min(1 / fps, _LONGEST_STEP_S)
     start_s, last_s, warned = seconds(stream.start_time, stream.time_base), -step_s, False
     for frame in container.decode(stream):
         said_s: float | None = frame.time

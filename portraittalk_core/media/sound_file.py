@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import BadMedia
 from .streams import seconds
+from .write_errors import reason_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -85,12 +86,12 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
             try:
                 frames = packet.decode()
             except (FFmpegError, IndexError) as error:
-                bad, reason = bad + 1, str(getattr(error, "strerror", None) or error)
+                bad, reason = bad + 1, reason_of(error)
                 continue
             for frame in frames:
                 timeline.add(frame)
     except (FFmpegError, IndexError) as error:  # PyAV raises IndexError on a header without packets
-        bad, reason = bad + 1, str(getattr(error, "strerror", None) or error)
+        bad, reason = bad + 1, reason_of(error)
     samples, rate = timeline.finish(), timeline.rate or track.codec_context.sample_rate
     if container.format.name.startswith("mov"):  # the last packet is padded to a full block, its time stamps are not
         samples = samples[:, : max(0, round((end_s - timeline.start_s) * rate))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadMedia
 from .target import existing_file
+from .write_errors import reason_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -58,8 +59,7 @@ def opened(path: str | Path) -> Generator[InputContainer, None, None]:
         try:
             yield container
         except (FFmpegError, IndexError, ValueError) as error:  # the latter two: PyAV's own of headers that lie
-            reason = getattr(error, "strerror", None) or error
-            raise BadMedia(f"`{path}` is damaged ({reason}). Copy or export it again.") from error
+            raise BadMedia(f"`{path}` is damaged ({reason_of(error)}). Copy or export it again.") from error
 
 
 def seconds(ticks: int | None, unit: Fraction | None) -> float | None:

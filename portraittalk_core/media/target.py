@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 
 from ..errors import BadMedia
-from .write_errors import write_failure
+from .write_errors import reason_of, write_failure
 
 VIDEO_SUFFIXES = (".mp4", ".webp")
 """Endings of videos that can be written."""
@@ -55,8 +55,9 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadMedia(f"The {what} must exist, but there is no `{path}`. Check the name and the folder.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise BadMedia(f"The {what} `{path}` cannot be read ({reason}). Check its name and permissions.") from error
+        raise BadMedia(
+            f"The {what} `{path}` cannot be read ({reason_of(error)}). Check its name and permissions."
+        ) from error
     if not head:
         raise BadMedia(f"The {what} must hold data, but `{path}` has zero bytes. Copy or export it again.")
     return found

@@ -32,8 +32,16 @@ def write_failure(path: str | Path, error: Exception, what: str = "") -> BadMedi
     """
     code = getattr(error, "errno", None)
     remedy = next((text for names, text in _REMEDIES if code in _codes(names)), _OTHERWISE)
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return BadMedia(f"{what} `{path}` cannot be written ({reason}). {remedy}".strip())
+    return BadMedia(f"{what} `{path}` cannot be written ({reason_of(error)}). {remedy}".strip())
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the system, FFmpeg or Python says of an error, without its number.
+
+    Args:
+        error: What was raised.
+    """
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _codes(names: tuple[str, ...]) -> list[int]:

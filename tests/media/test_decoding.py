@@ -8,11 +8,13 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 
 from portraittalk_core.errors import BadMedia
 from portraittalk_core.media import video
+from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import to_bytes
-from portraittalk_core.media.video import probe, read_video
+from portraittalk_core.media.video import probe, read_video, timed_pictures
 
 
 def levels_of(path) -> tuple[list[int], float]:
@@ -70,6 +72,33 @@ def test_a_broken_clock_neither_hangs_nor_loses_pictures(tmp_path, caplog):
     assert [r.getMessage() for r in caplog.records] == [
         "The time stamps of `a.mkv` jump; pictures are taken one after the other there."
     ]
+
+
+def test_a_broken_clock_makes_no_driving_video_longer(tmp_path):
+    write_at(tmp_path / "a.mkv", [0, 40, 80, 90_000_000, 90_000_040])
+    times = [time for time, _ in timed_pictures(tmp_path / "a.mkv")]
+    assert len(times) == 5 and times == sorted(times) and times[-1] < 2
+
+
+def test_sound_belongs_to_the_pictures_that_are_shown(tmp_path):
+    """A still that plays before the video, in a stream of its own that is not marked as a cover, moves no sound."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        small, large = (container.add_stream("ffv1", rate=25) for _ in range(2))
+        large.disposition = Disposition.default
+        sound = container.add_stream("flac", rate=16000, layout="mono")
+        for stream, (width, height) in ((small, (32, 32)), (large, (128, 96))):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for stream, begin in ((small, 0), (large, 10)):
+            for number in range(1 if stream is small else 10):
+                frame = av.VideoFrame(stream.width, stream.height, "yuv420p")
+                frame.pts, frame.time_base = begin + number, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        block = av.AudioFrame.from_ndarray(np.full((1, 6400), 9000, np.int16), format="s16", layout="mono")
+        block.sample_rate, block.pts, block.time_base = 16000, 6400, Fraction(1, 16000)
+        container.mux([*sound.encode(block), *sound.encode(None)])
+    assert probe(tmp_path / "a.mkv").width == 128
+    assert read_sound(tmp_path / "a.mkv").samples.shape[1] == pytest.approx(6400, abs=32)
 
 
 def test_a_cover_that_is_the_first_stream_is_not_the_video(tmp_path):
