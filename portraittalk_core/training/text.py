@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..people.caption import Caption, Fragment, compose
 from ..people.words import VALUES, meanings, vocabulary
 from ..perception.text import EXPRESSION, TextEncoder
+from .descent import Descent
 
 logger = logging.getLogger(__name__)
 
@@ -213,9 +214,7 @@ def train_text(
         torch.manual_seed(seed)  # layers initialise from the global state, which is put back
         encoder = TextEncoder(words=vocabulary())
         readout = Readout(dim=encoder.dim)
-    parameters = [*encoder.parameters(), *readout.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.08)
+    descent = Descent(nn.ModuleList([encoder, readout]), rate, steps, rising=0.08)
     started = time.monotonic()
     with (folder / "text_curve.csv").open("w", newline="") as file:
         curve = csv.writer(file)
@@ -224,11 +223,7 @@ def train_text(
         for step in range(1, steps + 1):
             long = encoder.context if step % 12 == 0 else 4
             loss, _ = text_loss(encoder, readout, next(batches), long)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
+            descent.step(loss)
             if step % every == 0 or step == steps:
                 found = accuracy(encoder, readout, 256, np.random.default_rng([seed, 1]))
                 seconds = time.monotonic() - started

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...motion.priors import CHANNELS, RATE_HZ, MotionPrior, look_ahead
+from ..descent import Descent
 
 _SWAY = {"yaw": 0.085, "pitch": 0.045, "roll": 0.035, "x": 0.016, "y": 0.011, "smile": 0.05, "brow_raise": 0.05}
 _SWAY_HZ = {"yaw": 0.16, "pitch": 0.2, "roll": 0.14, "x": 0.14, "y": 0.16, "smile": 0.07, "brow_raise": 0.15}
@@ -171,8 +172,7 @@ def train_prior(
         prior = MotionPrior()
     prior.spread.copy_(motion.std((0, 1)))
     prior.step.copy_(motion.diff(dim=1).std((0, 1)))
-    optimizer = torch.optim.AdamW(prior.parameters(), learning_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    descent = Descent(prior, learning_rate, steps, betas=(0.9, 0.999), decay=1e-3)
     curve: list[tuple[int, float]] = []
     for step in range(steps):
         row = torch.randint(len(motion), (batch,), generator=generator)
@@ -184,11 +184,7 @@ def train_prior(
         previous = motion[row[:, None], at[:, :-1] - 1]
         params, _ = prior(before, clip[:, :-1] - previous, heard[row[:, None], at[:, 1:]])
         loss = prior.negative_log_likelihood(params, clip[:, 1:] - before).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        descent.step(loss)
         if step % 50 == 49 or step == steps - 1:
             curve.append((step + 1, loss.item()))
     work_dir.mkdir(parents=True, exist_ok=True)

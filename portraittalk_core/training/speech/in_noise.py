@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ...checkpoints.native import load_motion, load_speech_encoder
 from ...motion.audio_to_motion import AudioToMotion
@@ -20,12 +21,11 @@ from .train import (
     TRACK_HZ,
     Recording,
     correlation,
+    descend,
     evaluate_speech,
     make_batch,
     record_scores,
-    resume_state,
     save_listener,
-    save_state,
     speech_loss,
     stored_corpus,
 )
@@ -67,29 +67,23 @@ def train_in_noise(
     encoder = load_speech_encoder(folder / "speech.safetensors")
     a2m, prior = load_motion(folder / "motion.safetensors")
     a2m.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(a2m.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-    step = resume_state(work_dir / "in_noise.pt", a2m, optimizer, schedule)
-    if step == 0:
-        record_scores(work_dir / "in_noise.csv", 0, {"loss": float("nan"), **scores_in_noise(encoder, a2m, held_out)})
-    while step < steps:
+
+    def loss(step: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed * 7_368_787 + 500_000 + step)
         sound, wanted = make_batch(corpus, batch, generator, LOUD)
         with torch.no_grad():
             hidden = resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, wanted.shape[1])
-        loss = speech_loss(a2m(hidden), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(a2m.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        step += 1
-        if step % 100 == 0 or step == steps:
-            found = {"loss": loss.item(), **scores_in_noise(encoder, a2m, held_out)}
-            record_scores(work_dir / "in_noise.csv", step, found)
-            save_state(work_dir / "in_noise.pt", step, a2m, optimizer, schedule)
+        return speech_loss(a2m(hidden), wanted)
+
+    def scores() -> dict[str, float]:
+        return scores_in_noise(encoder, a2m, held_out)
+
+    path = work_dir / "in_noise"
+    if not path.with_suffix(".pt").exists():
+        record_scores(path.with_suffix(".csv"), 0, {"loss": float("nan"), **scores()})
+    descend(a2m, loss, scores, learning_rate, steps, path)
     save_listener(out_dir, encoder, a2m, prior)
-    return scores_in_noise(encoder, a2m, held_out)
+    return scores()
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ...motion.audio_to_motion import AudioToMotion
 from ...motion.priors import MotionPrior
@@ -25,6 +24,7 @@ from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, ini
 from ...types import SPEECH_RATE
 from ...voices.sentences import sentence
 from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
+from ..descent import Descent
 from ..motion.idle import train_prior
 from .augmentation import augment, uniform, warp
 
@@ -272,11 +272,8 @@ def train_speech(
     corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
     held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
     encoder, a2m = build_tiny_listener(seed)
-    modules = torch.nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
-    optimizer = torch.optim.AdamW(modules.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-    step = resume_state(work_dir / "speech.pt", modules, optimizer, schedule)
-    while step < steps:
+
+    def loss(step: int) -> Tensor:
         encoder.train()
         a2m.train()
         generator = torch.Generator().manual_seed(seed * 7_368_787 + step)
@@ -284,20 +281,42 @@ def train_speech(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)  # dropout draws from the global generator; the fork puts it back
             found = a2m(resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, wanted.shape[1]))
-            loss = speech_loss(found, wanted)
-            optimizer.zero_grad()
-            loss.backward()
-        torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        step += 1
-        if step % 100 == 0 or step == steps:
-            scores = {"loss": loss.item(), **evaluate_speech(encoder, a2m, held_out)}
-            record_scores(work_dir / "speech.csv", step, scores)
-            save_state(work_dir / "speech.pt", step, modules, optimizer, schedule)
+        return speech_loss(found, wanted)
+
+    modules = nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
+    descend(modules, loss, lambda: evaluate_speech(encoder, a2m, held_out), learning_rate, steps, work_dir / "speech")
     prior = train_prior(seed=seed, steps=prior_steps, work_dir=work_dir)
     save_listener(out_dir, encoder, a2m, prior)
     return evaluate_speech(encoder, a2m, held_out)
+
+
+def descend(
+    module: nn.Module,
+    loss: Callable[[int], Tensor],
+    scores: Callable[[], dict[str, float]],
+    rate: float,
+    steps: int,
+    path: Path,
+) -> None:
+    """Train, with a checkpoint and a line of the curve every 100 steps; what was interrupted goes on.
+
+    Args:
+        module: What is trained.
+        loss: Of a step.
+        scores: What the curve shows beside the loss.
+        rate: The highest learning rate.
+        steps: In all.
+        path: Of checkpoint and curve, without `.pt` and `.csv`.
+    """
+    descent = Descent(module, rate, steps)
+    step = descent.resume(path.with_suffix(".pt"))
+    while step < steps:
+        found = loss(step)
+        descent.step(found)
+        step += 1
+        if step % 100 == 0 or step == steps:
+            record_scores(path.with_suffix(".csv"), step, {"loss": found.item(), **scores()})
+            descent.save(path.with_suffix(".pt"), step)
 
 
 def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, prior: MotionPrior) -> None:
@@ -336,39 +355,3 @@ def record_scores(path: Path, step: int, scores: dict[str, float]) -> None:
             writer.writerow(["step", *scores])
         writer.writerow([step, *(f"{value:.5f}" for value in scores.values())])
     logger.info("step %d: %s", step, scores)
-
-
-def save_state(path: Path, step: int, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
-    """Keep where a training stands, whole or not at all.
-
-    Args:
-        path: Of the file.
-        step: Steps taken.
-        modules: What is trained.
-        optimizer: Trains it.
-        schedule: Of the learning rate.
-    """
-    state = {"step": step, "modules": modules.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save({**state, "schedule": schedule.state_dict()}, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
-
-
-def resume_state(path: Path, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> int:
-    """Go back to where a training stood.
-
-    Args:
-        path: Of `save_state`; where it is missing nothing changes.
-        modules: See there.
-        optimizer: See there.
-        schedule: See there.
-
-    Returns:
-        Steps taken.
-    """
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    modules.load_state_dict(state["modules"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return state["step"]
