@@ -29,16 +29,15 @@ from typing import Any
 
 import torch
 
-from ..checkpoints.native import load_dense_motion, load_text_encoder, load_vae
+from ..checkpoints.native import load_text_encoder, load_vae
 from ..config import ModelConfig, TrainingConfig, read_toml
 from ..errors import BadInput
-from ..stacks.head_warp import HeadWarp
+from ..hosts.devices import default_device
 from .denoiser.bank import EncodedBank, FrameEncoders, encode_bank
 from .denoiser.clip_bank import draw_clips, encode_clips, open_clip_bank
 from .denoiser.clips import load_speech_clips
 from .denoiser.score import score_clips, score_pairs
-from .denoiser.stages import build_objective, load_weights, vae_encoder
-from .faces.embedding import EmbedFrames
+from .denoiser.stages import build_objective, frame_encoders, load_weights
 from .model import picture_sizes, read_model
 from .people.bank import draw_bank, open_bank
 from .recipe import Ground, Recipe, pack, train_recipe
@@ -189,7 +188,7 @@ def train_within(
     loan.measured("draw people", lambda: people.stop(DRAW * loan.whole_s))
     speakers = functools.partial(draw_speakers, folder=said, speech=speech, textures=textures)
     clips = Drawing(speakers, max(1, options.jobs - 2), options.clip_shards)
-    encoders = _encoders(ground)
+    encoders = frame_encoders(ground.vae, ground.warp, ground.faces, default_device())
     sizes = picture_sizes(model)
     try:
         loan.measured("encode people", lambda: encode_bank(out / "bank1", ground.people, encoders, sizes))
@@ -212,18 +211,6 @@ def _train_stage(loan: Loan, out: Path, ground: Ground, recipe: Recipe, model: M
     fitted = _fitted(recipe, seconds / 60, stage)
     train = functools.partial(train_recipe, fitted, model, out, ground, seconds + 5, stage=stage, by_time=True)
     loan.measured(f"stage {stage}", train)
-
-
-def _device() -> torch.device:
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return torch.device("cpu") if found is None else found
-
-
-def _encoders(ground: Ground) -> FrameEncoders:
-    device = _device()
-    embed = None if ground.faces is None else EmbedFrames(ground.faces, device)
-    warp: Any = load_dense_motion(ground.warp).to(device)
-    return FrameEncoders(vae_encoder(ground.vae, device), HeadWarp(warp), embed, device)
 
 
 def _minutes(recipe: Recipe, stage: int) -> float:
@@ -257,7 +244,7 @@ def score_runs(
         model: What was trained.
         encoders: Encode the people who are held out.
     """
-    device = _device()
+    device = default_device()
     text, vae = load_text_encoder(ground.text), load_vae(ground.vae)
     size = model.size
     encode_bank(out / "held_out1", ground.people, encoders, picture_sizes(model), range(HELD_OUT, HELD_OUT + 1))

@@ -47,7 +47,7 @@ def calls(monkeypatch, tmp_path):
             found.append(("stop", round(after_s)))
 
     monkeypatch.setattr(gpu_loan, "Drawing", Noted)
-    monkeypatch.setattr(gpu_loan, "_encoders", lambda ground: "encoders")
+    monkeypatch.setattr(gpu_loan, "frame_encoders", lambda *given: "encoders")
     for name in ("encode_bank", "encode_clips", "pack"):
         monkeypatch.setattr(gpu_loan, name, lambda *given, name=name, **options: found.append((name, *given[:2])))
     monkeypatch.setattr(gpu_loan, "train_recipe", lambda *given, **options: found.append(("train", given, options)))

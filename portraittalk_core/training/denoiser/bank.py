@@ -21,6 +21,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from ...errors import BadInput
+from ...media.image import to_bytes
 from ...nets.dense_motion import DenseMotion
 from ...stacks.head_warp import HeadWarp, moved_picture
 from ..dense.data import photographic
@@ -159,6 +160,54 @@ def encode_bank(
         encode_pictures(folder, open_bank(people, shards), encoders, sizes)
 
 
+class BankFiles:
+    """The files of a bank that is being encoded."""
+
+    def __init__(self, folder: Path, count: int, size: int, sets: Sequence[str]) -> None:
+        """Begin to write.
+
+        Args:
+            folder: Where the bank will lie.
+            count: Of its pictures.
+            size: Side of the moved references that are kept, pixels.
+            sets: How the files begin of each set of points to which references are moved.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._size = folder, size
+        shape = (count, 3, size, size)
+        self._warped: dict[str, Any] = {
+            name: np.lib.format.open_memmap(folder / f"{name}warped.npy", mode="w+", dtype=np.uint8, shape=shape)
+            for name in sets
+        }
+        self.found: dict[str, list[Tensor]] = {}
+        """Everything else, in parts whose rows follow one another, by the name of its file."""
+
+    def put(self, rows: slice | Int[np.ndarray, "k"], moved: Mapping[str, Float[Tensor, "k 3 s s"]]) -> None:
+        """Write moved references.
+
+        Args:
+            rows: Which pictures they belong to.
+            moved: In [-1, 1], for each set of points.
+        """
+        for name, pictures in moved.items():
+            self._warped[name][rows] = to_bytes(_sized(pictures, self._size)).cpu().numpy()
+
+    def finish(self, person: Int[np.ndarray, "n"], first: Int[np.ndarray, "n"], tags: Sequence[dict[str, str]]) -> None:
+        """Write the rest; the last file says that all are there.
+
+        Args:
+            person: See `EncodedBank`, as of the others.
+            first: Rows of the references.
+            tags: What captions can say.
+        """
+        for file in self._warped.values():
+            file.flush()
+        for name, parts in self.found.items():
+            np.save(self._folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
+        index = {"person": person.tolist(), "first": first.tolist(), "tags": list(tags)}
+        (self._folder / "index.json").write_text(json.dumps(index))
+
+
 @torch.no_grad()
 def encode_pictures(
     folder: Path,
@@ -176,15 +225,10 @@ def encode_pictures(
         sizes: Sides in pixels at which latents are made.
         resting: The points of all pictures with the mouth at rest, to which references are moved as well.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows = np.nonzero(bank.appearance != RELIT)[0]
     points = {"": bank.landmarks} if resting is None else {"": bank.landmarks, RESTING: resting}
-    shape = (len(rows), 3, max(sizes), max(sizes))
-    files: dict[str, Any] = {
-        name: np.lib.format.open_memmap(folder / f"{name}warped.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for name in points
-    }
-    found: dict[str, list[Tensor]] = {}
+    made = BankFiles(folder, len(rows), max(sizes), list(points))
+    found = made.found
     first = np.zeros(len(rows), np.int64)
     shard, seen = -1, np.zeros(0)
     for seed in np.unique(bank.person[rows]):
@@ -195,23 +239,16 @@ def encode_pictures(
             shard = int(bank.shard[mine[0]])
             seen = bank.maps(shard)[1]
         moved = _encode_person(bank, mine, points, encoders, sizes, found)
-        for name, pictures in moved.items():
-            sized = _sized(pictures, max(sizes))
-            files[name][where] = ((sized + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        made.put(where, moved)
         drawn, warped = (found[f"{name}_{max(sizes)}"][-1] for name in ("latents", "warped_latents"))
         edited = torch.from_numpy(bank.appearance[mine] != 0)
         unseen = torch.where(edited.view(-1, 1, 1), changed(drawn, warped), _unseen(bank, mine, seen, drawn.shape[-1]))
         found.setdefault("unseen", []).append(unseen)
         if seed % 64 == 0:
             logger.info("encoded %d of %d pictures", where[-1] + 1, len(rows))
-    for file in files.values():
-        file.flush()
-    for name, parts in found.items():
-        np.save(folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
     for name, values in points.items():
-        np.save(folder / f"{name}landmarks.npy", values[rows])
-    index = {"person": bank.person[rows].tolist(), "first": first.tolist(), "tags": [bank.tags[i] for i in rows]}
-    (folder / "index.json").write_text(json.dumps(index))
+        found[f"{name}landmarks"] = [torch.from_numpy(values[rows])]
+    made.finish(bank.person[rows], first, [bank.tags[i] for i in rows])
 
 
 def _encode_person(

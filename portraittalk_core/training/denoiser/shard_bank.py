@@ -8,7 +8,6 @@ on disk, three bytes a pixel twice a frame: for hours of clips, not for hundreds
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from ...preparation.settings import FPS
 from ...preparation.shards import Sample, read_index, read_sample
 from ...types import COEFFICIENTS
 from ..model import VAE_FACTOR
-from .bank import RESTING, FrameEncoders, encode_moved, is_made
+from .bank import RESTING, BankFiles, FrameEncoders, encode_moved, is_made
 from .clip_bank import FRAMES
 
 logger = logging.getLogger(__name__)
@@ -94,31 +93,18 @@ def encode_shards(
     stretches = list(_stretches(shards, split))
     if not stretches:
         raise BadInput(f"{shards}: must hold stretches of {FRAMES + 1} frames in `{split}`. Prepare longer clips.")
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = (len(stretches) * (FRAMES + 1), 3, max(sizes), max(sizes))
-    files: dict[str, Any] = {
-        name: np.lib.format.open_memmap(folder / f"{name}warped.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for name in ("", RESTING)
-    }
-    found: dict[str, list[Tensor]] = {}
+    made = BankFiles(folder, len(stretches) * (FRAMES + 1), max(sizes), ("", RESTING))
     tags: list[dict[str, str]] = []
     held: tuple[str, Sample] | None = None
     for number, stretch in enumerate(stretches):
         if held is None or held[0] != stretch.entry["key"]:
             held = (stretch.entry["key"], read_sample(stretch.shard, stretch.entry))
-        moved = _encode(held[1], stretch, encoders, readers, sizes, found)
-        rows = slice(number * (FRAMES + 1), (number + 1) * (FRAMES + 1))
-        for name, pictures in moved.items():
-            files[name][rows] = ((pictures + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        moved = _encode(held[1], stretch, encoders, readers, sizes, made.found)
+        made.put(slice(number * (FRAMES + 1), (number + 1) * (FRAMES + 1)), moved)
         tags += [{"caption": held[1].caption}] * (FRAMES + 1)
         logger.info("encoded %d of %d stretches", number + 1, len(stretches))
-    for file in files.values():
-        file.flush()
-    for name, parts in found.items():
-        np.save(folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
     clips = np.repeat(np.arange(len(stretches)), FRAMES + 1)
-    index = {"person": clips.tolist(), "first": (clips * (FRAMES + 1)).tolist(), "tags": tags}
-    (folder / "index.json").write_text(json.dumps(index))
+    made.finish(clips, clips * (FRAMES + 1), tags)
 
 
 def _stretches(shards: Path, split: str) -> Iterator[_Stretch]:

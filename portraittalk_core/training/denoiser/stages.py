@@ -262,10 +262,7 @@ def _encode_data(
         threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)  # the others wait
         device: Any = at_work.device
-        vae, warp, faces = networks
-        embed = None if faces is None else EmbedFrames(faces, device)
-        moving = HeadWarp(load_dense_motion(warp).to(device))
-        encoders = FrameEncoders(vae_encoder(vae, device), moving, embed, device)
+        encoders = frame_encoders(*networks, device)
         if is_shards(people):
             fitter, shaper = load_structure(ASSETS / "structure.safetensors")
             readers = Readers(fitter, shaper, load_speech_encoder(ASSETS / "speech.safetensors"))
@@ -305,6 +302,20 @@ def _opened(model: ModelConfig, bank: EncodedBank, data: Path) -> EncodedBank:
             "Name another folder, in which they are made anew."
         )
     return bank
+
+
+def frame_encoders(vae: Path, warp: Path, faces: Path | None, device: torch.device) -> FrameEncoders:
+    """Return what a bank is encoded with.
+
+    Args:
+        vae: File of the VAE.
+        warp: Of the dense motion.
+        faces: Folder of the face pack, whose recogniser says who somebody is; None says nothing.
+        device: That computes.
+    """
+    moving: Any = load_dense_motion(warp).to(device)
+    embed = None if faces is None else EmbedFrames(faces, device)
+    return FrameEncoders(vae_encoder(vae, device), HeadWarp(moving), embed, device)
 
 
 def vae_encoder(file: Path, device: torch.device) -> Encode:
