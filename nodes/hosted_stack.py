@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import comfy.model_management
 import comfy.model_patcher
@@ -18,6 +18,7 @@ from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
+from ..portraittalk_core.nets.replacing import N, with_layers
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
 from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Stack
@@ -31,8 +32,6 @@ Patcher = comfy.model_patcher.ModelPatcher
 
 Motion = FaceMotion | MeshMotion
 """The value of a PORTRAITTALK_MOTION socket."""
-
-Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,10 @@ def _bring_rest(patcher: Patcher, device: torch.device | str | None, *_: object)
                 own.data = own.data.to(device)
 
 
-def castable(net: Net) -> Net:
+def castable(net: N) -> N:
     """Replace layers by the host's, which fetch and cast their weights when they run (low memory, half precision).
+
+    Nothing of the network is trained after that.
 
     Args:
         net: Changed in place.
@@ -197,13 +198,7 @@ def castable(net: Net) -> Net:
     Returns:
         The same network.
     """
-    for parent in list(net.modules()):
-        for name, layer in list(parent.named_children()):
-            made = _host_layer(layer)
-            if made is not None:
-                made.weight, made.bias = cast(nn.Parameter, layer.weight), cast(nn.Parameter, layer.bias)
-                setattr(parent, name, made.requires_grad_(False))
-    return net
+    return with_layers(net, _host_layer).requires_grad_(False)
 
 
 def _host_layer(layer: nn.Module) -> nn.Linear | nn.LayerNorm | nn.GroupNorm | nn.Conv2d | None:

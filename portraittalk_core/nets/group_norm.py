@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-N = TypeVar("N", bound=nn.Module)
+from .replacing import N, with_layers
 
 _FAST_FROM = 1024  # places; below, torch takes ten times as long for channels_last as for contiguous maps
 
@@ -40,13 +38,13 @@ def with_fast_norms(net: N) -> N:
     Returns:
         The same network.
     """
-    for parent in list(net.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is nn.GroupNorm:
-                made = GroupNorm(layer.num_groups, layer.num_channels, layer.eps, layer.affine, device="meta")
-                made.weight, made.bias = layer.weight, layer.bias
-                setattr(parent, name, made.train(layer.training))
-    return net
+
+    def ours(layer: nn.Module) -> GroupNorm | None:
+        if type(layer) is not nn.GroupNorm:
+            return None
+        return GroupNorm(layer.num_groups, layer.num_channels, layer.eps, layer.affine, device="meta")
+
+    return with_layers(net, ours)
 
 
 def _ordered(x: Tensor) -> Tensor:
