@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
+from .inputs import seed_input
 from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, found_by
 
 if TYPE_CHECKING:
@@ -108,14 +109,7 @@ class AnimateNetSampler(io.ComfyNode):
                 *_inputs(),
                 io.Conditioning.Input("positive", tooltip="From IdentityNet Conditioning, or any other."),
                 io.Conditioning.Input("negative", tooltip="Counts where cfg is above 1."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Of the noise; with tiny all frames share it.",
-                ),
+                seed_input("Of the noise; with tiny all frames share it."),
                 io.Int.Input("steps", default=4, min=1, max=1000, tooltip="4 suffice for tiny, SD1.5 wants 20."),
                 io.Float.Input(
                     "cfg",

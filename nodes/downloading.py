@@ -10,7 +10,7 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..portraittalk_core.checkpoints.catalogue import Entry, find, models_folder, search_folders, select
+from ..portraittalk_core.checkpoints.catalogue import Entry, comfyui_of, find, models_folder, search_folders, select
 from ..portraittalk_core.checkpoints.fetch import check_disk, check_licences, fetch
 from ..portraittalk_core.errors import BadInput, PortraitTalkError
 from ..portraittalk_core.presets import PUBLIC
@@ -48,7 +48,7 @@ class Downloads:
         Args:
             models: ComfyUI's folder of models.
         """
-        self._comfyui = models.parent if models.name == "models" and models.is_dir() else None
+        self._comfyui = comfyui_of(models)
         self._progress = Progress()
         self._thread: threading.Thread | None = None
 

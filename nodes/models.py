@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from ..portraittalk_core.checkpoints.catalogue import comfyui_of
 from ..portraittalk_core.checkpoints.native import model_files
 from ..portraittalk_core.config import read_toml
 from ..portraittalk_core.errors import BadConfig
@@ -85,13 +86,12 @@ def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, Public
     import folder_paths
 
     asked = StackFile(chosen) if chosen in PUBLIC else stack_file(Path(chosen))
-    models = Path(folder_paths.models_dir)
     stack = PublicStack.load(
         asked.stack,
         comfy.model_management.get_torch_device(),
         parts=asked.parts,
         size=asked.size,
-        comfyui=models.parent if models.name == "models" and models.is_dir() else None,
+        comfyui=comfyui_of(Path(folder_paths.models_dir)),
         loader=HostLoader,
         hosted=hosted,
     )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from ..portraittalk_core.perception.text import listed_words
 from ..portraittalk_core.stacks.prompts import FADE_S
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def on_prompts(
     ]
     unknown = unknown_words(clip, [*prompts, *(text for _, text in edits)])
     if unknown:
-        named = ", ".join(f'"{word}"' + (f' (did you mean "{near}"?)' if near else "") for word, near in unknown)
-        notes.append(f"This model does not know {named} and ignores it.")
+        notes.append(f"This model does not know {listed_words(unknown)} and ignores it.")
     return notes + faded
 
 

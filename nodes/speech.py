@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
+from .inputs import dial, seed_input
 from .sockets import CATEGORY, IdentitySocket, MotionSocket, SpeechSocket, StackSocket, found_by
 
 if TYPE_CHECKING:
@@ -84,19 +85,12 @@ class SpeechToMotion(io.ComfyNode):
                 io.Conditioning.Input(
                     "positive", optional=True, tooltip="From Prompt Edit: the face wears what the prompt asks for."
                 ),
-                _dial("lip", "How far the mouth opens and shapes."),
-                _dial("head", "How much the head sways."),
-                _dial("blink", "How fully the eyes close."),
-                _dial("expression", "How much brows and smile move."),
+                dial("lip", "How far the mouth opens and shapes."),
+                dial("head", "How much the head sways."),
+                dial("blink", "How fully the eyes close."),
+                dial("expression", "How much brows and smile move."),
                 io.Boolean.Input("still_head", default=False, tooltip="Keep the head where it is in the picture."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Of what the voice leaves open: sway, blinks, glances.",
-                ),
+                seed_input("Of what the voice leaves open: sway, blinks, glances."),
             ],
             outputs=[
                 MotionSocket.Output("motion", display_name="motion"),
@@ -127,7 +121,3 @@ class SpeechToMotion(io.ComfyNode):
         dials = MotionDials(lip=lip, head=head, blink=blink, expression=expression, still_head=still_head)
         motion, preview = listening.move(speech, identity, dials, seed, positive)
         return io.NodeOutput(motion, preview, ui=listening.player(motion, speech, preview, cls))
-
-
-def _dial(name: str, what: str) -> io.Float.Input:
-    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as learned, 0 not at all.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .inputs import dial, seed_input
 from .loaders import model_choice
 from .paste_back import CROP, PHOTOGRAPH
 from .sockets import CATEGORY, found_by
@@ -35,17 +36,10 @@ class TalkingPortrait(io.ComfyNode):
                     "without such words it stays what it is.",
                 ),
                 model_choice(),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Another number, other blinks and another sway of the head.",
-                ),
-                _dial("lip", "How far the mouth opens and shapes."),
-                _dial("head", "How much the head sways."),
-                _dial("expression", "How much brows and smile move."),
+                seed_input("Another number, other blinks and another sway of the head."),
+                dial("lip", "How far the mouth opens and shapes."),
+                dial("head", "How much the head sways."),
+                dial("expression", "How much brows and smile move."),
                 io.Combo.Input(
                     "frame",
                     options=[PHOTOGRAPH, CROP],
@@ -80,7 +74,3 @@ class TalkingPortrait(io.ComfyNode):
         dials = {"lip": lip, "head": head, "expression": expression}
         outputs, graph = expanding.whole_graph(image, audio, prompt, model, seed, dials, frame)
         return io.NodeOutput(*outputs, expand=graph)
-
-
-def _dial(name: str, what: str) -> io.Float.Input:
-    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as learned, 0 not at all.")

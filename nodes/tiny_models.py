@@ -221,8 +221,9 @@ class _Tokenizer(comfy.sd1_clip.SDTokenizer):
         parts = [(text, 1.0)] if kwargs.get("disable_weights") else host.token_weights(host.escape_important(text), 1.0)
         prompt = " ".join(host.unescape_important(part) for part, _ in parts)
         self._encoder.warn_of_length([prompt])
-        self._encoder.warn_of_words([" ".join(w for w in self._encoder.unknown_words(prompt) if w not in self._told)])
-        self._told.update(self._encoder.unknown_words(prompt))
+        unknown = self._encoder.unknown_words(prompt)
+        self._encoder.warn_of_words([" ".join(word for word in unknown if word not in self._told)])
+        self._told.update(unknown)
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)[:1]
 
     def unknown_words(self, prompts: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -139,6 +139,15 @@ def comfyui_folder(given: Path | None = None) -> Path | None:
     return next((folder for folder in choices if folder is not None and (folder / "models").is_dir()), None)
 
 
+def comfyui_of(models: Path) -> Path | None:
+    """Return ComfyUI's folder, given its folder of models; None where that lies somewhere else.
+
+    Args:
+        models: As a running ComfyUI names it.
+    """
+    return models.parent if models.name == "models" and models.is_dir() else None
+
+
 def search_folders(comfyui: Path | None = None) -> list[Path]:
     """Return the folders that are searched for files, each once.
 

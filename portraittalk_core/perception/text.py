@@ -91,6 +91,11 @@ class ExpressionHead(nn.Module):
         return self.layers((scores.softmax(-1)[..., None] * tokens).sum(1))
 
 
+def listed_words(words: Sequence[tuple[str, str | None]]) -> str:
+    """Return unknown words for a message, each with the nearest that is known, if there is one."""
+    return ", ".join(f'"{word}"' + (f' (did you mean "{near}"?)' if near else "") for word, near in words)
+
+
 class TextEncoder(nn.Module):
     """A network that turns prompts into text tokens [b, context, dim] and into offsets of expression coefficients.
 
@@ -214,6 +219,7 @@ class TextEncoder(nn.Module):
         unknown = dict.fromkeys(word for prompt in prompts for word in self.unknown_words(prompt))
         if not unknown:
             return
-        nearest = {word: self.nearest_word(word) for word in unknown}
-        named = [f'"{word}"' + (f' (did you mean "{near}"?)' if near else "") for word, near in nearest.items()]
-        logger.warning("The text model does not know %s and ignores it.", ", ".join(named))
+        logger.warning(
+            "The text model does not know %s and ignores it.",
+            listed_words([(word, self.nearest_word(word)) for word in unknown]),
+        )
