@@ -15,7 +15,7 @@ from ..perception.framing import CENTRE, SIZE, face_frame
 from ..perception.identity import Finder
 from ..types import LANDMARKS, Face, FaceMotion
 from .head_tracking import STEPS, track_head
-from .resampling import at_times
+from .resampling import at_times, frame_times
 from .structure import FaceFitter, FaceShaper
 
 LONGEST_GAP_S = 0.5
@@ -137,10 +137,7 @@ def driven_motion(
     if fps <= 0 or (frames is not None and frames < 1):
         raise BadInput(f"`fps` and `frames` must be above 0, but got {fps} and {frames}. Try 25 frames a second.")
     motion = track_head(_framed(track.landmarks), fps, fitter, shaper, steps)
-    lasts = max(1, round(track.duration_s * fps))
-    if frames is not None and lasts < frames:
-        logger.warning("%s lasts %d frames of %d; the face keeps still after that.", name, lasts, frames)
-    wanted = torch.arange(lasts if frames is None else frames, dtype=torch.float64) / fps
+    wanted = frame_times(track.duration_s, fps, frames, name)
     expression, head = (
         at_times(smoothed(rows, track.times_s, deviation_s), track.times_s, wanted)
         for rows, deviation_s in ((motion.coefficients, QUICK_S), (motion.pose, STILLED_S))

@@ -7,7 +7,6 @@ those that are not known are passed over. Signs and units of the head: see `docs
 from __future__ import annotations
 
 import csv
-import logging
 import math
 import re
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from ..media.target import Partial, check_target, existing_file
 from ..media.write_errors import write_failure
 from ..types import COEFFICIENTS, FaceMotion
 from .arkit import EYE_REACH, HEAD
-from .resampling import at_times
+from .resampling import at_times, frame_times
 
 Kind = Literal["live-link", "mediapipe"]
 """Live Link Face's file, or one of MediaPipe's blendshapes."""
@@ -35,8 +34,6 @@ _BASES = (TIMECODE_BASE, 24, 25, 30, 48, 50, 100, 120)
 _TIMES = {"timestampms": 1e-3, "timems": 1e-3, "timestamp": 1.0, "timestamps": 1.0, "time": 1.0, "times": 1.0}
 _EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 _LONGEST_S = 6 * 3600
-
-logger = logging.getLogger(__name__)
 
 
 def read_motion(
@@ -250,12 +247,7 @@ def _resample(
 ) -> Float[Tensor, "frames d"]:
     """Interpolate at the times of the frames; the last row lasts as long as rows do on average."""
     step = float(times[-1]) / (len(times) - 1) if len(times) > 1 else 1 / fps
-    lasts = max(1, round((float(times[-1]) + step) * fps))
-    count = lasts if frames is None else frames
-    if frames is not None and lasts < frames:
-        logger.warning("%s lasts %d frames of %d; the face keeps still after that.", name, lasts, frames)
-    wanted = torch.arange(count, dtype=torch.float64) / fps
-    return at_times(track, times, wanted)
+    return at_times(track, times, frame_times(float(times[-1]) + step, fps, frames, name))
 
 
 def _bad(path: str | Path, what: str) -> BadMedia:

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+
+def frame_times(duration_s: float, fps: float, frames: int | None, name: str) -> Float[Tensor, "frames"]:
+    """Return when the frames of a video are shown, seconds; a track that is too short for it is warned of.
+
+    Args:
+        duration_s: How long the track lasts.
+        fps: Frames a second.
+        frames: How many are wanted; by default as many as the track lasts.
+        name: What the warning calls the track.
+    """
+    lasts = max(1, round(duration_s * fps))
+    if frames is not None and lasts < frames:
+        logger.warning("%s lasts %d frames of %d; the face keeps still after that.", name, lasts, frames)
+    return torch.arange(lasts if frames is None else frames, dtype=torch.float64) / fps
 
 
 def at_times(
