@@ -122,14 +122,14 @@ def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool)
     page.evaluate(FIX_SEEDS)
     if make is graphs.quickstart:
         inside = [number for number in graph if number not in layout.OUTER]
-        page.evaluate(layout.PLACE, [layout.COLUMNS, layout.SIZES, layout.GREEN, NOTES["full_graph"], GAPS])
+        _place(page, layout.COLUMNS, NOTES["full_graph"])
         page.evaluate(layout.WRAP, [inside, "PortraitTalk"])
-    note = NOTES[name] + (_files(make) if make in graphs.SD15 else "")
+    note = NOTES[name] + (_files() if make in graphs.SD15 else "")
     page.evaluate("() => { for (const g of [...app.graph._groups]) app.graph.remove(g); }")
     page.evaluate(
         "() => { for (const n of app.graph._nodes.filter(n => n.type === 'MarkdownNote')) app.graph.remove(n); }"
     )
-    page.evaluate(layout.PLACE, [_columns(page), layout.SIZES, layout.GREEN, note, GAPS])
+    _place(page, _columns(page), note)
     page.evaluate(SHOW)
     page.wait_for_timeout(1500)
     saved = _saved(page, make)
@@ -148,7 +148,8 @@ def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool)
     logger.info("%s: %d nodes", name, len(saved["nodes"]))
 
 
-GAPS = (layout.NODE_GAP, layout.COLUMN_GAP, layout.TITLE, layout.HEAD, layout.EDGE)
+def _place(page: Any, columns: Any, note: str) -> None:
+    page.evaluate(layout.PLACE, [columns, layout.SIZES, layout.GREEN, note, layout.GAPS])
 
 
 def _columns(page: Any) -> list[Any]:
@@ -176,8 +177,8 @@ def _saved(page: Any, make: Any) -> dict[str, Any]:
     return saved
 
 
-def _files(make: Any) -> str:
-    """Return a table of the public files of a graph, for its note."""
+def _files() -> str:
+    """Return a table of the public files, for a note."""
     rows = [f"| {e.save_as} | {e.size / 1e9:.2f} GB | {e.licence} |" for e in graphs.public_entries()]
     return "\n\n| file in models/ | size | licence |\n|---|---|---|\n" + "\n".join(rows)
 

@@ -30,7 +30,7 @@ SIZES = {
 }
 """Width and height of what grows when it runs: pictures, videos and live previews come below the widgets."""
 
-NODE_GAP, COLUMN_GAP, TITLE, HEAD, EDGE = 70, 70, 30, 60, 24
+GAPS = (70, 70, 30, 60, 24)
 """Pixels between nodes and columns, of a node's title, and between a box and what is in it, above and beside."""
 
 PLACE = """([columns, sizes, green, note, gaps]) => {
@@ -87,8 +87,6 @@ WRAP = """([ids, name]) => {
   promote("seed", "INT", ["PortraitTalk_SpeechToMotion", "seed"], ["PortraitTalk_AnimateNetSampler", "seed"]);
   const pasted = find("PortraitTalk_PasteBack");
   subgraph.addOutput("images", "IMAGE").connect(pasted.outputs[0], pasted);
-  return [node.id, subgraph.inputs.map(each => each.name), subgraph.outputs.map(each => each.name),
-    node.widgets.map(each => each.name)];
 }"""
 """Make some nodes one, with the inputs and outputs of the blueprint (run in the page)."""
 
