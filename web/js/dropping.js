@@ -1,5 +1,5 @@
 /** Files dropped on Talking Portrait: each becomes a Load Image or a Load Audio that is connected to it. */
-import { sourceOf, widgetOf } from './graph.js'
+import { choose, sourceOf, widgetOf } from './graph.js'
 
 const KINDS = [
   { type: /^image\//, loader: 'LoadImage', input: 'image', row: 0 },
@@ -32,11 +32,7 @@ async function place(node, file, host) {
   const { name, subfolder } = await answer.json()
   const value = subfolder ? `${subfolder}/${name}` : name
   const loader = loaderOf(node, kind, host)
-  const widget = widgetOf(loader, kind.input)
-  if (Array.isArray(widget.options?.values) && !widget.options.values.includes(value)) widget.options.values.push(value)
-  widget.value = value
-  widget.callback?.(value)
-  node.graph.setDirtyCanvas?.(true, true)
+  choose(loader, widgetOf(loader, kind.input), value)
 }
 
 /** Return the loader that feeds the node, or a new one to the left of it. */

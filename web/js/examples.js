@@ -1,5 +1,5 @@
 /** The files that our workflows begin with: put among the host's inputs when such a workflow is opened. */
-import { allNodes, widgetOf } from './graph.js'
+import { allNodes, choose, widgetOf } from './graph.js'
 
 const FOLDER = 'portraittalk/'
 const INPUTS = { LoadImage: 'image', LoadAudio: 'audio' }
@@ -15,9 +15,5 @@ export async function provideExamples(root, api) {
   if (!wanted.length) return
   const answer = await api.fetchApi('/portraittalk/examples', { method: 'POST' })
   if (!answer.ok) throw new Error(`the example files could not be provided: ${answer.status}`)
-  for (const { node, widget } of wanted) {
-    if (Array.isArray(widget.options?.values)) widget.options.values.push(widget.value)
-    widget.callback?.(widget.value)
-    node.graph?.setDirtyCanvas?.(true, true)
-  }
+  for (const { node, widget } of wanted) choose(node, widget, widget.value)
 }

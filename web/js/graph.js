@@ -8,6 +8,20 @@ export function widgetOf(node, name) {
   return node.widgets?.find((widget) => widget.name === name)
 }
 
+/** Return the outermost graph of the frontend's `app`. */
+export function rootOf(app) {
+  return app.rootGraph ?? app.graph?.rootGraph ?? app.graph
+}
+
+/** Choose a file in a list, which need not have it yet, as picking it does. */
+export function choose(node, widget, file) {
+  const listed = widget.options?.values
+  if (Array.isArray(listed) && !listed.includes(file)) listed.push(file)
+  widget.value = file
+  widget.callback?.(file)
+  node.graph?.setDirtyCanvas?.(true, true)
+}
+
 /** Return all nodes of a graph and of the subgraphs in it. */
 export function allNodes(graph) {
   const own = graph?._nodes ?? graph?.nodes ?? []

@@ -76,9 +76,9 @@ function seconds(node, root, soundUrl, changed) {
   const file = widgetOf(node, 'audio')?.value
   if (typeof file === 'string' && file) return soundLength(soundUrl(file), changed)
   // What changes a sound's colour keeps its length: volume, channels.
-  return node.inputs?.filter((input) => input.type === 'AUDIO').length === 1 && !/trim|concat|merge|cut/i.test(node.type)
-    ? seconds(sourceOf(node, node.inputs.find((input) => input.type === 'AUDIO').name, root), root, soundUrl, changed)
-    : null
+  const heard = node.inputs?.filter((input) => input.type === 'AUDIO') ?? []
+  if (heard.length !== 1 || /trim|concat|merge|cut/i.test(node.type)) return null
+  return seconds(sourceOf(node, heard[0].name, root), root, soundUrl, changed)
 }
 
 /** Return the length of a recording in seconds, null while the browser is still finding out or cannot read it. */

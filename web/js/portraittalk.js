@@ -6,7 +6,7 @@ import { colourSockets, followTheme } from './colours.js'
 import { addDownload } from './downloads.js'
 import { takeFiles } from './dropping.js'
 import { provideExamples } from './examples.js'
-import { sourceOf, widgetOf } from './graph.js'
+import { rootOf, sourceOf, widgetOf } from './graph.js'
 import { encoderOf, videoLength } from './length.js'
 import { clearNotes, drawSign, notesOf, rateNotes, setNotes } from './notes.js'
 import { scoreTitle } from './playback.js'
@@ -31,7 +31,7 @@ const onReturn = new Map()
 
 /** Return the outermost graph. */
 function root() {
-  return app.rootGraph ?? app.graph?.rootGraph ?? app.graph
+  return rootOf(app)
 }
 
 /** Call `after` behind a method of an object, whoever else has taken it over. */

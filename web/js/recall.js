@@ -1,5 +1,5 @@
 /** What a node showed last: on this page, else in the host's history of the same workflow. */
-import { executionId, locatorOf } from './graph.js'
+import { executionId, locatorOf, rootOf } from './graph.js'
 
 const ENTRIES = 32
 const FRESH_MS = 5000
@@ -9,7 +9,7 @@ let asked = null
 
 /** Return what a node showed under a key, or null. `app` and `api` are the frontend's. */
 export async function recall(node, key, app, api) {
-  const root = app.rootGraph ?? app.graph?.rootGraph ?? app.graph
+  const root = rootOf(app)
   const here = app.nodeOutputs?.[locatorOf(node, root)]
   if (here?.[key]) return here
   const entries = await history(api)
