@@ -67,6 +67,19 @@ class _Stretch:
     reference: int
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A sample, and what all its stretches share."""
+
+    key: str
+    sample: Sample
+    points: dict[str, Float[Tensor, "f 478 2"]]
+    """Of all frames, as they are and with the mouth at rest, by how their files begin."""
+
+    face: Float[Tensor, "1 512"]
+    features: Float[Tensor, "f d"]
+
+
 def encode_shards(
     folder: Path,
     shards: Path,
@@ -95,13 +108,13 @@ def encode_shards(
         raise BadInput(f"{shards}: must hold stretches of {FRAMES + 1} frames in `{split}`. Prepare longer clips.")
     made = BankFiles(folder, len(stretches) * (FRAMES + 1), max(sizes), ("", RESTING))
     tags: list[dict[str, str]] = []
-    held: tuple[str, Sample] | None = None
+    held: _Read | None = None
     for number, stretch in enumerate(stretches):
-        if held is None or held[0] != stretch.entry["key"]:
-            held = (stretch.entry["key"], read_sample(stretch.shard, stretch.entry))
-        moved = _encode(held[1], stretch, encoders, readers, sizes, made.found)
+        if held is None or held.key != stretch.entry["key"]:
+            held = _read(stretch, readers)
+        moved = _encode(held, stretch, encoders, sizes, made.found)
         made.put(slice(number * (FRAMES + 1), (number + 1) * (FRAMES + 1)), moved)
-        tags += [{"caption": held[1].caption}] * (FRAMES + 1)
+        tags += [{"caption": held.sample.caption}] * (FRAMES + 1)
         logger.info("encoded %d of %d stretches", number + 1, len(stretches))
     clips = np.repeat(np.arange(len(stretches)), FRAMES + 1)
     made.finish(clips, clips * (FRAMES + 1), tags)
@@ -124,31 +137,35 @@ def _stretches(shards: Path, split: str) -> Iterator[_Stretch]:
                 yield _Stretch(shards / shard["file"], entry, first, reference)
 
 
+def _read(stretch: _Stretch, readers: Readers) -> _Read:
+    sample = read_sample(stretch.shard, stretch.entry)
+    points = torch.from_numpy(sample.array("points"))
+    face = F.normalize(torch.from_numpy(sample.array("faces")).mean(0, keepdim=True), dim=1)
+    there = {"": points, RESTING: _at_rest(points, readers)}
+    return _Read(stretch.entry["key"], sample, there, face, _heard(sample, len(points), readers.speech))
+
+
 def _encode(
-    sample: Sample,
+    read: _Read,
     stretch: _Stretch,
     encoders: FrameEncoders,
-    readers: Readers,
     sizes: Sequence[int],
     found: dict[str, list[Tensor]],
 ) -> dict[str, Float[Tensor, "k 3 s s"]]:
     """Append what is made of a stretch to `found`; return the references moved to each set of points."""
     rows = [stretch.reference, *range(stretch.first, stretch.first + FRAMES)]
-    content = sample.frames
+    content = read.sample.frames
     pictures = torch.stack([_sized(content[row], max(sizes)) for row in rows]).to(encoders.device)
-    points = torch.from_numpy(sample.array("points"))
-    there = {"": points[rows], RESTING: _at_rest(points, readers)[rows]}
-    there = {name: value.to(encoders.device) for name, value in there.items()}
+    there = {name: points[rows].to(encoders.device) for name, points in read.points.items()}
     moved, motions = encode_moved(pictures, there, encoders, sizes, found)
     side = max(sizes) // VAE_FACTOR
     unseen = F.interpolate(motions[""].shares[:, :1].float(), (side, side), mode="area")[:, 0]
     unseen[0] = 0
-    face = F.normalize(torch.from_numpy(sample.array("faces")).mean(0, keepdim=True), dim=1)
     found.setdefault("unseen", []).append(unseen.half().cpu())
-    found.setdefault("embeddings", []).append(face.expand(len(rows), -1))
+    found.setdefault("embeddings", []).append(read.face.expand(len(rows), -1))
     for name, value in there.items():
         found.setdefault(f"{name}landmarks", []).append(value.cpu())
-    found.setdefault("features", []).append(_heard(sample, len(points), readers.speech)[rows[1:]][None])
+    found.setdefault("features", []).append(read.features[rows[1:]][None])
     return moved
 
 
