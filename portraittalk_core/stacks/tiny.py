@@ -50,6 +50,7 @@ from .conditions import (
     WarpedPictures,
 )
 from .head_warp import HeadWarp
+from .mouth import open_mouths
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
 
@@ -252,7 +253,8 @@ class TinyStack(CodecMethods):
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
-        return self.warp.composite(frames, identity, maps, size, edits)
+        moved = self.warp.composite(frames, identity, maps, size, edits)
+        return open_mouths(moved, identity, maps, self.fitter, self.shaper)
 
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run the text encoder; see `Stack.encode_prompts`."""

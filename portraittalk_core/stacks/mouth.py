@@ -1,0 +1,264 @@
+"""The inside of an open mouth: drawn teeth, cavity and tongue, or the photograph's own teeth where it shows them.
+
+A photograph of a closed mouth says nothing of what is behind the lips, a small denoiser blurs it, and what is stretched
+with the lips is no tooth. So the detail between the lips is drawn: teeth where skull and jaw have them (`teeth`), lit
+as the face is. How bright it is on the whole the denoiser knows better, where the photograph shows no teeth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..media.image import resize
+from ..motion.structure import FaceFitter, FaceShaper
+from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS
+from ..types import Frames, Identity, StructureMaps
+from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
+
+_LUMA = (0.299, 0.587, 0.114)
+_SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
+_AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
+_IVORY = (1.0, 0.99, 0.92)
+_BESIDE_IRIS = 0.62  # of the way from an iris to the corner of its eye: the white
+
+# Millimetres.
+_APART = 2.0  # between lips that are open
+_EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
+_OPENS = (1.2, 3.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
+_RIM = 0.6  # of lips around what the photograph shows
+_EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
+
+# Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
+_CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
+_UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.65, 0.85, 0.7
+_DETAIL = 0.75  # how much of the drawn detail there is
+_LEVEL = 0.35  # how far what is drawn says how bright a mouth is
+
+
+@dataclass(frozen=True)
+class SeenMouth:
+    """What a photograph shows of a mouth."""
+
+    picture: Float[Tensor, "3 s s"]
+    """The photograph in [-1, 1]."""
+    landmarks: Float[Tensor, "1 478 2"]
+    """Its points."""
+    frame: MouthFrames
+    """Where the mouth is, one row."""
+    white: Float[Tensor, "3"]
+    """The colour that teeth have in its light, in [0, 1]."""
+    flesh: Float[Tensor, "3"]
+    """The colour of its lips."""
+    level: float
+    """How far what is drawn says how bright a mouth is: wholly where the photograph shows teeth, for what is stretched
+    from it is all teeth."""
+
+    @classmethod
+    def of(
+        cls,
+        picture: Float[Tensor, "3 s s"],
+        landmarks: Float[Tensor, "1 478 2"],
+        fitter: FaceFitter,
+        shaper: FaceShaper,
+    ) -> SeenMouth:
+        """Look at a photograph.
+
+        Args:
+            picture: In [-1, 1].
+            landmarks: Its points.
+            fitter: Reads the head's pose.
+            shaper: Gives the face without expression.
+        """
+        frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
+        red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
+        flesh = _sampled(picture, red).median(1).values
+        shows = _shows_teeth(picture, points, frame, flesh)
+        return cls(picture, landmarks, frame, teeth_colour(picture, points), flesh, _LEVEL + (1 - _LEVEL) * shows)
+
+    def at(
+        self, x: Float[Tensor, "n k"], y: Float[Tensor, "n k"], soft: Float[Tensor, "n 1"]
+    ) -> tuple[Float[Tensor, "n 3 k"], Float[Tensor, "n 1 k"]]:
+        """Return the photograph's colours at places of the skull, and how much of each it shows between its lips."""
+        above, below = self.frame.lips(self.landmarks, x.reshape(1, -1))
+        jaw = float(self.frame.jaw)
+        if jaw > _APART:  # what is lower goes with the jaw
+            below = below.clamp(max=jaw - _APART / 2)
+        above, below = above.view_as(x), below.view_as(x)
+        open_there = smooth_step((below - above) / _APART - 1.2)
+        shown = step((torch.minimum(y - above, below - y) + _RIM) / soft) * open_there
+        places = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
+        return _sampled(self.picture, places).view(3, *x.shape).transpose(0, 1), shown[:, None]
+
+
+def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]) -> Float[Tensor, "3"]:
+    """Guess the colour that teeth have in the light of a picture, in [0, 1].
+
+    They are as bright as the whites of the eyes, with some of the tint of the skin.
+
+    Args:
+        picture: In [-1, 1].
+        points: Of the face.
+    """
+    luma = picture.new_tensor(_LUMA)
+    around = points[_SKIN][:, None] + points.new_tensor(_AROUND)
+    skin = _sampled(picture, around.flatten(0, 1)).view(3, len(_SKIN), -1).mean(2).median(1).values.clamp(min=0.02)
+    whites = [
+        torch.lerp(points[iris], points[corner], _BESIDE_IRIS)
+        for eye, iris in zip(EYES, IRISES)
+        for corner in (eye[0], eye[8])
+    ]
+    white, light = (luma @ _sampled(picture, torch.stack(whites))).amax(), luma @ skin
+    level = white.clamp(torch.maximum(0.9 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.85)
+    return level * (skin / light).sqrt() * picture.new_tensor(_IVORY)
+
+
+def open_mouths(
+    video: Iterable[Frames], identity: Identity, maps: StructureMaps, fitter: FaceFitter, shaper: FaceShaper
+) -> Iterator[Frames]:
+    """Draw the inside of the mouth wherever it is open.
+
+    Args:
+        video: Composited frames in order.
+        identity: The person, whose `portrait` is the photograph in its own resolution.
+        maps: Of all frames.
+        fitter: Reads the head's pose.
+        shaper: Gives the face without expression.
+
+    Yields:
+        As many frames.
+    """
+    device = next(shaper.parameters()).device
+    reference, seen, done = identity.landmarks[:1].to(device).float(), None, 0
+    for frames in video:
+        if seen is None:
+            portrait = identity.crops[0] if identity.portrait is None else identity.portrait
+            size = min(portrait.shape[-1], frames.pixels.shape[-1])
+            seen = SeenMouth.of(resize(portrait, size, size).to(device).float(), reference, fitter, shaper)
+        landmarks = maps.landmarks[done : done + len(frames.pixels)].to(device).float()
+        done += len(frames.pixels)
+        where = mouth_frames(landmarks, reference, fitter, shaper)
+        yield replace(frames, pixels=with_mouths(frames.pixels, where, landmarks, seen))
+
+
+def with_mouths(
+    pictures: Float[Tensor, "n 3 s s"], frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"], seen: SeenMouth
+) -> Float[Tensor, "n 3 s s"]:
+    """Draw the inside of open mouths into pictures.
+
+    Args:
+        pictures: In [-1, 1].
+        frames: Where the mouths are.
+        landmarks: Points of the faces.
+        seen: What the photograph shows.
+    """
+    size = pictures.shape[-1]
+    lips = (landmarks[:, LIPS] + 1) / 2 * size
+    first = (lips.amin(1).floor().long() - 1).clamp(0, size).tolist()
+    last = (lips.amax(1).ceil().long() + 2).clamp(0, size).tolist()
+    drawn = pictures.clone()
+    for row, ((left, top), (right, bottom)) in enumerate(zip(first, last)):
+        part = drawn[row, :, top:bottom, left:right]
+        if part.numel():
+            box = (left, top, right, bottom)
+            part += _difference(part, box, size, frames.row(row), landmarks[row : row + 1], seen).to(part)
+    return drawn.clamp(-1, 1)
+
+
+def _difference(
+    part: Float[Tensor, "3 h w"],
+    box: tuple[int, int, int, int],
+    size: int,
+    frame: MouthFrames,
+    landmarks: Float[Tensor, "1 478 2"],
+    seen: SeenMouth,
+) -> Float[Tensor, "3 h w"]:
+    """Return what to add to a part of a picture so that it shows the inside of the mouth."""
+    left, top, right, bottom = box
+    xs, ys = (
+        (torch.arange(*ends, device=landmarks.device) * 2 + 1) / size - 1 for ends in ((left, right), (top, bottom))
+    )
+    places = torch.stack(torch.broadcast_tensors(xs[None], ys[:, None]), -1).view(1, -1, 2)
+    colours, inside = draw_mouth(frame, landmarks, places, seen, 2 / min(size, seen.picture.shape[-1]))
+    within = inside.view(1, *part.shape[1:])
+    change = (colours * 2 - 1).view_as(part) - part.to(colours)
+    reach = max(1, round(_EVEN * float(frame.across.norm()) / 2 * size))
+    level = _evened(change, within, reach)
+    return within * (_DETAIL * (change - level) + seen.level * level)
+
+
+def draw_mouth(
+    frames: MouthFrames,
+    landmarks: Float[Tensor, "n 478 2"],
+    places: Float[Tensor, "n k 2"],
+    seen: SeenMouth,
+    pixel: float,
+) -> tuple[Float[Tensor, "n 3 k"], Float[Tensor, "n 1 k"]]:
+    """Draw what is between the lips at some places of pictures.
+
+    Args:
+        frames: Where the mouths are.
+        landmarks: Points of the faces, in [-1, 1].
+        places: In [-1, 1].
+        seen: What the photograph shows.
+        pixel: The side of a pixel in [-1, 1]: nothing ends more sharply.
+
+    Returns:
+        Colours in [0, 1], and how far each place is between open lips.
+    """
+    x, y = frames.local(places).unbind(-1)
+    soft = (_EDGE_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_EDGE)
+    above, below = frames.lips(landmarks, x)
+    wide_enough = smooth_step((below - above - _OPENS[0]) / _OPENS[1])
+    inside = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
+    white, flesh = seen.white[None, :, None], seen.flesh[None, :, None]
+    jaw = frames.jaw[:, None]
+    tongue_top = 0.45 * jaw + 0.02 * x.square()
+    tongue = step((y - tongue_top) / (3 * soft)) * smooth_step((jaw - 1.5) / 4)
+    lit = 0.4 + 0.6 * smooth_step((y - tongue_top) / 6)
+    colour = torch.lerp(flesh * _CAVITY, flesh * (_TONGUE * lit)[:, None], tongue[:, None])
+    for teeth in (LOWER_TEETH, UPPER_TEETH):
+        cover, pink, bright = draw_row(frames, teeth, x, y, soft)
+        colour = torch.lerp(colour, white * bright[:, None], cover[:, None])
+        colour = torch.lerp(colour, flesh * (_GUMS * bright)[:, None], pink[:, None])
+    colour = colour * _light(frames, landmarks, x, y - above, below - y)[:, None]
+    own, shown = seen.at(x, y, soft)
+    return torch.lerp(colour, own, shown), inside[:, None]
+
+
+def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:
+    """Return how much light lips leave: little below the upper one and towards the corners."""
+    ends = frames.local(landmarks[:, [LIPS[0], LIPS[10]]])[..., 0]
+    half = ((ends[:, 1:] - ends[:, :1]) / 2).clamp(min=1)
+    beside = ((x - ends.mean(1, keepdim=True)) / half).abs()
+    upper = torch.lerp(x.new_tensor(_UNDER_UPPER_LIP), x.new_tensor(1.0), smooth_step(from_above / 4.5))
+    lower = torch.lerp(x.new_tensor(_ABOVE_LOWER_LIP), x.new_tensor(1.0), smooth_step(from_below / 2.5))
+    corners = torch.lerp(x.new_tensor(1.0), x.new_tensor(_CORNERS), smooth_step((beside - 0.35) / 0.65))
+    return upper * lower * corners
+
+
+def _shows_teeth(picture: Tensor, points: Float[Tensor, "478 2"], frame: MouthFrames, flesh: Tensor) -> float:
+    """Say how surely a photograph shows teeth, in [0, 1]: its lips are apart, and what is between them is bright."""
+    luma = picture.new_tensor(_LUMA)
+    upper, lower = points[list(LIPS[4:7])], points[list(LIPS[15:18])]
+    gap = frame.local(torch.stack([upper, lower])[None].flatten(1, 2)).view(2, 3, 2)[..., 1].diff(dim=0).mean()
+    bright = (luma @ _sampled(picture, (upper + lower) / 2)).mean() / (luma @ flesh).clamp(min=0.02)
+    return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4))
+
+
+def _sampled(picture: Float[Tensor, "3 s s"], places: Float[Tensor, "k 2"]) -> Float[Tensor, "3 k"]:
+    found = functional.grid_sample(picture[None], places[None, :, None], padding_mode="border", align_corners=False)
+    return (found[0, :, :, 0] + 1) / 2
+
+
+def _evened(values: Float[Tensor, "3 h w"], within: Float[Tensor, "1 h w"], reach: int) -> Float[Tensor, "3 h w"]:
+    """Even values out over as many pixels on each side, inside an area."""
+    both = torch.cat([values * within, within])[None]
+    for _ in range(2):
+        both = functional.avg_pool2d(both, 2 * reach + 1, 1, reach)
+    return both[0, :3] / both[0, 3:].clamp(min=1e-3)
