@@ -12,7 +12,7 @@ from benchmarks.parts.real import boxes, driven, looking, material, readings, sc
 from portraittalk_core.errors import NoFaceFound
 from portraittalk_core.metrics.functional import mean_colour, ssim
 from portraittalk_core.topology import EYES, IRISES, OUTER_LIPS, OVAL, STEADY
-from portraittalk_core.types import COEFFICIENTS, CropPlace, Identity
+from portraittalk_core.types import COEFFICIENTS, CropPlace, FaceMotion, Identity
 
 from ..rendered_people import portraits
 
@@ -348,3 +348,10 @@ def test_lips_are_scored_against_voice_and_silence(face):
 
 def test_irises_are_the_topology_s():
     assert tuple(ring[0] for ring in scores.IRIS_RINGS) == IRISES
+
+
+def test_a_minute_ends_as_it_begins():
+    motion = FaceMotion(torch.rand(10, 52, generator=generator()), torch.rand(10, 6, generator=generator(1)), 25.0)
+    made = spoken.ends_as_it_begins(motion, 3)
+    assert torch.equal(made.pose[-3:], motion.pose[:3]) and torch.equal(made.coefficients[-3:], motion.coefficients[:3])
+    assert torch.equal(made.pose[:-3], motion.pose[:-3]) and made.frame_count == 10

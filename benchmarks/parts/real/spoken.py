@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -84,7 +85,12 @@ def one(session: Session, portrait: Portrait, sound: Sound, seed: int) -> dict[s
 
 
 def _generate(
-    session: Session, portrait: Portrait, sound: Sound, seed: int, motions: list[FaceMotion]
+    session: Session,
+    portrait: Portrait,
+    sound: Sound,
+    seed: int,
+    motions: list[FaceMotion],
+    motion: FaceMotion | None = None,
 ) -> Iterator[Float[Tensor, "3 s s"]]:
     size = min(LARGEST, portrait.photograph.place.side)
     video = session.model.generate(
@@ -94,6 +100,7 @@ def _generate(
         fps=FPS,
         seed=seed,
         size=size,
+        motion=motion,
         on_motion=motions.append,
     )
     for chunk in video:
@@ -139,6 +146,8 @@ def scored(
 def long(session: Session) -> dict[str, Any]:
     """Make one portrait speak for a minute, and compare its last second with its first.
 
+    The last second moves as the first does: what differs is not the pose, but what a minute has done.
+
     Args:
         session: What was asked for.
 
@@ -148,15 +157,16 @@ def long(session: Session) -> dict[str, Any]:
     if not session.portraits:
         return {}
     portrait = session.portraits[0]
-    file = session.folder / f"long_{portrait.photograph.name}.json"
+    file = session.folder / f"minute_{portrait.photograph.name}.json"
     if not file.exists():
         sounds = [sound for _, sound in recordings(*_speech(session))]
         first = max(sounds, key=lambda sound: sound.duration_s)
         times = int(LONG_S / first.duration_s) + 1
         whole = cut(Sound(mono(first).repeat(times)[None], first.sample_rate), LONG_S)
+        motion = session.model.stack.move(session.model.stack.listen(whole, FPS), seed=0)
         begin: list[Tensor] = []
         end: list[Tensor] = []
-        for frame in _generate(session, portrait, whole, 0, []):
+        for frame in _generate(session, portrait, whole, 0, [], ends_as_it_begins(motion, int(FPS))):
             begin = begin if len(begin) == int(FPS) else [*begin, frame]
             end = [*end[-int(FPS) + 1 :], frame]
         seconds = (torch.stack(begin), torch.stack(end))
@@ -165,6 +175,17 @@ def long(session: Session) -> dict[str, Any]:
     row = json.loads(file.read_text())
     say("long", row)
     return row
+
+
+def ends_as_it_begins(motion: FaceMotion, frames: int) -> FaceMotion:
+    """Return a motion whose last frames move as the first ones do.
+
+    Args:
+        motion: Any, longer than twice as many frames.
+        frames: How many.
+    """
+    coefficients, pose = (torch.cat([rows[:-frames], rows[:frames]]) for rows in (motion.coefficients, motion.pose))
+    return replace(motion, coefficients=coefficients, pose=pose)
 
 
 def compared(session: Session, begin: Float[Tensor, "f 3 s s"], end: Float[Tensor, "f 3 s s"]) -> dict[str, Any]:
