@@ -12,6 +12,7 @@ from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.presets import PRESETS, PUBLIC
 from ..portraittalk_core.stacks.edit_regions import asked_regions
+from ..portraittalk_core.stacks.options import usual
 from . import models
 from .model_names import STACK, located
 
@@ -92,10 +93,10 @@ def whole_graph(
 
 def _sampling(config: ModelConfig, prompt: str) -> dict[str, object]:
     chosen = config.sampling
-    edited = chosen.edit_cfg is not None and bool(asked_regions(prompt).any())
+    steps, cfg = usual(chosen, bool(asked_regions(prompt).any()))
     return {
-        "steps": chosen.steps,
-        "cfg": chosen.edit_cfg if edited else chosen.cfg,
+        "steps": steps,
+        "cfg": cfg,
         "window": chosen.window,
         "overlap": chosen.overlap,
         "sampler_name": "euler",

@@ -92,6 +92,13 @@ class SamplingConfig:
     edit_cfg: float | None = None
     """The same for prompts that ask for another look of a photograph, see `stacks.edit_regions`; None: `cfg`."""
 
+    edit_steps: int | None = None
+    """Denoising steps for such prompts; None: `steps`."""
+
+    plain_size: int | None = None
+    """Side in pixels at which frames are denoised where no prompt asks for another look: what is drawn then is little,
+    and soft all the same. None: `ModelConfig.size`."""
+
     guide_identity: bool = False
     """Whether `cfg` guides identity along with the text, as where a stack's networks dropped both together in
     training. False: identity is seen in every pass."""

@@ -196,10 +196,11 @@ class PortraitTalk:
         Raises:
             BadInput: For options that the stack does not have, at once.
         """
-        stack = self.stack
         frames = len(maps.landmarks)
         edited = bool(appearance_edits(prompts, frames).any())
         sampling = self._sampling(options, frames / maps.fps, edited)
+        plain_size = self.stack.config.sampling.plain_size
+        stack = self.stack if edited or plain_size is None else self.stack.at(plain_size)
         with self._releasing():
             embeds = stack.encode_prompts(prompts, negative)
             read = stack.cross_attention(embeds, identity).to(stack.device)
@@ -207,7 +208,8 @@ class PortraitTalk:
         if sampling.fusion == "joint" and not any(condition.couples_frames for condition in made):
             sampling = replace(sampling, fusion="streaming")  # the same video, and its first frames at once
         condition = Conditions(made, keep=self._windows_kept(sampling, frames))
-        return _outside_inference(self._denoise(condition, read, sampling, frames, maps.fps, seed, on_step))
+        made_at = stack.config.size // stack.config.vae_factor
+        return _outside_inference(self._denoise(condition, read, sampling, made_at, frames, maps.fps, seed, on_step))
 
     def _sampling(self, options: SamplingOptions | None, duration_s: float, edited: bool = False) -> Sampling:
         """Fill in what was left out; refuse what the stack does not have."""
@@ -221,6 +223,7 @@ class PortraitTalk:
         condition: Condition,
         prompts: PromptEmbeds,
         sampling: Sampling,
+        side: int,
         frames: int,
         fps: float,
         seed: int,
@@ -230,7 +233,7 @@ class PortraitTalk:
         made: list[LatentVideo] = []
         with self._releasing(always=True), self.host.open(condition.patches) as host:
             denoiser = Denoiser(host, condition, prompts, passes_at_once=self.stack.limits.passes_at_once)
-            chunks = self._sample(denoiser, sampling, frames, seed, condition.couples_frames, on_step)
+            chunks = self._sample(denoiser, sampling, side, frames, seed, condition.couples_frames, on_step)
             for _, latents in chunks:
                 video = LatentVideo(latents, fps)
                 if sampling.fusion == "streaming":
@@ -241,10 +244,16 @@ class PortraitTalk:
         yield from made
 
     def _sample(
-        self, denoiser: Denoiser, sampling: Sampling, frames: int, seed: int, coupled: bool, on_step: OnStep | None
+        self,
+        denoiser: Denoiser,
+        sampling: Sampling,
+        side: int,
+        frames: int,
+        seed: int,
+        coupled: bool,
+        on_step: OnStep | None,
     ) -> Iterator[tuple[int, Tensor]]:
-        stack, config = self.stack, self.stack.config
-        side = config.size // config.vae_factor
+        stack = self.stack
         common: dict[str, Any] = {
             "generator": torch.Generator().manual_seed(seed),
             "steps": sampling.steps,
@@ -255,7 +264,7 @@ class PortraitTalk:
             "on_step": on_step,
             "device": stack.device,
         }
-        shape = (config.unet.latent_channels, side, side)
+        shape = (stack.config.unet.latent_channels, side, side)
         if sampling.fusion == "wrapped":
             return sample_wrapped(denoiser.predict, frames, shape, stack.schedule, **common)
         fused = {"fusion": sampling.fusion, "flicker": sampling.flicker, "coupled": coupled}

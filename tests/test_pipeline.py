@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,8 +8,10 @@ from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.motion.audio_to_motion import MotionDials
+from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
+from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE, FaceMotion, Sound
 
 
@@ -164,3 +167,25 @@ def test_frames_that_do_not_see_one_another_come_as_soon_as_they_are_made(random
     )
     assert len(next(chunks).pixels) == 2 and steps == [(1, 2)], "unasked, for nothing is lost"
     assert sum(len(chunk.pixels) for chunk in chunks) == 4
+
+
+def test_what_no_prompt_changes_is_denoised_smaller(random_model, portrait, monkeypatch):
+    """The video is as large as before; where a prompt asks for another look, frames are denoised at their full size."""
+    sides, steps = [], []
+    stack = random_model.stack
+    smaller = replace(stack.config.sampling, plain_size=stack.config.size // 2, steps=1, edit_steps=2)
+    model = PortraitTalk(replace(stack, config=replace(stack.config, sampling=smaller)), random_model.host)
+    decode = TinyStack.decode
+    monkeypatch.setattr(TinyStack, "decode", lambda s, video: sides.append(video.latents.shape[-1]) or decode(s, video))
+    for prompt in ("a man", "a man with glasses"):
+        done = lambda step, of: steps.append(of)  # noqa: E731
+        video = model.generate([portrait[0]], hum(0.2), prompt, on_step=done)
+        assert torch.cat([frames.pixels for frames in video]).shape == (5, 3, 256, 256)
+    assert sides == [16, 32] and set(steps[:1]) == {1} and steps[-1] == 2
+
+
+def test_a_stack_at_another_size_draws_lines_as_wide_in_pixels(random_model):
+    stack = random_model.stack
+    half = stack.at(stack.config.size // 2)
+    assert half.config.contour_size == stack.config.contour_size // 2 and half.line_width == 2 * stack.line_width
+    assert stack.at(stack.config.size) is stack and half.at(stack.config.size) == stack

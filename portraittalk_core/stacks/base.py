@@ -104,6 +104,14 @@ class Stack(Protocol):
         """What it can do."""
         ...
 
+    def at(self, size: int) -> Self:
+        """Return the same stack, denoising pictures of another side.
+
+        Args:
+            size: Pixels; a stack that knows one size only stays as it is.
+        """
+        ...
+
     def identify(
         self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
     ) -> Any:
@@ -323,6 +331,10 @@ class CodecMethods:
     ) -> Iterator[Frames]:
         """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
         return iter(frames)
+
+    def at(self, size: int) -> Self:
+        """Return the stack as it is; see `Stack.at`."""
+        return self
 
     def with_codec(self, codec: Codec) -> Self:
         """Return the same stack with another VAE, such as a host's."""

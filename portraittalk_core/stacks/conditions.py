@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..host import Branch, Call, CrossBranch, Host
-from ..motion.geometry import contours, head_cue
+from ..motion.geometry import CONTOUR_SIGMA, contours, head_cue
 from ..nets.adapters import Adapters
 from ..nets.reference_net import ReferenceFeatures
 from ..types import SpeechFeatures, StructureMaps
@@ -104,6 +104,7 @@ class StructureCondition(Condition):
         warped_latents: WarpedLatents,
         contour_size: int,
         networks: Sequence[nn.Module] = (),
+        line_width: float = CONTOUR_SIGMA,
     ) -> None:
         """Bind a motion.
 
@@ -115,8 +116,9 @@ class StructureCondition(Condition):
             warped_latents: Gives the latents of what it gives.
             contour_size: Side of the contour pictures in pixels.
             networks: What `warped_pictures` runs.
+            line_width: Of the lines, see `motion.geometry.contours`.
         """
-        self._adapters, self._maps, self._size = adapters, maps, contour_size
+        self._adapters, self._maps, self._size, self._line_width = adapters, maps, contour_size, line_width
         self._reference, self._warped_pictures = reference_latents, warped_pictures
         self._warped_latents = warped_latents
         self._rows: dict[int, list[Tensor]] = {}
@@ -145,7 +147,7 @@ class StructureCondition(Condition):
             points = landmarks[new]
             warped = self._warped_pictures(points)
             latents = self._warped_latents(frames[new], warped).to(landmarks.device)
-            made = (contours(points, self._size), warped, latents)
+            made = (contours(points, self._size, self._line_width), warped, latents)
             known |= {numbers[place]: [rows[k] for rows in made] for k, place in enumerate(new)}
         self._rows = {number: known[number] for number in numbers}
         return [torch.stack(rows) for rows in zip(*(known[number] for number in numbers), strict=True)]

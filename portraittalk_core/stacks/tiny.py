@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .. import builders
 from ..checkpoints.native import (
@@ -29,7 +30,7 @@ from ..diffusion.schedule import NoiseSchedule
 from ..hosts.devices import lowered, open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
-from ..motion.geometry import draw_lines
+from ..motion.geometry import CONTOUR_SIGMA, draw_lines
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
@@ -136,6 +137,9 @@ class TinyStack(CodecMethods):
     device: torch.device
     """Where the adapters run."""
 
+    line_width: float = CONTOUR_SIGMA
+    """Of the lines that the denoiser is shown, see `motion.geometry.contours`: as wide in pixels at every size."""
+
     @classmethod
     def load(
         cls,
@@ -194,6 +198,14 @@ class TinyStack(CodecMethods):
     def limits(self) -> Limits:
         """Windows are as long as temporal attention has positions."""
         return Limits(window=self.config.temporal_frames)
+
+    def at(self, size: int) -> TinyStack:
+        """Denoise at another size; see `Stack.at`. Identities keep their crops."""
+        own = self.config
+        if size == own.size:
+            return self
+        config = replace(own, size=size, contour_size=own.contour_size * size // own.size)
+        return replace(self, config=config, line_width=self.line_width * own.size / size)
 
     def identify(
         self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
@@ -278,18 +290,27 @@ class TinyStack(CodecMethods):
         made: list[Condition] = []
         if scales.identity:
             made.append(IdentityCondition(self.adapters, identity.embeddings, scales.identity))
-        latents = self.encode(identity.crops) if scales.reference or maps is not None else None
+        latents = self.encode(self._sized(identity.crops)) if scales.reference or maps is not None else None
         if scales.reference and latents is not None:
             made.append(ReferenceCondition(self.adapters, latents, self.text.encode([""]), scales.reference))
         if maps is not None and latents is not None:
-            moved, size = partial(self.warp.warped, identity), self.config.contour_size
+            moved, size = partial(self._moved, identity), self.config.contour_size
             warped = self._warped_latents(moved, maps)
             made.append(TemporalCondition(self.adapters))
             nets = (self.warp.net,)
-            made.append(StructureCondition(self.adapters, maps, latents[:1], moved, warped, size, nets))
+            made.append(
+                StructureCondition(self.adapters, maps, latents[:1], moved, warped, size, nets, self.line_width)
+            )
             if scales.audio:
                 made.append(AudioCondition(self.adapters, features, scales.audio))
         return made
+
+    def _sized(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 size size"]:
+        size = self.config.size
+        return pictures if pictures.shape[-1] == size else functional.interpolate(pictures, (size, size), mode="area")
+
+    def _moved(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 size size"]:
+        return self._sized(self.warp.warped(identity, landmarks))
 
     def _warped_latents(self, moved: WarpedPictures, maps: StructureMaps) -> WarpedLatents:
         """Return what gives the latents of the warped picture: the VAE, or what it gave before sampling."""

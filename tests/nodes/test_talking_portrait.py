@@ -48,7 +48,7 @@ def test_no_node_is_given_what_it_does_not_have_and_the_sampler_has_all(node):
 def test_each_model_has_its_own_sampling_and_networks(node):
     tiny, portrait, magic = (kinds(become(node, model=n)[1]) for n in ("tiny", "sd15-portraittalk", "sd15-magictalk"))
     steps = [each["PortraitTalk_AnimateNetSampler"]["steps"] for each in (tiny, portrait, magic)]
-    assert steps == [4, 30, 25]
+    assert steps == [2, 30, 25]
     has = ["PortraitTalk_ReferenceNetApply" in each for each in (tiny, portrait, magic)]
     assert has == [True, False, True]
 
