@@ -20,6 +20,7 @@ from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
 from .hosts.devices import fast_dtype
 from .hosts.diffusers_session import DiffusersSession
+from .looks import Span, counted, joined, restyled, spans_of
 from .nets.group_norm import with_fast_norms
 from .presets import PUBLIC
 from .stacks.base import Condition, Stack
@@ -27,7 +28,7 @@ from .stacks.conditions import Conditions
 from .stacks.denoiser import Denoiser
 from .stacks.options import Sampling, SamplingOptions
 from .stacks.prompts import PromptEmbeds, PromptTrack, appearance_edits
-from .types import FaceMotion, Frames, LatentVideo, Sound, SpeechFeatures, StructureMaps
+from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -158,13 +159,56 @@ class PortraitTalk:
         maps = stack.structure(moves, identity)
         if on_structure is not None:
             on_structure(maps)
-        latents = self.animate(
-            identity, maps, features, prompts, negative=negative, seed=seed, options=options, on_step=on_step
-        )
-        name = stack.config.name
         asked = appearance_edits(prompts, len(features.hidden))
-        decoded = (frames for video in latents for frames in stack.decode(video))
-        return (replace(frames, model=name) for frames in stack.composite(decoded, identity, maps, size, asked))
+        common: dict[str, Any] = {"negative": negative, "seed": seed, "options": options, "on_step": on_step}
+        rest = stack.rest(identity, fps) if bool(asked.any()) else None
+        if rest is None:
+            video = self._made(identity, maps, features, prompts, size, asked, **common)
+        else:
+            video = self._looks(identity, rest, maps, features, prompts, size, **common)
+        return (replace(frames, model=stack.config.name) for frames in video)
+
+    def _made(
+        self,
+        identity: Any,
+        maps: Any,
+        features: SpeechFeatures,
+        prompts: PromptTrack,
+        size: int | None,
+        asked: Float[Tensor, "frames regions"] | float = 0.0,
+        **how: Any,
+    ) -> Iterator[Frames]:
+        latents = self.animate(identity, maps, features, prompts, **how)
+        decoded = (frames for video in latents for frames in self.stack.decode(video))
+        return self.stack.composite(decoded, identity, maps, size, asked)
+
+    def _looks(
+        self,
+        identity: Identity,
+        rest: StructureMaps,
+        maps: StructureMaps,
+        features: SpeechFeatures,
+        prompts: PromptTrack,
+        size: int | None,
+        *,
+        options: SamplingOptions | None,
+        on_step: OnStep | None,
+        **how: Any,
+    ) -> Iterator[Frames]:
+        """Draw what each prompt makes of the photograph once, and move that, so that it is the same in every frame."""
+        spans = spans_of(prompts.weights)
+        counts = counted(on_step, spans)
+        plain = replace(options or SamplingOptions(), cfg=None)
+
+        def video(span: Span) -> Iterator[Frames]:
+            track = PromptTrack(prompts.prompts[span.number], (), maps.fps, span.end - span.first)
+            look = restyled(self.stack, self.animate, identity, rest, track, size, options=options, **how)
+            chosen = options if look is identity else plain
+            inside = (span.of_maps(maps), span.of_features(features))
+            steps = counts(span)
+            return self._made(look, *inside, track, size, options=chosen, on_step=steps, edited=False, **how)
+
+        return joined(map(video, spans), spans, prompts.weights)
 
     def animate(
         self,
@@ -177,6 +221,7 @@ class PortraitTalk:
         seed: int = 0,
         options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
+        edited: bool | None = None,
     ) -> Iterator[LatentVideo]:
         """Denoise a video.
 
@@ -189,6 +234,7 @@ class PortraitTalk:
             seed: Of the noise.
             options: How it is denoised.
             on_step: Called after every step.
+            edited: Whether the prompts are to change the photograph; None: where they ask for it.
 
         Returns:
             The latents in order, as soon as they are final.
@@ -197,7 +243,7 @@ class PortraitTalk:
             BadInput: For options that the stack does not have, at once.
         """
         frames = len(maps.landmarks)
-        edited = bool(appearance_edits(prompts, frames).any())
+        edited = bool(appearance_edits(prompts, frames).any()) if edited is None else edited
         sampling = self._sampling(options, frames / maps.fps, edited)
         plain_size = self.stack.config.sampling.plain_size
         stack = self.stack if edited or plain_size is None else self.stack.at(plain_size)

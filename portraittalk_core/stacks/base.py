@@ -19,7 +19,7 @@ from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..host import Branch, Host
 from ..motion.audio_to_motion import MotionDials
-from ..types import Frames, LatentVideo, Sound, SpeechFeatures
+from ..types import Frames, LatentVideo, Sound, SpeechFeatures, StructureMaps
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack
 
@@ -224,6 +224,18 @@ class Stack(Protocol):
         """Yield the pictures of a video, a few at a time, on the CPU."""
         ...
 
+    def rest(self, identity: Any, fps: float) -> StructureMaps | None:
+        """Return the maps of one frame, in which the person is as in the first photograph.
+
+        Args:
+            identity: Of `identify`.
+            fps: Frames a second.
+
+        Returns:
+            None where videos are not made of the photograph: prompts are then followed in every frame.
+        """
+        ...
+
     def composite(
         self,
         frames: Iterable[Frames],
@@ -320,6 +332,10 @@ class CodecMethods:
     def decode(self, video: LatentVideo) -> Iterator[Frames]:
         """Yield the pictures of a video; see `Stack.decode`."""
         return frames_of(self.codec, video)
+
+    def rest(self, identity: Any, fps: float) -> StructureMaps | None:
+        """Return None: the decoder draws all of a frame; see `Stack.rest`."""
+        return None
 
     def composite(
         self,

@@ -30,7 +30,7 @@ from ..diffusion.schedule import NoiseSchedule
 from ..hosts.devices import lowered, open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
-from ..motion.geometry import CONTOUR_SIGMA, draw_lines
+from ..motion.geometry import CONTOUR_SIGMA, draw_lines, placement
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
@@ -255,6 +255,11 @@ class TinyStack(CodecMethods):
     def face_finder(self) -> Finder:
         """Return what finds the faces."""
         return self.faces
+
+    def rest(self, identity: Identity, fps: float) -> StructureMaps:
+        """Return the maps of the photograph itself; see `Stack.rest`."""
+        points = identity.landmarks[:1].to(self.device)
+        return StructureMaps(points, placement(points, points), fps)
 
     def composite(
         self,
