@@ -26,7 +26,7 @@ _WORDS = {
     "eyes": "glasses spectacles eyeglasses",
     "beard": "beard bearded mustache moustache goatee stubble shaven",
     "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
-    "colour of the hair": "hair haired",
+    "colour of the hair": "hair haired old elderly aged",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
     "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "

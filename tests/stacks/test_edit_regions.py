@@ -14,7 +14,8 @@ SIZE = 64
 @pytest.mark.parametrize(
     ("prompt", "regions"),
     [
-        ("a smiling old woman", set()),
+        ("a smiling old woman", {"colour of the hair"}),
+        ("a smiling young woman", set()),
         ("A man wearing round glasses.", {"eyes"}),
         ("somebody wearing red", {"clothes"}),
         ("a bearded man in front of a bookshelf", {"beard", "background"}),
