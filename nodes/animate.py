@@ -110,13 +110,7 @@ class AnimateNetSampler(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="From IdentityNet Conditioning, or any other."),
                 io.Conditioning.Input("negative", tooltip="Counts where cfg is above 1."),
                 seed_input("Of the noise; with tiny all frames share it."),
-                io.Int.Input(
-                    "steps",
-                    default=4,
-                    min=1,
-                    max=1000,
-                    tooltip="tiny: 1, or 4 where the prompt changes the photograph. SD1.5 wants 20.",
-                ),
+                io.Int.Input("steps", default=2, min=1, max=1000, tooltip="2 suffice for tiny, SD1.5 wants 20."),
                 io.Float.Input(
                     "cfg",
                     default=1.0,

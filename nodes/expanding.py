@@ -12,7 +12,7 @@ from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.presets import PRESETS, PUBLIC
 from ..portraittalk_core.stacks.edit_regions import asked_regions
-from ..portraittalk_core.stacks.options import usual
+from ..portraittalk_core.stacks.options import usual_cfg
 from . import models
 from .model_names import STACK, located
 
@@ -93,10 +93,9 @@ def whole_graph(
 
 def _sampling(config: ModelConfig, prompt: str) -> dict[str, object]:
     chosen = config.sampling
-    steps, cfg = usual(chosen, bool(asked_regions(prompt).any()))
     return {
-        "steps": steps,
-        "cfg": cfg,
+        "steps": chosen.steps,
+        "cfg": usual_cfg(chosen, bool(asked_regions(prompt).any())),
         "window": chosen.window,
         "overlap": chosen.overlap,
         "sampler_name": "euler",

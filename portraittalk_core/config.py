@@ -92,9 +92,6 @@ class SamplingConfig:
     edit_cfg: float | None = None
     """The same for prompts that ask for another look of a photograph, see `stacks.edit_regions`; None: `cfg`."""
 
-    edit_steps: int | None = None
-    """Denoising steps for such prompts; None: `steps`."""
-
     plain_size: int | None = None
     """Side in pixels at which frames are denoised where no prompt asks for another look: what is drawn then is little,
     and soft all the same. None: `ModelConfig.size`."""

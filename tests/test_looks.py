@@ -64,7 +64,7 @@ def test_steps_count_as_one_work():
 def drawing(random_model, monkeypatch):
     """A model whose decoder draws red where it is asked for another look, and what the looks were made of."""
     stack = random_model.stack
-    quick = replace(stack.config.sampling, plain_size=stack.config.size // 2, steps=1, edit_steps=1, edit_cfg=None)
+    quick = replace(stack.config.sampling, plain_size=stack.config.size // 2, steps=1, edit_cfg=None)
     model = PortraitTalk(replace(stack, config=replace(stack.config, sampling=quick)), random_model.host)
     asked = []
     animate = PortraitTalk.animate

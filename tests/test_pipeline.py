@@ -173,7 +173,7 @@ def test_what_no_prompt_changes_is_denoised_smaller(random_model, portrait, monk
     """The video is as large as before; what a prompt makes of the photograph is denoised at its full size, once."""
     sides = []
     stack = random_model.stack
-    smaller = replace(stack.config.sampling, plain_size=stack.config.size // 2, steps=1, edit_steps=2)
+    smaller = replace(stack.config.sampling, plain_size=stack.config.size // 2, steps=1)
     model = PortraitTalk(replace(stack, config=replace(stack.config, sampling=smaller)), random_model.host)
     decode = TinyStack.decode
     monkeypatch.setattr(TinyStack, "decode", lambda s, video: sides.append(video.latents.shape[-1]) or decode(s, video))

@@ -92,13 +92,12 @@ class SamplingOptions:
             reference=_given(self.reference_scale, reference),
         )
         _check_scales(scales)
-        usual_steps, usual_cfg = usual(defaults, edited)
-        cfg = _given(self.cfg, usual_cfg)
+        cfg = _given(self.cfg, usual_cfg(defaults, edited))
         if not cfg >= 0:  # also catches nan
             raise BadInput(f"`cfg` must be at least 0, but got {cfg}. 1 follows the prompt as trained.")
         guided = _given(self.guide_identity, defaults.guide_identity)
         return Sampling(
-            steps=_given(self.steps, usual_steps),
+            steps=_given(self.steps, defaults.steps),
             scales=scales,
             guidance=GuidanceScales(text=cfg, identity=cfg if guided else 1.0, end=defaults.guidance_end),
             fusion=self.fusion or ("joint" if duration_s <= JOINT_UP_TO_S else "streaming"),
@@ -109,16 +108,14 @@ class SamplingOptions:
         )
 
 
-def usual(defaults: SamplingConfig, edited: bool) -> tuple[int, float]:
-    """Return how many steps a stack takes, and how strongly it guides, where nobody says.
+def usual_cfg(defaults: SamplingConfig, edited: bool) -> float:
+    """Return how strongly a stack guides where nobody says.
 
     Args:
         defaults: Of the stack.
         edited: Whether a prompt asks for another look of a photograph.
     """
-    if not edited:
-        return defaults.steps, defaults.cfg
-    return _given(defaults.edit_steps, defaults.steps), _given(defaults.edit_cfg, defaults.cfg)
+    return defaults.cfg if defaults.edit_cfg is None or not edited else defaults.edit_cfg
 
 
 @dataclass(frozen=True)
