@@ -1,11 +1,11 @@
-"""The pictures of the documents: docs/strip.jpg and docs/demo.webp.
+"""The pictures of the documents: docs/strip.jpg, docs/demo.webp and docs/edits.jpg.
 
     python -m benchmarks.pictures PHOTOGRAPH [PHOTOGRAPH …]
 
 The strip: each row is a photograph, cut around the head, and frames of it speaking the shipped recording. The first
-photograph also makes the little video. Use photographs whose licence allows to publish them; the shipped ones are the
-astronaut Eileen Collins (NASA, public domain, `skimage.data.astronaut`) and Grace Hopper (US Navy, public domain, in
-matplotlib's sample data).
+photograph also makes the little video, and a frame of it for each of some prompts. Use photographs whose licence allows
+to publish them; the shipped ones are the astronaut Eileen Collins (NASA, public domain, `skimage.data.astronaut`) and
+Grace Hopper (US Navy, public domain, in matplotlib's sample data).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from portraittalk_core.checkpoints.native import ASSETS
@@ -34,8 +35,30 @@ SHOWN = (0, 8, 16, 24, 34, 44, 56, 66)
 """Frames of the strip."""
 
 
+PROMPTS = (
+    "a person",
+    "a person in front of a purple background",
+    "a person with red hair",
+    "an old person",
+    "a person wearing round glasses",
+    "a person with a beard",
+    "a person wearing a red hoodie",
+)
+"""Of the edits."""
+
+EDITED = 20
+"""Frame of the edits."""
+
+
+def edited(model: PortraitTalk, picture: Float[Tensor, "3 h w"], sound: Sound) -> Float[Tensor, "prompts 3 s s"]:
+    """Return the same frame of a photograph that speaks, for each of `PROMPTS`."""
+    said = Sound(sound.samples[:, : round((EDITED + 1) / 25 * sound.sample_rate)], sound.sample_rate)
+    videos = (model.generate([picture], said, prompt, size=SIDE) for prompt in PROMPTS)
+    return torch.stack([torch.cat([f.pixels for f in video])[EDITED] for video in videos])
+
+
 def main() -> None:
-    """Write both."""
+    """Write all of them."""
     parser = command_line("pictures", __doc__)
     parser.add_argument("photographs", nargs="+", type=Path, metavar="PHOTOGRAPH")
     given = parser.parse_args()
@@ -48,6 +71,7 @@ def main() -> None:
         rows += [model.stack.identify([picture]).crops[:1], frames[list(SHOWN)]]
         if number == 0:
             write_video(DOCS / "demo.webp", iter([Frames(frames, 25.0, model.stack.config.name)]), None)
+            write_image(DOCS / "edits.jpg", contact_sheet(edited(model, picture, sound), columns=len(PROMPTS)))
     write_image(DOCS / "strip.jpg", contact_sheet(torch.cat(rows), columns=1 + len(SHOWN)))
 
 

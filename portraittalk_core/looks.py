@@ -16,6 +16,7 @@ from torch import Tensor
 from .diffusion.latent_fusion import OnStep
 from .media.image import resize
 from .stacks.base import Stack
+from .stacks.options import SamplingOptions
 from .stacks.prompts import PromptTrack, appearance_edits
 from .types import Frames, Identity, LatentVideo, SpeechFeatures, StructureMaps
 
@@ -45,9 +46,16 @@ def restyled(
     asked = appearance_edits(prompts, 1)
     if not bool(asked.any()):
         return identity
-    latents = animate(identity, rest, None, prompts, **how)
-    decoded = (frames for video in latents for frames in stack.decode(video))
-    (portrait,) = torch.cat([frames.pixels for frames in stack.composite(decoded, identity, rest, size, asked)])
+
+    def drawn(wanted: PromptTrack, **given: Any) -> list[Frames]:
+        latents = animate(identity, rest, None, wanted, edited=True, **given)
+        return [frames for video in latents for frames in stack.decode(video)]
+
+    unguided = replace(how.get("options") or SamplingOptions(), cfg=1.0)
+    decoded = drawn(prompts, **how)
+    plain = drawn(PromptTrack("", (), rest.fps, 1), **how | {"options": unguided})
+    made = stack.composite(decoded, identity, rest, size, asked, torch.cat([frames.pixels for frames in plain]))
+    (portrait,) = torch.cat([frames.pixels for frames in made])
     side = identity.crops.shape[-1]
     first = resize(portrait, side, side)[None].to(identity.crops)
     return replace(identity, portrait=portrait, crops=torch.cat([first, identity.crops[1:]]))

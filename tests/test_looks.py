@@ -81,9 +81,12 @@ def test_a_prompt_that_changes_the_photograph_is_drawn_once(drawing, portrait):
     model, asked = drawing
     video = model.generate([portrait[0]], hum(0.4), "a man with glasses", options=SamplingOptions(cfg=1.0))
     assert torch.cat([frames.pixels for frames in video]).shape == (10, 3, 256, 256)
-    (first, second) = asked
-    assert first[:3] == ("a man with glasses", 1, None) and second[:3] == ("a man with glasses", 10, False)
-    before, after = first[3], second[3]
+    assert [each[:3] for each in asked] == [
+        ("a man with glasses", 1, True),
+        ("", 1, True),  # beside it, to know what the prompt changes
+        ("a man with glasses", 10, False),
+    ]
+    before, after = asked[0][3], asked[2][3]
     assert not torch.equal(before.crops[0], after.crops[0]) and torch.equal(before.embeddings, after.embeddings)
     assert torch.equal(before.landmarks, after.landmarks) and after.portrait.shape == before.portrait.shape
 
@@ -99,8 +102,9 @@ def test_prompts_over_time_each_have_their_look(drawing, portrait):
     assert [(prompt, frames > 1) for prompt, frames, *_ in asked] == [
         ("a man", True),
         ("a man with glasses", False),
+        ("", False),
         ("a man with glasses", True),
         ("a smiling man", True),
     ]
-    assert asked[0][3] is asked[3][3] is asked[1][3] and asked[2][3] is not asked[0][3]
+    assert asked[0][3] is asked[4][3] is asked[1][3] and asked[3][3] is not asked[0][3]
     assert done[-1][0] == done[-1][1] and done == sorted(done)

@@ -243,6 +243,7 @@ class Stack(Protocol):
         maps: Any,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -255,6 +256,7 @@ class Stack(Protocol):
             edits: How far, in [0, 1], the decoded frames count where they plainly show something else than the
                 photograph: one number for all, one a frame, or one a frame for each of `edit_regions.REGIONS`,
                 as `prompts.appearance_edits` says what prompts ask for.
+            plain: Frames decoded without the prompts, where there are any: what differs is then what prompts change.
 
         Yields:
             As many frames. A stack without such a path gives the frames as they are.
@@ -344,6 +346,7 @@ class CodecMethods:
         maps: Any,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
     ) -> Iterator[Frames]:
         """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
         return iter(frames)

@@ -19,6 +19,9 @@ REGIONS = ("eyes", "beard", "hair", "colour of the hair", "clothes", "background
 TINTED = REGIONS.index("colour of the hair")
 """The region in which only colours are new: every strand stays the photograph's."""
 
+LAID_OVER = (REGIONS.index("eyes"), REGIONS.index("beard"))
+"""Regions in which something comes before the face, through which it is seen where nothing comes."""
+
 BEHIND = REGIONS.index("background")
 """The region that nothing of the head belongs to."""
 

@@ -16,7 +16,7 @@ from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..topology import EYES, IRISES, POINTS
 from ..types import Frames, Identity, StructureMaps
-from .edit_regions import BEHIND, REGIONS, TINTED, region_maps
+from .edit_regions import BEHIND, LAID_OVER, REGIONS, TINTED, region_maps
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -154,6 +154,7 @@ class HeadWarp:
         maps: StructureMaps,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -167,6 +168,7 @@ class HeadWarp:
             maps: Of all frames.
             size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
             edits: See `Stack.composite`.
+            plain: Likewise.
 
         Yields:
             As many frames.
@@ -185,8 +187,10 @@ class HeadWarp:
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
                 motion = without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest)
                 asked = wanted[done : done + len(part)]
+                without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, asked, landmarks.cpu()))
+                made = composited(part.float(), portrait, motion, asked, landmarks.cpu(), without)
+                yield replace(frames, pixels=made)
 
 
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
@@ -229,6 +233,7 @@ def composited(
     motion: DenseMotion,
     edits: Float[Tensor, "n regions"] | None = None,
     landmarks: Float[Tensor, "n 478 2"] | None = None,
+    plain: Float[Tensor, "n 3 d d"] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -239,6 +244,8 @@ def composited(
         edits: How far the decoded picture counts in each of `edit_regions.REGIONS` where it shows something else, in
             [0, 1]; None: nowhere.
         landmarks: Of each frame, which say where the regions are.
+        plain: Frames decoded without the prompt: then what counts is the difference that the prompt makes, and beards
+            and glasses are laid over the photograph.
     """
     size = portrait.shape[-1]
     moved, shares = warp_pixels(portrait[None], motion)
@@ -247,33 +254,42 @@ def composited(
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     drawn = own
     if edits is not None and landmarks is not None and bool(edits.any()):
-        other = disagreement(decoded, shown, 1 - own)
+        before = shown if plain is None else plain
+        other = disagreement(decoded, before, 1 - own)
         where = region_maps(landmarks, _CELLS) * edits[:, :, None, None]
-        new, behind, tinted = (_enlarged(part * other, size) for part in _kinds(where))
-        shown = shown + tinted * warped * tint(decoded, shown) if bool(tinted.any()) else shown
+        new, behind, tinted, laid = (_enlarged(part * other, size) for part in _kinds(where, plain is not None))
+        if bool(tinted.any()):
+            shown = shown + tinted * warped * tint(decoded, before, size)
+        if plain is not None and bool(laid.any()):
+            shown = shown + laid * _enlarged(decoded - plain, size)
         head = ((warped - _HAIRS) / (1 - _HAIRS)).clamp(0, 1)
         drawn = own + (1 - own) * torch.maximum(new, behind * (1 - head))
     return torch.lerp(shown, large, drawn).clamp(-1, 1)
 
 
-def _kinds(where: Float[Tensor, "n regions cells cells"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where something new is drawn, where behind the head, and where colours alone are new."""
-    others = [k for k in range(len(REGIONS)) if k not in (BEHIND, TINTED)]
-    return where[:, others].amax(1, keepdim=True), where[:, [BEHIND]], where[:, [TINTED]]
+def _kinds(where: Float[Tensor, "n regions cells cells"], over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return where something new is drawn, where behind the head, where colours are new, and where it is laid over."""
+    laid = list(LAID_OVER) if over else []
+    others = [k for k in range(len(REGIONS)) if k not in (BEHIND, TINTED, *laid)]
+    over_it = where[:, laid].amax(1, keepdim=True) if laid else torch.zeros_like(where[:, :1])
+    return where[:, others].amax(1, keepdim=True), where[:, [BEHIND]], where[:, [TINTED]], over_it
 
 
-def tint(decoded: Float[Tensor, "n 3 d d"], shown: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
+def tint(
+    decoded: Float[Tensor, "n 3 d d"], before: Float[Tensor, "n 3 b b"], size: int
+) -> Float[Tensor, "n 3 size size"]:
     """Return what to add to a picture to give it another's colours and keep its own detail.
 
     Args:
-        decoded: Has the colours.
-        shown: Has the detail.
+        decoded: Has the new colours.
+        before: Has the old ones.
+        size: Of the picture.
     """
-    size, half = decoded.shape[-1], _TINT // 2
-    apart = decoded - functional.interpolate(shown, (size, size), mode="area")
+    side, half = decoded.shape[-1], _TINT // 2
+    apart = decoded - functional.interpolate(before, (side, side), mode="area")
     grey = (apart * apart.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
     coloured = functional.pad(apart - _KEPT_LIGHT * grey, (half,) * 4, mode="replicate")
-    return _enlarged(functional.avg_pool2d(coloured, _TINT, 1), shown.shape[-1])
+    return _enlarged(functional.avg_pool2d(coloured, _TINT, 1), size)
 
 
 def _enlarged(values: Float[Tensor, "n c a a"], size: int) -> Float[Tensor, "n c size size"]:

@@ -268,9 +268,10 @@ class TinyStack(CodecMethods):
         maps: StructureMaps,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
-        moved = self.warp.composite(frames, identity, maps, size, edits)
+        moved = self.warp.composite(frames, identity, maps, size, edits, plain)
         return open_mouths(moved, identity, maps, self.fitter, self.shaper)
 
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:

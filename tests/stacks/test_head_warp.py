@@ -165,3 +165,19 @@ def test_the_rim_that_a_head_leaves_behind_is_drawn_and_at_rest_nothing_is():
     torch.testing.assert_close(left.sum(1), torch.ones(1, 32, 32))
     assert left[0, 0, 16, 6:8].min() > 0.9 and left[0, 2, 16, :5].tolist() == [1] * 5  # outside the old head
     assert torch.equal(left[:, 1], gone.shares[:, 1])
+
+
+def test_what_a_prompt_lays_over_a_face_leaves_the_rest_of_it_sharp():
+    """Glasses are added to the photograph's own pixels; what the decoder got wrong with and without them is nowhere."""
+    photograph = picture(256) * 0.3
+    plain = torch.full((1, 3, 256, 256), 0.5)  # another brightness, and no detail
+    glasses = torch.zeros(1, 3, 256, 256)
+    glasses[..., 96:128, 64:192] = -0.6
+    points = torch.zeros(1, POINTS, 2)
+    for side, eye in zip((-0.25, 0.25), EYES):
+        points[:, list(eye)] = torch.tensor([side, -0.1])
+    made = composited(plain + glasses, photograph, motion(WARPED), asked("eyes"), points, plain)[0]
+    assert (made[:, 104:120, 80:176] - (photograph + glasses[0])[:, 104:120, 80:176]).abs().max() < 0.05
+    assert torch.allclose(made[:, 200:], photograph[:, 200:], atol=1e-4)
+    without = composited(plain + glasses, photograph, motion(WARPED), asked("eyes"), points)[0]
+    assert (without[:, 104:120, 80:176] - (plain + glasses)[0, :, 104:120, 80:176]).abs().max() < 0.08

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Made:
     """A video and what it was made of."""
 
     decoded: UInt8[Tensor, "f 3 s s"]
-    """The crop as the denoiser drew it."""
+    """The crop as the denoiser drew it, `SIDE` pixels large."""
 
     finished: UInt8[Tensor, "f 3 h w"]
     """The whole photograph as a player shows it: composited, pasted back, encoded and decoded."""
@@ -61,7 +61,11 @@ def make(
     latents = model.animate(identity, maps, features, prompts, seed=0)
     decoded = [frames for video in latents for frames in stack.decode(video)]
     whole = paste_back(stack.composite(iter(decoded), identity, maps), photograph, identity.places[0])
-    return Made(_bytes(decoded), through_mp4(whole, target))
+    return Made(_bytes(replace(part, pixels=_enlarged(part.pixels)) for part in decoded), through_mp4(whole, target))
+
+
+def _enlarged(pixels: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "f 3 side side"]:
+    return pixels if pixels.shape[-1] == SIDE else torch.stack([resize(frame, SIDE, SIDE) for frame in pixels])
 
 
 def _bytes(frames: Iterable[Frames]) -> UInt8[Tensor, "f 3 h w"]:
