@@ -15,10 +15,12 @@ from portraittalk_core.evaluation.benchmark.people import (
     Take,
     draw_person,
     pose_of,
+    resting,
 )
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.video import read_video
 from portraittalk_core.motion.arkit import blendshapes
+from portraittalk_core.motion.geometry import eye_opening, mouth_opening
 from portraittalk_core.people.person import ATTRIBUTES
 from portraittalk_core.people.person import Person as Drawn
 from portraittalk_core.people.words import vocabulary
@@ -48,6 +50,17 @@ def test_motion_is_relative_to_rest():
     assert motion.pose[:, 2].tolist() == pytest.approx([-np.radians(5)] * 10)
     assert bool((motion.pose[:, 5] == 1).all()) and not motion.pose[:, 3:5].any()
     assert bool((motion.coefficients[:, JAW] == 0.4).all())
+
+
+def test_the_renderer_is_told_in_its_own_order(drawing):
+    """Motion and the renderer order the same names differently: the jaw must open the mouth, a blink close the lids."""
+    asked = torch.cat([blendshapes()[None], blendshapes(jawOpen=0.6)[None], blendshapes(eyeBlink=1.0)[None]])
+    _, points = MAN.film(asked, torch.zeros(3, 3))
+    gaps, lids = mouth_opening(points), eye_opening(points)
+    assert gaps[1] > gaps[0] + 0.1 and gaps[2] == pytest.approx(float(gaps[0]), abs=0.02)
+    assert lids[2] < 0.4 * lids[0] and lids[1] == pytest.approx(float(lids[0]), abs=0.02)
+    smiling = resting(Drawn(seed=1, expression="smiling"))[0]
+    assert smiling[COEFFICIENTS.index("mouthSmileLeft")] > 0.3 and smiling[JAW] == 0
 
 
 def test_a_head_turns_as_the_pose_says(drawing):

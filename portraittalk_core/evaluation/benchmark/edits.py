@@ -18,13 +18,12 @@ from torch import Tensor
 
 from ...media.image import resize
 from ...people.caption import compose, unseen
-from ...people.motion import resting_blendshapes
 from ...people.person import ATTRIBUTES, dress
 from ...pipeline import PortraitTalk
 from ...stacks.options import SamplingOptions
-from ...stacks.prompts import PromptTrack
+from ...stacks.prompts import PromptTrack, appearance_edits
 from ...types import COEFFICIENTS, POSE, FaceMotion, Identity
-from .people import FIRST_PERSON, FPS, Person
+from .people import FIRST_PERSON, FPS, Person, resting
 
 EDITS = ("background", "hair", "clothes", "glasses", "beard", "expression")
 """What is edited, one at a time; glasses and beard are put on, never taken off; the expression becomes a smile."""
@@ -99,8 +98,7 @@ def wearing(person: Person, tag: str, word: str, shade: int = 0) -> Float[Tensor
     """
     seed = [FIRST_PERSON + person.number, 100, shade]
     worn = dress(person.drawn, {tag: word}, np.random.default_rng(seed))
-    face = torch.from_numpy(resting_blendshapes(worn))[None]
-    return person.show(face, torch.zeros(1, 3), replace(worn, expression="neutral"), shade)
+    return person.show(resting(worn), torch.zeros(1, 3), replace(worn, expression="neutral"), shade)
 
 
 def named(picture: Picture, shown: dict[str, Float[Tensor, "shades 3 h w"]]) -> str:
@@ -152,6 +150,8 @@ def at_rest(
 ) -> Float[Tensor, "3 h w"]:
     """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
 
+    As a user gets it: what the photograph shows is taken from it.
+
     Args:
         model: A model whose motion is blendshapes.
         identity: The person.
@@ -167,5 +167,6 @@ def at_rest(
     expression = torch.zeros(1, len(COEFFICIENTS)) if asked_of_face is None else asked_of_face
     rest = torch.tensor([[float(name == "scale") for name in POSE]])
     maps = stack.structure(FaceMotion(expression, rest, FPS), identity)
-    video = next(model.animate(identity, maps, None, prompts, seed=seed, options=SamplingOptions(steps=steps)))
-    return next(stack.decode(video)).pixels[0]
+    videos = model.animate(identity, maps, None, prompts, seed=seed, options=SamplingOptions(steps=steps))
+    decoded = (frames for video in videos for frames in stack.decode(video))
+    return next(iter(stack.composite(decoded, identity, maps, edits=appearance_edits(prompts, 1)))).pixels[0]

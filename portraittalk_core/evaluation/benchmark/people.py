@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ...media.image import from_bytes
 from ...motion.arkit import to_arkit
+from ...people.arkit import ARKIT, INDEX
 from ...people.caption import describe, tags
 from ...people.framing import frame_head
 from ...people.motion import resting_blendshapes
@@ -26,7 +27,7 @@ from ...people.person import Person as Drawn
 from ...people.person import draw_person as draw_anybody
 from ...people.renderer import Renderer
 from ...people.scene import Camera, Scene, draw_scene
-from ...types import SPEECH_RATE, FaceMotion, Sound
+from ...types import COEFFICIENTS, SPEECH_RATE, FaceMotion, Sound
 from ...voices.mouth_shapes import MOUTH, Phoneme, mouth_track
 from ...voices.sentences import sentence
 from ...voices.speech import HELD_OUT_VOICES, synthesise
@@ -119,7 +120,7 @@ class Person:
         """Render true pictures.
 
         Args:
-            blendshapes: What the face does.
+            blendshapes: What the face does, columns as in `types.COEFFICIENTS`.
             rotation: Yaw, pitch and roll of the head as the renderer has them, degrees.
             worn: The person in another appearance; None for their own.
             shade: Another number gives other details of the background.
@@ -139,7 +140,7 @@ class Person:
         """Render true pictures as `show` does, and say where the face's points are.
 
         Args:
-            blendshapes: What the face does.
+            blendshapes: What the face does, columns as in `types.COEFFICIENTS`.
             rotation: Yaw, pitch and roll of the head as the renderer has them, degrees.
             worn: The person in another appearance; None for their own.
             shade: Another number gives other details of the background.
@@ -149,9 +150,30 @@ class Person:
         """
         drawn, scene = worn or self.drawn, _scene(self.drawn)
         scene = replace(scene, background=drawn.background, seed=scene.seed + shade)
-        clip = _renderer().render(drawn, blendshapes.numpy(), rotation.numpy(), scene)
+        clip = _renderer().render(drawn, rendered_order(blendshapes).numpy(), rotation.numpy(), scene)
         pixels = from_bytes(torch.from_numpy(clip.pixels).permute(0, 3, 1, 2))
         return pixels, torch.from_numpy(clip.landmarks) / SIZE * 2 - 1
+
+
+def rendered_order(blendshapes: Float[Tensor, "n 52"]) -> Float[Tensor, "n 52"]:
+    """Put blendshapes into the renderer's order, which is not that of motion.
+
+    Args:
+        blendshapes: Columns as in `types.COEFFICIENTS`.
+
+    Returns:
+        Columns as in `people.arkit.ARKIT`.
+    """
+    return blendshapes[:, [COEFFICIENTS.index(name) for name in ARKIT]]
+
+
+def resting(drawn: Drawn) -> Float[Tensor, "1 52"]:
+    """Return what a person's own expression is, columns as in `types.COEFFICIENTS`.
+
+    Args:
+        drawn: Who.
+    """
+    return torch.from_numpy(resting_blendshapes(drawn))[None][:, [INDEX[name] for name in COEFFICIENTS]]
 
 
 @functools.cache
