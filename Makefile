@@ -65,7 +65,7 @@ fuzz: $(VENV)/ready
 	@$(BIN)/python -m benchmarks.interrupts --count 200 --page docs/reliability.md
 
 bench: $(VENV)/ready
-	@$(BIN)/python -m benchmarks.tiny_figures
+	@$(BIN)/python -m benchmarks.rendered_people
 
 wheel: $(VENV)/installed
 	$(call quietly,Building a wheel in dist/ ...,$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .)

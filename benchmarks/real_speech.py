@@ -2,7 +2,7 @@
 
     python -m benchmarks.real_speech CLIPS mouths.json
 
-`mouths.json` is what `benchmarks.mediapipe_mouths` saw in the clips. The figures go into the table of docs/tiny.md.
+`mouths.json` is what `benchmarks.mediapipe_mouths` saw in the clips.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from portraittalk_core.checkpoints.native import load_motion, load_speech_encode
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.motion.audio_to_motion import MotionDials, generate_motion
 
-from .parts.motion import correlation
-from .parts.program import command_line, update_results
-from .parts.sound import MOST_LAG
+from .parts.program import command_line
+from .parts.rendered.scores import MOST_LAG, correlation
 
 
 @torch.inference_mode()
 def main() -> None:
-    """Write the table and keep its means."""
+    """Write the table."""
     parser = command_line("real_speech", __doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("mouths", type=Path)
@@ -47,12 +46,6 @@ def main() -> None:
     mean = sum(r for _, r, _ in rows) / len(rows)
     worst = max((lag for *_, lag in rows), key=abs)
     sys.stdout.write("\n".join(lines) + f"\n| mean | {mean:.2f} | worst {worst:+d} |\n")
-    update_results(
-        {
-            "real speech r": {"value": mean, "n": len(rows)},
-            "real speech worst lag, frames": {"value": worst, "n": len(rows)},
-        }
-    )
 
 
 def _at_lag(jaw: torch.Tensor, true: torch.Tensor, lag: int) -> float:

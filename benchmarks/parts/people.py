@@ -9,28 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from portraittalk_core.checkpoints.native import ASSETS
-from portraittalk_core.evaluation.benchmark import edits
-from portraittalk_core.evaluation.benchmark.people import Person, draw_person, pose_of
+from portraittalk_core.evaluation.benchmark.people import Person, draw_person, rendered_order
 from portraittalk_core.motion.arkit import blendshapes as blendshapes_of
 from portraittalk_core.motion.arkit import to_arkit
 from portraittalk_core.people.person import Person as Drawn
 from portraittalk_core.people.points import Crowd
 from portraittalk_core.topology import IBUG
 from portraittalk_core.training.people.draw import edit
-from portraittalk_core.types import COEFFICIENTS, POSE
 
 FIRST_SEED = 3_100_000_000
 """Of the people; training draws below, the people benchmark between."""
 
 FPS = 25.0
 """Frames a second of their clips."""
-
-JUDGE = ASSETS / "judge.safetensors"
-"""The network that says who a picture shows and what they wear."""
-
-EDITS = edits.EDITS
-"""Attributes that are edited, one at a time; `expression` is edited to a smile."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +61,9 @@ class Subject:
         """The true frames [frames, 3, 256, 256] and their exact landmarks [frames, 478, 2], both in [-1, 1]."""
         return self.person.film(self.blendshapes, self.rotation)
 
-    def column(self, name: str) -> Tensor:
-        """Take what the clip commands.
-
-        Args:
-            name: `jaw`, `blink`, or one of `types.POSE`.
-
-        Returns:
-            [frames].
-        """
-        if name in POSE:
-            return pose_of(self.rotation)[:, POSE.index(name)]
-        return self.blendshapes[:, COEFFICIENTS.index({"jaw": "jawOpen", "blink": "eyeBlinkLeft"}[name])]
-
     def caption(self) -> str:
         """Say all that can be seen of the person."""
         return self.person.prompt
-
-    def asked(self) -> dict[str, tuple[tuple[str, ...], str]]:
-        """Return what the edits of this person ask for: by attribute the words that obey, and the prompt."""
-        return {tag: edits.asked(self.person, tag) for tag in edits.possible(self.person)}
 
 
 def draw_subject(number: int, frames: int) -> Subject:
@@ -118,14 +92,14 @@ def far_points(drawn: Drawn, blendshapes: Tensor, rotation: Tensor) -> Tensor:
 
     Args:
         drawn: Whose face it is.
-        blendshapes: What it does, [frames, 52].
+        blendshapes: What it does, [frames, 52], columns as in `types.COEFFICIENTS`.
         rotation: Yaw, pitch and roll as the renderer has them, degrees, [frames, 3].
 
     Returns:
         iBUG's 68 points and the irises, [frames, 70, 2].
     """
     who = np.zeros(len(blendshapes), np.int64)
-    world = Crowd([drawn]).world(who, blendshapes.numpy(), rotation.numpy())[:, list(IBUG), :2]
+    world = Crowd([drawn]).world(who, rendered_order(blendshapes).numpy(), rotation.numpy())[:, list(IBUG), :2]
     return torch.from_numpy(world * np.float32([1, -1])).double()
 
 

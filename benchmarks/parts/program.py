@@ -17,9 +17,6 @@ DOCS = ROOT / "docs"
 RUNS = ROOT / "runs"
 """What programs keep between runs; no part of the repository."""
 
-RESULTS = ROOT / "benchmarks" / "results" / "tiny.json"
-"""The figures of the tiny model."""
-
 
 def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
     """Begin a program's command line.
@@ -35,27 +32,27 @@ def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc, formatter_class=how)
 
 
-def read_results(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Read the figures of the tiny model.
+def read_results(path: Path) -> dict[str, Any]:
+    """Read what was measured.
 
     Args:
         path: The file.
 
     Returns:
-        By the figure's name: `value`, `n`, and more; {} where nothing was measured yet.
+        By name; {} where nothing was measured yet.
     """
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def update_results(found: dict[str, dict[str, Any]], path: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Put figures into the file, which is read anew: another process may have measured others meanwhile.
+def update_results(found: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Put results into the file, which is read anew: another process may have measured others meanwhile.
 
     Args:
-        found: By the figure's name.
+        found: By name.
         path: The file.
 
     Returns:
-        All figures.
+        All of them.
     """
     results = {**read_results(path), **found}
     path.parent.mkdir(parents=True, exist_ok=True)
