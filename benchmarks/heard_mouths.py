@@ -2,9 +2,9 @@
 
     python -m benchmarks.heard_mouths
 
-The clips of the people benchmark as exact landmarks, no picture: with the true mouth, with the one that
-audio-to-motion hears, as it comes and with other delays, and with a mouth at rest. What the benchmark's own table shows
-below the row *as it comes* is lost by the denoiser and by reading landmarks off pictures.
+People and sentences of the people benchmark as exact landmarks, no picture: with the true mouth, with the one that
+audio-to-motion hears, as it comes and with other delays, and with a mouth at rest. What a model's videos score below
+the row *as it comes* is lost by the picture and by reading landmarks off it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from portraittalk_core.evaluation.benchmark.material import Material
-from portraittalk_core.evaluation.benchmark.people import FPS, PersonCase, Take, draw_person
+from portraittalk_core.evaluation.benchmark.people import FPS, PersonCase, Take, draw_person, draw_take
 from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
@@ -30,7 +28,7 @@ from portraittalk_core.stacks.tiny import TinyStack
 
 from .parts.adfd_tables import PARTS
 from .parts.people import far_points
-from .parts.program import RUNS, command_line
+from .parts.program import command_line
 
 _SCORES = ("score", *PARTS, "offset_s")
 
@@ -39,17 +37,11 @@ def main() -> None:
     """Write the table."""
     parser = command_line("heard_mouths", __doc__)
     parser.add_argument("--people", type=int, default=16)
-    parser.add_argument(
-        "--material", type=Path, default=RUNS / "benchmark" / "material" / "5s", help="made where absent"
-    )
     given = parser.parse_args()
     stack = tiny_stack(PortraitTalk.load("tiny"))
     scores: dict[str, list[AdfdScore]] = {}
     for number in range(2 * given.people):
-        material = Material(given.material, PersonCase(number // 2, number % 2))
-        if not material.said.is_file():
-            material.make()
-        take = material.take()
+        take = draw_take(PersonCase(number // 2, number % 2))
         drawn = draw_person(number // 2).drawn
         for name, shapes in _tracks(stack, take):
             points = far_points(drawn, shapes, take.rotation[: len(shapes)])

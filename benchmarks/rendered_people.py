@@ -28,11 +28,12 @@ import torch
 from portraittalk_core.evaluation.benchmark.settings import fingerprint
 from portraittalk_core.pipeline import PortraitTalk
 
-from .parts.program import RUNS, command_line, say, update_results
+from .parts.program import DOCS, RUNS, command_line, say, update_results
 from .parts.real.readings import open_reader
 from .parts.rendered import ablation, clips, edited, long, sound
 from .parts.rendered.page import beside, tables, write_pages
 from .parts.rendered.session import Session, complete
+from .parts.rendered.sheet import write_sheet
 
 PARTS: dict[str, Callable[[Session], dict[str, Any]]] = {
     "clips": clips.measure,
@@ -58,10 +59,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", "--weights", default="tiny", help="or a folder of its files, or of some of them (%(default)s)")
     add("--beside", nargs="*", default=[], metavar="FOLDER", help="other weights that are measured on the same people")
-    add("--people", type=int, default=16, help="%(default)s")
-    add("--ablation-people", type=int, default=5, help="the first of them, on whom variants are made (%(default)s)")
+    add("--people", type=int, default=12, help="%(default)s")
+    add("--ablation-people", type=int, default=3, help="the first of them, on whom variants are made (%(default)s)")
     add("--frames", type=int, default=24, help="of each person's clip (%(default)s)")
-    add("--seconds", type=float, default=12.0, help="of the long clip (%(default)s)")
+    add("--seconds", type=float, default=10.0, help="of the long clip (%(default)s)")
     add("--parts", nargs="*", choices=tuple(PARTS), default=list(USUAL))
     add("--quick", action="store_true", help="two people, eight frames, clips and edits; writes no page")
     add("--again", action="store_true", help="measure anew what is kept")
@@ -80,7 +81,7 @@ def main() -> None:
     given = parse()
     logging.basicConfig(level=logging.WARNING)
     results = {name: run(given, name) for name in (given.model, *given.beside)}
-    if given.model == "tiny" and not given.no_page:
+    if published(given, given.model):
         write_pages(results["tiny"])
     else:
         say(tables(results[given.model]))
@@ -88,6 +89,16 @@ def main() -> None:
         text = beside(results)
         (given.work / "beside.md").write_text(text + "\n")
         say(text)
+
+
+def published(given: argparse.Namespace, name: str) -> bool:
+    """Say whether figures go into the documents: those of the shipped model, unless told otherwise.
+
+    Args:
+        given: Of `parse`.
+        name: Of the model.
+    """
+    return name == "tiny" and not given.no_page
 
 
 def run(given: argparse.Namespace, name: str) -> dict[str, Any]:
@@ -112,6 +123,8 @@ def run(given: argparse.Namespace, name: str) -> dict[str, Any]:
         begun = time.process_time()
         say(f"{name}, {weights}: {part}")
         found = update_results({part: PARTS[part](session)}, store)
+        if part == "edits":
+            write_sheet(session, DOCS / "edits_of_people.jpg" if published(given, name) else store.with_suffix(".jpg"))
         say(f"{part}: {time.process_time() - begun:.0f} s of a core")
     return found
 

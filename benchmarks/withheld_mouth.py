@@ -1,4 +1,4 @@
-"""Has the audio branch learned to draw a mouth? A table of docs/ablation.md.
+"""Has the audio branch learned to draw a mouth? Written as Markdown, for runs of stage 2.
 
     python -m benchmarks.withheld_mouth WEIGHTS ...
 

@@ -36,6 +36,7 @@ TURN, NOD = 0.35, 0.2
 """Angles of the head in the frames that turn, radians."""
 
 _RAMP, _BLINK = 6, 3
+_SHOWN = 8  # frames of each portrait
 CELL, PUBLIC_CELL = 320, 208
 """Sides of the pictures in the sheets, pixels."""
 
@@ -80,15 +81,18 @@ def _cells(pictures: Float[Tensor, "n 3 s s"], size: int) -> Float[Tensor, "n 3 
     return resize(pictures.float(), size, size)
 
 
-def write_jpeg(target: Path, pictures: Float[Tensor, "n 3 s s"], most: int = MOST_BYTES) -> None:
-    """Write a sheet, nine pictures to a row, as good as its size allows.
+def write_jpeg(
+    target: Path, pictures: Float[Tensor, "n 3 s s"], most: int = MOST_BYTES, columns: int = 1 + _SHOWN
+) -> None:
+    """Write a sheet as good as its size allows.
 
     Args:
         target: A .jpg file.
         pictures: In [-1, 1].
         most: Bytes.
+        columns: Pictures to a row.
     """
-    sheet = to_pil(contact_sheet(pictures, columns=9))
+    sheet = to_pil(contact_sheet(pictures, columns=columns))
     for quality in range(92, 30, -4):
         held = io.BytesIO()
         sheet.save(held, format="JPEG", quality=quality, optimize=True)

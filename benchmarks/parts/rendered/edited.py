@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
-from portraittalk_core.media.image import contact_sheet, write_image
+from portraittalk_core.media.image import contact_sheet, to_bytes, write_image
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
@@ -83,6 +85,7 @@ def one(session: Session, number: int) -> dict[str, Any]:
     shown, stack = session.truth(number), session.stack
     identity = stack.identify([shown.portrait])
     row: dict[str, Any] = {"edits": {}, "unchanged": {}}
+    pictures: dict[str, ndarray] = {}
     plain: Made | None = None
     for name, prompt in UNCHANGED.items():
         made = edited(session.model, identity, shown.subject.caption() if prompt is None else prompt, number)
@@ -98,10 +101,12 @@ def one(session: Session, number: int) -> dict[str, Any]:
     for wanted in shown.edits:
         made = edited(session.model, identity, wanted.edit.prompt, number)
         row["edits"][wanted.edit.kind] = _scored(session, wanted, made, plain, before)
+        pictures[wanted.edit.kind] = to_bytes(made.finished[0]).numpy()
         cells += [before[0], wanted.after[0], made.decoded[0], made.finished[0], wanted.after[1], made.finished[1]]
     sheet = session.folder / "sheets" / f"{number}.jpg"
     sheet.parent.mkdir(exist_ok=True)
     write_image(sheet, contact_sheet(torch.stack(cells), columns=6))
+    np.savez_compressed(sheet.with_suffix(".npz"), **pictures)  # pyright: ignore[reportArgumentType]
     return row
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..real.looking import tensor
 from ..real.scores import pooled
@@ -86,13 +87,14 @@ def _edited(clips: dict[str, Any], edits: dict[str, Any]) -> dict[str, Figure]:
     portraits = torch.tensor([clips[people[k]]["portrait"] for k in own])
     alike = [(faces * portraits).sum(1).tolist() for faces in (made, true)]
     return {
-        "identity top-1, edited": {
-            "value": top1(made, own, gallery),
-            "ceiling": top1(true, own, gallery),
-            "n": len(own),
-        },
+        "identity top-1, edited": _first(made, true, own, gallery),
+        "right portrait first, edited": _first(made, true, own, torch.tensor([clips[n]["portrait"] for n in people])),
         "similarity to the portrait, edited": mean(*alike),
     }
+
+
+def _first(made: Tensor, true: Tensor, own: list[int], gallery: Tensor) -> Figure:
+    return {"value": top1(made, own, gallery), "ceiling": top1(true, own, gallery), "n": len(own)}
 
 
 def mean(rows: Iterable[float], ceiling: Iterable[float] | None = None) -> Figure:
@@ -139,15 +141,12 @@ def _identity(rows: list[Any]) -> dict[str, Figure]:
     gallery = torch.tensor([r["enrolled"] for r in rows])
     own = [k for k, r in enumerate(rows) for _ in r["kept"]]
     made, true = (torch.tensor([face for r in rows for face in r[name]]) for name in ("kept", "true"))
-    portraits = [torch.tensor(r["portrait"]) for r in rows]
+    portraits = torch.tensor([r["portrait"] for r in rows])
     alike = ((torch.tensor(r[name]) @ p for r, p in zip(rows, portraits, strict=True)) for name in ("kept", "true"))
     ours, best = ([float(row.mean()) for row in part] for part in alike)
     return {
-        "identity top-1, same prompt": {
-            "value": top1(made, own, gallery),
-            "ceiling": top1(true, own, gallery),
-            "n": len(own),
-        },
+        "identity top-1, same prompt": _first(made, true, own, gallery),
+        "right portrait first": _first(made, true, own, portraits),
         "similarity to the portrait": mean(ours, best),
     }
 

@@ -23,6 +23,8 @@ ABLATION = ("<!-- variants: written by benchmarks/rendered_people.py -->", "<!--
 
 FURTHER = (
     "face found, share",
+    "right portrait first",
+    "right portrait first, edited",
     "similarity to the portrait",
     "similarity to the portrait, edited",
     "sharpness of the face, of the truth's",
@@ -169,8 +171,8 @@ def ablation_table(found: dict[str, Any]) -> str:
     """
     lines = [
         "| variant | PSNR mouth, face, whole, dB | less the full model's, face [95 %] | decoded: mouth, face, whole "
-        "| similarity: finished, decoded | stillness, of 255 | edits moved: finished, decoded |",
-        "|---|---|---|---|---|---|---|",
+        "| similarity: finished, decoded | stillness, of 255 | edits: moved, error, rest | edits decoded: moved |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     full = found["full"]
     for variant in VARIANTS:
@@ -180,12 +182,13 @@ def ablation_table(found: dict[str, Any]) -> str:
         cells = [_three(rows, ""), _difference(rows, full, "psnr face"), _three(rows, "decoded ")]
         cells.append(", ".join(f"{_mean(rows, name):.3f}" for name in ("similarity", "decoded similarity")))
         cells.append(f"{_mean(rows, 'stillness'):.2f}")
-        cells.append(", ".join(_moved(rows, name) for name in ("finished", "decoded")))
+        scored = [_edited(rows, "finished", score) for score in ("moved", "error", "rest")]
+        cells += [", ".join(value for value in scored if value), _edited(rows, "decoded", "moved")]
         lines.append(f"| {variant.title} | " + " | ".join(cells) + " |")
     lines += ["", *(f"- *{v.title}*: {v.how}" for v in VARIANTS if v.key in found)]
     kinds = ", ".join(EDITS)
     return "\n".join(
-        [*lines, f"- *edits moved*: mean over {kinds} at rest, as in [the table of edits](tiny.md#figures)"]
+        [*lines, f"- *edits*: {kinds}, at rest; what is measured as in [the table of edits](tiny.md#rendered-people)"]
     )
 
 
@@ -217,9 +220,9 @@ def paired(ours: list[float], theirs: list[float]) -> str:
     return f"{found.value:+.2f}{ends}"
 
 
-def _moved(rows: dict[str, Any], name: str) -> str:
-    held = [edit[name]["moved"] for row in rows.values() for edit in row["edits"].values()]
-    return f"{sum(held) / len(held):.2f}" if held else "-"
+def _edited(rows: dict[str, Any], name: str, score: str) -> str:
+    held = [edit[name][score] for row in rows.values() for edit in row["edits"].values()]
+    return f"{sum(held) / len(held):.2f}" if held else ""
 
 
 def beside(results: dict[str, dict[str, Any]]) -> str:

@@ -26,7 +26,7 @@ from .clips import read
 from .scores import best_lag, correlation
 from .session import Session
 
-CLIPS, CLIP_S = 4, 3.0
+CLIPS, CLIP_S = 4, 2.4
 """Clips of `sync`, and the seconds of each."""
 
 QUIET, QUIET_S = 2, 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from portraittalk_core.stacks.conditions import StructureCondition
 from portraittalk_core.stacks.head_warp import SIDE, HeadWarp
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.tiny import TinyStack
+from portraittalk_core.types import Frames, Identity, StructureMaps
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,21 @@ class WithoutStructure(TinyStack):
     def conditions(self, *args: Any, **options: Any) -> list[Condition]:
         """Compose what is left."""
         return [made for made in super().conditions(*args, **options) if not isinstance(made, StructureCondition)]
+
+
+class WithoutMouth(TinyStack):
+    """A stack that draws no teeth, tongue and cavity into an open mouth."""
+
+    def composite(
+        self,
+        frames: Iterable[Frames],
+        identity: Identity,
+        maps: StructureMaps,
+        size: int | None = None,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
+    ) -> Iterator[Frames]:
+        """Take what the photograph shows from it, and all else from the decoder."""
+        return self.warp.composite(frames, identity, maps, size, edits)
 
 
 def _as(kind: type[TinyStack]) -> Callable[[PortraitTalk], PortraitTalk]:
@@ -133,6 +149,9 @@ VARIANTS = (
         "no dense motion",
         "the portrait is moved by a smooth field between the points; all of it counts as seen",
         change=_smooth,
+    ),
+    Variant(
+        "no-mouth", "no drawn mouth", "what is behind open lips is the decoder's", None, _as(WithoutMouth), edits=False
     ),
     Variant(
         "own-noise",
