@@ -93,7 +93,7 @@ def one(session: Session, number: int) -> dict[str, Any]:
         row["unchanged"][name] = {
             "truth": _apart(made.finished, shown.before),
             "empty": _apart(made.finished, plain.finished),
-            "decoded": _apart(made.decoded, plain.decoded),
+            "decoded": _apart(made.decoded[:1], plain.decoded[:1]),
         }
     assert plain is not None
     before = shown.before
@@ -133,5 +133,5 @@ def _scored(
 
 
 def _rows(frames: Tensor, before: Tensor, after: Tensor) -> list[dict[str, float]]:
-    scored = [edit_scores(*row) for row in zip(frames, before, after, strict=True)]
+    scored = [edit_scores(*row) for row in zip(frames, before, after)]  # a look is drawn at rest alone
     return [row for row in scored if row is not None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from portraittalk_core.checkpoints.native import PARTS, model_files, model_folder
 from portraittalk_core.evaluation.benchmark.variants import tiny_stack
+from portraittalk_core.looks import restyled
+from portraittalk_core.media.image import resize
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
-from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
+from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.stacks.tiny import TinyStack
-from portraittalk_core.types import Identity, StructureMaps
+from portraittalk_core.types import Identity, LatentVideo, StructureMaps
 
 from ..real.readings import Read
 from .material import Truth, truth
@@ -38,7 +40,7 @@ class Made:
     """Frames of a moving portrait."""
 
     decoded: Float[Tensor, "f 3 s s"]
-    """As the denoiser drew them."""
+    """As the denoiser drew them; where a prompt changes the photograph, only that: one frame at rest."""
 
     finished: Float[Tensor, "f 3 s s"]
     """With the pixels that the photograph has."""
@@ -112,7 +114,7 @@ def make(
     seed: int = 0,
     options: SamplingOptions | None = None,
 ) -> Made:
-    """Make frames as the product does.
+    """Make frames as the product does: what a prompt changes is drawn once, and then moved.
 
     Args:
         model: Of the tiny kind.
@@ -122,13 +124,23 @@ def make(
         seed: Of the noise.
         options: Of sampling.
     """
-    count = len(maps.landmarks)
-    track = PromptTrack(prompt, (), maps.fps, count)
-    latents = model.animate(identity, maps, None, track, seed=seed, options=options)
-    decoded = [frames for video in latents for frames in model.stack.decode(video)]
-    edits = appearance_edits(track, count)
-    finished = model.stack.composite(iter(decoded), identity, maps, SIDE, edits)
-    return Made(torch.cat([f.pixels for f in decoded]), torch.cat([f.pixels for f in finished]))
+    stack = tiny_stack(model)
+    track = PromptTrack(prompt, (), maps.fps, len(maps.landmarks))
+    looks: list[LatentVideo] = []
+
+    def animate(*given: Any, **how: Any) -> Iterator[LatentVideo]:
+        looks.extend(model.animate(*given, **how))
+        return iter(looks)
+
+    rest = stack.rest(identity, maps.fps)
+    look = restyled(stack, animate, identity, rest, track, SIDE, seed=seed, options=options)
+    plain = options if look is identity or options is None else replace(options, cfg=None)
+    videos = list(model.animate(look, maps, None, track, seed=seed, options=plain, edited=False))
+    decoded = [frames for video in videos for frames in stack.decode(video)]
+    finished = torch.cat([f.pixels for f in stack.composite(iter(decoded), look, maps, SIDE)])
+    drawn = [frames for video in looks for frames in stack.decode(video)] or decoded
+    pictures = torch.cat([f.pixels for f in drawn])
+    return Made(pictures if pictures.shape[-1] == SIDE else resize(pictures, SIDE, SIDE), finished)
 
 
 def complete(name: str, work: Path) -> str:
