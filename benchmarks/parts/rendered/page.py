@@ -45,7 +45,7 @@ def write_pages(results: dict[str, Any], folder: Path = DOCS) -> None:
     """
     write_between(folder / "tiny.md", tables(results), *FIGURES)
     if results.get("ablation"):
-        text = _weights(results) + "\n\n" + ablation_table(results["ablation"])
+        text = _weights(results, results["ablation"]["full"]) + "\n\n" + ablation_table(results["ablation"])
         write_between(folder / "ablation.md", text, *ABLATION)
 
 
@@ -56,13 +56,19 @@ def tables(results: dict[str, Any]) -> str:
         results: By the part's name, what it measured.
     """
     found = figures(results)
-    parts = [_weights(results), bounds_table(found), errors_table(found), edits_table(found), unchanged_table(found)]
+    people = results.get("clips") or results.get("edits") or {}
+    parts = [
+        _weights(results, people),
+        bounds_table(found),
+        errors_table(found),
+        edits_table(found),
+        unchanged_table(found),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _weights(results: dict[str, Any]) -> str:
-    people = len(results.get("clips", {}))
-    return f"Weights {results['weights']}; {people} people."
+def _weights(results: dict[str, Any], measured: dict[str, Any]) -> str:
+    return f"Weights {results['weights']}; {len(measured)} people."
 
 
 def _number(value: float | None) -> str:
