@@ -126,11 +126,12 @@ def make(
     """
     stack = tiny_stack(model)
     track = PromptTrack(prompt, (), maps.fps, len(maps.landmarks))
-    looks: list[LatentVideo] = []
+    looks: list[list[LatentVideo]] = []
 
     def animate(*given: Any, **how: Any) -> Iterator[LatentVideo]:
-        looks.extend(model.animate(*given, **how))
-        return iter(looks)
+        videos = list(model.animate(*given, **how))
+        looks.append(videos)
+        return iter(videos)
 
     rest = stack.rest(identity, maps.fps)
     look = restyled(stack, animate, identity, rest, track, SIDE, seed=seed, options=options)
@@ -138,7 +139,8 @@ def make(
     videos = list(model.animate(look, maps, None, track, seed=seed, options=plain, edited=False))
     decoded = [frames for video in videos for frames in stack.decode(video)]
     finished = torch.cat([f.pixels for f in stack.composite(iter(decoded), look, maps, SIDE)])
-    drawn = [frames for video in looks for frames in stack.decode(video)] or decoded
+    # Of the pictures of a look the first is what the prompt asks for.
+    drawn = [frames for video in (looks or [[]])[0] for frames in stack.decode(video)] or decoded
     pictures = torch.cat([f.pixels for f in drawn])
     return Made(pictures if pictures.shape[-1] == SIDE else resize(pictures, SIDE, SIDE), finished)
 

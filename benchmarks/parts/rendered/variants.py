@@ -86,9 +86,10 @@ class WithoutMouth(TinyStack):
         maps: StructureMaps,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it, and all else from the decoder."""
-        return self.warp.composite(frames, identity, maps, size, edits)
+        return self.warp.composite(frames, identity, maps, size, edits, plain)
 
 
 def _as(kind: type[TinyStack]) -> Callable[[PortraitTalk], PortraitTalk]:

@@ -16,12 +16,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ...looks import restyled
 from ...media.image import resize
 from ...people.caption import compose, unseen
 from ...people.person import ATTRIBUTES, dress
 from ...pipeline import PortraitTalk
 from ...stacks.options import SamplingOptions
-from ...stacks.prompts import PromptTrack, appearance_edits
+from ...stacks.prompts import PromptTrack
 from ...types import COEFFICIENTS, POSE, FaceMotion, Identity
 from .people import FIRST_PERSON, FPS, Person, resting
 
@@ -150,7 +151,7 @@ def at_rest(
 ) -> Float[Tensor, "3 h w"]:
     """Make one picture of a person at rest, wearing what the prompt says and the expression that it asks for.
 
-    As a user gets it: what the photograph shows is taken from it.
+    As a user gets it: what the prompt changes is drawn once, and what the photograph shows is taken from it.
 
     Args:
         model: A model whose motion is blendshapes.
@@ -167,6 +168,9 @@ def at_rest(
     expression = torch.zeros(1, len(COEFFICIENTS)) if asked_of_face is None else asked_of_face
     rest = torch.tensor([[float(name == "scale") for name in POSE]])
     maps = stack.structure(FaceMotion(expression, rest, FPS), identity)
-    videos = model.animate(identity, maps, None, prompts, seed=seed, options=SamplingOptions(steps=steps))
+    options, rest_maps = SamplingOptions(steps=steps), stack.rest(identity, FPS)
+    if rest_maps is not None:
+        identity = restyled(stack, model.animate, identity, rest_maps, prompts, seed=seed, options=options)
+    videos = model.animate(identity, maps, None, prompts, seed=seed, options=options, edited=False)
     decoded = (frames for video in videos for frames in stack.decode(video))
-    return next(iter(stack.composite(decoded, identity, maps, edits=appearance_edits(prompts, 1)))).pixels[0]
+    return next(iter(stack.composite(decoded, identity, maps))).pixels[0]
