@@ -161,8 +161,8 @@ VARIANTS = (
         change=_of_benchmark("own-noise"),
         edits=False,
     ),
-    Variant("two-steps", "two steps", "`steps` 2 in place of 4", SamplingOptions(steps=2)),
-    Variant("cfg-1", "cfg 1", "prompts as trained, in place of 1.5", SamplingOptions(cfg=1.0)),
-    Variant("cfg-3", "cfg 3", "prompts guided at 3 in place of 1.5", SamplingOptions(cfg=3.0)),
+    Variant("two-steps", "two steps", "`steps` 2; those of the weights else", SamplingOptions(steps=2)),
+    Variant("cfg-1", "cfg 1", "prompts as trained; the others are guided as the weights say", SamplingOptions(cfg=1.0)),
+    Variant("cfg-3", "cfg 3", "prompts guided at 3", SamplingOptions(cfg=3.0)),
 )
 """All variants, in the order of the table. Without the composite is the column *decoded* of each."""
