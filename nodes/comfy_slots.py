@@ -15,7 +15,8 @@ from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 from torch import Tensor, nn
 
 from ..portraittalk_core.errors import SiteNotFound
-from ..portraittalk_core.host import METHODS, Branch, Call, Hook, hooks_of
+from ..portraittalk_core.host import METHODS, Branch, Call, CrossBranch, Hook, hooks_of
+from ..portraittalk_core.kernels.cross import cross_attention
 from ..portraittalk_core.nets.unet_keys import comfy_block
 from ..portraittalk_core.sites import Site, UNetShape
 from .host_values import Options, UNet
@@ -55,7 +56,11 @@ class Running:
 
     def take(self, hook: Hook, block: tuple[str, int]) -> list[Callable[..., Tensor]]:
         """Return what acts here, as functions that still need the host's tensors."""
-        return [getattr(branch, METHODS[hook]) for branch in self._waiting.pop((hook, block), [])]
+        return [getattr(branch, METHODS[hook]) for branch in self.branches(hook, block)]
+
+    def branches(self, hook: Hook, block: tuple[str, int]) -> list[Branch]:
+        """Return the branches that act here."""
+        return self._waiting.pop((hook, block), [])
 
     def finish(self, predicted: Tensor) -> Tensor:
         """Return the prediction after OUTPUT branches. Raises `SiteNotFound` if a branch was never reached."""
@@ -104,14 +109,18 @@ class CrossSlot:
         comfy.model_management.throw_exception_if_processing_interrupted()  # else stopping takes a whole window
         occupant = self.occupant or extra.get(BENEATH, {}).get(extra["block"])
         heads = extra["n_heads"]
-        out = occupant(q, k, v, extra) if occupant else _attend(q, k, v, heads, extra)
-        for act, call in _acting(extra, Hook.CROSS, extra["block"]):
-            out = out + act(q, heads, call)
+
+        def plain(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+            return optimized_attention(q, k, v, heads, attn_precision=extra.get("attn_precision"))
+
+        running: Running | None = extra.get(RUNNING)
+        branches = running.branches(Hook.CROSS, extra["block"]) if running else []
+        if running and not occupant:
+            return cross_attention(q, k, v, heads, cast("list[CrossBranch]", branches), running.call, plain)
+        out = occupant(q, k, v, extra) if occupant else plain(q, k, v, heads)
+        for branch in cast("list[CrossBranch]", branches):
+            out = out + branch.cross(q, heads, cast(Running, running).call)
         return out
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra: Options) -> Tensor:
-    return optimized_attention(q, k, v, heads, attn_precision=extra.get("attn_precision"))
 
 
 def offer_tokens(n: Tensor, context: Tensor, value: Tensor, extra: Options) -> tuple[Tensor, Tensor, Tensor]:

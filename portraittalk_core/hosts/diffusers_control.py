@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import BadInput
 from ..host import Branch, Call, UNetInputs
 from ..sites import Site
+from .diffusers_fused import FusedLayers
 from .diffusers_host import shape_of
 from .diffusers_once import swapped
 
@@ -51,7 +52,7 @@ class _Run:
     """Runs the net once for each call of the U-Net; the branches share what it gives."""
 
     def __init__(self, net: ControlNetModel, pictures: Tensor, scale: float) -> None:
-        self._net, self._pictures, self._scale = net, pictures, scale
+        self._net, self._pictures, self._scale, self._fused = net, pictures, scale, FusedLayers(net)
         self._viewed: Tensor | None = None
         self._inputs: UNetInputs | None = None
         self._made: list[Tensor | None] = []
@@ -71,9 +72,10 @@ class _Run:
         weights = self._net.dtype
         if self._viewed is None or torch.is_grad_enabled():
             self._viewed = self._view(given)
-        with swapped(self._net, "controlnet_cond_embedding", nn.Identity()):
+        latents = given.latents.to(weights)
+        with swapped(self._net, "controlnet_cond_embedding", nn.Identity()), self._fused.installed(latents):
             down, mid = self._net(
-                given.latents.to(weights),
+                latents,
                 given.timestep,
                 given.text.to(weights),
                 controlnet_cond=call.batch(self._viewed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +15,8 @@ from ..errors import BadInput, SiteNotFound
 from ..host import METHODS, Branch, Call, Hook, UNetInputs, hooks_of
 from ..sites import Site, UNetShape
 from .devices import lowered
-from .diffusers_once import KnownBeforehand, TextOnce, additional_residuals
+from .diffusers_fused import FusedCross, FusedLayers
+from .diffusers_once import KnownBeforehand, TextOnce, additional_residuals, swapped
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -86,10 +87,10 @@ class DiffusersAttachment:
 class DiffusersHost:
     """Runs a `UNet2DConditionModel` with branches attached; see `host.Host`.
 
-    All hooks are module hooks that exist only while `denoise` runs. The attention processors stay those that
-    the U-Net has, so a U-Net without branches computes exactly what it did before, whoever calls it, and a U-Net
-    called directly never meets a branch. Works with and without autograd, not with gradient checkpointing (the
-    recomputation would run without the branches).
+    All hooks are module hooks that exist only while `denoise` runs, as does what lets kernels run (`diffusers_fused`).
+    Between calls the attention processors and layers are those that the U-Net has, so a U-Net without branches computes
+    exactly what it did before, whoever calls it, and a U-Net called directly never meets a branch. Works with and
+    without autograd, not with gradient checkpointing (the recomputation would run without the branches).
 
     Args:
         unet: Of SD1.5's layout.
@@ -106,7 +107,7 @@ class DiffusersHost:
         self.unet = unet
         self.shape = shape_of(unet)
         self._multiplies = multiplies
-        self._text = TextOnce(unet)
+        self._text, self._fused = TextOnce(unet), FusedLayers(unet)
         self._attachments: list[DiffusersAttachment] = []
 
     @property
@@ -179,7 +180,11 @@ class DiffusersHost:
         before = [dict(a.counts) for a in self._attachments]
         call = replace(call, inputs=UNetInputs(latents, timestep, text))
         ahead = self._known_beforehand()
-        with self._hooked(call, ahead), self._text.installed(), lowered(self._multiplies, latents.device):
+        with ExitStack() as stack:
+            stack.enter_context(self._hooked(call, ahead))
+            stack.enter_context(self._text.installed())
+            stack.enter_context(self._fused.installed(latents))
+            stack.enter_context(lowered(self._multiplies, latents.device))
             added = additional_residuals(ahead, self.shape.skip_sites(), call) if ahead else {}
             out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False, **added)[0]
         for attachment, counts in zip(self._attachments, before, strict=True):
@@ -197,15 +202,35 @@ class DiffusersHost:
     def _hooked(self, call: Call, ahead: Sequence[Any]) -> Generator[None, None, None]:
         """Hold the hooks of all attachments on the U-Net, also through an exception; count those that run ahead."""
         with ExitStack() as stack:
+            fused = self._fuse_cross(call, stack)
             for attachment in self._attachments:
                 for branch in attachment.counts:
                     if any(branch is other for other in ahead):
                         attachment.counts[branch] += 1
                         continue
                     for hook in hooks_of(branch):
+                        if hook is Hook.CROSS and branch.site in fused:
+                            continue
                         for handle in self._install(hook, branch, _counted(attachment, branch, hook, call)):
                             stack.callback(handle.remove)
             yield
+
+    def _fuse_cross(self, call: Call, stack: ExitStack) -> set[Site | None]:
+        """Let text's attention and the branches beside it run together where a kernel can; return where."""
+        assert call.inputs is not None  # `denoise` has set it
+        acting: dict[Site, list[Any]] = {}
+        for attachment in self._attachments:
+            for branch in attachment.counts:
+                if branch.site is not None and Hook.CROSS in hooks_of(branch):
+                    acting.setdefault(branch.site, []).append((branch, attachment.counts))
+        for site in list(acting):
+            _, transformer = _layer(self.unet, site)
+            attention = cast(Any, transformer).transformer_blocks[0].attn2
+            if FusedCross.fits(attention, call.inputs.latents):
+                stack.enter_context(swapped(attention, "processor", FusedCross(acting[site], call)))
+            else:
+                del acting[site]
+        return set(acting)
 
     def _install(self, hook: Hook, branch: Branch, run: Any) -> list[Any]:
         """Put one branch on the U-Net; return the handles that take it off again."""

@@ -29,7 +29,7 @@ class KnownBeforehand(Protocol):
 
 
 @contextmanager
-def swapped(parent: nn.Module, name: str, layer: nn.Module) -> Generator[None, None, None]:
+def swapped(parent: nn.Module, name: str, layer: object) -> Generator[None, None, None]:
     """Put a layer in the place of another until the context ends.
 
     Args:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import BadInput
 from ..host import AfterBranch, Call
+from ..kernels.attention import over_frames
+from ..kernels.choice import wanted
+from ..kernels.elementwise import group_norm
 from ..sites import Site
 from .attention import GatedFeedForward, attend
 
@@ -89,6 +94,8 @@ class TemporalTransformer(nn.Module):
         Args:
             hidden: Maps of the frames of each clip, at most `max_frames`.
         """
+        if wanted(hidden, self.proj_in.weight):
+            return self._in_place(hidden)
         clips, frames, _, height, width = hidden.shape
         normed = self.norm(hidden.flatten(0, 1)).unflatten(0, (clips, frames))
         # clips f c h w -> (clips h w) f c: every place is a sequence of frames
@@ -96,6 +103,19 @@ class TemporalTransformer(nn.Module):
         for block in self.transformer_blocks:
             tokens = block(tokens)
         return self.proj_out(tokens).unflatten(0, (clips, height, width)).permute(0, 3, 4, 1, 2)
+
+    def _in_place(self, hidden: Float[Tensor, "clips frames c h w"]) -> Float[Tensor, "clips frames c h w"]:
+        """Do the same in the order in which pictures lie in memory: the frames of a place are never moved together.
+
+        Everything but the attention looks at one token at a time, and the kernel finds a place's frames where they are.
+        """
+        norm = self.norm
+        normed = group_norm(hidden.flatten(0, 1), norm.num_groups, norm.weight, norm.bias, norm.eps)
+        # (clips f) c h w -> clips f (h w) c
+        tokens = self.proj_in(normed.flatten(2).transpose(1, 2)).unflatten(0, hidden.shape[:2])
+        for block in self.transformer_blocks:
+            tokens = cast(_TemporalBlock, block).in_place(tokens)
+        return self.proj_out(tokens).transpose(-1, -2).unflatten(-1, hidden.shape[-2:])
 
 
 class _MotionModule(nn.Module):
@@ -119,6 +139,11 @@ class _TemporalBlock(nn.Module):
             tokens = tokens + attention(norm(tokens))
         return tokens + self.ff(self.ff_norm(tokens))
 
+    def in_place(self, tokens: Float[Tensor, "clips f p c"]) -> Float[Tensor, "clips f p c"]:
+        for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
+            tokens = tokens + cast(_FrameAttention, attention).in_place(norm(tokens))
+        return tokens + self.ff(self.ff_norm(tokens))
+
 
 class _FrameAttention(nn.Module):
     def __init__(self, width: int, heads: int, max_frames: int) -> None:
@@ -133,6 +158,12 @@ class _FrameAttention(nn.Module):
     def forward(self, tokens: Float[Tensor, "n f c"]) -> Float[Tensor, "n f c"]:
         tokens = self.pos_encoder(tokens)
         return self.to_out[0](attend(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens), self.heads))
+
+    def in_place(self, tokens: Float[Tensor, "clips f p c"]) -> Float[Tensor, "clips f p c"]:
+        # One product for all three, and positions projected by themselves: they are the same at every place.
+        weight = torch.cat([self.to_q.weight, self.to_k.weight, self.to_v.weight])
+        positions = self.pos_encoder.pe[0, : tokens.shape[1]].to(tokens)
+        return self.to_out[0](over_frames(F.linear(tokens, weight), F.linear(positions, weight), self.heads))
 
 
 class _FramePositions(nn.Module):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..host import Branch, Call, CrossBranch, Host
+from ..kernels.attention import KeySet
+from ..kernels.cross import OwnKeys
 from ..motion.geometry import CONTOUR_SIGMA, contours, head_cue
 from ..nets.adapters import Adapters
 from ..nets.reference_net import ReferenceFeatures
@@ -246,5 +249,11 @@ class _Rows:
         self._branch, self._rows = branch, rows
 
     def cross(self, query: Float[Tensor, "b l c"], heads: int, call: Call) -> Float[Tensor, "b l c"]:
+        return self._branch.cross(query, heads, self._at(call))
+
+    def key_set(self, call: Call, dtype: torch.dtype) -> KeySet:
+        return cast(OwnKeys, self._branch).key_set(self._at(call), dtype)
+
+    def _at(self, call: Call) -> Call:
         rows = self._rows if call.in_order else self._rows[call.frames.to(self._rows.device)]
-        return self._branch.cross(query, heads, Call(rows, call.passes, call.clip))
+        return Call(rows, call.passes, call.clip)

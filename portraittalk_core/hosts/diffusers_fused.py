@@ -1,0 +1,145 @@
+"""Run a diffusers network's own layers through kernels, for as long as it runs: nothing is left on it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor, nn
+
+from ..host import Call, CrossBranch
+from ..kernels.choice import wanted
+from ..kernels.cross import cross_attention
+from ..kernels.elementwise import gated, group_norm
+from .diffusers_once import swapped
+
+if TYPE_CHECKING:
+    from diffusers.models.attention_processor import Attention
+
+
+class FusedLayers:
+    """Gates (GEGLU), and group norms with the SiLU behind them, of a network of diffusers.
+
+    Layers take the place of others while a call runs, so that modules, weights, and what others have hooked on them
+    stay what they are, and nothing is compiled anew when branches come and go.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        """Look for nothing yet.
+
+        Args:
+            net: A U-Net, ControlNet or VAE.
+        """
+        self._net, self._weight = net, next(net.parameters(), None)
+        self._places: list[tuple[nn.Module, str, nn.Module, nn.Module]] | None = None
+
+    @contextmanager
+    def installed(self, like: Tensor) -> Generator[None, None, None]:
+        """Hold the layers in the network until the context ends, where kernels run.
+
+        Args:
+            like: What the network is given.
+        """
+        with ExitStack() as stack:
+            if self._weight is not None and wanted(like, self._weight):
+                for parent, name, there, fused in self._found():
+                    if getattr(parent, name) is there:  # else somebody has put another one there since
+                        stack.enter_context(swapped(parent, name, fused))
+            yield
+
+    def _found(self) -> list[tuple[nn.Module, str, nn.Module, nn.Module]]:
+        if self._places is None:
+            modules = list(self._net.modules())
+            made = [(layer, name, fused) for layer in modules for name, fused in _replacements(layer)]
+            self._places = [(layer, name, cast(nn.Module, getattr(layer, name)), fused) for layer, name, fused in made]
+        return self._places
+
+
+def _replacements(layer: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return what takes the place of a layer's children, by name."""
+    from diffusers.models.activations import GEGLU
+    from diffusers.models.resnet import ResnetBlock2D
+
+    if isinstance(layer, nn.ModuleList) and len(layer) and type(layer[0]) is GEGLU and not _hooked(layer[0]):
+        return [("0", _Gate(layer[0]))]
+    if type(layer) is not ResnetBlock2D:
+        return []
+    norms = [layer.norm1, layer.norm2]
+    plain = not any(map(_hooked, norms)) and type(layer.nonlinearity) is nn.SiLU
+    if not plain or layer.time_embedding_norm != "default" or _hooked(layer.nonlinearity):
+        return []
+    normed = [(f"norm{k}", _NormWithSiLU(norm)) for k, norm in enumerate(norms, 1)]
+    return [*normed, ("nonlinearity", _OnlyEmbeddings())]
+
+
+def _hooked(layer: nn.Module) -> bool:
+    return any(vars(layer).get(name) for name in ("_forward_hooks", "_forward_pre_hooks"))
+
+
+class _Gate(nn.Module):
+    """GEGLU, from what its projection gives."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.proj = layer.proj
+
+    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor:
+        return gated(self.proj(hidden))
+
+
+class _NormWithSiLU(nn.Module):
+    """A ResNet's group norm, with the activation that follows it there."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = cast(nn.GroupNorm, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        return group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps, silu=True)
+
+
+class _OnlyEmbeddings(nn.Module):
+    """A ResNet's activation where norms bring their own: the one on the time embedding is left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.ndim == 4 else nn.functional.silu(x)
+
+
+class FusedCross:
+    """An attention processor that runs text's attention and what branches add to it through one kernel.
+
+    Args:
+        acting: Branches of this place, in the order in which they add up, each with the counts of its attachment.
+        call: What the rows are.
+    """
+
+    def __init__(self, acting: Sequence[tuple[CrossBranch, dict[Any, int]]], call: Call) -> None:
+        self._acting, self._call = acting, call
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: object
+    ) -> Tensor:
+        """Return the attention's result, projected; see diffusers' `AttnProcessor2_0`."""
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = attn.to_q(hidden_states), cast(Any, attn.to_k)(context), cast(Any, attn.to_v)(context)
+        for branch, counts in self._acting:
+            counts[branch] += 1
+        out = cross_attention(query, key, value, attn.heads, [branch for branch, _ in self._acting], self._call)
+        projection, dropout = cast(nn.ModuleList, attn.to_out)
+        return dropout(projection(out))
+
+    @staticmethod
+    def fits(attention: Any, like: Tensor) -> bool:
+        """Say whether it computes what the processor there would.
+
+        Args:
+            attention: Of diffusers.
+            like: What its network is given.
+        """
+        from diffusers.models.attention_processor import AttnProcessor2_0
+
+        others = ("spatial_norm", "group_norm", "norm_cross", "norm_q", "norm_k", "residual_connection")
+        plain = type(attention.processor) is AttnProcessor2_0 and attention.rescale_output_factor == 1
+        return plain and not any(getattr(attention, name, None) for name in others) and wanted(like)
