@@ -85,6 +85,12 @@ class SamplingConfig:
     steps: int = 25
     """Denoising steps, 1 to 1000."""
 
+    sampler: str = "ddim"
+    """How a step is taken: one of `diffusion.sampler.SAMPLERS`."""
+
+    reuse: int = 1
+    """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do. 1: always."""
+
     cfg: float = 7.0
     """Classifier-free guidance: how strongly the prompt is followed. 1 follows as trained and costs nothing, more
     exaggerates, 0 ignores the prompt."""

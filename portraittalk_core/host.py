@@ -105,6 +105,19 @@ class UNetInputs:
     """Tokens that cross-attention reads."""
 
 
+class DeepFeatures:
+    """What the inner layers of a U-Net gave at an earlier step, for the same rows; empty at first.
+
+    A host that can do so fills it in a run that finds it empty, and leaves inner layers out in one that finds it full.
+    """
+
+    hidden: Float[Tensor, "b c h w"] | None = None
+    """What entered the last block on the way up."""
+
+    residuals: Sequence[Float[Tensor, "b c h w"]] = ()
+    """What a ControlNet added to the skips of that block then."""
+
+
 @dataclass(frozen=True)
 class Call:
     """What a host says to every branch about the running U-Net call.
@@ -125,6 +138,9 @@ class Call:
 
     inputs: UNetInputs | None = None
     """What the U-Net is given. The host sets it; None where a host cannot."""
+
+    deep: DeepFeatures | None = None
+    """Where inner features are kept, or taken from; None: the whole U-Net runs, and nothing is kept."""
 
     in_order: bool = False
     """Whether `frames` is 0, 1, 2, …: as many rows as there are frames are then taken as they lie, without a copy."""

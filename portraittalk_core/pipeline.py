@@ -22,7 +22,7 @@ from .hosts.devices import fast_dtype
 from .hosts.diffusers_session import DiffusersSession
 from .looks import Span, counted, joined, restyled, spans_of
 from .nets.group_norm import with_fast_norms
-from .presets import PUBLIC
+from .presets import FAST, PUBLIC
 from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
 from .stacks.denoiser import Denoiser
@@ -71,9 +71,10 @@ class PortraitTalk:
         Args:
             name: `tiny`, `sd15-portraittalk`, `sd15-magictalk`, or a folder of tiny's files.
             device: Where networks run.
-            **options: Of the SD1.5 stacks: `parts`, `size`, `comfyui`, `low_memory`; see `PublicStack.load`. Of tiny:
-                `faces`, what finds faces in place of the bundled pack, see `perception.other_faces.open_faces`; and
-                `precision`, `auto` or `float32`, see `hosts.devices.fast_dtype`.
+            **options: `fast`, parts and settings that are faster and not as good. Of the SD1.5 stacks: `parts`, `size`,
+                `comfyui`, `low_memory`; see `PublicStack.load`. Of tiny: `faces`, what finds faces in place of the
+                bundled pack, see `perception.other_faces.open_faces`; and `precision`, `auto` or `float32`, see
+                `hosts.devices.fast_dtype`.
 
         Returns:
             The model.
@@ -85,10 +86,11 @@ class PortraitTalk:
         """
         if name in PUBLIC:
             return _load_public(name, device, options)
-        faces, precision = options.pop("faces", None), options.pop("precision", "auto")
+        own = {"faces": None, "precision": "auto", "fast": False}
+        faces, precision, fast = (options.pop(key, usual) for key, usual in own.items())
         if options:
             raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        return _load_tiny(name, device, faces, fast_dtype(device, precision))
+        return _load_tiny(name, device, faces, fast_dtype(device, precision), fast)
 
     def generate(
         self,
@@ -278,7 +280,12 @@ class PortraitTalk:
         """Hold the denoising networks while latents are made, and not while the last of them are decoded."""
         made: list[LatentVideo] = []
         with self._releasing(always=True), self.host.open(condition.patches) as host:
-            denoiser = Denoiser(host, condition, prompts, passes_at_once=self.stack.limits.passes_at_once)
+            denoiser = Denoiser(
+                *(host, condition, prompts),
+                passes_at_once=self.stack.limits.passes_at_once,
+                reuse=sampling.reuse,
+                streams=sampling.fusion == "streaming",
+            )
             chunks = self._sample(denoiser, sampling, side, frames, seed, condition.couples_frames, on_step)
             for _, latents in chunks:
                 video = LatentVideo(latents, fps)
@@ -303,6 +310,7 @@ class PortraitTalk:
         common: dict[str, Any] = {
             "generator": torch.Generator().manual_seed(seed),
             "steps": sampling.steps,
+            "sampler": sampling.sampler,
             "window": sampling.window,
             "overlap": sampling.overlap,
             "scales": sampling.guidance,
@@ -346,12 +354,14 @@ class PortraitTalk:
 
 
 def _load_tiny(
-    name: str, device: torch.device | str, faces: Path | str | None, multiplies: torch.dtype | None
+    name: str, device: torch.device | str, faces: Path | str | None, multiplies: torch.dtype | None, fast: bool
 ) -> PortraitTalk:
     from .checkpoints.native import load_denoiser, model_files
     from .stacks.tiny import TinyStack, placed
 
     config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
+    if fast:
+        config = replace(config, sampling=replace(config.sampling, **FAST["tiny"]))
     stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces, multiplies=multiplies)
     return PortraitTalk(stack, DiffusersSession.resident(with_fast_norms(placed(unet, stack.device)), multiplies))
 

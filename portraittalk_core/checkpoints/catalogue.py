@@ -77,13 +77,23 @@ def entries() -> tuple[Entry, ...]:
 
 
 def recipes() -> dict[str, list[str]]:
-    """Return the named sets of files; those of the stacks are among them."""
-    return {**_values()["recipes"], **{name: list(parts.values()) for name, parts in stacks().items()}}
+    """Return the named sets of files; those of the stacks are among them, each also with what `fast` takes."""
+    fast = {f"{name}-fast": {**parts, **fast_parts(name)} for name, parts in stacks().items()}
+    return {**_values()["recipes"], **{name: list(parts.values()) for name, parts in (stacks() | fast).items()}}
 
 
 def stacks() -> dict[str, dict[str, str]]:
     """Return the ready stacks: for each part that a stack has, the file it is taken from."""
     return _values().get("stacks", {})
+
+
+def fast_parts(name: str) -> dict[str, str]:
+    """Return the files that take the place of a stack's where speed counts, by part.
+
+    Args:
+        name: Of the stack.
+    """
+    return _values().get("fast", {}).get(name, {})
 
 
 def select(names: Sequence[str]) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,8 @@ from .files import Shape, WeightsFile, open_weights
 
 SD15_CROSS = 768
 """Width of SD1.5's text tokens; other generations of Stable Diffusion have others."""
+
+_DISTILLED = "what it was distilled for is not in the file"
 
 _LDM_CROSS = "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 _FIRST_CROSS = f"model.diffusion_model.{_LDM_CROSS}"
@@ -39,6 +42,8 @@ class Kind(Enum):
     CLIP_VISION = "CLIP image encoder"
     WAV2VEC2 = "wav2vec 2.0"
     SYNCNET = "SyncNet"
+    LOW_RANK = "LoRA of SD1.5's U-Net"
+    SMALL_VAE = "TAESD"
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,10 @@ def _refuse_useless(file: WeightsFile) -> None:
         what = "an IP-Adapter for whole pictures, which does not take face embeddings"
     elif shapes.get("ip_adapter.1.to_k_ip.weight", (0, SD15_CROSS))[-1] != SD15_CROSS:
         what = "an IP-Adapter for SDXL"
-    elif any(".processor.to_q_lora" in name or name.startswith("lora_unet_") for name in shapes):
+    elif any(".processor.to_q_lora" in name for name in shapes):
         what = "a LoRA alone; the file of the adapter has it inside"
+    elif _low_rank_cross(shapes) not in (None, SD15_CROSS):
+        what = "a LoRA for another generation of Stable Diffusion"
     elif cross[-1] != SD15_CROSS:
         what = f"of another generation of Stable Diffusion, with text tokens of width {cross[-1]} instead of 768"
     elif len(first) == 4 and first[1] != 4:
@@ -225,6 +232,27 @@ def _by_name(kind: Kind, *names: str) -> Callable[[Path, Mapping[str, Shape]], D
     return lambda path, shapes: Detected(path, kind) if all(name in shapes for name in names) else None
 
 
+def _low_rank_cross(shapes: Mapping[str, Shape]) -> int | None:
+    """Return the width of the text that a LoRA of a U-Net was trained for; None where it changes no such layer."""
+    downs = (s for n, s in shapes.items() if re.search(r"attn2[._]to_k\.(lora_down|lora_A|lora\.down)", n))
+    return next((size[1] for size in downs if len(size) > 1), None)
+
+
+def _low_rank(path: Path, shapes: Mapping[str, Shape]) -> Detected | None:
+    if any(name.startswith("lora_unet_") for name in shapes):
+        return Detected(path, Kind.LOW_RANK, layout="kohya", note=_DISTILLED)
+    marks = (".lora_A.", ".lora.down.")
+    ours = any(mark in name for name in shapes for mark in marks if name.startswith(("unet.", "base_model.model.")))
+    return Detected(path, Kind.LOW_RANK, layout="diffusers", note=_DISTILLED) if ours else None
+
+
+def _small_vae(path: Path, shapes: Mapping[str, Shape]) -> Detected | None:
+    first, latent = shapes.get("encoder.layers.0.weight"), shapes.get("decoder.layers.0.weight", (0, 0))
+    if first is None or "decoder.layers.3.conv.0.weight" not in shapes:
+        return None
+    return Detected(path, Kind.SMALL_VAE) if latent[1] == 4 else None
+
+
 def _clip_vision(path: Path, shapes: Mapping[str, Shape]) -> Detected | None:
     width = shapes.get("vision_model.embeddings.class_embedding", (0,))[0]
     versions = {1024: "ViT-L/14", 1280: "ViT-H/14"}
@@ -241,6 +269,8 @@ _RECOGNISERS: tuple[Callable[[Path, Mapping[str, Shape]], Detected | None], ...]
     _identity,
     _motion_module,
     _controlnet,
+    _low_rank,
+    _small_vae,
     _vae,
     _by_name(Kind.POSE_GUIDER, "scale", "conv_layers.0.weight", "final_proj.weight"),
     _by_name(Kind.AUDIO2MESH, "audio_encoder.masked_spec_embed", "in_fn.weight", "out_fn.weight"),

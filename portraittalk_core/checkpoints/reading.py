@@ -9,11 +9,15 @@ from pathlib import Path
 
 import torch
 
+from ..hosts.sd15_models import empty_unet
 from .base import Part, load_base, load_base_part, plan_part
 from .detect import Detected, Kind, detect
+from .few_steps import read_low_rank
 from .identity import load_identity
+from .layouts import SD15_SHAPE, shapes_of
 from .pictures import load_clip_vision, load_pose_guider
 from .reference import load_reference_unet
+from .small_vae import load_small_vae
 from .speech import load_audio_to_mesh, load_audio_to_pose, load_wav2vec2
 from .structure import load_controlnet
 from .syncnet import load_syncnet
@@ -82,5 +86,7 @@ _READERS: dict[Kind, Callable[[Path], dict[str, str]]] = {
     Kind.AUDIO2POSE: lambda path: load_audio_to_pose(path, _DTYPE).ignored,
     Kind.CLIP_VISION: lambda path: load_clip_vision(path, _DTYPE).ignored,
     Kind.WAV2VEC2: lambda path: load_wav2vec2(path, _DTYPE).ignored,
+    Kind.LOW_RANK: lambda path: read_low_rank(path, shapes_of(empty_unet(SD15_SHAPE).state_dict())).ignored,
+    Kind.SMALL_VAE: lambda path: load_small_vae(path, _DTYPE).ignored,
     Kind.SYNCNET: lambda path: load_syncnet(path, _DTYPE).ignored,
 }

@@ -98,6 +98,13 @@ def add_parser(commands: Any) -> None:
     add("--device", metavar="NAME", help="sd15: where networks run (default: the accelerator, else cpu)")
     add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
     add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
+    add(
+        "--fast",
+        action="store_true",
+        default=None,
+        help="fewer steps and smaller parts: many times faster, not as good",
+    )
+    add("--sampler", choices=("ddim", "dpm++2m", "lcm"), help="how a step is taken; lcm is for a few_steps part (ddim)")
     _add_numbers(parser)
     add(
         "--fusion",
@@ -123,6 +130,9 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
 
     number("--fps", float, 1, 120, "frames per second (25)", default=25.0)
     number("--steps", int, 1, 1000, "denoising steps")
+    number(
+        "--reuse", int, 1, 100, "run the whole U-Net every so many steps only, its outer layers in between (1: always)"
+    )
     number("--cfg", float, 0, 30, "classifier-free guidance: how strictly the prompt is followed")
     parser.add_argument(
         "--guide-identity",
@@ -239,6 +249,7 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "comfyui": arguments.comfyui,
         "low_memory": arguments.low_memory,
         "faces": arguments.faces,
+        "fast": arguments.fast,
     }
     return {name: value for name, value in options.items() if value is not None}
 

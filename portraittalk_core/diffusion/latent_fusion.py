@@ -146,7 +146,7 @@ def sample_video(
         overlap: Frames that neighbouring windows share at least, fewer than `window`.
         fusion: `joint` or `streaming`.
         scales: Of guidance; None: all 1, which is one pass.
-        sampler: `ddim` or `dpm++2m`.
+        sampler: Of `sampler.SAMPLERS`.
         eta: See `DDIMSampler`.
         shared_noise: See `FrameNoise`.
         initial: Clean latents to start from, one a frame or one for all.

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import BadInput
 from .schedule import SMALLEST_ALPHA, NoiseSchedule
+
+LCM_TIMESTEPS = 50
+"""How many timesteps LCM's denoisers were distilled on; diffusers' `original_inference_steps`."""
 
 
 class Sampler(Protocol):
@@ -156,16 +160,71 @@ class DPMSampler:
         return math.sqrt(bar), math.sqrt(1 - bar)
 
 
+class LCMSampler:
+    """Multistep consistency sampling, for denoisers distilled to few steps (LCM, Luo et al., arXiv 2310.04378).
+
+    Each step goes to the clean latents at once, and from there back to the next timestep with fresh noise. Timesteps
+    and the weights of the boundary condition are those that LCM's denoisers were distilled with.
+
+    Args:
+        schedule: Of the denoiser.
+        steps: How many, 1 to 50: the timesteps that distillation has shown.
+        denoise: In (0, 1], the last share of the steps to run, at least one step.
+
+    Raises:
+        BadInput: For a value outside its range.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, steps: int, *, denoise: float = 1.0) -> None:
+        if not 1 <= steps <= LCM_TIMESTEPS:
+            raise BadInput(f"`steps` must lie between 1 and {LCM_TIMESTEPS} for lcm, but got {steps}. Try 8.")
+        self.schedule = schedule
+        apart = schedule.num_train_timesteps // LCM_TIMESTEPS
+        shown = torch.arange(LCM_TIMESTEPS, 0, -1) * apart - 1
+        chosen = torch.tensor([k * LCM_TIMESTEPS // steps for k in range(steps)])
+        self.timesteps = _last_part(shown[chosen], denoise)
+        self.needs_noise = len(self.timesteps) > 1
+
+    def step(
+        self,
+        latents: Float[Tensor, "b *rest"],
+        prediction: Float[Tensor, "b *rest"],
+        index: int,
+        memory: Float[Tensor, "b *rest"] | None = None,
+        noise: Float[Tensor, "b *rest"] | None = None,
+    ) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, "b *rest"]]:
+        """Return the latents after step `index` and x_0, which is not needed again; see `Sampler.step`.
+
+        Raises:
+            BadInput: Without the noise that every step but the last needs.
+        """
+        time = self.timesteps[index]
+        x0 = self.schedule.to_x0(latents, prediction, time)
+        scaled = 10.0 * int(time)  # of consistency models: at time 0 the latents are the answer, later the prediction
+        kept, taken = 0.25 / (scaled**2 + 0.25), scaled / math.sqrt(scaled**2 + 0.25)
+        x0 = taken * x0 + kept * latents
+        if index == len(self.timesteps) - 1:
+            return x0, x0
+        if noise is None:
+            raise BadInput("`noise` must be given for lcm, which adds fresh noise after every step but the last.")
+        later = self.schedule.alpha(int(self.timesteps[index + 1]))
+        return math.sqrt(later) * x0 + math.sqrt(1 - later) * noise, x0
+
+
+SAMPLERS = ("ddim", "dpm++2m", "lcm")
+"""What `make_sampler` knows."""
+
+
 def make_sampler(
     name: str, schedule: NoiseSchedule, steps: int, *, eta: float = 0.0, denoise: float = 1.0
-) -> DDIMSampler | DPMSampler:
+) -> DDIMSampler | DPMSampler | LCMSampler:
     """Return a sampler by its name.
 
     Args:
-        name: `ddim` or `dpm++2m`.
+        name: Of `SAMPLERS`.
         schedule: Of the denoiser.
-        steps: How many, 1 to 1000.
-        eta: See `DDIMSampler`; 0 for `dpm++2m`, which is deterministic.
+        steps: How many, 1 to 1000; for `lcm` to 50.
+        eta: See `DDIMSampler`; 0 for the others.
         denoise: In (0, 1], the last share of the steps to run, at least one step.
 
     Raises:
@@ -173,11 +232,12 @@ def make_sampler(
     """
     if name == "ddim":
         return DDIMSampler(schedule, steps, eta=eta, denoise=denoise)
-    if name == "dpm++2m":
-        if eta:
-            raise BadInput(f"`eta` must be 0 for dpm++2m, which is deterministic, but got {eta}. Use ddim.")
-        return DPMSampler(schedule, steps, denoise=denoise)
-    raise BadInput(f"`sampler` must be one of ddim, dpm++2m, but got {name!r}.")
+    if name not in SAMPLERS:
+        raise BadInput(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {name!r}.")
+    if eta:
+        why = "is deterministic" if name == "dpm++2m" else "has noise of its own"
+        raise BadInput(f"`eta` must be 0 for {name}, which {why}, but got {eta}. Use ddim.")
+    return (DPMSampler if name == "dpm++2m" else LCMSampler)(schedule, steps, denoise=denoise)
 
 
 def _alpha_after(sampler: DDIMSampler, index: int) -> float:

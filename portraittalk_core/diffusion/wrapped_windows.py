@@ -56,11 +56,12 @@ def sample_wrapped(
     window: int = 16,
     overlap: int = 4,
     scales: GuidanceScales | None = None,
+    sampler: str = "ddim",
     shared_noise: float = 0.0,
     on_step: OnStep | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
-    """Denoise a video's latents as AniPortrait does: DDIM on the mean over windows.
+    """Denoise a video's latents as AniPortrait does, on the mean over windows.
 
     Args:
         predict: Runs the denoiser on one window.
@@ -68,10 +69,11 @@ def sample_wrapped(
         latent_shape: Of a frame: (c, h, w).
         schedule: Noise schedule of the denoiser.
         generator: Asked for one seed.
-        steps: Of DDIM, 1 to 1000.
+        steps: Of the sampler, 1 to 1000.
         window: Frames of a window.
         overlap: Frames that neighbours share, fewer than `window`.
         scales: Of guidance; None: all 1, which is one pass.
+        sampler: Of `sampler.SAMPLERS`; AniPortrait's is `ddim`.
         shared_noise: See `FrameNoise`.
         on_step: Called after every prediction.
         device: Where the latents are.
@@ -83,15 +85,15 @@ def sample_wrapped(
         BadInput: For sizes that cannot work, at the first chunk.
     """
     windows = plan_wrapped(frame_count, window, overlap)
-    sampler = make_sampler("ddim", schedule, steps)
+    solver = make_sampler(sampler, schedule, steps)
     noise = FrameNoise(tuple(latent_shape), generator, shared=shared_noise)
     latents = noise.at(torch.arange(frame_count)).to(device)
     count = torch.zeros(frame_count, 1, 1, 1, device=device)
     for frames in windows:
         count[frames] += 1
-    done = 0
-    for step, time in enumerate(sampler.timesteps):
-        guided = (scales or GuidanceScales()).at(step, len(sampler.timesteps))
+    done, memory = 0, None
+    for step, time in enumerate(solver.timesteps):
+        guided = (scales or GuidanceScales()).at(step, len(solver.timesteps))
         passes, weights = zip(*plan(guided), strict=True)
         total = torch.zeros_like(latents)
         for frames in windows:
@@ -99,6 +101,7 @@ def sample_wrapped(
             total[frames] += combine(rows, weights, guided.rescale)
             done += 1
             if on_step is not None:
-                on_step(done, len(sampler.timesteps) * len(windows))
-        latents, _ = sampler.step(latents, total / count, step)
+                on_step(done, len(solver.timesteps) * len(windows))
+        fresh = noise.at(torch.arange(frame_count), 1 + step).to(device) if solver.needs_noise else None
+        latents, memory = solver.step(latents, total / count, step, memory, fresh)
     yield 0, latents

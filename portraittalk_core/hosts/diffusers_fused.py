@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from ..host import Call, CrossBranch
+from ..host import Call
 from ..kernels.choice import wanted
 from ..kernels.cross import cross_attention
 from ..kernels.elementwise import gated, group_norm
@@ -107,15 +107,26 @@ class _OnlyEmbeddings(nn.Module):
         return x if x.ndim == 4 else nn.functional.silu(x)
 
 
+class Reached(Protocol):
+    """A branch that is counted."""
+
+    branch: Any
+    """A `host.CrossBranch`."""
+
+    def reached(self) -> None:
+        """Count it."""
+        ...
+
+
 class FusedCross:
     """An attention processor that runs text's attention and what branches add to it through one kernel.
 
     Args:
-        acting: Branches of this place, in the order in which they add up, each with the counts of its attachment.
+        acting: Branches of this place, in the order in which they add up.
         call: What the rows are.
     """
 
-    def __init__(self, acting: Sequence[tuple[CrossBranch, dict[Any, int]]], call: Call) -> None:
+    def __init__(self, acting: Sequence[Reached], call: Call) -> None:
         self._acting, self._call = acting, call
 
     def __call__(
@@ -124,22 +135,21 @@ class FusedCross:
         """Return the attention's result, projected; see diffusers' `AttnProcessor2_0`."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = attn.to_q(hidden_states), cast(Any, attn.to_k)(context), cast(Any, attn.to_v)(context)
-        for branch, counts in self._acting:
-            counts[branch] += 1
-        out = cross_attention(query, key, value, attn.heads, [branch for branch, _ in self._acting], self._call)
+        for one in self._acting:
+            one.reached()
+        out = cross_attention(query, key, value, attn.heads, [one.branch for one in self._acting], self._call)
         projection, dropout = cast(nn.ModuleList, attn.to_out)
         return dropout(projection(out))
 
     @staticmethod
-    def fits(attention: Any, like: Tensor) -> bool:
+    def fits(attention: Any) -> bool:
         """Say whether it computes what the processor there would.
 
         Args:
             attention: Of diffusers.
-            like: What its network is given.
         """
         from diffusers.models.attention_processor import AttnProcessor2_0
 
         others = ("spatial_norm", "group_norm", "norm_cross", "norm_q", "norm_k", "residual_connection")
         plain = type(attention.processor) is AttnProcessor2_0 and attention.rescale_output_factor == 1
-        return plain and not any(getattr(attention, name, None) for name in others) and wanted(like)
+        return plain and not any(getattr(attention, name, None) for name in others)

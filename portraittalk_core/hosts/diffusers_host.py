@@ -12,11 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import BadInput, SiteNotFound
-from ..host import METHODS, Branch, Call, Hook, UNetInputs, hooks_of
+from ..host import METHODS, Branch, Call, DeepFeatures, Hook, UNetInputs, hooks_of
+from ..kernels.choice import wanted
 from ..sites import Site, UNetShape
 from .devices import lowered
 from .diffusers_fused import FusedCross, FusedLayers
 from .diffusers_once import KnownBeforehand, TextOnce, additional_residuals, swapped
+from .diffusers_reuse import InnerLayers
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -108,6 +110,7 @@ class DiffusersHost:
         self.shape = shape_of(unet)
         self._multiplies = multiplies
         self._text, self._fused = TextOnce(unet), FusedLayers(unet)
+        self._inner = InnerLayers(unet, self.shape)
         self._attachments: list[DiffusersAttachment] = []
 
     @property
@@ -177,60 +180,81 @@ class DiffusersHost:
                 "`unet` must not use gradient checkpointing while branches are attached, but it does. "
                 "Call `unet.disable_gradient_checkpointing()`."
             )
-        before = [dict(a.counts) for a in self._attachments]
         call = replace(call, inputs=UNetInputs(latents, timestep, text))
-        ahead = self._known_beforehand()
+        attached = [branch for a in self._attachments for branch in a.counts]
+        deep = call.deep if not torch.is_grad_enabled() else None
+        spared = self._inner.spared(deep, attached, min(latents.shape[-2:]))
+        acting = [_Acting(a, b) for a in self._attachments for b in a.counts if not spared or self._acts(b)]
+        before = [one.count for one in acting]
         with ExitStack() as stack:
-            stack.enter_context(self._hooked(call, ahead))
             stack.enter_context(self._text.installed())
             stack.enter_context(self._fused.installed(latents))
             stack.enter_context(lowered(self._multiplies, latents.device))
-            added = additional_residuals(ahead, self.shape.skip_sites(), call) if ahead else {}
+            added = self._around(call, acting, deep, spared, stack)
             out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False, **added)[0]
-        for attachment, counts in zip(self._attachments, before, strict=True):
-            self._check_reached(attachment, counts)
+        self._check_reached(acting, before)
         return out.to(latents.dtype)
 
-    def _known_beforehand(self) -> list[Any]:
+    def _acts(self, branch: Branch) -> bool:
+        """Say whether a branch acts in a run without inner layers; a ControlNet's residuals are kept from the last."""
+        return self._inner.is_outer(branch.site) and not isinstance(branch, KnownBeforehand)
+
+    def _around(
+        self, call: Call, acting: list[_Acting], deep: DeepFeatures | None, spared: bool, stack: ExitStack
+    ) -> dict[str, Any]:
+        """Hold everything on the U-Net that a run needs; return further arguments of it."""
+        if deep is not None and spared:
+            stack.enter_context(self._hooked(call, acting, []))
+            stack.enter_context(self._inner.left_out(deep))
+            return self._inner.residuals(deep)
+        ahead = self._known_beforehand([one.branch for one in acting])
+        stack.enter_context(self._hooked(call, acting, ahead))
+        added = additional_residuals(ahead, self.shape.skip_sites(), call) if ahead else {}
+        if deep is not None:
+            stack.enter_context(self._inner.watched(deep))
+            deep.residuals = added.get("down_block_additional_residuals", ())[: self.shape.layers + 1]
+        return added
+
+    def _known_beforehand(self, branches: Sequence[Branch]) -> list[Any]:
         """Return the branches of a single ControlNet, for which diffusers has arguments; several add up by hooks."""
-        found = [b for a in self._attachments for b in a.counts if isinstance(b, KnownBeforehand)]
+        found = [b for b in branches if isinstance(b, KnownBeforehand)]
         sites = self.shape.skip_sites()
         skips = {branch.site for branch in found if hasattr(branch, "skip")}
         return found if len(found) == len(sites) + 1 and skips == set(sites) else []
 
     @contextmanager
-    def _hooked(self, call: Call, ahead: Sequence[Any]) -> Generator[None, None, None]:
-        """Hold the hooks of all attachments on the U-Net, also through an exception; count those that run ahead."""
+    def _hooked(self, call: Call, acting: list[_Acting], ahead: Sequence[Any]) -> Generator[None, None, None]:
+        """Hold the hooks of branches on the U-Net, also through an exception; count those that run ahead."""
         with ExitStack() as stack:
-            fused = self._fuse_cross(call, stack)
-            for attachment in self._attachments:
-                for branch in attachment.counts:
-                    if any(branch is other for other in ahead):
-                        attachment.counts[branch] += 1
+            fused = self._fuse_cross(call, acting, stack)
+            for one in acting:
+                if any(one.branch is other for other in ahead):
+                    one.reached()
+                    continue
+                for hook in hooks_of(one.branch):
+                    if hook is Hook.CROSS and one.branch.site in fused:
                         continue
-                    for hook in hooks_of(branch):
-                        if hook is Hook.CROSS and branch.site in fused:
-                            continue
-                        for handle in self._install(hook, branch, _counted(attachment, branch, hook, call)):
-                            stack.callback(handle.remove)
+                    for handle in self._install(hook, one.branch, one.counted(hook, call)):
+                        stack.callback(handle.remove)
             yield
 
-    def _fuse_cross(self, call: Call, stack: ExitStack) -> set[Site | None]:
+    def _fuse_cross(self, call: Call, acting: list[_Acting], stack: ExitStack) -> set[Site]:
         """Let text's attention and the branches beside it run together where a kernel can; return where."""
         assert call.inputs is not None  # `denoise` has set it
-        acting: dict[Site, list[Any]] = {}
-        for attachment in self._attachments:
-            for branch in attachment.counts:
-                if branch.site is not None and Hook.CROSS in hooks_of(branch):
-                    acting.setdefault(branch.site, []).append((branch, attachment.counts))
-        for site in list(acting):
+        if not wanted(call.inputs.latents):
+            return set()
+        places: dict[Site, list[_Acting]] = {}
+        for one in acting:
+            if one.branch.site is not None and Hook.CROSS in hooks_of(one.branch):
+                places.setdefault(one.branch.site, []).append(one)
+        for site, here in list(places.items()):
             _, transformer = _layer(self.unet, site)
             attention = cast(Any, transformer).transformer_blocks[0].attn2
-            if FusedCross.fits(attention, call.inputs.latents):
-                stack.enter_context(swapped(attention, "processor", FusedCross(acting[site], call)))
+            if FusedCross.fits(attention):
+                stack.enter_context(swapped(attention, "processor", FusedCross(here, call)))
             else:
-                del acting[site]
-        return set(acting)
+                del places[site]
+        return set(places)
 
     def _install(self, hook: Hook, branch: Branch, run: Any) -> list[Any]:
         """Put one branch on the U-Net; return the handles that take it off again."""
@@ -263,8 +287,8 @@ class DiffusersHost:
             "Build the network for this U-Net's shape."
         )
 
-    def _check_reached(self, attachment: DiffusersAttachment, before: dict[Branch, int]) -> None:
-        missed = sorted({str(b.site) for b, n in attachment.counts.items() if n == before[b]})
+    def _check_reached(self, acting: list[_Acting], before: list[int]) -> None:
+        missed = sorted({str(one.branch.site) for one, count in zip(acting, before, strict=True) if one.count == count})
         if missed:
             valid = ", ".join(str(s) for s in self.shape.attention_sites())
             raise SiteNotFound(
@@ -273,22 +297,36 @@ class DiffusersHost:
             )
 
 
+class _Acting:
+    """A branch that acts in a run, and the attachment that counts it."""
+
+    def __init__(self, attachment: DiffusersAttachment, branch: Branch) -> None:
+        self.branch = branch
+        self._attachment = attachment
+
+    @property
+    def count(self) -> int:
+        return self._attachment.counts[self.branch]
+
+    def reached(self) -> None:
+        self._attachment.counts[self.branch] += 1
+
+    def counted(self, hook: Hook, call: Call) -> Any:
+        """Bind the branch's method to the running call and count how often it is used."""
+        method = getattr(self.branch, METHODS[hook])
+
+        def run(*args: Any) -> Any:
+            self.reached()
+            return method(*args, call)
+
+        return run
+
+
 def _layer(unet: UNet2DConditionModel, site: Site) -> tuple[nn.Module, Any | None]:
     """Return the ResNet and, where there is one, the transformer at a site."""
     block: Any = unet.mid_block if site.stage == "mid" else getattr(unet, f"{site.stage}_blocks")[site.block]
     attentions = getattr(block, "attentions", None)
     return block.resnets[site.layer], None if attentions is None else attentions[site.layer]
-
-
-def _counted(attachment: DiffusersAttachment, branch: Branch, hook: Hook, call: Call) -> Any:
-    """Bind a branch's method to the running call and count how often it is used."""
-    method = getattr(branch, METHODS[hook])
-
-    def run(*args: Any) -> Any:
-        attachment.counts[branch] += 1
-        return method(*args, call)
-
-    return run
 
 
 def _after_hook(run: Any) -> Any:

@@ -5,9 +5,10 @@ Only this folder imports diffusers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import Tensor
 
 from ..errors import MissingExtra
 from ..sites import UNetShape
@@ -15,6 +16,7 @@ from .diffusers_models import build_unet
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel
@@ -65,6 +67,43 @@ def empty_vae() -> AutoencoderKL:
             sample_size=512,
             scaling_factor=VAE_SCALE,
         )
+
+
+def empty_small_vae() -> AutoencoderTiny:
+    """Return TAESD on the meta device.
+
+    Raises:
+        MissingExtra: Without diffusers.
+    """
+    try:
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    except ImportError as error:
+        raise _missing() from error
+    with torch.device("meta"):
+        return AutoencoderTiny()  # whose defaults are TAESD's
+
+
+def encoded(vae: AutoencoderKL | AutoencoderTiny, pixels: Tensor) -> Tensor:
+    """Return the latents of pictures as SD1.5's U-Net sees them: the mean of what an encoder says.
+
+    Args:
+        vae: SD1.5's own, or TAESD, whose latents are scaled already.
+        pixels: In [-1, 1].
+    """
+    made: Any = vae.encode(pixels)
+    return made.latents if hasattr(made, "latents") else made.latent_dist.mean.float() * VAE_SCALE
+
+
+def decoded(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
+    """Return the pictures of latents, about in [-1, 1].
+
+    Args:
+        vae: As in `encoded`.
+        latents: As SD1.5's U-Net sees them.
+    """
+    small = type(vae).__name__ == "AutoencoderTiny"
+    made: Any = vae.decode(cast(Any, latents if small else latents / VAE_SCALE))
+    return made.sample
 
 
 def empty_controlnet(shape: UNetShape) -> ControlNetModel:

@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..host import Call, Host, Pass
+from ..host import Call, DeepFeatures, Host, Pass
 from .base import Condition
 from .prompts import PromptEmbeds
+
+MOST_WINDOWS_REUSED = 12
+"""Windows whose inner features are kept in joint fusion: up to .4 GB each at 512 pixels, 16 frames, with guidance."""
 
 
 class Denoiser:
@@ -17,7 +20,16 @@ class Denoiser:
     Weights may have any precision; latents stay in their own between steps.
     """
 
-    def __init__(self, host: Host, condition: Condition, prompts: PromptEmbeds, *, passes_at_once: bool = True) -> None:
+    def __init__(
+        self,
+        host: Host,
+        condition: Condition,
+        prompts: PromptEmbeds,
+        *,
+        passes_at_once: bool = True,
+        reuse: int = 1,
+        streams: bool = False,
+    ) -> None:
         """Bind what stays the same for a whole video.
 
         Args:
@@ -25,10 +37,15 @@ class Denoiser:
             condition: What it is conditioned on; `Conditions` joins several.
             prompts: What its cross-attention reads.
             passes_at_once: False runs guidance's passes one after the other, which takes half of the memory.
+            reuse: Every so many steps the whole U-Net runs; in between only its outer layers, where the host can.
+            streams: Whether windows come one after the other, so that only one has features to keep.
         """
         self._host, self._condition, self._prompts = host, condition, prompts
         self._at_once = passes_at_once
         self._text: dict[object, Tensor] = {}
+        self._reuse, self._streams = reuse, streams
+        self._passes: tuple[Pass, ...] = ()
+        self._deep: dict[tuple[tuple[int, ...], tuple[Pass, ...]], tuple[DeepFeatures, int]] = {}
 
     @torch.no_grad()
     def predict(
@@ -49,6 +66,9 @@ class Denoiser:
         Returns:
             What the U-Net predicts: `len(passes)` groups of n rows, one after the other.
         """
+        if passes != self._passes:  # guidance has begun or ended: what was kept is of other rows
+            self._deep.clear()
+            self._passes = passes
         uncond = not all(p.identity for p in passes)
         groups = [passes] if self._at_once else [(p,) for p in passes]
         with self._host.attach(self._condition.branches(self._host, frames, uncond, latents.device)):
@@ -58,8 +78,23 @@ class Denoiser:
         text = self._read(passes, frames)
         rows = latents.to(self._host.dtype).repeat(len(passes), 1, 1, 1)
         places = torch.arange(len(frames), device=latents.device)
-        call = Call(frames=places, passes=passes, clip=len(frames), in_order=True)
+        call = Call(frames=places, passes=passes, clip=len(frames), in_order=True, deep=self._features(frames, passes))
         return self._host.denoise(rows, timestep, text, call).to(latents.dtype)
+
+    def _features(self, frames: Tensor, passes: tuple[Pass, ...]) -> DeepFeatures | None:
+        """Return where the inner features of these rows are: new ones every `reuse` steps."""
+        if self._reuse == 1:
+            return None
+        window = tuple(frames.tolist())
+        if self._streams and any(known != window for known, _ in self._deep):
+            self._deep.clear()  # it was the window before
+        key = (window, passes)
+        deep, turn = self._deep.get(key, (DeepFeatures(), 0))
+        if turn % self._reuse == 0:
+            deep = DeepFeatures()
+        if key in self._deep or len({known for known, _ in self._deep} | {window}) <= MOST_WINDOWS_REUSED:
+            self._deep[key] = (deep, turn + 1)
+        return deep
 
     def _read(self, passes: tuple[Pass, ...], frames: Tensor) -> Tensor:
         """Return the text of a window, the same tensor as long as it says the same: hosts then project it once."""

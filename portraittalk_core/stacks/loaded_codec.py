@@ -1,4 +1,4 @@
-"""SD1.5's VAE, in memory only while it works."""
+"""SD1.5's VAE, or TAESD in its place, in memory only while it works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..hosts.at_once import rows_that_fit, run_at_once
-from ..hosts.sd15_models import VAE_SCALE
+from ..hosts.sd15_models import decoded, encoded
 from .loader import NetworkLoader
 
 _FACTOR = 8
@@ -18,7 +18,7 @@ _FACTOR = 8
 
 @dataclass(frozen=True)
 class LoadedCodec:
-    """SD1.5's VAE, read when it is asked for.
+    """A VAE of SD1.5's latents, read when it is asked for.
 
     Its decoder is what needs most memory a pixel: as many pictures at once as an accelerator's free memory holds, and
     one at a time on a CPU.
@@ -38,22 +38,21 @@ class LoadedCodec:
         """Return the latents of pictures: the mean of what the encoder says, scaled."""
         with self.loader.load("vae") as (vae,):
 
-            def encoded(rows: Tensor) -> Tensor:
-                return vae.encode(rows.to(self.loader.device, vae.dtype)).latent_dist.mean
+            def latents(rows: Tensor) -> Tensor:
+                return encoded(vae, rows.to(self.loader.device, vae.dtype))
 
-            rows = list(run_at_once(pixels, encoded, self._at_once(pixels.shape[-2:], vae.dtype)))
-        return torch.cat(rows).float() * VAE_SCALE
+            return torch.cat(list(run_at_once(pixels, latents, self._at_once(pixels.shape[-2:], vae.dtype)))).float()
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
         """Yield the pictures of latents, some at a time."""
         with self.loader.load("vae") as (vae,):
 
-            def decoded(rows: Tensor) -> Tensor:
-                scaled = rows.to(self.loader.device, vae.dtype) / VAE_SCALE
-                return self.loader.wait(vae.decode(scaled).sample.float().clamp(-1, 1))
+            def pictures(rows: Tensor) -> Tensor:
+                made = decoded(vae, rows.to(self.loader.device, vae.dtype))
+                return self.loader.wait(made.float().clamp(-1, 1))
 
             size = [_FACTOR * side for side in latents.shape[-2:]]
-            yield from run_at_once(latents, decoded, self._at_once(size, vae.dtype))
+            yield from run_at_once(latents, pictures, self._at_once(size, vae.dtype))
 
     def _at_once(self, size: Sequence[int], dtype: torch.dtype) -> int:
         """Return how many pictures fit: the largest maps have 256 channels at full size, and there are four at once."""

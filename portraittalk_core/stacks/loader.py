@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from ..checkpoints.base import Part, load_base_part, load_text_keys, plan_part
 from ..checkpoints.detect import Kind
+from ..checkpoints.few_steps import read_low_rank
 from ..checkpoints.identity import load_identity
-from ..checkpoints.layouts import SD15_SHAPE
+from ..checkpoints.layouts import SD15_SHAPE, shapes_of
 from ..checkpoints.pictures import load_clip_vision, load_pose_guider
 from ..checkpoints.reference import load_reference_unet
+from ..checkpoints.small_vae import load_small_vae
 from ..checkpoints.speech import load_audio_to_mesh, load_audio_to_pose
 from ..checkpoints.structure import load_controlnet
 from ..checkpoints.temporal import load_temporal
@@ -126,11 +128,11 @@ class NetworkLoader:
         parts: dict[Part, Path | None] = {
             "unet": files.get("denoiser", base),
             "text_encoder": base,
-            "vae": files.get("vae", base),
+            "vae": None if self.spec.kind("vae") is Kind.SMALL_VAE else files.get("vae", base),
         }
-        for part, path in parts.items():
-            if path is not None:
-                plan_part(path, part)
+        plans = {part: plan_part(path, part) for part, path in parts.items() if path is not None}
+        if "few_steps" in files and "unet" in plans:
+            read_low_rank(files["few_steps"], plans["unet"].sizes)
 
 
 def _unet_file(spec: StackSpec) -> Path:
@@ -148,7 +150,29 @@ def unet_tensors(spec: StackSpec) -> dict[str, Tensor]:
     """
     plan = plan_part(_unet_file(spec), "unet")
     tensors = plan.file.tensors(names=plan.names.values())
-    return {own: tensors[there] for own, there in plan.names.items()}
+    return _distilled(spec, {own: tensors[there] for own, there in plan.names.items()})
+
+
+def _distilled(spec: StackSpec, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a U-Net's weights with the LoRA for few steps added, where the stack has one."""
+    if spec.few_steps is None:
+        return weights
+    file = read_low_rank(spec.files["few_steps"], shapes_of(weights))
+    return {**weights, **file.added_to(weights, spec.few_steps.strength)}
+
+
+def _unet(spec: StackSpec, dtype: torch.dtype) -> nn.Module:
+    net = load_base_part(_unet_file(spec), "unet", dtype)
+    if spec.few_steps is not None:
+        net.load_state_dict(_distilled(spec, net.state_dict()), assign=True)
+        net.requires_grad_(False)
+    return net
+
+
+def _vae(spec: StackSpec, dtype: torch.dtype) -> nn.Module:
+    if spec.kind("vae") is Kind.SMALL_VAE:
+        return load_small_vae(spec.files["vae"], dtype).net
+    return load_base_part(spec.files.get("vae", spec.files["base"]), "vae", dtype)
 
 
 def _structure(spec: StackSpec, dtype: torch.dtype) -> nn.Module:
@@ -171,8 +195,8 @@ def _text_beside(spec: StackSpec, dtype: torch.dtype) -> KeyValues:
 
 
 READERS: dict[str, Callable[[StackSpec, torch.dtype], Any]] = {
-    "unet": lambda spec, dtype: load_base_part(_unet_file(spec), "unet", dtype),
-    "vae": lambda spec, dtype: load_base_part(spec.files.get("vae", spec.files["base"]), "vae", dtype),
+    "unet": _unet,
+    "vae": _vae,
     "text_encoder": lambda spec, dtype: load_base_part(spec.files["base"], "text_encoder", dtype),
     "text_beside": _text_beside,
     "identity": lambda spec, dtype: load_identity(spec.files["identity"], plus=spec.plus, dtype=dtype),

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from ..config import SamplingConfig
 from ..diffusion.guidance import GuidanceScales
+from ..diffusion.sampler import SAMPLERS
 from ..errors import BadInput
 
 Fusion = Literal["joint", "streaming", "wrapped"]
@@ -39,6 +40,13 @@ class SamplingOptions:
 
     steps: int | None = None
     """Denoising steps, from 1."""
+
+    sampler: str | None = None
+    """How a step is taken: `ddim`; `dpm++2m`, which needs fewer steps; or `lcm`, for networks distilled to few."""
+
+    reuse: int | None = None
+    """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do, on what the
+    inner ones gave last (DeepCache, Ma et al., arXiv 2312.00858). 1 is exact."""
 
     cfg: float | None = None
     """Classifier-free guidance of the prompt: 1 follows it as trained and is fastest, more exaggerates; at least 0."""
@@ -95,9 +103,16 @@ class SamplingOptions:
         cfg = _given(self.cfg, usual_cfg(defaults, edited))
         if not cfg >= 0:  # also catches nan
             raise BadInput(f"`cfg` must be at least 0, but got {cfg}. 1 follows the prompt as trained.")
+        sampler, reuse = _given(self.sampler, defaults.sampler), _given(self.reuse, defaults.reuse)
+        if sampler not in SAMPLERS:
+            raise BadInput(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {sampler!r}. Try ddim.")
+        if reuse < 1:
+            raise BadInput(f"`reuse` must be at least 1 step, but got {reuse}. 1 runs the whole U-Net at every step.")
         guided = _given(self.guide_identity, defaults.guide_identity)
         return Sampling(
             steps=_given(self.steps, defaults.steps),
+            sampler=sampler,
+            reuse=reuse,
             scales=scales,
             guidance=GuidanceScales(text=cfg, identity=cfg if guided else 1.0, end=defaults.guidance_end),
             fusion=self.fusion or ("joint" if duration_s <= JOINT_UP_TO_S else "streaming"),
@@ -124,6 +139,12 @@ class Sampling:
 
     steps: int
     """Denoising steps."""
+
+    sampler: str
+    """How one is taken."""
+
+    reuse: int
+    """Every so many the U-Net runs whole."""
 
     scales: Scales
     """Strengths of the adapters."""

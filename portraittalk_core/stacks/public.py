@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import builders
+from ..checkpoints.catalogue import fast_parts
 from ..checkpoints.face_landmarker import read_canonical_face
 from ..checkpoints.native import ASSETS, load_motion
-from ..config import ModelConfig
+from ..config import ModelConfig, SamplingConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
 from ..hosts.devices import open_device
@@ -34,7 +35,7 @@ from ..perception.face_mesh import PHOTOGRAPH_HINT, FaceMesher
 from ..perception.identity import Finder
 from ..perception.mesh_identity import MeshIdentity, identify_mesh
 from ..perception.speech import loudness_track, resample_rows
-from ..presets import PRESETS
+from ..presets import FAST, PRESETS
 from ..types import POSE, FaceMotion, Sound, SpeechFeatures
 from .base import Codec, CodecMethods, Condition
 from .loaded_codec import LoadedCodec
@@ -50,7 +51,7 @@ from .mesh_conditions import (
 )
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack
-from .spec import find_spec
+from .spec import StackSpec, find_spec
 
 BESIDE_ANIPORTRAIT = 0.5
 """Strength of text and identity beside AniPortrait's networks. Our choice: nobody has trained them together."""
@@ -110,6 +111,7 @@ class PublicStack(CodecMethods):
         low_memory: bool | None = None,
         loader: type[NetworkLoader] = NetworkLoader,
         hosted: bool = False,
+        fast: bool = False,
     ) -> PublicStack:
         """Find the files of a stack and check them; reads no weights yet.
 
@@ -122,6 +124,7 @@ class PublicStack(CodecMethods):
             low_memory: Run guidance's passes one after the other; by default on accelerators below 12 GB.
             loader: What reads the networks.
             hosted: A host brings U-Net, text encoder and VAE, whose files need not be here.
+            fast: Take parts and settings that are many times faster and not as good.
 
         Returns:
             The stack.
@@ -130,13 +133,14 @@ class PublicStack(CodecMethods):
             BadInput: For an unknown name or size, and for parts that cannot be mixed.
             WeightsMismatch: For files that are not here or are something else.
         """
-        spec = find_spec(name, parts, comfyui, hosted=hosted)
+        spec = find_spec(name, {**(fast_parts(name) if fast else {}), **(parts or {})}, comfyui, hosted=hosted)
         side = PRESETS[name]().size if size is None else size
         if side < 64 or side % 64:
             raise BadInput(f"`size` must be a multiple of 64 pixels, but got {side}. Try 512.")
         version = spec.kinds["temporal"].version if "temporal" in spec.kinds else ""
         frames = _MOTION_FRAMES.get(version, 32)
         config = replace(PRESETS[name](), size=side, schedule=spec.schedule, temporal_frames=frames)
+        config = replace(config, sampling=_sampled(config, spec, fast))
         place = open_device(device)
         made = loader(spec, place, torch.float32 if place.type == "cpu" else torch.float16)
         made.check()
@@ -359,6 +363,14 @@ class PublicStack(CodecMethods):
             embeddings = identity.embeddings.to(self.device)
             branches = identity_branches(net, embeddings, image_embeds, uncond_image_embeds, scale)
         return FixedBranches(branches, patches=patches)
+
+
+def _sampled(config: ModelConfig, spec: StackSpec, fast: bool) -> SamplingConfig:
+    """Return how the parts of a stack are sampled: those for few steps have guidance folded in."""
+    few = spec.few_steps
+    if few is not None:
+        return replace(config.sampling, sampler=few.sampler, steps=few.steps, cfg=1.0)
+    return replace(config.sampling, **FAST[config.name]) if fast else config.sampling
 
 
 def _is_small(device: torch.device) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..checkpoints.catalogue import comfyui_folder, entries, find, models_folder, search_folders, stacks
 from ..checkpoints.detect import Detected, Kind, detect
+from ..checkpoints.few_steps import FEW_STEPS, OTHERS, FewSteps
 from ..checkpoints.identity import Plus
 from ..config import ScheduleConfig
 from ..errors import BadInput, WeightsMismatch
@@ -23,6 +24,7 @@ PARTS: dict[str, str] = {
     "reference": "what the person looks like: AniPortrait's reference_unet",
     "image_encoder": "CLIP's image encoder: ViT-L/14 with `reference`, ViT-H/14 with FaceID-Plus",
     "temporal": "that frames follow one another: a motion module",
+    "few_steps": "few denoising steps: a LoRA that distils the base's U-Net (LCM, AnimateLCM, Hyper-SD)",
     "structure": "where the face is: ControlNetMediaPipeFace or AniPortrait's pose_guider",
     "mesh": "how the face moves with the sound: AniPortrait's audio2mesh",
     "head": "how the head moves: AniPortrait's audio2pose, else our own prior",
@@ -33,12 +35,13 @@ PARTS: dict[str, str] = {
 
 _KINDS: dict[str, tuple[Kind, ...]] = {
     "base": (Kind.CHECKPOINT, Kind.FOLDER),
-    "vae": (Kind.VAE, Kind.CHECKPOINT),
+    "vae": (Kind.VAE, Kind.CHECKPOINT, Kind.SMALL_VAE),
     "denoiser": (Kind.UNET,),
     "identity": (Kind.FACEID, Kind.FACEID_PORTRAIT, Kind.FACEID_PLUS),
     "reference": (Kind.REFERENCE_UNET, Kind.UNET),
     "image_encoder": (Kind.CLIP_VISION,),
     "temporal": (Kind.MOTION_MODULE,),
+    "few_steps": (Kind.LOW_RANK,),
     "structure": (Kind.CONTROLNET, Kind.POSE_GUIDER),
     "mesh": (Kind.AUDIO2MESH,),
     "head": (Kind.AUDIO2POSE,),
@@ -65,6 +68,9 @@ class StackSpec:
     plus: Plus | None = None
     """Which of the two a FaceID-Plus file is."""
 
+    few_steps: FewSteps | None = None
+    """How the U-Net is sampled with its `few_steps` part; None without."""
+
     def kind(self, part: str) -> Kind | None:
         """Return what the file of a part is; None where there is none."""
         return self.kinds[part].kind if part in self.kinds else None
@@ -79,7 +85,9 @@ class StackSpec:
         """The noise schedule that the parts were made for."""
         if self.is_aniportrait:
             return ANIPORTRAIT
-        return ANIMATEDIFF if "temporal" in self.files else STABLE_DIFFUSION
+        made = ANIMATEDIFF if "temporal" in self.files else STABLE_DIFFUSION
+        # Steps are few only from pure noise on: `leading` would begin below it.
+        return replace(made, timestep_spacing="trailing") if self.few_steps else made
 
 
 def find_spec(
@@ -132,7 +140,9 @@ def find_spec(
             + (", if you have no commercial use for them." if closed else ".")
         )
     kinds = {part: detect(path) for part, path in files.items() if part in _KINDS}
-    spec = StackSpec(files, kinds, _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity")))
+    plus = _plus(chosen.get("identity", ""), kinds.get("identity"), files.get("identity"))
+    few_steps = FEW_STEPS.get(chosen["few_steps"], OTHERS) if "few_steps" in files else None
+    spec = StackSpec(files, kinds, plus, few_steps)
     check_spec(spec, spared)
     return spec
 
@@ -224,9 +234,14 @@ def _impossible(spec: StackSpec) -> list[tuple[bool, str]]:
             "temporal=aniportrait-motion.",
         ),
         (
-            version == "AnimateLCM",
-            "AnimateLCM needs a sampler for consistency models and a LoRA of its own, which this stack does not have. "
-            "Use temporal=animatediff-v2; in ComfyUI use the nodes made for it.",
+            version == "AnimateLCM" and not has("few_steps"),
+            "AnimateLCM needs a sampler for consistency models and a LoRA of its own. Add few_steps=animatelcm-lora, "
+            "or use temporal=animatediff-v2.",
+        ),
+        (
+            ours and has("few_steps"),
+            "a LoRA for few steps corrects SD1.5's own U-Net, which predicts noise; AniPortrait's has replaced it and "
+            "predicts velocity. Leave few_steps out, or use sd15-portraittalk.",
         ),
         (
             not ours and not has("identity"),

@@ -9,8 +9,22 @@ from pathlib import Path
 import torch
 
 from portraittalk_core.checkpoints import native as weights
+from portraittalk_core.hosts.sd15_models import empty_small_vae
 
 from .public_files import Shape, layout, random_tensors, reference_layout, write_hollow, write_pickle
+
+LOW_RANK: dict[str, Shape] = {
+    f"lora_unet_{layer}.{name}": shape
+    for layer, outer, inner in (
+        ("down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 320, 768),
+        ("mid_block_attentions_0_proj_in", 1280, 1280),
+        ("up_blocks_3_resnets_2_time_emb_proj", 320, 1280),
+    )
+    for name, shape in (("alpha", ()), ("lora_down.weight", (64, inner)), ("lora_up.weight", (outer, 64)))
+}
+"""A few layers of a LoRA of rank 64, as kohya's scripts name them."""
+
+SMALL_VAE: dict[str, Shape] = {name: tuple(t.shape) for name, t in empty_small_vae().state_dict().items()}
 
 ROLES: dict[str, tuple[str, dict[str, Shape]]] = {
     "base": ("checkpoints/v1-5-pruned-emaonly.safetensors", layout("sd15_single_file")),
@@ -22,6 +36,8 @@ ROLES: dict[str, tuple[str, dict[str, Shape]]] = {
         "animatediff_models/AnimateLCM_sd15_t2v.ckpt",
         {k: s for k, s in layout("mm_sd_v15_v2").items() if not k.endswith(".pe")},
     ),
+    "lcm_lora": ("loras/AnimateLCM_sd15_t2v_lora.safetensors", LOW_RANK),
+    "taesd": ("vae_approx/taesd.safetensors", SMALL_VAE),
     "controlnet": ("controlnet/ControlNetMediaPipeFace_sd15_fp16.safetensors", layout("controlnet_sd15_diffusers")),
     "guider": ("aniportrait/pose_guider.pth", layout("aniportrait_pose_guider")),
     "denoiser": ("aniportrait/denoising_unet.pth", layout("aniportrait_denoising_unet")),

@@ -96,6 +96,12 @@ def test_options_of_public_files_reach_the_loader(model, folder):
     }
 
 
+def test_speed_is_asked_of_the_loader_and_of_the_sampler(model, folder):
+    assert main(command(folder, *["--fast", "--sampler", "lcm", "--reuse", "3", "--steps", "6"])) == 0
+    assert model.calls[0] == {"model": "tiny", "fast": True}
+    assert model.calls[1]["options"] == SamplingOptions(sampler="lcm", reuse=3, steps=6)
+
+
 @pytest.mark.slow
 def test_preview_and_landmarks(model, folder):
     more = ["--preview", f"{folder}/sheet.png", "--landmarks", f"{folder}/lm.mp4"]

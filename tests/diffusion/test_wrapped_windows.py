@@ -48,12 +48,13 @@ def test_overlaps_are_plain_means_of_the_windows(noise=None):
         torch.testing.assert_close(frame, one[int(2 * mean)])
 
 
-def test_one_window_is_plain_sampling():
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm"])
+def test_one_window_is_plain_sampling(sampler):
     def predict(latents, timestep, frames, passes):
         rows = [latents * (0.3 if p.identity else 0.1) for p in passes]
         return torch.cat(rows)
 
-    options = {"steps": 3, "scales": GuidanceScales(text=3.5, identity=3.5), "shared_noise": 0.0}
+    options = {"steps": 3, "scales": GuidanceScales(text=3.5, identity=3.5), "shared_noise": 0.0, "sampler": sampler}
     runs = [
         next(f(predict, 9, (4, 2, 2), SCHEDULE, generator=torch.Generator().manual_seed(4), **options))[1]
         for f in (sample_wrapped, sample_video)

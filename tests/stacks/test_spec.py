@@ -6,9 +6,11 @@ import pytest
 
 from portraittalk_core.checkpoints import catalogue
 from portraittalk_core.checkpoints.detect import Kind, detect
+from portraittalk_core.checkpoints.few_steps import FEW_STEPS, OTHERS
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.presets import ANIMATEDIFF, ANIPORTRAIT, STABLE_DIFFUSION
 from portraittalk_core.stacks.loader import NetworkLoader
+from portraittalk_core.stacks.public import PublicStack
 from portraittalk_core.stacks.spec import StackSpec, check_spec, find_spec
 
 from ..checkpoints import stack_files
@@ -83,6 +85,7 @@ def test_possible_stacks_run_on_the_schedule_of_their_parts(files, roles, schedu
         ({**MAGICTALK, "temporal": ""}, "trained with its motion module"),
         ({**MAGICTALK, "temporal": "v1"}, "layout of AnimateDiff v2, this is v1"),
         ({**PORTRAITTALK, "temporal": "lcm"}, "needs a sampler for consistency models"),
+        ({**MAGICTALK, "few_steps": "lcm_lora"}, "predicts noise; AniPortrait's has replaced it"),
         ({**PORTRAITTALK, "identity": "", "faces": ""}, "nothing would say who the person is"),
         ({**PORTRAITTALK, "structure": ""}, "lacks structure: where the face is"),
     ],
@@ -139,6 +142,25 @@ def _cpu():
     import torch
 
     return torch.device("cpu"), torch.float32
+
+
+def test_fast_stacks_take_parts_for_few_steps_and_say_how_they_are_sampled(here):
+    spec = find_spec("sd15-portraittalk", {**catalogue.fast_parts("sd15-portraittalk")})
+    assert spec.few_steps == FEW_STEPS["animatelcm-lora"] and spec.kind("vae") is Kind.SMALL_VAE
+    assert spec.kinds["temporal"].version == "AnimateLCM"
+    assert spec.schedule == replace(ANIMATEDIFF, timestep_spacing="trailing")
+    NetworkLoader(spec, *_cpu()).check()
+    named = find_spec("sd15-portraittalk", {"vae": "none", "few_steps": str(spec.files["few_steps"])})
+    assert named.few_steps == OTHERS, "a path does not say what a LoRA was distilled for"
+    fast = PublicStack.load("sd15-portraittalk", fast=True)
+    sampling = fast.config.sampling
+    assert (sampling.sampler, sampling.steps, sampling.cfg, fast.limits.window) == ("lcm", 6, 1.0, 64)
+    assert PublicStack.load("sd15-portraittalk", parts={"vae": "none"}).config.sampling.steps == 30
+    magic = PublicStack.load("sd15-magictalk", fast=True).config.sampling
+    assert (magic.sampler, magic.steps, magic.cfg, magic.reuse) == ("dpm++2m", 10, 3.5, 2)
+    write_hollow(spec.files["few_steps"], {**stack_files.LOW_RANK, "lora_unet_x.lora_up.weight": (3, 3)})
+    with pytest.raises(WeightsMismatch, match=r"lora_unet_x.lora_up.weight is foreign"):
+        PublicStack.load("sd15-portraittalk", fast=True)
 
 
 def test_a_bad_base_is_known_before_anything_is_read(here):

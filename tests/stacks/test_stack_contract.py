@@ -293,6 +293,16 @@ def test_a_codec_that_may_not_run_while_sampling_has_encoded_before(tiny, window
     torch.testing.assert_close(*results, rtol=0, atol=1e-3)  # convolutions round otherwise in batches of another size
 
 
+def test_few_steps_and_reuse(sd15):
+    def made(**options):
+        return torch.cat([part.latents for part in sd15.animate(options=SamplingOptions(steps=2, cfg=1.0, **options))])
+
+    whole, few, reused = made(), made(sampler="lcm"), made(reuse=2)
+    for other in (few, reused):
+        assert other.shape == whole.shape and torch.isfinite(other).all()
+        assert float((other - whole).abs().max()) > 1e-3
+
+
 def test_no_vae_is_held_while_an_sd15_stack_samples(sd15):
     held = []
     video = sd15.animate(on_step=lambda done, total: held.append(sd15.stack.loader.held()))
