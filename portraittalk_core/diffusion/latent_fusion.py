@@ -86,7 +86,7 @@ class _Job:
 
     def start(self, frames: Int[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
         """Return the latents that sampling starts from: noise, over the initial latents where there are any."""
-        noise = self.noise.at(frames).to(self.device)
+        noise = self.noise.at(frames).to(self.device, non_blocking=True)
         if self.initial is None:
             return noise
         rows = self.initial if len(self.initial) == 1 else self.initial[frames.to(self.initial.device)]
@@ -96,7 +96,7 @@ class _Job:
         """Return the guided prediction for one window."""
         scales = self.scales.at(step, self.steps)
         passes, weights = zip(*plan(scales), strict=True)
-        time = self.sampler.timesteps[step].to(self.device)
+        time = self.sampler.timesteps[step].to(self.device, non_blocking=True)
         rows = self.predict(latents, time, window.indices, passes)
         expected = (len(passes) * len(latents), *latents.shape[1:])
         if tuple(rows.shape) != expected:
@@ -104,7 +104,9 @@ class _Job:
         return combine(rows, weights, scales.rescale)
 
     def step_noise(self, step: int, frames: Int[Tensor, "n"]) -> Float[Tensor, "n c h w"] | None:
-        return self.noise.at(frames, 1 + step).to(self.device) if self.sampler.needs_noise else None
+        if not self.sampler.needs_noise:
+            return None
+        return self.noise.at(frames, 1 + step).to(self.device, non_blocking=True)
 
     def report(self, done: int) -> None:
         if self.on_step is not None:
@@ -194,7 +196,7 @@ def _joint(job: _Job) -> Iterator[tuple[int, Tensor]]:
         weights = fusion_weights(job.windows, job.progress(step))
         for window, weight in zip(job.windows, weights, strict=True):
             prediction = job.guided(latents[window.frames], step, window)
-            fused[window.frames] += prediction * weight.to(prediction).reshape(-1, 1, 1, 1)
+            fused[window.frames] += prediction * weight.to(prediction, non_blocking=True).reshape(-1, 1, 1, 1)
             done += 1
             job.report(done)
         latents, memory = job.sampler.step(latents, fused, step, memory, job.step_noise(step, frames))
@@ -215,7 +217,9 @@ def _streaming(job: _Job) -> Iterator[tuple[int, Tensor]]:
             noise = job.step_noise(step, window.indices)
             latents, memory = job.sampler.step(latents, prediction, step, memory, noise)
             if before and shared > 0:
-                share = later_share(before, window, job.progress(step)).to(latents).reshape(-1, 1, 1, 1)
+                share = (
+                    later_share(before, window, job.progress(step)).to(latents, non_blocking=True).reshape(-1, 1, 1, 1)
+                )
                 latents[:shared] = torch.lerp(trajectory[step], latents[:shared], share)
             stored.append(latents[len(window) - kept :].clone())
             job.report(number * job.steps + step + 1)

@@ -232,7 +232,7 @@ class NoiseSchedule:
         return torch.cat([all_sigmas[self.timesteps(n)], all_sigmas.new_zeros(1)])
 
     def _coefficients(self, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        alphas = self._alphas_on(timestep.device)[timestep].to(like.device)
+        alphas = self._alphas_on(timestep.device)[timestep].to(like.device, non_blocking=True)
         alphas = alphas.reshape(-1, *[1] * (like.ndim - 1))
         return alphas.sqrt().to(like.dtype), (1 - alphas).sqrt().to(like.dtype)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from ..errors import BadInput
 
@@ -49,6 +51,38 @@ def lowered(dtype: torch.dtype | None, device: torch.device | str) -> AbstractCo
         device: Where the networks are.
     """
     return nullcontext() if dtype is None else torch.autocast(torch.device(device).type, dtype)
+
+
+SEARCHED_AFTER = 60
+"""Runs of one shape before cuDNN tries all its ways to compute its convolutions, which costs seconds."""
+
+
+class SearchedConvolutions:
+    """Lets cuDNN look for the fastest convolutions, once a shape has come so often that the search will pay.
+
+    The global switch is as before between runs. Nothing is searched where somebody has asked for what is deterministic.
+    """
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self._counts: dict[torch.Size, int] = {}
+
+    @contextmanager
+    def running(self, latents: Tensor) -> Generator[None, None, None]:
+        """Hold the switch for a run.
+
+        Args:
+            latents: What the network is given.
+        """
+        count = self._counts[latents.shape] = self._counts.get(latents.shape, 0) + 1
+        backend = torch.backends.cudnn
+        before = backend.benchmark
+        if latents.is_cuda and count > SEARCHED_AFTER and not backend.deterministic:
+            backend.benchmark = True
+        try:
+            yield
+        finally:
+            backend.benchmark = before
 
 
 def open_device(name: torch.device | str, option: str = "device") -> torch.device:

@@ -13,7 +13,7 @@ from ..host import Branch, Call, UNetInputs
 from ..sites import Site
 from .diffusers_fused import FusedLayers
 from .diffusers_host import shape_of
-from .diffusers_once import swapped
+from .diffusers_once import swapped, weights_dtype
 
 if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -52,7 +52,8 @@ class _Run:
     """Runs the net once for each call of the U-Net; the branches share what it gives."""
 
     def __init__(self, net: ControlNetModel, pictures: Tensor, scale: float) -> None:
-        self._net, self._pictures, self._scale, self._fused = net, pictures, scale, FusedLayers(net)
+        self._net, self._scale, self._fused = net, scale, FusedLayers(net)
+        self._pictures: Tensor | None = pictures
         self._viewed: Tensor | None = None
         self._inputs: UNetInputs | None = None
         self._made: list[Tensor | None] = []
@@ -69,16 +70,19 @@ class _Run:
         return residual
 
     def _compute(self, given: UNetInputs, call: Call) -> list[Tensor | None]:
-        weights = self._net.dtype
-        if self._viewed is None or torch.is_grad_enabled():
-            self._viewed = self._view(given)
+        weights = weights_dtype(self._net)
+        viewed = self._viewed
+        if viewed is None or torch.is_grad_enabled():
+            viewed = self._view(given)
+        if not torch.is_grad_enabled():
+            self._viewed, self._pictures = viewed, None  # what it has seen is smaller, and all that is asked for again
         latents = given.latents.to(weights)
         with swapped(self._net, "controlnet_cond_embedding", nn.Identity()), self._fused.installed(latents):
             down, mid = self._net(
                 latents,
                 given.timestep,
                 given.text.to(weights),
-                controlnet_cond=call.batch(self._viewed),
+                controlnet_cond=call.batch(viewed),
                 conditioning_scale=self._scale,
                 return_dict=False,
             )
@@ -86,13 +90,15 @@ class _Run:
 
     def _view(self, given: UNetInputs) -> Tensor:
         """Return what the net sees in the pictures, which no step changes."""
-        size = tuple(_HINT_FACTOR * side for side in given.latents.shape[-2:])
-        if tuple(self._pictures.shape[-2:]) != size:
+        size, pictures = tuple(_HINT_FACTOR * side for side in given.latents.shape[-2:]), self._pictures
+        if pictures is None:
+            raise BadInput("A ControlNet's branches must see gradients from the first run on. Make them anew.")
+        if tuple(pictures.shape[-2:]) != size:
             raise BadInput(
                 f"`pictures` must be {size[0]}x{size[1]}, eight times the latent's size, but are "
-                f"{self._pictures.shape[-2]}x{self._pictures.shape[-1]}. Draw them at the video's size."
+                f"{pictures.shape[-2]}x{pictures.shape[-1]}. Draw them at the video's size."
             )
-        return self._net.controlnet_cond_embedding(self._pictures.to(self._net.dtype))
+        return self._net.controlnet_cond_embedding(pictures.to(weights_dtype(self._net)))
 
 
 class _SkipResidual:

@@ -15,9 +15,9 @@ from ..errors import BadInput, SiteNotFound
 from ..host import METHODS, Branch, Call, DeepFeatures, Hook, UNetInputs, hooks_of
 from ..kernels.choice import wanted
 from ..sites import Site, UNetShape
-from .devices import lowered
+from .devices import SearchedConvolutions, lowered
 from .diffusers_fused import FusedCross, FusedLayers
-from .diffusers_once import KnownBeforehand, TextOnce, additional_residuals, swapped
+from .diffusers_once import TextOnce, additional_residuals, swapped, weights_dtype
 from .diffusers_reuse import InnerLayers
 
 if TYPE_CHECKING:
@@ -110,13 +110,16 @@ class DiffusersHost:
         self.shape = shape_of(unet)
         self._multiplies = multiplies
         self._text, self._fused = TextOnce(unet), FusedLayers(unet)
-        self._inner = InnerLayers(unet, self.shape)
+        self._inner, self._searched = InnerLayers(unet, self.shape), SearchedConvolutions()
+        self._layers, self._skips = self.shape.layer_sites(), self.shape.skip_sites()
+        attention = self.shape.attention_sites()
+        self._valid = {Hook.CROSS: attention, Hook.SELF: attention, Hook.SKIP: self._skips}
         self._attachments: list[DiffusersAttachment] = []
 
     @property
     def dtype(self) -> torch.dtype:
         """The data type of the U-Net's weights, in which it takes latents and text."""
-        return self.unet.dtype
+        return weights_dtype(self.unet)
 
     def bare(self) -> DiffusersHost:
         """Return a host of the same U-Net that has no branches."""
@@ -190,6 +193,7 @@ class DiffusersHost:
             stack.enter_context(self._text.installed())
             stack.enter_context(self._fused.installed(latents))
             stack.enter_context(lowered(self._multiplies, latents.device))
+            stack.enter_context(self._searched.running(latents))
             added = self._around(call, acting, deep, spared, stack)
             out = self.unet(latents, timestep, encoder_hidden_states=text, return_dict=False, **added)[0]
         self._check_reached(acting, before)
@@ -197,7 +201,7 @@ class DiffusersHost:
 
     def _acts(self, branch: Branch) -> bool:
         """Say whether a branch acts in a run without inner layers; a ControlNet's residuals are kept from the last."""
-        return self._inner.is_outer(branch.site) and not isinstance(branch, KnownBeforehand)
+        return self._inner.is_outer(branch.site) and not hasattr(branch, "beforehand")
 
     def _around(
         self, call: Call, acting: list[_Acting], deep: DeepFeatures | None, spared: bool, stack: ExitStack
@@ -209,7 +213,7 @@ class DiffusersHost:
             return self._inner.residuals(deep)
         ahead = self._known_beforehand([one.branch for one in acting])
         stack.enter_context(self._hooked(call, acting, ahead))
-        added = additional_residuals(ahead, self.shape.skip_sites(), call) if ahead else {}
+        added = additional_residuals(ahead, self._skips, call) if ahead else {}
         if deep is not None:
             stack.enter_context(self._inner.watched(deep))
             deep.residuals = added.get("down_block_additional_residuals", ())[: self.shape.layers + 1]
@@ -217,10 +221,9 @@ class DiffusersHost:
 
     def _known_beforehand(self, branches: Sequence[Branch]) -> list[Any]:
         """Return the branches of a single ControlNet, for which diffusers has arguments; several add up by hooks."""
-        found = [b for b in branches if isinstance(b, KnownBeforehand)]
-        sites = self.shape.skip_sites()
+        found: list[Any] = [b for b in branches if hasattr(b, "beforehand")]  # a `KnownBeforehand`
         skips = {branch.site for branch in found if hasattr(branch, "skip")}
-        return found if len(found) == len(sites) + 1 and skips == set(sites) else []
+        return found if len(found) == len(self._skips) + 1 and skips == set(self._skips) else []
 
     @contextmanager
     def _hooked(self, call: Call, acting: list[_Acting], ahead: Sequence[Any]) -> Generator[None, None, None]:
@@ -277,8 +280,7 @@ class DiffusersHost:
         return _cross_hooks(block.attn2, run)
 
     def _check_site(self, hook: Hook, site: Site | None) -> None:
-        valid = self.shape.attention_sites() if hook in (Hook.CROSS, Hook.SELF) else self.shape.layer_sites()
-        valid = self.shape.skip_sites() if hook is Hook.SKIP else valid
+        valid = self._valid.get(hook, self._layers)
         if site in valid or hook is Hook.OUTPUT or (site is None and hook is Hook.INPUT):
             return
         names = ", ".join(str(s) for s in valid)

@@ -28,6 +28,17 @@ class KnownBeforehand(Protocol):
         ...
 
 
+def weights_dtype(net: nn.Module) -> torch.dtype:
+    """Return the data type of a network's weights.
+
+    diffusers' networks have a property for it, which takes milliseconds: it looks through all of them.
+
+    Args:
+        net: Of one data type.
+    """
+    return next(value.dtype for value in net.parameters() if value.is_floating_point())
+
+
 @contextmanager
 def swapped(parent: nn.Module, name: str, layer: object) -> Generator[None, None, None]:
     """Put a layer in the place of another until the context ends.

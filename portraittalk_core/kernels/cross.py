@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -79,8 +79,7 @@ def cross_attention(
             out = out + branch.cross(query, heads, call)
         return out
 
-    own = [branch for branch in branches if isinstance(branch, OwnKeys)]
-    if not own or len(own) < len(branches) or not wanted(query, key, value):
+    if not branches or not wanted(query, key, value) or not all(hasattr(b, "key_set") for b in branches):
         return apart()
-    sets = [branch.key_set(call, query.dtype) for branch in own]
+    sets = [branch.key_set(call, query.dtype) for branch in cast("Sequence[OwnKeys]", branches)]
     return decoupled(query, [(key, value, 1.0), *sets], heads, apart)

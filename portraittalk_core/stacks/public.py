@@ -57,7 +57,10 @@ BESIDE_ANIPORTRAIT = 0.5
 """Strength of text and identity beside AniPortrait's networks. Our choice: nobody has trained them together."""
 
 WINDOWS_KEPT = 4
-"""Windows whose drawings are kept for the next step; a longer video's are drawn anew, which is cheap."""
+"""Windows whose branches are kept for the next step where memory is short; a longer video's are made anew."""
+
+WINDOWS_KEPT_IN_PLENTY = 48
+"""The same on accelerators of more than `PLENTY_BYTES`: all of 20 s, at about .05 GB each."""
 
 MESH_FPS = 30.0
 """Frames a second at which AniPortrait's speech networks were trained; other rates are read off between the rows."""
@@ -170,7 +173,7 @@ class PublicStack(CodecMethods):
             lacks=lacks,
             other_encoders=False,
             reference_follows_identity=ours,
-            windows_kept=WINDOWS_KEPT,
+            windows_kept=WINDOWS_KEPT_IN_PLENTY if passes_at_once and loader.device.type != "cpu" else WINDOWS_KEPT,
             passes_at_once=passes_at_once,
         )
         return cls(config, loader, LoadedCodec(loader, 16 if passes_at_once else 1), limits)

@@ -12,6 +12,7 @@ from portraittalk_core.nets.low_rank import transformer_name
 from portraittalk_core.nets.pose_guider import PoseGuider
 from portraittalk_core.nets.reference_net import ReferenceNet
 from portraittalk_core.perception.face_drawing import draw_for_aniportrait, draw_for_controlnet
+from portraittalk_core.stacks import mesh_conditions
 from portraittalk_core.stacks.conditions import Conditions
 from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.mesh_conditions import (
@@ -136,6 +137,23 @@ def test_passes_one_after_the_other_are_the_passes_at_once(host, latents, noise)
     ]
     torch.testing.assert_close(*runs, atol=1e-5, rtol=1e-5)
     assert runs[0].shape == (4, 4, 8, 8) and runs[0].dtype == latents.dtype
+
+
+def test_drawings_are_kept_to_the_bit_and_a_long_video_is_drawn_once(noise, monkeypatch):
+    maps = MeshMaps(torch.rand(6, 478, 2, generator=noise), 25.0)
+    drawn: list[int] = []
+    draw = mesh_conditions.draw_faces
+    monkeypatch.setattr(mesh_conditions, "draw_faces", lambda faces, *a: drawn.append(len(faces)) or draw(faces, *a))
+    for net in (PoseGuider(), torch.nn.Identity()):
+        for kept, expected in ((1 << 30, [4, 2]), (3 * 64 * 64 * 3, [4, 3, 1, 3])):
+            monkeypatch.setattr(mesh_conditions, "KEPT_BYTES", kept)
+            condition = DrawnFaceCondition(net, maps, (64, 64))
+            drawn.clear()
+            for _ in range(2):
+                for frames in (torch.arange(4), torch.arange(2, 6)):
+                    exact = draw(maps.landmarks[frames], (64, 64), isinstance(net, PoseGuider))
+                    assert torch.equal(condition.drawings(frames), exact)
+            assert drawn == expected
 
 
 @torch.no_grad()

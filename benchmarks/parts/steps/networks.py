@@ -215,6 +215,6 @@ def _theirs(name: str) -> str:
 def _awake(net: Any) -> Any:
     """Give layers that begin at zero something to add."""
     for value in net.parameters():
-        if not value.any():
+        if not value.is_meta and not value.any():
             nn.init.normal_(value, std=0.02)
     return net.eval().requires_grad_(False)
