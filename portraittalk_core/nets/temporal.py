@@ -108,14 +108,17 @@ class TemporalTransformer(nn.Module):
         """Do the same in the order in which pictures lie in memory: the frames of a place are never moved together.
 
         Everything but the attention looks at one token at a time, and the kernel finds a place's frames where they are.
+        Both projections read and write maps as they lie, channels first: matrix products can do so, copies are saved.
         """
-        norm = self.norm
-        normed = group_norm(hidden.flatten(0, 1), norm.num_groups, norm.weight, norm.bias, norm.eps)
-        # (clips f) c h w -> clips f (h w) c
-        tokens = self.proj_in(normed.flatten(2).transpose(1, 2)).unflatten(0, hidden.shape[:2])
+        norm, into, out = self.norm, self.proj_in, self.proj_out
+        normed = group_norm(hidden.flatten(0, 1), norm.num_groups, norm.weight, norm.bias, norm.eps).flatten(2)
+        weight = into.weight.t().expand(len(normed), -1, -1)
+        # (clips f) c (h w) -> clips f (h w) c
+        tokens = torch.baddbmm(into.bias, normed.transpose(1, 2), weight).unflatten(0, hidden.shape[:2])
         for block in self.transformer_blocks:
             tokens = cast(_TemporalBlock, block).in_place(tokens)
-        return self.proj_out(tokens).transpose(-1, -2).unflatten(-1, hidden.shape[-2:])
+        weight = out.weight.expand(len(normed), -1, -1)
+        return torch.baddbmm(out.bias[:, None], weight, tokens.flatten(0, 1).transpose(1, 2)).view(hidden.shape)
 
 
 class _MotionModule(nn.Module):
