@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .diffusion.latent_fusion import OnStep, sample_video
+from .diffusion.sampler import make_sampler
 from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
 from .hosts.devices import fast_dtype
@@ -263,7 +264,7 @@ class PortraitTalk:
         """Fill in what was left out; refuse what the stack does not have."""
         given, defaults = options or SamplingOptions(), self.stack.config.sampling
         sampling = given.resolve(defaults, self.stack.limits, duration_s, edited=edited)
-        self.stack.schedule.timesteps(sampling.steps)  # which says whether there are as many
+        make_sampler(sampling.sampler, self.stack.schedule, sampling.steps)  # which says whether it can take as many
         return sampling
 
     def _denoise(

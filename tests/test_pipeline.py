@@ -103,7 +103,13 @@ def test_wrong_arguments_are_one_line(random_model, portrait):
     with pytest.raises(BadInput, match="`window` must be at most 32"):
         frames_of(random_model, portrait, hum(0.2), {"window": 40})
     # Before anything slow: not even the pictures are looked at.
-    for options, rule in (({"window": 40}, "`window` must be at most 32"), ({"steps": 0}, "`steps` must lie between")):
+    for options, rule in (
+        ({"window": 40}, "`window` must be at most 32"),
+        ({"steps": 0}, "`steps` must lie between"),
+        ({"steps": 51, "sampler": "lcm"}, "`steps` must lie between 1 and 50 for lcm"),
+        ({"sampler": "euler"}, "`sampler` must be one of ddim, dpm"),
+        ({"reuse": 0}, "`reuse` must be at least 1 step"),
+    ):
         with pytest.raises(BadInput, match=rule):
             random_model.generate([], hum(0.2), "", options=SamplingOptions(**options))
     with pytest.raises(NoFaceFound, match="no face was found"):

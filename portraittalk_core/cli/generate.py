@@ -102,7 +102,7 @@ def add_parser(commands: Any) -> None:
         "--fast",
         action="store_true",
         default=None,
-        help="fewer steps and smaller parts: many times faster, not as good",
+        help="fewer steps and smaller parts: faster, not as good",
     )
     add("--sampler", choices=("ddim", "dpm++2m", "lcm"), help="how a step is taken; lcm is for a few_steps part (ddim)")
     _add_numbers(parser)

@@ -127,7 +127,7 @@ class PublicStack(CodecMethods):
             low_memory: Run guidance's passes one after the other; by default on accelerators below 12 GB.
             loader: What reads the networks.
             hosted: A host brings U-Net, text encoder and VAE, whose files need not be here.
-            fast: Take parts and settings that are many times faster and not as good.
+            fast: Take parts and settings that are faster and not as good.
 
         Returns:
             The stack.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.parts.steps.clocks import Waits
+from benchmarks.parts.steps.clocks import Waits, waits
 from benchmarks.parts.steps.networks import SMALL, Networks
 from portraittalk_core.diffusion.latent_fusion import sample_video
 from portraittalk_core.diffusion.schedule import NoiseSchedule
@@ -35,6 +35,16 @@ def test_a_step_of_the_host_reads_and_copies_nothing():
     with Waits() as counter:
         assert step().is_meta
     assert counter.seen == []
+
+
+@pytest.mark.gpu
+@torch.inference_mode()
+def test_a_step_on_a_gpu_never_waits():
+    device = torch.accelerator.current_accelerator()
+    step = Networks(SMALL, device, torch.float16).ours()
+    for _ in range(3):  # kernels are compiled and checked, which waits
+        step()
+    assert waits(step, device) == 0
 
 
 @pytest.mark.parametrize("fusion", ["joint", "streaming"])

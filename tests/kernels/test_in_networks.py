@@ -82,6 +82,11 @@ def test_the_diffusers_host(place, unet, noise):
         with choice.kernels("off"):
             without = host.denoise(*inputs, call)
         assert set(attachment.counts.values()) == {2}
+        known = dict(choice._known)
+        host.denoise(inputs[0] + 0.1, torch.tensor(400).to(place), *inputs[2:], call)
+        with host.attach(branches(noise)):  # others, as for the next window
+            host.denoise(*inputs, call)
+    assert choice._known == known, "nothing is compiled or checked anew after the first window"
     same(found, without)
     assert used == {"cross_attention", "frame_attention", "gated", "group_norm"}
     assert before == ({name: id(layer) for name, layer in unet.named_modules()}, dict(unet.attn_processors))
