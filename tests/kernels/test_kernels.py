@@ -105,9 +105,16 @@ def test_a_kernel_that_is_wrong_or_does_not_compile_is_not_used(place, noise, mo
         for _ in range(2):
             assert torch.equal(choice.either(name, (), x, fused, x.clone), x)
     assert len(ran) == 1
+    half = torch.full((8,), float("inf"), dtype=torch.float16, device=place)
+    assert torch.equal(choice.either("overflows as torch does", (), half, half.clone, half.clone), half)
+    large = torch.zeros(3 << 20, device=place)
+    wrong = large.clone()
+    wrong[5::4096] = 1  # one column of many rows
+    assert not choice.either("column", (), large, lambda: wrong, large.clone).any()
     assert [r.getMessage() for r in caplog.records] == [
         "The kernel wrong gives another result here; going on without it.",
         "The kernel broken cannot run here (Failed to find C compiler.); going on without it.",
         "The kernel nan gives another result here; going on without it.",
+        "The kernel column gives another result here; going on without it.",
     ]
     choice.forget()
