@@ -89,7 +89,7 @@ def sd15_magictalk() -> ModelConfig:
 
 
 FAST: dict[str, dict[str, Any]] = {
-    "tiny": {"edit_steps": 2},
+    "tiny": {"steps": 1},
     "sd15-portraittalk": {"sampler": "dpm++2m", "steps": 10, "guidance_end": 0.5, "reuse": 2},
     "sd15-magictalk": {"sampler": "dpm++2m", "steps": 10, "guidance_end": 0.5, "reuse": 2},
 }
