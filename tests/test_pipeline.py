@@ -186,7 +186,7 @@ def test_what_no_prompt_changes_is_denoised_smaller(random_model, portrait, monk
     for prompt in ("a man", "a man with glasses"):
         video = model.generate([portrait[0]], hum(0.2), prompt)
         assert torch.cat([frames.pixels for frames in video]).shape == (5, 3, 256, 256)
-    assert sides == [16, 32, 16]
+    assert sides == [16, 32, 32, 16]
 
 
 def test_a_stack_at_another_size_draws_lines_as_wide_in_pixels(random_model):

@@ -52,7 +52,7 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     """
     words = set(re.findall(r"[a-z-]+", prompt.lower()))
     asked = {region for region, known in WORDS.items() if words & known}
-    if "colour of the hair" in asked and words & _HAIRCUTS:
+    if "colour of the hair" in asked and (words & _HAIRCUTS or re.search(r"\b(no|without) hair\b", prompt.lower())):
         asked.add("hair")
     if "hair" in asked:
         asked.discard("colour of the hair")

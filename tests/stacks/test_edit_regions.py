@@ -22,6 +22,7 @@ SIZE = 64
         ("a woman with a bob, wearing a hat and a blue t-shirt", {"hair", "clothes"}),
         ("a man with red hair", {"colour of the hair"}),
         ("a man with long red hair", {"hair"}),
+        ("a man with no hair", {"hair"}),
         ("a man with a short beard in a long corridor", {"beard"}),
     ],
 )
