@@ -39,6 +39,7 @@ _HAIRS = 0.7  # share of the moved head below which the old background still shi
 _CELLS = 64  # at which they are compared
 _RIM = 2  # cells of the maps around a head that show a little of it
 _BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
+_HARDLY = 0.05  # of [-1, 1]: moved so far, a place is no longer as at rest
 _NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left its rim behind
 
 
@@ -185,7 +186,7 @@ class HeadWarp:
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
-                motion = without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest)
+                motion = calibrated(without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest), rest)
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
@@ -225,6 +226,21 @@ def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
     moved = functional.interpolate(near, away.shape[-2:], mode="bilinear", align_corners=False)
     left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
     return replace(motion, shares=motion.shares + torch.cat([left, torch.zeros_like(left), -left], 1))
+
+
+def calibrated(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
+    """Take away what the network's field is off where nothing has moved, so that a head at rest is the photograph.
+
+    Args:
+        motion: Of each frame.
+        rest: Of the head as it is in the photograph, one row.
+
+    Returns:
+        The same motion; what has moved far stays as it is, for the network errs differently there.
+    """
+    away = (motion.flow - rest.flow).norm(dim=1, keepdim=True)
+    error = rest.flow - identity_grid(rest.flow)
+    return replace(motion, flow=motion.flow - torch.exp(-(away / _HARDLY).square()) * error)
 
 
 def composited(

@@ -7,7 +7,14 @@ import torch
 
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
 from portraittalk_core.stacks.edit_regions import REGIONS
-from portraittalk_core.stacks.head_warp import HeadWarp, composited, disagreement, moved_picture, without_rim
+from portraittalk_core.stacks.head_warp import (
+    HeadWarp,
+    calibrated,
+    composited,
+    disagreement,
+    moved_picture,
+    without_rim,
+)
 from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
 from portraittalk_core.topology import EYES, POINTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
@@ -181,3 +188,13 @@ def test_what_a_prompt_lays_over_a_face_leaves_the_rest_of_it_sharp():
     assert torch.allclose(made[:, 200:], photograph[:, 200:], atol=1e-4)
     without = composited(plain + glasses, photograph, motion(WARPED), asked("eyes"), points)[0]
     assert (without[:, 104:120, 80:176] - (plain + glasses)[0, :, 104:120, 80:176]).abs().max() < 0.08
+
+
+def test_a_head_at_rest_is_the_photograph():
+    error = 0.01 * torch.randn(1, 2, 128, 128, generator=torch.Generator().manual_seed(0))
+    rest = motion(WARPED)
+    rest = replace(rest, flow=rest.flow + error)
+    still = calibrated(rest, rest)
+    assert torch.allclose(composited(torch.zeros(1, 3, 128, 128), picture(300), still)[0], picture(300), atol=1e-3)
+    far = motion(WARPED, shift=0.3)
+    assert torch.allclose(calibrated(far, rest).flow, far.flow, atol=1e-6), "elsewhere the network errs differently"
