@@ -26,15 +26,18 @@ SIZES = {
     "KSampler": (320, 560),
     "PortraitTalk_AnimateNetSampler": (340, 780),
     "PortraitTalk_TalkingPortrait": (400, 440),
+    "PortraitTalk_ADFDScore": (520, 580),
     "subgraph": (400, 620),
 }
 """Width and height of what grows when it runs: pictures, videos and live previews come below the widgets."""
 
-GAPS = (70, 70, 30, 60, 24)
-"""Pixels between nodes and columns, of a node's title, and between a box and what is in it, above and beside."""
+GAPS = (70, 70, 30, 60, 24, 48)
+"""Pixels between nodes and columns, of a node's title, and between a box and what is in it: above, beside, below.
+
+Nodes that are part of the page are up to 40 pixels higher than those on the canvas, for they have a label below."""
 
 PLACE = """([columns, sizes, green, note, gaps]) => {
-  const [nodeGap, columnGap, title, head, edge] = gaps;
+  const [nodeGap, columnGap, title, head, edge, foot] = gaps;
   let x = 0;
   for (const [name, ids] of columns) {
     const nodes = ids.map(id => app.graph.getNodeById(Number(id))).filter(Boolean);
@@ -51,7 +54,7 @@ PLACE = """([columns, sizes, green, note, gaps]) => {
     for (const node of nodes) node.setSize([widest, node.size[1]]);
     const group = new LiteGraph.LGraphGroup(name);
     group.pos = [x - edge, -title - head];
-    group.size = [widest + 2 * edge, y - nodeGap + head + edge];
+    group.size = [widest + 2 * edge, y - nodeGap + head + foot];
     group.color = "#3f789e";
     app.graph.add(group);
     x += widest + 2 * edge + columnGap;

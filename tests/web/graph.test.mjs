@@ -144,7 +144,7 @@ test('sockets differ, can be told from nodes in both themes, and survive a theme
   assert.equal(new Set(colours).size, colours.length)
   for (const colour of colours) for (const ground of ['#353535', '#FFFFFF']) assert.ok(contrast(colour, ground) >= 3)
   const canvas = { default_connection_color_byType: {} }
-  colourSockets(canvas, undefined, undefined)
+  colourSockets(canvas, undefined)
   const map = canvas.default_connection_color_byType
   Object.assign(map, { PORTRAITTALK_STACK: '' })
   assert.equal(map.PORTRAITTALK_STACK, COLOURS.PORTRAITTALK_STACK)

@@ -1,6 +1,9 @@
 /** Colours: of our sockets and their wires, and whether the theme is a dark one. */
 
-/** Of wires and sockets. Each can be told from a node's body in the dark and in the light themes. */
+/**
+ * Of wires and sockets. Each can be told from a node's body in the dark and in the light themes. The style sheet has
+ * them too, for nodes that are part of the page: what a theme says of our types is set on the page itself and wins.
+ */
 export const COLOURS = {
   PORTRAITTALK_STACK: '#b07ae0',
   PORTRAITTALK_IDENTITY: '#3d8fe0',
@@ -12,12 +15,11 @@ export const COLOURS = {
  * Give our types their colours. Themes may choose others; where one is loaded that does not know them, the frontend
  * would reset them, hence the values look after themselves.
  */
-export function colourSockets(canvas, graphCanvas, root) {
+export function colourSockets(canvas, graphCanvas) {
   for (const [type, colour] of Object.entries(COLOURS)) {
     for (const map of [canvas?.default_connection_color_byType, graphCanvas?.link_type_colors]) {
       if (map) keep(map, type, colour)
     }
-    root?.style.setProperty(`--color-datatype-${type}`, colour)
   }
 }
 

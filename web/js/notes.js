@@ -1,4 +1,5 @@
 /** Notes: what a node says without stopping. A toast when it comes, and a sign on the node until it runs again. */
+import { make } from './drawing.js'
 import { allNodes, executionId, upstream, widgetOf } from './graph.js'
 import { text } from './texts.js'
 
@@ -34,6 +35,19 @@ export function drawSign(node, context) {
   context.textAlign = 'center'
   context.fillText('!', x, y + 5)
   context.restore()
+}
+
+/** Put the signs of a graph's nodes on the page where nodes are part of it, and take away those that are over. */
+export function placeSigns(graph, page) {
+  for (const element of page.querySelectorAll('[data-node-id]')) {
+    const id = element.dataset.nodeId
+    const node = graph?.getNodeById(Number.isNaN(Number(id)) ? id : Number(id))
+    const words = node ? notesOf(node).join('\n') : ''
+    const there = element.querySelector(':scope > .pt-sign')
+    if (!words) there?.remove()
+    else if (there) there.title = words
+    else element.append(make('div', 'pt-sign', { role: 'img', title: words, 'aria-label': words }))
+  }
 }
 
 /** Forget the notes of the node that begins to run, by the number that the server calls it by. */

@@ -8,7 +8,7 @@ import { takeFiles } from './dropping.js'
 import { provideExamples } from './examples.js'
 import { rootOf, sourceOf, widgetOf } from './graph.js'
 import { encoderOf, videoLength } from './length.js'
-import { clearNotes, drawSign, notesOf, rateNotes, setNotes } from './notes.js'
+import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from './notes.js'
 import { scoreTitle } from './playback.js'
 import { Player, PLAYER_HEIGHT } from './player.js'
 import { recall } from './recall.js'
@@ -22,12 +22,16 @@ const TIMELINE_WIDTH = 420
 const LOADER_WIDTH = 270
 const TEXT_HEIGHT = 90
 const SETTLED_MS = 700
+const LOOK_MS = 500
 
 /** For each Prompt Edit, whom to notify how long a motion turned out, and which Encode Audio made its speech. */
 const onMotion = new Map()
 
 /** For each node with a player, what shows again what it showed last. */
 const onReturn = new Map()
+
+/** Of each Prompt Edit, what looks whether there is something new to draw. */
+const onLook = new Set()
 
 /** Return the outermost graph. */
 function root() {
@@ -74,9 +78,14 @@ function addElement(node, name, element, height, most) {
   return widget
 }
 
+/** Say whether nodes are elements of the page, which nothing draws on a canvas. */
+function partOfPage() {
+  return Boolean(globalThis.LiteGraph?.vueNodesMode)
+}
+
 /** Let the wheel zoom the graph over our widgets too; where nodes are part of the page, the page does it. */
 function forwardWheel(event) {
-  if (globalThis.LiteGraph?.vueNodesMode) return
+  if (partOfPage()) return
   event.preventDefault()
   app.canvas?.processMouseWheel?.(event)
 }
@@ -111,14 +120,11 @@ function addTimeline(node) {
     facts.ran = motion
     redraw()
   })
-  let shown = null
-  chain(node, 'onDrawForeground', () => {
-    const now = `${edits.value}\n${notesOf(node)}`
-    if (shown === now) return
-    shown = now
-    redraw()
-  })
+  const look = () => timeline.refresh()
+  onLook.add(look)
+  chain(node, 'onDrawForeground', look)
   chain(node, 'onRemoved', () => {
+    onLook.delete(look)
     onMotion.delete(node)
     timeline.remove()
   })
@@ -236,7 +242,12 @@ app.registerExtension({
     await attempt('the texts of your language did not load; they stay English', loadTexts)
   },
   async setup() {
-    colourSockets(app.canvas, globalThis.LGraphCanvas ?? app.canvas?.constructor, document.documentElement)
+    colourSockets(app.canvas, globalThis.LGraphCanvas ?? app.canvas?.constructor)
+    setInterval(() => {
+      if (!partOfPage()) return // where nodes are drawn, drawing looks
+      placeSigns(app.canvas?.graph, document)
+      for (const look of onLook) look()
+    }, LOOK_MS)
     const begun = new Set()
     api.addEventListener('executing', ({ detail }) => {
       const id = detail?.node ?? detail

@@ -49,7 +49,17 @@ export class Timeline {
     this.marks = layOut(edits, this.axis, (prompt) => textWidth(prompt, this.track) + LABEL_PADDING)
     this._drawAxis(lengthS === null)
     this._drawMarks()
+    this.drawn = this._seen()
     if (!this.hovered) this._say()
+  }
+
+  /** Draw again if the text or what is noted about it is another than what was drawn. */
+  refresh() {
+    if (this.drawn !== this._seen()) this.redraw()
+  }
+
+  _seen() {
+    return `${this.host.read()}\n${this.host.notes?.() ?? ''}`
   }
 
   /** Let go of everything that outlives the element. */
