@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput, WeightsMismatch
 from ..portraittalk_core.host import Branch, Call, Pass, UNetInputs, hooks_of
+from ..portraittalk_core.hosts.devices import lowered
 from ..portraittalk_core.nets.unet_keys import comfy_block, shape_from_comfy
 from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Condition
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 KEY = "portraittalk"
 """Names everything of ours in the host's dictionaries; under it `transformer_options` holds the attached conditions."""
+
+MULTIPLIES = "portraittalk_multiplies"
+"""In `transformer_options`: in which precision a MODEL with conditions multiplies, see `hosts.devices.lowered`."""
 
 FRAMES = "portraittalk_frames"
 """In `transformer_options`: which frames of the video the running window shows, int64."""
@@ -209,11 +213,12 @@ def run_attached(
         given = None if context is None else UNetInputs(x, timesteps, context)
         call = Call(frames=torch.arange(rows), passes=passes, clip=rows, inputs=given)
         frames = _frames_shown(options, rows, [a.frames for a in acting if a.frames is not None])
-        host = ComfyHost(executor.class_obj, acting[0].shape)
+        host = ComfyHost(executor.class_obj, acting[0].shape, options.get(MULTIPLIES))
         uncond = not all(p.identity for p in passes)
         branches = [b for a in acting for b in a.condition.branches(host, frames, uncond, x.device)]
         options[RUNNING] = Running(branches, call, acting[0].shape)
-    out = executor(x, timesteps, context, y, control, options, **others)
+    with lowered(options.get(MULTIPLIES), x.device):
+        out = executor(x, timesteps, context, y, control, options, **others)
     return options[RUNNING].finish(out) if acting else out
 
 
@@ -236,14 +241,15 @@ def _frames_shown(options: Options, rows: int, counts: list[int]) -> Tensor:
 class ComfyHost:
     """Runs ComfyUI's `UNetModel` itself with branches attached; see `host.Host`. Nodes only record references so."""
 
-    def __init__(self, unet: UNet, shape: UNetShape) -> None:
+    def __init__(self, unet: UNet, shape: UNetShape, multiplies: torch.dtype | None = None) -> None:
         """Bind a U-Net.
 
         Args:
             unet: Of the host.
             shape: Of it.
+            multiplies: In which precision it multiplies; None: in that of its weights.
         """
-        self.unet, self.shape = unet, shape
+        self.unet, self.shape, self._multiplies = unet, shape, multiplies
         self._branches: list[Sequence[Branch]] = []
 
     @property
@@ -253,7 +259,7 @@ class ComfyHost:
 
     def bare(self) -> ComfyHost:
         """Return a host of the same U-Net that has no branches."""
-        return ComfyHost(self.unet, self.shape)
+        return ComfyHost(self.unet, self.shape, self._multiplies)
 
     def attach(self, branches: Sequence[Branch]) -> ComfyAttachment:
         """Attach branches; several attachments stack. Raises `SiteNotFound` for a site the U-Net lacks."""
@@ -283,9 +289,9 @@ class ComfyHost:
             },
         }
         _wrap_attention(options, self.shape)
-        with self._slots():
+        with self._slots(), lowered(self._multiplies, latents.device):
             out = self.unet(latents, times, context=text.to(latents), transformer_options=options)
-        return running.finish(out)
+        return running.finish(out).to(latents.dtype)
 
     @contextmanager
     def _slots(self) -> Generator[None, None, None]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import comfy.model_management
+import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.motion.audio_to_motion import MotionDials
+from ..portraittalk_core.motion.mesh_motion import MeshMaps
 from ..portraittalk_core.perception.speech import resample_rows
-from ..portraittalk_core.types import SPEECH_RATE, Sound, SpeechFeatures
+from ..portraittalk_core.stacks.base import Stack
+from ..portraittalk_core.types import SPEECH_RATE, Sound, SpeechFeatures, StructureMaps
 from . import convert
 from .host_values import Conditioning, EncodedAudio
 from .hosted_stack import BoundIdentity, HostedStack, Motion
 
 PREVIEW_SIZE = 128
+AT_ONCE = 8
+"""Outlines that are drawn together."""
+
 PREVIEWS = 50
 """Frames shown on the node at most; a longer motion is thinned out."""
 
@@ -74,8 +83,20 @@ def move(
         asked = asked[:1]
     # The host's seeds have 64 bits, those of torch's generators 63.
     motion = stack.move(speech, dials=dials, seed=seed % 2**63, expression=asked)
-    drawn = stack.draw(stack.structure(motion, bound.identity), PREVIEW_SIZE)
-    return motion, drawn.movedim(1, -1).contiguous()
+    return motion, _drawn(stack, stack.structure(motion, bound.identity))
+
+
+def _drawn(stack: Stack, maps: StructureMaps | MeshMaps) -> Tensor:
+    """Return IMAGE of the outlines, a few at a time: between them the host may interrupt."""
+    count = len(maps.landmarks)
+    bar = comfy.utils.ProgressBar(count)
+    made: list[Tensor] = []
+    for begin in range(0, count, AT_ONCE):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        part = replace(maps, landmarks=maps.landmarks[begin : begin + AT_ONCE])
+        made.append(stack.draw(part, PREVIEW_SIZE))
+        bar.update_absolute(min(begin + AT_ONCE, count))
+    return torch.cat(made).movedim(1, -1).contiguous()
 
 
 def player(motion: Motion, speech: SpeechFeatures, preview: Tensor, node: type[io.ComfyNode]) -> dict[str, object]:
@@ -85,6 +106,7 @@ def player(motion: Motion, speech: SpeechFeatures, preview: Tensor, node: type[i
     curves = {
         "fps": motion.fps,
         "frames": count,
+        "pictures": min(count, PREVIEWS),
         "jaw": _rounded(motion.mouth_opening),
         "loudness": _rounded(speech.loudness),
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import comfy.model_management
+import comfy.utils
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 PREVIEWS, PREVIEW_SIDE = 50, 256
 """Frames shown on the node at most (a longer video is thinned out), and their longer side."""
+
+AT_ONCE = 8
+"""Pictures between which the bar moves and the host may interrupt."""
 
 _PARTS = ("spatial", "temporal", "audio", "stillness")
 
@@ -98,7 +103,11 @@ def _lse(images: Tensor, track: Track, waveform: Tensor, network: SyncNetwork) -
 
 
 def _parts(images: Tensor, fps: float) -> Iterator[Frames]:
-    return (Frames(torch.stack(convert.pictures(images[i : i + 8])), fps) for i in range(0, len(images), 8))
+    bar = comfy.utils.ProgressBar(len(images))
+    for begin in range(0, len(images), AT_ONCE):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        yield Frames(torch.stack(convert.pictures(images[begin : begin + AT_ONCE])), fps)
+        bar.update_absolute(min(begin + AT_ONCE, len(images)))
 
 
 def _track(finder: PackFinder, images: Tensor, fps: float, name: str) -> Track:
@@ -149,6 +158,7 @@ def player(scored: Scored, images: Tensor, node: type[io.ComfyNode]) -> dict[str
     shown = {
         "fps": track.fps,
         "frames": count,
+        "pictures": len(pixels),
         "adfd": round(scored.score.score, 4),
         "offset": int(scored.score.offset_frames or 0),
         **curves(track, scored.waveform),

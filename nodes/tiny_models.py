@@ -7,7 +7,7 @@ insists that all tensors fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ import comfy.sd1_clip
 import comfy.supported_models_base
 import comfy.taesd.taesd
 import torch
+from comfy import cli_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -30,11 +31,16 @@ from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints import native as weights
 from ..portraittalk_core.config import ModelConfig
 from ..portraittalk_core.errors import WeightsMismatch
+from ..portraittalk_core.hosts.devices import fast_dtype, lowered
 from ..portraittalk_core.nets.unet_keys import comfy_config, to_comfy
 from ..portraittalk_core.perception.text import TextEncoder
+from .comfy_host import MULTIPLIES
 
 if TYPE_CHECKING:
     from comfy.clip_model import Operations
+
+AT_ONCE = 8
+"""Pictures that the VAE encodes or decodes together."""
 
 _MODEL_TYPES = {
     "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
@@ -87,8 +93,9 @@ class TinyModelConfig(comfy.supported_models_base.BASE):
 def load_model(file: Path) -> comfy.model_patcher.ModelPatcher:
     """Return the base denoiser of a denoiser file as a MODEL; what is attached to it is another node's work.
 
-    Its sigmas are those of the file's schedule, one a training timestep. Raises `WeightsMismatch` naming up to ten
-    tensors that do not fit.
+    Its sigmas are those of the file's schedule, one a training timestep. With conditions attached it multiplies as the
+    command line does: on CPUs that have it in bfloat16, unless the host is told to keep float32. Raises
+    `WeightsMismatch` naming up to ten tensors that do not fit.
     """
     config, tensors = weights.read_denoiser(file)
     found = {key.removeprefix("unet."): value for key, value in tensors.items() if key.startswith("unet.")}
@@ -99,6 +106,9 @@ def load_model(file: Path) -> comfy.model_patcher.ModelPatcher:
         model.eval().requires_grad_(False),
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
+    )
+    patcher.model_options["transformer_options"][MULTIPLIES] = _multiplies(
+        patcher.load_device, model.get_dtype(), cli_args.args.force_fp32 or cli_args.args.fp32_unet
     )
     patcher.cached_patcher_init = (_again, (file,))  # newer hosts load a model anew for a second GPU
     return patcher
@@ -132,8 +142,8 @@ def load_vae(file: Path) -> comfy.sd.VAE:
     """Return the VAE of a VAE file. Raises `WeightsMismatch` as `load_model` does.
 
     Zero-padded to 64 channels ours is a TAESD that the host loads as it stands, but one that takes seven times as
-    long to decode. So the host builds its TAESD and the network inside is exchanged for one of our width. It stays
-    in float32 on every device: it is small, and eight bits of mantissa (bfloat16) show as bands on flat colours.
+    long to decode. So the host builds its TAESD and the network inside is exchanged for one of our width. Its weights
+    stay in float32 on every device; it multiplies as the command line does, see `load_model`.
     """
     config, tensors = weights.read_modules(file)
     with weights.building(file, "a VAE of the tiny model"):
@@ -141,6 +151,8 @@ def load_vae(file: Path) -> comfy.sd.VAE:
     weights.fill(file, "a VAE of the tiny model", net, tensors)
     pattern = comfy.taesd.taesd.TAESD(latent_channels=config["latent_channels"])
     vae = comfy.sd.VAE(sd=pattern.state_dict(), dtype=torch.float32)
+    asked = cli_args.args.force_fp32 or cli_args.args.fp32_vae
+    net.multiplies = _multiplies(vae.device, torch.float32, asked)
     vae.first_stage_model = net
     vae.patcher = comfy.model_patcher.ModelPatcher(
         net, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
@@ -163,6 +175,7 @@ class TinyAutoencoder(nn.Module):
             decoder_blocks: Likewise, from the coarsest.
         """
         super().__init__()
+        self.multiplies: torch.dtype | None = None
         conv, block = comfy.taesd.taesd.conv, comfy.taesd.taesd.Block
         encoder: list[nn.Module] = []
         for level, count in enumerate(encoder_blocks):
@@ -178,11 +191,20 @@ class TinyAutoencoder(nn.Module):
 
     def encode(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Return the latents of pixels in [-1, 1]."""
-        return self.encoder["layers"](pixels * 0.5 + 0.5)
+        return self._in_parts(lambda part: self.encoder["layers"](part * 0.5 + 0.5), pixels)
 
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 H W"]:
         """Return pixels about [-1, 1]; latents beyond three standard deviations are squashed, as in TAESD."""
-        return self.decoder["layers"](torch.tanh(latents / 3) * 3) * 2 - 1
+        return self._in_parts(lambda part: self.decoder["layers"](torch.tanh(part / 3) * 3) * 2 - 1, latents)
+
+    def _in_parts(self, run: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """Run on a few pictures at a time: between them the host may interrupt, and memory does not grow."""
+        made: list[Tensor] = []
+        for part in rows.split(AT_ONCE):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            with lowered(self.multiplies, rows.device):
+                made.append(run(part).to(rows.dtype))
+        return torch.cat(made)
 
 
 class _TextModel(comfy.clip_model.CLIPTextModel):
@@ -263,6 +285,11 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
     dtype = management.unet_dtype(model_params=parameters, supported_dtypes=formats)
     host_config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, formats))
     return host_config.get_model({}, "", device=management.unet_offload_device())
+
+
+def _multiplies(device: torch.device, dtype: torch.dtype, exact: bool) -> torch.dtype | None:
+    """Return the precision in which float32 weights multiply on a device; None: in their own, also where asked to."""
+    return None if exact or dtype != torch.float32 else fast_dtype(device)
 
 
 def _again(file: Path, **_: object) -> comfy.model_patcher.ModelPatcher:

@@ -72,6 +72,8 @@ def _start(folder: Path) -> ComfyHost:
         import comfy.cli_args  # pyright: ignore[reportMissingImports]
 
         comfy.cli_args.args.cpu = True  # read when the host's model management is imported
+        # What is compared with other code multiplies as that does, on every CPU.
+        comfy.cli_args.args.fp32_unet = comfy.cli_args.args.fp32_vae = True
         importlib.import_module("utils.extra_config")  # before `nodes`, which makes `utils` mean comfy/utils.py
         return ComfyHost(folder, importlib.import_module("nodes"))
     finally:

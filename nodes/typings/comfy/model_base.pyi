@@ -1,6 +1,7 @@
 from enum import Enum
 from typing import Any
 
+import torch
 from torch import nn
 
 from .latent_formats import LatentFormat
@@ -15,3 +16,5 @@ class BaseModel(nn.Module):
     latent_format: LatentFormat
     model_sampling: ModelSampling
     diffusion_model: nn.Module
+
+    def get_dtype(self) -> torch.dtype: ...

@@ -12,6 +12,7 @@ class ModelPatcher:
     """A `model_base.BaseModel` in a MODEL; any network in others."""
 
     model_options: dict[str, Any]
+    load_device: torch.device
     cached_patcher_init: tuple[Callable[..., ModelPatcher], tuple[object, ...]]
 
     def __init__(self, model: nn.Module, load_device: torch.device, offload_device: torch.device) -> None: ...
