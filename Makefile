@@ -28,6 +28,7 @@ coverage: $(VENV)/ready
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
 # ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. One line a test file.
+# COMFYUI_FRONTEND names further frontends for the browser tests, see tests/hosts/browser.py.
 COMFYUI_PYTHON ?= $(BIN)/python
 test-comfyui:
 	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/needs.py

@@ -23,7 +23,11 @@ def _inputs() -> list[io.Input]:
         io.Model.Input("model", tooltip="From ReferenceNet Apply or IdentityNet Conditioning."),
         MotionSocket.Input("motion", tooltip="From Speech to Motion."),
         SpeechSocket.Input("speech", tooltip="From Encode Audio, the same that made the motion."),
-        IdentitySocket.Input("identity", tooltip="From Load Identity."),
+        IdentitySocket.Input(
+            "identity",
+            optional=True,
+            tooltip="From Load Identity. Left out, it is the person whom `model` was told of.",
+        ),
         io.Int.Input("window", default=16, min=1, max=128, tooltip="Frames denoised together."),
         io.Int.Input("overlap", default=4, min=0, max=64, tooltip="Frames that neighbouring windows share."),
         io.Combo.Input(
@@ -78,12 +82,12 @@ class AnimateNetApply(io.ComfyNode):
         model: Patcher,
         motion: Motion,
         speech: SpeechFeatures,
-        identity: BoundIdentity,
         window: int = 16,
         overlap: int = 4,
         fusion: str = "joint",
         audio_scale: float = 1.0,
         vae: VaeLike | None = None,
+        identity: BoundIdentity | None = None,
     ) -> io.NodeOutput:
         """Return MODEL and the empty LATENT of the video."""
         from . import attaching, notes
@@ -145,7 +149,6 @@ class AnimateNetSampler(io.ComfyNode):
         model: Patcher,
         motion: Motion,
         speech: SpeechFeatures,
-        identity: BoundIdentity,
         positive: Conditioning,
         negative: Conditioning,
         window: int = 16,
@@ -154,6 +157,7 @@ class AnimateNetSampler(io.ComfyNode):
         audio_scale: float = 1.0,
         vae: VaeLike | None = None,
         latent: Latent | None = None,
+        identity: BoundIdentity | None = None,
         **sampling: Unpack[SamplerOptions],
     ) -> io.NodeOutput:
         """Return the LATENT of the finished video."""

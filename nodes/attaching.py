@@ -27,7 +27,12 @@ IMAGE_EMBEDS = "portraittalk_image_embeds"
 """In a CONDITIONING's further values: that its tokens are an image embedding, no text."""
 
 TOLD = "portraittalk_told"
-"""In `transformer_options`: that a MODEL was told who the person is."""
+"""In `transformer_options`: who the person is, as the MODEL was told last (`BoundIdentity`)."""
+
+NOBODY = (
+    "`identity` must be connected where `model` was not told who the person is, but it is not. Connect Load Identity, "
+    "or put IdentityNet Conditioning with a scale above 0 before AnimateNet."
+)
 
 STRANGER = (
     "`model` was not told who the person is: the video may show somebody else. Put IdentityNet Conditioning before "
@@ -68,7 +73,7 @@ def identity_net(
     for condition in conditions:
         attached = _attach(attached, condition, hosted, percent=percent, guide_identity=guided)
         attached = patched(attached, condition.patches, hosted.shape)
-    return _told(attached) if conditions else attached, positive, negative
+    return _told(attached, bound) if conditions else attached, positive, negative
 
 
 def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, reference_scale: float) -> Patcher:
@@ -98,7 +103,7 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, ref
     attached = _on_schedule(model, hosted)
     for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):
         attached = _attach(attached, condition, hosted)
-    return _told(attached)
+    return _told(attached, bound)
 
 
 def stranger_notes(model: Patcher) -> list[str]:
@@ -110,7 +115,7 @@ def animate_net(
     model: Patcher,
     motion: Motion,
     speech: SpeechFeatures,
-    bound: BoundIdentity,
+    bound: BoundIdentity | None,
     window: int,
     overlap: int,
     fusion: str,
@@ -123,7 +128,7 @@ def animate_net(
         model: A MODEL of the stack's shape.
         motion: Of `listening.move`.
         speech: What it was made of.
-        bound: The person.
+        bound: The person; None for the one whom the MODEL was told of last.
         window: Frames that are denoised together.
         overlap: Frames that neighbouring windows share.
         fusion: How windows join, "joint" or "streaming".
@@ -134,8 +139,11 @@ def animate_net(
         MODEL, and the empty LATENT of the whole video.
 
     Raises:
-        BadInput: For a motion of another speech, and for what the stack cannot do.
+        BadInput: For a motion of another speech, for what the stack cannot do, and where nobody knows the person.
     """
+    bound = bound or model.model_options["transformer_options"].get(TOLD)
+    if bound is None:
+        raise BadInput(NOBODY)
     hosted = bound.hosted
     limits, sampling = hosted.stack.limits, hosted.stack.config.sampling
     count = _frames(motion, speech)
@@ -184,9 +192,9 @@ def _image_embeds(
     return attached, shown, hidden
 
 
-def _told(model: Patcher) -> Patcher:
+def _told(model: Patcher, bound: BoundIdentity) -> Patcher:
     told = model.clone()
-    told.model_options["transformer_options"][TOLD] = True
+    told.model_options["transformer_options"][TOLD] = bound
     return told
 
 

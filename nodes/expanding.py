@@ -51,8 +51,8 @@ def whole_graph(
     person = _ours(graph, "LoadIdentity", portraittalk=loaded.out(3), image=image)
     heard = _ours(graph, "EncodeAudio", portraittalk=loaded.out(3), audio=audio, fps=FPS)
     said = _ours(graph, "PromptEdit", clip=loaded.out(1), prompt=prompt, speech=heard.out(0))
-    common = {"speech": heard.out(0), "identity": person.out(0)}
-    moved = _ours(graph, "SpeechToMotion", **common, positive=said.out(0), seed=seed, **dials)
+    voiced = {"speech": heard.out(0)}
+    moved = _ours(graph, "SpeechToMotion", **voiced, identity=person.out(0), positive=said.out(0), seed=seed, **dials)
     known = _ours(
         graph,
         "IdentityNetConditioning",
@@ -72,7 +72,7 @@ def whole_graph(
         positive=known.out(1),
         negative=known.out(2),
         seed=seed,
-        **common,
+        **voiced,
         **_sampling(config, prompt),
     )
     decoded = graph.node("VAEDecode", samples=latent.out(0), vae=loaded.out(2))

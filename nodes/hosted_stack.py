@@ -136,6 +136,9 @@ class BoundIdentity:
     photograph: Float[Tensor, "h w c"] | None = None
     """The picture that the first crop was cut out of, as IMAGE; None where it is not known."""
 
+    def __deepcopy__(self, memo: dict[int, object]) -> BoundIdentity:
+        return self  # it travels in a MODEL's options, which the host copies with every clone
+
 
 def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool = False) -> HostedStack:
     """Load the adapters of `tiny`, or of a folder of the same files.

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .animate import AnimateNetApply, AnimateNetSampler
 from .examples import AvatarPortrait, ExampleSpeech
+from .folders import LoadPhotographs, LoadRecordings
 from .identity import IdentityNetConditioning, LoadIdentity, ReferenceNetApply
 from .loaders import LoadAdapters, LoadPortraitTalk
 from .motion_files import DrivingVideo, LoadMotion, SaveMotion
@@ -32,6 +33,8 @@ NODES: list[type[io.ComfyNode]] = [
     AnimateNetApply,
     AnimateNetSampler,
     PasteBack,
+    LoadPhotographs,
+    LoadRecordings,
     AvatarPortrait,
     ExampleSpeech,
     AdfdScore,

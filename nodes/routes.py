@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import shutil
 from pathlib import Path
+
+import torch
 
 from ..portraittalk_core.checkpoints.native import ASSETS
 from ..portraittalk_core.errors import PortraitTalkError
@@ -17,6 +21,12 @@ _PACK = Path(__file__).resolve().parents[1]
 EXAMPLES = {"astronaut.jpg": _PACK / "workflows" / "inputs" / "astronaut.jpg", "speech.wav": ASSETS / "speech.wav"}
 """What is put there, by name: a portrait of Eileen Collins (NASA, public domain) and LJ Speech (public domain)."""
 
+CLIP = "video/clip.mp4"
+"""What is made there: `make_clip`. In a folder of its own, so that *Load Recordings* does not take it for speech."""
+
+CLIP_FPS, CLIP_S, CLIP_SWAY = 25, 2.0, 3.0
+"""Frames a second, seconds and degrees to either side of that clip."""
+
 BLUEPRINT = _PACK / "subgraphs" / "PortraitTalk.json"
 """The subgraph that newer hosts find by themselves."""
 
@@ -28,14 +38,37 @@ def provide_examples(inputs: Path) -> list[str]:
         inputs: The host's folder of inputs.
 
     Returns:
-        Their names, as Load Image and Load Audio list them.
+        Their names, as Load Image, Load Audio and Load Video list them.
     """
     folder = inputs / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CLIP).parent.mkdir(parents=True, exist_ok=True)
     for name, source in EXAMPLES.items():
         if not (folder / name).exists():
             shutil.copyfile(source, folder / name)
-    return [f"{FOLDER}/{name}" for name in EXAMPLES]
+    if not (folder / CLIP).exists():
+        make_clip(EXAMPLES["astronaut.jpg"], folder / CLIP)
+    return [f"{FOLDER}/{name}" for name in (*EXAMPLES, CLIP)]
+
+
+def make_clip(photograph: Path, target: Path) -> None:
+    """Write a video of a photograph that sways: something to begin with where a workflow wants a video.
+
+    Args:
+        photograph: A file.
+        target: Ends in .mp4.
+    """
+    from ..portraittalk_core.media.image import read_image
+    from ..portraittalk_core.media.video import VideoWriter
+
+    picture = read_image(photograph)[None]
+    turns = [math.sin(math.pi * frame / CLIP_FPS) for frame in range(round(CLIP_FPS * CLIP_S))]
+    with VideoWriter(target, CLIP_FPS, (picture.shape[-2], picture.shape[-1]), provenance=None) as writer:
+        for turn in turns:
+            angle = torch.tensor(math.radians(CLIP_SWAY * turn))
+            place = torch.stack([angle.cos(), -angle.sin(), 0 * angle, angle.sin(), angle.cos(), 0 * angle])
+            grid = torch.nn.functional.affine_grid(place.view(1, 2, 3), list(picture.shape), align_corners=False)
+            moved = torch.nn.functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+            writer.append(moved)
 
 
 def add_routes() -> None:
@@ -51,7 +84,8 @@ def add_routes() -> None:
     from .downloading import Downloads
 
     async def examples(_: web.Request) -> web.Response:
-        return web.json_response(provide_examples(Path(folder_paths.get_input_directory())))
+        inputs = Path(folder_paths.get_input_directory())
+        return web.json_response(await asyncio.to_thread(provide_examples, inputs))
 
     downloads = Downloads(Path(folder_paths.models_dir))
 

@@ -1,9 +1,10 @@
 """Make the workflow files and their pictures with a real ComfyUI and its frontend: `python workflows/export.py`.
 
-For each graph of `graphs.py`: the JSON that the frontend saves, the API format, a picture of the page after a run in
-docs/workflows, and a thumbnail: frames of the video that it makes, or the graph where it needs weights that are not
-here. The quickstart's middle becomes the blueprint in `subgraphs`. Needs ComfyUI, playwright and Chromium, as
-`tests/hosts/test_browser.py` does; every graph that can run is run.
+For each graph of `graphs.py`: the JSON that the frontend saves (called by its title), the API format, pictures of the
+page after a run in docs/workflows, in the dark and in the light theme, and a thumbnail: frames of the video that it
+makes, or the graph where it needs weights that are not here. The quickstart's middle becomes the blueprint in
+`subgraphs`. Needs ComfyUI, playwright and Chromium, as `tests/hosts/test_browser.py` does; every graph that can run is
+run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests" / "hosts"
 import graphs  # noqa: E402
 import layout  # noqa: E402
 from comfy_server import ComfyServer, serve  # noqa: E402
-from texts import NOTES  # noqa: E402
+from texts import NOTES, TITLES  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,9 @@ def _speak(server: ComfyServer, seconds: float = 60.0) -> None:
 
 def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool) -> None:
     """Write one workflow in both formats; run it where it needs no weights, and take its picture and thumbnail."""
-    name, graph = make.__name__, make()
+    name, title, graph = make.__name__, TITLES[make.__name__], make()
     _speak(server)
-    page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, name])
+    page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, title])
     page.wait_for_timeout(1500)
     page.evaluate(FIX_SEEDS)
     if make is graphs.quickstart:
@@ -133,14 +134,14 @@ def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool)
     page.evaluate(SHOW)
     page.wait_for_timeout(1500)
     saved = _saved(page, make)
-    (HERE / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+    (HERE / f"{title}.json").write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
     if make is not graphs.quickstart:
         (HERE / "api" / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
     else:
         _publish(saved)
     if pictures:
         # As whoever opens the file sees it.
-        page.evaluate("([saved, name]) => app.loadGraphData(saved, true, true, name)", [saved, name])
+        page.evaluate("([saved, title]) => app.loadGraphData(saved, true, true, title)", [saved, title])
         page.wait_for_timeout(2500)
         page.evaluate(SHOW)
         page.wait_for_timeout(1500)
@@ -207,7 +208,7 @@ def _publish(saved: dict[str, Any]) -> None:
 
 def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph, run: bool) -> None:
     """Run a workflow in the page; write what the page then shows, and the thumbnail: the graph where nothing is run."""
-    thumbnail = HERE / f"{make.__name__}.jpg"
+    thumbnail = HERE / f"{TITLES[make.__name__]}.jpg"
     if run:
         _speak(server, SECONDS.get(make.__name__, 1.1))
         seen = set(server.get_json("/history"))
@@ -216,9 +217,20 @@ def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph, ru
         page.wait_for_timeout(4000)
         thumbnail.write_bytes(_strip(server, history["outputs"], graph))
     picture = page.screenshot(type="png")
-    (PICTURES / f"{make.__name__}.jpg").write_bytes(_small(picture, 1600, 68))
+    (PICTURES / f"{make.__name__}.jpg").write_bytes(_small(picture, 1600, 62))
+    _colours(page, "light")
+    (PICTURES / f"{make.__name__}_light.jpg").write_bytes(_small(page.screenshot(type="png"), 1200, 58))
+    _colours(page, "dark")
     if not run:
         thumbnail.write_bytes(_small(picture, 512, 85))
+
+
+def _colours(page: Any, palette: str) -> None:
+    """Choose a theme of the frontend, and wait until the page shows it."""
+    page.evaluate("name => app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette)
+    page.wait_for_timeout(2000)
+    page.evaluate(SHOW)
+    page.wait_for_timeout(1500)
 
 
 def _finished(page: Any, server: ComfyServer, seen: set[str], timeout_s: float = 2400) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 PHOTOGRAPH, SPEECH = "portraittalk/astronaut.jpg", "portraittalk/speech.wav"
-"""What the graphs begin with: the pack puts both among the host's inputs when one of its workflows is opened."""
+CLIP = "portraittalk/video/clip.mp4"
+"""What the graphs begin with: the pack puts all three among the host's inputs when one of its workflows is opened."""
 
 Graph = dict[str, dict[str, Any]]
 
@@ -104,7 +105,6 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
             model=["9", 0],
             motion=["7", 0],
             speech=["5", 0],
-            identity=["4", 0],
             window=16,
             overlap=4,
             fusion="joint",
@@ -188,12 +188,36 @@ def any_sampler() -> Graph:
     """Return the same with stock nodes where there are some: AnimateNet Apply, FreeU, KSampler."""
     graph = full_graph("a smiling person")
     sampler = graph["10"]["inputs"]
-    names = ("model", "motion", "speech", "identity", "window", "overlap", "fusion", "audio_scale")
+    names = ("model", "motion", "speech", "window", "overlap", "fusion", "audio_scale")
     graph["10"] = _ours("AnimateNetApply", **{name: sampler[name] for name in names})
     graph["14"] = _node("FreeU", model=["10", 0], b1=1.1, b2=1.2, s1=0.9, s2=0.2)
     names = ("positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
     graph["15"] = _node("KSampler", model=["14", 0], latent_image=["10", 1], **{name: sampler[name] for name in names})
     graph["11"]["inputs"]["samples"] = ["15", 0]
+    return graph
+
+
+def dubbing() -> Graph:
+    """Return a video whose person says something else: head, eyes and brows as in it, the mouth of the new sound."""
+    graph = full_graph("a person")
+    graph["26"] = _node("LoadVideo", file=CLIP)
+    graph["27"] = _node("GetVideoComponents", video=["26", 0])
+    graph["28"] = _node("ImageFromBatch", image=["27", 0], batch_index=0, length=1)
+    graph["29"] = _ours(
+        "DrivingVideo", speech=["5", 0], video=["26", 0], mouth=["7", 0], images_fps=25.0, face=1, reader="face pack"
+    )
+    del graph["2"]
+    graph["4"]["inputs"]["image"] = ["28", 0]
+    for number in ("10", "16"):
+        graph[number]["inputs"]["motion"] = ["29", 0]
+    return graph
+
+
+def folder() -> Graph:
+    """Return one video of each recording of a folder, called as the recording."""
+    graph = one_node()
+    graph["3"] = _ours("LoadRecordings", folder="portraittalk", prefix="video/")
+    graph["13"]["inputs"]["filename_prefix"] = ["3", 1]
     return graph
 
 
@@ -253,7 +277,18 @@ def chain_with_lora_and_controlnet() -> Graph:
     return _sd15(chain=True)
 
 
-TINY = (quickstart, one_node, full_graph, prompt_edit, multi_reference, long_video, any_sampler, adfd_score)
+TINY = (
+    quickstart,
+    one_node,
+    full_graph,
+    prompt_edit,
+    multi_reference,
+    dubbing,
+    folder,
+    long_video,
+    any_sampler,
+    adfd_score,
+)
 """Graphs that run as they are, without a download."""
 
 SD15 = (sd15_public_weights, chain_with_lora_and_controlnet)

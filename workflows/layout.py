@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 COLUMNS = (
-    ("Photograph and recording", ("2", "23", "24", "3", "25")),
+    ("Photograph and recording", ("2", "23", "24", "26", "27", "28", "3", "25")),
     ("Model, person, speech", ("1", "17", "4", "5")),
-    ("Prompt and motion", ("6", "7")),
+    ("Prompt and motion", ("6", "7", "29")),
     ("Model that knows the person", ("8", "9", "18", "19", "14")),
     ("Sampling", ("10", "15", "11")),
     ("Talking portrait", ("30", "40")),
@@ -14,12 +14,20 @@ COLUMNS = (
 )
 """Titles of the boxes, and which nodes stand in each, one under the other, from left to right."""
 
-GREEN = ("LoadImage", "LoadAudio", "PortraitTalk_PromptEdit", "PortraitTalk_TalkingPortrait")
+GREEN = (
+    "LoadImage",
+    "LoadAudio",
+    "LoadVideo",
+    "PortraitTalk_LoadRecordings",
+    "PortraitTalk_PromptEdit",
+    "PortraitTalk_TalkingPortrait",
+)
 """Nodes that one is meant to touch; they are coloured."""
 
 SIZES = {
     "LoadImage": (320, 380),
     "LoadAudio": (320, 140),
+    "LoadVideo": (320, 420),
     "SaveVideo": (460, 560),
     "PreviewImage": (520, 420),
     "PreviewAny": (420, 200),

@@ -1,4 +1,7 @@
-"""What the workflows are called and what the note in each says. Titles are those of `locales/en/main.json`."""
+"""What the workflows are called and what the note in each says.
+
+A frontend shows a pack's workflow under the name of its file, hence the files are called by these titles.
+"""
 
 TITLES = {
     "quickstart": "Talking portrait",
@@ -6,13 +9,15 @@ TITLES = {
     "full_graph": "Talking portrait, every step",
     "prompt_edit": "Prompts that change in time",
     "multi_reference": "Several photographs of one person",
+    "dubbing": "Dubbing a video",
+    "folder": "A folder of recordings",
     "long_video": "A long video",
-    "any_sampler": "Any sampler: KSampler and FreeU",
+    "any_sampler": "Any sampler, KSampler and FreeU",
     "adfd_score": "Score of mouth and voice",
-    "sd15_public_weights": "SD1.5: public weights",
-    "chain_with_lora_and_controlnet": "SD1.5: with LoRA and ControlNet",
+    "sd15_public_weights": "SD1.5, public weights",
+    "chain_with_lora_and_controlnet": "SD1.5, with LoRA and ControlNet",
 }
-"""In the template browser."""
+"""Of the files, by graph."""
 
 NOTES = {
     "quickstart": (
@@ -35,6 +40,14 @@ NOTES = {
     "multi_reference": (
         "Choose two photographs of the same person: the first speaks, both say who it is. More are joined by "
         "another **Batch Images**. With one photograph twice it is the same as without."
+    ),
+    "dubbing": (
+        "Choose a video in **Load Video** and what shall be said instead in **Load Audio**. The first picture is the "
+        "photograph that speaks; head, eyes and brows move as in the video, the mouth with the new sound."
+    ),
+    "folder": (
+        "**Load Recordings** gives every recording of a folder: each becomes a video of its name. **Load Photographs** "
+        "does the same with pictures."
     ),
     "long_video": ("*fusion* is streaming: one window after the other, so that memory does not grow with the length."),
     "any_sampler": ("**AnimateNet Apply** gives a MODEL and an empty LATENT; what comes behind it is ComfyUI's own."),

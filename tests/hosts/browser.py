@@ -1,8 +1,8 @@
 """The pack in a real browser: a page of each frontend, with nodes on the canvas and as part of the page.
 
-Needs a host (see `comfy_server`), playwright and Chromium. CHROMIUM names the browser, PORTRAITTALK_SCREENSHOTS a folder
-for pictures. The host's own frontend is looked at, and those that COMFYUI_FRONTEND names: `static` folders of other
-versions of the package comfyui-frontend-package, separated as in PATH.
+Needs a host (see `comfy_server`), playwright and Chromium. CHROMIUM names the browser, PORTRAITTALK_SCREENSHOTS a
+folder for pictures. The host's own frontend is looked at, and those that COMFYUI_FRONTEND names: `static` folders of
+other versions of the package comfyui-frontend-package, separated as in PATH.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _label(frontend: str) -> str:
 
 
 @pytest.fixture(scope="module", params=FRONTENDS, ids=_label)
-def server(request, tmp_path_factory):
+def frontend(request, tmp_path_factory):
     """A host with this pack and a frontend, whose folder of inputs is empty."""
     if why := missing_host():
         pytest.skip(why)
@@ -67,14 +67,14 @@ def chromium():
 
 
 @pytest.fixture(scope="module", params=[CANVAS, PAGE])
-def opened(request, server, chromium):
+def opened(request, frontend, chromium):
     """A page of the frontend, its nodes on the canvas or part of the page, and errors of our files in it."""
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param == PAGE)
+    frontend.post("/settings/Comfy.VueNodes.Enabled", request.param == PAGE)
     page = chromium.new_page(viewport={"width": 1500, "height": 1000})
     page.set_default_timeout(60_000)
     ours: list[str] = []
     page.on("pageerror", lambda error: ours.append(error.stack or "") if "portraittalk" in str(error.stack) else None)
-    page.goto(server.url, wait_until="domcontentloaded")
+    page.goto(frontend.url, wait_until="domcontentloaded")
     ready(page)
     version = page.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__ ?? '0.0'")
     if request.param == PAGE and tuple(int(part) for part in version.split(".")[:2]) < SIZED_SINCE:
@@ -152,8 +152,8 @@ def fill(page, kind, name, value):
 def load(page, name):
     """Open a template as the browser of templates does."""
     page.evaluate(
-        "async n => app.loadGraphData("
-        "await (await fetch(`/api/workflow_templates/portraittalk/${encodeURIComponent(n)}.json`)).json(), true, true, n)",
+        "async n => { const at = `/api/workflow_templates/portraittalk/${encodeURIComponent(n)}.json`;"
+        " await app.loadGraphData(await (await fetch(at)).json(), true, true, n) }",
         name,
     )
     page.wait_for_timeout(2000)

@@ -5,6 +5,7 @@ import torch
 
 from portraittalk_core.sites import UNetShape
 
+from .browser import chromium, frontend, opened, page, shot  # noqa: F401 - fixtures
 from .comfy_env import comfy_host, pack  # noqa: F401 - fixtures
 
 

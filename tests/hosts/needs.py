@@ -33,6 +33,10 @@ def main() -> int:
             sys.stdout.write(f"without {name}, these are skipped: {what}\n")
     if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")):
         sys.stdout.write("without Chromium, these are skipped: the browser tests\n")
+    for folder in filter(None, os.environ.get("COMFYUI_FRONTEND", "").split(os.pathsep)):
+        if not (Path(folder) / "index.html").is_file():
+            sys.stdout.write(f"COMFYUI_FRONTEND names {folder}, which is no `static` folder of a frontend\n")
+            return 1
     if not shutil.which("node"):
         sys.stdout.write("without node, these are skipped: the tests of web/js\n")
     return 0

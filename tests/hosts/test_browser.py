@@ -9,23 +9,7 @@ import time
 
 import pytest
 
-from .browser import (  # noqa: F401 - fixtures
-    CANVAS,
-    PAGE,
-    RAN,
-    ROOT,
-    add,
-    chromium,
-    fill,
-    load,
-    opened,
-    overlaps,
-    page,
-    ready,
-    server,
-    shot,
-    widget,
-)
+from .browser import CANVAS, PAGE, RAN, ROOT, add, fill, load, overlaps, ready, widget
 
 pytestmark = [pytest.mark.comfy, pytest.mark.slow]
 
@@ -54,20 +38,20 @@ def test_no_node_covers_another_before_and_after_a_run(page, shot):
     assert found == {}
 
 
-def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(server, page, shot):
+def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page, shot):
     page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     page.wait_for_timeout(2500)
     page.get_by_text("portraittalk", exact=True).locator("visible=true").first.click()
     page.wait_for_timeout(1000)
     shot("1_templates")
-    page.locator("[data-testid='template-workflow-quickstart']").click()
+    page.locator("[data-testid='template-workflow-Talking portrait']").click()
     page.wait_for_function("() => app.graph._nodes.some(n => n.subgraph)")
     page.wait_for_timeout(2500)
     shot("2_quickstart")
-    assert (server.base / "input" / "portraittalk" / "astronaut.jpg").is_file(), "what it begins with was put there"
+    assert (frontend.base / "input" / "portraittalk" / "astronaut.jpg").is_file(), "what it begins with was put there"
     fill(page, "PortraitTalk_EncodeAudio", "duration_s", SECONDS)
     fill(page, "PortraitTalk_AnimateNetSampler", "steps", STEPS[page.mode])
-    run = _queued(server, page)
+    run = _queued(frontend, page)
     assert run["status"]["status_str"] == "success", run["status"]
     shown = [item for output in run["outputs"].values() for item in output.get("images", [])]
     assert [item for item in shown if item["filename"].endswith(".mp4")]
@@ -108,8 +92,8 @@ def _shows_the_motion(page):
     assert re.fullmatch(r"\d\.\d\d / 0\.40 s", page.locator(".pt-shown .pt-time").first.text_content())
 
 
-def test_the_node_library_offers_the_blueprint(server, page, shot):
-    published = server.base / "user" / "default" / "subgraphs" / "PortraitTalk.json"
+def test_the_node_library_offers_the_blueprint(frontend, page, shot):
+    published = frontend.base / "user" / "default" / "subgraphs" / "PortraitTalk.json"
     newer = page.evaluate("async () => (await fetch('/api/global_subgraphs')).ok")
     assert newer or published.is_file()
     page.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')")
@@ -121,7 +105,7 @@ def test_the_node_library_offers_the_blueprint(server, page, shot):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')")
 
 
-def test_files_dropped_on_talking_portrait_are_connected(server, page, shot):
+def test_files_dropped_on_talking_portrait_are_connected(frontend, page, shot):
     kind = "PortraitTalk_TalkingPortrait"
     add(page, kind, 600)
     data = {name: list((ROOT / path).read_bytes()) for name, path in DROPPED.items()}
@@ -138,7 +122,7 @@ def test_files_dropped_on_talking_portrait_are_connected(server, page, shot):
     page.wait_for_timeout(1500)
     shot("6_dropped")
     assert widget(page, "LoadImage", "image") == "face.jpg" and widget(page, "LoadAudio", "audio") == "voice.wav"
-    assert (server.base / "input" / "voice.wav").is_file()
+    assert (frontend.base / "input" / "voice.wav").is_file()
 
 
 DROPPED = {"face.jpg": "workflows/inputs/astronaut.jpg", "voice.wav": "portraittalk_core/assets/speech.wav"}
@@ -156,13 +140,13 @@ def test_notes_are_a_toast_and_a_sign(page, shot):
     shot("7_note")
 
 
-def _queued(server, page, timeout_s=600):
+def _queued(host, page, timeout_s=600):
     """Press Run, wait for the end and return the host's history of that run."""
-    before = set(server.get_json("/history"))
+    before = set(host.get_json("/history"))
     page.evaluate("() => app.queuePrompt(0, 1)")
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        new = [run for key, run in server.get_json("/history").items() if key not in before]
+        new = [run for key, run in host.get_json("/history").items() if key not in before]
         if new and new[0].get("status", {}).get("status_str"):
             return new[0]
         page.wait_for_timeout(500)
@@ -241,12 +225,71 @@ def test_the_player_plays_seeks_and_stops(page, shot):
     assert page.locator(".pt-player").count() == 0
 
 
-def test_every_node_has_its_page_and_its_texts(server):
-    nodes = {name: node for name, node in server.get_json("/object_info").items() if name.startswith("PortraitTalk_")}
+def _serialized(page, kind, name):
+    """Return what the page would send for a node's input."""
+    return page.evaluate(
+        "async ([kind, name]) => Object.values((await app.graphToPrompt()).output)"
+        ".find(n => n.class_type === kind).inputs[name]",
+        [kind, name],
+    )
+
+
+def test_names_of_files_may_hold_the_date_and_values_of_the_graph(page):
+    year = time.strftime("%Y")
+    for kind, other in (("PortraitTalk_SaveMotion", "kind"), ("SaveVideo", "format")):
+        add(page, kind)
+        title = page.evaluate("kind => app.graph._nodes.find(n => n.type === kind).title", kind)
+        value = widget(page, kind, other)
+        fill(page, kind, "filename_prefix", f"video/%date:yyyy%_%{title}.{other}%_%year%")
+        assert _serialized(page, kind, "filename_prefix") == f"video/{year}_{value}_%year%", "%year% is the server's"
+
+
+def test_the_seed_changes_after_a_run_as_it_is_told_to(page):
+    kind = "PortraitTalk_TalkingPortrait"
+    add(page, kind)
+    page.evaluate(
+        "() => { window.queue = app.api.queuePrompt;"
+        " app.api.queuePrompt = async () => ({ prompt_id: 'none', node_errors: {} }) }"
+    )
+    try:
+        seeds = {}
+        for control in ("fixed", "increment", "decrement", "randomize"):
+            fill(page, kind, "seed", 5)
+            fill(page, kind, "control_after_generate", control)
+            page.evaluate("async () => app.queuePrompt(0, 1)")
+            page.wait_for_timeout(300)
+            seeds[control] = widget(page, kind, "seed")
+    finally:
+        page.evaluate("() => { app.api.queuePrompt = window.queue }")
+    assert seeds.pop("randomize") not in (4, 5, 6) and seeds == {"fixed": 5, "increment": 6, "decrement": 4}
+
+
+def test_r_lists_files_and_folders_that_are_new(frontend, page):
+    for kind in ("PortraitTalk_LoadMotion", "PortraitTalk_LoadRecordings"):
+        add(page, kind)
+    new = frontend.base / "input" / f"{page.mode} takes"
+    new.mkdir()
+    (new / "nod.csv").write_text("timestamp_ms,jawOpen\n0,0\n")
+    page.evaluate("() => document.activeElement?.blur()")
+    page.keyboard.press("r")
+    wanted = [("PortraitTalk_LoadMotion", "file", f"{new.name}/nod.csv")]
+    wanted += [("PortraitTalk_LoadRecordings", "folder", new.name)]
+    for kind, name, value in wanted:
+        page.wait_for_function(
+            "([kind, name, value]) => { const w = app.graph._nodes.find(n => n.type === kind).widgets"
+            ".find(w => w.name === name), listed = w.options.values;"
+            " return (typeof listed === 'function' ? listed(w) : listed).includes(value) }",
+            arg=[kind, name, value],
+            timeout=20_000,
+        )
+
+
+def test_every_node_has_its_page_and_its_texts(frontend):
+    nodes = {name: node for name, node in frontend.get_json("/object_info").items() if name.startswith("PortraitTalk_")}
     assert nodes
-    english = server.get_json("/i18n")["en"]["nodeDefs"]
+    english = frontend.get_json("/i18n")["en"]["nodeDefs"]
     for name, node in nodes.items():
-        text = server.get(f"/extensions/portraittalk/docs/{name}.md").decode()
+        text = frontend.get(f"/extensions/portraittalk/docs/{name}.md").decode()
         inputs = [*node["input"].get("required", {}), *node["input"].get("optional", {})]
         outputs = english[name]["outputs"]
         labels = [outputs[str(number)]["name"] for number in range(len(node["output"]))]

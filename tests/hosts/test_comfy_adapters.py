@@ -91,9 +91,9 @@ def test_each_node_conditions_the_model_and_zero_does_not(
             generator = torch.Generator().manual_seed(int(images.mean() * 1e6))
             return torch.randn(len(images), 8, 32, 32, generator=generator)
 
-    def sampled(model):
-        empty = pack("nodes.animate").AnimateNetApply.execute
-        attached, latent = result(empty(model, motion, speech, bound, vae=Vae()))
+    def sampled(model, person=bound):
+        apply = pack("nodes.animate").AnimateNetApply.execute
+        attached, latent = result(apply(model, motion, speech, identity=person, vae=Vae()))
         options = {"seed": 0, "steps": 1, "cfg": 2.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
         return pack("nodes.sampling").sample(attached, positive, negative, None, latent, **options)["samples"]
 
@@ -105,6 +105,7 @@ def test_each_node_conditions_the_model_and_zero_does_not(
     assert (with_identity - plain).abs().max() > 1e-3 and (with_both - with_identity).abs().max() > 1e-3
     nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound, identity_scale=0.0))[0]
     assert nobody is base and result(nodes.ReferenceNetApply.execute(base, bound, Vae(), 0.0))[0] is base
+    assert torch.equal(sampled(seen, None), with_both), "the MODEL knows whom it was told of"
     empty = pack("nodes.attaching").empty_latent(adapters.stack, FRAMES)
     assert empty["samples"].shape == plain.shape and empty["batch_index"] == [0] * FRAMES
     errors = pack("portraittalk_core.errors")
@@ -112,4 +113,6 @@ def test_each_node_conditions_the_model_and_zero_does_not(
         nodes.ReferenceNetApply.execute(base, bound, None)
     with pytest.raises(errors.BadInput, match="`motion` must be of this speech, 5 frames at 25 fps, but has 4"):
         short = type(motion)(motion.coefficients[:4], motion.pose[:4], motion.fps)
-        pack("nodes.animate").AnimateNetApply.execute(base, short, speech, bound, vae=Vae())
+        pack("nodes.animate").AnimateNetApply.execute(base, short, speech, identity=bound, vae=Vae())
+    with pytest.raises(errors.BadInput, match="`identity` must be connected where `model` was not told"):
+        sampled(base, None)

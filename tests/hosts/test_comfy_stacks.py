@@ -131,7 +131,7 @@ def through_nodes(pack, hosted, model, conditioning, vae):
     attached, *shown = result(identity_nodes.IdentityNetConditioning.execute(model, *conditioning, bound))
     if hosted.stack.loader.spec.is_aniportrait:
         attached = result(identity_nodes.ReferenceNetApply.execute(attached, bound, vae))[0]
-    attached, latent = result(animate.AnimateNetApply.execute(attached, motion, features, bound))
+    attached, latent = result(animate.AnimateNetApply.execute(attached, motion, features, identity=bound))
     assert latent["samples"].shape == (FRAMES, 4, SIZE // 8, SIZE // 8) and "batch_index" not in latent
     return attached, shown, latent
 

@@ -36,7 +36,7 @@ def server(tmp_path_factory):
     if why:
         pytest.skip(why)
     with serve(tmp_path_factory.mktemp("comfy")) as running:
-        assert running.post("/portraittalk/examples", {}) == [GRAPHS.PHOTOGRAPH, GRAPHS.SPEECH]
+        assert running.post("/portraittalk/examples", {}) == [GRAPHS.PHOTOGRAPH, GRAPHS.SPEECH, GRAPHS.CLIP]
         yield running
 
 

@@ -37,8 +37,8 @@ def test_it_is_small_and_whole(carried):
     size = sum((ROOT / path).stat().st_size for path in carried)
     assert size <= MOST_BYTES, f"{size / 1e6:.1f} MB"
     assert not [path for path in carried if path.startswith(("tests/", "docs/", "benchmarks/", ".ci"))]
-    needed = ("__init__.py", "requirements.txt", "subgraphs/PortraitTalk.json", "workflows/quickstart.json")
-    needed += ("workflows/quickstart.jpg", "workflows/inputs/astronaut.jpg", "web/js/portraittalk.js")
+    needed = ("__init__.py", "requirements.txt", "subgraphs/PortraitTalk.json", "workflows/Talking portrait.json")
+    needed += ("workflows/Talking portrait.jpg", "workflows/inputs/astronaut.jpg", "web/js/portraittalk.js")
     assert not set(needed) - set(carried)
 
 

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from portraittalk_core.media.video import probe
+
 SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text())
 
 
@@ -106,6 +108,9 @@ def test_example_files_are_put_among_the_inputs_and_never_over_others(pack, tmp_
     assert all(source.is_file() for source in routes.EXAMPLES.values()) and routes.BLUEPRINT.is_file()
     (tmp_path / "portraittalk").mkdir()
     (tmp_path / "portraittalk" / "speech.wav").write_text("mine")
-    assert routes.provide_examples(tmp_path) == ["portraittalk/astronaut.jpg", "portraittalk/speech.wav"]
+    assert routes.provide_examples(tmp_path) == [
+        f"portraittalk/{name}" for name in ("astronaut.jpg", "speech.wav", "video/clip.mp4")
+    ]
+    assert probe(tmp_path / "portraittalk" / "video" / "clip.mp4").frames == 50
     assert (tmp_path / "portraittalk" / "speech.wav").read_text() == "mine"
     assert (tmp_path / "portraittalk" / "astronaut.jpg").stat().st_size > 10_000

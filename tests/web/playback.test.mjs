@@ -4,6 +4,7 @@ import {
   clock,
   frameAt,
   jawHeights,
+  lastShown,
   loudnessHeights,
   pictureOf,
   runs,
@@ -68,4 +69,12 @@ test('a score says where the sound lies', () => {
   assert.equal(scoreTitle({ adfd: 0.8125, offset: 0 }, words), 'ADFD 0.813 · in time')
   assert.equal(scoreTitle({ adfd: 0.5, offset: 3 }, words), 'ADFD 0.500 · late by 3')
   assert.equal(scoreTitle({ adfd: 0.5, offset: -1 }, words), 'ADFD 0.500 · early by 1')
+})
+
+test('of a list the last one is shown, with its own pictures', () => {
+  const [one, two] = [{ frames: 3, pictures: 3 }, { frames: 2, pictures: 2 }]
+  const images = ['a', 'b', 'c', 'd', 'e']
+  assert.deepEqual(lastShown({ key: [one, two], images }, 'key'), { last: two, images: ['d', 'e'] })
+  assert.deepEqual(lastShown({ key: [one], images: images.slice(0, 3) }, 'key'), { last: one, images: ['a', 'b', 'c'] })
+  assert.deepEqual(lastShown({ key: [{ frames: 1 }] }, 'key'), { last: { frames: 1 }, images: [] })
 })

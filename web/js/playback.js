@@ -76,3 +76,14 @@ export function scoreTitle({ adfd, offset }, words) {
   const place = offset ? `${offset > 0 ? words.lateBy : words.earlyBy} ${Math.abs(offset)}` : words.inTime
   return `ADFD ${adfd.toFixed(3)} · ${place}`
 }
+
+/**
+ * Return what a node showed last under a key, and the pictures of that alone. A node that runs for a list shows one thing
+ * after the other, and the pictures of all of them.
+ */
+export function lastShown(output, key) {
+  const shown = output?.[key] ?? []
+  const last = shown.at(-1)
+  const images = output?.images ?? []
+  return { last, images: shown.length > 1 && last.pictures ? images.slice(-last.pictures) : images }
+}

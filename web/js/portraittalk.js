@@ -9,7 +9,7 @@ import { provideExamples } from './examples.js'
 import { rootOf, sourceOf, widgetOf } from './graph.js'
 import { encoderOf, videoLength } from './length.js'
 import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from './notes.js'
-import { scoreTitle } from './playback.js'
+import { lastShown, scoreTitle } from './playback.js'
 import { Player, PLAYER_HEIGHT } from './player.js'
 import { recall } from './recall.js'
 import { scoreStrip } from './strips.js'
@@ -133,8 +133,8 @@ function addTimeline(node) {
 
 function addMotionPlayer(node) {
   addPlayer(node, 'portraittalk_motion', new Player(), (output, player) => {
-    const [motion] = output.portraittalk_motion
-    player.show(motion, (output.images ?? []).map(fileUrl))
+    const { last: motion, images } = lastShown(output, 'portraittalk_motion')
+    player.show(motion, images.map(fileUrl))
     for (const notify of onMotion.values()) notify(motion, sourceOf(node, 'speech', root()))
   })
 }
@@ -143,8 +143,8 @@ function addScorePlayer(node) {
   const kind = { kind: scoreStrip, name: 'score', empty: 'notScored' }
   addPlayer(node, 'portraittalk_score', new Player(kind), (output, player) => {
     const words = { inTime: text('inTime'), lateBy: text('lateBy'), earlyBy: text('earlyBy') }
-    const [score] = output.portraittalk_score
-    player.show(score, (output.images ?? []).map(fileUrl), scoreTitle(score, words))
+    const { last: score, images } = lastShown(output, 'portraittalk_score')
+    player.show(score, images.map(fileUrl), scoreTitle(score, words))
   })
 }
 
@@ -154,7 +154,7 @@ function addPlayer(node, key, player, show) {
   hideImages(node)
   let last = null
   const take = (output) => {
-    if (!output?.[key]?.[0]?.frames || output === last) return
+    if (!output?.[key]?.at(-1)?.frames || output === last) return
     last = output
     show(output, player)
   }
@@ -180,6 +180,13 @@ function hideImages(node) {
 function addTalkingPortrait(node) {
   hideImages(node)
   takeFiles(node, { app, api, LiteGraph: globalThis.LiteGraph, root, toast: app.extensionManager?.toast })
+}
+
+/** Put the date and values of the graph into a file's name, as the frontend does for the host's own nodes that save. */
+function addPlaceholders(node) {
+  const widget = widgetOf(node, 'filename_prefix')
+  const replace = globalThis.comfyAPI?.utils?.applyTextReplacements
+  if (widget && replace) widget.serializeValue = () => replace(app.graph, String(widget.value))
 }
 
 function addLoader(node) {
@@ -229,6 +236,7 @@ const ADDERS = {
   PortraitTalk_SpeechToMotion: [addMotionPlayer, PLAYER_WIDTH],
   PortraitTalk_ADFDScore: [addScorePlayer, PLAYER_WIDTH],
   PortraitTalk_TalkingPortrait: [addTalkingPortrait, 0],
+  PortraitTalk_SaveMotion: [addPlaceholders, 0],
   PortraitTalk_Load: [addLoader, LOADER_WIDTH],
   PortraitTalk_LoadAdapters: [addLoader, LOADER_WIDTH],
 }

@@ -12,7 +12,13 @@ class Input:
     ) -> None: ...
 
 class Output:
-    def __init__(self, id: str | None = None, display_name: str | None = None, tooltip: str | None = None) -> None: ...
+    def __init__(
+        self,
+        id: str | None = None,
+        display_name: str | None = None,
+        tooltip: str | None = None,
+        is_output_list: bool = False,
+    ) -> None: ...
 
 _Input = Input
 _Output = Output
