@@ -44,7 +44,7 @@ def whole_graph(
         frame: Of Paste Back.
 
     Returns:
-        Where VIDEO and IMAGE come from, and the nodes.
+        Where the lists of VIDEO and of IMAGE come from, and the nodes.
     """
     graph, config = GraphBuilder(), model_config(model)
     loaded = _ours(graph, "Load", model=model)
@@ -88,7 +88,8 @@ def whole_graph(
         positive=said.out(0),
     )
     video = graph.node("CreateVideo", images=pasted.out(0), fps=FPS, audio=heard.out(3))
-    return (video.out(0), pasted.out(0)), graph.finalize()
+    gathered = _ours(graph, "GatherVideos", video=video.out(0), images=pasted.out(0))
+    return (gathered.out(0), gathered.out(1)), graph.finalize()
 
 
 def _sampling(config: ModelConfig, prompt: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from .paste_back import PasteBack
 from .prompt import PromptEdit
 from .score import AdfdScore
 from .speech import EncodeAudio, SpeechToMotion
-from .talking_portrait import TalkingPortrait
+from .talking_portrait import GatherVideos, TalkingPortrait
 from .wording import speaking
 
 NODES: list[type[io.ComfyNode]] = [
@@ -38,6 +38,7 @@ NODES: list[type[io.ComfyNode]] = [
     AvatarPortrait,
     ExampleSpeech,
     AdfdScore,
+    GatherVideos,
 ]
 
 

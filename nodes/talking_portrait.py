@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
 from .inputs import dial, seed_input
 from .loaders import model_choice
 from .paste_back import CROP, PHOTOGRAPH
-from .sockets import CATEGORY, found_by
+from .sockets import CATEGORY, for_other_nodes, found_by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .host_values import Video
 
 AS_A_LINK = {"rawLink": True}
 """An input arrives as where it comes from, to be handed on to the nodes that this one becomes."""
@@ -48,8 +55,15 @@ class TalkingPortrait(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Video.Output("video", display_name="video", tooltip="With the sound, 25 frames a second."),
-                io.Image.Output("images", display_name="images", tooltip="The pictures of the video."),
+                io.Video.Output(
+                    "video",
+                    display_name="video",
+                    is_output_list=True,
+                    tooltip="With the sound, 25 frames a second; one of each picture and sound where they are lists.",
+                ),
+                io.Image.Output(
+                    "images", display_name="images", is_output_list=True, tooltip="The pictures of the video."
+                ),
             ],
             enable_expand=True,
             **found_by("talking head", "lip sync", "avatar", "portrait", "speaking photograph", "dubbing"),
@@ -74,3 +88,35 @@ class TalkingPortrait(io.ComfyNode):
         dials = {"lip": lip, "head": head, "expression": expression}
         outputs, graph = expanding.whole_graph(image, audio, prompt, model, seed, dials, frame)
         return io.NodeOutput(*outputs, expand=graph)
+
+
+class GatherVideos(io.ComfyNode):
+    """Ends the graph that Talking Portrait becomes: the host takes one value of each output from there.
+
+    Of a list it would take the first as the first output and the second as the second.
+    """
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="PortraitTalk_GatherVideos",
+            display_name="Gather Videos",
+            category=f"{CATEGORY}/inside",
+            description="The end of what Talking Portrait becomes when it runs; of no use elsewhere.",
+            inputs=[
+                io.Video.Input("video", tooltip="All videos."),
+                io.Image.Input("images", tooltip="The pictures of each."),
+            ],
+            outputs=[
+                io.Video.Output("videos", display_name="videos", tooltip="All as one value."),
+                io.Image.Output("pictures", display_name="pictures", tooltip="Likewise."),
+            ],
+            is_input_list=True,
+            **for_other_nodes(),
+        )
+
+    @classmethod
+    def execute(cls, video: list[Video], images: list[Tensor]) -> io.NodeOutput:
+        """Return the two lists, each as one value."""
+        return io.NodeOutput(video, images)

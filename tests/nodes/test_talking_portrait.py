@@ -27,7 +27,10 @@ def kinds(graph):
 
 def test_the_graph_is_whole(node):
     (video, images), graph = become(node, seed=7, lip=0.5, frame="crop")
-    assert graph[video[0]]["class_type"] == "CreateVideo" and graph[images[0]]["class_type"] == "PortraitTalk_PasteBack"
+    gathered = graph[video[0]]
+    assert (gathered["class_type"], video[1], images) == ("PortraitTalk_GatherVideos", 0, [video[0], 1])
+    ends = [graph[gathered["inputs"][name][0]]["class_type"] for name in ("video", "images")]
+    assert ends == ["CreateVideo", "PortraitTalk_PasteBack"]
     for each in graph.values():
         sources = [value for value in each["inputs"].values() if isinstance(value, list)]
         assert all(source[0] in graph or source in (["2", 0], ["3", 0]) for source in sources)

@@ -103,8 +103,10 @@ class Schema:
         outputs: Sequence[Output] = (),
         hidden: Sequence[Hidden] = (),
         is_output_node: bool = False,
+        is_input_list: bool = False,
         enable_expand: bool = False,
         search_aliases: list[str] = ...,
+        is_dev_only: bool = ...,
     ) -> None: ...
 
 class ComfyNode:
