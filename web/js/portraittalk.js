@@ -186,7 +186,7 @@ function addTalkingPortrait(node) {
 function addPlaceholders(node) {
   const widget = widgetOf(node, 'filename_prefix')
   const replace = globalThis.comfyAPI?.utils?.applyTextReplacements
-  if (widget && replace) widget.serializeValue = () => replace(app.graph, String(widget.value))
+  if (widget && replace) widget.serializeValue = () => replace(app, String(widget.value))
 }
 
 function addLoader(node) {
