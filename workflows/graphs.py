@@ -112,7 +112,7 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
             positive=["8", 1],
             negative=["8", 2],
             seed=0,
-            steps=4,
+            steps=2,
             cfg=1.0,
             sampler_name="euler",
             scheduler="simple",
