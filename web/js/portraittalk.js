@@ -182,11 +182,15 @@ function addTalkingPortrait(node) {
   takeFiles(node, { app, api, LiteGraph: globalThis.LiteGraph, root, toast: app.extensionManager?.toast })
 }
 
-/** Put the date and values of the graph into a file's name, as the frontend does for the host's own nodes that save. */
+/**
+ * Put the date and values of the graph into a file's name, as the frontend does for most of the host's nodes that save:
+ * 1.27.10 forgets Save Video, whose help promises it.
+ */
 function addPlaceholders(node) {
   const widget = widgetOf(node, 'filename_prefix')
   const replace = globalThis.comfyAPI?.utils?.applyTextReplacements
-  if (widget && replace) widget.serializeValue = () => replace(app, String(widget.value))
+  const done = widget && Object.hasOwn(widget, 'serializeValue') && widget.serializeValue
+  if (widget && replace && !done) widget.serializeValue = () => replace(app, String(widget.value))
 }
 
 function addLoader(node) {
@@ -231,12 +235,16 @@ async function attempt(what, work) {
   }
 }
 
+/** Nodes of the host to which something is added as well. */
+const STOCK = ['CreateVideo', 'SaveVideo']
+
 const ADDERS = {
   PortraitTalk_PromptEdit: [addTimeline, TIMELINE_WIDTH],
   PortraitTalk_SpeechToMotion: [addMotionPlayer, PLAYER_WIDTH],
   PortraitTalk_ADFDScore: [addScorePlayer, PLAYER_WIDTH],
   PortraitTalk_TalkingPortrait: [addTalkingPortrait, 0],
   PortraitTalk_SaveMotion: [addPlaceholders, 0],
+  SaveVideo: [addPlaceholders, 0],
   PortraitTalk_Load: [addLoader, LOADER_WIDTH],
   PortraitTalk_LoadAdapters: [addLoader, LOADER_WIDTH],
 }
@@ -270,8 +278,7 @@ app.registerExtension({
     await attempt('the blueprint could not be published', () => publishBlueprint(app, api))
   },
   async beforeRegisterNodeDef(nodeType, nodeData) {
-    const sign = nodeData.name === 'CreateVideo'
-    if (!sign && !nodeData.name.startsWith(OURS)) return
+    if (!STOCK.includes(nodeData.name) && !nodeData.name.startsWith(OURS)) return
     const [add, width] = ADDERS[nodeData.name] ?? []
     chain(nodeType.prototype, 'onNodeCreated', function () {
       add?.(this)
