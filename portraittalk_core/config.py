@@ -271,14 +271,49 @@ class TrainingConfig:
     drop_mouth: float = 0.15
     """Chance that structure shows a clip's mouth at rest, so that speech must say how it moves; speech stays then."""
 
+    min_snr: float = 0.0
+    """Gamma of min-SNR weighting (Hang et al., arXiv 2303.09556), a sample's own weight; 0: samples count alike."""
+
+    noise_offset: float = 0.0
+    """How strongly every channel of the noise is shifted as a whole, so that brightness is learned too; 0: not."""
+
+    optimiser: str = "muon"
+    """`muon` (Muon for matrices, AdamW for the rest), `adamw`, or `adamw8bit` (of bitsandbytes, on a GPU)."""
+
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one step."""
+
+    recompute: bool = False
+    """Gradient checkpointing: what the backward pass needs is computed again, which takes a third more time and a
+    fraction of the memory."""
+
+    compile: bool = False
+    """Whether `torch.compile` makes the U-Net's transformer blocks faster, after minutes in the first step."""
+
+    unet_rank: int = 0
+    """Rank of matrices that are learned beside the U-Net's attentions (LoRA) while the U-Net itself stays; 0: the
+    U-Net is learned itself, where the stage and `parts` say so."""
+
     precision: str = "no"
-    """Mixed precision, `no` or `bf16`, as Accelerate calls them."""
+    """Mixed precision, `no` or `bf16`, as Accelerate calls them. With `bf16` what is frozen is kept in it."""
+
+    stream: bool = False
+    """Whether shards are read and encoded anew in every step, however many there are; else once, before the first."""
 
     workers: int = 0
     """Processes that draw batches ahead; 0: the training process draws them."""
 
     save_every_s: float = 300.0
     """Seconds between two saves of weights and state."""
+
+    keep: int = 0
+    """Older checkpoints that are kept beside the last, each in a folder of its own by its step."""
+
+    stop_at_spike: float = 0.0
+    """A loss this many times the mean of those before ends the run, as one that is not finite does; 0: it goes on."""
+
+    validate_every: int = 0
+    """Steps between two rounds of validation videos; 0: none."""
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "configuration") -> T:

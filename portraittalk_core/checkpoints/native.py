@@ -20,17 +20,21 @@ from .. import builders
 from ..config import ModelConfig, from_mapping, to_mapping
 from ..errors import BadInput, WeightsMismatch
 from ..hosts.diffusers_models import build_tiny_vae
+from ..hosts.kl_vae import KlVae
+from ..hosts.sd15_models import empty_text_encoder
 from ..motion.audio_to_motion import AudioToMotion
 from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper
 from ..nets.adapters import Adapters
 from ..nets.dense_motion import DenseMotionNet
+from ..perception.clip_text import ClipTokens
 from ..perception.speech import SpeechEncoder, build_wav2vec2
 from ..perception.text import TextEncoder
 from ..presets import PUBLIC
 from ..types import COEFFICIENTS, LANDMARKS
 from .files import open_weights
 from .layouts import misfit
+from .tokenizer import load_clip_tokenizer
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -40,6 +44,9 @@ N = TypeVar("N", bound="nn.Module | Mapping[str, nn.Module]")
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 """The folder of what is shipped: the tiny model, a portrait and some speech."""
+
+SD15_LAYOUT = {"layout": "sd15"}
+"""The configuration of files that hold SD1.5's own VAE or text encoder."""
 
 _LANGUAGE = {"landmarks": LANDMARKS, "coefficients": len(COEFFICIENTS)}
 
@@ -225,17 +232,23 @@ def load_adapters(path: Path | str) -> tuple[ModelConfig, Adapters]:
 
 
 def load_vae(path: Path | str) -> AutoencoderTiny:
-    """Load a VAE of the TAESD layout, float32, frozen.
+    """Load a VAE of the TAESD layout, or SD1.5's as `save_modules` wrote it with `SD15_LAYOUT`, float32, frozen.
 
     Raises:
         WeightsMismatch: Unless the file is one and every tensor has its place.
     """
-    return _load(path, "a VAE of the tiny model", lambda config: build_tiny_vae(**config))
+    return _load(path, "a VAE of the tiny model", _empty_vae)
 
 
 def load_text_encoder(path: Path | str) -> TextEncoder:
-    """Load a text encoder, float32, frozen; else as `load_vae`."""
-    return _load(path, "a text encoder", lambda config: TextEncoder(**config))
+    """Load a text encoder, float32, frozen; else as `load_vae`. CLIP's has its tokenizer in a folder beside it."""
+    config, tensors = read_modules(path)
+    if config != SD15_LAYOUT:
+        return _load(path, "a text encoder", lambda config: TextEncoder(**config))
+    net = ClipTokens(empty_text_encoder(), load_clip_tokenizer(Path(path).with_name("tokenizer")))
+    net.to_empty(device="cpu").reset_positions()
+    fill(path, "CLIP's text encoder", net, tensors)
+    return net  # pyright: ignore[reportReturnType] (it has the same face)
 
 
 def load_speech_encoder(path: Path | str) -> SpeechEncoder:
@@ -278,6 +291,10 @@ def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
 def load_dense_motion(path: Path | str) -> DenseMotionNet:
     """Load the dense motion, float32, frozen; else as `load_vae`."""
     return _load(path, "a dense motion file", lambda config: DenseMotionNet(**config))
+
+
+def _empty_vae(config: dict[str, Any]) -> Any:
+    return KlVae.empty() if config == SD15_LAYOUT else build_tiny_vae(**config)
 
 
 def _load(path: Path | str, what: str, build: Callable[[dict[str, Any]], N]) -> N:

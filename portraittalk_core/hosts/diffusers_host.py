@@ -179,10 +179,7 @@ class DiffusersHost:
                 f"but got {len(latents)}. Repeat the frames once for each pass."
             )
         if self._attachments and self.unet.is_gradient_checkpointing and torch.is_grad_enabled():
-            raise BadInput(
-                "`unet` must not use gradient checkpointing while branches are attached, but it does. "
-                "Call `unet.disable_gradient_checkpointing()`."
-            )
+            self._refuse_checkpointing()
         call = replace(call, inputs=UNetInputs(latents, timestep, text))
         attached = [branch for a in self._attachments for branch in a.counts]
         deep = call.deep if not torch.is_grad_enabled() else None
@@ -218,6 +215,13 @@ class DiffusersHost:
             stack.enter_context(self._inner.watched(deep))
             deep.residuals = added.get("down_block_additional_residuals", ())[: self.shape.layers + 1]
         return added
+
+    def _refuse_checkpointing(self) -> None:
+        """Raise `BadInput`; a host whose hooks are there in the backward pass as well overrides it."""
+        raise BadInput(
+            "`unet` must not use gradient checkpointing while branches are attached, but it does. "
+            "Call `unet.disable_gradient_checkpointing()`."
+        )
 
     def _known_beforehand(self, branches: Sequence[Branch]) -> list[Any]:
         """Return the branches of a single ControlNet, for which diffusers has arguments; several add up by hooks."""

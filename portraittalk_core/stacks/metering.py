@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -47,6 +48,13 @@ class MemoryMeter:
     def running(self) -> Generator[None, None, None]:
         """Count what is made in the block, without gradients."""
         with torch.no_grad(), _FusedAttention(), _Counter(self):
+            yield
+
+    @contextmanager
+    def training(self) -> Generator[None, None, None]:
+        """Count what is made in the block, with gradients and what is kept for them."""
+        # The backward pass knows no function modes, but recomputes attention: a mode would be seen half of the time.
+        with torch.enable_grad(), _Counter(self), patch.object(F, "scaled_dot_product_attention", _fused):
             yield
 
     @contextmanager
@@ -105,3 +113,21 @@ class _FusedAttention(TorchFunctionMode):
             query, value = args[0], (kwargs or {}).get("value", args[2] if len(args) > 2 else args[0])
             return query.new_empty(*query.shape[:-1], value.shape[-1])
         return func(*args, **(kwargs or {}))
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, *_options: Any, **_more: Any) -> Any:
+    return _Attention.apply(query, key, value)
+
+
+class _Attention(torch.autograd.Function):
+    """What a fused kernel makes and keeps for its backward pass: result and sums of rows, no matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        out = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, out, query.new_empty(query.shape[:-1], dtype=torch.float32))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])

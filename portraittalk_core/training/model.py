@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from .. import builders
-from ..config import ModelConfig, from_mapping, to_mapping, toml_values
+from ..config import ModelConfig, SamplingConfig, ScheduleConfig, from_mapping, to_mapping, toml_values
 from ..errors import BadConfig, BadInput
-from ..presets import PRESETS
+from ..presets import PRESETS, sd15
 
 ModelChoice = str | Mapping[str, Any]
 """A preset's name, the path of a TOML file, or a table of `ModelConfig`'s fields; see `read_model`."""
+
+
+def trained_sd15() -> ModelConfig:
+    """Return the model that is trained from a public base of SD1.5's shape.
+
+    It hears by the shipped speech encoder, which the shipped audio-to-motion belongs to. What it predicts, and how noise
+    is added, is what public talking heads of this shape are trained with (`sd15.toml` names them). ReferenceNet, identity
+    attention and temporal attention are at every site.
+    """
+    return replace(
+        sd15(),
+        schedule=ScheduleConfig(
+            prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
+        ),
+        sampling=SamplingConfig(steps=25, cfg=2.5, shared_noise=0.0),
+        audio_dim=128,
+        occlusion_fade=1.0,
+    )
+
+
+TRAINED = {**PRESETS, "sd15": trained_sd15}
+"""Configurations that training knows by name."""
 
 VAE_FACTOR = 8
 """Pixels a latent: what the VAE's layout makes (three halvings)."""
@@ -39,11 +62,11 @@ def read_model(choice: ModelChoice = "tiny", folder: Path | None = None) -> Mode
         BadConfig: When keys are unknown, values are of the wrong type, or the parts cannot go together.
     """
     if isinstance(choice, str):
-        if choice in PRESETS:
-            return check_model(PRESETS[choice](), choice)
+        if choice in TRAINED:
+            return check_model(TRAINED[choice](), choice)
         if not choice.endswith(".toml"):
             raise BadConfig(
-                f"`model` must be one of {', '.join(PRESETS)} or a TOML file, but got {choice!r}. Try tiny."
+                f"`model` must be one of {', '.join(TRAINED)} or a TOML file, but got {choice!r}. Try tiny."
             )
         where = str((folder or Path()) / choice)
         values, name = toml_values(where), Path(choice).stem
@@ -52,9 +75,9 @@ def read_model(choice: ModelChoice = "tiny", folder: Path | None = None) -> Mode
     else:
         raise BadConfig(f"`model` must be a preset's name, a TOML file or a table, but got {choice!r}. Try tiny.")
     base = values.pop("base", "tiny")
-    if base not in PRESETS:
-        raise BadConfig(f"{where}: `base` must be one of {', '.join(PRESETS)}, but got {base!r}. Try tiny.")
-    merged = _merged(to_mapping(PRESETS[base]()), {"name": name, **values})
+    if base not in TRAINED:
+        raise BadConfig(f"{where}: `base` must be one of {', '.join(TRAINED)}, but got {base!r}. Try tiny.")
+    merged = _merged(to_mapping(TRAINED[base]()), {"name": name, **values})
     return check_model(from_mapping(ModelConfig, merged, where), where)
 
 

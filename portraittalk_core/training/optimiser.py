@@ -14,10 +14,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..config import TrainingConfig
+from ..errors import BadConfig, MissingExtra
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 _LONG = 1.6
 """How many times as long as wide a matrix is from where on its Gram matrix is worth the detour."""
+
+
+def make_optimiser(parameters: Iterable[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimiser that a run names.
+
+    Args:
+        parameters: To be updated.
+        config: The run.
+
+    Raises:
+        BadConfig: For an unknown optimiser.
+        MissingExtra: Without the package that it needs.
+    """
+    own = list(parameters)
+    if config.optimiser == "muon":
+        return MuonAdamW(own, config.rate, betas=(0.95, 0.98), weight_decay=config.weight_decay)
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(own, config.rate, weight_decay=config.weight_decay, fused=own[0].is_cuda)
+    if config.optimiser != "adamw8bit":
+        raise BadConfig(f"`optimiser` must be muon, adamw or adamw8bit, but got {config.optimiser!r}. Try adamw.")
+    try:
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MissingExtra(
+            "`optimiser` adamw8bit needs bitsandbytes, which is not installed. Run: pip install bitsandbytes, or try adamw."
+        ) from error
+    return AdamW8bit(own, config.rate, weight_decay=config.weight_decay)
 
 
 class MuonAdamW(torch.optim.Optimizer):

@@ -101,3 +101,22 @@ def mask_reconstruction_loss(
     """
     error = (rebuilt - clean).square() * weight * mask
     return error.sum() / (mask.sum() * clean.shape[1]).clamp(min=1.0)
+
+
+def min_snr_weight(alpha: Float[Tensor, "n"], gamma: float, prediction_type: str) -> Float[Tensor, "n"]:
+    """Return min-SNR weights of samples (Hang et al., arXiv 2303.09556).
+
+    The loss of a velocity counts `min(SNR + 1, gamma) / (SNR + 1)`, as public trainings with zero terminal signal have
+    it (github.com/MooreThreads/Moore-AnimateAnyone): the paper's own form gives pure noise, where its SNR is zero, no
+    weight at all.
+
+    Args:
+        alpha: Share of signal in the variance, abar, of each sample.
+        gamma: The largest SNR that counts in full.
+        prediction_type: What is predicted, see `NoiseSchedule`.
+    """
+    snr = alpha / (1 - alpha)
+    if prediction_type == "sample":
+        return snr.clamp(max=gamma)
+    base = snr + 1 if prediction_type == "v_prediction" else snr
+    return base.clamp(max=gamma) / base

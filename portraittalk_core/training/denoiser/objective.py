@@ -17,8 +17,9 @@ from ...hosts.diffusers_host import DiffusersHost
 from ...motion.geometry import CONTOUR_SIGMA, contours, head_cue, placement
 from ...nets.adapters import Adapters
 from ...perception.text import TextEncoder
-from .losses import denoising_loss, face_weight, mask_reconstruction_loss, random_regions
+from .losses import denoising_loss, face_weight, mask_reconstruction_loss, min_snr_weight, random_regions
 from .pairs import Batch
+from .recomputing import RecomputingHost, recomputed
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -45,6 +46,9 @@ class Objective(nn.Module):
         shared_noise: float = 0.5,
         latent_size: int = 32,
         contour_fold: int = 2,
+        min_snr: float = 0.0,
+        noise_offset: float = 0.0,
+        recompute: bool = False,
     ) -> None:
         """Join the networks of one model.
 
@@ -61,12 +65,16 @@ class Objective(nn.Module):
             shared_noise: See `TrainingConfig`.
             latent_size: Side of the latents that generation will use; training may use smaller ones.
             contour_fold: Side of the contour pictures over that of the latents.
+            min_snr: See `TrainingConfig`.
+            noise_offset: See `TrainingConfig`.
+            recompute: See `TrainingConfig`.
         """
         super().__init__()
         self.unet, self.identity_net, self.animate_net = unet, adapters.identity_net, adapters.animate_net
         self.text, self.schedule = text, schedule
         self._adapters = (adapters,)  # in a tuple: its networks have their names above, those of the weights files
-        self._host = DiffusersHost(unet)
+        self._host = RecomputingHost(unet) if recompute else DiffusersHost(unet)
+        self._recompute, self._min_snr, self._noise_offset = recompute, min_snr, noise_offset
         self._high_noise, self._face_strength, self._shared_noise = high_noise, face_weight, shared_noise
         self._latent_size, self._mouth_strength, self._contour_fold = latent_size, mouth_weight, contour_fold
         self._mask_weight, self._mask_chance = mask_weight, mask_chance
@@ -91,7 +99,9 @@ class Objective(nn.Module):
         corrupted = noisy * (1 - mask) + foreign * mask
         predicted = self.predict(batch, corrupted, timestep)
         weight = face_weight(batch.landmarks, size, self._face_strength, self._mouth_strength, batch.unseen)
-        plain = denoising_loss(predicted, self.schedule.target(latents, noise, timestep), weight, mask)
+        plain = denoising_loss(
+            predicted, self.schedule.target(latents, noise, timestep), weight * self._snr_weight(timestep), mask
+        )
         rebuilt = self.schedule.to_x0(corrupted, predicted, timestep)
         if self.schedule.prediction_type == "epsilon":
             # Clean latents are told by the noise over sqrt(abar), small at high noise, which would drown all else.
@@ -124,6 +134,7 @@ class Objective(nn.Module):
         )
         seen = torch.where(batch.present, batch.owner, -1)[:, None]
         temporal = [] if batch.features is None else adapters.temporal_branches()
+        temporal = recomputed(temporal) if self._recompute else temporal
         audio = [] if batch.features is None else adapters.audio_branches(batch.features)
         return [
             *adapters.identity_branches(batch.embeddings),
@@ -151,6 +162,13 @@ class Objective(nn.Module):
             present=batch.present,
         )
 
+    def _snr_weight(self, timestep: Int[Tensor, "n"]) -> Float[Tensor, "n 1 1 1"] | float:
+        """Return each sample's weight; losses are averaged after they are weighted, or the weights would do nothing."""
+        if not self._min_snr:
+            return 1.0
+        signal = self.schedule.alphas_cumprod.to(timestep.device)[timestep]
+        return min_snr_weight(signal, self._min_snr, self.schedule.prediction_type).view(-1, 1, 1, 1)
+
     @torch.no_grad()
     def _text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
         return self.text(ids)
@@ -166,6 +184,9 @@ class Objective(nn.Module):
     ) -> Float[Tensor, "n c h w"]:
         """Return noise whose frames share a random part, since generation may share all of it or nothing."""
         own = torch.randn(latents.shape, generator=generator, device=latents.device)
+        if self._noise_offset:
+            whole = torch.randn((len(latents) // clip, latents.shape[1], 1, 1), generator=generator, device=own.device)
+            own = own + self._noise_offset * whole.repeat_interleave(clip, 0)
         if clip == 1:
             return own
         clips = len(latents) // clip

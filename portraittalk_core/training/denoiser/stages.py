@@ -1,8 +1,6 @@
-"""The two stages of training the denoiser (PortraitTalk): a stage is a value that says what is updated, and on what.
+"""Run a stage of the denoiser's training: put together what it needs, make its data ready, and train.
 
-Stage 1 learns identity and appearance on single frames. Our base is trained from scratch, so it learns the U-Net and
-the structure encoder as well; with a public base the two would be given. Stage 2 freezes what stage 1 learned, except
-the structure encoder and the occlusion map, and adds motion over time and speech, on clips.
+What a stage updates is said in `assembly`.
 """
 
 from __future__ import annotations
@@ -12,19 +10,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_start_method
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import PartialState
-from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from ... import builders, presets
+from ... import presets
 from ...checkpoints.native import (
     load_dense_motion,
     load_speech_encoder,
@@ -33,125 +29,24 @@ from ...checkpoints.native import (
     load_vae,
 )
 from ...config import ModelConfig, TrainingConfig
-from ...errors import BadConfig, BadInput
+from ...errors import BadInput
 from ...perception.text import TextEncoder
 from ...preparation.shards import is_shards
 from ...stacks.head_warp import HeadWarp
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, State, train
-from ..model import check_model, check_picture_size, picture_sizes
+from ..model import check_picture_size, picture_sizes
+from .assembly import build_objective, load_weights
 from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
-from .objective import Objective
 from .pairs import Batch, Draw, FrameStore, PairDraws
 from .shard_bank import Readers, encode_shards
 
 if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    pass
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 """Where the networks lie that are trained before the denoiser."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a stage updates."""
-
-    trained: tuple[str, ...]
-    """Parameters of `Objective` by the beginning of their names."""
-
-
-STAGES = {
-    1: Stage(("unet.", "identity_net.", "animate_net.identity.", "animate_net.structure.", "animate_net.occlusion.")),
-    2: Stage(("animate_net.structure.", "animate_net.occlusion.", "animate_net.temporal.", "animate_net.audio.")),
-}
-
-
-def build_objective(model: ModelConfig, config: TrainingConfig, text: TextEncoder, vae: AutoencoderTiny) -> Objective:
-    """Return the objective of a stage, of which only the stage's parameters ask for gradients.
-
-    Args:
-        model: What is trained, of any size and kind of prediction.
-        config: The stage, what of it is updated, and the weights of its losses.
-        text: Reads captions; as wide as the model's cross-attention.
-        vae: Makes the latents; with as many channels as the model's.
-
-    Raises:
-        BadConfig: When there is no such stage or part, or the parts of the model cannot go together.
-    """
-    if config.stage not in STAGES:
-        raise BadConfig(f"`stage` must be one of {sorted(STAGES)}, but got {config.stage}.")
-    check_model(model)
-    _check_fit(model, config, text, vae)
-    torch.manual_seed(config.seed)
-    trained = _trained(config)
-    objective = Objective(
-        unet=builders.unet(model),
-        adapters=builders.adapters(model),
-        text=text,
-        schedule=builders.noise_schedule(model),
-        high_noise=config.high_noise,
-        face_weight=config.face_weight,
-        mouth_weight=config.mouth_weight,
-        mask_weight=config.mask_weight,
-        mask_chance=config.mask_chance,
-        shared_noise=config.shared_noise,
-        latent_size=model.size // model.vae_factor,
-        contour_fold=model.contour_size * model.vae_factor // model.size,
-    )
-    for name, parameter in objective.named_parameters():
-        parameter.requires_grad_(name.startswith(trained))
-    return objective
-
-
-def _check_fit(model: ModelConfig, config: TrainingConfig, text: TextEncoder, vae: AutoencoderTiny) -> None:
-    """Refuse a model that the networks trained before it, or the run, cannot go with; raises `BadConfig`."""
-    channels = int(cast(Any, vae).config["latent_channels"])
-    wanted = {
-        "`unet.cross_dim` must be the width of the text encoder": (model.unet.cross_dim, text.dim),
-        "`unet.latent_channels` must be the channels of the VAE": (model.unet.latent_channels, channels),
-    }
-    found = [f"{rule}, {right}, but got {given}" for rule, (given, right) in wanted.items() if given != right]
-    if config.clip > model.temporal_frames:
-        found.append(f"`clip` must be at most `temporal_frames`, {model.temporal_frames}, but got {config.clip}")
-    if found:
-        raise BadConfig(f"{model.name}: " + "; ".join(found))
-
-
-def _trained(config: TrainingConfig) -> tuple[str, ...]:
-    """Return the beginnings of the names of what a run updates; raises `BadConfig` for parts the stage has not."""
-    parts = {prefix.rstrip(".").rpartition(".")[2]: prefix for prefix in STAGES[config.stage].trained}
-    unknown = [part for part in config.parts if part not in parts]
-    if unknown:
-        raise BadConfig(f"`parts` of stage {config.stage} are {', '.join(parts)}, but got {unknown[0]!r}.")
-    return tuple(parts[part] for part in config.parts or parts)
-
-
-def load_weights(objective: Objective, *files: Path) -> None:
-    """Load trained weights, later files over earlier ones.
-
-    A convolution that has got more input channels since begins with zeros for them: they change nothing until they are
-    learned.
-
-    Args:
-        objective: Into which they are copied.
-        files: safetensors of the objective's parameters, or of some of them.
-
-    Raises:
-        BadInput: Naming up to ten tensors that the objective lacks or has in another shape.
-    """
-    own = {**dict(objective.named_parameters()), **dict(objective.named_buffers())}
-    for file in files:
-        stored = load_file(file)
-        for name, value in stored.items():
-            if name in own and value.ndim == 4 and (more := own[name].shape[1] - value.shape[1]) > 0:
-                stored[name] = F.pad(value, (0, 0, 0, 0, 0, more))
-        foreign = sorted(k for k, value in stored.items() if k not in own or own[k].shape != value.shape)
-        if foreign:
-            raise BadInput(f"{file}: is of another model, which has {foreign[:10]}. Start from the same model.")
-        with torch.no_grad():
-            for name, value in stored.items():
-                own[name].copy_(value)
 
 
 def draw_batches(
