@@ -205,6 +205,9 @@ class TrainingConfig:
     steps: int = 0
     """Step at which the learning rate has fallen from `rate` to `final_rate`; 0: it stays at `rate`."""
 
+    max_steps: int = 0
+    """Steps after which the run is over; 0: `minutes` alone say."""
+
     refs: int = 6
     """People a step, each with one reference picture (stage 2: clips)."""
 
@@ -286,9 +289,6 @@ class TrainingConfig:
     recompute: bool = False
     """Gradient checkpointing: what the backward pass needs is computed again, which takes a third more time and a
     fraction of the memory."""
-
-    compile: bool = False
-    """Whether `torch.compile` makes the U-Net's transformer blocks faster, after minutes in the first step."""
 
     unet_rank: int = 0
     """Rank of matrices that are learned beside the U-Net's attentions (LoRA) while the U-Net itself stays; 0: the

@@ -1,49 +1,36 @@
-"""The training loop. One loop serves every stage: what a stage updates is a value, not a branch in the code.
+"""The training loop. One loop serves every stage and every size: what a stage updates is a value, not a branch in the code.
 
 Accelerate drives it: one CPU, several processes of one thread each (which a small CPU prefers to one process of
-several threads), one GPU or many. Everything random is drawn from a generator that is seeded by the step, so a
+several threads), one GPU or many. Everything random is drawn from a generator that is seeded by the batch, so a
 resumed run repeats what an uninterrupted one would have done, number for number.
 """
 
 from __future__ import annotations
 
-import copy
-import csv
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import TrainingConfig
-from .optimiser import MuonAdamW
+from .checkpoint import Checkpoints, State
+from .optimiser import make_optimiser
 from .progress import plot_curve, progress_bar
+from .watch import Curve, Guard, TrainingStopped, warnings_of_the_machine
 
 logger = logging.getLogger(__name__)
 
 Batches = Callable[[int, int, int, torch.device], Iterable[Any]]
-"""Yields the batches of steps from a first one on, for one of several ranks, on a device."""
+"""Yields the batches of a run from a first round on, for one of several ranks, on a device; a round is a batch a rank."""
 
-
-@dataclass
-class State:
-    """Where a run stands."""
-
-    step: int = 0
-    """Updates done."""
-
-    samples: int = 0
-    """Frames seen, over all processes."""
-
-    seconds: float = 0.0
-    """Wall time of all calls together."""
+Validate = Callable[[int, Path], Mapping[str, float]]
+"""Takes a step and a folder for what can be looked at; returns figures by name. Averaged weights are in place."""
 
 
 def train(
@@ -54,85 +41,152 @@ def train(
     max_steps: int | None = None,
     *,
     by_time: bool = False,
+    validate: Validate | None = None,
 ) -> State:
     """Train a module until the time or the steps are over.
 
-    Continues from `out` when it holds a checkpoint. Writes `model.safetensors` (the averaged weights, to be used),
-    `last.safetensors` and `state.pt` (to resume), `curve.csv` and `curve.png`. A Ctrl-C writes a checkpoint and is
-    passed on.
+    Continues from `out` when it holds a checkpoint, see `checkpoint`. Writes `curve.csv`, `speed.csv` and `curve.png`, and
+    to TensorBoard where that is installed. A Ctrl-C writes a checkpoint and is passed on; SIGTERM, by which clusters
+    announce that they take a machine away, writes one after the step that runs and ends the run.
 
     Args:
         module: Takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is
             minimised. Parameters that need no gradient stay as they are.
-        batches: What it is trained on.
+        batches: What it is trained on. `names` of a batch, where it has them, say what is in it, and `skipped` what was
+            left out.
         config: Of the run; `minutes` counts this call alone.
         out: Folder of checkpoint and curve.
-        max_steps: Steps in all, those before included.
+        max_steps: Steps in all, those before included; None: those of `config`.
         by_time: Let a learning rate that falls fall with the time, to its end when `minutes` are over, for machines
             whose speed nobody knows. A resumed run then repeats nothing number for number.
+        validate: Called every `validate_every` steps.
 
     Returns:
         Where the run stands.
+
+    Raises:
+        TrainingStopped: When the loss is not finite, or jumps; what was saved before stays.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
-    torch.manual_seed(config.seed)
-    module.to(accelerator.device)
-    trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    optimiser = MuonAdamW(trained.values(), config.rate, betas=(0.95, 0.98), weight_decay=config.weight_decay)
-    average = {n: p.detach().clone() for n, p in trained.items()}
-    state = _resume(out, trained, average, optimiser)
-    wrapped, optimiser = accelerator.prepare(module, optimiser)
-    curve = _Curve(out / "curve.csv") if accelerator.is_main_process else None
-    source = iter(batches(state.step, accelerator.process_index, accelerator.num_processes, accelerator.device))
-    start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
-    total = None if max_steps is None else max_steps - state.step
-    end_s = begun + config.minutes * 60 if by_time else None
-    try:
-        with progress_bar(total, config.minutes, accelerator.is_main_process) as bar:
-            while max_steps is None or state.step < max_steps:
-                state.seconds = begun + time.monotonic() - start
-                # Processes agree on when to stop, or the last one would wait for the others for ever.
-                if _agreed(accelerator, state.seconds - begun >= config.minutes * 60):
-                    break
-                losses = _update(accelerator, wrapped, optimiser, next(source), config, state, end_s)
-                _follow(average, trained, min(config.ema, (state.step + 1) / (state.step + 10)))
-                if curve is not None:
-                    curve.add(state, losses)
+    run = _Run(accelerator, module, config, out)
+    return run.train(batches, max_steps or config.max_steps or None, by_time, validate)
+
+
+class _Run:
+    """A run on its device, from where it stood before."""
+
+    def __init__(self, accelerator: Any, module: nn.Module, config: TrainingConfig, out: Path) -> None:
+        torch.manual_seed(config.seed)
+        self.accelerator, self.config, self.out = accelerator, config, out
+        module.to(accelerator.device)
+        self.trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        optimiser = make_optimiser(self.trained.values(), config)
+        self.average = {n: p.detach().clone() for n, p in self.trained.items()} if config.ema else {}
+        self.checkpoints = Checkpoints(out, config.keep)
+        self.state = self.checkpoints.read(self.trained, self.average, optimiser)
+        self.module, self.optimiser = accelerator.prepare(module, optimiser)
+        self.curve = Curve(out) if accelerator.is_main_process else None
+        self.guard = Guard(out, config.stop_at_spike)
+        self.waited = 0.0
+        if self.curve is not None:
+            self.curve.cut(self.state.step)
+
+    def train(
+        self, batches: Batches, max_steps: int | None, by_time: bool, validate: Validate | None
+    ) -> State:
+        accelerator, config, state = self.accelerator, self.config, self.state
+        rank, ranks = accelerator.process_index, accelerator.num_processes
+        source = iter(batches(state.step * config.accumulate, rank, ranks, accelerator.device))
+        start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
+        total = None if max_steps is None else max_steps - state.step
+        end_s = begun + config.minutes * 60 if by_time else None
+        whole = True
+        try:
+            with (
+                warnings_of_the_machine() as warned,
+                progress_bar(total, config.minutes, accelerator.is_main_process) as bar,
+            ):
+                while max_steps is None or state.step < max_steps:
+                    state.seconds = begun + time.monotonic() - start
+                    # Processes agree on when to stop, or the last one would wait for the others for ever.
+                    if _agreed(accelerator, bool(warned) or state.seconds - begun >= config.minutes * 60):
+                        break
+                    losses = self._step(source, end_s)
                     bar(losses)
-                    if time.monotonic() - saved > config.save_every_s:
+                    if config.validate_every and validate and state.step % config.validate_every == 0:
+                        self._validate(validate)
+                    if self.curve is not None and time.monotonic() - saved > config.save_every_s:
                         saved = time.monotonic()
-                        _save(out, trained, average, optimiser, state)
-    finally:
-        if curve is not None:
-            curve.close()
-            _save(out, trained, average, optimiser, state)
-            plot_curve(out / "curve.csv", out / "curve.png")
-    return state
+                        self._save()
+                if warned:
+                    logger.warning("the machine will be taken away: the run ends after step %d", state.step)
+        except TrainingStopped:
+            whole = False
+            raise
+        finally:
+            if self.curve is not None:
+                self.curve.close()
+                if whole:
+                    self._save()
+                plot_curve(self.out / "curve.csv", self.out / "curve.png")
+        return state
 
+    def _step(self, source: Iterator[Any], end_s: float | None) -> dict[str, Tensor]:
+        """Learn from as many batches as one step takes."""
+        config, state, times = self.config, self.state, self.config.accumulate
+        rate = _rate(config, state, end_s)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        sums: dict[str, Tensor] = {}
+        names: list[str] = []
+        for part in range(times):
+            batch = self._next(source, names)
+            last = part == times - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.module):
+                losses = self.module(batch, self._generator(state.step * times + part))
+                self.accelerator.backward(losses["loss"] / times)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.detach() / times
+        self.accelerator.clip_grad_norm_(self.module.parameters(), config.clip_gradient)
+        self.optimiser.step()
+        state.step += 1
+        ranks = self.accelerator.num_processes
+        state.samples += config.refs * config.targets * config.clip * ranks * times
+        if self.average:
+            _follow(self.average, self.trained, min(config.ema, (state.step + 1) / (state.step + 10)))
+        if self.curve is not None:
+            self.curve.add(state, sums, self.waited, rate)
+        self.guard.add(state.step, tuple(names), sums["loss"])
+        return sums
 
-def _update(
-    accelerator: Any,
-    module: nn.Module,
-    optimiser: Any,
-    batch: Any,
-    config: TrainingConfig,
-    state: State,
-    end_s: float | None,
-) -> dict[str, Tensor]:
-    rank, ranks = accelerator.process_index, accelerator.num_processes
-    generator = torch.Generator(accelerator.device).manual_seed((config.seed << 40) + state.step * ranks + rank)
-    for group in optimiser.param_groups:
-        group["lr"] = _rate(config, state, end_s)
-    losses = module(batch, generator)
-    optimiser.zero_grad()
-    accelerator.backward(losses["loss"])
-    accelerator.clip_grad_norm_(module.parameters(), config.clip_gradient)
-    optimiser.step()
-    state.step += 1
-    state.samples += config.refs * config.targets * config.clip * ranks
-    return {name: value.detach() for name, value in losses.items()}
+    def _next(self, source: Iterator[Any], names: list[str]) -> Any:
+        begun = time.monotonic()
+        batch = next(source)
+        self.waited += time.monotonic() - begun
+        names += getattr(batch, "names", ())
+        for what in getattr(batch, "skipped", ()):
+            logger.warning("%s; it is left out.", what)
+            with open(self.out / "skipped.txt", "a", encoding="utf-8") as file:
+                file.write(f"{what}\n")
+        return batch
+
+    def _generator(self, part: int) -> torch.Generator:
+        """Return the generator of a round of batches: another for each rank, the same whenever it is asked for."""
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        return torch.Generator(self.accelerator.device).manual_seed((self.config.seed << 40) + part * ranks + rank)
+
+    def _validate(self, validate: Validate) -> None:
+        if self.curve is not None:
+            with _in_place(self.trained, self.average):
+                self.curve.note(self.state.step, validate(self.state.step, self.out / "validation"))
+        self.accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        self.guard.look()
+        self.checkpoints.write(self.trained, self.average, self.optimiser, self.state)
 
 
 def _rate(config: TrainingConfig, state: State, end_s: float | None) -> float:
@@ -158,60 +212,21 @@ def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: fl
         torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
-def _resume(out: Path, trained: Mapping[str, Tensor], average: dict[str, Tensor], optimiser: Any) -> State:
-    file = out / "state.pt"
-    out.mkdir(parents=True, exist_ok=True)
-    if not file.exists():
-        return State()
-    stored = torch.load(file, weights_only=True, map_location=next(iter(trained.values())).device)
-    with torch.no_grad():
-        for target, name in ((trained, "last.safetensors"), (average, "model.safetensors")):
-            for key, value in load_file(out / name).items():
-                if key in target:
-                    target[key].copy_(value)
-    optimiser.load_state_dict(stored["optimiser"])
-    logger.info("resumed at step %d", stored["step"])
-    return State(stored["step"], stored["samples"], stored["seconds"])
+class _in_place:  # noqa: N801 (a context)
+    """Holds averaged weights in the place of the learned ones."""
 
+    def __init__(self, trained: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> None:
+        self._trained, self._average = trained, average
 
-def _save(
-    out: Path, trained: Mapping[str, Tensor], average: Mapping[str, Tensor], optimiser: Any, state: State
-) -> None:
-    """Write each file under another name first: a run that is cut off keeps the checkpoint it had."""
-    stored = {"optimiser": copy.copy(optimiser.state_dict()), **vars(state)}
-    writers: tuple[tuple[str, Callable[[Path], None]], ...] = (
-        ("last.safetensors", lambda p: save_file({k: v.detach().contiguous().cpu() for k, v in trained.items()}, p)),
-        ("model.safetensors", lambda p: save_file({k: v.contiguous().cpu() for k, v in average.items()}, p)),
-        ("state.pt", lambda p: torch.save(stored, p)),
-    )
-    for name, write in writers:
-        part = out / f"{name}.part"
-        write(part)
-        os.replace(part, out / name)
+    def __enter__(self) -> None:
+        self._swap()
 
+    def __exit__(self, *_error: object) -> None:
+        self._swap()
 
-class _Curve:
-    """Means of the losses, a line every 25 steps."""
-
-    def __init__(self, path: Path, every: int = 25) -> None:
-        fresh = not path.exists()
-        self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in `close`)
-        self._writer = csv.writer(self._file)
-        self._every, self._fresh = every, fresh
-        self._sums: dict[str, Any] = {}
-
-    def add(self, state: State, losses: Mapping[str, Tensor]) -> None:
-        # Sums stay on the device: reading a number every step would make a GPU wait for the processor.
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        if state.step % self._every == 0:
-            if self._fresh:
-                self._writer.writerow(["step", "samples", "seconds", *self._sums])
-                self._fresh = False
-            means = [round(float(v) / self._every, 5) for v in self._sums.values()]
-            self._writer.writerow([state.step, state.samples, round(state.seconds, 1), *means])
-            self._file.flush()
-            self._sums = {}
-
-    def close(self) -> None:
-        self._file.close()
+    def _swap(self) -> None:
+        with torch.no_grad():
+            for name, value in self._average.items():
+                kept = value.clone()
+                value.copy_(self._trained[name])
+                self._trained[name].copy_(kept)

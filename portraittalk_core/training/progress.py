@@ -41,12 +41,14 @@ def progress_bar(steps: int | None, minutes: float, shown: bool) -> Generator[_A
 
 
 def plot_curve(source: Path, target: Path) -> None:
-    """Draw every loss of a curve file over the samples seen; does nothing for an empty curve.
+    """Draw every loss of a curve file over the samples seen; does nothing for an empty or missing curve.
 
     Args:
         source: The curve, as `loop.train` writes it.
         target: The picture.
     """
+    if not source.exists():
+        return
     with open(source, newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:

@@ -1,3 +1,8 @@
+import importlib.util
+import json
+import math
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -6,8 +11,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from portraittalk_core.config import TrainingConfig
+from portraittalk_core.errors import BadConfig, MissingExtra
 from portraittalk_core.training.loop import train
-from portraittalk_core.training.optimiser import MuonAdamW, orthogonalise
+from portraittalk_core.training.optimiser import MuonAdamW, make_optimiser, orthogonalise
+from portraittalk_core.training.watch import TrainingStopped
 
 
 class Line(nn.Module):
@@ -46,7 +53,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 
 def test_the_loss_falls_and_the_curve_says_so(tmp_path):
-    train(Line(), batches, replace(CONFIG, rate=0.1), tmp_path, max_steps=200)  # Muon steps by a fifth of the rate
+    train(Line(), batches, replace(CONFIG, rate=0.1, save_every_s=9e9), tmp_path, max_steps=200)  # Muon steps by a fifth of the rate
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert lines[0] == "step,samples,seconds,loss" and len(lines) == 9
     assert float(lines[-1].split(",")[-1]) < 0.2 * float(lines[1].split(",")[-1])
@@ -99,3 +106,121 @@ def test_convolutions_are_updated_as_matrices_and_vectors_by_adam():
     )
     assert weight.detach().square().mean().sqrt() == pytest.approx(0.2 * 0.1, rel=0.3)
     assert torch.allclose(bias.detach(), torch.full((8,), -0.1), rtol=1e-3)
+
+
+def test_older_checkpoints_are_kept_as_far_as_was_asked_for(tmp_path):
+    for steps in (2, 4, 6, 8):
+        train(Line(), batches, replace(CONFIG, keep=1, save_every_s=9e9), tmp_path, max_steps=steps)
+    assert sorted(place.name for place in tmp_path.glob("step-*")) == ["step-00000006", "step-00000008"]
+    assert (tmp_path / "latest").read_text() == "step-00000008"
+    assert (tmp_path / "model.safetensors").read_bytes() == (tmp_path / "step-00000008/model.safetensors").read_bytes()
+
+
+def test_what_was_half_written_is_not_gone_on_from(tmp_path):
+    train(Line(), batches, CONFIG, tmp_path / "whole", max_steps=8)
+    run = tmp_path / "parts"
+    train(Line(), batches, CONFIG, run, max_steps=4)
+    for left in (run / "step-00000006.part", run / "step-00000007"):  # killed while writing, killed before marking
+        left.mkdir()
+        (left / "last.safetensors").write_bytes(b"half")
+    (run / "model.safetensors.part").write_bytes(b"half")
+    assert train(Line(), batches, CONFIG, run, max_steps=8).step == 8
+    for name in ("model", "last"):
+        whole, parts = (load_file(folder / f"{name}.safetensors") for folder in (tmp_path / "whole", run))
+        assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert not list(run.glob("*.part"))
+
+
+def test_batches_that_are_accumulated_are_one_larger_batch(tmp_path):
+    plain = replace(CONFIG, optimiser="adamw", warmup=1)
+
+    def joined(first, *given):
+        source = batches(2 * first, *given)
+        for one in source:
+            yield torch.cat([one, next(source)])
+
+    class Quiet(Line):
+        def forward(self, batch, generator):
+            wanted = batch @ torch.arange(12.0).view(3, 4) / 10 + 1
+            return {"loss": (batch @ self.weight.T + self.bias - wanted).square().mean()}
+
+    train(Quiet(), joined, plain, tmp_path / "joined", max_steps=10)
+    state = train(Quiet(), batches, replace(plain, accumulate=2), tmp_path / "parts", max_steps=10)
+    assert state.samples == 320
+    one, two = (load_file(tmp_path / run / "last.safetensors") for run in ("joined", "parts"))
+    assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
+    assert float((one["weight"] - Line().weight).abs().max()) > 0.05
+
+
+def test_a_warning_of_the_machine_saves_and_ends_the_run(tmp_path):
+    def warned(*given):
+        for step, batch in enumerate(batches(*given)):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    before = signal.getsignal(signal.SIGTERM)
+    state = train(Line(), warned, replace(CONFIG, save_every_s=9e9), tmp_path, max_steps=50)
+    assert state.step == 4  # the step that ran was finished
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 4
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("bad", "what"), [(math.nan, "is not finite"), (1e6, "times the mean")])
+def test_a_loss_that_goes_wrong_ends_the_run_and_names_its_samples(tmp_path, bad, what):
+    class Named(torch.Tensor):
+        names = ()
+
+    class Wrong(Line):
+        def forward(self, batch, generator):
+            losses = super().forward(torch.Tensor(batch), generator)
+            return {"loss": losses["loss"] * bad if "sample-27" in batch.names else losses["loss"]}
+
+    def named(first, *given):
+        for step, batch in enumerate(batches(first, *given), first):
+            found = batch.as_subclass(Named)
+            found.names = (f"sample-{step}",)
+            yield found
+
+    config = replace(CONFIG, stop_at_spike=50.0, save_every_s=9e9)
+    train(Wrong(), named, config, tmp_path, max_steps=20)
+    with pytest.raises(TrainingStopped, match=f"loss of step 28 .*{what}"):
+        train(Wrong(), named, config, tmp_path, max_steps=60)
+    said = json.loads((tmp_path / "stopped.json").read_text())
+    assert said["samples"] == ["sample-27"] and said["step"] == 28
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 20  # nothing worse was saved
+
+
+def test_speed_and_memory_are_written_and_lines_that_are_taken_again_are_cut(tmp_path):
+    train(Line(), batches, replace(CONFIG, save_every_s=9e9), tmp_path, max_steps=60)
+    rows = [line.split(",") for line in (tmp_path / "speed.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "samples", "rate", "samples_a_second", "waiting_share", "memory_gb"]
+    assert [row[0] for row in rows[1:]] == ["25", "50"] and all(0 <= float(row[4]) <= 1 for row in rows[1:])
+    curve = tmp_path / "curve.csv"
+    curve.write_text(curve.read_text() + "75,1200,9.9,0.1\n")
+    train(Line(), batches, CONFIG, tmp_path, max_steps=76)
+    assert [line.split(",")[0] for line in curve.read_text().splitlines()[1:]] == ["25", "50", "75"]
+
+
+def test_validation_sees_averaged_weights_and_leaves_the_others_in_place(tmp_path):
+    module, seen = Line(), []
+
+    def look(step, folder):
+        seen.append((step, module.weight.detach().clone()))
+        return {"adfd": 0.5}
+
+    train(module, batches, replace(CONFIG, validate_every=4), tmp_path, max_steps=8, validate=look)
+    assert [step for step, _ in seen] == [4, 8]
+    assert torch.equal(seen[-1][1], load_file(tmp_path / "model.safetensors")["weight"])
+    assert torch.equal(module.weight, load_file(tmp_path / "last.safetensors")["weight"])
+    assert (tmp_path / "validation.csv").read_text().splitlines() == ["step,adfd", "4,0.5", "8,0.5"]
+
+
+def test_optimisers_by_name():
+    weight = nn.Parameter(torch.zeros(4, 4))
+    assert isinstance(make_optimiser([weight], replace(CONFIG, optimiser="adamw")), torch.optim.AdamW)
+    with pytest.raises(BadConfig, match="`optimiser` must be muon, adamw or adamw8bit"):
+        make_optimiser([weight], replace(CONFIG, optimiser="sgd"))
+    if importlib.util.find_spec("bitsandbytes") is None:
+        with pytest.raises(MissingExtra, match="pip install bitsandbytes"):
+            make_optimiser([weight], replace(CONFIG, optimiser="adamw8bit"))
