@@ -37,7 +37,8 @@ from .denoiser.bank import EncodedBank, FrameEncoders, encode_bank
 from .denoiser.clip_bank import draw_clips, encode_clips, open_clip_bank
 from .denoiser.clips import load_speech_clips
 from .denoiser.score import score_clips, score_pairs
-from .denoiser.stages import build_objective, frame_encoders, load_weights
+from .denoiser.assembly import build_objective, load_weights
+from .denoiser.stages import frame_encoders
 from .model import picture_sizes, read_model
 from .people.bank import draw_bank, open_bank
 from .recipe import Ground, Recipe, pack, train_recipe

@@ -93,9 +93,7 @@ class _Run:
         if self.curve is not None:
             self.curve.cut(self.state.step)
 
-    def train(
-        self, batches: Batches, max_steps: int | None, by_time: bool, validate: Validate | None
-    ) -> State:
+    def train(self, batches: Batches, max_steps: int | None, by_time: bool, validate: Validate | None) -> State:
         accelerator, config, state = self.accelerator, self.config, self.state
         rank, ranks = accelerator.process_index, accelerator.num_processes
         source = iter(batches(state.step * config.accumulate, rank, ranks, accelerator.device))
@@ -165,7 +163,8 @@ class _Run:
     def _next(self, source: Iterator[Any], names: list[str]) -> Any:
         begun = time.monotonic()
         batch = next(source)
-        self.waited += time.monotonic() - begun
+        # Whoever draws ahead says for how long draws were waited for; encoding them is no waiting.
+        self.waited = getattr(source, "waited", self.waited + time.monotonic() - begun)
         names += getattr(batch, "names", ())
         for what in getattr(batch, "skipped", ()):
             logger.warning("%s; it is left out.", what)
@@ -212,7 +211,7 @@ def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: fl
         torch._foreach_lerp_(list(average.values()), [trained[n].detach() for n in average], 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
-class _in_place:  # noqa: N801 (a context)
+class _in_place:
     """Holds averaged weights in the place of the learned ones."""
 
     def __init__(self, trained: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> None:

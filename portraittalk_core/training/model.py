@@ -99,16 +99,22 @@ def check_model(model: ModelConfig, where: str = "model") -> ModelConfig:
     return model
 
 
-def check_picture_size(model: ModelConfig, size: int) -> None:
+def check_picture_size(model: ModelConfig, size: int, *, streamed: bool = False) -> None:
     """Refuse pictures that the model cannot be trained on.
 
     Args:
         model: That is trained.
         size: Side of the pictures in pixels.
+        streamed: Whether pictures are encoded as they are needed, at any size that the U-Net can halve.
 
     Raises:
         BadConfig: When `size` is neither the model's own nor half of it, for which a bank holds latents.
     """
+    least = VAE_FACTOR * 2 ** (len(model.unet.channels) - 1)
+    if streamed:
+        if size < least or size % least:
+            raise BadConfig(f"`size` must be a multiple of {least} for {model.name}, but got {size}. Try {model.size}.")
+        return
     if size not in picture_sizes(model):
         first, second = picture_sizes(model)
         raise BadConfig(f"`size` must be {first} or {second} for {model.name}, but got {size}. Try {second}.")

@@ -25,7 +25,8 @@ from accelerate import PartialState
 from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save_denoiser, save_modules
 from ..config import ModelConfig, TrainingConfig, read_toml
 from ..errors import BadInput
-from .denoiser.stages import ASSETS, build_objective, load_weights, train_stage
+from .denoiser.assembly import build_objective, load_weights
+from .denoiser.stages import ASSETS, train_stage
 from .model import ModelChoice, read_model
 
 logger = logging.getLogger(__name__)

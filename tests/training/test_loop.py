@@ -53,7 +53,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 
 def test_the_loss_falls_and_the_curve_says_so(tmp_path):
-    train(Line(), batches, replace(CONFIG, rate=0.1, save_every_s=9e9), tmp_path, max_steps=200)  # Muon steps by a fifth of the rate
+    train(
+        Line(), batches, replace(CONFIG, rate=0.1, save_every_s=9e9), tmp_path, max_steps=200
+    )  # Muon steps by a fifth of the rate
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert lines[0] == "step,samples,seconds,loss" and len(lines) == 9
     assert float(lines[-1].split(",")[-1]) < 0.2 * float(lines[1].split(",")[-1])

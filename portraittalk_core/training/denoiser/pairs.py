@@ -101,6 +101,12 @@ class Batch:
     clip: int = 1
     """Consecutive frames of a clip in the rows; 1 for single frames."""
 
+    names: tuple[str, ...] = ()
+    """What is in it, for messages."""
+
+    skipped: tuple[str, ...] = ()
+    """What was left out because it was broken."""
+
 
 class PairDraws(Dataset[Draw]):
     """Draws of pairs: item k is the draw of step k, decided by the seed and k alone, on which exact resuming rests."""

@@ -179,13 +179,41 @@ def _sized(content: bytes, size: int) -> Float[Tensor, "3 size size"]:
 
 @torch.no_grad()
 def _at_rest(points: Float[Tensor, "f 478 2"], readers: Readers) -> Float[Tensor, "f 478 2"]:
-    """Return the points with the mouth at rest: what it does in nine of ten frames is mood, and stays."""
+    """Return the points with the mouth at rest."""
     coefficients, pose = readers.fitter(points)
-    coefficients = clamp_coefficients(coefficients)
+    found = torch.cat([clamp_coefficients(coefficients), pose], 1)
+    return at_rest(points, found, resting_coefficients(found[:, :-6]), readers.shaper)
+
+
+def resting_coefficients(coefficients: Float[Tensor, "f 52"]) -> Float[Tensor, "f 52"]:
+    """Return blendshapes with the mouth at rest: what it does in nine of ten frames is mood, and stays.
+
+    Args:
+        coefficients: Of all frames of a sample.
+    """
     resting = coefficients.clone()
     low = coefficients[:, _MOVED].quantile(_REST, dim=0)
     resting[:, _MOVED] = torch.minimum(coefficients[:, _MOVED], low)
-    return readers.shaper(points, coefficients, pose, resting, pose)
+    return resting
+
+
+@torch.no_grad()
+def at_rest(
+    points: Float[Tensor, "n 478 2"],
+    coefficients: Float[Tensor, "n 58"],
+    resting: Float[Tensor, "n 52"],
+    shaper: FaceShaper,
+) -> Float[Tensor, "n 478 2"]:
+    """Return points with another expression.
+
+    Args:
+        points: Of some frames.
+        coefficients: Of the same, blendshapes and pose.
+        resting: Blendshapes that they get.
+        shaper: Gives points another expression.
+    """
+    now, pose = coefficients[:, :-6], coefficients[:, -6:]
+    return shaper(points, now, pose, resting, pose)
 
 
 def _heard(sample: Sample, frames: int, encoder: SpeechEncoder) -> Float[Tensor, "f d"]:

@@ -33,14 +33,17 @@ from ...errors import BadInput
 from ...perception.text import TextEncoder
 from ...preparation.shards import is_shards
 from ...stacks.head_warp import HeadWarp
+from ..checkpoint import State
 from ..faces.embedding import EmbedFrames
-from ..loop import Batches, State, train
+from ..loop import Batches, Validate, train
 from ..model import check_picture_size, picture_sizes
 from .assembly import build_objective, load_weights
 from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
-from .pairs import Batch, Draw, FrameStore, PairDraws
+from .objective import Objective
+from .pairs import Batch, FrameStore, PairDraws, Tokenize
 from .shard_bank import Readers, encode_shards
+from .stream import ShardDraws, StreamStore
 
 if TYPE_CHECKING:
     pass
@@ -50,12 +53,12 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 
 
 def draw_batches(
-    dataset: Dataset[Draw], gather: Callable[[torch.device], Callable[[Draw], Batch]], workers: int
+    dataset: Dataset[Any], gather: Callable[[torch.device], Callable[[Any], Batch]], workers: int
 ) -> Batches:
     """Return the batches of `loop.train`: draws, made ahead by worker processes, gathered on the device.
 
     Args:
-        dataset: Item k is the draw of step k.
+        dataset: Item k is the draw of batch k.
         gather: Takes the device and returns what turns a draw into a batch there.
         workers: Processes that draw ahead; 0 draws when a batch is asked for.
     """
@@ -72,9 +75,26 @@ def draw_batches(
             num_workers=workers,
             **options,  # pyright: ignore
         )
-        return map(gather(device), loader)
+        return _Gathered(loader, gather(device))
 
     return batches
+
+
+class _Gathered:
+    """Batches of draws; counts for how long draws are waited for."""
+
+    def __init__(self, draws: Iterable[Any], gather: Callable[[Any], Batch]) -> None:
+        self._draws, self._gather = iter(draws), gather
+        self.waited = 0.0
+
+    def __iter__(self) -> _Gathered:
+        return self
+
+    def __next__(self) -> Batch:
+        begun = time.monotonic()
+        draw = next(self._draws)
+        self.waited += time.monotonic() - begun
+        return self._gather(draw)
 
 
 def train_stage(
@@ -93,8 +113,9 @@ def train_stage(
     end: float = math.inf,
     max_steps: int | None = None,
     by_time: bool = False,
+    validate: Callable[[Objective], Validate] | None = None,
 ) -> State:
-    """Train a stage of a model; data that is not there yet is encoded first.
+    """Train a stage of a model; data that is not there yet is encoded first, unless it is streamed.
 
     Args:
         config: The run.
@@ -113,6 +134,7 @@ def train_stage(
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
         by_time: See `loop.train`.
+        validate: Takes what is trained and returns what `loop.train` calls every `validate_every` steps.
 
     Returns:
         Where the run stands.
@@ -132,14 +154,63 @@ def train_stage(
         raise BadInput("stage 2 needs `speech`, a file of speech features. Make it with training.denoiser.clips.")
     encoder = load_text_encoder(text)
     objective = build_objective(model, config, encoder, load_vae(vae))
-    check_picture_size(model, config.size)
+    check_picture_size(model, config.size, streamed=config.stream)
     load_weights(objective, *start)
-    _encode_data(config, model, data, people, (vae, warp, faces), speech)
-    batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
+    if config.precision == "bf16":
+        lower_frozen(objective, torch.bfloat16)
+    if config.stream:
+        batches = streamed_batches(config, people, (vae, warp), encoder.tokenize)
+    else:
+        _encode_data(config, model, data, people, (vae, warp, faces), speech)
+        batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
-    return train(
-        objective, batches, replace(config, minutes=min(config.minutes, left)), out, max_steps, by_time=by_time
+    run = replace(config, minutes=min(config.minutes, left))
+    look = validate(objective) if validate else None
+    return train(objective, batches, run, out, max_steps, by_time=by_time, validate=look)
+
+
+def streamed_batches(
+    config: TrainingConfig, shards: Path, networks: tuple[Path, Path], tokenize: Tokenize, split: str = "train"
+) -> Batches:
+    """Return the batches of a run that are read from shards and encoded as they are needed.
+
+    Args:
+        config: The run.
+        shards: Of `portraittalk prepare`.
+        networks: Files of the VAE and of the dense motion.
+        tokenize: Of the text encoder.
+        split: Which samples.
+
+    Raises:
+        BadInput: When the folder holds no shards, or no sample that is long enough.
+    """
+    if not is_shards(shards):
+        raise BadInput(
+            f"`stream` needs shards, but {shards} holds none. Make them: portraittalk prepare CLIPS -o {shards}"
+        )
+    names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
+    draws = ShardDraws(
+        shards,
+        seed=config.seed,
+        refs=config.refs,
+        targets=config.targets,
+        clip=config.clip,
+        size=config.size,
+        drops={name: getattr(config, name) for name in names},
+        split=split,
     )
+
+    def gather(device: torch.device) -> Callable[[Any], Batch]:
+        encoders = frame_encoders(*networks, None, device)
+        return StreamStore(encoders, shard_readers(), tokenize, device, config.clip).gather
+
+    return draw_batches(draws, gather, config.workers)
+
+
+def shard_readers() -> Readers:
+    """Return what reads faces and speech of shards: the shipped networks."""
+    fitter, shaper = load_structure(ASSETS / "structure.safetensors")
+    return Readers(fitter, shaper, load_speech_encoder(ASSETS / "speech.safetensors"))
 
 
 def _encode_data(
@@ -159,9 +230,7 @@ def _encode_data(
         device: Any = at_work.device
         encoders = frame_encoders(*networks, device)
         if is_shards(people):
-            fitter, shaper = load_structure(ASSETS / "structure.safetensors")
-            readers = Readers(fitter, shaper, load_speech_encoder(ASSETS / "speech.safetensors"))
-            encode_shards(data, people, encoders, readers, picture_sizes(model))
+            encode_shards(data, people, encoders, shard_readers(), picture_sizes(model))
         elif config.stage == 1:
             encode_bank(data, people, encoders, picture_sizes(model))
         else:

@@ -11,9 +11,8 @@ import torch
 from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure
 from portraittalk_core.errors import BadInput
 from portraittalk_core.motion.geometry import mouth_opening
-from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid
-from portraittalk_core.preparation.samples import encoded, sample_files, wave_samples
-from portraittalk_core.preparation.shards import INDEX, ShardWriter, is_shards, pack, read_samples
+from portraittalk_core.preparation.samples import wave_samples
+from portraittalk_core.preparation.shards import INDEX, is_shards, read_samples
 from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipDraws, ClipStore, open_clip_bank
@@ -21,48 +20,12 @@ from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
 from portraittalk_core.training.denoiser.shard_bank import Readers, encode_shards
 from portraittalk_core.training.denoiser.stages import ASSETS
 
-from ...rendered_people import pictures, points
-
-SIDE = 64
-COUNT = 2 * FRAMES + 3
-
-
-class Still:
-    """A dense motion that moves nothing and has seen three quarters of everything; the real one takes seconds."""
-
-    def motion(self, picture, reference, landmarks):
-        flow = identity_grid(torch.zeros(1, 2, 16, 16)).expand(len(landmarks), -1, -1, -1)
-        return DenseMotion(
-            flow, torch.tensor([0.25, 0.75, 0.0])[None, :, None, None].expand(len(landmarks), -1, 16, 16)
-        )
-
-
-def mean_colours(pixels):
-    """A VAE that a test can read: the mean of every eight by eight pixels, with a fourth channel of zeros."""
-    small = torch.nn.functional.avg_pool2d(pixels, 8)
-    return torch.cat([small, torch.zeros_like(small[:, :1])], 1)
+from .shards import COUNT, SIDE, Still, mean_colours, write_shards
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    mesh = torch.from_numpy(points()[:2]) / 128 - 1
-    writer = ShardWriter(folder / "train-000000.tar")
-    for number, count in enumerate((COUNT, FRAMES, COUNT)):  # the second is too short
-        track = mesh[number % 2].expand(count, -1, -1).clone()
-        track[:, :, 0] += 0.001 * torch.arange(count)[:, None]
-        shown = [
-            np.clip(pictures()[number % 2][::4, ::4] * 0.8 + k % 40, 0, 255).astype(np.uint8) for k in range(count)
-        ]
-        arrays = {"points": track.numpy(), "motion": np.zeros((count, 58)), "faces": np.eye(3, 512)[:2] + 1e-3}
-        sound = 0.1 * torch.sin(torch.arange(count * 640) / (5 + number))
-        files = sample_files(
-            [encoded(p, "jpg", 95) for p in shown], "jpg", sound, {k: v.astype(np.float32) for k, v in arrays.items()},
-            "a person talking, seen from the front", {"frames": count},
-        )  # fmt: skip
-        writer.add({"key": f"c_{number}", "clip": "c", "frames": count}, pack(f"c_{number}", files))
-    (folder / INDEX).write_text(json.dumps({"shards": [writer.finish("train")]}))
-    return folder
+    return write_shards(tmp_path_factory.mktemp("shards"))
 
 
 @pytest.fixture(scope="module")
