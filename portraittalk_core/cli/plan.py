@@ -1,4 +1,4 @@
-"""`portraittalk plan`: how much memory a video will need, stage by stage, before anything is fetched or run."""
+"""`portraittalk plan`: how much memory a video or a training step will need, before anything is fetched or run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 EPILOG = """examples:
   portraittalk plan --model sd15-portraittalk --frames 100 --size 512
   portraittalk plan --model sd15-magictalk --frames 100 --size 512 --at-once
+  portraittalk plan --train --model sd15 --stage 2 --frames 16 --batch 2
 
 The figures are predicted from the real networks, which are built without memory; they have not been measured on an
 accelerator. The driver, convolution libraries and gaps come on top: count on 1 GB.
@@ -20,32 +21,51 @@ def add_parser(commands: Any) -> None:
 
     parser = commands.add_parser(
         "plan",
-        help="predict the memory that a video needs",
-        description="Predict the memory of an accelerator that each stage needs.",
+        help="predict the memory that a video or a training step needs",
+        description="Predict the memory of an accelerator that each stage of a video needs, or a step of training.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", default=PUBLIC[0], choices=PUBLIC, help=f"which stack ({PUBLIC[0]})")
-    add("--frames", type=int, default=100, metavar="N", help="frames of the video (100)")
-    add("--size", type=int, default=512, metavar="N", help="side of a frame in pixels, a multiple of 64 (512)")
+    add(
+        "--model",
+        metavar="MODEL",
+        help=f"which stack: {', '.join(PUBLIC)} ({PUBLIC[0]}); with --train: sd15 or a TOML file",
+    )
+    add("--frames", type=int, metavar="N", help="frames of the video (100); with --train: of a clip (the recipe's)")
+    add("--size", type=int, metavar="N", help="side of a frame in pixels, a multiple of 64 (512)")
     add("--window", type=int, default=16, metavar="N", help="frames that are denoised together (16)")
     add("--precision", choices=("fp16", "fp32"), default="fp16", help="of the weights (fp16; on a CPU it is fp32)")
     add("--at-once", action="store_true", help="guidance's passes at once, as on accelerators of 12 GB and more")
+    group = parser.add_argument_group("a step of training, instead of a video")
+    group.add_argument(
+        "--train", action="store_true", help="predict a step of training, by parts, and what fits which card"
+    )
+    group.add_argument("--stage", type=int, default=2, choices=(1, 2), help="of the training (2)")
+    group.add_argument("--batch", type=int, metavar="N", help="people or clips a step (the recipe's)")
+    group.add_argument("--config", metavar="FILE", help="a recipe (sd15.toml)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the stages and the largest of them."""
+    """Print the stages and the largest of them, or the parts of a training step."""
+    if arguments.train:
+        return _plan_training(arguments)
     import torch
 
-    from ..presets import PRESETS
+    from ..errors import BadInput
+    from ..presets import PRESETS, PUBLIC
     from ..stacks.memory import peak_of, plan_memory
 
+    name = arguments.model or PUBLIC[0]
+    if name not in PUBLIC:
+        raise BadInput(
+            f"`--model` must be one of {', '.join(PUBLIC)}, but got {name}. To plan a training, add --train."
+        )
     stages = plan_memory(
-        PRESETS[arguments.model](),
-        frames=arguments.frames,
-        size=arguments.size,
+        PRESETS[name](),
+        frames=100 if arguments.frames is None else arguments.frames,
+        size=512 if arguments.size is None else arguments.size,
         window=arguments.window,
         dtype=torch.float16 if arguments.precision == "fp16" else torch.float32,
         passes_at_once=arguments.at_once,
@@ -56,4 +76,46 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{stage.name:<10}", *(f"{number / 1e9:>9.2f}" for number in numbers))
     most = peak_of(stages)
     print(f"\nlargest: {most.name}, {most.total / 1e9:.2f} GB; networks of other stages are not in memory then")
+    return 0
+
+
+def _plan_training(arguments: argparse.Namespace) -> int:
+    """Print what a step takes by parts, and what to switch on for cards of several sizes."""
+    from ..config import TrainingConfig, from_mapping, toml_values
+    from ..errors import BadInput
+    from ..training.memory import CARDS_GB, fits, plan_step, remedies
+    from ..training.model import check_picture_size, read_model
+    from .train_parts import recipe_path
+
+    path = recipe_path(arguments.config or "sd15.toml")
+    runs = [run for run in toml_values(path).get("runs", ()) if run.get("stage") == arguments.stage]
+    if not runs:
+        raise BadInput(f"`--config {path}` has no run of stage {arguments.stage}. Name another stage or file.")
+    given = {
+        "clip": arguments.frames if arguments.stage == 2 else None,
+        "refs": arguments.batch,
+        "size": arguments.size,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    config = from_mapping(TrainingConfig, {**runs[-1], **changed}, str(path))
+    model = read_model(arguments.model or "sd15")
+    if min(config.refs, config.clip) < 1 or config.clip > model.temporal_frames:
+        raise BadInput(
+            f"`--batch` and `--frames` must be 1 or more, and frames at most {model.temporal_frames}, but got "
+            f"{config.refs} and {config.clip}. Try 2 and 16."
+        )
+    check_picture_size(model, config.size, streamed=True)
+    parts = plan_step(model, config)
+    what = f"{config.refs} clips of {config.clip} frames" if config.stage == 2 else f"{config.refs} pictures"
+    print(f"{model.name}, stage {config.stage}: {what}, {config.size} px   GB, predicted, not measured")
+    for name, value in vars(parts).items():
+        print(f"  {name:<12} {value / 1e9:>7.2f}")
+    print(f"  {'together':<12} {parts.total / 1e9:>7.2f}\n")
+    for card in CARDS_GB:
+        switches, fitted = remedies(model, config, card)
+        needed = f"{fitted.total / 1e9:.1f} GB"
+        if not fits(fitted, card):
+            print(f"  {card} GB: not even with {', '.join(switches)}: {needed}. Take a smaller --size.")
+        else:
+            print(f"  {card} GB: {'fits as it is' if not switches else 'with ' + ', '.join(switches)}: {needed}")
     return 0

@@ -1,4 +1,4 @@
-"""`portraittalk train`: train a part of the tiny model, or one of the two stages of the denoiser."""
+"""`portraittalk train`: train a model on shards, a stage of it, or a part of the tiny model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ examples:
   portraittalk train --stage 1 --model my_model.toml --vae runs/my_vae/vae.safetensors --out runs/my_model
   portraittalk train --stage 2 --config tiny.toml --clips runs/clips --out runs/stage2
   portraittalk train --stage 1 --data shards/ --out runs/stage1
+  portraittalk train --model sd15 --data shards/ --base v1-5-pruned-emaonly.safetensors --out runs/sd15
+  accelerate launch --config_file ddp.yaml -m portraittalk_core train --model sd15 --data shards/ --base sd15-base \\
+      --identity faceid-portrait --temporal animatediff-v2 --out runs/sd15
 
+Without --part and --stage both stages are trained on shards of `prepare`, and a model is put together in --out/model.
 Every part but text goes on where it stopped in the same folder. Speech and clips need espeak-ng, people and clips
 moderngl and anny (see `doctor`).
 """
@@ -34,6 +38,12 @@ OF_STAGES = frozenset(
     ("config", "model", "minutes", "seed", "data", "people", "clips", "speech", "vae", "text", "warp", "faces", "start")
 )
 """The options that a stage knows."""
+
+OF_MODELS = frozenset(
+    ("config", "model", "minutes", "steps", "seed", "data", "vae", "text", "warp", "start", "workers", "export_lora")
+    + ("base", "identity", "temporal", "tokenizer")
+)
+"""The options that the training of a whole model knows."""
 
 
 def add_parser(commands: Any) -> None:
@@ -45,19 +55,20 @@ def add_parser(commands: Any) -> None:
     listed = "\n".join(f"  {name:<13} {part.help}" for name, part in PARTS.items())
     parser = commands.add_parser(
         "train",
-        help="train a part of the tiny model, or a stage of the denoiser",
-        description="Train a part of the tiny model, or a stage of the denoiser.",
+        help="train a model on shards, a stage of it, or a part of the tiny model",
+        description="Train a model on shards of `prepare`, a stage of it, or a part of the tiny model.",
         epilog=EPILOG.format(parts=listed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--part", choices=tuple(PARTS), metavar="PART", help=f"one of {', '.join(PARTS)}")
     what.add_argument("--stage", type=int, choices=(1, 2), help="1: identity and appearance; 2: motion and speech")
     add = parser.add_argument
     add("--out", required=True, metavar="FOLDER", help="where weights, state and curves go")
-    add("--config", metavar="FILE", help="a recipe, a TOML file; tiny.toml and tiny_gpu.toml are shipped (tiny.toml)")
-    add("--model", metavar="MODEL", help="what a stage trains: a preset or a TOML file (what --config says, or tiny)")
+    add("--config", metavar="FILE", help="a recipe, a TOML file; tiny.toml, tiny_gpu.toml and sd15.toml are shipped")
+    add("--model", metavar="MODEL", help="what is trained: sd15, another preset or a TOML file (what --config says)")
     add("--minutes", type=float, metavar="N", help="stop after so long; run again to go on")
+    add("--steps", type=int, metavar="N", help="steps of each stage, in place of the recipe's")
     add("--seed", type=int, metavar="N", help="seed of data and training")
     add("--shards", type=int, metavar="N", help="how many shards of people (100 of 16) or clips (60 of 8) to draw")
     add("--textures", metavar="FOLDER", help="MakeHuman's CC0 textures for skin (painted skin alone)")
@@ -75,6 +86,15 @@ def add_parser(commands: Any) -> None:
         help="weights to begin with (VAE: none; stage 2: those of stage 1; speech: a motion.safetensors beside its "
         "speech.safetensors, whose audio-to-motion then learns to hear in noise)",
     )
+    group = parser.add_argument_group(
+        "a model of SD1.5's shape begins with public files, paths or names of `models list`"
+    )
+    group.add_argument("--base", metavar="FILE", help="SD1.5 checkpoint or diffusers folder: U-Net, VAE, text encoder")
+    group.add_argument("--identity", metavar="FILE", help="ip-adapter-faceid or -portrait, for IdentityNet (untrained)")
+    group.add_argument("--temporal", metavar="FILE", help="AnimateDiff's or AniPortrait's motion module (untrained)")
+    group.add_argument("--tokenizer", metavar="FILE", help="CLIP's tokenizer (the base's, or the catalogue's)")
+    group.add_argument("--workers", type=int, metavar="N", help="processes that read shards ahead (the recipe's)")
+    group.add_argument("--export-lora", metavar="FILE", help="write what --out learned in low rank, train nothing")
     parser.set_defaults(run=run)
 
 
@@ -90,24 +110,39 @@ def run(arguments: argparse.Namespace) -> int:
     part = PARTS[arguments.part] if arguments.part else None
     _check(arguments, part)
     out = Path(arguments.out)
-    if part is None:
+    if arguments.export_lora:
+        return _export(out, Path(arguments.export_lora))
+    if part is not None:
+        finished = part.train(arguments, out)
+    elif arguments.stage is None:
+        finished = _train_model(arguments, out)
+    else:
         _train_runs(arguments, out)
         finished = True
-    else:
-        finished = part.train(arguments, out)
     print(f"{out}: done" if finished else f"{out}: not finished; the same command goes on")
     return 0
 
 
 def _check(arguments: argparse.Namespace, part: Part | None) -> None:
     name, known = (arguments.part, part.options) if part else ("a stage", OF_STAGES)
+    if part is None and arguments.stage is None:
+        name, known = "a whole model", OF_MODELS
+        if not arguments.data and not arguments.export_lora:
+            raise BadInput(
+                "`--part`, `--stage` or `--data` must be given. To train a model on clips of your own: "
+                "portraittalk prepare CLIPS -o shards/, then portraittalk train --model sd15 --data shards/ --out FOLDER."
+            )
     for option, value in vars(arguments).items():
         if option in ("part", "stage", "out") or value is None or not _is_option(option):
             continue
         if option not in known:
-            raise BadInput(f"`--{option}` means nothing to {name}. Leave it out.")
+            raise BadInput(f"`--{option.replace('_', '-')}` means nothing to {name}. Leave it out.")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
         raise BadInput(f"`--minutes` must be above 0, but got {arguments.minutes:g}. Try 60.")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise BadInput(f"`--steps` must be 1 or more, but got {arguments.steps}. Try 30000.")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise BadInput(f"`--workers` must not be negative, but got {arguments.workers}. Try 8.")
     if arguments.shards is not None and arguments.shards < 1:
         raise BadInput(f"`--shards` must be 1 or more, but got {arguments.shards}. Try 100.")
     if arguments.seed is not None and not 0 <= arguments.seed < 2**63:
@@ -116,7 +151,7 @@ def _check(arguments: argparse.Namespace, part: Part | None) -> None:
 
 
 def _is_option(name: str) -> bool:
-    return name in OF_STAGES or any(name in part.options for part in PARTS.values())
+    return name in OF_STAGES or name in OF_MODELS or any(name in part.options for part in PARTS.values())
 
 
 def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
@@ -171,6 +206,43 @@ def _recipe(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
 
     path = recipe_path(arguments.config)
     return path, toml_values(path)
+
+
+def _train_model(arguments: argparse.Namespace, out: Path) -> bool:
+    """Train both stages on shards and put the model together."""
+    from ..config import TrainingConfig, from_mapping
+    from ..preparation.shards import is_shards
+    from ..training.ground import SOURCES
+    from ..training.model import read_model as model_of
+    from ..training.program import Program, limited, train_program
+
+    shards = Path(arguments.data)
+    if not is_shards(shards):
+        raise BadInput(
+            f"`--data` must hold shards, but {shards} holds none. Make them: portraittalk prepare CLIPS -o DIR."
+        )
+    arguments.config = arguments.config or "sd15.toml"
+    path, values = _recipe(arguments)
+    if "runs" not in values:
+        raise BadInput(f"`--config {path}` must have [[runs]], of both stages. Try sd15.toml.")
+    model = read_model(arguments) or model_of()
+    runs = [from_mapping(TrainingConfig, run, str(path)) for run in values["runs"]]
+    chosen = {"minutes": arguments.minutes, "max_steps": arguments.steps, "seed": arguments.seed}
+    parts = {name: Path(given) for name in ("vae", "text", "warp") if (given := getattr(arguments, name))}
+    sources = {name: given for name in SOURCES if name != "vae" and (given := getattr(arguments, name))}
+    if "base" in sources and "vae" in parts:
+        sources["vae"] = str(parts.pop("vae"))
+    start = (Path(arguments.start),) if arguments.start else ()
+    options = limited(runs, workers=arguments.workers, **chosen)
+    return train_program(Program(model, options, shards, out, sources, parts, start))
+
+
+def _export(out: Path, file: Path) -> int:
+    """Write a LoRA file of what a model learned."""
+    from ..training.program import export_lora
+
+    print(f"{file}: changes {export_lora(out, file)} layers of SD1.5's U-Net")
+    return 0
 
 
 def _train_runs(arguments: argparse.Namespace, out: Path) -> None:

@@ -33,11 +33,11 @@ from ..checkpoints.native import load_text_encoder, load_vae
 from ..config import ModelConfig, TrainingConfig, read_toml
 from ..errors import BadInput
 from ..hosts.devices import default_device
+from .denoiser.assembly import build_objective, load_weights
 from .denoiser.bank import EncodedBank, FrameEncoders, encode_bank
 from .denoiser.clip_bank import draw_clips, encode_clips, open_clip_bank
 from .denoiser.clips import load_speech_clips
 from .denoiser.score import score_clips, score_pairs
-from .denoiser.assembly import build_objective, load_weights
 from .denoiser.stages import frame_encoders
 from .model import picture_sizes, read_model
 from .people.bank import draw_bank, open_bank

@@ -69,23 +69,46 @@ class RecomputingHost(DiffusersHost):
             self._again[-1] = before
 
     def _checkpoint(self, module: Any, *inputs: Any) -> Any:
-        """Run a layer of the U-Net so that it can be run again; an exception ends both runs at the same place."""
-        ended: list[Exception] = []
+        """Run a layer of the U-Net so that it can be run again; where the first run ends early, the second does too."""
+        first = _First()
 
         def run(*given: Any) -> Any:
             try:
                 return module(*given)
             except Exception as error:  # a recorder ends the pass over the reference at its last site
-                ended.append(error)
+                if not first.ends(error):
+                    raise
                 return given[0]
 
         again = self._again[-1]
         out: Any = checkpoint(
             run, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=lambda: (nullcontext(), again())
         )
-        if ended:
-            raise ended[0]
+        first.finish()
         return out
+
+
+class _First:
+    """How the first run of a layer ended. Its exception is let go: it holds everything that the layer had made."""
+
+    def __init__(self) -> None:
+        self._over = False
+        self._error: Exception | None = None
+        self._kind: type[Exception] | tuple[()] = ()
+
+    def ends(self, error: Exception) -> bool:
+        """Take note of an exception of the first run; say whether one of a later run is of the same kind."""
+        if self._over:  # torch ends recomputations itself, by an exception of its own
+            return isinstance(error, self._kind)
+        self._error, self._kind = error, type(error)
+        return True
+
+    def finish(self) -> None:
+        """End the first run, with its exception where there was one."""
+        self._over = True
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
 
 def recomputed(branches: Sequence[AfterBranch]) -> list[AfterBranch]:
