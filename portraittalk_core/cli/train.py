@@ -130,7 +130,7 @@ def _check(arguments: argparse.Namespace, part: Part | None) -> None:
         if not arguments.data and not arguments.export_lora:
             raise BadInput(
                 "`--part`, `--stage` or `--data` must be given. To train a model on clips of your own: "
-                "portraittalk prepare CLIPS -o shards/, then portraittalk train --model sd15 --data shards/ --out FOLDER."
+                "portraittalk prepare CLIPS -o shards/, then portraittalk train --model sd15 --data shards/ --out DIR."
             )
     for option, value in vars(arguments).items():
         if option in ("part", "stage", "out") or value is None or not _is_option(option):

@@ -1,7 +1,8 @@
 """What a model of SD1.5's shape begins with: public files, read once and written as this project's own.
 
-A base gives the U-Net, the VAE and the text encoder; FaceID gives IdentityNet; a motion module gives temporal attention.
-What follows knows none of these files: it finds `start.safetensors`, `vae.safetensors`, `text.safetensors` and a tokenizer.
+A base gives the U-Net, the VAE and the text encoder; FaceID gives IdentityNet; a motion module gives temporal
+attention. What follows knows none of these files: it finds `start.safetensors`, `vae.safetensors`, `text.safetensors`
+and a tokenizer.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ def _usable(path: Path) -> bool:
     found = detect(path)
     if found.kind not in (Kind.FACEID, Kind.FACEID_PORTRAIT):
         raise BadInput(
-            f"`identity` must be ip-adapter-faceid or -portrait, but {path} is {found}: FaceID-Plus looks at the face with "
-            "CLIP as well, which this IdentityNet does not. Name one of the two, or leave it out."
+            f"`identity` must be ip-adapter-faceid or -portrait, but {path} is {found}: FaceID-Plus looks at the face "
+            "with CLIP as well, which this IdentityNet does not. Name one of the two, or leave it out."
         )
     return True
 
@@ -156,6 +157,6 @@ def _found(name: str, given: str) -> Path:
     place = find(known[given], search_folders(None)) if given in known else None
     if place is None:
         raise BadInput(
-            f"`--{name}` must be a file, a folder or a name of `portraittalk models list` that is here, but got {given}."
+            f"`--{name}` must be a file, a folder or a name of `portraittalk models list` that is here, but is {given}."
         )
     return place

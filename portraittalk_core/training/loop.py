@@ -1,4 +1,4 @@
-"""The training loop. One loop serves every stage and every size: what a stage updates is a value, not a branch in the code.
+"""The training loop. One loop serves every stage and size: what a stage updates is a value, not a branch in the code.
 
 Accelerate drives it: one CPU, several processes of one thread each (which a small CPU prefers to one process of
 several threads), one GPU or many. Everything random is drawn from a generator that is seeded by the batch, so a
@@ -27,7 +27,7 @@ from .watch import Curve, Guard, TrainingStopped, warnings_of_the_machine
 logger = logging.getLogger(__name__)
 
 Batches = Callable[[int, int, int, torch.device], Iterable[Any]]
-"""Yields the batches of a run from a first round on, for one of several ranks, on a device; a round is a batch a rank."""
+"""Yields the batches of a run from a first round on, for one of several ranks, on a device; a round has one a rank."""
 
 Validate = Callable[[int, Path], Mapping[str, float]]
 """Takes a step and a folder for what can be looked at; returns figures by name. Averaged weights are in place."""
@@ -45,9 +45,9 @@ def train(
 ) -> State:
     """Train a module until the time or the steps are over.
 
-    Continues from `out` when it holds a checkpoint, see `checkpoint`. Writes `curve.csv`, `speed.csv` and `curve.png`, and
-    to TensorBoard where that is installed. A Ctrl-C writes a checkpoint and is passed on; SIGTERM, by which clusters
-    announce that they take a machine away, writes one after the step that runs and ends the run.
+    Continues from `out` when it holds a checkpoint, see `checkpoint`. Writes `curve.csv`, `speed.csv` and `curve.png`,
+    and to TensorBoard where that is installed. A Ctrl-C writes a checkpoint and is passed on; SIGTERM, by which a
+    cluster announces that it takes a machine away, writes one after the step that runs and ends the run.
 
     Args:
         module: Takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is

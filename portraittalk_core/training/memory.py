@@ -1,8 +1,8 @@
 """Predict the memory of a training step by parts: the objective itself runs, on networks without memory.
 
-What is added up: weights, gradients, what the optimiser keeps, averaged weights, what frozen networks weigh, and the most
-that tensors of a forward and a backward pass take at once, all of them in the precision of the multiplications. The
-driver, the libraries of convolutions and the gaps of the allocator come on top.
+What is added up: weights, gradients, what the optimiser keeps, averaged weights, what frozen networks weigh, and the
+most that tensors of a forward and a backward pass take at once, all of them in the precision of the multiplications.
+The driver, the libraries of convolutions and the gaps of the allocator come on top.
 """
 
 from __future__ import annotations

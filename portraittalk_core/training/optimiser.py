@@ -45,7 +45,7 @@ def make_optimiser(parameters: Iterable[Tensor], config: TrainingConfig) -> torc
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtra(
-            "`optimiser` adamw8bit needs bitsandbytes, which is not installed. Run: pip install bitsandbytes, or try adamw."
+            "`optimiser` adamw8bit needs bitsandbytes, which is not here. Run: pip install bitsandbytes, or try adamw."
         ) from error
     return AdamW8bit(own, config.rate, weight_decay=config.weight_decay)
 

@@ -192,8 +192,8 @@ class Guard:
         file.write_text(json.dumps(said, indent=1))
         what = "is not finite" if not math.isfinite(value) else f"is {value / (self._mean or 1):.0f} times the mean"
         raise TrainingStopped(
-            f"the loss of step {step} {what} ({value:g}); {file} names its samples. Look at them, lower `rate`, or raise "
-            "`stop_at_spike`; the last checkpoint is from before."
+            f"the loss of step {step} {what} ({value:g}); {file} names its samples. Look at them, lower `rate`, or "
+            "raise `stop_at_spike`; the last checkpoint is from before."
         )
 
 
@@ -210,7 +210,7 @@ class Warned:
 
 @contextmanager
 def warnings_of_the_machine() -> Generator[Warned, None, None]:
-    """Take SIGTERM, a cluster's warning, for a wish to save and stop after the step that runs, while the block lasts."""
+    """Take SIGTERM, a cluster's warning, as a wish to save and stop after the step that runs, in this block."""
     warned = Warned()
     if threading.current_thread() is not threading.main_thread():
         yield warned

@@ -52,8 +52,18 @@ def test_a_pack_is_what_training_began_with_and_what_it_learned(tmp_path):
 
 def test_every_shipped_recipe_has_both_stages_in_order():
     files = sorted(TOML.parent.glob("*.toml"))
-    assert [file.name for file in files] == ["tiny.toml", "tiny_gpu.toml"]
-    for file in files:
+    assert [file.name for file in files] == ["sd15.toml", "tiny.toml", "tiny_gpu.toml"]
+    large = read_toml(Recipe, files[0])
+    assert large.model == "sd15" and [(run.stage, run.size, run.stream) for run in large.runs] == [
+        (1, 512, True),
+        (2, 512, True),
+    ]
+    for run in large.runs:  # what public trainings of this shape agree in
+        assert (run.rate, run.steps, run.min_snr, run.noise_offset, run.clip_gradient) == (1e-5, 0, 5.0, 0.05, 1.0)
+        assert (run.drop_text, run.drop_identity, run.drop_reference) == (0.1, 0.1, 0.1)
+    schedule = read_model(large.model).schedule
+    assert schedule.prediction_type == "v_prediction" and schedule.rescale_betas_zero_snr
+    for file in files[1:]:
         runs = read_toml(Recipe, file).runs
         assert [(run.stage, run.size) for run in runs] == [(1, 128), (1, 256), (2, 128), (2, 256)]
         assert runs[2].parts == ("audio",) and all(run.clip == 1 for run in runs[:2]) and runs[3].clip == 16

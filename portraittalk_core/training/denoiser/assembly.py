@@ -1,9 +1,9 @@
 """The two stages of training the denoiser (PortraitTalk): a stage is a value that says what is updated.
 
-Stage 1 learns identity and appearance on single frames: what says who somebody is, the structure encoder, and the U-Net,
-which from scratch has everything to learn and from a public base another kind of prediction and to read references.
-Stage 2 freezes what stage 1 learned, except the structure encoder and the occlusion map, and adds motion over time and
-speech, on clips.
+Stage 1 learns identity and appearance on single frames: what says who somebody is, the structure encoder, and the
+U-Net, which from scratch has everything to learn and from a public base another kind of prediction and to read
+references. Stage 2 freezes what stage 1 learned, except the structure encoder and the occlusion map, and adds motion
+over time and speech, on clips.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def _trained(config: TrainingConfig) -> tuple[str, ...]:
 def load_weights(objective: Objective, *files: Path) -> None:
     """Load trained weights, later files over earlier ones.
 
-    Matrices beside a U-Net that has none become part of it. A convolution that has got more input channels since begins with zeros for them: they change nothing until they are
-    learned.
+    Matrices beside a U-Net that has none become part of it. A convolution that has got more input channels since begins
+    with zeros for them: they change nothing until they are learned.
 
     Args:
         objective: Into which they are copied.

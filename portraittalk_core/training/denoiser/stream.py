@@ -1,9 +1,9 @@
 """Learn from shards of `portraittalk prepare` as they are: samples are read, drawn from and encoded in every step.
 
-However many shards there are, nothing is written. Which stretch of which sample a batch holds is decided by the seed and
-the batch's number alone, so that a resumed run stands where it stood in the shards, for any number of processes and of
-loader workers. Every sample is drawn once before any is drawn again. A sample whose bytes are not those that were written
-is left out, the next takes its place, and the run says so.
+However many shards there are, nothing is written. Which stretch of which sample a batch holds is decided by the seed
+and the batch's number alone, so that a resumed run stands where it stood in the shards, for any number of processes and
+of loader workers. Every sample is drawn once before any is drawn again. A sample whose bytes are not those that were
+written is left out, the next takes its place, and the run says so.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .pairs import Batch, Tokenize
 from .shard_bank import Readers, at_rest, resting_coefficients
 
 MARGIN = 30
-"""Frames between a reference and what is drawn beside it, at least, where the sample is long enough: as public trainings
-of talking heads have it (`sample_margin` of github.com/fudan-generative-vision/hallo)."""
+"""Frames between a reference and what is drawn beside it, at least, where the sample is long enough: as public
+trainings of talking heads have it (`sample_margin` of github.com/fudan-generative-vision/hallo)."""
 
 ENCODED_AT_ONCE = 16
 """Pictures."""

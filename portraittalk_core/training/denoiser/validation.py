@@ -40,7 +40,8 @@ def validation_on(
     """Return what makes `loop.train`'s `validate` of an objective.
 
     Args:
-        shards: Of `portraittalk prepare`; people held out for validation where there are any, else those that are learned.
+        shards: Of `portraittalk prepare`; people who are held out for validation, or where there are none, those who
+            are learned.
         config: The run.
         model: What is trained.
         parts: Networks that are not the shipped ones.
@@ -51,7 +52,7 @@ def validation_on(
     text = load_text_encoder(parts.get("text", ASSETS / "text.safetensors"))
     kinds = {shard["split"] for shard in read_index(shards)["shards"]}
     options: dict[str, Any] = {"seed": 1, "refs": 1, "targets": 1, "clip": config.clip, "size": config.size}
-    draws = ShardDraws(shards, split="val" if "val" in kinds else "train", **options)
+    draws = ShardDraws(shards, split="validation" if "validation" in kinds else "train", **options)
 
     def of(objective: Objective) -> Callable[[int, Path], dict[str, float]]:
         def validate(step: int, folder: Path) -> dict[str, float]:

@@ -12,9 +12,9 @@ from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, BadInput
 from portraittalk_core.topology import EYES, OUTER_LIPS
 from portraittalk_core.training.denoiser import losses
+from portraittalk_core.training.denoiser.assembly import STAGES, build_objective, load_weights
 from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
-from portraittalk_core.training.denoiser.assembly import STAGES, build_objective, load_weights
 from portraittalk_core.training.denoiser.stages import ASSETS
 
 from ...rendered_people import portraits

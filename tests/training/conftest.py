@@ -10,12 +10,12 @@ from portraittalk_core.training.model import read_model
 from portraittalk_core.training.vae import CONFIG
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def text():
     return load_text_encoder(ASSETS / "text.safetensors")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def small():
     """A model that differs from tiny in everything that training was ever bound to."""
     return read_model(
@@ -32,7 +32,7 @@ def small():
     )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def vae_file(tmp_path_factory):
     """An untrained VAE of the small model's channels."""
     torch.manual_seed(0)

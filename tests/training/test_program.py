@@ -1,0 +1,103 @@
+"""The program that makes a model of shards: both stages, the folder that comes out, a LoRA of what is low-rank."""
+
+import dataclasses
+import json
+import math
+from typing import cast
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from portraittalk_core.checkpoints.native import load_denoiser, load_vae, model_files
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.errors import BadInput
+from portraittalk_core.stacks.head_warp import HeadWarp
+from portraittalk_core.training import program as programs
+from portraittalk_core.training.denoiser import stages
+from portraittalk_core.training.denoiser.bank import FrameEncoders
+from portraittalk_core.training.ground import make_ground
+from portraittalk_core.training.model import read_model
+from portraittalk_core.training.program import Program, export_lora, is_finished, pack_model, run_names, train_program
+
+from .denoiser.shards import SIDE, Still, mean_colours, write_shards
+
+FIRST = TrainingConfig(
+    stream=True, size=SIDE, refs=1, targets=1, minutes=math.inf, max_steps=2, warmup=1, save_every_s=9e9, unet_rank=2
+)
+SECOND = dataclasses.replace(FIRST, stage=2, clip=2, parts=("temporal", "audio"), unet_rank=0)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory, small, vae_file):
+    root = tmp_path_factory.mktemp("program")
+    (root / "shards").mkdir()
+    write_shards(root / "shards", (12, 12))
+    return Program(small, (FIRST, SECOND), root / "shards", root / "out", parts={"vae": vae_file})
+
+
+@pytest.fixture(scope="module")
+def made(program):
+    with pytest.MonkeyPatch.context() as patch:
+        encoders = FrameEncoders(mean_colours, cast(HeadWarp, Still()), None, "cpu")
+        patch.setattr(stages, "frame_encoders", lambda *_: encoders)
+        assert train_program(program)
+    return program.out
+
+
+def test_both_stages_become_a_model(made, program):
+    config, unet, _ = load_denoiser(made / "model" / "denoiser.safetensors")
+    assert config == program.model
+    assert set(model_files(str(made / "model"))) == {
+        "denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion"
+    }  # fmt: skip
+    assert load_vae(made / "model" / "vae.safetensors") and (made / "model" / "faces").is_dir()
+    first, second = (load_file(made / name / "model.safetensors") for name in ("stage1", "stage2"))
+    assert not any(name.startswith("unet.") and ".lora_" not in name for name in first)
+    assert {name.split(".")[1] for name in second} == {"temporal", "audio"}
+    packed = load_file(made / "model" / "denoiser.safetensors")
+    for name, value in second.items():
+        assert torch.equal(packed[name], value.half())
+    # what was learned beside the U-Net has become part of it
+    assert not any(".lora_" in name for name in packed) and unet is not None
+    record = json.loads((made / "model" / "record.json").read_text())
+    assert [(run["name"], run["step"]) for run in record["runs"]] == [("stage1", 2), ("stage2", 2)]
+    assert record["model"]["name"] == "small" and record["runs"][1]["settings"]["parts"] == ["temporal", "audio"]
+
+
+def test_a_finished_program_is_not_done_again(made, program, monkeypatch):
+    monkeypatch.setattr(programs, "train_stage", None)
+    before = (made / "stage1" / "state.pt").stat().st_mtime_ns
+    assert train_program(program) and (made / "stage1" / "state.pt").stat().st_mtime_ns == before
+    assert is_finished(made / "stage1", FIRST)
+    assert not is_finished(made / "stage1", dataclasses.replace(FIRST, max_steps=3))
+    assert not is_finished(made / "none", FIRST)
+
+
+def test_what_is_low_rank_is_exported(made, tmp_path):
+    assert export_lora(made, tmp_path / "lora.safetensors") == 56  # four projections of two attentions at seven sites
+    found = load_file(tmp_path / "lora.safetensors")
+    key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0"
+    assert {name.removeprefix(key) for name in found if name.startswith(key)} == {
+        ".lora_down.weight", ".lora_up.weight", ".alpha"
+    }  # fmt: skip
+    assert float(found[f"{key}.alpha"]) == 2 and found[f"{key}.lora_down.weight"].shape == (2, 64)
+    with pytest.raises(BadInput, match="no run with `unet_rank`"):
+        export_lora(tmp_path, tmp_path / "none.safetensors")
+
+
+def test_runs_have_folders_by_their_stage():
+    assert run_names((FIRST, SECOND)) == ["stage1", "stage2"]
+    assert run_names((FIRST, SECOND, SECOND)) == ["stage1", "run1", "run2"]
+
+
+def test_weights_of_another_model_are_not_packed(made, tmp_path):
+    with pytest.raises(BadInput, match="is of another model"):
+        pack_model(tmp_path, read_model("tiny"), [made / "stage1" / "model.safetensors"], {}, {})
+
+
+def test_a_model_of_another_shape_wants_a_base(tmp_path):
+    with pytest.raises(BadInput, match="--base FILE"):
+        make_ground(tmp_path, read_model("sd15"), {"identity": "x"})
+    with pytest.raises(BadInput, match="`--base` must be a file, a folder or a name of"):
+        make_ground(tmp_path, read_model("sd15"), {"base": str(tmp_path / "none")})
