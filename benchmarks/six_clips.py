@@ -2,8 +2,8 @@
 
     python -m benchmarks.six_clips --shards shards/ --run runs/six --config benchmarks/six_clips.toml
 
-The loss is that of the same draws, times and noise before the first step and now. Frames are drawn from noise, everything
-that a step shows being shown, by the averaged weights of the newest checkpoints.
+The loss is that of the same draws, times and noise before the first step and now. Frames are drawn from noise,
+everything that a step shows being shown, by the averaged weights of the newest checkpoints.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from portraittalk_core import presets
 from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.topology import INNER_LIPS, OUTER_LIPS
+from portraittalk_core.training.denoiser.assembly import build_objective, load_weights
 from portraittalk_core.training.denoiser.clip_bank import ClipDraws, ClipStore, open_clip_bank
 from portraittalk_core.training.denoiser.objective import Objective
 from portraittalk_core.training.denoiser.pairs import Batch
-from portraittalk_core.training.denoiser.assembly import build_objective, load_weights
 from portraittalk_core.training.denoiser.stages import ASSETS
 
 from .parts.program import RUNS, command_line

@@ -26,7 +26,7 @@ examples:
   portraittalk train --stage 2 --config tiny.toml --clips runs/clips --out runs/stage2
   portraittalk train --stage 1 --data shards/ --out runs/stage1
   portraittalk train --model sd15 --data shards/ --base v1-5-pruned-emaonly.safetensors --out runs/sd15
-  accelerate launch --config_file ddp.yaml -m portraittalk_core train --model sd15 --data shards/ --base sd15-base \\
+  torchrun --standalone --nproc-per-node 8 -m portraittalk_core train --model sd15 --data shards/ --base sd15-base \\
       --identity faceid-portrait --temporal animatediff-v2 --out runs/sd15
 
 Without --part and --stage both stages are trained on shards of `prepare`, and a model is put together in --out/model.

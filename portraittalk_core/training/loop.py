@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import TrainingConfig
+from ..errors import BadConfig
 from .checkpoint import Checkpoints, State
 from .optimiser import make_optimiser
 from .progress import plot_curve, progress_bar
@@ -65,11 +66,18 @@ def train(
         Where the run stands.
 
     Raises:
+        BadConfig: When Accelerate is to shard the weights, which this loop does not know.
         TrainingStopped: When the loss is not finite, or jumps; what was saved before stays.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
+    kind = str(accelerator.distributed_type.value)
+    if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        raise BadConfig(
+            f"training must hold a whole copy of what is learned on every GPU, but Accelerate was told {kind}, whose "
+            "parts this loop cannot save. Launch it plainly: torchrun --nproc-per-node N -m portraittalk_core train …"
+        )
     run = _Run(accelerator, module, config, out)
     return run.train(batches, max_steps or config.max_steps or None, by_time, validate)
 

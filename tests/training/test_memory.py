@@ -44,9 +44,9 @@ def test_remedies_are_named_until_a_step_fits(small, monkeypatch):
     monkeypatch.setattr(memory, "plan_step", pretended)
     assert remedies(small, CLIPS, 200)[0] == []
     assert remedies(small, CLIPS, 35)[0] == ["recompute = true"]
-    switches, fitted = remedies(small, CLIPS, 15)
+    switches, fitted = remedies(small, CLIPS, 17)
     assert switches == ["recompute = true", 'optimiser = "adamw8bit"', "refs = 1, with `accumulate` instead"]
-    assert fits(fitted, 15) and fitted.total == pytest.approx(2e9 + 4e9 * CLIPS.ema + 9e9)
+    assert fits(fitted, 17) and fitted.total == pytest.approx(2e9 + 4e9 * CLIPS.ema + 9e9)
     nothing, still = remedies(small, dataclasses.replace(CLIPS, clip=24), 3)
     assert nothing[-2:] == ["clip = 16", "clip = 8"] and "ema = 0" in nothing and not fits(still, 3)
 

@@ -185,3 +185,25 @@ def test_random_regions_cover_a_part_with_the_given_chance():
     share = masks.mean((1, 2, 3))
     assert 0.22 < float((share > 0).float().mean()) < 0.38
     assert share[share > 0].min() > 0.03 and share.max() < 0.55
+
+
+def test_min_snr_weighs_each_sample_before_the_mean(small, text, vae):
+    alpha = torch.tensor([0.0, 0.5, 0.99])
+    velocity = losses.min_snr_weight(alpha, 5.0, "v_prediction")
+    torch.testing.assert_close(velocity, torch.tensor([1.0, 1.0, 5 / 100]))  # pure noise still counts
+    torch.testing.assert_close(losses.min_snr_weight(alpha[1:], 5.0, "epsilon"), torch.tensor([1.0, 5 / 99]))
+    torch.testing.assert_close(losses.min_snr_weight(alpha, 5.0, "sample"), torch.tensor([0.0, 1.0, 5.0]))
+    run = TrainingConfig(size=64, mask_chance=0.0)
+    plain = build_objective(small, run, text, vae)
+    weighed = build_objective(small, dataclasses.replace(run, min_snr=5.0), text, vae)
+    with torch.no_grad():
+        found = [objective(pairs(text), torch.Generator().manual_seed(0))["loss"] for objective in (plain, weighed)]
+    assert float(found[1]) < float(found[0])
+
+
+def test_noise_offset_shifts_whole_channels_of_a_clip(small, text, vae):
+    run = TrainingConfig(stage=2, clip=2, size=64, noise_offset=5.0, shared_noise=0.0)
+    objective = build_objective(small, run, text, vae)
+    noise = objective._draw_noise(torch.zeros(4, 4, 8, 8), 2, torch.Generator().manual_seed(0))
+    apart = noise.mean((2, 3))
+    assert float(apart.abs().mean()) > 1.0 and float((apart[0] - apart[1]).abs().max()) < 0.5 * float(apart.abs().max())
