@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -82,7 +83,7 @@ def main() -> None:
     given = parser.parse_args()
     found = figures(given.shards, given.run, given.config, given.stage, given.draws, given.steps)
     for name, value in found.items():
-        print(f"{name:<28} {value:8.3f}")
+        sys.stdout.write(f"{name:<28} {value:8.3f}\n")
     if given.out:
         given.out.write_text(json.dumps(found, indent=1))
 

@@ -291,8 +291,7 @@ class TrainingConfig:
     fraction of the memory."""
 
     unet_rank: int = 0
-    """Rank of matrices that are learned beside the U-Net's attentions (LoRA) while the U-Net itself stays; 0: the
-    U-Net is learned itself, where the stage and `parts` say so."""
+    """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, while it stays; 0: it is learned itself."""
 
     precision: str = "no"
     """Mixed precision, `no` or `bf16`, as Accelerate calls them. With `bf16` what is frozen is kept in it."""
