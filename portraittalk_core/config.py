@@ -291,7 +291,7 @@ class TrainingConfig:
     fraction of the memory."""
 
     unet_rank: int = 0
-    """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, while it stays; 0: it is learned itself."""
+    """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, which stay; 0: they are learned."""
 
     precision: str = "no"
     """Mixed precision, `no` or `bf16`, as Accelerate calls them. With `bf16` what is frozen is kept in it."""
