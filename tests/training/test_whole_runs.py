@@ -40,7 +40,7 @@ size = 64
 refs = 1
 targets = 2
 accumulate = ACCUMULATE
-max_steps = 10
+max_steps = STEPS
 rate = 1e-4
 warmup = 1
 save_every_s = 0.0
@@ -53,7 +53,7 @@ refs = 1
 targets = 1
 clip = 3
 accumulate = ACCUMULATE
-max_steps = 10
+max_steps = STEPS
 rate = 1e-4
 warmup = 1
 save_every_s = 0.0
@@ -65,9 +65,9 @@ def shards(tmp_path_factory):
     return write_shards(tmp_path_factory.mktemp("shards"), (20, 16, 24))
 
 
-def command(folder, shards, vae_file, accumulate=1, processes=1):
+def command(folder, shards, vae_file, accumulate=1, processes=1, steps=10):
     recipe = folder / f"recipe{accumulate}.toml"
-    recipe.write_text(RECIPE.replace("ACCUMULATE", str(accumulate)))
+    recipe.write_text(RECIPE.replace("ACCUMULATE", str(accumulate)).replace("STEPS", str(steps)))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     own = ["-m", "portraittalk_core", "train", "--config", str(recipe), "--data", str(shards), "--vae", str(vae_file)]
     return [sys.executable, *(launch if processes > 1 else []), *own]
@@ -89,14 +89,12 @@ def steps_of(out):
 
 
 def test_a_run_that_is_killed_ten_times_ends_bit_equal_to_one_that_is_not(tmp_path, shards, vae_file):
-    argv = command(tmp_path, shards, vae_file)
+    argv = command(tmp_path, shards, vae_file, steps=16)
     begun = time.monotonic()
     assert start(argv, tmp_path / "whole").wait() == 0
     lasted = time.monotonic() - begun
     chance, killed = random.Random(0), list[str]()
-    for number in range(40):
-        if len(killed) == 10:
-            break
+    for number in range(10):
         before = steps_of(tmp_path / "killed")
         run = start(argv, tmp_path / "killed")
         # two in ten while it starts, the others some moments after it has taken a step
@@ -105,10 +103,11 @@ def test_a_run_that_is_killed_ten_times_ends_bit_equal_to_one_that_is_not(tmp_pa
             time.sleep(0.005)
             if end is None and steps_of(tmp_path / "killed") != before:
                 end = time.monotonic() + chance.uniform(0, 0.06) * lasted
-        if run.poll() is None:
-            run.send_signal(signal.SIGKILL)
-            run.wait()
-            killed.append(",".join(steps_of(tmp_path / "killed")) or "before the first step")
+        if run.poll() is not None:  # it was over before the moment came
+            break
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        killed.append(",".join(steps_of(tmp_path / "killed")) or "before the first step")
     assert len(killed) >= 8, killed
     assert start(argv, tmp_path / "killed").wait() == 0
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "killed")
@@ -116,7 +115,7 @@ def test_a_run_that_is_killed_ten_times_ends_bit_equal_to_one_that_is_not(tmp_pa
         assert tensors.keys() == parts[name].keys()
         assert all(torch.equal(value, parts[name][key]) for key, value in tensors.items()), name
     ends = [torch.load(tmp_path / run / "stage2" / "state.pt", weights_only=True) for run in ("whole", "killed")]
-    assert [end["step"] for end in ends] == [10, 10] and ends[0]["samples"] == ends[1]["samples"]
+    assert [end["step"] for end in ends] == [16, 16] and ends[0]["samples"] == ends[1]["samples"]
 
 
 def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, shards, vae_file):
@@ -133,7 +132,9 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, shards
 def test_a_warning_of_the_machine_writes_a_checkpoint_within_half_a_minute(tmp_path, shards, vae_file):
     recipe = command(tmp_path, shards, vae_file)
     text = (tmp_path / "recipe1.toml").read_text()
-    (tmp_path / "recipe1.toml").write_text(text.replace("max_steps = 10", "max_steps = 9999").replace("= 0.0", "= 9e9"))
+    (tmp_path / "recipe1.toml").write_text(
+        text.replace("max_steps = STEPS", "max_steps = 9999").replace("= 0.0", "= 9e9")
+    )
     run = start(recipe, tmp_path / "run")
     while not (tmp_path / "run" / "stage1").exists() and run.poll() is None:
         time.sleep(0.1)
