@@ -287,8 +287,7 @@ class TrainingConfig:
     """Batches whose gradients are averaged for one step."""
 
     recompute: bool = False
-    """Gradient checkpointing: what the backward pass needs is computed again, which takes a third more time and a
-    fraction of the memory."""
+    """Gradient checkpointing: what the backward pass needs is computed again, for a fraction of the memory."""
 
     unet_rank: int = 0
     """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, which stay; 0: they are learned."""

@@ -59,7 +59,7 @@ def folded(stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
             layer = name.removesuffix(_DOWN)
             base = own.get(f"{layer}.weight")
             up, down = stored.get(layer + _UP), found.pop(name)
-            if base is None or up is None:
+            if base is None or up is None or base.shape != (len(up), down.shape[1]):
                 found[name] = down  # of another network, which the caller will say
                 continue
             del found[layer + _UP]
