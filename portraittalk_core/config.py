@@ -185,10 +185,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How one stage is trained; see `training.denoiser.stages` for what a stage updates.
-
-    Chances of leaving a condition out (`drop_*`) are what classifier-free guidance later relies on.
-    """
+    """How one stage is trained, see `training.denoiser.assembly`; guidance relies on the chances `drop_*`."""
 
     stage: int = 1
     """1: identity and appearance on single frames; 2: structure, temporal attention and audio on clips."""

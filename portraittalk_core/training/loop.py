@@ -70,7 +70,10 @@ def train(
         TrainingStopped: When the loss is not finite, or jumps; what was saved before stays.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    # One process may do runs of several precisions, which Accelerate holds for the whole process; its ranks stay.
+    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
     kind = str(accelerator.distributed_type.value)
     if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):

@@ -126,22 +126,22 @@ def remedies(model: ModelConfig, config: TrainingConfig, gigabytes: float) -> tu
         The switches as they stand in a recipe, none where it fits as it is, and the step with all of them.
     """
     found, parts = list[str](), plan_step(model, config)
-    ways = [
-        ('precision = "bf16"', lambda c: replace(c, precision="bf16"), config.precision == "no"),
-        ("recompute = true", lambda c: replace(c, recompute=True), not config.recompute),
-        ('optimiser = "adamw8bit"', lambda c: replace(c, optimiser="adamw8bit"), config.optimiser != "adamw8bit"),
-        ("refs = 1, with `accumulate` instead", lambda c: replace(c, refs=1), config.refs > 1),
-        ("targets = 1, with `accumulate` instead", lambda c: replace(c, targets=1), config.targets > 1),
-        ("ema = 0", lambda c: replace(c, ema=0.0), bool(config.ema)),
-        ("unet_rank = 64", lambda c: replace(c, unet_rank=64), config.stage == 1 and not config.unet_rank),
-        ("clip = 16", lambda c: replace(c, clip=16), config.clip > 16),
-        ("clip = 8", lambda c: replace(c, clip=8), config.clip > 8),
+    ways: list[tuple[str, dict[str, Any], bool]] = [
+        ('precision = "bf16"', {"precision": "bf16"}, config.precision == "no"),
+        ("recompute = true", {"recompute": True}, not config.recompute),
+        ('optimiser = "adamw8bit"', {"optimiser": "adamw8bit"}, config.optimiser != "adamw8bit"),
+        ("refs = 1, with `accumulate` instead", {"refs": 1}, config.refs > 1),
+        ("targets = 1, with `accumulate` instead", {"targets": 1}, config.targets > 1),
+        ("ema = 0", {"ema": 0.0}, bool(config.ema)),
+        ("unet_rank = 64", {"unet_rank": 64}, config.stage == 1 and not config.unet_rank),
+        ("clip = 16", {"clip": 16}, config.clip > 16),
+        ("clip = 8", {"clip": 8}, config.clip > 8),
     ]
     for name, change, possible in ways:
         if fits(parts, gigabytes):
             break
         if possible:
-            config = change(config)
+            config = replace(config, **change)
             found.append(name)
             parts = plan_step(model, config)
     return found, parts

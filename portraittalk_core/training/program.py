@@ -73,10 +73,11 @@ def train_program(program: Program) -> bool:
     for name, run in zip(names, program.runs, strict=True):
         place = program.out / name
         if not is_finished(place, run):
+            options: dict[str, Any] = dict(parts)
             train_stage(
                 run, place, data=program.out / "bank", people=program.shards, model=model, start=start,
                 validate=validation_on(program.shards, run, model, parts) if run.validate_every else None,
-                faces=None if run.stream else ASSETS / "faces", **parts,
+                faces=None if run.stream else ASSETS / "faces", **options,
             )  # fmt: skip
         PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
         start = (*start, place / "model.safetensors")

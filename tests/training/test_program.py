@@ -25,7 +25,9 @@ from .denoiser.shards import SIDE, Still, mean_colours, write_shards
 FIRST = TrainingConfig(
     stream=True, size=SIDE, refs=1, targets=1, minutes=math.inf, max_steps=2, warmup=1, save_every_s=9e9, unet_rank=2
 )
-SECOND = dataclasses.replace(FIRST, stage=2, clip=2, parts=("temporal", "audio"), unet_rank=0)
+SECOND = dataclasses.replace(
+    FIRST, precision="bf16", recompute=True, stage=2, clip=2, parts=("temporal", "audio"), unet_rank=0
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -116,7 +116,7 @@ def lower_frozen(objective: nn.Module, dtype: torch.dtype) -> None:
 
 def _check_fit(model: ModelConfig, config: TrainingConfig, text: Any, vae: Any) -> None:
     """Refuse a model that the networks trained before it, or the run, cannot go with; raises `BadConfig`."""
-    channels = int(cast(Any, vae).config["latent_channels"])
+    channels = int(vae.config["latent_channels"])
     wanted = {
         "`unet.cross_dim` must be the width of the text encoder": (model.unet.cross_dim, text.dim),
         "`unet.latent_channels` must be the channels of the VAE": (model.unet.latent_channels, channels),

@@ -37,7 +37,7 @@ from ..checkpoint import State
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, Validate, train
 from ..model import check_picture_size, picture_sizes
-from .assembly import build_objective, load_weights
+from .assembly import build_objective, load_weights, lower_frozen
 from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
 from .objective import Objective

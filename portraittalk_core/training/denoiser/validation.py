@@ -57,7 +57,8 @@ def validation_on(
     def of(objective: Objective) -> Callable[[int, Path], dict[str, float]]:
         def validate(step: int, folder: Path) -> dict[str, float]:
             device = next(objective.parameters()).device
-            vae: Any = load_vae(vae_file).to(device)
+            vae: Any = load_vae(vae_file)
+            vae.to(device)
             encoders = frame_encoders(vae_file, parts.get("warp", ASSETS / "dense_motion.safetensors"), None, device)
             store = StreamStore(encoders, shard_readers(), text.tokenize, device, config.clip)
             found = list[dict[str, float]]()
