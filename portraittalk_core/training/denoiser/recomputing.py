@@ -49,21 +49,10 @@ class RecomputingHost(DiffusersHost):
         """Allow it."""
 
     @contextmanager
-    def _hooked(self, call: Call, ahead: Sequence[Any]) -> Generator[None, None, None]:
-        attached, before = list(self._attachments), self._again[-1]
-
-        @contextmanager
-        def again() -> Generator[None, None, None]:
-            now, self._attachments = self._attachments, attached
-            try:
-                with super(RecomputingHost, self)._hooked(call, ahead):
-                    yield
-            finally:
-                self._attachments = now
-
-        self._again[-1] = again
+    def _hooked(self, call: Call, acting: list[Any], ahead: Sequence[Any]) -> Generator[None, None, None]:
+        before, self._again[-1] = self._again[-1], lambda: super(RecomputingHost, self)._hooked(call, acting, ahead)
         try:
-            with super()._hooked(call, ahead):
+            with super()._hooked(call, acting, ahead):
                 yield
         finally:
             self._again[-1] = before
