@@ -316,8 +316,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "configur
 
     Args:
         cls: The record's class, a frozen dataclass.
-        values: By field; what is not given keeps its default. Keys of older files (`RENAMED`) are read, whole numbers
-            serve as floats, and lists as tuples.
+        values: By field, else defaults; of older files too (`RENAMED`). Whole numbers serve as floats, lists as tuples.
         where: What the values come from, for the message.
 
     Raises:
@@ -390,14 +389,7 @@ def read_toml(cls: type[T], path: str | Path, **overrides: Any) -> T:
 
 
 def toml_values(path: str | Path) -> dict[str, Any]:
-    """Return what a TOML file holds, as plain values.
-
-    Args:
-        path: The file.
-
-    Raises:
-        BadConfig: For a file that cannot be read or is no TOML.
-    """
+    """Return what the TOML file at `path` holds, as plain values; raises `BadConfig` for one that cannot be read."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
