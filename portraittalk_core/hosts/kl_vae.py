@@ -45,4 +45,6 @@ class KlVae(nn.Module):
 
     def decode(self, latents: Float[Tensor, "n 4 h w"]) -> Any:
         """Return an object whose `sample` is the pictures of latents."""
-        return SimpleNamespace(sample=self.vae.decode(latents / VAE_SCALE).sample)  # pyright: ignore[reportAttributeAccessIssue]
+        scaled: Any = latents / VAE_SCALE
+        found: Any = self.vae.decode(scaled)
+        return SimpleNamespace(sample=found.sample)
