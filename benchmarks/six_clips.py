@@ -8,7 +8,6 @@ everything that a step shows being shown, by the averaged weights of the newest 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -24,6 +23,8 @@ from portraittalk_core.training.denoiser.stages import ASSETS, frame_encoders, s
 from portraittalk_core.training.denoiser.stream import ShardDraws, StreamStore
 from portraittalk_core.training.denoiser.validation import decoded, sampled
 from portraittalk_core.training.model import read_model
+
+from .parts.program import command_line
 
 
 def figures(shards: Path, run: Path, recipe: Path, stage: int, draws: int, sampling: int) -> dict[str, float]:
@@ -71,7 +72,7 @@ def figures(shards: Path, run: Path, recipe: Path, stage: int, draws: int, sampl
 
 def main() -> None:
     """Read the command line, measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line("six_clips", __doc__)
     add = parser.add_argument
     add("--shards", type=Path, required=True)
     add("--run", type=Path, required=True, help="--out of `portraittalk train`")

@@ -8,7 +8,6 @@ parameter does not move, a frozen one does, or anything is not finite. Needs no 
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import sys
@@ -26,6 +25,8 @@ from portraittalk_core.training.denoiser.assembly import build_objective, lower_
 from portraittalk_core.training.memory import Parts, empty_batch, plan_step
 from portraittalk_core.training.model import read_model
 from portraittalk_core.training.optimiser import make_optimiser
+
+from .parts.program import command_line
 
 SPARE = 1e9
 """Bytes that others keep."""
@@ -160,7 +161,7 @@ def rows_of(parts: Parts) -> list[tuple[str, float]]:
 
 def main() -> None:
     """Read the command line, predict, and take the step."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line("training_step", __doc__)
     add = parser.add_argument
     add("--stage", type=int, default=2, choices=(1, 2))
     add("--size", type=int, default=128, help="side of the pictures (128)")

@@ -191,7 +191,7 @@ def _json(folder: Path) -> Iterator[Path]:
     record = {"file": "a.mp4", "adfd": 0.7, "unscored": [], "notes": ["a line"], "signature": {"clip": "1 bytes, 2"}}
     (folder / "results.json").write_text(json.dumps({"videos": [record], "protocol": {"suite": "quick"}}, indent=1))
     yield folder / "results.json"
-    for source in (ROOT / "workflows/prompt_edit.json", ASSETS / "tiny" / "tokenizer.json"):
+    for source in (ROOT / "workflows/Prompts that change in time.json", ASSETS / "tiny" / "tokenizer.json"):
         (folder / source.name).write_bytes(source.read_bytes())
         yield folder / source.name
 
