@@ -183,6 +183,7 @@ def test_a_run_measures_every_part_and_does_nothing_twice(folders, monkeypatch):
     assert again.read < before / 5, "the people are looked at again, what was made is not"
 
 
+@pytest.mark.slow
 def test_a_run_over_some_leaves_the_page_alone(folders, monkeypatch):
     _, target = run(folders, monkeypatch, "--parts", "clips", "--step", "3", "--only", "c1")
     assert not target.exists()

@@ -55,6 +55,7 @@ def single(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_every_tensor_of_a_single_file_goes_where_diffusers_puts_it(single):
     loaded = load_base(single)
@@ -111,6 +112,7 @@ def test_a_vae_beside_the_checkpoint_wins(single, tmp_path):
         load_base(single, vae=write_hollow(tmp_path / "text.safetensors", part("cond_stage_model.transformer.")))
 
 
+@pytest.mark.slow
 def test_a_diffusers_folder(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"unet": [], "vae": [], "text_encoder": []}))
     with pytest.raises(WeightsMismatch, match="lacks unet/diffusion_pytorch_model.safetensors"):

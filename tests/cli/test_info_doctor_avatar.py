@@ -41,6 +41,7 @@ def test_info_refuses_pickles_and_says_how_to_convert(tmp_path, capsys, name):
     assert "is a pickle" in line and "weights_only=True" in line
 
 
+@pytest.mark.slow
 def test_the_conversion_works(tmp_path, capsys):
     torch.save({"a": torch.zeros(3)}, tmp_path / "w.pt")
     main(["info", f"{tmp_path}/w.pt"])

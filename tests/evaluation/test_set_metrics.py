@@ -157,6 +157,7 @@ def test_unfinished_and_faceless_clips_do_not_count_and_the_count_says_so(tmp_pa
     }
 
 
+@pytest.mark.slow
 def test_references_that_give_no_features_are_lines(tmp_path, video, brought, talk, finder):
     scorer = Scorer(finder, "full", NetworkFiles(inception=brought.inception, i3d=brought.i3d))
     gone = scorer.score(Clip(video, "x", reference=tmp_path / "gone.mp4"))

@@ -44,6 +44,7 @@ def test_a_motion_stays_where_it_is_defined_at_any_frame_rate(prior, fps):
     assert 4 <= blinks <= 60  # people blink 5 to 40 times a minute
 
 
+@pytest.mark.slow
 def test_speech_moves_the_head_more_than_silence(prior):
     def sway(level):
         return torch.stack(

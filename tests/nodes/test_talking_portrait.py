@@ -106,6 +106,7 @@ def test_a_node_raises_the_same_error_in_other_words(pack):
         wording.speaking(Node).execute(1, name="a")
 
 
+@pytest.mark.slow
 def test_example_files_are_put_among_the_inputs_and_never_over_others(pack, tmp_path):
     routes = pack("nodes.routes")
     assert all(source.is_file() for source in routes.EXAMPLES.values()) and routes.BLUEPRINT.is_file()

@@ -35,6 +35,7 @@ def test_parts_have_as_many_lines_as_the_public_ones():
     assert len(edges) == 124 and len(mine) == 114 and mine < edges
 
 
+@pytest.mark.slow
 def test_channels_are_reversed_for_the_controlnet_only(face):
     pair = draw_for_aniportrait(face, 512, 512), draw_for_controlnet([face], 512, 512)
     assert {(180, 200, 10), (10, 220, 180), (20, 10, 180), (150, 120, 100)} <= colours(pair[0])

@@ -55,6 +55,7 @@ def host(random_model):
         yield host
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_window_sees_its_own_frames_whatever_was_denoised_before(random_model, host, avatar_identity):
     maps, speech = parts(random_model, 9, avatar_identity)
@@ -138,6 +139,7 @@ def test_several_references_join_in(random_model, host, avatar_identity):
     assert not torch.allclose(one, both, atol=1e-6)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_parts_that_stage_2_has_not_trained_cost_nothing_and_change_nothing(
     random_model, host, avatar_identity, monkeypatch

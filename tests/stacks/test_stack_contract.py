@@ -202,6 +202,7 @@ def test_a_scale_of_zero_leaves_its_network_out_bit_for_bit(case, scale):
     assert not torch.allclose(case.predict(full), without, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_scales_lie_between_nothing_and_the_whole(case):
     for scale, place in PLACES[case.name].items():
         full, half = case.conditions(), case.conditions(scales=replace(Scales(), **{scale: 0.5}))
@@ -293,6 +294,7 @@ def test_a_codec_that_may_not_run_while_sampling_has_encoded_before(tiny, window
     torch.testing.assert_close(*results, rtol=0, atol=1e-3)  # convolutions round otherwise in batches of another size
 
 
+@pytest.mark.slow
 def test_few_steps_and_reuse(sd15):
     def made(**options):
         return torch.cat([part.latents for part in sd15.animate(options=SamplingOptions(steps=2, cfg=1.0, **options))])

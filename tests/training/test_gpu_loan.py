@@ -24,6 +24,7 @@ def write_shards(numbers, folder):
         (folder / f"{k}").touch()
 
 
+@pytest.mark.slow
 def test_drawing_is_stopped_in_time_and_what_is_held_out_comes_first(tmp_path):
     drawing = Drawing(functools.partial(write_shards, folder=tmp_path), jobs=1, shards=5)
     begun = time.monotonic()

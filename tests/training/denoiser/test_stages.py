@@ -100,6 +100,7 @@ class Steps(torch.utils.data.Dataset):
         return torch.tensor(step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_each_of_several_processes_trains_on_every_other_draw(workers):
     batches = stages.draw_batches(Steps(), lambda device: int, workers)(5, 1, 2, torch.device("cpu"))
