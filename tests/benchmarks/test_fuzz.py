@@ -39,6 +39,7 @@ def test_the_same_number_is_the_same_damage():
     assert sum(SHARES.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_reader_that_dies_is_a_finding_and_the_next_file_is_read(tmp_path):
     (tmp_path / "a.csv").write_text("time,jawOpen\n0,0.1\n")
     with Reader() as reader:

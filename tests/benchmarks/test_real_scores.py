@@ -324,6 +324,7 @@ def test_a_sheet_is_as_good_as_its_size_allows(tmp_path):
     assert sizes[1] <= 30_000 < sizes[0]
 
 
+@pytest.mark.slow
 def test_lips_are_scored_against_voice_and_silence(face):
     _, points = face
     seconds, rate = 4, 16000

@@ -104,6 +104,7 @@ def test_a_vae_on_its_own_in_every_layout(tmp_path):
     assert markers(load_vae(write_pickle(tmp_path / "old.bin", old))) == wanted
 
 
+@pytest.mark.slow
 def test_a_vae_beside_the_checkpoint_wins(single, tmp_path):
     other = write_hollow(tmp_path / "vae.safetensors", part("first_stage_model."))
     loaded = load_base(single, vae=other)

@@ -145,6 +145,7 @@ def test_streaming_hands_out_frames_before_later_windows_run():
     assert (start, len(chunk), calls) == (0, 5, [0, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_streaming_memory_does_not_grow_with_length():
     def peak(frames: int) -> int:
         most = 0

@@ -221,6 +221,7 @@ def test_a_branch_that_was_never_trained_is_said_to_be_missing(settings):
     assert "| E-FID ↓ |\n" in text and "| 0.2500 [0.1250, 0.5000] |\n" in text
 
 
+@pytest.mark.slow
 def test_what_a_cluster_loses_is_kept_for_the_next_run(settings):
     class Losing(Engine):
         def run(self, jobs, build):

@@ -116,6 +116,7 @@ def test_the_seed_decides_head_and_blinks_but_not_the_mouth(nets):
     assert (one.pose[:, 0] - other.pose[:, 0]).abs().max() > 0.01
 
 
+@pytest.mark.slow
 def test_people_blink_as_often_as_people_do(nets):
     features = SpeechFeatures(torch.zeros(3000, 128), -20 + 8 * torch.sin(torch.arange(3000) / 3.0), 25.0)
     lid = move(nets, features).coefficients[:, BLINK] > 0.5

@@ -97,6 +97,7 @@ def test_rows_are_read_off_at_the_middle_of_frames():
     assert resample_rows(rows, 50, 50, 50)[:, 0].tolist() == list(range(50))
 
 
+@pytest.mark.slow
 def test_another_file_is_no_encoder(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"config": "{}"})
     with pytest.raises(WeightsMismatch, match="must be a speech encoder .*, but masked_spec_embed is missing"):

@@ -139,6 +139,7 @@ def test_passes_one_after_the_other_are_the_passes_at_once(host, latents, noise)
     assert runs[0].shape == (4, 4, 8, 8) and runs[0].dtype == latents.dtype
 
 
+@pytest.mark.slow
 def test_drawings_are_kept_to_the_bit_and_a_long_video_is_drawn_once(noise, monkeypatch):
     maps = MeshMaps(torch.rand(6, 478, 2, generator=noise), 25.0)
     drawn: list[int] = []

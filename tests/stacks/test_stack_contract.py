@@ -341,6 +341,7 @@ def test_everything_is_let_go_when_the_unet_cannot_be_read(sd15):
     assert loader.held(collect=True) == set()
 
 
+@pytest.mark.slow
 def test_everything_is_let_go_when_somebody_interrupts(sd15):
     loader = sd15.stack.loader
 

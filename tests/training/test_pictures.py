@@ -30,6 +30,7 @@ def test_dead_leaves_are_cut_from_textures_too():
     assert red[0] > red[1] + 20
 
 
+@pytest.mark.slow
 def test_a_vae_sees_people_last_and_photographs_and_leaves_before(tmp_path):
     bank = people().bank
     Image.fromarray(np.full((300, 400, 3), 77, np.uint8)).save(tmp_path / "plain.png")

@@ -70,6 +70,7 @@ def test_an_interrupted_stage_1_ends_where_an_uninterrupted_one_does(tmp_path, f
         assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_2_ends_where_an_uninterrupted_one_does(tmp_path, first, folders, ground):
     run = dataclasses.replace(RUN, stage=2, clip=2, drop_mouth=0.5)
     options = {"data": folders / "clips", "speech": folders / "speech.npz", "start": (first / "model.safetensors",)}
