@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 ASSETS := portraittalk_core/assets
+PHOTOGRAPH := workflows/inputs/astronaut.jpg
 PROMPT := a smiling person
 DEV := train,dev
 
 .PHONY: demo test test-all test-comfyui coverage lint docs train-tiny fuzz bench wheel clean
 
 demo: $(VENV)/installed
-	@echo "Making demo.mp4 from $(ASSETS)/portrait.png and $(ASSETS)/speech.wav ..."
-	@$(BIN)/python -m portraittalk_core generate --image $(ASSETS)/portrait.png --audio $(ASSETS)/speech.wav \
+	@echo "Making demo.mp4 from $(PHOTOGRAPH) and $(ASSETS)/speech.wav ..."
+	@$(BIN)/python -m portraittalk_core generate --image $(PHOTOGRAPH) --audio $(ASSETS)/speech.wav \
 		--prompt "$(PROMPT)" -o demo.mp4 --preview demo.png
 	@echo "The video is $(CURDIR)/demo.mp4. Some of its frames are in demo.png."
 
