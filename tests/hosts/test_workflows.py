@@ -126,7 +126,8 @@ def test_the_bar_moves_with_every_window_and_an_interrupt_stops_within_two_secon
 def test_what_does_not_stop_a_node_is_noted_on_it(server):
     graph = _short(steps=1)
     graph["6"]["inputs"] |= {"prompt": "a smling person", "edits": "3.0: a sad person"}
-    graph["10"]["inputs"]["model"] = ["1", 0]  # nobody has told this model who the person is
+    # Nobody has told this model who the person is; the sampler is.
+    graph["10"]["inputs"] |= {"model": ["1", 0], "identity": ["4", 0]}
     run = server.run(graph)
     assert run.status == "success", run.error
     late, unknown = run.outputs["6"]["portraittalk_notes"]
