@@ -98,6 +98,7 @@ def test_speech(name, caplog):
         assert wave[:31900].abs().max() < 1e-3 < wave[33000:].abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", listed("speech"))
 def test_speech_becomes_the_sound_of_a_video(name, tmp_path):
     sound = read_sound(MEDIA / name)

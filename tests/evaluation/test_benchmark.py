@@ -137,6 +137,7 @@ def run(settings, load=load, **changed):
     return made, labels
 
 
+@pytest.mark.slow
 def test_what_is_made_is_never_made_again(settings):
     made, labels = run(settings)
     assert labels == ["p000_s0 material", "p001_s0 material", "p000_s0 full", "p001_s0 full"]

@@ -86,6 +86,7 @@ def test_a_missing_reference_and_another_size(tmp_path, video, talk, finder):
     assert any("PSNR: unscored, the reference must have the clip's size 96 x 96" in line for line in record["unscored"])
 
 
+@pytest.mark.slow
 def test_bad_clips_are_lines(tmp_path, video, talk, finder):
     scorer = Scorer(finder)
     torn = tmp_path / "torn.mp4"

@@ -107,6 +107,7 @@ def random_tags(rng: Generator) -> dict[str, str]:
     return {name: str(rng.choice(values)) for name, values in VALUES.items()}
 
 
+@pytest.mark.slow
 def test_every_word_is_in_the_vocabulary_and_every_word_is_spoken():
     rng, seen = seeded(), set()
     for _ in range(6000):
