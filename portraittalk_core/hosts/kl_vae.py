@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .sd15_models import VAE_SCALE, empty_vae
+from .sd15_models import decoded, empty_vae, encoded
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -40,11 +40,8 @@ class KlVae(nn.Module):
 
     def encode(self, pixels: Float[Tensor, "n 3 h w"]) -> Any:
         """Return an object whose `latents` are those of pictures in [-1, 1]."""
-        found: Any = self.vae.encode(pixels)
-        return SimpleNamespace(latents=found.latent_dist.mode() * VAE_SCALE)
+        return SimpleNamespace(latents=encoded(self.vae, pixels))
 
     def decode(self, latents: Float[Tensor, "n 4 h w"]) -> Any:
         """Return an object whose `sample` is the pictures of latents."""
-        scaled: Any = latents / VAE_SCALE
-        found: Any = self.vae.decode(scaled)
-        return SimpleNamespace(sample=found.sample)
+        return SimpleNamespace(sample=decoded(self.vae, latents))

@@ -1,5 +1,8 @@
 """A U-Net small enough for every test, and its shape; ComfyUI where there is one."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +10,16 @@ from portraittalk_core.sites import UNetShape
 
 from .browser import chromium, frontend, opened, page, shot  # noqa: F401 - fixtures
 from .comfy_env import comfy_host, pack  # noqa: F401 - fixtures
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    """The module that makes the workflows' graphs, which belongs to no package."""
+    file = Path(__file__).resolve().parents[2] / "workflows" / "graphs.py"
+    spec = importlib.util.spec_from_file_location("graphs", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ host kept of it. Slow: `make test-comfyui` runs it.
 """
 
 import hashlib
-import importlib.util
 import os
 import random
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -29,16 +27,6 @@ MOST_S = 2.0
 """From the interrupt to the end, on a machine with nothing else to do."""
 
 LOADER, MODEL = "1", ["1", 0]
-
-
-@pytest.fixture(scope="module")
-def graphs():
-    spec = importlib.util.spec_from_file_location(
-        "graphs", Path(__file__).resolve().parents[2] / "workflows" / "graphs.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ Slow: `make test-comfyui` runs it. The figures that it prints stand in docs/tuto
 """
 
 import hashlib
-import importlib.util
 import io
 import shutil
 import sys
@@ -44,14 +43,6 @@ _real = management.is_device_cpu
 management.is_device_cpu = lambda device: sys._getframe(1).f_code.co_name != "load_models_gpu" and _real(device)
 '''
 """A pack: `--novram` cannot be asked for beside `--cpu`."""
-
-
-@pytest.fixture(scope="module")
-def graphs():
-    spec = importlib.util.spec_from_file_location("graphs", ROOT / "workflows" / "graphs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from portraittalk_core.training.denoiser.stages import ASSETS
 from portraittalk_core.training.model import read_model
 from portraittalk_core.training.vae import CONFIG
 
+from .small import SMALL
+
 
 @pytest.fixture(scope="session")
 def text():
@@ -18,18 +20,7 @@ def text():
 @pytest.fixture(scope="session")
 def small():
     """A model that differs from tiny in everything that training was ever bound to."""
-    return read_model(
-        {
-            "name": "small",
-            "size": 64,
-            "unet": {"latent_channels": 4, "channels": [32, 64], "attention": [True, True], "heads": 2},
-            "schedule": {"prediction_type": "epsilon", "rescale_betas_zero_snr": False},
-            "contour_size": 16,
-            "structure_width": 16,
-            "reference_layers": ["down.1.0"],
-            "temporal_layers": ["mid.0.0", "up.1.1"],
-        }
-    )
+    return read_model(SMALL)
 
 
 @pytest.fixture(scope="session")

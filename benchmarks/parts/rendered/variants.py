@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from portraittalk_core.stacks.conditions import StructureCondition
 from portraittalk_core.stacks.head_warp import SIDE, HeadWarp
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.tiny import TinyStack
-from portraittalk_core.types import Frames, Identity, StructureMaps
+from portraittalk_core.types import Frames
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,9 @@ class WithoutStructure(TinyStack):
 class WithoutMouth(TinyStack):
     """A stack that draws no teeth, tongue and cavity into an open mouth."""
 
-    def composite(
-        self,
-        frames: Iterable[Frames],
-        identity: Identity,
-        maps: StructureMaps,
-        size: int | None = None,
-        edits: Float[Tensor, "frames *regions"] | float = 0.0,
-        plain: Float[Tensor, "frames 3 d d"] | None = None,
-    ) -> Iterator[Frames]:
+    def composite(self, *args: Any, **options: Any) -> Iterator[Frames]:
         """Take what the photograph shows from it, and all else from the decoder."""
-        return self.warp.composite(frames, identity, maps, size, edits, plain)
+        return self.warp.composite(*args, **options)
 
 
 def _as(kind: type[TinyStack]) -> Callable[[PortraitTalk], PortraitTalk]:
@@ -161,7 +153,6 @@ VARIANTS = (
         change=_of_benchmark("own-noise"),
         edits=False,
     ),
-    Variant("two-steps", "two steps", "`steps` 2; those of the weights else", SamplingOptions(steps=2)),
     Variant("cfg-1", "cfg 1", "prompts as trained; the others are guided as the weights say", SamplingOptions(cfg=1.0)),
     Variant("cfg-3", "cfg 3", "prompts guided at 3", SamplingOptions(cfg=3.0)),
 )
