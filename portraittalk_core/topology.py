@@ -113,3 +113,7 @@ MIRROR = (
     242, 243, 244, 245, 246, 247, 473, 476, 475, 474, 477, 468, 471, 470, 469, 472,
 )  # fmt: skip
 """The point that each of them becomes in a mirrored picture."""
+
+SEGMENTS = ("background", "skin", "hair", "eyes", "mouth", "teeth", "clothes", "accessory")
+"""What the pixels of a portrait belong to, in the order of every map; beards and brows are skin, glasses, hats
+and earrings accessories."""

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from .group_norm import normed
+from .small_unet import SmallUNet
 
 SHARES = ("own", "warped", "still")
 """Whose a pixel is: nobody's, so that it has to be drawn; the photograph's, moved; the photograph's, as it is."""
@@ -32,7 +31,6 @@ ANCHORS = (0.05, 0.03, 0.02)
 _FAINT = 0.02  # weight of the head's own affine motion against the points': it rules where no point is near
 _FARTHEST = 0.02  # of an error that counts whole: points on the far side of a turned head crowd, and their field folds
 _FADING = 0.05  # weight of no error against the points' when a field is anchored
-_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _spread(
     return torch.stack([(values[..., c, None] * y).mT @ x for c in (0, 1)], 1), weight
 
 
-class DenseMotionNet(nn.Module):
+class DenseMotionNet(SmallUNet):
     """A small U-Net from a picture and the motion of its points to flow and shares.
 
     Args:
@@ -121,21 +119,9 @@ class DenseMotionNet(nn.Module):
     """
 
     def __init__(self, *, contours: int = 7, widths: Sequence[int] = (48, 80, 112, 144)) -> None:
-        super().__init__()
-        self.config = {"contours": contours, "widths": list(widths)}
         # Pictures come at twice the side of the first level and are folded onto it.
-        inputs = 4 * 3 * 2 + 2 * contours + 6
-        self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _Block(b)) for a, b in pairwise(widths)
-        )
-        self.first, self.middle = _Block(widths[0]), _Block(widths[-1])
-        self.up = nn.ModuleList(
-            nn.ModuleList([nn.Conv2d(b, a, 1), _Block(a)]) for a, b in reversed(list(pairwise(widths)))
-        )
-        self.leave = nn.Conv2d(widths[0], 4 * 5, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
+        super().__init__(4 * 3 * 2 + 2 * contours + 6, 4 * 5, widths)
+        self.config = {"contours": contours, "widths": list(widths)}
 
     def forward(
         self,
@@ -161,32 +147,8 @@ class DenseMotionNet(nn.Module):
         start = near * fine[:, :2] + (1 - near) * fine[:, 2:4] + identity_grid(picture)
         warped = functional.grid_sample(picture, start.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
         folded = functional.pixel_unshuffle(torch.cat([picture, warped], 1), 2)
-        hidden = self.first(self.enter(torch.cat([folded, contours, moved, sparse], 1)))
-        kept: list[Tensor] = []
-        for layer in self.down:
-            kept.append(hidden)
-            hidden = layer(hidden)
-        hidden = self.middle(hidden)
-        for layer, skip in zip(self.up, reversed(kept), strict=True):
-            narrow, block = layer  # pyright: ignore[reportGeneralTypeIssues]
-            hidden = functional.interpolate(narrow(hidden), scale_factor=2.0, mode="nearest")
-            hidden = block(hidden + skip)
-        out = functional.pixel_shuffle(self.leave(hidden), 2)
+        out = functional.pixel_shuffle(self.run(torch.cat([folded, contours, moved, sparse], 1)), 2)
         return DenseMotion(start + 0.1 * out[:, :2], out[:, 2:].softmax(1))
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(_GROUPS, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.first(functional.silu(normed(self.norm, x)))
-        return x + self.second(functional.silu(hidden))
 
 
 def identity_grid(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "1 2 h w"]:

@@ -22,8 +22,6 @@ from .person import Person
 from .scene import Scene, studio_scene
 from .textures import choose_skin, skin_pictures
 
-SEGMENTS: tuple[str, ...] = ("background", "skin", "hair", "eyes", "mouth", "teeth", "clothes", "accessory")
-"""What the numbers of a segmentation mean; beards and brows count as skin, glasses, hats and earrings as accessory."""
 _KEPT_PEOPLE = 4
 
 

@@ -1,0 +1,1 @@
+"""Training of face parsing on rendered people."""

@@ -1,0 +1,148 @@
+"""Portraits of rendered people with what each cell belongs to, made to look like photographs of all sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from ...topology import SEGMENTS
+from ..dense.data import photographic
+from ..leaves import dead_leaves
+from ..people.bank import MAP_SIZE, SIZE, Bank
+
+_BACKGROUND, _HAIR, _CLOTHES = (SEGMENTS.index(name) for name in ("background", "hair", "clothes"))
+_REPLACED = 0.5
+"""How often a person stands before something else than the renderer's place."""
+_DYED = 0.3
+"""How often hair or clothes take another colour, likewise."""
+
+
+@dataclass(frozen=True)
+class ParsedPortraits:
+    """One step's pictures."""
+
+    pictures: Float[Tensor, "n 3 s s"]
+    """In [-1, 1]."""
+
+    landmarks: Float[Tensor, "n 478 2"]
+    """In [-1, 1], a little off, as a network finds them."""
+
+    segments: Int[Tensor, "n m m"]
+    """Index into `SEGMENTS` of each cell."""
+
+
+class PortraitStore:
+    """The portraits of a bank whose segments are known, in memory."""
+
+    def __init__(self, bank: Bank, places: Sequence[UInt8[ndarray, "h w 3"]] = (), seed: int = 0) -> None:
+        """Read the segments.
+
+        Args:
+            bank: Of rendered people.
+            places: Photographs without people, that stand behind some of them.
+            seed: Of the dead leaves that stand behind others.
+        """
+        self.bank = bank
+        self.rows = np.nonzero(bank.appearance == 0)[0]
+        maps = [bank.maps(shard)[2] for shard in range(len(bank.numbers))]
+        self.segments = np.stack([maps[bank.shard[row]][bank.row[row]] for row in self.rows])
+        rng = np.random.default_rng([seed, 53])
+        self.places = [*places, *(dead_leaves(rng, 2 * SIZE, places) for _ in range(40))]
+
+    def batch(self, seed: int, step: int, count: int) -> ParsedPortraits:
+        """Return a batch, decided by seed and step.
+
+        Args:
+            seed: Of the run.
+            step: Of the run.
+            count: Of pictures.
+        """
+        rng = np.random.default_rng([seed, step])
+        made = [self._portrait(rng, int(k)) for k in rng.integers(len(self.rows), size=count)]
+        pictures = torch.from_numpy(np.stack([picture for picture, _, _ in made])).permute(0, 3, 1, 2)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        points = torch.from_numpy(np.stack([points for _, points, _ in made]))
+        drift = 0.02 * torch.randn(count, 1, 2, generator=generator)
+        return ParsedPortraits(
+            pictures=photographic(pictures.float() / 127.5 - 1, generator),
+            landmarks=points + drift + 0.004 * torch.randn(points.shape, generator=generator),
+            segments=torch.from_numpy(np.stack([segments for _, _, segments in made]).astype(np.int64)),
+        )
+
+    def exact(self, rows: Sequence[int]) -> ParsedPortraits:
+        """Return portraits as they were rendered.
+
+        Args:
+            rows: Which of the store's.
+        """
+        which = self.rows[list(rows)]
+        pictures = torch.from_numpy(np.stack([self.bank.picture(row) for row in which])).permute(0, 3, 1, 2)
+        points = torch.from_numpy(self.bank.landmarks[which])
+        segments = torch.from_numpy(self.segments[list(rows)].astype(np.int64))
+        return ParsedPortraits(pictures.float() / 127.5 - 1, points, segments)
+
+    def _portrait(self, rng: np.random.Generator, k: int) -> tuple[ndarray, ndarray, ndarray]:
+        row, segments = self.rows[k], self.segments[k]
+        picture, points = self.bank.picture(row), self.bank.landmarks[row]
+        if rng.random() < _DYED:
+            picture = _dyed(rng, picture, segments, _HAIR if rng.random() < 0.6 else _CLOTHES)
+        if rng.random() < _REPLACED:
+            picture = _before(picture, segments, _cut(rng, self.places[rng.integers(len(self.places))]))
+        return _placed(rng, picture, points, segments)
+
+
+def _dyed(rng: np.random.Generator, picture: ndarray, segments: ndarray, segment: int) -> ndarray:
+    """Give hair or clothes another colour, so that neither is known by it."""
+    share = _large((segments == segment).astype(np.float32))[..., None]
+    if share.max() == 0:
+        return picture
+    values = picture.astype(np.float32)
+    mean = (values * share).sum((0, 1)) / share.sum()
+    colour = rng.uniform(10, 245, 3) if segment == _CLOTHES else rng.uniform(15, 230) * rng.uniform(0.6, 1.1, 3)
+    other = np.clip((values - mean) * rng.uniform(0.6, 1.4) + colour, 0, 255)
+    return (values + share * (other - values)).astype(np.uint8)
+
+
+def _before(picture: ndarray, segments: ndarray, place: ndarray) -> ndarray:
+    share = _large((segments != _BACKGROUND).astype(np.float32))[..., None]
+    return (place + share * (picture.astype(np.float32) - place)).astype(np.uint8)
+
+
+def _large(share: ndarray) -> ndarray:
+    return cv2.resize(share, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+
+
+def _cut(rng: np.random.Generator, place: ndarray) -> ndarray:
+    side = int(rng.uniform(0.3, 1.0) * min(place.shape[:2]))
+    top, left = (int(rng.integers(0, length - side + 1)) for length in place.shape[:2])
+    cut = cv2.resize(place[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(cut, (0, 0), rng.uniform(0.5, 6)) if rng.random() < 0.5 else cut
+
+
+def _placed(
+    rng: np.random.Generator, picture: ndarray, points: ndarray, segments: ndarray
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Mirror, turn, shift and scale; what a photograph ends at goes on as its edge does."""
+    angle, scale = rng.normal(0, 0.12), np.exp(rng.normal(0, 0.16))
+    flip = -1 if rng.random() < 0.5 else 1
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * [flip, 1]
+    shift = rng.normal(0, 0.08, 2)
+
+    def warped(values: ndarray, size: int, how: int) -> ndarray:
+        # `turn` works in [-1, 1]; pixel p lies at (2 p + 1) / size - 1.
+        offset = (turn @ np.full(2, 1 / size - 1) + shift + 1) * size / 2 - 0.5
+        matrix = np.concatenate([turn, offset[:, None]], 1)
+        return cv2.warpAffine(values, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
+
+    return (
+        warped(np.ascontiguousarray(picture), SIZE, cv2.INTER_LINEAR),
+        (points @ turn.T + shift).astype(np.float32),
+        warped(segments, MAP_SIZE, cv2.INTER_NEAREST),
+    )
