@@ -23,6 +23,9 @@ _REPLACED = 0.5
 _DYED = 0.3
 """How often hair or clothes take another colour, likewise."""
 
+_SOFT = 0.3
+"""How often a picture is out of focus: what a denoiser draws is, too."""
+
 
 @dataclass(frozen=True)
 class ParsedPortraits:
@@ -95,6 +98,8 @@ class PortraitStore:
             picture = _dyed(rng, picture, segments, _HAIR if rng.random() < 0.6 else _CLOTHES)
         if rng.random() < _REPLACED:
             picture = _before(picture, segments, _cut(rng, self.places[rng.integers(len(self.places))]))
+        if rng.random() < _SOFT:
+            picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 3.5))
         return _placed(rng, picture, points, segments)
 
 
