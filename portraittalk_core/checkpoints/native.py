@@ -27,6 +27,7 @@ from ..motion.priors import MotionPrior
 from ..motion.structure import FaceFitter, FaceShaper
 from ..nets.adapters import Adapters
 from ..nets.dense_motion import DenseMotionNet
+from ..nets.face_parsing import FaceParsingNet
 from ..perception.clip_text import ClipTokens
 from ..perception.speech import SpeechEncoder, build_wav2vec2
 from ..perception.text import TextEncoder
@@ -50,7 +51,7 @@ SD15_LAYOUT = {"layout": "sd15"}
 
 _LANGUAGE = {"landmarks": LANDMARKS, "coefficients": len(COEFFICIENTS)}
 
-PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion")
+PARTS = ("denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion", "face_parsing")
 """The networks of a model, one safetensors file each."""
 
 
@@ -291,6 +292,11 @@ def load_structure(path: Path | str) -> tuple[FaceFitter, FaceShaper]:
 def load_dense_motion(path: Path | str) -> DenseMotionNet:
     """Load the dense motion, float32, frozen; else as `load_vae`."""
     return _load(path, "a dense motion file", lambda config: DenseMotionNet(**config))
+
+
+def load_face_parsing(path: Path | str) -> FaceParsingNet:
+    """Load face parsing, float32, frozen; else as `load_vae`."""
+    return _load(path, "a face parsing file", lambda config: FaceParsingNet(**config))
 
 
 def _empty_vae(config: dict[str, Any]) -> Any:

@@ -146,12 +146,25 @@ def _train_faces(arguments: argparse.Namespace, out: Path) -> bool:
 
 
 def _train_dense_motion(arguments: argparse.Namespace, out: Path) -> bool:
-    from ..training.dense.train import STEPS, steps_done, train_dense_motion
+    from ..training.averaged import steps_done
+    from ..training.dense.train import STEPS, train_dense_motion
 
     bank = beside(arguments, out, "people", needed=True)
     if steps_done(out) < STEPS:
         minutes = arguments.minutes or float("inf")
         train_dense_motion(bank, out, minutes, steps=STEPS, **_given(arguments, "seed"))
+    return steps_done(out) >= STEPS
+
+
+def _train_face_parsing(arguments: argparse.Namespace, out: Path) -> bool:
+    from ..training.averaged import steps_done
+    from ..training.parsing.train import STEPS, train_parsing
+
+    bank = beside(arguments, out, "people", needed=True)
+    if steps_done(out) < STEPS:
+        places = {name: Path(value) for name, value in _given(arguments, "photographs").items()}
+        minutes = arguments.minutes or float("inf")
+        train_parsing(bank, out, minutes, **places, **_given(arguments, "seed"))
     return steps_done(out) >= STEPS
 
 
@@ -220,6 +233,11 @@ PARTS: dict[str, Part] = {
         "moves a photograph's pixels: people, whose every pixel's way is known",
         _train_dense_motion,
         frozenset(("minutes", "seed", "people")),
+    ),
+    "face-parsing": Part(
+        "tells hair, skin, clothes and the place apart: people",
+        _train_face_parsing,
+        frozenset(("minutes", "seed", "people", "photographs")),
     ),
     "vae": Part(
         "pictures to latents and back: people, dead leaves, photographs",

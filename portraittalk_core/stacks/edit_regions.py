@@ -13,19 +13,12 @@ from torch import Tensor
 
 from ..topology import EYES
 
-REGIONS = ("eyes", "beard", "hair", "colour of the hair", "clothes", "background")
-"""Parts of a picture that prompts change, in the order of every tensor of regions."""
-
-TINTED = REGIONS.index("colour of the hair")
-"""The region in which only colours are new: every strand stays the photograph's."""
-
-LAID_OVER = (REGIONS.index("eyes"), REGIONS.index("beard"))
-"""Regions in which something comes before the face, through which it is seen where nothing comes."""
-
-BEHIND = REGIONS.index("background")
-"""The region that nothing of the head belongs to."""
+REGIONS = ("older", "younger", "hair", "colour of the hair", "clothes", "beard", "eyes", "background")
+"""What prompts change in a picture, in the order of every tensor of regions and in that of the changes."""
 
 _WORDS = {
+    "older": "old elderly aged",
+    "younger": "young youthful",
     "eyes": "glasses spectacles eyeglasses",
     "beard": "beard bearded mustache moustache goatee stubble shaven",
     "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
@@ -88,11 +81,13 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
     # In distances of the eyes from between them: the mouth is 1.1 below, the chin 1.9, the cheeks 1.2 beside.
     return torch.stack(
         [
-            box(1.5, -0.6, 0.8),
-            box(1.5, 0.3, 2.7),
+            oval(0.6, 1.2, 1.6),
+            oval(0.6, 1.2, 1.6),
             around,
             around,
             _soft(below - 1.8),
+            box(1.2, 0.5, 2.25),
+            box(1.5, -0.6, 0.8),
             1 - oval(0.6, 1.1, 1.4),
         ],
         1,

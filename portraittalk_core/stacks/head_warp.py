@@ -16,7 +16,9 @@ from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..topology import EYES, IRISES, POINTS
 from ..types import Frames, Identity, StructureMaps
-from .edit_regions import BEHIND, LAID_OVER, REGIONS, TINTED, region_maps
+from .edit_regions import REGIONS
+from .edits import edited
+from .face_parser import FaceParser
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -31,12 +33,6 @@ _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
-_AGREES, _DIFFERS = 0.10, 0.25  # of [-1, 1]: decoded and moved pictures show the same, or not
-_TINT = 9  # pixels of the decoded picture over which a colour is even
-_KEPT_LIGHT = 0.3  # how much of the photograph's light and dark a new colour keeps
-_LUMA = (0.299, 0.587, 0.114)
-_HAIRS = 0.7  # share of the moved head below which the old background still shines through
-_CELLS = 64  # at which they are compared
 _RIM = 2  # cells of the maps around a head that show a little of it
 _BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
 _HARDLY = 0.05  # of [-1, 1]: moved so far, a place is no longer as at rest
@@ -92,6 +88,9 @@ class HeadWarp:
 
     net: DenseMotionNet
     """The dense motion."""
+
+    parser: FaceParser | None = None
+    """Tells apart what prompts change; None: prompts change nothing."""
 
     kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
     """Motions that are asked for again: by the next window, and when frames are composited."""
@@ -160,8 +159,7 @@ class HeadWarp:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
-        those of the dense motion; where the prompt asks for another appearance, and the decoded picture plainly shows
-        something else than the photograph, it is the decoded picture's.
+        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`.
 
         Args:
             video: Decoded frames in order.
@@ -190,8 +188,21 @@ class HeadWarp:
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
-                made = composited(part.float(), portrait, motion, asked, landmarks.cpu(), without)
-                yield replace(frames, pixels=made)
+                edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit))
+
+    def _edit(
+        self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None
+    ) -> Callable[[Tensor, Tensor], Tensor] | None:
+        if self.parser is None:
+            return None
+        parser = self.parser
+
+        def edit(shown: Tensor, drawn: Tensor) -> Tensor:
+            size = shown.shape[-1]
+            return edited(shown, drawn, None if plain is None else resize(plain, size, size), asked, landmarks, parser)
+
+        return edit
 
 
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
@@ -247,9 +258,7 @@ def composited(
     decoded: Float[Tensor, "n 3 d d"],
     portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
-    edits: Float[Tensor, "n regions"] | None = None,
-    landmarks: Float[Tensor, "n 478 2"] | None = None,
-    plain: Float[Tensor, "n 3 d d"] | None = None,
+    edit: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -257,78 +266,14 @@ def composited(
         decoded: Frames in [-1, 1].
         portrait: The photograph in the crop.
         motion: Of each frame.
-        edits: How far the decoded picture counts in each of `edit_regions.REGIONS` where it shows something else, in
-            [0, 1]; None: nowhere.
-        landmarks: Of each frame, which say where the regions are.
-        plain: Frames decoded without the prompt: then what counts is the difference that the prompt makes, and beards
-            and glasses are laid over the photograph.
+        edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
     """
     size = portrait.shape[-1]
     moved, shares = warp_pixels(portrait[None], motion)
     own, warped, still = shares.split(1, 1)
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
-    drawn = own
-    if edits is not None and landmarks is not None and bool(edits.any()):
-        before = shown if plain is None else plain
-        other = disagreement(decoded, before, 1 - own)
-        where = region_maps(landmarks, _CELLS) * edits[:, :, None, None]
-        new, behind, tinted, laid = (_enlarged(part * other, size) for part in _kinds(where, plain is not None))
-        if bool(tinted.any()):
-            shown = shown + tinted * warped * tint(decoded, before, size)
-        if plain is not None and bool(laid.any()):
-            shown = shown + laid * _enlarged(decoded - plain, size)
-        head = ((warped - _HAIRS) / (1 - _HAIRS)).clamp(0, 1)
-        drawn = own + (1 - own) * torch.maximum(new, behind * (1 - head))
-    return torch.lerp(shown, large, drawn).clamp(-1, 1)
-
-
-def _kinds(where: Float[Tensor, "n regions cells cells"], over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return where something new is drawn, where behind the head, where colours are new, and where it is laid over."""
-    laid = list(LAID_OVER) if over else []
-    others = [k for k in range(len(REGIONS)) if k not in (BEHIND, TINTED, *laid)]
-    over_it = where[:, laid].amax(1, keepdim=True) if laid else torch.zeros_like(where[:, :1])
-    return where[:, others].amax(1, keepdim=True), where[:, [BEHIND]], where[:, [TINTED]], over_it
-
-
-def tint(
-    decoded: Float[Tensor, "n 3 d d"], before: Float[Tensor, "n 3 b b"], size: int
-) -> Float[Tensor, "n 3 size size"]:
-    """Return what to add to a picture to give it another's colours and keep its own detail.
-
-    Args:
-        decoded: Has the new colours.
-        before: Has the old ones.
-        size: Of the picture.
-    """
-    side, half = decoded.shape[-1], _TINT // 2
-    apart = decoded - functional.interpolate(before, (side, side), mode="area")
-    grey = (apart * apart.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-    coloured = functional.pad(apart - _KEPT_LIGHT * grey, (half,) * 4, mode="replicate")
-    return _enlarged(functional.avg_pool2d(coloured, _TINT, 1), size)
-
-
-def _enlarged(values: Float[Tensor, "n c a a"], size: int) -> Float[Tensor, "n c size size"]:
-    return functional.interpolate(values, (size, size), mode="bilinear", align_corners=False)
-
-
-def disagreement(
-    decoded: Float[Tensor, "n 3 d d"], shown: Float[Tensor, "n 3 s s"], known: Float[Tensor, "n 1 s s"]
-) -> Float[Tensor, "n 1 cells cells"]:
-    """Say where two pictures show different things: not finer or coarser, but of another colour over some area.
-
-    Args:
-        decoded: What the denoiser drew.
-        shown: What the photograph shows there.
-        known: How much of it the photograph shows.
-
-    Returns:
-        1 where they differ, 0 where they agree.
-    """
-    small = (_CELLS, _CELLS)
-    there = functional.interpolate(known, small, mode="area")
-    first, second = (functional.interpolate(p, small, mode="area") for p in (decoded, shown))
-    apart = (first - second).abs().amax(1, keepdim=True) * there
-    near = functional.avg_pool2d(functional.pad(apart, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    rising = ((near - _AGREES) / (_DIFFERS - _AGREES)).clamp(0, 1)
-    return rising * rising * (3 - 2 * rising)
+    if edit is not None:
+        # Where nothing is shown there is nothing to change, and what is drawn there is as the prompt wants it.
+        shown = edit(torch.lerp(shown, large, own), large)
+    return torch.lerp(shown, large, own).clamp(-1, 1)

@@ -17,6 +17,7 @@ from .. import builders
 from ..checkpoints.native import (
     load_adapters,
     load_dense_motion,
+    load_face_parsing,
     load_motion,
     load_speech_encoder,
     load_structure,
@@ -50,6 +51,7 @@ from .conditions import (
     WarpedLatents,
     WarpedPictures,
 )
+from .face_parser import FaceParser
 from .head_warp import HeadWarp
 from .mouth import open_mouths
 from .options import Limits, Scales
@@ -183,7 +185,10 @@ class TinyStack(CodecMethods):
             prior=prior,
             fitter=fitter,
             shaper=shaper,
-            warp=HeadWarp(placed(load_dense_motion(files["dense_motion"]), place)),
+            warp=HeadWarp(
+                placed(load_dense_motion(files["dense_motion"]), place),
+                FaceParser(placed(load_face_parsing(files["face_parsing"]), place)),
+            ),
             faces=open_faces(model_folder(name) / "faces", faces),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place, multiplies=multiplies),
             device=place,

@@ -137,7 +137,7 @@ def pack_model(
     save_denoiser(folder / "denoiser.safetensors", own, model)
     shipped = SHIPPED / "tiny"
     places = {"vae": parts.get("vae"), "text": parts.get("text"), "dense_motion": parts.get("warp")}
-    for name in ("vae", "text", "dense_motion", "speech", "motion", "structure"):
+    for name in ("vae", "text", "dense_motion", "face_parsing", "speech", "motion", "structure"):
         shutil.copyfile(places.get(name) or shipped / f"{name}.safetensors", folder / f"{name}.safetensors")
     text = parts.get("text") or shipped / "text.safetensors"
     for extra in (text.with_name("tokenizer"), text.with_name("tokenizer.json")):

@@ -6,27 +6,21 @@ python -m portraittalk_core.training.dense.train --bank runs/people --out runs/d
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
-import math
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ...checkpoints.native import save_modules
 from ...motion.geometry import contours, placement
 from ...nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid, sparse_motion
 from ...topology import EYES, INNER_LIPS, OUTER_LIPS
-from ..optimiser import MuonAdamW
+from ..averaged import train_averaged
 from ..people.bank import MAP_SIZE, open_bank
 from .data import OWN, WARPED, MotionPairs, MotionStore
-
-log = logging.getLogger(__name__)
 
 HELD_OUT = 10
 """Shards at the end of a bank of a hundred that nothing is trained on."""
@@ -124,81 +118,20 @@ def train_dense_motion(
     Returns:
         The weights' file.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net: Any = DenseMotionNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimiser = MuonAdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=1e-3)
-    average = {k: v.clone() for k, v in net.state_dict().items()}
-    step, spent = 0, 0.0
-    if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", weights_only=True)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        average, step, spent = state["average"], state["step"], state["seconds"]
     store = _store(bank_folder)
-    start, saved, sums = time.monotonic(), time.monotonic(), []
-    with open(out / "dense_motion.csv", "a", newline="") as file:
-        curve = csv.writer(file)
-        while time.monotonic() - start < minutes * 60 and step < steps:
-            for group in optimiser.param_groups:
-                group["lr"] = (
-                    rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-                )
-            pairs = store.pairs(seed, step, batch)
-            found = losses(predict(net, pairs), pairs)
-            optimiser.zero_grad()
-            found["loss"].backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-            step += 1
-            keep = min(0.995, step / (step + 10))
-            for name, value in net.state_dict().items():
-                average[name].lerp_(value, 1 - keep)
-            sums.append([float(found[k].detach()) for k in ("loss", "flow", "owner", "look")])
-            if step % 50 == 0:
-                row = [round(float(v), 4) for v in torch.tensor(sums).mean(0)]
-                curve.writerow([step, round(spent + time.monotonic() - start, 1), *row])
-                file.flush()
-                log.info("step %d: loss, flow, owner, look %s", step, row)
-                sums = []
-            if time.monotonic() - saved > 120:
-                saved = time.monotonic()
-                _save(out, net, optimiser, average, step, spent + saved - start)
-    _save(out, net, optimiser, average, step, spent + time.monotonic() - start)
-    return out / "dense_motion.safetensors"
 
+    def step_losses(step: int) -> dict[str, Tensor]:
+        pairs = store.pairs(seed, step, batch)
+        return losses(predict(net, pairs), pairs)
 
-def steps_done(out: Path) -> int:
-    """Return how many steps the training in a folder has made.
-
-    Args:
-        out: As `train_dense_motion` has it.
-    """
-    file = out / "state.pt"
-    return torch.load(file, weights_only=True, mmap=True)["step"] if file.exists() else 0
+    return train_averaged(net, step_losses, out, "dense_motion", minutes, steps=steps, rate=rate)
 
 
 def _store(folder: Path) -> MotionStore:
     bank = open_bank(folder, range(100 - HELD_OUT))
     return MotionStore(bank, int(bank.shard.max()) + 1)
-
-
-def _save(
-    out: Path, net: DenseMotionNet, optimiser: Any, average: dict[str, Tensor], step: int, seconds: float
-) -> None:
-    partial = out / "state.part"
-    torch.save(
-        {
-            "net": net.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "average": average,
-            "step": step,
-            "seconds": seconds,
-        },
-        partial,
-    )
-    partial.replace(out / "state.pt")
-    save_modules(out / "dense_motion.safetensors", average, net.config)
 
 
 def main() -> None:

@@ -17,12 +17,14 @@ from ..dense.data import photographic
 from ..leaves import dead_leaves
 from ..people.bank import MAP_SIZE, SIZE, Bank
 
-_BACKGROUND, _HAIR, _CLOTHES = (SEGMENTS.index(name) for name in ("background", "hair", "clothes"))
+_BACKGROUND, _SKIN, _HAIR, _CLOTHES = (SEGMENTS.index(name) for name in ("background", "skin", "hair", "clothes"))
 _REPLACED = 0.5
 """How often a person stands before something else than the renderer's place."""
 _DYED = 0.3
 """How often hair or clothes take another colour, likewise."""
 
+_SLIPPED = 0.4
+"""How often hair lies elsewhere on the head: over the forehead, over the ears."""
 _SOFT = 0.3
 """How often a picture is out of focus: what a denoiser draws is, too."""
 
@@ -96,6 +98,8 @@ class PortraitStore:
         picture, points = self.bank.picture(row), self.bank.landmarks[row]
         if rng.random() < _DYED:
             picture = _dyed(rng, picture, segments, _HAIR if rng.random() < 0.6 else _CLOTHES)
+        if rng.random() < _SLIPPED:
+            picture, segments = _slipped(rng, picture, segments)
         if rng.random() < _REPLACED:
             picture = _before(picture, segments, _cut(rng, self.places[rng.integers(len(self.places))]))
         if rng.random() < _SOFT:
@@ -110,9 +114,34 @@ def _dyed(rng: np.random.Generator, picture: ndarray, segments: ndarray, segment
         return picture
     values = picture.astype(np.float32)
     mean = (values * share).sum((0, 1)) / share.sum()
-    colour = rng.uniform(10, 245, 3) if segment == _CLOTHES else rng.uniform(15, 230) * rng.uniform(0.6, 1.1, 3)
+    if segment == _CLOTHES:
+        colour = rng.uniform(10, 245, 3)
+    elif rng.random() < 0.4 and (skin := segments == _SKIN).any():  # as blond hair nearly is
+        sure = _large(skin.astype(np.float32)) > 0.9
+        colour = values[sure].mean(0) * rng.uniform(0.5, 1.1) * rng.uniform(0.9, 1.1, 3)
+    else:
+        colour = rng.uniform(15, 230) * rng.uniform(0.6, 1.1, 3)
     other = np.clip((values - mean) * rng.uniform(0.6, 1.4) + colour, 0, 255)
     return (values + share * (other - values)).astype(np.uint8)
+
+
+def _slipped(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> tuple[ndarray, ndarray]:
+    """Lay the hair over the head once more, moved: rendered people seldom have a fringe."""
+    hair = (segments == _HAIR).astype(np.float32)
+    if not hair.any():
+        return picture, segments
+    down, aside = np.nonzero(hair)
+    middle = np.array([aside.mean(), down.mean()])
+    scale = rng.uniform((0.85, 0.85), (1.2, 1.45)) * [rng.choice((-1, 1)), 1]
+    shift = middle + [rng.normal(0, 0.04) * MAP_SIZE, rng.uniform(-0.02, 0.16) * MAP_SIZE]
+    matrix = np.array([[scale[0], 0, shift[0] - scale[0] * middle[0]], [0, scale[1], shift[1] - scale[1] * middle[1]]])
+    moved = cv2.warpAffine(hair, matrix, (MAP_SIZE, MAP_SIZE)) > 0.5
+    ratio = SIZE / MAP_SIZE
+    half = np.full(2, 0.5 * (1 - ratio))  # pixels and cells are counted from their middles
+    matrix[:, 2] = ratio * matrix[:, 2] + matrix[:, :2] @ half - half
+    layer = cv2.warpAffine(np.ascontiguousarray(picture), matrix, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+    share = _large(moved.astype(np.float32))[..., None]
+    return (picture + share * (layer.astype(np.float32) - picture)).astype(np.uint8), np.where(moved, _HAIR, segments)
 
 
 def _before(picture: ndarray, segments: ndarray, place: ndarray) -> ndarray:

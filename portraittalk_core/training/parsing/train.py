@@ -6,10 +6,7 @@ python -m portraittalk_core.training.parsing.train --bank runs/people --out runs
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
-import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,18 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ...checkpoints.native import save_modules
 from ...errors import BadInput
 from ...motion.geometry import contours
 from ...nets.face_parsing import SIDE, FaceParsingNet
 from ...topology import SEGMENTS
-from ..optimiser import MuonAdamW
+from ..averaged import train_averaged
 from ..people.bank import open_bank
 from .data import ParsedPortraits, PortraitStore
 
-log = logging.getLogger(__name__)
-
-STEPS = 3000
+STEPS = 2600
 """At which the learning rate has fallen to its end and training is over."""
 
 HELD_OUT = range(50, 56)
@@ -79,54 +73,15 @@ def train_parsing(
     Returns:
         The weights' file.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net: Any = FaceParsingNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimiser = MuonAdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=1e-3)
-    average = {k: v.clone() for k, v in net.state_dict().items()}
-    step, spent = 0, 0.0
-    if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", weights_only=True)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        average, step, spent = state["average"], state["step"], state["seconds"]
     store = PortraitStore(open_bank(bank, range(HELD_OUT.start)), _places(photographs), seed)
-    start, saved, sums = time.monotonic(), time.monotonic(), []
 
-    def save() -> None:
-        seconds = spent + time.monotonic() - start
-        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
-        torch.save({**state, "step": step, "seconds": seconds}, out / "state.part")
-        (out / "state.part").replace(out / "state.pt")
-        save_modules(out / "face_parsing.safetensors", average, net.config)
+    def losses(step: int) -> dict[str, Tensor]:
+        portraits = store.batch(seed, step, batch)
+        return {"loss": functional.cross_entropy(parse(net, portraits), portraits.segments)}
 
-    with open(out / "face_parsing.csv", "a", newline="") as file:
-        curve = csv.writer(file)
-        while time.monotonic() - start < minutes * 60 and step < steps:
-            for group in optimiser.param_groups:
-                falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps))
-                group["lr"] = rate * min(1, (step + 1) / 100) * falling
-            portraits = store.batch(seed, step, batch)
-            loss = functional.cross_entropy(parse(net, portraits), portraits.segments)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-            step += 1
-            keep = min(0.995, step / (step + 10))
-            for name, value in net.state_dict().items():
-                average[name].lerp_(value, 1 - keep)
-            sums.append(float(loss.detach()))
-            if step % 50 == 0:
-                curve.writerow([step, round(spent + time.monotonic() - start, 1), round(float(np.mean(sums)), 4)])
-                file.flush()
-                log.info("step %d: loss %.4f", step, np.mean(sums))
-                sums = []
-            if time.monotonic() - saved > 120:
-                saved = time.monotonic()
-                save()
-    save()
-    return out / "face_parsing.safetensors"
+    return train_averaged(net, losses, out, "face_parsing", minutes, steps=steps, rate=rate)
 
 
 @torch.no_grad()

@@ -1,0 +1,199 @@
+"""What prompts change in a photograph: its own pixels where they can stay, the decoder's where they cannot.
+
+The denoiser draws the whole picture anew, and softer than a photograph. So what it *means* is taken from it: which
+colour hair and clothes have, where a beard grows, what lies behind somebody. What that looks like comes from the
+photograph wherever it shows such a thing: strands and folds keep their light and dark, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..topology import SEGMENTS
+from .edit_regions import REGIONS, region_maps
+from .face_parser import FaceParser
+from .masked import blurred, filled, luma, mean_of, recoloured
+from .strands import beard, head_of_hair, without_lips
+
+_CELLS = 64  # of the maps of regions
+_SURE = 0.9  # share from which on a pixel is nothing else
+_LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
+_CHANGED = 0.05  # of the range: what changes less is as before
+_BEARD_CHANGES = 0.2  # likewise, of a whole beard
+_BEARD_SHADE = 0.7  # how much of the face's own light and shade a beard shows
+_CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
+_STRAY = 0.15  # share of a person below which a pixel is all place
+_LINES = 0.012  # of the picture's side: how wide lines of age are at most
+_OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
+_RIM_SHARE = (0.35, 0.65)  # shares of accessories between which a rim of glasses ends
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Frames with and without a prompt, in [0, 1], and what their pixels belong to."""
+
+    shown: Float[Tensor, "n 3 s s"]
+    """The photograph, moved."""
+
+    drawn: Float[Tensor, "n 3 s s"]
+    """What the denoiser drew for the prompt."""
+
+    plain: Float[Tensor, "n 3 s s"]
+    """What it drew without; where nobody has drawn that, the photograph."""
+
+    before: Float[Tensor, "n segments s s"]
+    """Segments of the photograph."""
+
+    after: Float[Tensor, "n segments s s"]
+    """Segments of what was drawn."""
+
+    landmarks: Float[Tensor, "n 478 2"]
+    """Of both, in [-1, 1]."""
+
+    def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
+        """Return the share of some of `topology.SEGMENTS` in the photograph."""
+        return self.before[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
+
+    def becomes(self, *names: str) -> Float[Tensor, "n 1 s s"]:
+        """Return their share in what was drawn."""
+        return self.after[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
+
+    def change(self) -> Float[Tensor, "n 1 s s"]:
+        """Return how much the prompt changed each pixel, of the range."""
+        return (self.drawn - self.plain).abs().amax(1, keepdim=True)
+
+
+def edited(
+    shown: Float[Tensor, "n 3 s s"],
+    drawn: Float[Tensor, "n 3 s s"],
+    plain: Float[Tensor, "n 3 s s"] | None,
+    asked: Float[Tensor, "n regions"],
+    landmarks: Float[Tensor, "n 478 2"],
+    parser: FaceParser,
+) -> Float[Tensor, "n 3 s s"]:
+    """Change what prompts ask for and leave the rest.
+
+    Args:
+        shown: The photograph, moved, in [-1, 1].
+        drawn: What the denoiser drew for the prompt.
+        plain: The same without the prompt; None where nobody has drawn it.
+        asked: How far each of `edit_regions.REGIONS` is asked for, in [0, 1].
+        landmarks: Of the frames, in [-1, 1].
+        parser: Tells hair, skin, clothes and the place apart.
+    """
+    scene = Scene(
+        shown=(shown + 1) / 2,
+        drawn=(drawn + 1) / 2,
+        plain=((shown if plain is None else plain) + 1) / 2,
+        before=parser.segments(shown, landmarks),
+        after=parser.segments(drawn, landmarks),
+        landmarks=landmarks,
+    )
+    side = shown.shape[-1]
+    places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
+    picture = scene.shown
+    for number, region in enumerate(REGIONS):
+        wanted = asked[:, number, None, None, None]
+        if bool(wanted.any()):
+            made = _EDITS[region](scene, picture, places[:, [number]])
+            picture = picture + wanted * (made - picture)
+    return picture.clamp(0, 1) * 2 - 1
+
+
+def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
+    was, becomes = scene.was("hair"), scene.becomes("hair")
+    place = filled(scene.shown, _surely(scene.was("background")))
+    bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
+    lost = was * (1 - scene.becomes("hair", "clothes", "accessory"))
+    picture = picture + where * lost * (place + bare * (scene.drawn - place) - picture)
+    # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
+    old = mean_of(scene.shown, was.square())
+    new = mean_of(scene.drawn, (becomes * (1 - was)).square())
+    known = (was.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
+    hair = head_of_hair(scene.drawn + known * (recoloured(scene.drawn, new, old) - scene.drawn), scene.landmarks)
+    picture = picture + where * becomes * (1 - was) * (hair - picture)
+    return picture + where * scene.becomes("accessory") * (scene.drawn - picture)
+
+
+def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another colour of every strand."""
+    both = (scene.was("hair") * scene.becomes("hair")).square()
+    change = scene.change()
+    most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
+    sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
+    new = mean_of(scene.drawn, sure + 1e-3 * both)
+    old = mean_of(scene.shown, scene.was("hair").square())
+    return picture + scene.was("hair") * (recoloured(picture, old, new) - picture)
+
+
+def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Clothes of another colour with the folds that they have; new ones where there was skin."""
+    was, becomes = scene.was("clothes"), scene.becomes("clothes")
+    new = blurred(filled(scene.drawn, (was * becomes).square()), _CLOTH_REACH)
+    old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
+    picture = picture + was * (recoloured(picture, old, new) - picture)
+    return picture + where * becomes * scene.was("skin") * (scene.drawn - picture)
+
+
+def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """A beard of the colour of the hair where the denoiser drew one; a shaven face as it drew it."""
+    change = blurred(scene.change() * where, 0.006)
+    most = (change * scene.was("skin")).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
+    cover = ((change - _CHANGED) / (most.clamp(min=_BEARD_CHANGES) - _CHANGED)).clamp(0, 1)
+    cover = cover * scene.was("skin") * where
+    cover = without_lips(cover, scene.landmarks)
+    hair = scene.was("hair")
+    own = (hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
+    drawn = mean_of(scene.drawn, cover.square())
+    colour = drawn + own * (mean_of(scene.shown, hair.square()) - drawn)
+    light = luma(picture)
+    around = blurred(filled(light, (1 - cover).clamp(min=0.02)), 0.03).clamp(min=0.05)
+    shade = 1 + _BEARD_SHADE * (blurred(light, 0.02) / around - 1).clamp(-0.5, 0.5)
+    return beard(picture, cover, colour * shade, scene.landmarks)
+
+
+def _eyes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Glasses before the eyes, or no more."""
+    low, high = _RIM_SHARE
+    rim = ((scene.becomes("accessory") - low) / (high - low)).clamp(0, 1)
+    gone = scene.was("accessory") * (1 - rim)
+    return picture + where * torch.maximum(rim, gone) * (scene.drawn - picture)
+
+
+def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another place behind somebody of whom not a hair changes."""
+    person = ((1 - scene.was("background") - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
+    place = filled(scene.drawn, scene.becomes("background").square())
+    # At the edge a pixel is part person, part old place: what the person looks like is known from further in.
+    inside = filled(picture, _surely(person))
+    own = inside + (2 * person - 1).clamp(0, 1) * (picture - inside)
+    return place + person * (own - place)
+
+
+def _aged(strength: float, scene: Scene, picture: Tensor) -> Tensor:
+    """Lines of the skin, deeper or fainter."""
+    skin = without_lips(_surely(scene.was("skin")), scene.landmarks)
+    lines = picture - blurred(filled(picture, skin), _LINES)
+    return picture + strength * blurred(skin, 0.006) * luma(lines)
+
+
+def _surely(share: Tensor) -> Tensor:
+    return ((share - _SURE) / (1 - _SURE)).clamp(0, 1)
+
+
+_EDITS = {
+    "older": lambda scene, picture, where: _aged(_OLDER, scene, picture),
+    "younger": lambda scene, picture, where: _aged(_YOUNGER, scene, picture),
+    "hair": _hair,
+    "colour of the hair": _hair_colour,
+    "clothes": _clothes,
+    "beard": _beard,
+    "eyes": _eyes,
+    "background": _background,
+}

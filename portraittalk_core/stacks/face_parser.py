@@ -1,0 +1,68 @@
+"""What each pixel of a portrait belongs to, along the picture's own edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..motion.geometry import contours
+from ..nets.face_parsing import SIDE, FaceParsingNet
+
+_LUMA = (0.299, 0.587, 0.114)
+_REACH = 1 / 56  # of a picture's side: how far an edge of the picture draws that of a segment
+_FINEST = 512  # pixels a side along whose edges segments are drawn
+_FLAT = 0.03**2  # variance of brightness, range 1, below which there is no edge to follow
+
+
+@dataclass(frozen=True)
+class FaceParser:
+    """Finds the segments of portraits."""
+
+    net: FaceParsingNet
+    """Reads them."""
+
+    @torch.no_grad()
+    def segments(
+        self, pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
+    ) -> Float[Tensor, "n segments s s"]:
+        """Return the share of each of `topology.SEGMENTS` in every pixel.
+
+        Args:
+            pictures: In [-1, 1], of any size.
+            landmarks: Of their faces, in [-1, 1].
+        """
+        at = next(self.net.parameters())
+        large = pictures.shape[-1] > SIDE
+        read = functional.interpolate(pictures.to(at), (SIDE, SIDE), mode="area" if large else "bilinear")
+        shares = self.net(read, contours(landmarks.to(at), SIDE // 4)).softmax(1).to(pictures)
+        side = pictures.shape[-1]
+        if side <= _FINEST:
+            return guided(shares, pictures)
+        fine = guided(shares, functional.interpolate(pictures, (_FINEST, _FINEST), mode="area"))
+        return functional.interpolate(fine, (side, side), mode="bilinear", align_corners=False)
+
+
+def guided(shares: Float[Tensor, "n k m m"], pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n k s s"]:
+    """Enlarge shares along the edges of a picture: the guided filter of He et al. (2010) on its brightness.
+
+    Args:
+        shares: In [0, 1].
+        pictures: In [-1, 1].
+    """
+    side = pictures.shape[-1]
+    large = functional.interpolate(shares, (side, side), mode="bilinear", align_corners=False)
+    guide = (pictures * pictures.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True) / 2
+    reach = max(1, round(_REACH * side))
+
+    def mean(values: Tensor) -> Tensor:
+        padded = functional.pad(values, (reach,) * 4, mode="replicate")
+        return functional.avg_pool2d(padded, 2 * reach + 1, 1)
+
+    guide_mean, share_mean = mean(guide), mean(large)
+    slope = (mean(guide * large) - guide_mean * share_mean) / (mean(guide * guide) - guide_mean.square() + _FLAT)
+    found = mean(slope) * guide + mean(share_mean - slope * guide_mean)
+    return found.clamp(0, 1)
