@@ -6,23 +6,35 @@ What a prompt does not speak of stays the photograph's, though the denoiser draw
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..people.words import HAIR_WORDS
 from ..topology import EYES
 
-REGIONS = ("older", "younger", "hair", "colour of the hair", "clothes", "beard", "eyes", "background")
+REGIONS = (
+    "older skin",
+    "younger skin",
+    "hair",
+    "colour of the hair",
+    "clothes",
+    "shaven chin",
+    "beard",
+    "eyes",
+    "background",
+)
 """What prompts change in a picture, in the order of every tensor of regions and in that of the changes."""
 
 _WORDS = {
-    "older": "old elderly aged",
-    "younger": "young youthful",
+    "older skin": "old older elderly aged senior",
+    "younger skin": "young younger youthful",
     "eyes": "glasses spectacles eyeglasses",
-    "beard": "beard bearded mustache moustache goatee stubble shaven",
+    "beard": "beard bearded mustache moustache goatee stubble",
     "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
-    "colour of the hair": "hair haired old elderly aged",
+    "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
     "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
@@ -31,7 +43,10 @@ _WORDS = {
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
 
-_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "shaved"])  # of hair, where a prompt speaks of hair at all
+_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "straight", "shaved", "cropped", "no", "without"])
+_HAIR_COLOURS = frozenset(word for words in HAIR_WORDS.values() for phrase in words for word in phrase.split())
+_BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
+_SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moustache|goatee|stubble|facial hair)")
 
 _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
@@ -43,12 +58,21 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     Args:
         prompt: In the words of captions.
     """
-    words = set(re.findall(r"[a-z-]+", prompt.lower()))
+    text = prompt.lower().replace("-haired", " hair")
+    shaven = _SHAVEN.search(text)
+    if shaven:
+        text = text.replace(shaven[0], "")
+    spoken = re.findall(r"[a-z-]+", text)
+    words = set(spoken)
     asked = {region for region, known in WORDS.items() if words & known}
-    if "colour of the hair" in asked and (words & _HAIRCUTS or re.search(r"\b(no|without) hair\b", prompt.lower())):
-        asked.add("hair")
-    if "hair" in asked:
-        asked.discard("colour of the hair")
+    for place in (k for k, word in enumerate(spoken) if word == "hair"):
+        of_it = set(takewhile(lambda word: word not in _BEGINNINGS, reversed(spoken[:place])))
+        asked |= {"hair"} if of_it & _HAIRCUTS else set()
+        asked |= {"colour of the hair"} if of_it & _HAIR_COLOURS else set()
+    if shaven:
+        asked.add("shaven chin")
+    if "older skin" in asked:
+        asked.add("colour of the hair")  # which greys
     if "wearing" in words and not asked & {"eyes", "hair", "clothes"}:
         asked.add("clothes")
     return torch.tensor([float(region in asked) for region in REGIONS])
@@ -86,6 +110,7 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
             around,
             around,
             _soft(below - 1.8),
+            box(1.2, 0.5, 2.25),
             box(1.2, 0.5, 2.25),
             box(1.5, -0.6, 0.8),
             1 - oval(0.6, 1.1, 1.4),

@@ -7,7 +7,7 @@ photograph wherever it shows such a thing: strands and folds keep their light an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -100,8 +100,11 @@ def edited(
     for number, region in enumerate(REGIONS):
         wanted = asked[:, number, None, None, None]
         if bool(wanted.any()):
-            made = _EDITS[region](scene, picture, places[:, [number]])
+            where = places[:, [number]]
+            made = _EDITS[region](scene, picture, where)
             picture = picture + wanted * (made - picture)
+            if region == "hair":
+                scene = _with_new_hair(scene, wanted * where)
     return picture.clamp(0, 1) * 2 - 1
 
 
@@ -110,7 +113,7 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     was, becomes = scene.was("hair"), scene.becomes("hair")
     place = filled(scene.shown, _surely(scene.was("background")))
     bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
-    lost = was * (1 - scene.becomes("hair", "clothes", "accessory"))
+    lost = scene.was("hair", "accessory") * (1 - scene.becomes("hair", "clothes", "accessory"))
     picture = picture + where * lost * (place + bare * (scene.drawn - place) - picture)
     # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
     old = mean_of(scene.shown, was.square())
@@ -121,6 +124,11 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture + where * scene.becomes("accessory") * (scene.drawn - picture)
 
 
+def _with_new_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that hair lies where it has been drawn, for what comes after."""
+    return replace(scene, before=scene.before + where * (scene.after - scene.before))
+
+
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another colour of every strand."""
     both = (scene.was("hair") * scene.becomes("hair")).square()
@@ -128,7 +136,7 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
     new = mean_of(scene.drawn, sure + 1e-3 * both)
-    old = mean_of(scene.shown, scene.was("hair").square())
+    old = mean_of(picture, scene.was("hair").square())
     return picture + scene.was("hair") * (recoloured(picture, old, new) - picture)
 
 
@@ -142,7 +150,7 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """A beard of the colour of the hair where the denoiser drew one; a shaven face as it drew it."""
+    """A beard of the colour of the hair where the denoiser drew one."""
     change = blurred(scene.change() * where, 0.006)
     most = (change * scene.was("skin")).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     cover = ((change - _CHANGED) / (most.clamp(min=_BEARD_CHANGES) - _CHANGED)).clamp(0, 1)
@@ -156,6 +164,11 @@ def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     around = blurred(filled(light, (1 - cover).clamp(min=0.02)), 0.03).clamp(min=0.05)
     shade = 1 + _BEARD_SHADE * (blurred(light, 0.02) / around - 1).clamp(-0.5, 0.5)
     return beard(picture, cover, colour * shade, scene.landmarks)
+
+
+def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """The face as the denoiser drew it without a beard, by the difference that this makes."""
+    return picture + without_lips(where * scene.was("skin"), scene.landmarks) * (scene.drawn - scene.plain)
 
 
 def _eyes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -188,11 +201,12 @@ def _surely(share: Tensor) -> Tensor:
 
 
 _EDITS = {
-    "older": lambda scene, picture, where: _aged(_OLDER, scene, picture),
-    "younger": lambda scene, picture, where: _aged(_YOUNGER, scene, picture),
+    "older skin": lambda scene, picture, where: _aged(_OLDER, scene, picture),
+    "younger skin": lambda scene, picture, where: _aged(_YOUNGER, scene, picture),
     "hair": _hair,
     "colour of the hair": _hair_colour,
     "clothes": _clothes,
+    "shaven chin": _shaven,
     "beard": _beard,
     "eyes": _eyes,
     "background": _background,

@@ -71,7 +71,7 @@ def head_of_hair(
     eyes = [landmarks[:, list(eye)].float().mean(1) for eye in EYES]
     middle, across = (eyes[0] + eyes[1]) / 2, eyes[1] - eyes[0]
     crown = middle - _CROWN * torch.stack([-across[:, 1], across[:, 0]], -1)
-    strands = strand_noise(landmarks, crown, colour.shape[-1], length=0.5, bend=0.12).to(colour)
+    strands = strand_noise(landmarks, crown, colour.shape[-1], length=0.16, bend=0.12).to(colour)
     return stranded(colour, strands, contrast)
 
 

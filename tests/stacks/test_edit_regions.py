@@ -14,16 +14,23 @@ SIZE = 64
 @pytest.mark.parametrize(
     ("prompt", "regions"),
     [
-        ("a smiling old woman", {"colour of the hair"}),
-        ("a smiling young woman", set()),
+        ("a smiling old woman", {"older skin", "colour of the hair"}),
+        ("a smiling young woman", {"younger skin"}),
+        ("a smiling woman", set()),
         ("A man wearing round glasses.", {"eyes"}),
         ("somebody wearing red", {"clothes"}),
         ("a bearded man in front of a bookshelf", {"beard", "background"}),
         ("a woman with a bob, wearing a hat and a blue t-shirt", {"hair", "clothes"}),
         ("a man with red hair", {"colour of the hair"}),
-        ("a man with long red hair", {"hair"}),
+        ("a red-haired man", {"colour of the hair"}),
+        ("a blonde woman", {"colour of the hair"}),
+        ("a man with long red hair", {"hair", "colour of the hair"}),
+        ("a man with long hair", {"hair"}),
+        ("a man in a black shirt with long hair", {"hair", "clothes"}),
         ("a man with no hair", {"hair"}),
         ("a man with a short beard in a long corridor", {"beard"}),
+        ("a clean shaven man", {"shaven chin"}),
+        ("a man without a beard, with glasses", {"shaven chin", "eyes"}),
     ],
 )
 def test_words_ask_for_regions(prompt, regions):

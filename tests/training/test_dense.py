@@ -17,6 +17,7 @@ from portraittalk_core.nets.dense_motion import (
     sparse_motion,
     warp_pixels,
 )
+from portraittalk_core.training import averaged
 from portraittalk_core.training.dense import train as dense
 from portraittalk_core.training.dense.data import OWN, STILL, WARPED, MotionPairs, MotionStore, photographic
 from portraittalk_core.training.people.bank import MAP_SIZE, Bank
@@ -144,7 +145,7 @@ def test_its_losses_fall_and_are_least_for_the_truth(bank):
 def quick(monkeypatch, bank):
     """Train small nets on the synthetic bank, by a clock that counts how often it is read."""
     clock = iter(range(100_000))
-    monkeypatch.setattr(dense.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(averaged.time, "monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(dense, "DenseMotionNet", lambda: DenseMotionNet(widths=(8, 16)))
     monkeypatch.setattr(dense, "_store", lambda folder: MotionStore(bank, 1))
 
@@ -154,11 +155,11 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path):
     options = {"steps": 4, "batch": 1, "seed": 5}
     whole = dense.train_dense_motion(tmp_path, tmp_path / "whole", 1e3, **options)
     dense.train_dense_motion(tmp_path, tmp_path / "parts", 5 / 60, **options)  # the clock is read twice a step
-    assert 0 < dense.steps_done(tmp_path / "parts") < 4 == dense.steps_done(tmp_path / "whole")
+    assert 0 < averaged.steps_done(tmp_path / "parts") < 4 == averaged.steps_done(tmp_path / "whole")
     parts = dense.train_dense_motion(tmp_path, tmp_path / "parts", 1e3, **options)
     one, other = load_file(whole), load_file(parts)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-    assert load_dense_motion(parts).config["widths"] == [8, 16] and dense.steps_done(tmp_path / "none") == 0
+    assert load_dense_motion(parts).config["widths"] == [8, 16] and averaged.steps_done(tmp_path / "none") == 0
 
 
 def test_photographic_pictures_stay_in_range_and_differ_in_all_but_what_they_show():

@@ -18,6 +18,9 @@ from ..leaves import dead_leaves
 from ..people.bank import MAP_SIZE, SIZE, Bank
 
 _BACKGROUND, _SKIN, _HAIR, _CLOTHES = (SEGMENTS.index(name) for name in ("background", "skin", "hair", "clothes"))
+LEAVES = 40
+"""Pictures of dead leaves."""
+
 _REPLACED = 0.5
 """How often a person stands before something else than the renderer's place."""
 _DYED = 0.3
@@ -46,20 +49,23 @@ class ParsedPortraits:
 class PortraitStore:
     """The portraits of a bank whose segments are known, in memory."""
 
-    def __init__(self, bank: Bank, places: Sequence[UInt8[ndarray, "h w 3"]] = (), seed: int = 0) -> None:
+    def __init__(
+        self, bank: Bank, places: Sequence[UInt8[ndarray, "h w 3"]] = (), leaves: int = LEAVES, seed: int = 0
+    ) -> None:
         """Read the segments.
 
         Args:
             bank: Of rendered people.
             places: Photographs without people, that stand behind some of them.
-            seed: Of the dead leaves that stand behind others.
+            leaves: Pictures of dead leaves, that stand behind others.
+            seed: Of the leaves.
         """
         self.bank = bank
         self.rows = np.nonzero(bank.appearance == 0)[0]
         maps = [bank.maps(shard)[2] for shard in range(len(bank.numbers))]
         self.segments = np.stack([maps[bank.shard[row]][bank.row[row]] for row in self.rows])
         rng = np.random.default_rng([seed, 53])
-        self.places = [*places, *(dead_leaves(rng, 2 * SIZE, places) for _ in range(40))]
+        self.places = [*places, *(dead_leaves(rng, 2 * SIZE, places) for _ in range(leaves))]
 
     def batch(self, seed: int, step: int, count: int) -> ParsedPortraits:
         """Return a batch, decided by seed and step.

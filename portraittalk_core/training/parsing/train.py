@@ -75,7 +75,7 @@ def train_parsing(
     """
     torch.manual_seed(seed)
     net: Any = FaceParsingNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    store = PortraitStore(open_bank(bank, range(HELD_OUT.start)), _places(photographs), seed)
+    store = PortraitStore(open_bank(bank, range(HELD_OUT.start)), _places(photographs), seed=seed)
 
     def losses(step: int) -> dict[str, Tensor]:
         portraits = store.batch(seed, step, batch)

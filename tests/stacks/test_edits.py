@@ -1,0 +1,153 @@
+"""Prompts change what they ask for, in the photograph's own pixels, and leave the rest."""
+
+import pytest
+import torch
+
+from portraittalk_core.stacks.edit_regions import REGIONS
+from portraittalk_core.stacks.edits import edited
+from portraittalk_core.stacks.masked import luma
+from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
+
+from ..rendered_people import portraits
+
+SIDE = 128
+
+
+class Segments:
+    """Says of the photograph and of what was drawn what it is told."""
+
+    def __init__(self, before, after):
+        self.given = [before, after]
+
+    def segments(self, pictures, landmarks):
+        return self.given.pop(0)
+
+
+def segments(**boxes):
+    """A head: hair above row 40, skin to row 90, clothes below; the sides are background; or other boxes."""
+    found = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    places = {
+        "skin": (slice(0, 96), slice(32, 96)),
+        "hair": (slice(4, 40), slice(24, 104)),
+        "clothes": (slice(96, SIDE), slice(0, SIDE)),
+    }
+    for name, place in (places | boxes).items():
+        if place is not None:
+            found[:, :, place[0], place[1]] = 0
+            found[:, SEGMENTS.index(name), place[0], place[1]] = 1
+    found[:, 0] = 1 - found[:, 1:].sum(1)
+    return found
+
+
+@pytest.fixture
+def photograph():
+    return torch.nn.functional.interpolate(portraits()[0][:1], (SIDE, SIDE), mode="area") * 0.6
+
+
+@pytest.fixture
+def points():
+    return portraits()[1][:1].float()
+
+
+def change(photograph, drawn, points, *regions, before=None, after=None, plain=None):
+    before = segments() if before is None else before
+    asked = torch.tensor([[float(region in regions) for region in REGIONS]])
+    parser = Segments(before, before if after is None else after)
+    return edited(photograph, drawn, plain, asked, points, parser)
+
+
+def fine(picture):
+    return (picture - torch.nn.functional.avg_pool2d(picture, 5, 1, 2))[..., 3:-3, 3:-3]  # edges have no neighbours
+
+
+def correlation(one, other):
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
+
+
+def test_hair_and_clothes_take_the_drawn_colour_and_keep_their_light_and_dark(photograph, points):
+    drawn = photograph.clone()
+    red, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ([0.2, -0.7, -0.7], [-0.6, -0.5, 0.4]))
+    hair, clothes = (slice(4, 40), slice(24, 104)), (slice(96, SIDE), slice(0, SIDE))
+    for region, there, colour in (("colour of the hair", hair, red), ("clothes", clothes, blue)):
+        drawn = photograph * 0 + colour
+        made = change(photograph, drawn, points, region)
+        new, old = (p[..., there[0], there[1]] for p in (made, photograph))
+        assert (new.mean((2, 3)) - colour[..., 0, 0]).abs().max() < 0.12, region
+        assert correlation(fine(luma(new)), fine(luma(old))) > 0.95, region
+        assert torch.allclose(made[..., 50:90, :], photograph[..., 50:90, :], atol=1e-6), "the face is the photograph's"
+
+
+def test_a_colour_that_is_there_already_changes_nothing(photograph, points):
+    made = change(photograph, photograph, points, "colour of the hair", "clothes", "background", "eyes", "shaven chin")
+    inside = segments()[:, 1:].sum(1, keepdim=True)
+    assert ((made - photograph).abs() * inside).max() < 0.12 and (made - photograph).abs().mean() < 0.01
+
+
+def test_another_place_lies_behind_a_person_of_whom_nothing_changes(photograph, points):
+    made = change(photograph, torch.full_like(photograph, 0.8), points, "background")
+    person = segments()[:, 1:].sum(1)[0] > 0
+    assert torch.allclose(made[0][:, person], photograph[0][:, person], atol=1e-5)
+    assert torch.allclose(made[0][:, ~person], torch.full_like(made[0][:, ~person], 0.8), atol=1e-4)
+
+
+def test_glasses_are_drawn_where_they_are_and_taken_off_where_they_were(photograph, points):
+    eyes = points[0, [33, 263]].mean(0)
+    row = int((eyes[1] + 1) * SIDE / 2)
+    rim = segments(accessory=(slice(row - 2, row + 2), slice(40, 88)))
+    drawn = torch.full_like(photograph, -0.9)
+    made = change(photograph, drawn, points, "eyes", after=rim)
+    assert torch.allclose(made[..., row - 1 : row + 1, 44:84], drawn[..., row - 1 : row + 1, 44:84], atol=0.02)
+    assert torch.allclose(made[..., row + 6 : row + 20, :], photograph[..., row + 6 : row + 20, :], atol=1e-6)
+    off = change(photograph, drawn, points, "eyes", before=rim, after=segments())
+    assert torch.allclose(off[..., row - 1 : row + 1, 44:84], drawn[..., row - 1 : row + 1, 44:84], atol=0.02)
+
+
+def test_a_beard_has_strands_of_the_hairs_colour_and_leaves_the_lips(photograph, points):
+    chin = ((points[0, [152, 17]].mean(0) + 1) * SIDE / 2).long()
+    plain = torch.zeros_like(photograph)
+    drawn = plain.clone()
+    drawn[..., int(chin[1]) - 14 : int(chin[1]) + 6, 40:88] = -0.8
+    photograph = photograph.clone()
+    photograph[..., 4:40, 24:104] = torch.tensor([0.5, 0.2, -0.4]).view(1, 3, 1, 1)  # fair hair
+    wide = segments(skin=(slice(0, SIDE), slice(24, 104)), clothes=None)
+    made = change(photograph, drawn, points, "beard", plain=plain, before=wide)
+    y, x = int(chin[1]), int(chin[0])
+    there = made[0, :, y - 3 : y + 4, x - 8 : x + 9]
+    apart = [(there.mean((1, 2)) - torch.tensor(c)).norm() for c in ([0.5, 0.2, -0.4], [-0.8] * 3)]
+    assert apart[0] < 0.8 * apart[1], "of the colour of the hair, not of the drawn beard"
+    assert there[0].std() > 0.02, "strands"
+    lips = ((points[0, list(OUTER_LIPS)].mean(0) + 1) * SIDE / 2).long()
+    middle = (slice(None), int(lips[1]), int(lips[0]))
+    assert torch.allclose(made[0][middle], photograph[0][middle], atol=0.03)
+    assert torch.allclose(made[..., :50, :], photograph[..., :50, :], atol=1e-6)
+    shaven = change(photograph, drawn, points, "shaven chin", plain=plain, before=wide)
+    assert torch.allclose(shaven[0, :, y, x], (photograph + drawn - plain)[0, :, y, x].clamp(-1, 1), atol=0.05)
+
+
+def test_hair_that_goes_shows_the_place_behind_it_and_hair_that_comes_has_the_old_colour(photograph, points):
+    photograph = photograph.clone()
+    photograph[..., :, :24] = photograph[..., :, 104:] = 0.7
+    photograph[..., 4:40, 24:104] = -0.5
+    bald = segments(hair=None)
+    made = change(photograph, torch.full_like(photograph, 0.1), points, "hair", after=bald)
+    corner = made[0, :, 12, 26]  # hair beside the head
+    assert torch.allclose(corner, torch.full_like(corner, 0.7), atol=0.05)
+    assert torch.allclose(made[0, :, 12, 64], torch.full((3,), 0.1), atol=0.05), "skin as drawn"
+    long = segments(hair=(slice(4, 92), slice(16, 36)))
+    drawn = torch.full_like(photograph, -0.9)
+    both = change(photograph, drawn, points, "hair", "background", after=long)
+    grown = both[0, :, 60:88, 18:22]
+    assert abs(float(grown.mean()) + 0.5) < 0.2, "as dark as the hair was"
+    assert abs(float(both[0, :, 100:120, 2:6].mean()) - float(photograph[0, :, 100:120, 2:6].mean())) < 0.05
+
+
+def test_age_deepens_lines_and_youth_smooths_them(photograph, points):
+    old, young = (change(photograph, photograph, points, region) for region in ("older skin", "younger skin"))
+    there = (slice(None), slice(None), slice(50, 62), slice(44, 84))
+    deviation = {name: float(fine(p)[there].std()) for name, p in (("old", old), ("is", photograph), ("young", young))}
+    assert deviation["old"] > 1.15 * deviation["is"] > 1.3 * deviation["young"]
+    assert torch.allclose(old[..., 104:, :], photograph[..., 104:, :], atol=1e-6)
+
+
+def test_what_nobody_asks_for_stays(photograph, points):
+    assert torch.allclose(change(photograph, -photograph, points), photograph, atol=1e-6)

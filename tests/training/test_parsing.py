@@ -1,0 +1,105 @@
+"""Face parsing: pictures and truth belong together whatever is done to them, and training goes on where it was."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from portraittalk_core.checkpoints.native import load_face_parsing
+from portraittalk_core.errors import BadInput
+from portraittalk_core.nets.face_parsing import SIDE, FaceParsingNet
+from portraittalk_core.topology import SEGMENTS
+from portraittalk_core.training import averaged
+from portraittalk_core.training.parsing import train as parsing
+from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed, _slipped
+from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
+
+from ..rendered_people import bank as plain_bank
+
+HAIR, SKIN = SEGMENTS.index("hair"), SEGMENTS.index("skin")
+
+
+@pytest.fixture(scope="module")
+def store():
+    whole = plain_bank()
+    segments = np.zeros((len(whole), MAP_SIZE, MAP_SIZE), np.uint8)
+    segments[:, 20:110, 30:98] = SKIN
+    segments[:, 14:40, 30:98] = HAIR
+    segments[:, 110:] = SEGMENTS.index("clothes")
+
+    class WithMaps(type(whole)):
+        def maps(self, shard):
+            return None, None, segments
+
+    fields = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
+    return PortraitStore(WithMaps(**fields), leaves=2)
+
+
+def test_batches_follow_from_seed_and_step(store):
+    one, same, other = (store.batch(3, step, 4) for step in (7, 7, 8))
+    for field in dataclasses.fields(ParsedPortraits):
+        assert torch.equal(getattr(one, field.name), getattr(same, field.name)), field.name
+    assert not torch.equal(one.pictures, other.pictures)
+    assert one.pictures.shape == (4, 3, SIDE, SIDE) and one.pictures.abs().max() <= 1
+    assert one.segments.shape == (4, MAP_SIZE, MAP_SIZE) and one.segments.max() < len(SEGMENTS)
+
+
+def marked(segments):
+    """A picture that shows its segments: what is hair is white."""
+    share = np.kron(segments == HAIR, np.ones((2, 2)))
+    return np.repeat((share * 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def test_pictures_points_and_segments_are_moved_together():
+    segments = np.full((MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
+    segments[40:60, 30:100] = HAIR
+    corner = np.array([[30 / 64 - 1, 40 / 64 - 1]], np.float32)
+    for seed in range(4):
+        picture, points, found = _placed(np.random.default_rng(seed), marked(segments), corner, segments)
+        white = picture[..., 0].reshape(MAP_SIZE, 2, MAP_SIZE, 2).mean((1, 3)) > 127
+        assert (white == (found == HAIR)).mean() > 0.985
+        x, y = (points[0] + 1) * 64
+        rows, columns = np.nonzero(found == HAIR)
+        assert np.hypot(columns - x, rows - y).min() < 3
+        slipped, other = _slipped(np.random.default_rng(seed), marked(segments), segments)
+        white = slipped[..., 0].reshape(MAP_SIZE, 2, MAP_SIZE, 2).mean((1, 3)) > 127
+        assert (white == (other == HAIR)).mean() > 0.97 and ((other == HAIR) >= (segments == HAIR)).all()
+
+
+def test_it_learns_and_is_scored(store):
+    torch.manual_seed(0)
+    net = FaceParsingNet(widths=(16, 16, 16))
+    optimiser = torch.optim.Adam(net.parameters(), 5e-3)
+    before = parsing.score_parsing(net, store, 4)
+    portraits = store.exact([0, 1])
+    for _ in range(25):
+        loss = torch.nn.functional.cross_entropy(parsing.parse(net, portraits), portraits.segments)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    after = parsing.score_parsing(net, store, 4)
+    assert after.keys() == set(SEGMENTS) and after["skin"] > before["skin"] + 0.3
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(store, tmp_path, monkeypatch):
+    clock = iter(range(100_000))
+    monkeypatch.setattr(averaged.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(parsing, "FaceParsingNet", lambda: FaceParsingNet(widths=(8, 8)))
+    monkeypatch.setattr(parsing, "open_bank", lambda folder, shards: None)
+    monkeypatch.setattr(parsing, "PortraitStore", lambda *given, seed: store)
+    options = {"steps": 4, "batch": 1, "seed": 5}
+    whole = parsing.train_parsing(tmp_path, tmp_path / "whole", 1e3, **options)
+    parsing.train_parsing(tmp_path, tmp_path / "parts", 5 / 60, **options)
+    assert 0 < averaged.steps_done(tmp_path / "parts") < 4
+    parts = parsing.train_parsing(tmp_path, tmp_path / "parts", 1e3, **options)
+    one, other = load_file(whole), load_file(parts)
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert load_face_parsing(parts).config["widths"] == [8, 8]
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    with pytest.raises(BadInput, match="holds no JPEG or PNG"):
+        parsing._places(tmp_path)
+    assert SIZE == SIDE
