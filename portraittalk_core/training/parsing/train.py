@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from ...checkpoints.native import load_face_parsing
 from ...errors import BadInput
 from ...motion.geometry import contours
 from ...nets.face_parsing import SIDE, FaceParsingNet
@@ -24,6 +25,8 @@ from ...topology import SEGMENTS
 from ..averaged import train_averaged
 from ..people.bank import open_bank
 from .data import ParsedPortraits, PortraitStore
+
+log = logging.getLogger(__name__)
 
 STEPS = 2600
 """At which the learning rate has fallen to its end and training is over."""
@@ -132,9 +135,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of pictures and first weights (0)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train_parsing(
+    file = train_parsing(
         given.bank, given.out, given.minutes, photographs=given.photographs, steps=given.steps, seed=given.seed
     )
+    if any((given.bank / f"{shard:05d}.npz").exists() for shard in HELD_OUT):
+        unseen = PortraitStore(open_bank(given.bank, HELD_OUT), leaves=0)
+        log.info("intersection over union: %s", score_parsing(load_face_parsing(file), unseen))
 
 
 if __name__ == "__main__":
