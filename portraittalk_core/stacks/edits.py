@@ -24,13 +24,14 @@ _CELLS = 64  # of the maps of regions
 _SURE = 0.9  # share from which on a pixel is nothing else
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
-_BEARD_CHANGES = 0.2  # likewise, of a whole beard
+_BEARD_CHANGES, _FAINT = 0.25, 0.1  # likewise, of a whole beard; of what is none yet
 _BEARD_SHADE = 0.7  # how much of the face's own light and shade a beard shows
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
+_STRANDS = 0.012  # of the picture's side: how far single hairs reach
 _STRAY = 0.15  # share of a person below which a pixel is all place
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
-_RIM_SHARE = (0.35, 0.65)  # shares of accessories between which a rim of glasses ends
+_RIM_SHARE = (0.55, 0.85)  # shares of accessories between which a rim of glasses ends
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,14 @@ def edited(
 def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
     was, becomes = scene.was("hair"), scene.becomes("hair")
-    place = filled(scene.shown, _surely(scene.was("background")))
+    # Hair ends in single strands, and the place behind it is full of them.
+    place = filled(scene.shown, _surely(blurred(scene.was("background"), _STRANDS)))
     bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
-    lost = scene.was("hair", "accessory") * (1 - scene.becomes("hair", "clothes", "accessory"))
-    picture = picture + where * lost * (place + bare * (scene.drawn - place) - picture)
+    face = mean_of(scene.shown, scene.was("skin") * scene.becomes("skin"))
+    skin = recoloured(scene.drawn, mean_of(scene.drawn, was * scene.becomes("skin")), face)
+    gone = (2 * blurred(scene.was("hair", "accessory"), _STRANDS)).clamp(max=1)
+    lost = gone * (1 - scene.becomes("hair", "clothes", "accessory"))
+    picture = picture + where * lost * (place + bare * (skin - place) - picture)
     # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
     old = mean_of(scene.shown, was.square())
     new = mean_of(scene.drawn, (becomes * (1 - was)).square())
@@ -153,7 +158,7 @@ def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair where the denoiser drew one."""
     change = blurred(scene.change() * where, 0.006)
     most = (change * scene.was("skin")).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
-    cover = ((change - _CHANGED) / (most.clamp(min=_BEARD_CHANGES) - _CHANGED)).clamp(0, 1)
+    cover = ((change - _FAINT) / (most.clamp(min=_BEARD_CHANGES) - _FAINT)).clamp(0, 1)
     cover = cover * scene.was("skin") * where
     cover = without_lips(cover, scene.landmarks)
     hair = scene.was("hair")

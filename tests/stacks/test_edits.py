@@ -132,7 +132,8 @@ def test_hair_that_goes_shows_the_place_behind_it_and_hair_that_comes_has_the_ol
     made = change(photograph, torch.full_like(photograph, 0.1), points, "hair", after=bald)
     corner = made[0, :, 12, 26]  # hair beside the head
     assert torch.allclose(corner, torch.full_like(corner, 0.7), atol=0.05)
-    assert torch.allclose(made[0, :, 12, 64], torch.full((3,), 0.1), atol=0.05), "skin as drawn"
+    skin = photograph[0, :, 44:92, 36:92].mean((1, 2))
+    assert torch.allclose(made[0, :, 12, 64], skin, atol=0.1), "drawn skin, of the colour of the face"
     long = segments(hair=(slice(4, 92), slice(16, 36)))
     drawn = torch.full_like(photograph, -0.9)
     both = change(photograph, drawn, points, "hair", "background", after=long)
