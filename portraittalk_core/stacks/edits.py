@@ -136,7 +136,8 @@ def _with_new_hair(scene: Scene, where: Tensor) -> Scene:
 
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another colour of every strand."""
-    both = (scene.was("hair") * scene.becomes("hair")).square()
+    # Hair of another colour is now and then taken for a hat.
+    both = (scene.was("hair") * scene.becomes("hair", "accessory")).square()
     change = scene.change()
     most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
@@ -194,8 +195,17 @@ def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return place + person * (own - place)
 
 
-def _aged(strength: float, scene: Scene, picture: Tensor) -> Tensor:
-    """Lines of the skin, deeper or fainter."""
+def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Deeper lines of the skin."""
+    return _lined(scene, picture, _OLDER)
+
+
+def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Fainter lines of the skin."""
+    return _lined(scene, picture, _YOUNGER)
+
+
+def _lined(scene: Scene, picture: Tensor, strength: float) -> Tensor:
     skin = without_lips(_surely(scene.was("skin")), scene.landmarks)
     lines = picture - blurred(filled(picture, skin), _LINES)
     return picture + strength * blurred(skin, 0.006) * luma(lines)
@@ -206,8 +216,8 @@ def _surely(share: Tensor) -> Tensor:
 
 
 _EDITS = {
-    "older skin": lambda scene, picture, where: _aged(_OLDER, scene, picture),
-    "younger skin": lambda scene, picture, where: _aged(_YOUNGER, scene, picture),
+    "older skin": _older,
+    "younger skin": _younger,
     "hair": _hair,
     "colour of the hair": _hair_colour,
     "clothes": _clothes,

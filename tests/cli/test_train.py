@@ -48,7 +48,7 @@ def test_parts_are_named_in_order_each_in_a_line(capsys):
     assert main(["train", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = [next(i for i, line in enumerate(lines) if line.startswith(f"  {name} ")) for name in PARTS]
-    assert next(iter(PARTS)) == "people" and list(PARTS)[-1] == "denoiser" and len(PARTS) == 9
+    assert next(iter(PARTS)) == "people" and list(PARTS)[-1] == "denoiser" and len(PARTS) == 10
     assert at == list(range(at[0], at[0] + len(PARTS)))
 
 
@@ -76,17 +76,22 @@ def test_a_part_stands_on_what_lies_beside_it(root, monkeypatch, capsys):
     assert main(argv) == 0 and len(calls) == 2  # it is finished: another run would change every latent
 
 
-def test_the_dense_motion_goes_on_until_its_steps_are_done(root, monkeypatch):
+@pytest.mark.parametrize(
+    ("part", "module", "function"),
+    [("dense-motion", "dense.train", "train_dense_motion"), ("face-parsing", "parsing.train", "train_parsing")],
+)
+def test_what_reads_pictures_goes_on_until_its_steps_are_done(root, monkeypatch, part, module, function):
     calls, done = [], [0]
 
     def train(*given, **options):
         calls.append((given, options))
         done[0] += 60
 
-    stand_in(monkeypatch, "dense.train", STEPS=100, steps_done=lambda out: done[0], train_dense_motion=train)
+    stand_in(monkeypatch, module, STEPS=100, **{function: train})
+    stand_in(monkeypatch, "averaged", steps_done=lambda out: done[0])
     for _ in range(3):
-        assert main(["train", "--part", "dense-motion", "--out", f"{root}/d", "--minutes", "5"]) == 0
-    assert calls == [((root / "people", root / "d", 5.0), {"steps": 100})] * 2
+        assert main(["train", "--part", part, "--out", f"{root}/d", "--minutes", "5"]) == 0
+    assert len(calls) == 2 and calls[0][0] == calls[1][0] == (root / "people", root / "d", 5.0)
 
 
 def test_people_and_clips_are_drawn(tmp_path, monkeypatch):

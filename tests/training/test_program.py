@@ -51,7 +51,8 @@ def test_both_stages_become_a_model(made, program):
     config, unet, _ = load_denoiser(made / "model" / "denoiser.safetensors")
     assert config == program.model
     assert set(model_files(str(made / "model"))) == {
-        "denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion"
+        "denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion",
+        "face_parsing"
     }  # fmt: skip
     assert load_vae(made / "model" / "vae.safetensors") and (made / "model" / "faces").is_dir()
     first, second = (load_file(made / name / "model.safetensors") for name in ("stage1", "stage2"))
