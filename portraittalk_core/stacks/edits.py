@@ -18,7 +18,7 @@ from ..topology import SEGMENTS
 from .edit_regions import REGIONS, region_maps
 from .face_parser import FaceParser
 from .masked import blurred, filled, luma, mean_of, recoloured
-from .strands import beard, head_of_hair, without_lips
+from .strands import beard, head_of_hair, where_beards_grow, without_lips
 
 _CELLS = 64  # of the maps of regions
 _SURE = 0.9  # share from which on a pixel is nothing else
@@ -157,15 +157,14 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair where the denoiser drew one."""
-    change = blurred(scene.change() * where, 0.006)
+    change = blurred(scene.change(), 0.006) * where
     most = (change * scene.was("skin")).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     cover = ((change - _FAINT) / (most.clamp(min=_BEARD_CHANGES) - _FAINT)).clamp(0, 1)
-    cover = cover * scene.was("skin") * where
-    cover = without_lips(cover, scene.landmarks)
+    cover = where_beards_grow(without_lips(cover * scene.was("skin"), scene.landmarks), scene.landmarks)
     hair = scene.was("hair")
     own = (hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
     drawn = mean_of(scene.drawn, cover.square())
-    colour = drawn + own * (mean_of(scene.shown, hair.square()) - drawn)
+    colour = drawn + own * (mean_of(picture, hair.square()) - drawn)
     light = luma(picture)
     around = blurred(filled(light, (1 - cover).clamp(min=0.02)), 0.03).clamp(min=0.05)
     shade = 1 + _BEARD_SHADE * (blurred(light, 0.02) / around - 1).clamp(-0.5, 0.5)

@@ -10,13 +10,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..motion.geometry import eye_distance
-from ..topology import EYES, INNER_LIPS, OUTER_LIPS
+from ..topology import EYES, INNER_LIPS, JAW, NOSE, OUTER_LIPS
 from .masked import blurred
 
 # In distances of the eyes.
 _THICK = 0.011  # a strand
 _CROWN = 1.3  # above the eyes: from where the hair of the head falls
 
+_EAR = 4  # points of the jaw from the temple to the ear
+_BELOW_JAW = 1.1  # of the jaw's own distance from its middle
 _STEPS = 14  # along a strand
 _RAGGED = 0.5  # how far strands stick out of the edge of a beard, of its cover
 
@@ -28,13 +30,29 @@ def without_lips(cover: Float[Tensor, "n 1 s s"], landmarks: Float[Tensor, "n 47
         cover: In [0, 1].
         landmarks: In [-1, 1].
     """
-    side = cover.shape[-1]
-    lips = np.zeros((len(cover), side, side), np.uint8)
-    corners = ((landmarks[:, list(OUTER_LIPS)].cpu().numpy() + 1) * (side / 2) - 0.5) * 16
-    for mask, outline in zip(lips, corners.round().astype(np.int32), strict=True):
+    lips = _inside(landmarks[:, list(OUTER_LIPS)], cover)
+    return cover * (1 - blurred(lips, 0.004))
+
+
+def where_beards_grow(cover: Float[Tensor, "n 1 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 s s"]:
+    """Return what of a mask lies between the nose, the ears and a little below the jaw.
+
+    Args:
+        cover: In [0, 1].
+        landmarks: In [-1, 1].
+    """
+    outline = landmarks[:, [*JAW[_EAR:-_EAR], *(NOSE[1][k] for k in (0, 2, 4))]]
+    middle = outline.mean(1, keepdim=True)
+    return cover * blurred(_inside(middle + _BELOW_JAW * (outline - middle), cover), 0.014)
+
+
+def _inside(outlines: Float[Tensor, "n k 2"], like: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
+    side = like.shape[-1]
+    masks = np.zeros((len(outlines), side, side), np.uint8)
+    corners = ((outlines.cpu().numpy() + 1) * (side / 2) - 0.5) * 16  # in sixteenths of pixels
+    for mask, outline in zip(masks, corners.round().astype(np.int32), strict=True):
         cv2.fillPoly(mask, [outline[:, None]], 255, lineType=cv2.LINE_AA, shift=4)
-    soft = blurred(torch.from_numpy(lips)[:, None].to(cover) / 255, 0.004)
-    return cover * (1 - soft)
+    return torch.from_numpy(masks)[:, None].to(like) / 255
 
 
 def beard(

@@ -2,7 +2,7 @@
 
 import torch
 
-from portraittalk_core.stacks.strands import beard, head_of_hair, strand_noise, without_lips
+from portraittalk_core.stacks.strands import beard, head_of_hair, strand_noise, where_beards_grow, without_lips
 from portraittalk_core.topology import OUTER_LIPS
 
 from ..rendered_people import portraits
@@ -41,3 +41,11 @@ def test_lips_are_left_out():
     cover = without_lips(torch.ones(1, 1, 128, 128), POINTS)
     x, y = ((POINTS[0, list(OUTER_LIPS)].mean(0) + 1) * 64).long().tolist()
     assert cover[0, 0, y, x] < 0.05 and cover[0, 0, :40].min() == 1
+
+
+def test_beards_grow_between_nose_and_jaw():
+    cover = where_beards_grow(torch.ones(1, 1, 128, 128), POINTS)
+    # Below the lips and on the chin; not on the tip of the nose, the brow or an eye.
+    for point, share in ((17, 1.0), (199, 1.0), (4, 0.0), (151, 0.0), (33, 0.0)):
+        x, y = ((POINTS[0, point] + 1) * 64).long().tolist()
+        assert abs(float(cover[0, 0, y, x]) - share) < 0.15, point
