@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -17,7 +16,7 @@ from torch.nn import functional
 from ..topology import SEGMENTS
 from .edit_regions import REGIONS, region_maps
 from .face_parser import FaceParser
-from .masked import blurred, filled, luma, mean_of, recoloured
+from .masked import blurred, filled, luma, mean_of, recoloured, thinned
 from .strands import beard, head_of_hair, where_beards_grow, without_lips
 
 _CELLS = 64  # of the maps of regions
@@ -31,7 +30,7 @@ _STRANDS = 0.012  # of the picture's side: how far single hairs reach
 _STRAY = 0.15  # share of a person below which a pixel is all place
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
-_RIM_SHARE = (0.55, 0.85)  # shares of accessories between which a rim of glasses ends
+_RIM = 0.55  # of a drawn rim's width that is left: the denoiser's cells are as wide as real rims
 
 
 @dataclass(frozen=True)
@@ -178,16 +177,18 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _eyes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes, or no more."""
-    low, high = _RIM_SHARE
-    rim = ((scene.becomes("accessory") - low) / (high - low)).clamp(0, 1)
-    gone = scene.was("accessory") * (1 - rim)
-    return picture + where * torch.maximum(rim, gone) * (scene.drawn - picture)
+    worn = scene.becomes("accessory")
+    rim = thinned(worn, _RIM)
+    gone = scene.was("accessory") * (1 - worn)
+    picture = picture + where * gone * (scene.drawn - picture)
+    # What is drawn of a rim is darkest or lightest in its middle, and mixed with the face at its edges.
+    return picture + where * rim * (filled(scene.drawn, rim) - picture)
 
 
 def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another place behind somebody of whom not a hair changes."""
     person = ((1 - scene.was("background") - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
-    place = filled(scene.drawn, scene.becomes("background").square())
+    place = filled(scene.drawn, _surely(blurred(scene.becomes("background"), _STRANDS)))
     # At the edge a pixel is part person, part old place: what the person looks like is known from further in.
     inside = filled(picture, _surely(person))
     own = inside + (2 * person - 1).clamp(0, 1) * (picture - inside)

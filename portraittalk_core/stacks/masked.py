@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +11,7 @@ from torch.nn import functional
 _LUMA = (0.299, 0.587, 0.114)
 _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unknown pixels look for known ones
 _NEAR = 0.05  # share of known pixels within reach that is enough
+_WIDEST = 0.025  # of a picture's side: half of the widest line that is thinned
 _DARK = 0.12  # of the range: what is darker has hardly less contrast
 
 
@@ -79,3 +82,20 @@ def recoloured(
     # Strands and threads that differ in colour keep half of it.
     varied = (picture - light) - (old - before) * (light / before.clamp(min=0.02)).clamp(0.2, 1.5)
     return (made + (new - after) * shade + 0.5 * contrast.clamp(max=1) * varied).clamp(0, 1)
+
+
+def thinned(share: Float[Tensor, "n 1 s s"], kept: float) -> Float[Tensor, "n 1 s s"]:
+    """Make the lines of a mask thinner from both sides.
+
+    Args:
+        share: In [0, 1]; from 0.5 on a pixel is in a line.
+        kept: Of the lines' width.
+    """
+    side = share.shape[-1]
+    masks = (share[:, 0] > 0.5).to(torch.uint8).cpu().numpy()
+    inside = [torch.from_numpy(cv2.distanceTransform(mask, cv2.DIST_L2, 5)) for mask in masks]
+    depth = blurred(torch.stack(inside)[:, None].to(share), 0.002)
+    reach = max(1, round(_WIDEST * side))
+    deepest = functional.max_pool2d(depth, 2 * reach + 1, 1, reach).clamp(min=1)
+    edge = deepest * (1 - kept)
+    return ((depth - edge) / (0.25 * deepest).clamp(min=1)).clamp(0, 1)

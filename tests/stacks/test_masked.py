@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.stacks.masked import blurred, filled, luma, mean_of, recoloured
+from portraittalk_core.stacks.masked import blurred, filled, luma, mean_of, recoloured, thinned
 
 
 def noise(*shape):
@@ -49,3 +49,12 @@ def test_the_same_colour_again_changes_nothing_and_another_keeps_the_shades():
     assert torch.corrcoef(shades)[0, 1] > 0.99
     black = recoloured(surface, old, torch.full_like(old, 0.02))
     assert luma(black).std() < 0.6 * luma(surface).std(), "black has hardly any shades"
+
+
+def test_lines_get_thinner_and_keep_their_middle():
+    share = torch.zeros(1, 1, 128, 128)
+    share[..., 60:68, 10:118] = 1
+    made = thinned(share, 0.5)
+    assert made[0, 0, 63:65, 20:108].min() > 0.9 and made[0, 0, :61].max() < 0.1
+    assert 3 < float(made[0, 0, :, 64].sum()) < 6
+    assert torch.equal(thinned(share * 0, 0.5), share * 0)
