@@ -3,9 +3,9 @@
     python -m benchmarks.pictures PHOTOGRAPH [PHOTOGRAPH …]
 
 The strip: each row is a photograph, cut around the head, and frames of it speaking the shipped recording. The first
-photograph also makes the little video, and a frame of it for each of some prompts. Use photographs whose licence allows
-to publish them; the shipped ones are the astronaut Eileen Collins (NASA, public domain, `skimage.data.astronaut`) and
-Grace Hopper (US Navy, public domain, in matplotlib's sample data).
+photograph also makes the little video, whose prompt changes; of each there is a frame for each of some prompts. Use
+photographs whose licence allows to publish them; the shipped ones are the astronaut Eileen Collins (NASA, public
+domain, `skimage.data.astronaut`) and Grace Hopper (US Navy, public domain, in matplotlib's sample data).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import contact_sheet, read_image, write_image
 from portraittalk_core.media.sequence import write_video
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.types import Frames, Sound
+from portraittalk_core.types import Sound
 
 from .parts.program import DOCS, command_line
 
-SECONDS = 3.0
+SECONDS = 3.6
 """Of the recording that are spoken."""
 
 SIDE = 256
@@ -37,14 +37,21 @@ SHOWN = (0, 8, 16, 24, 34, 44, 56, 66)
 
 PROMPTS = (
     "a person",
-    "a person in front of a purple background",
+    "a person in a park",
     "a person with red hair",
     "an old person",
     "a person wearing round glasses",
     "a person with a beard",
+    "a bald person",
     "a person wearing a red hoodie",
 )
 """Of the edits."""
+
+CHANGES = (
+    (1.2, "a person with red hair in a park"),
+    (2.4, "an old person wearing round glasses, in front of a brown background"),
+)
+"""Of the little video: seconds and prompts."""
 
 EDITED = 20
 """Frame of the edits."""
@@ -65,13 +72,16 @@ def main() -> None:
     model, sound = PortraitTalk.load("tiny"), read_sound(ASSETS / "speech.wav")
     said = Sound(sound.samples[:, : round(SECONDS * sound.sample_rate)], sound.sample_rate)
     rows: list[Tensor] = []
+    looks: list[Tensor] = []
     for number, file in enumerate(given.photographs):
         picture = read_image(file)
         frames = torch.cat([f.pixels for f in model.generate([picture], said, "a person", size=SIDE)])
         rows += [model.stack.identify([picture]).crops[:1], frames[list(SHOWN)]]
+        looks.append(edited(model, picture, sound))
         if number == 0:
-            write_video(DOCS / "demo.webp", iter([Frames(frames, 25.0, model.stack.config.name)]), None)
-            write_image(DOCS / "edits.jpg", contact_sheet(edited(model, picture, sound), columns=len(PROMPTS)))
+            changing = model.generate([picture], said, "a person", edits=CHANGES, size=SIDE)
+            write_video(DOCS / "demo.webp", changing, None)
+    write_image(DOCS / "edits.jpg", contact_sheet(torch.cat(looks), columns=len(PROMPTS)))
     write_image(DOCS / "strip.jpg", contact_sheet(torch.cat(rows), columns=1 + len(SHOWN)))
 
 
