@@ -164,12 +164,12 @@ def identity_grid(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "1 2 h w"]:
 
 
 def warp_pixels(
-    picture: Float[Tensor, "#n 3 h w"], motion: DenseMotion
-) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]]:
+    picture: Float[Tensor, "#n c h w"], motion: DenseMotion
+) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 3 h w"]]:
     """Move a picture of any resolution.
 
     Args:
-        picture: In [-1, 1]; one is shared by all rows.
+        picture: In [-1, 1], of any layers; one is shared by all rows.
         motion: Of `DenseMotionNet`.
 
     Returns:

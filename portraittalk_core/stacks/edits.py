@@ -16,17 +16,15 @@ from torch.nn import functional
 from ..topology import SEGMENTS
 from .edit_regions import REGIONS, region_maps
 from .face_parser import FaceParser
-from .masked import blurred, filled, luma, mean_of, recoloured, thinned
+from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, surely, thinned
 from .strands import beard, head_of_hair, where_beards_grow, without_lips
 
 _CELLS = 64  # of the maps of regions
-_SURE = 0.9  # share from which on a pixel is nothing else
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
 _BEARD_CHANGES, _FAINT = 0.25, 0.1  # likewise, of a whole beard; of what is none yet
 _BEARD_SHADE = 0.7  # how much of the face's own light and shade a beard shows
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
-_STRANDS = 0.012  # of the picture's side: how far single hairs reach
 _STRAY = 0.15  # share of a person below which a pixel is all place
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
@@ -112,11 +110,11 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
     was, becomes = scene.was("hair"), scene.becomes("hair")
     # Hair ends in single strands, and the place behind it is full of them.
-    place = filled(scene.shown, _surely(blurred(scene.was("background"), _STRANDS)))
+    place = filled(scene.shown, surely(scene.was("background"), STRANDS))
     bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
     face = mean_of(scene.shown, scene.was("skin") * scene.becomes("skin"))
     skin = recoloured(scene.drawn, mean_of(scene.drawn, was * scene.becomes("skin")), face)
-    gone = (2 * blurred(scene.was("hair", "accessory"), _STRANDS)).clamp(max=1)
+    gone = (2 * blurred(scene.was("hair", "accessory"), STRANDS)).clamp(max=1)
     lost = gone * (1 - scene.becomes("hair", "clothes", "accessory"))
     picture = picture + where * lost * (place + bare * (skin - place) - picture)
     # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
@@ -188,9 +186,9 @@ def _eyes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another place behind somebody of whom not a hair changes."""
     person = ((1 - scene.was("background") - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
-    place = filled(scene.drawn, _surely(blurred(scene.becomes("background"), _STRANDS)))
+    place = filled(scene.drawn, surely(scene.becomes("background"), STRANDS))
     # At the edge a pixel is part person, part old place: what the person looks like is known from further in.
-    inside = filled(picture, _surely(person))
+    inside = filled(picture, surely(person))
     own = inside + (2 * person - 1).clamp(0, 1) * (picture - inside)
     return place + person * (own - place)
 
@@ -206,13 +204,9 @@ def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _lined(scene: Scene, picture: Tensor, strength: float) -> Tensor:
-    skin = without_lips(_surely(scene.was("skin")), scene.landmarks)
+    skin = without_lips(surely(scene.was("skin")), scene.landmarks)
     lines = picture - blurred(filled(picture, skin), _LINES)
     return picture + strength * blurred(skin, 0.006) * luma(lines)
-
-
-def _surely(share: Tensor) -> Tensor:
-    return ((share - _SURE) / (1 - _SURE)).clamp(0, 1)
 
 
 _EDITS = {

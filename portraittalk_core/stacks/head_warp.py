@@ -14,11 +14,12 @@ from torch.nn import functional
 from ..media.image import resize
 from ..motion.geometry import contours, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
-from ..topology import EYES, IRISES, POINTS
+from ..topology import EYES, IRISES, POINTS, SEGMENTS
 from ..types import Frames, Identity, StructureMaps
 from .edit_regions import REGIONS
 from .edits import edited
 from .face_parser import FaceParser
+from .masked import STRANDS, filled, surely
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -80,6 +81,17 @@ class MotionsKept:
         if not (same and known is not None and known[2] == device):
             self._person = (identity.crops, identity.landmarks, device)
             self._rows.clear()
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is behind somebody."""
+
+    picture: Float[Tensor, "3 s s"]
+    """The photograph with what is behind the person filled in, in [-1, 1]."""
+
+    share: Float[Tensor, "1 s s"]
+    """How far each of its pixels is none of the person, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +171,8 @@ class HeadWarp:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
-        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`.
+        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`. What a
+        head uncovers behind itself is filled in from the photograph instead of being drawn.
 
         Args:
             video: Decoded frames in order.
@@ -180,6 +193,7 @@ class HeadWarp:
         wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(REGIONS))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
+        behind = self._behind(portrait, points.cpu())
         done = 0
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
@@ -189,7 +203,13 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit))
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit, behind))
+
+    def _behind(self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"]) -> Background | None:
+        if self.parser is None:
+            return None
+        place = self.parser.segments(portrait[None], landmarks)[:, [SEGMENTS.index("background")]]
+        return Background(filled(portrait[None], surely(place, STRANDS))[0], place[0])
 
     def _edit(
         self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None
@@ -259,6 +279,7 @@ def composited(
     portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
+    behind: Background | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -267,13 +288,18 @@ def composited(
         portrait: The photograph in the crop.
         motion: Of each frame.
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
+        behind: What a head uncovers that moves; None: the decoder draws it.
     """
     size = portrait.shape[-1]
-    moved, shares = warp_pixels(portrait[None], motion)
+    layers = portrait if behind is None else torch.cat([portrait, behind.share])
+    moved, shares = warp_pixels(layers[None], motion)
+    moved, uncovered = moved[:, :3], moved[:, 3:].clamp(min=0)
     own, warped, still = shares.split(1, 1)
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     if edit is not None:
         # Where nothing is shown there is nothing to change, and what is drawn there is as the prompt wants it.
         shown = edit(torch.lerp(shown, large, own), large)
+    elif behind is not None:
+        large = large + uncovered * (behind.picture - large)
     return torch.lerp(shown, large, own).clamp(-1, 1)

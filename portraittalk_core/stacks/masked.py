@@ -8,9 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+STRANDS = 0.012
+"""How far single hairs reach into what is behind them, in sides of the picture."""
+
 _LUMA = (0.299, 0.587, 0.114)
 _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unknown pixels look for known ones
 _NEAR = 0.05  # share of known pixels within reach that is enough
+_SURE = 0.9  # share from which on a pixel is nothing else
 _WIDEST = 0.025  # of a picture's side: half of the widest line that is thinned
 _DARK = 0.12  # of the range: what is darker has hardly less contrast
 
@@ -99,3 +103,14 @@ def thinned(share: Float[Tensor, "n 1 s s"], kept: float) -> Float[Tensor, "n 1 
     deepest = functional.max_pool2d(depth, 2 * reach + 1, 1, reach).clamp(min=1)
     edge = deepest * (1 - kept)
     return ((depth - edge) / (0.25 * deepest).clamp(min=1)).clamp(0, 1)
+
+
+def surely(share: Float[Tensor, "n 1 s s"], reach: float = 0.0) -> Float[Tensor, "n 1 s s"]:
+    """Return where there is nothing else.
+
+    Args:
+        share: In [0, 1].
+        reach: How near nothing else may be, in sides of the picture; `STRANDS` where it may be hair.
+    """
+    near = blurred(share, reach) if reach else share
+    return ((near - _SURE) / (1 - _SURE)).clamp(0, 1)

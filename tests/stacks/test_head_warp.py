@@ -8,6 +8,7 @@ import torch
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
 from portraittalk_core.stacks.edit_regions import REGIONS
 from portraittalk_core.stacks.head_warp import (
+    Background,
     HeadWarp,
     calibrated,
     composited,
@@ -153,3 +154,17 @@ def test_a_head_at_rest_is_the_photograph():
     assert torch.allclose(composited(torch.zeros(1, 3, 128, 128), picture(300), still)[0], picture(300), atol=1e-3)
     far = motion(WARPED, shift=0.3)
     assert torch.allclose(calibrated(far, rest).flow, far.flow, atol=1e-6), "elsewhere the network errs differently"
+
+
+def test_what_a_head_uncovers_is_filled_in_and_what_is_new_of_the_head_is_drawn() -> None:
+    photograph, decoded = picture(256), picture(256, 1)
+    share = torch.zeros(1, 256, 256)
+    share[..., :128] = 1  # the left half is the place
+    place = picture(256, 2)
+    made = composited(decoded[None], photograph, motion(OWN), behind=Background(place, share))[0]
+    assert torch.allclose(made[..., :120], place[..., :120], atol=1e-3)
+    assert torch.allclose(made[..., 136:], decoded[..., 136:], atol=1e-3)
+    moved = composited(decoded[None], photograph, motion(OWN, shift=0.25), behind=Background(place, share))[0]
+    assert torch.allclose(moved[..., 136:152], place[..., 136:152], atol=1e-3), "the head has gone to the right"
+    still = composited(decoded[None], photograph, motion(STILL), behind=Background(place, share))[0]
+    assert torch.equal(still, photograph)
