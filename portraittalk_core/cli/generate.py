@@ -52,6 +52,9 @@ class Job:
 
     images: list[Tensor]
     sound: Sound
+    """What the video holds."""
+    voice: Sound
+    """What is listened to: that, or the voice in it."""
     edits: list[tuple[float, str]]
     options: dict[str, Any]
     frame_count: int
@@ -74,6 +77,11 @@ def add_parser(commands: Any) -> None:
         help="a photograph of somebody; repeat for more of the same person, the first is the one that speaks",
     )
     add("--audio", metavar="FILE", help="the speech: any sound file, or a video's sound")
+    add(
+        "--separate-voice",
+        action="store_true",
+        help="move the mouth by the voice alone, taken out of music or noise (needs the package audio-separator)",
+    )
     add("--prompt", metavar="TEXT", help="what the video shows")
     add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
     add(
@@ -180,7 +188,7 @@ def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None 
     found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as (on_step, on_written):
         chunks = model.generate(
-            *(job.images, job.sound, arguments.prompt),
+            *(job.images, job.voice, arguments.prompt),
             edits=job.edits,
             on_step=on_step,
             **job.options,
@@ -211,6 +219,10 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"Try {arguments.window // 4}."
         )
     _check_targets(arguments)
+    if arguments.separate_voice:
+        from ..perception.voice_separation import check_separator
+
+        check_separator()
     from ..media.image import read_image
     from ..media.paste_back import LONGEST_SIDE
     from ..media.soundtrack import read_sound_for
@@ -226,7 +238,12 @@ def prepare(arguments: argparse.Namespace) -> Job:
     options = _arguments(arguments)
     if arguments.motion:
         options["motion"] = read_motion(arguments, sound.frame_count(arguments.fps))
-    return Job(images, sound, edits, options, sound.frame_count(arguments.fps))
+    voice = sound
+    if arguments.separate_voice:
+        from ..perception.voice_separation import separate_voice
+
+        voice = separate_voice(sound)
+    return Job(images, sound, voice, edits, options, sound.frame_count(arguments.fps))
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:

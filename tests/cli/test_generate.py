@@ -17,14 +17,16 @@ from PIL import Image
 
 from portraittalk_core.cli.main import main
 from portraittalk_core.errors import BadInput, NoFaceFound
+from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import read_image, write_image
 from portraittalk_core.media.provenance import read_provenance
 from portraittalk_core.media.target import PART_FILES
 from portraittalk_core.media.video import probe
+from portraittalk_core.perception import voice_separation
 from portraittalk_core.perception.face_geometry import NOSE_TIP
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import parse_edit
-from portraittalk_core.types import CropPlace, Face
+from portraittalk_core.types import CropPlace, Face, Sound
 
 from ..rendered_people import points
 from .commands import command
@@ -100,6 +102,22 @@ def test_speed_is_asked_of_the_loader_and_of_the_sampler(model, folder):
     assert main(command(folder, *["--fast", "--sampler", "lcm", "--reuse", "3", "--steps", "6"])) == 0
     assert model.calls[0] == {"model": "tiny", "fast": True}
     assert model.calls[1]["options"] == SamplingOptions(sampler="lcm", reuse=3, steps=6)
+
+
+def test_the_voice_alone_moves_the_mouth_and_the_recording_is_written(model, folder, monkeypatch):
+    voice = Sound(torch.zeros(1, 32000), 16000)
+    monkeypatch.setattr(voice_separation, "find_spec", lambda name: name)
+    monkeypatch.setattr(voice_separation, "separate_voice", lambda sound: voice)
+    assert main(command(folder, "--separate-voice")) == 0
+    assert model.calls[1]["sound"] is voice
+    assert float(read_sound(folder / "out.mp4").samples.abs().max()) > 0.05
+
+
+def test_what_separates_voices_is_looked_for_first(model, folder, monkeypatch, capsys):
+    monkeypatch.setattr(voice_separation, "find_spec", lambda name: None)
+    assert main(command(folder, "--separate-voice")) == 2
+    said = capsys.readouterr().err
+    assert "pip install 'audio-separator[cpu]'" in said and said.count("\n") == 1 and not model.calls
 
 
 @pytest.mark.slow
