@@ -52,7 +52,7 @@ docs: $(VENV)/docs-ready
 	$(call quietly,Building the site ...,NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict)
 	@echo "The site is $(CURDIR)/site/index.html."
 
-# All parts in order, each on those before it: hours on a CPU; run it again to go on. Speech needs espeak-ng.
+# All parts in order, each on those before it: hours on a CPU; run it again to go on. Speech needs espeak-ng and flite.
 TINY := people text speech structure faces dense-motion vae clips denoiser
 train-tiny: $(VENV)/people-ready
 	@for part in $(TINY); do \

@@ -26,13 +26,12 @@ from portraittalk_core.evaluation.benchmark.people import rotation_of
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.metrics.functional.adfd import adfd
 from portraittalk_core.motion.arkit import to_arkit
-from portraittalk_core.motion.audio_to_motion import MOUTH
 from portraittalk_core.motion.priors import CHANNELS
 from portraittalk_core.people.person import draw_person
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.training.motion.idle import idle_motion
 from portraittalk_core.training.speech.train import TRACK_HZ, stored_corpus
-from portraittalk_core.types import POSE, SPEECH_RATE
+from portraittalk_core.types import MOUTH, POSE, SPEECH_RATE
 from portraittalk_core.voices.speech import HELD_OUT_VOICES
 
 from .parts.adfd_tables import write_tables

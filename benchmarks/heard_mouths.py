@@ -22,9 +22,10 @@ from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.arkit import to_arkit, with_mouth
-from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows, silence_gate
+from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, delay_rows, shut_lips, silence_gate
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.tiny import TinyStack
+from portraittalk_core.types import MOUTH
 
 from .parts.adfd_tables import PARTS
 from .parts.people import far_points
@@ -59,7 +60,7 @@ def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "
     features = stack.listen(take.sound, FPS)
     count = min(len(take.blendshapes), len(features.hidden))
     with torch.no_grad():
-        heard = stack.audio_to_motion(features.hidden)
+        heard = shut_lips(stack.audio_to_motion(features.hidden), stack.audio_to_motion.columns)
     gate = silence_gate(features.loudness, FPS)[:, None]
     late_ms = round(1000 * ARTICULATION_DELAY_S)
     yield "true", take.blendshapes[:count]
@@ -69,7 +70,7 @@ def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "
     yield "at rest", _with(take, torch.zeros_like(heard))
 
 
-def _with(take: Take, mouth: Float[Tensor, "frames 4"]) -> Float[Tensor, "frames 52"]:
+def _with(take: Take, mouth: Float[Tensor, "frames k"]) -> Float[Tensor, "frames 52"]:
     count = min(len(take.blendshapes), len(mouth))
     motion = take.motion
     kept = replace(motion, coefficients=motion.coefficients[:count], pose=motion.pose[:count])

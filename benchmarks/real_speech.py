@@ -1,62 +1,94 @@
-"""Does audio-to-motion open the mouth when a real speaker does? Pearson's r and best lag for each clip.
+"""Does the mouth do what real speakers' mouths do? Pearson's r and the best lag.
 
-    python -m benchmarks.real_speech CLIPS mouths.json
+    python -m benchmarks.real_speech --clips FOLDER --task FACE_LANDMARKER [--model FOLDER]
 
-`mouths.json` is what `benchmarks.mediapipe_mouths` saw in the clips.
+The mouth that is heard in the sound of real clips is compared with what MediaPipe reads in their pictures: the
+blendshapes, and the gap and the width of the lips of the points that it moves, the clip's own first frame being the
+photograph. r is over all clips, each about its own mean. Needs mediapipe.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from portraittalk_core.checkpoints.native import load_motion, load_speech_encoder, model_folder
-from portraittalk_core.media.audio import read_sound, speech_waveform
-from portraittalk_core.motion.audio_to_motion import MotionDials, generate_motion
+from portraittalk_core.checkpoints.native import load_structure, model_folder
+from portraittalk_core.motion.structure import structure_maps
+from portraittalk_core.topology import EYE_CORNERS, MEETING_LIPS, OUTER_LIPS
+from portraittalk_core.types import FaceMotion, Identity
 
 from .parts.program import command_line
-from .parts.rendered.scores import MOST_LAG, correlation
+from .parts.real.listening import Listener, Spoken, column, spoken_clips
+from .parts.real.scores import pooled
+from .parts.rendered.scores import best_lag
+
+SEEN = ("jawOpen", "mouthPucker", "mouthFunnel", "mouthClose", "mouthRollLower", "mouthRollUpper", "mouthPress")
+"""Blendshapes that are compared."""
+
+Tracks = dict[str, tuple[Float[Tensor, "f"], Float[Tensor, "f"]]]
+"""What is heard and what is seen, by name."""
 
 
 @torch.inference_mode()
 def main() -> None:
     """Write the table."""
     parser = command_line("real_speech", __doc__)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("mouths", type=Path)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of .mp4 files of people who speak")
+    parser.add_argument("--task", type=Path, required=True, help="MediaPipe's face_landmarker_v2_with_blendshapes.task")
+    parser.add_argument("--model", default="tiny", help="or a folder with speech.safetensors and motion.safetensors")
+    parser.add_argument("--readings", type=Path, help="folder in which what MediaPipe reads is kept")
     given = parser.parse_args()
-    encoder = load_speech_encoder(model_folder("tiny") / "speech.safetensors")
-    a2m, prior = load_motion(model_folder("tiny") / "motion.safetensors")
-    rows: list[tuple[str, float, int]] = []
-    for name, seen in json.loads(given.mouths.read_text()).items():
-        sound = read_sound(given.clips / name)
-        true = torch.tensor([float("nan") if v is None else v for v in seen["opening"]])
-        features = encoder.encode(speech_waveform(sound), seen["fps"], len(true))
-        motion = generate_motion(features, a2m, prior, MotionDials(), torch.Generator().manual_seed(0))
-        jaw = motion.mouth_opening
-        rows.append((name, _at_lag(jaw, true, 0), _best_lag(jaw, true)))
-    lines = [
-        "| clip | r | best lag, frames |",
-        "|---|---|---|",
-        *(f"| {n} | {r:.2f} | {lag:+d} |" for n, r, lag in rows),
-    ]
-    mean = sum(r for _, r, _ in rows) / len(rows)
-    worst = max((lag for *_, lag in rows), key=abs)
-    sys.stdout.write("\n".join(lines) + f"\n| mean | {mean:.2f} | worst {worst:+d} |\n")
+    listener = Listener.load(given.model)
+    clips = spoken_clips(given.clips, given.task, given.readings)
+    found = [_tracks(listener, clip) for clip in clips]
+    lines = [f"| | all | {' | '.join(clip.name for clip in clips)} |", "|---" * (len(clips) + 2) + "|"]
+    for name in found[0]:
+        each = [f"{pooled([tracks[name]]):.2f}" for tracks in found]
+        lines.append(f"| {name}, r | {pooled([tracks[name] for tracks in found]):.2f} | {' | '.join(each)} |")
+    for name in ("jawOpen", "gap of the lips"):
+        lags = [best_lag(*tracks[name]) for tracks in found]
+        mean = sum(lags) / len(lags)
+        lines.append(f"| {name}, frames late | {mean:+.1f} | {' | '.join(f'{lag:+d}' for lag in lags)} |")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _at_lag(jaw: torch.Tensor, true: torch.Tensor, lag: int) -> float:
-    """Return r when the prediction is taken to be `lag` frames late; frames without a face do not count."""
-    a, b = (jaw[lag:], true[: len(true) - lag]) if lag >= 0 else (jaw[:lag], true[-lag:])
-    known = ~torch.isnan(b)
-    return correlation(a[known], b[known])
+def _tracks(listener: Listener, clip: Spoken) -> Tracks:
+    seen = clip.seen.filled()
+    frames = len(seen.points)
+    shapes = listener.hear(clip.waveform, clip.fps, frames)
+    tracks: Tracks = {name: (column(shapes, name), seen.track(name)) for name in SEEN}
+    drawn = _drawn(shapes, seen.points, clip.fps)
+    tracks["gap of the lips"] = _gap(drawn), _gap(seen.points)
+    tracks["width of the lips"] = _width(drawn), _width(seen.points)
+    return tracks
 
 
-def _best_lag(jaw: torch.Tensor, true: torch.Tensor) -> int:
-    return max(range(-MOST_LAG, MOST_LAG + 1), key=lambda lag: _at_lag(jaw, true, lag))
+def _drawn(shapes: Float[Tensor, "f 52"], points: Float[Tensor, "f 478 2"], fps: float) -> Float[Tensor, "f 478 2"]:
+    """Return the points of the first frame's face with other blendshapes, the head still."""
+    first = points[:1]
+    middle, side = first.mean(1, keepdim=True), 1.5 * (first.amax(1) - first.amin(1)).amax()
+    still = torch.zeros(len(shapes), 6)
+    still[:, 5] = 1
+    who = Identity(torch.zeros(1, 512), torch.zeros(1, 3, 8, 8), 2 * (first - middle) / side)
+    nets = load_structure(model_folder("tiny") / "structure.safetensors")
+    return structure_maps(FaceMotion(shapes, still, fps), who, *nets).landmarks
+
+
+def _eyes(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
+    return (points[:, EYE_CORNERS[3]] - points[:, EYE_CORNERS[0]]).norm(dim=1)
+
+
+def _gap(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
+    upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
+    return (points[:, lower, 1] - points[:, upper, 1]).mean(1) / _eyes(points)
+
+
+def _width(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
+    return (points[:, OUTER_LIPS[0]] - points[:, OUTER_LIPS[10]]).norm(dim=1) / _eyes(points)
 
 
 if __name__ == "__main__":

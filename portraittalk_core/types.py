@@ -41,6 +41,12 @@ COEFFICIENTS = (
 of Live Link Face, which is the column order of `FaceMotion.coefficients`. Each lies in [0, 1]; left and right are the
 person's own: left is right for the viewer."""
 
+MOUTH = (
+    *("jawOpen", "jawForward", "mouthClose", "mouthFunnel", "mouthPucker", "mouthStretch", "mouthDimple"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthPress", "mouthLowerDown", "mouthUpperUp"),
+)
+"""What sounds decide of a face: blendshapes that phonemes ask for and that audio-to-motion hears, both sides alike."""
+
 POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
 """Head pose, in column order of `FaceMotion.pose`: three angles in radians, the head's centre in picture
 coordinates, and its size relative to the canonical head (1.0)."""

@@ -83,8 +83,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--start",
         metavar="FILE",
-        help="weights to begin with (VAE: none; stage 2: those of stage 1; speech: a motion.safetensors beside its "
-        "speech.safetensors, whose audio-to-motion then learns to hear in noise)",
+        help="weights to begin with (VAE: none; stage 2: those of stage 1; speech: none, or the folder of a model)",
     )
     group = parser.add_argument_group(
         "a model of SD1.5's shape begins with public files, paths or names of `models list`"

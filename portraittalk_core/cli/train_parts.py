@@ -121,13 +121,11 @@ def _train_text(arguments: argparse.Namespace, out: Path) -> bool:
 
 
 def _train_speech(arguments: argparse.Namespace, out: Path) -> bool:
-    from ..training.speech.in_noise import train_in_noise
     from ..training.speech.train import train_speech
 
-    if arguments.start:
-        train_in_noise(out, Path(arguments.start), work_dir=out / "work", **_given(arguments, "seed"))
-        return True
-    train_speech(out, work_dir=out / "work", **_given(arguments, "seed"))
+    start = Path(arguments.start) if arguments.start else None
+    start = start.parent if start is not None and start.is_file() else start
+    train_speech(out, start=start, work_dir=out / "work", **_given(arguments, "seed"))
     return True
 
 

@@ -1,8 +1,7 @@
-"""What the motion networks say, in ARKit's 52 blendshapes, by a fixed table.
+"""What the motion networks say, in ARKit's 52 blendshapes.
 
-The networks that hear speech and that draw what speech leaves open have words of their own: jaw, wide, round and press
-for the mouth, smile, brow_raise, brow_frown, gaze_x, gaze_y and blink for the rest. `TO_ARKIT` is our definition: what
-the words mean, and for the mouth how strong it is in people who speak, as MediaPipe reads them.
+The network that hears speech speaks ARKit (`types.MOUTH`), both sides alike. The one that draws what speech leaves open
+has words of its own: smile, brow_raise, brow_frown, gaze_x, gaze_y and blink. `TO_ARKIT` is our definition of them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadInput
-from ..types import COEFFICIENTS, POSE, FaceMotion
+from ..types import COEFFICIENTS, MOUTH, POSE, FaceMotion
 
 HEAD = POSE[:3]
 """What motion files know of the head: yaw, pitch and roll."""
@@ -24,10 +23,6 @@ EYE_REACH = 0.45
 """By how many radians an eye turns where the gaze is 1: about 26 degrees (our definition)."""
 
 TO_ARKIT: dict[str, dict[str, float]] = {
-    "jaw": {"jawOpen": 0.8},
-    "wide": {"mouthStretch": 0.35, "mouthSmile": 0.35, "mouthDimple": 0.1, "mouthUpperUp": 0.15, "mouthLowerDown": 0.1},
-    "round": {"mouthPucker": 1.1, "mouthFunnel": 0.3},
-    "press": {"mouthPress": 0.6, "mouthRollLower": 0.25, "mouthRollUpper": 0.25, "mouthClose": 0.2},
     "smile": {"mouthSmile": 0.8, "cheekSquint": 0.3, "mouthDimple": 0.1},
     "-smile": {"mouthFrown": 0.8, "mouthShrugLower": 0.2},
     "brow_raise": {"browInnerUp": 0.8, "browOuterUp": 0.8},
@@ -40,11 +35,7 @@ TO_ARKIT: dict[str, dict[str, float]] = {
     "-gaze_y": {"eyeLookUp": 1.0},
 }
 """How much of each blendshape a word of 1 gives. A leading minus is the word below 0; a blendshape without its side
-stands for both. Sums are cut at 1.
-
-jaw, wide and round are scaled so that the 95th percentiles over the speech of six real clips are those that MediaPipe
-reads in their pictures: jawOpen .34, mouthPucker .52, mouthSmile .30 (people who say "ee" hardly stretch their
-lips)."""
+stands for both. Sums are cut at 1."""
 
 _FEELINGS = ("mouthSmile", "mouthFrown")
 
@@ -84,21 +75,23 @@ def to_arkit(words: Mapping[str, Float[Tensor, "frames"]]) -> Float[Tensor, "fra
     """Say in ARKit's blendshapes what the motion networks say.
 
     Args:
-        words: A track a word of `TO_ARKIT`, each as long; those that are left out are 0.
+        words: A track a word of `TO_ARKIT` or a blendshape, with or without its side, each as long; those that are left
+            out are 0.
 
     Returns:
         In [0, 1], columns as in `types.COEFFICIENTS`.
 
     Raises:
-        BadInput: For a word that the table does not have.
+        BadInput: For a word that is neither.
     """
-    unknown = sorted(set(words) - set(TO_ARKIT))
+    unknown = sorted(set(words) - set(TO_ARKIT) - set(COEFFICIENTS) - set(MOUTH))
     if unknown or not words:
-        raise BadInput(f"`words` knows {', '.join(n for n in TO_ARKIT if n[0] != '-')}, but got {', '.join(unknown)}.")
+        known = ", ".join(n for n in TO_ARKIT if n[0] != "-")
+        raise BadInput(f"`words` knows {known} and ARKit's blendshapes, but got {', '.join(unknown)}.")
     halves = {name: track.clamp(min=0) for name, track in words.items()}
     halves |= {f"-{name}": (-track).clamp(min=0) for name, track in words.items() if f"-{name}" in TO_ARKIT}
     tracks = torch.stack(list(halves.values()), -1)
-    table = torch.stack([blendshapes(**TO_ARKIT[name]) for name in halves]).to(tracks)
+    table = torch.stack([blendshapes(**TO_ARKIT.get(name, {name: 1.0})) for name in halves]).to(tracks)
     return (tracks @ table).clamp(0, 1)
 
 

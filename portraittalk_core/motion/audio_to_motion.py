@@ -7,7 +7,7 @@ blendshapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -17,20 +17,20 @@ from torch.nn import functional
 
 from ..errors import BadInput
 from ..perception.speech import speech_level
-from ..types import POSE, FaceMotion, SpeechFeatures
+from ..types import MOUTH, POSE, FaceMotion, SpeechFeatures
 from .arkit import blendshapes, to_arkit
 from .priors import MotionPrior
 
-MOUTH = ("jaw", "wide", "round", "press")
-"""What the sound determines, in words of `arkit.TO_ARKIT`: the jaw, lips stretched sideways, rounded, pressed
-together."""
-
-ARTICULATION_DELAY_S = 0.04
+ARTICULATION_DELAY_S = 0.02
 """By how much real mouths are later than the synthetic voices' that the network learned from.
 
-Without it the prediction was ahead of the speaker by 1.1 frames of 40 ms in the mean of six real clips, by 0 to 3 in
-each (`benchmarks/real_speech.py`); jaws have mass, the synthetic voices' mouths have none.
+Without it the jaw was ahead of the speaker by half a frame of 40 ms in the mean of six real clips, by 0 or 1 in each
+(`benchmarks/real_speech.py`); jaws have mass, the synthetic voices' mouths have none.
 """
+
+_PARTING = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
+_SHUT = (0.075, 0.175)  # mouthRollUpper from which on lips come together, and at which they are; at an m it is 0.25
+_PRESSED = ("mouthPress", "mouthRollLower", "mouthRollUpper")
 
 _BELOW_SPEECH_DB = 30.0
 _NOISE_MARGIN_DB = 4.0
@@ -48,18 +48,22 @@ class AudioToMotion(nn.Module):
         width: Channels inside.
         depth: Residual blocks.
         kernel: Frames that a block sees.
+        columns: What it says: blendshapes by name, those without a side for both.
     """
 
-    def __init__(self, dim: int = 128, width: int = 96, depth: int = 3, kernel: int = 5) -> None:
+    def __init__(
+        self, dim: int = 128, width: int = 96, depth: int = 3, kernel: int = 5, columns: Sequence[str] = MOUTH
+    ) -> None:
         super().__init__()
-        self.config = {"dim": dim, "width": width, "depth": depth, "kernel": kernel}
+        self.config = {"dim": dim, "width": width, "depth": depth, "kernel": kernel, "columns": list(columns)}
+        self.columns = tuple(columns)
         self.enter = nn.Linear(dim, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, kernel, padding="same") for _ in range(depth))
-        self.leave = nn.Linear(width, len(MOUTH))
+        self.leave = nn.Linear(width, len(columns))
 
-    def forward(self, hidden: Float[Tensor, "*b frames dim"]) -> Float[Tensor, "*b frames 4"]:
-        """Return jaw, wide, round and press in [0, 1] for every frame."""
+    def forward(self, hidden: Float[Tensor, "*b frames dim"]) -> Float[Tensor, "*b frames columns"]:
+        """Return the blendshapes of `columns` in [0, 1] for every frame."""
         state = self.enter(hidden)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             state = state + functional.gelu(convolution(norm(state).transpose(-1, -2)).transpose(-1, -2))
@@ -156,6 +160,29 @@ def delay_rows(track: Float[Tensor, "frames d"], frames: float) -> Float[Tensor,
     return torch.lerp(late[1:], late[:-1], frames - whole)
 
 
+def shut_lips(mouth: Float[Tensor, "frames columns"], columns: Sequence[str]) -> Float[Tensor, "frames columns"]:
+    """Shut lips that are more likely shut than not.
+
+    A network that is not sure of an m, b or p says the mean of a mouth that is shut and one that is open, which is
+    neither. The upper lip is rolled in for these sounds alone, so that it says how sure the network is.
+
+    Args:
+        mouth: A track of a mouth.
+        columns: What it is made of; nothing happens where what shuts lips is not among them.
+    """
+    if not {"jawOpen", "mouthClose", "mouthRollUpper"} <= set(columns):
+        return mouth
+    at = {name: number for number, name in enumerate(columns)}
+    low, high = _SHUT
+    sure = ((mouth[:, at["mouthRollUpper"]] - low) / (high - low)).clamp(0, 1)
+    sure = sure.square() * (3 - 2 * sure)
+    shut = mouth.clone()
+    shut[:, at["mouthClose"]] = torch.maximum(mouth[:, at["mouthClose"]], sure * mouth[:, at["jawOpen"]])
+    parted = [at[name] for name in _PARTING if name in at]
+    shut[:, parted] *= (1 - sure)[:, None]
+    return shut
+
+
 @torch.no_grad()
 def generate_motion(
     features: SpeechFeatures,
@@ -184,15 +211,15 @@ def generate_motion(
     """
     worn = blendshapes(**(rest_expression or {}))
     gate = silence_gate(features.loudness, features.fps)[:, None]
-    mouth = delay_rows(a2m(features.hidden), ARTICULATION_DELAY_S * features.fps) * gate
-    mouth[:, :3] *= dials.lip
-    mouth[:, 3] *= min(dials.lip, 1.0)
-    words = dict(zip(MOUTH, mouth.unbind(-1), strict=True))
+    heard = shut_lips(a2m(features.hidden), a2m.columns)
+    mouth = delay_rows(heard, ARTICULATION_DELAY_S * features.fps) * gate
+    strength = [min(dials.lip, 1.0) if name in _PRESSED else dials.lip for name in a2m.columns]
+    words = dict(zip(a2m.columns, (mouth * mouth.new_tensor(strength)).unbind(-1), strict=True))
     free = prior.generate(features.loudness, features.fps, generator)
     words |= {name: free[name] * dials.expression for name in ("smile", "brow_raise", "gaze_x", "gaze_y")}
     words["blink"] = (free["blink"] * dials.blink).clamp(max=1)
     coefficients = (to_arkit(words) + worn.to(mouth)).clamp(0, 1)
     zero = torch.zeros_like(features.loudness)
-    strength = 0.0 if dials.still_head else dials.head
-    pose = [free[name] * strength if name in free else zero + 1.0 for name in POSE]
+    turns = 0.0 if dials.still_head else dials.head
+    pose = [free[name] * turns if name in free else zero + 1.0 for name in POSE]
     return FaceMotion(coefficients, torch.stack(pose, -1), features.fps)

@@ -22,7 +22,8 @@ from .geometry import check_landmarks, eye_line, head_size, placement
 from .head_model import ANGLES, HeadModel, Neck, turn
 
 KEPT: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (1.0, ("mouthSmile", "mouthFrown", "mouthDimple", "cheekSquint", "noseSneer")),
+    (1.0, ("mouthSmile", "mouthFrown", "cheekSquint", "noseSneer")),
+    (1.0, ("mouthDimple",)),
     (1.0, ("browDown", "browInnerUp", "browOuterUp")),
     (1.0, ("eyeSquint", "eyeWide")),
     (1.0, ("eyeLookIn", "eyeLookOut")),

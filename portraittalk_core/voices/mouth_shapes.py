@@ -8,14 +8,14 @@ coarticulation in synthetic visual speech", 1993); targets and constants are our
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MOUTH = ("jaw", "wide", "round", "press")
-"""Columns of a mouth track: open jaw, lips stretched sideways, rounded, and pressed together."""
+from ..types import MOUTH
 
 GRID_HZ = 200
 """Rate, in Hz, at which blending is computed before the frames are read off."""
@@ -35,47 +35,89 @@ class Phoneme:
     """Likewise."""
 
 
-# jaw, wide, round, press, dominance
-_SHAPES: dict[str, tuple[float, float, float, float, float]] = {
-    **dict.fromkeys("aɑä", (0.85, 0.15, 0.0, 0.0, 1.0)),
-    "æ": (0.78, 0.35, 0.0, 0.0, 1.0),
-    **dict.fromkeys("ɐʌ", (0.60, 0.10, 0.0, 0.0, 0.9)),
-    "ɒ": (0.65, 0.0, 0.35, 0.0, 1.0),
-    **dict.fromkeys("ɛ", (0.56, 0.40, 0.0, 0.0, 1.0)),
-    **dict.fromkeys("eɘ", (0.42, 0.55, 0.0, 0.0, 1.0)),
-    **dict.fromkeys("əɚ", (0.36, 0.10, 0.05, 0.0, 0.55)),
-    **dict.fromkeys("ɜɝɞ", (0.42, 0.05, 0.25, 0.0, 0.9)),
-    **dict.fromkeys("ɪɨ", (0.32, 0.50, 0.0, 0.0, 0.8)),
-    "i": (0.24, 0.80, 0.0, 0.0, 1.0),
-    **dict.fromkeys("ɔ", (0.60, 0.0, 0.55, 0.0, 1.0)),
-    **dict.fromkeys("oɤ", (0.42, 0.0, 0.75, 0.0, 1.0)),
-    **dict.fromkeys("ʊʏ", (0.28, 0.0, 0.70, 0.0, 0.9)),
-    **dict.fromkeys("uʉɯ", (0.20, 0.0, 0.95, 0.0, 1.0)),
-    "y": (0.18, 0.0, 0.95, 0.0, 1.0),
-    **dict.fromkeys("øɵ", (0.30, 0.0, 0.75, 0.0, 1.0)),
-    "œ": (0.45, 0.0, 0.55, 0.0, 1.0),
-    **dict.fromkeys("mbp", (0.0, 0.0, 0.0, 1.0, 1.6)),
-    **dict.fromkeys("fvɱ", (0.08, 0.10, 0.0, 0.45, 1.4)),
-    **dict.fromkeys("βɸ", (0.08, 0.0, 0.25, 0.4, 1.2)),
-    **dict.fromkeys("wʍɥ", (0.12, 0.0, 0.95, 0.0, 1.3)),
-    **dict.fromkeys("ʃʒɕʑʂʐ", (0.15, 0.0, 0.60, 0.0, 1.1)),
-    **dict.fromkeys("sz", (0.11, 0.40, 0.0, 0.0, 1.0)),
-    **dict.fromkeys("tdnɲcɟʈɖɳ", (0.18, 0.20, 0.0, 0.0, 0.6)),
-    **dict.fromkeys("lɫɬɭʎ", (0.30, 0.15, 0.0, 0.0, 0.5)),
-    **dict.fromkeys("rɾɽ", (0.28, 0.10, 0.05, 0.0, 0.5)),
-    **dict.fromkeys("ɹɻ", (0.22, 0.0, 0.45, 0.0, 0.8)),
-    **dict.fromkeys("θð", (0.20, 0.20, 0.0, 0.0, 0.8)),
-    **dict.fromkeys("kgɡŋqɣɴ", (0.26, 0.15, 0.0, 0.0, 0.35)),
-    **dict.fromkeys("xχʁʀħ", (0.32, 0.10, 0.0, 0.0, 0.4)),
-    **dict.fromkeys("hɦʔʕ", (0.35, 0.10, 0.0, 0.0, 0.2)),
-    **dict.fromkeys("jʝçʲ", (0.20, 0.55, 0.0, 0.0, 0.8)),
+@dataclass(frozen=True)
+class Shape:
+    """What a phoneme asks of a mouth."""
+
+    asks: dict[str, float]
+    """Of blendshapes, by name; of the others nothing."""
+
+    jaw: float
+    """How much say it has over the jaw."""
+
+    lips: float
+    """Likewise over everything else."""
+
+
+def _shape(jaw: float, lips: float, open_: float, **asks: float) -> Shape:
+    return Shape({"jawOpen": open_} | asks, jaw, lips)
+
+
+def _spread(corners: float, teeth: float) -> dict[str, float]:
+    """Return lips whose corners are drawn apart and which bare the teeth."""
+    return {
+        "mouthStretch": corners,
+        "mouthDimple": 0.5 * corners,
+        "mouthLowerDown": teeth,
+        "mouthUpperUp": 0.6 * teeth,
+    }
+
+
+def _round(pucker: float, funnel: float) -> dict[str, float]:
+    """Return lips that are drawn together, and lips that are turned out like a funnel."""
+    return {"mouthPucker": pucker, "mouthFunnel": funnel}
+
+
+_SHAPES: dict[str, Shape] = {
+    **dict.fromkeys("aɑä", _shape(1.0, 0.7, 0.68, **_spread(0.1, 0.2))),
+    "æ": _shape(1.0, 0.8, 0.62, **_spread(0.25, 0.25)),
+    **dict.fromkeys("ɐʌ", _shape(0.9, 0.5, 0.48, **_spread(0.05, 0.15))),
+    "ɒ": _shape(1.0, 0.9, 0.52, **_round(0.2, 0.15)),
+    **dict.fromkeys("ɛ", _shape(1.0, 0.8, 0.45, **_spread(0.25, 0.25))),
+    **dict.fromkeys("eɘ", _shape(1.0, 0.9, 0.34, **_spread(0.35, 0.28))),
+    **dict.fromkeys("əɚ", _shape(0.55, 0.3, 0.29, **_spread(0.05, 0.1))),
+    **dict.fromkeys("ɜɝɞ", _shape(0.9, 0.7, 0.34, **_round(0.2, 0.08))),
+    **dict.fromkeys("ɪɨ", _shape(0.8, 0.7, 0.26, **_spread(0.3, 0.22))),
+    "i": _shape(1.0, 1.0, 0.19, **_spread(0.55, 0.32)),
+    **dict.fromkeys("ɔ", _shape(1.0, 1.0, 0.42, **_round(0.45, 0.18))),
+    **dict.fromkeys("oɤ", _shape(1.0, 1.1, 0.28, **_round(0.7, 0.12))),
+    **dict.fromkeys("ʊʏ", _shape(0.9, 1.0, 0.2, **_round(0.65, 0.05))),
+    **dict.fromkeys("uʉɯ", _shape(1.0, 1.2, 0.14, **_round(0.95, 0.02))),
+    "y": _shape(1.0, 1.2, 0.13, **_round(0.95, 0.02)),
+    **dict.fromkeys("øɵ", _shape(1.0, 1.1, 0.24, **_round(0.7, 0.08))),
+    "œ": _shape(1.0, 1.0, 0.36, **_round(0.45, 0.15)),
+    **dict.fromkeys("mbp", _shape(1.6, 0.3, 0.06)),
+    **dict.fromkeys("fvɱ", _shape(1.4, 0.6, 0.05)),
+    **dict.fromkeys("βɸ", _shape(1.2, 1.2, 0.06, mouthPucker=0.25, mouthClose=0.04, mouthPress=0.2)),
+    **dict.fromkeys("wʍɥ", _shape(1.3, 1.5, 0.07, **_round(1.0, 0.0))),
+    **dict.fromkeys("ʃʒɕʑʂʐ", _shape(1.1, 1.4, 0.06, jawForward=0.25, **_round(0.5, 0.2), mouthUpperUp=0.1)),
+    **dict.fromkeys("sz", _shape(1.1, 0.6, 0.07, jawForward=0.1, **_spread(0.25, 0.3))),
+    **dict.fromkeys("tdnɲcɟʈɖɳ", _shape(0.6, 0.25, 0.14, **_spread(0.1, 0.18))),
+    **dict.fromkeys("lɫɬɭʎ", _shape(0.5, 0.3, 0.24, **_spread(0.1, 0.2))),
+    **dict.fromkeys("rɾɽ", _shape(0.5, 0.3, 0.22, **_round(0.05, 0.03))),
+    **dict.fromkeys("ɹɻ", _shape(0.8, 0.9, 0.15, **_round(0.45, 0.1))),
+    **dict.fromkeys("θð", _shape(0.8, 0.6, 0.18, **_spread(0.05, 0.3))),
+    **dict.fromkeys("kgɡŋqɣɴ", _shape(0.35, 0.15, 0.21, **_spread(0.1, 0.12))),
+    **dict.fromkeys("xχʁʀħ", _shape(0.4, 0.2, 0.26, **_spread(0.05, 0.12))),
+    **dict.fromkeys("hɦʔʕ", _shape(0.2, 0.1, 0.28, **_spread(0.05, 0.12))),
+    **dict.fromkeys("jʝçʲ", _shape(0.8, 0.8, 0.16, **_spread(0.4, 0.22))),
 }
 STOPS = frozenset("pbtdkgɡcɟʈɖqʔ")
 """Symbols that begin with a closed vocal tract; the closure may be silent."""
-_LIPS_CLOSED = frozenset("mbp")
-_PAUSE = (0.0, 0.0, 0.0, 0.0, 1.2)
+_HELD: tuple[tuple[str, float, dict[str, float]], ...] = (
+    (
+        "mbp",
+        0.07,
+        {"jawOpen": 0.06, "mouthClose": 0.06, "mouthPress": 0.25, "mouthRollLower": 0.3, "mouthRollUpper": 0.25},
+    ),
+    ("fvɱ", 0.06, {"jawOpen": 0.05, "mouthRollLower": 0.9, "mouthUpperUp": 0.65, "mouthShrugLower": 0.4}),
+)
+"""What is reached whatever stands beside it, seconds in which lips come there, and where: shut, or the lower lip at the
+upper teeth. Lips stay as rounded or as wide as they are."""
+_OPENERS = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
+_PAUSE = Shape({}, 1.2, 1.2)
 _SHORTEST_PAUSE_S = 0.12
-_JAW_GAIN = 1.2
+_GAIN = 1.2
 """Gives back the range that blending takes."""
 
 
@@ -111,7 +153,7 @@ def _closure(
     return (0.5 + 0.5 * torch.cos(torch.pi * outside / ramp_s)).amax(0)
 
 
-def _smooth(track: Float[Tensor, "t 4"], sigma_s: float) -> Float[Tensor, "t 4"]:
+def _smooth(track: Float[Tensor, "t k"], sigma_s: float) -> Float[Tensor, "t k"]:
     radius = int(3 * sigma_s * GRID_HZ)
     offsets = torch.arange(-radius, radius + 1) / GRID_HZ
     kernel = torch.exp(-0.5 * (offsets / sigma_s) ** 2)
@@ -119,11 +161,20 @@ def _smooth(track: Float[Tensor, "t 4"], sigma_s: float) -> Float[Tensor, "t 4"]
     return torch.nn.functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T
 
 
-def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float[Tensor, "frames 4"]:
+def shape_row(asks: Mapping[str, float]) -> Float[Tensor, "k"]:
+    """Return a row of a mouth track.
+
+    Args:
+        asks: Values by name; the rest is 0.
+    """
+    return torch.tensor([asks.get(name, 0.0) for name in MOUTH])
+
+
+def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float[Tensor, "frames k"]:
     """Return the movement of the mouth for the middle of every frame.
 
-    m, b and p close the lips whatever stands beside them; pauses longer than 0.12 s close the mouth with a ramp of
-    0.08 s.
+    m, b and p close the lips and f and v bring the lower lip to the upper teeth whatever stands beside them; pauses
+    longer than 0.12 s close the mouth with a ramp of 0.08 s.
 
     Args:
         phonemes: In order.
@@ -137,28 +188,37 @@ def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float
     segments = _segments(phonemes)
     time_s = torch.arange(int(duration_s * GRID_HZ) + 2) / GRID_HZ
     if not segments:
-        return torch.zeros(frames, 4)
+        return torch.zeros(frames, len(MOUTH))
     start = torch.tensor([s for _, s, _ in segments])
     end = torch.tensor([e for _, _, e in segments])
-    shapes = torch.tensor([_SHAPES[letter] if letter else _PAUSE for letter, _, _ in segments])
-    reach_s = 0.045 + 0.35 * (end - start).clamp(0.02, 0.25)
-    distance = (time_s - 0.5 * (start + end)[:, None]).abs()
-    say = shapes[:, 4:] * torch.exp(-distance / reach_s[:, None])
-    # The shape before the first sound and after the last is a closed mouth.
-    say = torch.cat([say, torch.full((1, len(time_s)), 0.02)])
-    track = (say.T @ torch.cat([shapes[:, :4], torch.zeros(1, 4)])) / say.sum(0)[:, None]
-    track = _smooth(track, 0.02)
-    track[:, 0] *= _JAW_GAIN
-
-    lips = torch.tensor([letter in _LIPS_CLOSED and letter != "" for letter, _, _ in segments])
+    track = _blended([_SHAPES[letter] if letter else _PAUSE for letter, _, _ in segments], start, end, time_s)
     middle, half = 0.5 * (start + end), (0.5 * (end - start) - 0.02).clamp(0.005, 0.05)
-    shut = _closure(time_s, (middle - half)[lips], (middle + half)[lips], 0.07)
+    openers = [MOUTH.index(name) for name in _OPENERS]
+    for letters, ramp_s, asks in _HELD:
+        here = torch.tensor([letter != "" and letter in letters for letter, _, _ in segments])
+        goal = track.clone()
+        goal[:, openers] = 0
+        goal[:, [MOUTH.index(name) for name in asks]] = torch.tensor(list(asks.values()))
+        held = _closure(time_s, (middle - half)[here], (middle + half)[here], ramp_s)
+        track = torch.lerp(track, goal, held[:, None])
     pause = torch.tensor([letter == "" and e - s > _SHORTEST_PAUSE_S for letter, s, e in segments])
-    rest = _closure(time_s, start[pause] + 0.04, end[pause] - 0.04, 0.08)
-    track[:, :3] *= 1 - rest[:, None]
-    track[:, 0] *= 1 - shut
-    track[:, 3] = torch.maximum(track[:, 3] ** 2, shut) * (1 - rest)
+    track *= 1 - _closure(time_s, start[pause] + 0.04, end[pause] - 0.04, 0.08)[:, None]
 
     position = ((torch.arange(frames) + 0.5) / fps * GRID_HZ).clamp(max=len(time_s) - 1.001)
     low = position.long()
     return torch.lerp(track[low], track[low + 1], (position - low)[:, None]).clamp(0, 1)
+
+
+def _blended(
+    shapes: list[Shape], start: Float[Tensor, "n"], end: Float[Tensor, "n"], time_s: Float[Tensor, "t"]
+) -> Float[Tensor, "t k"]:
+    """Return the mean of what phonemes ask for, weighted by their say at each time."""
+    reach_s = 0.045 + 0.35 * (end - start).clamp(0.02, 0.25)
+    fades = torch.exp(-(time_s - 0.5 * (start + end)[:, None]).abs() / reach_s[:, None])
+    asked = torch.stack([shape_row(shape.asks) for shape in shapes])
+    columns: list[Tensor] = []
+    for name, column in zip(MOUTH, asked.unbind(1), strict=True):
+        say = torch.tensor([s.jaw if name.startswith("jaw") else s.lips for s in shapes])[:, None] * fades
+        # The shape before the first sound and after the last is a closed mouth.
+        columns.append(column @ say / (say.sum(0) + 0.02))
+    return _smooth(torch.stack(columns, 1), 0.02) * _GAIN

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ..errors import BadInput, MissingExtra
 from ..types import SPEECH_RATE
-from .mouth_shapes import MOUTH, STOPS, Phoneme, mouth_track
+from . import flite
+from .mouth_shapes import STOPS, Phoneme, mouth_track
 
-__all__ = ["HELD_OUT_VOICES", "MOUTH", "TRAIN_VOICES", "Phoneme", "mouth_track", "synthesise"]
+__all__ = ["HELD_OUT_VOICES", "TRAIN_VOICES", "Phoneme", "mouth_track", "synthesise"]
 
 _LIBRARY = "libespeak-ng.so.1"
 _SYNCHRONOUS, _OPTIONS = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on errors
@@ -78,17 +79,20 @@ def synthesise(
 
     Args:
         text: In the voice's language.
-        voice: A language of espeak-ng with an optional speaker after a plus sign, such as `de+f2`.
+        voice: A language of espeak-ng with an optional speaker after a plus sign, such as `de+f2`, or one of
+            `flite.VOICES`.
         rate: Words a minute, 80 to 400.
-        pitch: 0 to 99.
+        pitch: 0 to 99; flite's voices have their own.
 
     Returns:
         The waveform, mono at 16 kHz in [-1, 1], and its phonemes, which cover it without gaps.
 
     Raises:
-        MissingExtra: Without the library.
+        MissingExtra: Without the library or the program.
         BadInput: For an unknown voice.
     """
+    if voice in flite.VOICES:
+        return flite.speak(text, voice, rate)
     library, sample_rate = _library()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise BadInput(f"`voice` must be one that `espeak-ng --voices` lists, but got {voice!r}. Try 'en-us+f2'.")

@@ -222,7 +222,8 @@ def test_a_bar_with_the_time_left(folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_rendered_person_from_file_to_score(tmp_path, monkeypatch, talk, drawing):
     monkeypatch.undo()
-    words = {name: values for name, values in talk.columns.items() if name in TO_ARKIT}
+    said = {"jaw": "jawOpen", "wide": "mouthStretch"}
+    words = {said.get(name, name): values for name, values in talk.columns.items() if name in (*said, *TO_ARKIT)}
     angles = [torch.rad2deg(talk.columns[name]) for name in ("yaw", "pitch", "roll")]
     rotation = torch.stack(angles, 1) * torch.tensor([1.0, 1.0, -1.0])
     frames = draw_person(0).show(to_arkit(words), rotation)

@@ -100,8 +100,17 @@ def test_the_command_line_starts_without_heavy_imports():
 def test_options_of_generate_are_complete(capsys):
     main(["generate", "--help"])
     text = capsys.readouterr().out
-    named = "image audio separate-voice prompt edit negative fps steps cfg identity-scale audio-scale seed fusion still-head preview"
-    for option in [*named.split(), "landmarks", "window", "overlap", "face", "model", *generate.DIALS]:
+    named = "image audio prompt edit negative fps steps cfg identity-scale audio-scale seed fusion still-head preview"
+    for option in [
+        *named.split(),
+        "separate-voice",
+        "landmarks",
+        "window",
+        "overlap",
+        "face",
+        "model",
+        *generate.DIALS,
+    ]:
         assert re.search(rf"--{option}\b", text), option
 
 

@@ -6,14 +6,15 @@ from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.motion.arkit import SPOKEN, TO_ARKIT, blendshapes, to_arkit
 from portraittalk_core.motion.audio_to_motion import (
-    MOUTH,
+    AudioToMotion,
     MotionDials,
     delay_rows,
     generate_motion,
+    shut_lips,
     silence_gate,
     silent_frames,
 )
-from portraittalk_core.types import COEFFICIENTS, POSE, SPEECH_RATE, Sound, SpeechFeatures
+from portraittalk_core.types import COEFFICIENTS, MOUTH, POSE, SPEECH_RATE, Sound, SpeechFeatures
 
 JAW, BLINK = COEFFICIENTS.index("jawOpen"), COEFFICIENTS.index("eyeBlinkLeft")
 SPEECH = [COEFFICIENTS.index(name) for name in SPOKEN]
@@ -155,12 +156,13 @@ def test_coefficients_stay_in_their_ranges(nets):
 @pytest.mark.parametrize(
     ("word", "value", "said"),
     [
-        ("jaw", 0.5, {"jawOpen": 0.4}),
+        ("jawOpen", 0.5, {"jawOpen": 0.5}),
+        ("mouthPress", 0.5, {"mouthPressLeft": 0.5, "mouthPressRight": 0.5}),
         ("blink", 1.0, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
         ("gaze_x", 0.5, {"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5}),
         ("gaze_y", -0.5, {"eyeLookUpLeft": 0.5, "eyeLookUpRight": 0.5}),
         ("brow_raise", -0.5, {"browDownLeft": 0.3, "browDownRight": 0.3}),
-        ("round", 2.0, {"mouthPucker": 1.0, "mouthFunnel": 0.6}),
+        ("mouthPucker", 2.0, {"mouthPucker": 1.0}),
     ],
 )
 def test_each_word_means_what_the_table_says(word, value, said):
@@ -169,17 +171,39 @@ def test_each_word_means_what_the_table_says(word, value, said):
 
 
 def test_words_add_up_and_unknown_ones_are_named():
-    both = to_arkit({"wide": torch.tensor([1.0]), "smile": torch.tensor([0.5])})
-    expected = blendshapes(**TO_ARKIT["wide"]) + 0.5 * blendshapes(**TO_ARKIT["smile"])
-    torch.testing.assert_close(both[0], expected.clamp(0, 1))
-    assert {name.lstrip("-") for name in TO_ARKIT} >= {*MOUTH, "smile", "brow_raise", "brow_frown", "blink"}
-    with pytest.raises(BadInput, match="knows jaw, .*, but got grin"):
+    both = to_arkit({"mouthDimple": torch.tensor([0.4]), "smile": torch.tensor([0.5])})
+    expected = blendshapes(mouthDimple=0.4) + 0.5 * blendshapes(**TO_ARKIT["smile"])
+    torch.testing.assert_close(both[0], expected)
+    with pytest.raises(BadInput, match="knows smile, .* and ARKit's blendshapes, but got grin"):
         to_arkit({"grin": torch.zeros(3)})
 
 
 def test_the_mouth_of_speech_is_no_mood():
     assert {"jawOpen", "mouthPucker", "mouthClose", "tongueOut"} <= set(SPOKEN)
+    assert all(name in SPOKEN or f"{name}Left" in SPOKEN for name in MOUTH)
     assert not {"mouthSmileLeft", "mouthFrownRight", "browInnerUp", "eyeBlinkLeft"} & set(SPOKEN)
+
+
+def test_what_is_heard_has_names_of_its_own(nets):
+    assert nets[0].columns == MOUTH
+    jaw = AudioToMotion(columns=("jawOpen",))
+    motion = generate_motion(speech(), jaw, nets[1], MotionDials(expression=0), torch.Generator().manual_seed(0))
+    assert [n for n, c in zip(COEFFICIENTS, motion.coefficients.T) if n in SPOKEN and c.any()] == ["jawOpen"]
+
+
+def test_lips_that_are_likely_shut_are_shut():
+    mouth = torch.tensor([[0.3, 0.02, roll, 0.2] for roll in (0.0, 0.05, 0.125, 0.2, 0.25)])
+    shut = shut_lips(mouth, ("jawOpen", "mouthClose", "mouthRollUpper", "mouthLowerDown"))
+    torch.testing.assert_close(shut[:, 1], torch.tensor([0.02, 0.02, 0.15, 0.3, 0.3]))
+    torch.testing.assert_close(shut[:, 3], torch.tensor([0.2, 0.2, 0.1, 0.0, 0.0]))
+    assert torch.equal(shut[:, [0, 2]], mouth[:, [0, 2]]) and torch.equal(shut_lips(mouth, tuple("abcd")), mouth)
+
+
+def test_a_stronger_mouth_opens_further_and_is_not_pressed_more(nets):
+    plain, strong = (move(nets, speech(), lip=lip, expression=0.0).coefficients for lip in (1.0, 2.0))
+    for name, factor in (("jawOpen", 2.0), ("mouthPressLeft", 1.0), ("mouthRollLower", 1.0)):
+        column = COEFFICIENTS.index(name)
+        torch.testing.assert_close(strong[:, column], (factor * plain[:, column]).clamp(max=1))
 
 
 def test_wrong_dials_and_files_are_one_line():

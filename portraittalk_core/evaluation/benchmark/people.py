@@ -27,8 +27,8 @@ from ...people.person import Person as Drawn
 from ...people.person import draw_person as draw_anybody
 from ...people.renderer import Renderer
 from ...people.scene import Camera, Scene, draw_scene
-from ...types import COEFFICIENTS, SPEECH_RATE, FaceMotion, Sound
-from ...voices.mouth_shapes import MOUTH, Phoneme, mouth_track
+from ...types import COEFFICIENTS, MOUTH, SPEECH_RATE, FaceMotion, Sound
+from ...voices.mouth_shapes import Phoneme, mouth_track
 from ...voices.sentences import sentence
 from ...voices.speech import HELD_OUT_VOICES, synthesise
 

@@ -26,7 +26,6 @@ from ...pipeline import PortraitTalk
 from ...stacks.options import SamplingOptions
 from ...stacks.tiny import TinyStack
 from ...types import COEFFICIENTS, FaceMotion
-from ...voices.mouth_shapes import MOUTH
 from .people import FPS, Person, PersonCase, Take
 
 SHIFT_FRAMES = 8
@@ -279,7 +278,7 @@ def driven(true: FaceMotion, heard: FaceMotion, mouth: Float[Tensor, "frames 52"
 
 
 def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 52"]:
-    """Draw a mouth that knows nothing of the sound: jaw, wide, round and press, each two waves of 1 to 4 Hz.
+    """Draw a mouth that knows nothing of the sound: jaw, rounding, spreading, pressing, each two waves of 1 to 4 Hz.
 
     Args:
         frames: How many.
@@ -293,5 +292,6 @@ def random_mouth(frames: int, seed: int) -> Float[Tensor, "frames 52"]:
     phase = 2 * math.pi * torch.rand(2, 4, generator=generator)
     time_s = torch.arange(frames)[:, None, None] / FPS
     waves = (torch.sin(2 * math.pi * speed * time_s + phase).mean(1) + 1) / 2
-    tracks = waves * torch.tensor([0.8, 0.4, 0.4, 0.1])
-    return to_arkit(dict(zip(MOUTH, tracks.unbind(1), strict=True)))
+    tracks = waves * torch.tensor([0.64, 0.4, 0.2, 0.06])
+    names = ("jawOpen", "mouthPucker", "mouthStretch", "mouthPress")
+    return to_arkit(dict(zip(names, tracks.unbind(1), strict=True)))

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from ...errors import BadInput
 from ...motion.arkit import TO_ARKIT
-from ...motion.audio_to_motion import ARTICULATION_DELAY_S, MOUTH, delay_rows
+from ...motion.audio_to_motion import ARTICULATION_DELAY_S, delay_rows
 from ...motion.priors import CHANNELS
 from ...people.arkit import ARKIT, INDEX, coefficients
 from ...people.motion import resting_blendshapes
 from ...perception.speech import SpeechEncoder, resample_rows
-from ...types import SPEECH_RATE
+from ...types import MOUTH, SPEECH_RATE
 from ...voices.speech import TRAIN_VOICES
 from ..motion.idle import idle_motion
 from ..people.draw import Shot, draw_shots
@@ -53,8 +53,8 @@ class SpeechClips:
     features: Float[Tensor, "n d"]
     """Of the speech encoder, float16."""
 
-    mouth: Float[Tensor, "n 4"]
-    """jaw, wide, round, press, as late as the model's own mouths are."""
+    mouth: Float[Tensor, "n k"]
+    """Columns as in `types.MOUTH`, as late as the model's own mouths are."""
 
     motion: Float[Tensor, "n 10"]
     """Idle motion, columns of `motion.priors.CHANNELS`."""
@@ -175,13 +175,14 @@ def blendshapes(words: Mapping[str, Float32[ndarray, "frames"]]) -> Float32[ndar
     """Say in the renderer's blendshapes what the motion networks say.
 
     Args:
-        words: A track a word of `motion.arkit.TO_ARKIT`; others (the head's) say nothing here.
+        words: A track a word of `motion.arkit.TO_ARKIT`, or a blendshape of `types.MOUTH`; others (the head's) say
+            nothing here.
 
     Returns:
         Sums, not yet cut at 1; columns as in `people.arkit.ARKIT`.
     """
     rows = np.zeros((len(next(iter(words.values()))), len(ARKIT)), np.float32)
-    for name, table in TO_ARKIT.items():
+    for name, table in (TO_ARKIT | {name: {name: 1.0} for name in MOUTH}).items():
         track = words.get(name.lstrip("-"))
         if track is not None:
             rows += np.maximum(-track if name.startswith("-") else track, 0)[:, None] * coefficients(table)

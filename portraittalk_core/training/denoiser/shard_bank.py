@@ -22,15 +22,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...errors import BadInput, BadMedia
-from ...motion.arkit import TO_ARKIT
-from ...motion.audio_to_motion import MOUTH
 from ...motion.structure import FaceFitter, FaceShaper, clamp_coefficients
 from ...perception.speech import SpeechEncoder
 from ...preparation.decoding import pixels_of
 from ...preparation.samples import decoded, wave_samples
 from ...preparation.settings import FPS
 from ...preparation.shards import Sample, read_index, read_sample
-from ...types import COEFFICIENTS
+from ...types import COEFFICIENTS, MOUTH
 from ..model import VAE_FACTOR
 from .bank import RESTING, BankFiles, FrameEncoders, encode_moved, is_made
 from .clip_bank import FRAMES
@@ -38,9 +36,7 @@ from .clip_bank import FRAMES
 logger = logging.getLogger(__name__)
 
 _REST = 0.1
-_MOVED = tuple(
-    k for k, name in enumerate(COEFFICIENTS) if any(name.startswith(tuple(TO_ARKIT[word])) for word in MOUTH)
-)
+_MOVED = tuple(k for k, name in enumerate(COEFFICIENTS) if name.startswith(MOUTH))
 
 
 @dataclass(frozen=True)

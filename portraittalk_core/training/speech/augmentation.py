@@ -6,8 +6,10 @@ and nothing about when the mouth does what.
 
 from __future__ import annotations
 
+import io
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -170,6 +172,33 @@ def codec(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor
     return torch.istft(torch.polar(kept, spectrum.angle()), size, size // 2, window=window, length=len(sound))
 
 
+def mp3(sound: Float[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n"]:
+    """Code as MP3 at 16 to 48 kbit/s and decode it, in time with what it was.
+
+    Args:
+        sound: At 16 kHz.
+        generator: Of the rate.
+    """
+    import av
+
+    peak = sound.abs().max().clamp(min=1e-6)
+    samples = (sound / peak * 32000).short()[None].numpy()
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as written:
+        stream = written.add_stream("libmp3lame", SPEECH_RATE, layout="mono")
+        stream.bit_rate = 1000 * (16, 24, 32, 48)[int(torch.randint(4, (), generator=generator))]
+        frame = av.AudioFrame.from_ndarray(samples, "s16p", "mono")
+        frame.sample_rate = SPEECH_RATE
+        written.mux([*stream.encode(frame), *stream.encode()])
+    file.seek(0)
+    with av.open(file) as read:
+        decoded = np.concatenate([part.to_ndarray()[0] for part in read.decode(audio=0)])
+    whole = torch.zeros_like(sound)
+    count = min(len(sound), len(decoded))
+    whole[:count] = torch.from_numpy(decoded[:count]) * peak * 32768 / 32000
+    return whole
+
+
 def _swell(count: int, generator: torch.Generator) -> Float[Tensor, "n"]:
     """Return a gain that wanders by a few decibels: a speaker who turns away or loses breath."""
     points = torch.randn(1, 1, 2 + count // SPEECH_RATE, generator=generator) * uniform(0, 4, generator)
@@ -188,9 +217,9 @@ def augment(
     Args:
         sound: At 16 kHz.
         generator: That decides how.
-        babble: Other speech to mix in faintly.
+        babble: Other voices to mix in, fainter.
         loud: Chance that there is rain, wind or music nearly as loud as the speech, or louder; with it, half as often,
-            the artefacts of a codec.
+            the artefacts of a codec, and babble that is hardly fainter.
     """
 
     def chance(probability: float) -> bool:
@@ -207,22 +236,23 @@ def augment(
         sound = reverberate(sound, generator)
     level = sound.std().clamp(min=1e-5)
     if babble is not None:
-        sound = sound + babble * level / babble.std().clamp(min=1e-5) * 10 ** (-uniform(10, 25, generator) / 20)
+        faint = uniform(2 if loud else 10, 25, generator)
+        sound = sound + babble * level / babble.std().clamp(min=1e-5) * 10 ** (-faint / 20)
     if chance(0.85):
         sound = sound + coloured_noise(len(sound), generator) * level * 10 ** (-uniform(3, 50, generator) / 20)
     if loud and chance(loud):
         other = music if chance(0.5) else coloured_noise
         sound = sound + other(len(sound), generator) * level * 10 ** (-uniform(-6, 15, generator) / 20)
     if loud and chance(loud / 2):
-        sound = codec(sound, generator)
+        sound = mp3(sound, generator) if chance(0.2) else codec(sound, generator)
     if chance(0.35):
         sound = band_limit(sound, generator)
     return mu_law(sound) if chance(0.1) else sound
 
 
 def warp(
-    sound: Float[Tensor, "n"], track: Float[Tensor, "m 4"], factor: float
-) -> tuple[Float[Tensor, "n2"], Float[Tensor, "m2 4"]]:
+    sound: Float[Tensor, "n"], track: Float[Tensor, "m k"], factor: float
+) -> tuple[Float[Tensor, "n2"], Float[Tensor, "m2 k"]]:
     """Play faster or slower: pitch and formants rise together, and the mouth keeps up.
 
     Args:

@@ -1,7 +1,7 @@
-"""Train what listens: the tiny speech encoder and audio-to-motion, end to end, then the motion prior.
+"""Train what listens: the tiny speech encoder and audio-to-motion, end to end and in noise, then the motion prior.
 
-The teacher is espeak-ng with known phoneme times (`voices.speech`); no recording of a person is used. Every batch is
-drawn from a generator seeded by its number, so a resumed run sees what an uninterrupted one would.
+The teachers are espeak-ng and flite with known phoneme times (`voices`). Every batch is drawn from a generator seeded
+by its number, so a resumed run sees what an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...checkpoints.native import load_motion, load_speech_encoder
 from ...motion.audio_to_motion import AudioToMotion
 from ...motion.priors import MotionPrior
 from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, initialise_filters, resample_rows
-from ...types import SPEECH_RATE
+from ...types import MOUTH, SPEECH_RATE
+from ...voices.flite import VOICES
 from ...voices.sentences import sentence
 from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track, synthesise
 from ..descent import Descent
@@ -34,6 +36,11 @@ FPS = 25.0
 TRACK_HZ = 100
 """Rate of the mouth tracks kept with the recordings; finer than video so that they can be stretched."""
 RECORDING_S = 9.0
+LOUD = 0.5
+"""Chance of loud noise or music, see `augmentation.augment`."""
+
+RECORDED = 0.75
+"""Minutes of flite's voices, which were built from recordings, for each minute of espeak-ng's."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +51,14 @@ class Recording:
     """int16 at 16 kHz, [n]."""
 
     track: Tensor
-    """jaw, wide, round, press at `TRACK_HZ`, float16, [m, 4]."""
+    """The mouth at `TRACK_HZ`, columns as in `types.MOUTH`, float16, [m, 13]."""
 
 
 def make_recording(voices: tuple[str, ...], generator: torch.Generator) -> Recording:
     """Return about nine seconds of one voice: sentences with pauses of 0.05 to 1.2 s between them.
 
     Args:
-        voices: Of espeak-ng, one of which speaks.
+        voices: As `synthesise` knows them, one of which speaks.
         generator: That decides voice, sentences and pauses.
     """
     voice = voices[int(torch.randint(len(voices), (), generator=generator))]
@@ -90,7 +97,7 @@ def make_corpus(minutes: float, voices: tuple[str, ...], seed: int) -> list[Reco
 
     Args:
         minutes: Of all together.
-        voices: Of espeak-ng.
+        voices: As `synthesise` knows them.
         seed: Of the recordings.
     """
     corpus: list[Recording] = []
@@ -107,7 +114,7 @@ def stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int
     Args:
         path: Of the file.
         minutes: Of all recordings together.
-        voices: Of espeak-ng.
+        voices: As `synthesise` knows them.
         seed: Of the recordings.
     """
     if not path.exists():
@@ -130,8 +137,8 @@ def _crop(corpus: list[Recording], seconds: float, generator: torch.Generator) -
 
 
 def make_batch(
-    corpus: list[Recording], size: int, generator: torch.Generator, loud: float = 0.0
-) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b frames 4"]]:
+    corpus: list[Recording], size: int, generator: torch.Generator, loud: float = LOUD
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b frames k"]]:
     """Draw crops of recordings; their length differs between batches.
 
     Args:
@@ -148,7 +155,10 @@ def make_batch(
     sounds, mouths = [], []
     for _ in range(size):
         sound, track = _crop(corpus, seconds, generator)
-        babble = _crop(corpus, seconds, generator)[0] if uniform(0, 1, generator) < 0.2 else None
+        babble = None
+        if uniform(0, 1, generator) < 0.3:
+            voices = 1 + int(torch.randint(4, (), generator=generator))
+            babble = torch.stack([_crop(corpus, seconds, generator)[0] for _ in range(voices)]).sum(0)
         if uniform(0, 1, generator) < 0.04:  # no speech at all: whatever sounds, the mouth stays closed
             sound, track = sound * 0 + 1e-4 * torch.randn(sound.shape, generator=generator), track * 0
         sounds.append(augment(sound, generator, babble, loud))
@@ -167,25 +177,37 @@ def correlation(a: Float[Tensor, "*b frames"], b: Float[Tensor, "*b frames"]) ->
     return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-6)
 
 
-def speech_loss(found: Float[Tensor, "b f 4"], wanted: Float[Tensor, "b f 4"]) -> Tensor:
-    """Return the squared error of places and of velocities, and what the jaw's correlation lacks.
+def column_spread(corpus: list[Recording]) -> Float[Tensor, "k"]:
+    """Return the standard deviation of each column of the mouths of a corpus, at least 0.01.
+
+    Args:
+        corpus: Of recordings.
+    """
+    return torch.cat([recording.track.float() for recording in corpus]).std(0).clamp(min=0.01)
+
+
+def speech_loss(found: Float[Tensor, "b f k"], wanted: Float[Tensor, "b f k"], spread: Float[Tensor, "k"]) -> Tensor:
+    """Return the squared error of places and of velocities, and what correlation lacks; the jaw counts four times.
 
     Args:
         found: The mouth, as it was heard.
         wanted: As it was.
+        spread: In whose units each column is measured, so that lips count as the jaw does.
     """
-    place = (found - wanted).square().mean()
-    speed = (found.diff(dim=1) - wanted.diff(dim=1)).square().mean()
-    moving = wanted[..., 0].std(1) > 0.02
-    shape = (1 - correlation(found[..., 0], wanted[..., 0]))[moving].sum() / len(found)
-    return place + 2 * speed + 0.03 * shape
+    weight = torch.tensor([4.0 if name == "jawOpen" else 1.0 for name in MOUTH])
+    weight = weight / weight.mean()
+    place = (((found - wanted) / spread).square() * weight).mean()
+    speed = (((found.diff(dim=1) - wanted.diff(dim=1)) / spread).square() * weight).mean()
+    moving = (wanted.std(1) > 0.2 * spread) * weight
+    shape = ((1 - correlation(found.mT, wanted.mT)) * moving).mean()
+    return place + 2 * speed + 0.3 * shape
 
 
 @torch.no_grad()
 def evaluate_speech(
     encoder: SpeechEncoder, a2m: AudioToMotion, corpus: list[Recording], max_lag: int = 5
 ) -> dict[str, float]:
-    """Score encoder and audio-to-motion on whole clean recordings.
+    """Score encoder and audio-to-motion on whole recordings, clean and degraded, each always in the same way.
 
     Args:
         encoder: Listens.
@@ -194,21 +216,28 @@ def evaluate_speech(
         max_lag: Frames at most by which the mouth is looked for earlier or later.
 
     Returns:
-        The mean r of each coefficient, and the mean best lag of the jaw in frames; positive means that it is late.
+        The mean r of each column, as `r_jawOpen`, and the mean best lag of the jaw in frames, positive where it is
+        late, all clean; in noise and music `loud_r_jawOpen`, and `loud_rest`, how far the jaw is open where it should
+        be shut.
     """
     encoder.eval()
     a2m.eval()
     scores: list[Tensor] = []
-    lags: list[int] = []
-    for recording in corpus:
-        frames = round(len(recording.samples) / SPEECH_RATE * FPS)
-        found = a2m(encoder.encode(recording.samples.float() / 32768, FPS, frames).hidden)
+    rows: list[tuple[float, float, float]] = []
+    for number, recording in enumerate(corpus):
+        sound = recording.samples.float() / 32768
+        frames = round(len(sound) / SPEECH_RATE * FPS)
+        found = a2m(encoder.encode(sound, FPS, frames).hidden)
         wanted = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)
         scores.append(correlation(found.T, wanted.T))
-        lags.append(best_lag(found[:, 0], wanted[:, 0], max_lag))
-    mean = torch.stack(scores).mean(0).tolist()
-    names = ("r_jaw", "r_wide", "r_round", "r_press")
-    return {**dict(zip(names, mean, strict=True)), "lag_frames": sum(lags) / len(lags)}
+        loud = augment(sound, torch.Generator().manual_seed(number), None, 1.0)
+        jaw = a2m(encoder.encode(loud, FPS, frames).hidden)[:, 0]
+        shut = jaw[wanted[:, 0] < 0.01]
+        lag = best_lag(found[:, 0], wanted[:, 0], max_lag)
+        rows.append((lag, float(correlation(jaw, wanted[:, 0])), float(shut.mean()) if len(shut) else 0.0))
+    r = dict(zip((f"r_{name}" for name in a2m.columns), torch.stack(scores).mean(0).tolist(), strict=True))
+    means = torch.tensor(rows).mean(0).tolist()
+    return r | dict(zip(("lag_frames", "loud_r_jawOpen", "loud_rest"), means, strict=True))
 
 
 def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], most: int) -> int:
@@ -227,11 +256,12 @@ def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], mo
     return max(range(-most, most + 1), key=score)
 
 
-def build_tiny_listener(seed: int) -> tuple[SpeechEncoder, AudioToMotion]:
+def build_tiny_listener(seed: int, start: Path | None = None) -> tuple[SpeechEncoder, AudioToMotion]:
     """Return the tiny encoder and audio-to-motion with fresh weights.
 
     Args:
         seed: Of the weights.
+        start: Folder of a speech encoder to begin with.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
@@ -239,18 +269,23 @@ def build_tiny_listener(seed: int) -> tuple[SpeechEncoder, AudioToMotion]:
         initialise_filters(model)
         first: Any = model.feature_extractor.conv_layers[0]
         first.layer_norm.weight.data.fill_(2.0)
-        return SpeechEncoder(model), AudioToMotion(dim=TINY_SPEECH["hidden_size"])
+        a2m = AudioToMotion(dim=TINY_SPEECH["hidden_size"])
+    if start is None:
+        return SpeechEncoder(model), a2m
+    known = load_speech_encoder(start / "speech.safetensors")
+    return known.requires_grad_(True), a2m
 
 
 def train_speech(
     out_dir: Path,
     seed: int = 0,
     minutes: float = 60.0,
-    steps: int = 1400,
+    steps: int = 1800,
     batch: int = 12,
     learning_rate: float = 1.5e-3,
     work_dir: Path = Path("runs/speech"),
     prior_steps: int = 1200,
+    start: Path | None = None,
 ) -> dict[str, float]:
     """Train encoder, audio-to-motion and prior; writes `speech.safetensors` and `motion.safetensors`.
 
@@ -259,19 +294,25 @@ def train_speech(
     Args:
         out_dir: Where files go.
         seed: Of corpus, batches and first weights.
-        minutes: Of synthetic speech.
+        minutes: Of espeak-ng's speech; flite's comes on top, see `RECORDED`.
         steps: Of encoder and audio-to-motion.
         batch: Crops a step.
         learning_rate: Highest.
         work_dir: Of the corpus, made once, the checkpoint and the curve `speech.csv`.
         prior_steps: Of the prior.
+        start: Folder of a speech encoder to begin with and of a prior, which stays as it is. A denoiser whose stage 2
+            has been trained knows what its own encoder says, and no other's.
 
     Returns:
         Scores on held-out voices and sentences, see `evaluate_speech`.
     """
-    corpus = stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed)
+    corpus = [
+        *stored_corpus(work_dir / f"corpus_{seed}_{minutes:g}.pt", minutes, TRAIN_VOICES, seed),
+        *stored_corpus(work_dir / f"recorded_{seed}_{minutes:g}.pt", minutes * RECORDED, VOICES, seed + 104_729),
+    ]
     held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
-    encoder, a2m = build_tiny_listener(seed)
+    encoder, a2m = build_tiny_listener(seed, start)
+    spread = column_spread(corpus)
 
     def loss(step: int) -> Tensor:
         encoder.train()
@@ -281,11 +322,12 @@ def train_speech(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)  # dropout draws from the global generator; the fork puts it back
             found = a2m(resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, wanted.shape[1]))
-        return speech_loss(found, wanted)
+        return speech_loss(found, wanted, spread)
 
     modules = nn.ModuleDict({"encoder": encoder.model, "a2m": a2m})
     descend(modules, loss, lambda: evaluate_speech(encoder, a2m, held_out), learning_rate, steps, work_dir / "speech")
-    prior = train_prior(seed=seed, steps=prior_steps, work_dir=work_dir)
+    known = load_motion(start / "motion.safetensors")[1] if start is not None else None
+    prior = known or train_prior(seed=seed, steps=prior_steps, work_dir=work_dir)
     save_listener(out_dir, encoder, a2m, prior)
     return evaluate_speech(encoder, a2m, held_out)
 
@@ -298,7 +340,7 @@ def descend(
     steps: int,
     path: Path,
 ) -> None:
-    """Train, with a checkpoint and a line of the curve every 100 steps; what was interrupted goes on.
+    """Train, with a checkpoint and a line of the curve every 200 steps; what was interrupted goes on.
 
     Args:
         module: What is trained.
@@ -314,7 +356,7 @@ def descend(
         found = loss(step)
         descent.step(found)
         step += 1
-        if step % 100 == 0 or step == steps:
+        if step % 200 == 0 or step == steps:
             record_scores(path.with_suffix(".csv"), step, {"loss": found.item(), **scores()})
             descent.save(path.with_suffix(".pt"), step)
 

@@ -16,6 +16,7 @@ from portraittalk_core.training.denoiser import clip_bank, clips
 from portraittalk_core.training.denoiser.bank import FrameEncoders
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipDraws, ClipStore, draw_clips, open_clip_bank
 from portraittalk_core.training.denoiser.clips import SpeechClips
+from portraittalk_core.types import MOUTH
 
 from .. import synthetic
 
@@ -30,7 +31,7 @@ def speech():
     features = torch.arange(80.0)[:, None].expand(-1, 8).half()
     return SpeechClips(
         features,
-        torch.rand(80, 4, generator=generator).half(),
+        torch.rand(80, len(MOUTH), generator=generator).half(),
         0.1 * torch.randn(80, 10, generator=generator).half(),
         [0, 10, 80],
     )

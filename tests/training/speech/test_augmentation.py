@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.training.speech.augmentation import augment, codec, coloured_noise, music
+from portraittalk_core.training.speech.augmentation import augment, codec, coloured_noise, mp3, music
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,6 +28,14 @@ def test_a_codec_rounds_and_keeps_time():
     coded = codec(sound, generator())
     assert coded.shape == sound.shape and not torch.equal(coded, sound)
     assert float(torch.corrcoef(torch.stack([coded, sound]))[0, 1]) > 0.9
+
+
+def test_mp3_keeps_time():
+    sound = voice()
+    coded = mp3(sound, generator())
+    assert coded.shape == sound.shape and not torch.equal(coded, sound)
+    shifts = [float((coded[2000:-2000] * sound.roll(lag)[2000:-2000]).sum()) for lag in range(-40, 41, 4)]
+    assert shifts.index(max(shifts)) == 10 and float(torch.corrcoef(torch.stack([coded, sound]))[0, 1]) > 0.95
 
 
 def test_loud_noise_comes_as_often_as_asked():
