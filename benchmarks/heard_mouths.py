@@ -22,7 +22,7 @@ from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.metrics.functional import adfd
 from portraittalk_core.metrics.functional.adfd import AdfdScore
 from portraittalk_core.motion.arkit import to_arkit, with_mouth
-from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, delay_rows, shut_lips, silence_gate
+from portraittalk_core.motion.audio_to_motion import ARTICULATION_DELAY_S, heard_mouth
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import MOUTH
@@ -59,15 +59,16 @@ def _tracks(stack: TinyStack, take: Take) -> Iterator[tuple[str, Float[Tensor, "
     """Yield the blendshapes of a clip, by what moves the mouth."""
     features = stack.listen(take.sound, FPS)
     count = min(len(take.blendshapes), len(features.hidden))
-    with torch.no_grad():
-        heard = shut_lips(stack.audio_to_motion(features.hidden), stack.audio_to_motion.columns)
-    gate = silence_gate(features.loudness, FPS)[:, None]
     late_ms = round(1000 * ARTICULATION_DELAY_S)
     yield "true", take.blendshapes[:count]
-    yield f"heard, {late_ms} ms late, as it comes", _with(take, delay_rows(heard, ARTICULATION_DELAY_S * FPS) * gate)
-    yield f"heard, {late_ms // 2} ms late", _with(take, delay_rows(heard, ARTICULATION_DELAY_S / 2 * FPS) * gate)
-    yield "heard, not late", _with(take, heard * gate)
-    yield "at rest", _with(take, torch.zeros_like(heard))
+    for name, delay_s in (
+        (f"heard, {late_ms} ms late, as it comes", ARTICULATION_DELAY_S),
+        (f"heard, {2 * late_ms} ms late", 2 * ARTICULATION_DELAY_S),
+        ("heard, not late", 0.0),
+    ):
+        with torch.no_grad():
+            yield name, _with(take, heard_mouth(features, stack.audio_to_motion, delay_s))
+    yield "at rest", _with(take, torch.zeros(count, len(MOUTH)))
 
 
 def _with(take: Take, mouth: Float[Tensor, "frames k"]) -> Float[Tensor, "frames 52"]:

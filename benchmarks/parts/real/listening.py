@@ -14,14 +14,7 @@ from portraittalk_core.errors import BadMedia
 from portraittalk_core.media.audio import speech_waveform
 from portraittalk_core.media.video import read_video
 from portraittalk_core.motion.arkit import to_arkit
-from portraittalk_core.motion.audio_to_motion import (
-    ARTICULATION_DELAY_S,
-    AudioToMotion,
-    delay_rows,
-    shut_lips,
-    silence_gate,
-    silent_frames,
-)
+from portraittalk_core.motion.audio_to_motion import AudioToMotion, heard_mouth, silent_frames
 from portraittalk_core.perception.speech import SpeechEncoder, loudness_track
 from portraittalk_core.types import COEFFICIENTS, SPEECH_RATE
 
@@ -93,10 +86,7 @@ class Listener:
             frames: How many.
             gated: Whether silences close the mouth, as in a video.
         """
-        features = self.encoder.encode(waveform, fps, frames)
-        heard = shut_lips(self.a2m(features.hidden), self.a2m.columns)
-        mouth = delay_rows(heard, ARTICULATION_DELAY_S * fps)
-        mouth = mouth * silence_gate(features.loudness, fps)[:, None] if gated else mouth
+        mouth = heard_mouth(self.encoder.encode(waveform, fps, frames), self.a2m, gated=gated)
         return to_arkit(dict(zip(self.a2m.columns, mouth.unbind(-1), strict=True)))
 
 
