@@ -18,7 +18,7 @@ from ..media.audio import read_sound
 from ..types import Sound
 
 SEPARATOR = "UVR-MDX-NET-Voc_FT.onnx"
-"""The network that takes voices out, as `audio-separator --list_models` names it: 67 MB, fetched once."""
+"""The network that takes voices out, as `audio-separator --list_models` names it, fetched once."""
 
 _RATE = 44_100
 
@@ -56,7 +56,8 @@ def separate_voice(sound: Sound, network: str = SEPARATOR, models: Path | None =
     options: dict[str, Any] = {} if models is None else {"model_file_dir": str(models)}
     with tempfile.TemporaryDirectory() as folder:
         mixed = Path(folder) / "mixed.wav"
-        wavfile.write(mixed, sound.sample_rate, sound.samples.T.contiguous().numpy())
+        heard = sound.samples if len(sound.samples) <= 2 else sound.samples.mean(0, keepdim=True)
+        wavfile.write(mixed, sound.sample_rate, heard.T.contiguous().numpy())
         try:
             options |= {"output_dir": folder, "output_single_stem": "Vocals", "sample_rate": _RATE}
             separator: Any = Separator(log_level=logging.ERROR, **options)
