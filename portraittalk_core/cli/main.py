@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -19,6 +18,7 @@ from collections.abc import Generator, Sequence
 from typing import NoReturn
 
 from ..errors import BadInput, PortraitTalkError
+from ..media.write_errors import GONE, codes
 from . import avatar, cores, doctor, evaluate, generate, info, models, plan, prepare, train
 from .info import ASSETS
 
@@ -33,9 +33,8 @@ EPILOG = f"""examples, with a portrait and a recording that come with the packag
 OTHERS_LOGGERS = ("matplotlib", "huggingface_hub", "transformers", "diffusers", "insightface", "filelock", "urllib3")
 """Libraries whose own remarks help nobody who runs a command; `-v` shows them."""
 
-DISK_ERRORS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO),
-    *(getattr(errno, name, -1) for name in ("ESTALE", "ENOTCONN", "EFBIG", "EMFILE")),
+DISK_ERRORS = codes(
+    ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "EFBIG", "EMFILE", "ENFILE", *GONE)
 )
 """What a disk may say at any moment; it is never a defect of ours."""
 

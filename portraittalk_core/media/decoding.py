@@ -14,7 +14,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from .streams import seconds
+from .streams import is_empty, seconds
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -76,7 +76,8 @@ def timed_frames(
     """
     step_s = min(1 / fps, _LONGEST_STEP_S)
     start_s, last_s, warned = seconds(stream.start_time, stream.time_base), -step_s, False
-    for frame in container.decode(stream):
+    decoded = (frame for packet in container.demux(stream) if not is_empty(packet) for frame in packet.decode())
+    for frame in decoded:
         said_s: float | None = frame.time
         start_s = (said_s or 0.0) if start_s is None else start_s
         unknown = said_s is None  # pyright: ignore[reportUnnecessaryComparison] - PyAV says a frame always has one

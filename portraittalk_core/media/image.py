@@ -41,6 +41,9 @@ PIL_ERRORS = (
 )
 """What PIL's readers let through where a file lies."""
 
+PROGRAMS = ("EPS", "WMF")
+"""Formats that are programs, which PIL lets another program run; they are not opened."""
+
 SMALLEST_SIDE = 32
 """Pictures with a shorter side than this, pixels, are refused."""
 
@@ -122,9 +125,10 @@ def read_image(
     with open_picture(path, max_pixels) as picture:
         _check_size(path, picture.size, max_pixels)
         try:
-            if picture.mode == "F":
+            if picture.mode == "F" or (picture.format == "TIFF" and picture.mode == "I"):
+                kind = "in floating point" if picture.mode == "F" else "with a sign, or of 32 bits"
                 raise BadMedia(
-                    f"The picture `{path}` has levels in floating point, of which nobody knows what is white. "
+                    f"The picture `{path}` has levels {kind}, of which nobody knows what is white. "
                     "Export it with 8 or 16 bits."
                 )
             with warnings.catch_warnings():
@@ -154,7 +158,11 @@ def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows; PIL's remarks on EXIF help nobody
-            return pil.open(found)
+            picture = pil.open(found)
+        if picture.format in PROGRAMS:
+            picture.close()
+            raise SyntaxError(picture.format)
+        return picture
     except pil.DecompressionBombError as error:
         raise BadMedia(
             f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx. Reduce it first."

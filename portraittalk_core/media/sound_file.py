@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import BadMedia
-from .streams import seconds
+from .streams import is_empty, seconds
+from .target import check_disk
 from .write_errors import reason_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ MAX_VALUES = 1 << 30
 _GAP_S = 0.04
 _RUN_UP_S = 0.2
 _DISCONTINUITY_S = 10.0
+_BACK_S = 0.5
 _MISSING_S = 0.15
 _UNKNOWN_S = 1e6
 _STREAMED_BYTES = 0x7FFFF000
@@ -81,6 +83,8 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
     packets, bad, reason, end_s = 0, 0, "", 0.0
     try:
         for packet in container.demux(track):
+            if is_empty(packet):
+                continue
             packets += packet.size > 0
             end_s = max(end_s, _end_s(packet))
             try:
@@ -91,6 +95,7 @@ def decode_track(container: InputContainer, track: AudioStream, path: str | Path
             for frame in frames:
                 timeline.add(frame)
     except (FFmpegError, IndexError) as error:  # PyAV raises IndexError on a header without packets
+        check_disk(path, error)
         bad, reason = bad + 1, reason_of(error)
     samples, rate = timeline.finish(), timeline.rate or track.codec_context.sample_rate
     if container.format.name.startswith("mov"):  # the last packet is padded to a full block, its time stamps are not
@@ -116,10 +121,13 @@ def counted_s(container: InputContainer, track: AudioStream) -> float:
     """
     from av.error import FFmpegError
 
-    end_s = 0.0
+    end_s, shift_s = 0.0, 0.0
     try:
         for packet in container.demux(track):
-            end_s = max(end_s, _end_s(packet))
+            if at_s := _end_s(packet):
+                if at_s + shift_s < end_s - _BACK_S:  # a file of several, one after the other
+                    shift_s = end_s - at_s + float((packet.duration or 0) * packet.time_base)
+                end_s = max(end_s, at_s + shift_s)
     except FFmpegError as error:
         logger.debug("%s ends at %.2f s: %s", container.name, end_s, error)
     return max(0.0, end_s - (seconds(track.start_time, track.time_base) or 0.0))
@@ -239,8 +247,9 @@ def _promised_s(container: InputContainer, track: AudioStream, path: str | Path,
     if name == "mp3":
         return read_s * max(1.0, _promised_frames(Path(path)) / max(1, packets))
     if name.startswith("matroska"):
-        tagged_s = _tagged_s(track.metadata.get("DURATION", ""))
-        return tagged_s or ((container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0)
+        ends_s = _tagged_s(track.metadata.get("DURATION", ""))
+        ends_s = ends_s or ((container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0)
+        return ends_s - max(0.0, seconds(track.start_time, track.time_base) or 0.0)  # it counts what comes before, too
     if name in _COUNTED and track.frames and track.codec_context.codec.name.startswith("pcm_"):
         return track.frames / max(1, track.codec_context.sample_rate)
     if (name.startswith("mov") or name in _COUNTED) and track.duration and track.time_base:

@@ -107,6 +107,8 @@ def check_sound(sound: Sound) -> None:
     if source is not None:
         source.close()
         return
+    if len(sound.samples) not in LAYOUTS:
+        logger.warning("AAC has no layout for %d channels; the video's sound is their mean.", len(sound.samples))
     try:
         beginning = Sound(sound.samples[:, : sound.sample_rate], sound.sample_rate)
         _mux_nowhere(beginning.sample_rate, lambda container: _encoded(container, beginning))
@@ -133,14 +135,16 @@ def _copied(container: OutputContainer, source: InputContainer) -> Generator[Pac
 def _encoded(container: OutputContainer, sound: Sound) -> Generator[Packet[AudioStream], None, None]:
     import av
 
-    samples = _with_known_layout(sound)
+    samples = sound.samples.float()
+    if len(samples) not in LAYOUTS:  # `check_sound` says so
+        samples = samples.mean(dim=0, keepdim=True)
     layout, source_rate = LAYOUTS[len(samples)], sound.sample_rate
     rate = source_rate if source_rate in AAC_RATES else min((r for r in AAC_RATES if r > source_rate), default=96000)
     stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
     stream.bit_rate = len(samples) * min(128_000, 6 * rate)  # AAC holds at most 6 bits a sample
     for start in range(0, samples.shape[1], source_rate):
-        block = samples[:, start : start + source_rate].contiguous().cpu().numpy()
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        block = samples[:, start : start + source_rate].T.reshape(1, -1).cpu().numpy()
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout=layout)  # PyAV writes beyond eight planes
         frame.sample_rate, frame.pts, frame.time_base = source_rate, start, Fraction(1, source_rate)
         yield from stream.encode(frame)
     yield from stream.encode(None)
@@ -180,14 +184,6 @@ def _mux_nowhere(rate: int, packets: Callable[[OutputContainer], Iterator[Packet
 
 def _start_s(packet: Packet[AudioStream]) -> float:
     return float((packet.pts or 0) * packet.time_base)
-
-
-def _with_known_layout(sound: Sound):
-    """Return the samples; channels in a number that no AAC layout has are mixed to one."""
-    if len(sound.samples) in LAYOUTS:
-        return sound.samples.float()
-    logger.warning("AAC has no layout for %d channels; the video's sound is their mean.", len(sound.samples))
-    return sound.samples.float().mean(dim=0, keepdim=True)
 
 
 def _open_copyable(sound: Sound) -> InputContainer | None:

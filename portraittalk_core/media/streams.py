@@ -7,18 +7,22 @@ import logging
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadMedia
-from .target import existing_file
+from .target import check_disk, existing_file
 from .write_errors import reason_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 logger = logging.getLogger(__name__)
+
+LISTS = ("hls", "concat", "dash", "imf", "sdp", "rtsp")
+"""Formats of FFmpeg that name other files or addresses, which would be opened unasked."""
 
 HIGHEST_RATE = 240.0
 """Frames a second; what a file says beyond that is the unit of its clock, not its rate."""
@@ -32,10 +36,15 @@ def open_media(path: Path) -> InputContainer:
 
     Raises:
         FFmpegError: When it is no media file.
+        BadMedia: When it is a list of others.
     """
     import av
 
-    return av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    container = av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    if any(name in LISTS for name in container.format.name.split(",")):
+        container.close()
+        raise BadMedia(f"`{path}` is a list of other files, which are not opened. Give one of them.")
+    return container
 
 
 @contextlib.contextmanager
@@ -59,6 +68,7 @@ def opened(path: str | Path) -> Generator[InputContainer, None, None]:
         try:
             yield container
         except (FFmpegError, IndexError, ValueError) as error:  # the latter two: PyAV's own of headers that lie
+            check_disk(path, error)
             raise BadMedia(f"`{path}` is damaged ({reason_of(error)}). Copy or export it again.") from error
 
 
@@ -70,6 +80,15 @@ def seconds(ticks: int | None, unit: Fraction | None) -> float | None:
         unit: That unit, seconds.
     """
     return None if ticks is None or unit is None else float(ticks * unit)
+
+
+def is_empty(packet: Packet[Any]) -> bool:
+    """Return whether a packet says that nothing is new, as some files do for pictures that repeat; no decoder takes it.
+
+    Args:
+        packet: Of any stream. The one that a demuxer ends with, which holds nothing either, has no time.
+    """
+    return packet.size == 0 and packet.dts is not None
 
 
 def sound_tracks(container: InputContainer) -> list[AudioStream]:
@@ -143,9 +162,11 @@ def shown_pictures(container: InputContainer, path: str | Path) -> VideoStream:
         BadMedia: When there is none.
     """
     stream = main_video(container)
-    if stream is None:
-        raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
-    return stream
+    if stream is not None and stream.width:
+        return stream
+    if container.format.name == "webp_pipe":  # FFmpeg does not decode those that move
+        raise BadMedia(f"`{path}` is an animated WebP, which cannot be read as a video. Export it as MP4.")
+    raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
 
 
 def rate_of(stream: VideoStream) -> float:

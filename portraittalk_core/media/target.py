@@ -16,7 +16,8 @@ import uuid
 from pathlib import Path
 
 from ..errors import BadMedia
-from .write_errors import reason_of, write_failure
+from .waiting import Unanswered, answered, is_silent
+from .write_errors import GONE, codes, read_remedy, reason_of, write_failure
 
 VIDEO_SUFFIXES = (".mp4", ".webp")
 """Endings of videos that can be written."""
@@ -26,6 +27,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 PART_FILES = ".portraittalk-*.part"
 """What files in the making are called, as a pattern; one is left only where a program was killed."""
+
+_CLEANING_S = 10.0
 
 _unfinished: dict[Path, int] = {}
 """Part files that exist, and the process that makes each. An interrupt may come between making one and its `with`."""
@@ -41,8 +44,12 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
         what: What messages call it.
 
     Raises:
-        BadMedia: When it is missing, a folder, no ordinary file, unreadable or empty.
+        BadMedia: When it is missing, a folder, no ordinary file, unreadable or empty, or its disk does not answer.
     """
+    return answered(lambda: _existing(path, what), path)
+
+
+def _existing(path: str | Path, what: str) -> Path:
     found = Path(path).absolute()
     try:
         kind = found.stat().st_mode
@@ -55,12 +62,34 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadMedia(f"The {what} must exist, but there is no `{path}`. Check the name and the folder.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise BadMedia(
-            f"The {what} `{path}` cannot be read ({reason_of(error)}). Check its name and permissions."
-        ) from error
+        raise BadMedia(f"The {what} `{path}` cannot be read ({reason_of(error)}). {read_remedy(error)}") from error
     if not head:
         raise BadMedia(f"The {what} must hold data, but `{path}` has zero bytes. Copy or export it again.")
     return found
+
+
+def check_disk(path: str | Path, error: Exception) -> None:
+    """Tell a disk that is gone from a damaged file, after an error while a file was read.
+
+    Args:
+        path: The file.
+        error: What was raised.
+
+    Raises:
+        BadMedia: When it is the disk.
+    """
+    code = getattr(error, "errno", None)
+    if code not in codes(GONE):
+        return
+    try:
+        if code == errno.EIO:  # FFmpeg says so of files that end early, too
+            with Path(path).open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                file.read(1)
+            return
+    except OSError as failed:
+        error = failed
+    raise BadMedia(f"`{path}` cannot be read any more ({reason_of(error)}). {read_remedy(error)}") from error
 
 
 def check_target(path: str | Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES, folder: bool = True) -> Path:
@@ -73,8 +102,12 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES, f
         folder: Whether the target may be a folder.
 
     Raises:
-        BadMedia: When nothing can be written there.
+        BadMedia: When nothing can be written there, or its disk does not answer.
     """
+    return answered(lambda: _checked_target(path, suffixes, folder), path)
+
+
+def _checked_target(path: str | Path, suffixes: tuple[str, ...], folder: bool) -> Path:
     target = Path(path).absolute()
     try:
         there = target.is_dir()
@@ -105,8 +138,12 @@ def check_folder(path: str | Path, option: str, *, deep: bool = True) -> Path:
         deep: Whether folders above it are made as well; else a missing one is an error, as a wrong name often is.
 
     Raises:
-        BadMedia: When it cannot be made or nothing can be written into it.
+        BadMedia: When it cannot be made or nothing can be written into it, or its disk does not answer.
     """
+    return answered(lambda: _checked_folder(path, option, deep), path)
+
+
+def _checked_folder(path: str | Path, option: str, deep: bool) -> Path:
     found = Path(path).absolute()
     try:
         if not deep and not found.parent.exists():
@@ -178,17 +215,22 @@ def _remember(path: Path) -> None:
 
 def remove_unfinished() -> None:
     """Delete the part files of this process that nobody has finished or discarded; the interpreter's end does it."""
-    for path in [path for path, process in _unfinished.items() if process == os.getpid()]:
-        _remove(path)
+    for path in [path for path, process in list(_unfinished.items()) if process == os.getpid()]:
+        if not is_silent(path):  # a share that hangs must not hold the end up, too
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
     """Delete a part file or folder, whatever is wrong with it: who cleans up has an error to report already."""
-    with contextlib.suppress(OSError):
+
+    def delete() -> None:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+    with contextlib.suppress(OSError, Unanswered):
+        answered(delete, path, _CLEANING_S)
     _unfinished.pop(path, None)
 
 

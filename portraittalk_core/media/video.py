@@ -25,7 +25,7 @@ from .image import from_bytes, to_bytes
 from .provenance import SYNTHETIC, Provenance, add_xmp
 from .sound_file import counted_s
 from .soundtrack import SoundTrack
-from .streams import main_video, opened, rate_of, shown_pictures, sound_tracks
+from .streams import HIGHEST_RATE, main_video, opened, rate_of, shown_pictures, sound_tracks
 from .target import Partial, check_target
 from .write_errors import write_failure
 
@@ -291,8 +291,14 @@ def read_video(path: str | Path, chunk: int = 32) -> tuple[Iterator[Frames], flo
         BadMedia: When it has no pictures or cannot be read; the iterator raises it where the file is damaged.
     """
     info = probe(path)
-    if not info.video_codec or not info.fps or not info.width:
-        raise BadMedia(f"`{path}` must have pictures, but has none. Give a video file.")
+    if not info.video_codec or not info.width:
+        with opened(path) as container:
+            shown_pictures(container, path)  # says what it is instead
+    if not info.fps:
+        raise BadMedia(
+            f"`{path}` must have a frame rate of at most {HIGHEST_RATE:g} a second, but says another or none. "
+            "Export it with 25."
+        )
     if info.width * info.height > MAX_PIXELS:
         raise BadMedia(
             f"`{path}` must have pictures of at most {MAX_PIXELS / 1e6:.0f} Mpx, but has {info.width} x {info.height}. "

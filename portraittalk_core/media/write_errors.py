@@ -7,6 +7,12 @@ from pathlib import Path
 
 from ..errors import BadMedia
 
+GONE = (
+    *("EIO", "ESTALE", "ENXIO", "ENODEV", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    *("ENETRESET", "ENOTCONN", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "ESHUTDOWN", "EREMOTEIO", "ENOLINK"),
+)
+"""Names of the errors of disks and shares that are there no more."""
+
 _REMEDIES = (
     (("ENOSPC", "EDQUOT"), "Free some space and try again."),
     (("EFBIG",), "The disk takes no file of that size: write to another one."),
@@ -16,8 +22,7 @@ _REMEDIES = (
     (("ENAMETOOLONG",), "Choose a shorter name."),
     (("EMFILE", "ENFILE"), "Too many files are open: close some programs."),
     (("ENOMEM",), "Close other programs: the memory is full."),
-    (("EIO", "ESTALE", "ENXIO", "ENODEV", "ETIMEDOUT", "EHOSTDOWN", "ENOTCONN"), "The disk or the network failed: "
-     "write to another one."),
+    (GONE, "The disk or the network failed: write to another one."),
 )  # fmt: skip
 _OTHERWISE = "This is no fault of the disk: try another kind of file, and report it with this line."
 
@@ -31,8 +36,19 @@ def write_failure(path: str | Path, error: Exception, what: str = "") -> BadMedi
         what: What messages call it, such as "The picture".
     """
     code = getattr(error, "errno", None)
-    remedy = next((text for names, text in _REMEDIES if code in _codes(names)), _OTHERWISE)
+    remedy = next((text for names, text in _REMEDIES if code in codes(names)), _OTHERWISE)
     return BadMedia(f"{what} `{path}` cannot be written ({reason_of(error)}). {remedy}".strip())
+
+
+def read_remedy(error: Exception) -> str:
+    """Return what helps against a file that the system does not let be read.
+
+    Args:
+        error: What the system raised.
+    """
+    if getattr(error, "errno", None) in codes(GONE):
+        return "The disk or the network failed: copy the file to another disk."
+    return "Check its name and permissions."
 
 
 def reason_of(error: Exception) -> str:
@@ -44,6 +60,10 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _codes(names: tuple[str, ...]) -> list[int]:
-    """Return the numbers that this system gives to errors; not every system has every one."""
+def codes(names: tuple[str, ...]) -> list[int]:
+    """Return the numbers that this system gives to errors; not every system has every one.
+
+    Args:
+        names: As `errno` has them.
+    """
     return [getattr(errno, name) for name in names if hasattr(errno, name)]

@@ -14,7 +14,7 @@ from portraittalk_core.errors import BadMedia
 from portraittalk_core.media import video
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import to_bytes
-from portraittalk_core.media.video import probe, read_video, timed_pictures
+from portraittalk_core.media.video import VideoWriter, probe, read_video, timed_pictures
 
 
 def levels_of(path) -> tuple[list[int], float]:
@@ -116,6 +116,19 @@ def test_pixels_come_back_square(tmp_path):
         container.mux([*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)])
     chunks, _, _ = read_video(tmp_path / "a.mp4")
     assert next(iter(chunks)).pixels.shape[-2:] == (48, 85)
+
+
+def test_an_animated_webp_says_what_it_is(tmp_path):
+    with VideoWriter(tmp_path / "a.webp", 25, (32, 32)) as writer:
+        writer.append(torch.rand(3, 3, 32, 32))
+    with pytest.raises(BadMedia, match="is an animated WebP, which cannot be read as a video. Export it as MP4"):
+        read_video(tmp_path / "a.webp")
+
+
+def test_a_rate_that_no_video_has_is_said(tmp_path):
+    write_at(tmp_path / "a.mkv", [0, 1, 2, 3], rate=1000)
+    with pytest.raises(BadMedia, match="must have a frame rate of at most 240 a second"):
+        read_video(tmp_path / "a.mkv")
 
 
 def test_pictures_too_large_are_refused_before_they_are_decoded(tmp_path, monkeypatch):

@@ -104,6 +104,32 @@ def test_float_levels_are_refused(tmp_path):
         read_image(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("mode", ["I", "I;32S", "I;16S"])
+def test_levels_without_a_known_white_are_refused(tmp_path, mode):
+    kind = {"I": np.int32, "I;32S": np.uint32, "I;16S": np.int16}[mode]
+    data, head = np.full((40, 40), 100, kind).tobytes(), 8
+    tags = {256: 40, 257: 40, 258: 8 * np.dtype(kind).itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: 40}
+    tags |= {279: len(data), 339: 1 if kind is np.uint32 else 2}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    end = struct.pack("<H", len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(struct.pack("<2sHI", b"II", 42, head + len(data)) + data + end)
+    with pytest.raises(BadMedia, match="with a sign, or of 32 bits, of which nobody knows what is white|no known kind"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_picture_that_is_a_program_is_not_run(tmp_path):
+    halves().save(tmp_path / "a.eps")
+    with pytest.raises(BadMedia, match="of no known kind. Save it as PNG or JPEG"):
+        read_image(tmp_path / "a.eps")
+
+
+def test_of_an_animation_the_first_picture_is_taken(tmp_path):
+    for name in ("a.png", "a.gif", "a.webp", "a.tif", "a.mpo"):
+        options = {"lossless": True} if name == "a.webp" else {}
+        halves().save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (64, 40))], **options)
+        assert level(read_image(tmp_path / name), 20, 5) == pytest.approx(RED, abs=6), name
+
+
 def test_large_jpeg_is_reduced_while_decoding(tmp_path):
     halves(2400, 1600).save(tmp_path / "a.jpg")
     assert read_image(tmp_path / "a.jpg").shape == (3, 1024, 1536)

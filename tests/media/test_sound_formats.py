@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_speech_encoder
+from portraittalk_core.errors import BadMedia
 from portraittalk_core.media.audio import read_sound, speech_waveform
 from portraittalk_core.media.soundtrack import check_sound
 from portraittalk_core.media.video import VideoWriter, probe, read_video
@@ -144,6 +145,47 @@ def test_a_commentary_is_not_the_speech(speech, tmp_path, caplog):
     assert read_sound(two).sample_rate == 48000 and "number 2, as none is marked default" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mka"])
+def test_sound_that_begins_late_is_not_cut_short(speech, tmp_path, caplog, name):
+    codec = ("-c:v", "libvpx", "-c:a", "libopus") if name == "a.webm" else ("-c:v", "libx264", "-c:a", "flac")
+    pictures = () if name == "a.mka" else PICTURES.split()
+    ffmpeg(*pictures, "-itsoffset", 0.7, "-i", speech, *codec, tmp_path / name)
+    late_s = 0 if name == "a.mka" else 0.7
+    assert read_sound(tmp_path / name).duration_s == pytest.approx(3 + late_s, abs=FRAME_S) and not caplog.text
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.ogg", "libvorbis"), ("a.opus", "libopus"), ("a.ts", "mp2")])
+def test_files_that_were_joined_are_heard_and_counted_to_the_end(speech, tmp_path, name, codec):
+    for number, part in enumerate((("-t", 1.5), ("-ss", 1.5))):
+        ffmpeg(*part, "-i", speech, "-c:a", codec, tmp_path / f"{number}{name}")
+    (tmp_path / name).write_bytes(b"".join((tmp_path / f"{number}{name}").read_bytes() for number in range(2)))
+    sound = read_sound(tmp_path / name)
+    assert sound.duration_s == pytest.approx(3, abs=FRAME_S)
+    assert probe(tmp_path / name).duration_s == pytest.approx(3, abs=FRAME_S)
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4"])
+def test_a_list_of_other_files_is_not_opened(speech, tmp_path, name):
+    ffmpeg("-i", speech, "-c:a", "mp2", tmp_path / "a.ts")
+    lists = {
+        "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\na.ts\n#EXT-X-ENDLIST\n",
+        "list.mp4": "ffconcat version 1.0\nfile a.ts\n",
+    }
+    (tmp_path / name).write_text(lists[name])
+    for read in (read_sound, probe):
+        with pytest.raises(BadMedia, match="is a list of other files, which are not opened"):
+            read(tmp_path / name)
+
+
+def test_pictures_that_repeat_are_no_damage(tmp_path):
+    still = ("-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=1")
+    ffmpeg(
+        *still, "-c:v", "libtheora", tmp_path / "a.ogv"
+    )  # a packet without data for each that is like the one before
+    chunks, fps, _ = read_video(tmp_path / "a.ogv")
+    assert fps == 25 and sum(len(chunk.pixels) for chunk in chunks) == pytest.approx(25, abs=1)
+
+
 def test_metadata_in_no_known_letters_are_no_error(speech, tmp_path):
     ffmpeg("-i", speech, "-metadata", "title=Zuerich", "-id3v2_version", 3, tmp_path / "a.mp3")
     data = (tmp_path / "a.mp3").read_bytes()
@@ -175,6 +217,13 @@ FORMATS = {
     "ms.wav": "-c:a adpcm_ms",
     "ima.wav": "-c:a adpcm_ima_wav -ar 22050",
     "six.wav": "-ac 6",
+    "eight.wav": "-ac 8",
+    "r6000.wav": "-ar 6000",
+    "r12345.wav": "-ar 12345",
+    "r384000.wav": "-ar 384000 -c:a pcm_s24le",
+    "mp3.wav": "-c:a libmp3lame",
+    "s24.w64": "-c:a pcm_s24le",
+    "alac.caf": "-c:a alac",
     "rf64.wav": "-rf64 always",
     "a.w64": "",
     "a.aiff": "",
@@ -207,8 +256,24 @@ FORMATS = {
     "a.avi": f"{PICTURES} -c:v mpeg4 -c:a libmp3lame",
     "a.flv": f"{PICTURES} -c:v flv1 -c:a aac",
     "a.3gp": f"{PICTURES} -c:v mpeg4 -c:a aac",
+    "opus.mp4": "-c:a libopus",
+    "flac.mp4": "-c:a flac -strict -2",
+    "dash.mp4": "-c:a aac -movflags dash+frag_keyframe+empty_moov",
+    "frag.mp4": f"{PICTURES} -c:v libx264 -g 5 -c:a aac -movflags frag_keyframe+empty_moov+delay_moov",
+    "wrap.ts": f"{PICTURES} -c:v libx264 -c:a aac -output_ts_offset 95440",
+    "a.mxf": f"{PICTURES} -c:v mpeg2video -c:a pcm_s16le",
+    "a.nut": f"{PICTURES} -c:v mpeg4 -c:a mp2",
+    "a.mpg": f"{PICTURES} -c:v mpeg1video -c:a mp2",
+    "a.ogv": f"{PICTURES} -c:v libtheora -c:a libvorbis",
+    "a.spx": "-ar 8000 -c:a libspeex",
+    "a.gsm": "-ar 8000 -c:a libgsm",
+    "a.g722": "-ar 16000",
+    "a.dts": "-c:a dca -strict -2",
+    "a.thd": "-c:a truehd -strict -2",
+    "latm.aac": "-c:a aac -f latm",
+    "o60.opus": "-c:a libopus -frame_duration 60",
 }
-QUICK = ("six.wav", "b.mp3", "a.aac", "a.mp4")
+QUICK = ("six.wav", "eight.wav", "b.mp3", "a.aac", "a.mp4")
 
 
 @pytest.mark.parametrize(
