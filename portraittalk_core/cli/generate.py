@@ -112,7 +112,11 @@ def add_parser(commands: Any) -> None:
         default=None,
         help="fewer steps and smaller parts: faster, not as good",
     )
-    add("--sampler", choices=("ddim", "dpm++2m", "lcm"), help="how a step is taken; lcm is for a few_steps part (ddim)")
+    add(
+        "--sampler",
+        choices=("ddim", "dpm++2m", "lcm", "tcd"),
+        help="how a step is taken; lcm and tcd are for few_steps parts (ddim)",
+    )
     _add_numbers(parser)
     add(
         "--fusion",

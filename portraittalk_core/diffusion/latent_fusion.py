@@ -126,7 +126,7 @@ def sample_video(
     fusion: Fusion = "joint",
     scales: GuidanceScales | None = None,
     sampler: str = "ddim",
-    eta: float = 0.0,
+    eta: float | None = None,
     shared_noise: float = 1.0,
     initial: Float[Tensor, "n c h w"] | None = None,
     denoise: float = 1.0,

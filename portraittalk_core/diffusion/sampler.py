@@ -19,6 +19,9 @@ from .schedule import SMALLEST_ALPHA, NoiseSchedule
 LCM_TIMESTEPS = 50
 """How many timesteps LCM's denoisers were distilled on; diffusers' `original_inference_steps`."""
 
+TCD_ETA = 0.3
+"""Share of fresh noise that TCD's authors use."""
+
 
 class Sampler(Protocol):
     """Takes latents from one timestep to the next."""
@@ -72,8 +75,7 @@ class DDIMSampler:
     """
 
     def __init__(self, schedule: NoiseSchedule, steps: int, *, eta: float = 0.0, denoise: float = 1.0) -> None:
-        if not 0 <= eta <= 1:
-            raise BadInput(f"`eta` must lie in [0, 1], but got {eta}. Try 0.")
+        _check_eta(eta)
         self.schedule = schedule
         self.timesteps = _last_part(schedule.timesteps(steps), denoise)
         self.eta = eta
@@ -176,13 +178,8 @@ class LCMSampler:
     """
 
     def __init__(self, schedule: NoiseSchedule, steps: int, *, denoise: float = 1.0) -> None:
-        if not 1 <= steps <= LCM_TIMESTEPS:
-            raise BadInput(f"`steps` must lie between 1 and {LCM_TIMESTEPS} for lcm, but got {steps}. Try 8.")
         self.schedule = schedule
-        apart = schedule.num_train_timesteps // LCM_TIMESTEPS
-        shown = torch.arange(LCM_TIMESTEPS, 0, -1) * apart - 1
-        chosen = torch.tensor([k * LCM_TIMESTEPS // steps for k in range(steps)])
-        self.timesteps = _last_part(shown[chosen], denoise)
+        self.timesteps = _last_part(_distilled(schedule, steps, "lcm"), denoise)
         self.needs_noise = len(self.timesteps) > 1
 
     def step(
@@ -211,27 +208,79 @@ class LCMSampler:
         return math.sqrt(later) * x0 + math.sqrt(1 - later) * noise, x0
 
 
-SAMPLERS = ("ddim", "dpm++2m", "lcm")
+class TCDSampler:
+    """Strategic stochastic sampling, for denoisers distilled to trajectories (TCD, Zheng et al., arXiv 2402.19159).
+
+    As LCM, but a step need not go to the clean latents: it follows the trajectory down to a share of the next
+    timestep, and goes back up to it with fresh noise. Errors of many steps so add up less.
+
+    Args:
+        schedule: Of the denoiser.
+        steps: How many, 1 to 50: the timesteps that distillation has shown.
+        eta: In [0, 1]: 0 draws no fresh noise, 1 as much as LCM's sampler does; the paper's gamma.
+        denoise: In (0, 1], the last share of the steps to run, at least one step.
+
+    Raises:
+        BadInput: For a value outside its range.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, steps: int, *, eta: float = TCD_ETA, denoise: float = 1.0) -> None:
+        _check_eta(eta)
+        self.schedule = schedule
+        self.timesteps = _last_part(_distilled(schedule, steps, "tcd"), denoise)
+        self.eta = eta
+        self.needs_noise = eta > 0 and len(self.timesteps) > 1
+
+    def step(
+        self,
+        latents: Float[Tensor, "b *rest"],
+        prediction: Float[Tensor, "b *rest"],
+        index: int,
+        memory: Float[Tensor, "b *rest"] | None = None,
+        noise: Float[Tensor, "b *rest"] | None = None,
+    ) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, "b *rest"]]:
+        """Return the latents after step `index` and x_0, which is not needed again; see `Sampler.step`.
+
+        Raises:
+            BadInput: Without the noise that `eta` above 0 needs at every step but the last.
+        """
+        time, last = self.timesteps[index], index == len(self.timesteps) - 1
+        following = 0 if last else int(self.timesteps[index + 1])
+        share = self.schedule.alpha(int((1 - self.eta) * following))
+        x0 = self.schedule.to_x0(latents, prediction, time)
+        direction = self.schedule.to_noise(latents, prediction, time)
+        result = math.sqrt(share) * x0 + math.sqrt(1 - share) * direction
+        if last or not self.eta:
+            return result, x0
+        if noise is None:
+            raise BadInput(f"`noise` must be given when `eta` is above 0, but eta is {self.eta}. Set eta=0.")
+        kept = self.schedule.alpha(following) / share
+        return math.sqrt(kept) * result + math.sqrt(1 - kept) * noise, x0
+
+
+SAMPLERS = ("ddim", "dpm++2m", "lcm", "tcd")
 """What `make_sampler` knows."""
 
 
 def make_sampler(
-    name: str, schedule: NoiseSchedule, steps: int, *, eta: float = 0.0, denoise: float = 1.0
-) -> DDIMSampler | DPMSampler | LCMSampler:
+    name: str, schedule: NoiseSchedule, steps: int, *, eta: float | None = None, denoise: float = 1.0
+) -> DDIMSampler | DPMSampler | LCMSampler | TCDSampler:
     """Return a sampler by its name.
 
     Args:
         name: Of `SAMPLERS`.
         schedule: Of the denoiser.
-        steps: How many, 1 to 1000; for `lcm` to 50.
-        eta: See `DDIMSampler`; 0 for the others.
+        steps: How many, 1 to 1000; for `lcm` and `tcd` to 50.
+        eta: See `DDIMSampler` and `TCDSampler`; 0 for the others. None is what is usual.
         denoise: In (0, 1], the last share of the steps to run, at least one step.
 
     Raises:
         BadInput: For other names or values.
     """
     if name == "ddim":
-        return DDIMSampler(schedule, steps, eta=eta, denoise=denoise)
+        return DDIMSampler(schedule, steps, eta=eta or 0.0, denoise=denoise)
+    if name == "tcd":
+        return TCDSampler(schedule, steps, eta=TCD_ETA if eta is None else eta, denoise=denoise)
     if name not in SAMPLERS:
         raise BadInput(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {name!r}.")
     if eta:
@@ -243,6 +292,20 @@ def make_sampler(
 def _alpha_after(sampler: DDIMSampler, index: int) -> float:
     times = sampler.timesteps
     return sampler.schedule.alpha(int(times[index + 1]) if index + 1 < len(times) else -1)
+
+
+def _distilled(schedule: NoiseSchedule, steps: int, name: str) -> Tensor:
+    """Return timesteps, descending, of those that consistency models are distilled on."""
+    if not 1 <= steps <= LCM_TIMESTEPS:
+        raise BadInput(f"`steps` must lie between 1 and {LCM_TIMESTEPS} for {name}, but got {steps}. Try 8.")
+    apart = schedule.num_train_timesteps // LCM_TIMESTEPS
+    shown = torch.arange(LCM_TIMESTEPS, 0, -1) * apart - 1
+    return shown[torch.tensor([k * LCM_TIMESTEPS // steps for k in range(steps)])]
+
+
+def _check_eta(eta: float) -> None:
+    if not 0 <= eta <= 1:
+        raise BadInput(f"`eta` must lie in [0, 1], but got {eta}. Try 0.")
 
 
 def _last_part(timesteps: Tensor, denoise: float) -> Tensor:

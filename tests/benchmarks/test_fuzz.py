@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from benchmarks.fuzz import Tally, fuzz, table
-from benchmarks.interrupts import judge
+from benchmarks.interrupts import Log, judge
 from benchmarks.parts.fuzz.mutations import mutate
 from benchmarks.parts.fuzz.seeds import KINDS, SHARES
 from benchmarks.parts.fuzz.worker import Outcome, Reader
@@ -71,6 +71,15 @@ def test_an_interrupted_run_is_judged_by_what_it_leaves():
     assert "tore" in judge(130, {}, {"a.mp4": "half"}, right) and "lost" in judge(130, right, {"a.mp4": "1"}, right)
     assert "left ['.portraittalk-1.part']" in judge(130, {}, {".portraittalk-1.part": "3"}, right)
     assert judge(1, {}, {}, right) == "exit code 1"
+
+
+def test_interrupts_go_on_where_they_were_stopped(tmp_path):
+    file = tmp_path / "deeper" / "interrupts.jsonl"
+    for number, ended in ((0, "stopped"), (7, "done")):
+        Log(file, seed=1).add(number, ended)
+    Log(file, seed=2).add(3, "stopped")
+    Log(file, seed=1, cold=True).add(4, "stopped")
+    assert Log(file, seed=1).ended == {0: "stopped", 7: "done"} and Log(seed=1).ended == {}
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_partial_denoising_runs_the_last_steps():
 
 
 def test_bad_values_are_refused():
-    with pytest.raises(BadInput, match=r"`sampler` must be one of ddim, dpm\+\+2m, lcm, but got 'euler'"):
+    with pytest.raises(BadInput, match=r"`sampler` must be one of ddim, dpm\+\+2m, lcm, tcd, but got 'euler'"):
         make_sampler("euler", NoiseSchedule(), 8)
     with pytest.raises(BadInput, match=r"`denoise` must lie in \(0, 1\], but got 0"):
         make_sampler("ddim", NoiseSchedule(), 8, denoise=0)
@@ -124,6 +124,34 @@ def test_lcm_equals_diffusers(settings: dict, steps: int, monkeypatch):
     ours = make_sampler("lcm", NoiseSchedule(**settings), steps)
     assert ours.timesteps.tolist() == theirs.timesteps.tolist() and ours.needs_noise == (steps > 1)
     torch.testing.assert_close(run(ours, noises[-1], network, noises), x, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [TINY, SD15], ids=["tiny", "sd15"])
+@pytest.mark.parametrize(("steps", "eta"), [(1, 0.3), (4, 0.0), (4, 0.3), (8, 0.3), (7, 1.0)])
+def test_tcd_equals_diffusers(settings: dict, steps: int, eta: float, monkeypatch):
+    scheduling = pytest.importorskip("diffusers.schedulers.scheduling_tcd")
+    theirs = scheduling.TCDScheduler(**settings, clip_sample=False)
+    theirs.set_timesteps(steps)
+    noises = torch.randn(steps + 1, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    drawn = iter(noises)
+    monkeypatch.setattr(scheduling, "randn_tensor", lambda *_, **__: next(drawn))
+    x = noises[-1]
+    for time in theirs.timesteps:
+        x = theirs.step(network(x, time), time, x, eta=eta).prev_sample
+    ours = make_sampler("tcd", NoiseSchedule(**settings), steps, eta=eta)
+    assert ours.timesteps.tolist() == theirs.timesteps.tolist() and ours.needs_noise == (steps > 1 and eta > 0)
+    torch.testing.assert_close(run(ours, noises[-1], network, noises), x, atol=1e-5, rtol=1e-5)
+
+
+def test_tcd_takes_its_authors_share_of_noise_and_refuses_others():
+    assert make_sampler("tcd", NoiseSchedule(), 4).eta == 0.3
+    with pytest.raises(BadInput, match=r"`eta` must lie in \[0, 1\], but got -1"):
+        make_sampler("tcd", NoiseSchedule(), 4, eta=-1)
+    with pytest.raises(BadInput, match="`steps` must lie between 1 and 50 for tcd, but got 51"):
+        make_sampler("tcd", NoiseSchedule(), 51)
+    x = torch.zeros(1, 4, 2, 2)
+    with pytest.raises(BadInput, match="`noise` must be given when `eta` is above 0"):
+        make_sampler("tcd", NoiseSchedule(), 4).step(x, x, 0)
 
 
 def test_lcm_refuses_what_it_was_not_distilled_for():

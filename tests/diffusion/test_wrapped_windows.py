@@ -48,7 +48,7 @@ def test_overlaps_are_plain_means_of_the_windows(noise=None):
         torch.testing.assert_close(frame, one[int(2 * mean)])
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm", "tcd"])
 def test_one_window_is_plain_sampling(sampler):
     def predict(latents, timestep, frames, passes):
         rows = [latents * (0.3 if p.identity else 0.1) for p in passes]

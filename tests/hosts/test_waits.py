@@ -48,7 +48,7 @@ def test_a_step_on_a_gpu_never_waits():
 
 
 @pytest.mark.parametrize("fusion", ["joint", "streaming"])
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm", "tcd"])
 def test_sampling_copies_only_what_nobody_waits_for(fusion, sampler):
     options = {"steps": 3, "window": 4, "overlap": 2, "fusion": fusion, "sampler": sampler, "shared_noise": 0.0}
     schedule = NoiseSchedule(rescale_betas_zero_snr=False)
