@@ -113,6 +113,9 @@ class Reached(Protocol):
     branch: Any
     """A `host.CrossBranch`."""
 
+    calls: list[Call]
+    """Those in progress; the last says what the rows are."""
+
     def reached(self) -> None:
         """Count it."""
         ...
@@ -122,12 +125,11 @@ class FusedCross:
     """An attention processor that runs text's attention and what branches add to it through one kernel.
 
     Args:
-        acting: Branches of this place, in the order in which they add up.
-        call: What the rows are.
+        acting: Branches of this place, at least one, in the order in which they add up.
     """
 
-    def __init__(self, acting: Sequence[Reached], call: Call) -> None:
-        self._acting, self._call = acting, call
+    def __init__(self, acting: Sequence[Reached]) -> None:
+        self._acting = acting
 
     def __call__(
         self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: object
@@ -137,7 +139,8 @@ class FusedCross:
         query, key, value = attn.to_q(hidden_states), cast(Any, attn.to_k)(context), cast(Any, attn.to_v)(context)
         for one in self._acting:
             one.reached()
-        out = cross_attention(query, key, value, attn.heads, [one.branch for one in self._acting], self._call)
+        branches, call = [one.branch for one in self._acting], self._acting[0].calls[-1]
+        out = cross_attention(query, key, value, attn.heads, branches, call)
         projection, dropout = cast(nn.ModuleList, attn.to_out)
         return dropout(projection(out))
 

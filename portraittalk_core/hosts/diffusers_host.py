@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import BadInput, SiteNotFound
-from ..host import METHODS, Branch, Call, DeepFeatures, Hook, UNetInputs, hooks_of
+from ..host import Branch, Call, DeepFeatures, Hook, UNetInputs, hooks_of
 from ..kernels.choice import wanted
 from ..sites import Site, UNetShape
 from .devices import SearchedConvolutions, lowered
 from .diffusers_fused import FusedCross, FusedLayers
+from .diffusers_hooks import Acting, layer_at, places_of
 from .diffusers_once import TextOnce, additional_residuals, swapped, weights_dtype
 from .diffusers_reuse import InnerLayers
 
@@ -71,8 +72,12 @@ class DiffusersAttachment:
     counts: dict[Branch, int]
     """How often each branch was called since it was attached."""
 
+    acting: list[Acting]
+    """The branches, each with its hooks once they are made."""
+
     def __init__(self, host: DiffusersHost, branches: Sequence[Branch]) -> None:
         self.counts = {branch: 0 for branch in branches}
+        self.acting = [Acting(self.counts, branch) for branch in self.counts]
         self._host = host
 
     def detach(self) -> None:
@@ -89,7 +94,8 @@ class DiffusersAttachment:
 class DiffusersHost:
     """Runs a `UNet2DConditionModel` with branches attached; see `host.Host`.
 
-    All hooks are module hooks that exist only while `denoise` runs, as does what lets kernels run (`diffusers_fused`).
+    All hooks are module hooks, made once an attachment and on the U-Net only while `denoise` runs, as is what lets
+    kernels run (`diffusers_fused`).
     Between calls the attention processors and layers are those that the U-Net has, so a U-Net without branches computes
     exactly what it did before, whoever calls it, and a U-Net called directly never meets a branch. Works with and
     without autograd, not with gradient checkpointing (the recomputation would run without the branches).
@@ -115,6 +121,7 @@ class DiffusersHost:
         attention = self.shape.attention_sites()
         self._valid = {Hook.CROSS: attention, Hook.SELF: attention, Hook.SKIP: self._skips}
         self._attachments: list[DiffusersAttachment] = []
+        self._crosses: dict[tuple[Acting, ...], FusedCross] = {}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -149,6 +156,9 @@ class DiffusersHost:
             attachment: That this host made.
         """
         self._attachments = [a for a in self._attachments if a is not attachment]
+        self._crosses.clear()
+        for one in attachment.acting:  # hooks know their branch, and it knows them
+            one.made = None
 
     def denoise(
         self,
@@ -184,7 +194,7 @@ class DiffusersHost:
         attached = [branch for a in self._attachments for branch in a.counts]
         deep = call.deep if not torch.is_grad_enabled() else None
         spared = self._inner.spared(deep, attached, min(latents.shape[-2:]))
-        acting = [_Acting(a, b) for a in self._attachments for b in a.counts if not spared or self._acts(b)]
+        acting = [one for a in self._attachments for one in a.acting if not spared or self._acts(one.branch)]
         before = [one.count for one in acting]
         with ExitStack() as stack:
             stack.enter_context(self._text.installed())
@@ -201,7 +211,7 @@ class DiffusersHost:
         return self._inner.is_outer(branch.site) and not hasattr(branch, "beforehand")
 
     def _around(
-        self, call: Call, acting: list[_Acting], deep: DeepFeatures | None, spared: bool, stack: ExitStack
+        self, call: Call, acting: list[Acting], deep: DeepFeatures | None, spared: bool, stack: ExitStack
     ) -> dict[str, Any]:
         """Hold everything on the U-Net that a run needs; return further arguments of it."""
         if deep is not None and spared:
@@ -230,58 +240,51 @@ class DiffusersHost:
         return found if len(found) == len(self._skips) + 1 and skips == set(self._skips) else []
 
     @contextmanager
-    def _hooked(self, call: Call, acting: list[_Acting], ahead: Sequence[Any]) -> Generator[None, None, None]:
+    def _hooked(self, call: Call, acting: list[Acting], ahead: Sequence[Any]) -> Generator[None, None, None]:
         """Hold the hooks of branches on the U-Net, also through an exception; count those that run ahead."""
+        known = {id(branch) for branch in ahead}
         with ExitStack() as stack:
+            for one in acting:
+                one.calls.append(call)
+                stack.callback(one.calls.pop)
             fused = self._fuse_cross(call, acting, stack)
             for one in acting:
-                if any(one.branch is other for other in ahead):
+                if id(one.branch) in known:
                     one.reached()
                     continue
-                for hook in hooks_of(one.branch):
-                    if hook is Hook.CROSS and one.branch.site in fused:
-                        continue
-                    for handle in self._install(hook, one.branch, one.counted(hook, call)):
-                        stack.callback(handle.remove)
+                for hook, register in self._made(one):
+                    if hook is not Hook.CROSS or one.branch.site not in fused:
+                        stack.callback(register().remove)
             yield
 
-    def _fuse_cross(self, call: Call, acting: list[_Acting], stack: ExitStack) -> set[Site]:
+    def _made(self, one: Acting) -> list[tuple[Hook, Callable[[], Any]]]:
+        """Return what puts each hook of a branch on the U-Net; all is looked up and made the first time."""
+        if one.made is None:
+            one.made = [
+                (hook, register)
+                for hook in hooks_of(one.branch)
+                for register in places_of(self.unet, self.shape, hook, one.branch, one.counted(hook))
+            ]
+        return one.made
+
+    def _fuse_cross(self, call: Call, acting: list[Acting], stack: ExitStack) -> set[Site]:
         """Let text's attention and the branches beside it run together where a kernel can; return where."""
         assert call.inputs is not None  # `denoise` has set it
         if not wanted(call.inputs.latents):
             return set()
-        places: dict[Site, list[_Acting]] = {}
+        places: dict[Site, list[Acting]] = {}
         for one in acting:
             if one.branch.site is not None and Hook.CROSS in hooks_of(one.branch):
                 places.setdefault(one.branch.site, []).append(one)
         for site, here in list(places.items()):
-            _, transformer = _layer(self.unet, site)
+            _, transformer = layer_at(self.unet, site)
             attention = cast(Any, transformer).transformer_blocks[0].attn2
             if FusedCross.fits(attention):
-                stack.enter_context(swapped(attention, "processor", FusedCross(here, call)))
+                processor = self._crosses.setdefault(tuple(here), FusedCross(here))
+                stack.enter_context(swapped(attention, "processor", processor))
             else:
                 del places[site]
         return set(places)
-
-    def _install(self, hook: Hook, branch: Branch, run: Any) -> list[Any]:
-        """Put one branch on the U-Net; return the handles that take it off again."""
-        site = branch.site
-        if hook is Hook.OUTPUT:  # the last layer of all
-            return [self.unet.conv_out.register_forward_hook(_after_hook(run))]
-        if site is None:
-            return [self.unet.conv_in.register_forward_hook(lambda _m, _a, out: out + run(out))]
-        resnet, transformer = _layer(self.unet, site)
-        if hook is Hook.AFTER:
-            return [(transformer or resnet).register_forward_hook(_after_hook(run))]
-        if hook is Hook.INPUT:
-            return [resnet.register_forward_pre_hook(_input_hook(run, self.shape.input_width(site)))]
-        if hook is Hook.SKIP:
-            return [resnet.register_forward_pre_hook(_skip_hook(run, self.shape.input_width(site)))]
-        assert transformer is not None  # `attach` has checked it
-        block = transformer.transformer_blocks[0]
-        if hook is Hook.SELF:
-            return [block.attn1.register_forward_pre_hook(_self_hook(run), with_kwargs=True)]
-        return _cross_hooks(block.attn2, run)
 
     def _check_site(self, hook: Hook, site: Site | None) -> None:
         valid = self._valid.get(hook, self._layers)
@@ -293,7 +296,7 @@ class DiffusersHost:
             "Build the network for this U-Net's shape."
         )
 
-    def _check_reached(self, acting: list[_Acting], before: list[int]) -> None:
+    def _check_reached(self, acting: list[Acting], before: list[int]) -> None:
         missed = sorted({str(one.branch.site) for one, count in zip(acting, before, strict=True) if one.count == count})
         if missed:
             valid = ", ".join(str(s) for s in self.shape.attention_sites())
@@ -301,85 +304,3 @@ class DiffusersHost:
                 f"Every attached branch must be reached in a run, but the U-Net never visited {', '.join(missed)}; its "
                 f"attention sites are {valid}. Do not change the U-Net's layers or hooks while branches are attached."
             )
-
-
-class _Acting:
-    """A branch that acts in a run, and the attachment that counts it."""
-
-    def __init__(self, attachment: DiffusersAttachment, branch: Branch) -> None:
-        self.branch = branch
-        self._attachment = attachment
-
-    @property
-    def count(self) -> int:
-        return self._attachment.counts[self.branch]
-
-    def reached(self) -> None:
-        self._attachment.counts[self.branch] += 1
-
-    def counted(self, hook: Hook, call: Call) -> Any:
-        """Bind the branch's method to the running call and count how often it is used."""
-        method = getattr(self.branch, METHODS[hook])
-
-        def run(*args: Any) -> Any:
-            self.reached()
-            return method(*args, call)
-
-        return run
-
-
-def _layer(unet: UNet2DConditionModel, site: Site) -> tuple[nn.Module, Any | None]:
-    """Return the ResNet and, where there is one, the transformer at a site."""
-    block: Any = unet.mid_block if site.stage == "mid" else getattr(unet, f"{site.stage}_blocks")[site.block]
-    attentions = getattr(block, "attentions", None)
-    return block.resnets[site.layer], None if attentions is None else attentions[site.layer]
-
-
-def _after_hook(run: Any) -> Any:
-    def hook(_module: nn.Module, _args: Any, out: Any) -> Any:
-        return (run(out[0]), *out[1:]) if isinstance(out, tuple) else run(out)
-
-    return hook
-
-
-def _input_hook(run: Any, width: int) -> Any:
-    # The ResNets of up blocks get the running map joined with a skip; only the first `width` channels are the map.
-    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden, skip = args[0][:, :width], args[0][:, width:]
-        hidden = hidden + run(hidden)
-        return (torch.cat([hidden, skip], 1) if skip.shape[1] else hidden, *args[1:])
-
-    return hook
-
-
-def _skip_hook(run: Any, width: int) -> Any:
-    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden, skip = args[0][:, :width], args[0][:, width:]
-        return (torch.cat([hidden, skip + run(skip)], 1), *args[1:])
-
-    return hook
-
-
-def _self_hook(run: Any) -> Any:
-    # Keys and values longer than the queries are what `encoder_hidden_states` is for, so every processor copes.
-    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        hidden, context = args[0], kwargs.get("encoder_hidden_states")
-        extra = run(hidden)
-        if extra is None:
-            return None
-        return args, {**kwargs, "encoder_hidden_states": torch.cat([hidden if context is None else context, extra], 1)}
-
-    return hook
-
-
-def _cross_hooks(attention: Any, run: Any) -> list[Any]:
-    # The query is caught on its way out of `to_q`, the sum is made on the way into `to_out`.
-    query: list[Tensor] = []
-
-    def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:
-        query[:] = [out]
-
-    def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (args[0] + run(query.pop(), attention.heads), *args[1:])
-
-    return [attention.to_q.register_forward_hook(keep), attention.to_out[0].register_forward_pre_hook(add)]

@@ -6,6 +6,7 @@ from torch import nn
 
 from portraittalk_core.errors import BadInput, SiteNotFound
 from portraittalk_core.host import Call, Pass
+from portraittalk_core.hosts import diffusers_hooks
 from portraittalk_core.hosts.diffusers_host import shape_of
 from portraittalk_core.sites import Site
 
@@ -149,6 +150,30 @@ def test_every_branch_is_called_and_detaching_restores_bit_for_bit(host, unet, s
     assert torch.equal(host.denoise(*inputs, CALL), before)
     assert fingerprint(unet) == marks
     attachment.detach()
+
+
+@torch.no_grad()
+def test_hooks_are_made_once_a_video_and_know_the_call_that_runs(host, shape, inputs, monkeypatch):
+    """However many steps and windows: sites are looked up and hooks are made at the first, and serve the others."""
+    looked_up, made, calls = [], [], []
+    find, make = diffusers_hooks.layer_at, diffusers_hooks._after_hook
+    monkeypatch.setattr(diffusers_hooks, "layer_at", lambda *given: (looked_up.append(given), find(*given))[1])
+    monkeypatch.setattr(diffusers_hooks, "_after_hook", lambda run: (made.append(run), make(run))[1])
+
+    class Listening(After):
+        def after(self, hidden, call):
+            calls.append(call.frames)
+            return super().after(hidden, call)
+
+    branches = [*everywhere(shape), Listening(shape.layer_sites()[0])]
+    windows = [Call(frames=torch.arange(4) + start) for start in (0, 2, 4)]
+    with host.attach(branches):
+        first = host.denoise(*inputs, windows[0])
+        count = len(looked_up), len(made)
+        assert count[0] > len(shape.layer_sites()) and count[1] > len(shape.layer_sites())
+        assert all(torch.equal(host.denoise(*inputs, window), first) for window in windows[1:])
+        assert (len(looked_up), len(made)) == count
+    assert [frames.tolist() for frames in calls] == [window.frames.tolist() for window in windows]
 
 
 @torch.no_grad()
