@@ -86,13 +86,21 @@ class Engine:
         ray = _ray()
         ours = not ray.is_initialized()
         if ours:
-            ray.init(address=self.address, **_QUIET, runtime_env={"env_vars": _environment()})
+            alone = self.address is None and not os.environ.get("RAY_ADDRESS")
+            cores = {"num_cpus": max(self.workers or 1, os.cpu_count() or 1)} if alone else {}
+            ray.init(address=self.address, **cores, **_QUIET, runtime_env={"env_vars": _environment()})
         try:
-            count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            yield from _Pool(ray, jobs, build, min(count, len(jobs))).results()
+            yield from _Pool(ray, jobs, build, min(self._count(ray), len(jobs))).results()
         finally:
             if ours:
                 ray.shutdown()
+
+    def _count(self, ray: Any) -> int:
+        """Return how many workers the cluster has room for: one too many would wait for ever, and its job with it."""
+        room = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        if self.workers and self.workers > room:
+            logger.warning("The cluster has %d CPUs: %d workers instead of %d.", room, room, self.workers)
+        return min(self.workers or room, room)
 
 
 _QUIET: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}

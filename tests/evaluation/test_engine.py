@@ -58,6 +58,47 @@ def test_without_ray_the_remedy_is_named(monkeypatch):
         Engine("ray").check()
 
 
+class SmallCluster:
+    """Stands for Ray on a machine of two cores."""
+
+    def __init__(self):
+        self.begun, self.cpus = [], 2
+
+    def is_initialized(self):
+        return False
+
+    def init(self, address=None, num_cpus=None, **_):
+        self.begun.append((address, num_cpus))
+        self.cpus = num_cpus or self.cpus
+
+    def cluster_resources(self):
+        return {"CPU": float(self.cpus)}
+
+    def shutdown(self):
+        pass
+
+
+@pytest.mark.parametrize("address, wanted, asked, count", [(None, 4, 4, 4), (None, 1, 2, 1), ("a:1", 4, None, 2)])
+def test_no_worker_waits_for_a_core_that_is_not_there(monkeypatch, caplog, address, wanted, asked, count):
+    """Of a cluster of its own a run takes as many as were asked for; elsewhere as many as there are, and says so."""
+    ray, counts = SmallCluster(), []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(engines, "_ray", lambda: ray)
+    monkeypatch.setattr(engines.os, "cpu_count", lambda: 2)
+
+    class Pool:
+        def __init__(self, _ray, _jobs, _build, workers):
+            counts.append(workers)
+
+        def results(self):
+            return iter(())
+
+    monkeypatch.setattr(engines, "_Pool", Pool)
+    assert list(Engine("ray", wanted, address).run(range(9), Squares)) == []
+    assert ray.begun == [(address, asked)] and counts == [count]
+    assert ("2 workers instead of 4" in caplog.text) == (address is not None)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     ray = pytest.importorskip("ray", reason="NOT TESTED: --engine ray, for ray is not installed. Run: pip install ray")
