@@ -62,9 +62,10 @@ train-tiny: $(VENV)/people-ready
 
 # Damaged files by the thousand, from a fixed seed, then Ctrl-C at random moments of `generate`; findings in runs/fuzz.
 FUZZ := 10000
+INTERRUPTS := 200
 fuzz: $(VENV)/ready
 	@$(BIN)/python -m benchmarks.fuzz --count $(FUZZ) --page docs/reliability.md
-	@$(BIN)/python -m benchmarks.interrupts --count 200 --page docs/reliability.md
+	@$(BIN)/python -m benchmarks.interrupts --count $(INTERRUPTS) --page docs/reliability.md
 
 bench: $(VENV)/ready
 	@$(BIN)/python -m benchmarks.rendered_people

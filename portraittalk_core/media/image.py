@@ -21,6 +21,7 @@ from torch.nn.functional import interpolate
 
 from ..errors import BadMedia
 from ..types import CropPlace
+from .png_colour import as_srgb
 from .target import PICTURE_SUFFIXES, Partial, check_target, existing_file
 from .write_errors import write_failure
 
@@ -107,9 +108,9 @@ def read_image(
     """Read a picture of any common kind as upright RGB.
 
     Rotation by EXIF is applied, transparency is flattened on mid-grey (white would shine through soft hair),
-    embedded colour profiles are converted to sRGB, whatever the kind; gray, 16-bit, palette, Lab and CMYK pictures are
-    accepted; of an animation the first picture is taken. A damaged EXIF record or profile costs what it says, not the
-    picture.
+    embedded colour profiles, or what a PNG without one says of its colours, are converted to sRGB, whatever the kind;
+    gray, 16-bit, palette, Lab and CMYK pictures are accepted; of an animation the first picture is taken. A damaged
+    EXIF record or profile costs what it says, not the picture.
 
     Args:
         path: The file.
@@ -218,6 +219,7 @@ def _flatten(picture: Image, profile: bytes | None) -> Image:
     from PIL import Image as pil
 
     picture.load()
+    said = picture.info
     if picture.mode.startswith("I"):
         picture = _from_sixteen_bits(picture)
     alpha: Image | None = None
@@ -229,6 +231,8 @@ def _flatten(picture: Image, profile: bytes | None) -> Image:
         picture = picture.convert("RGB") if picture.mode == "RGBA" else picture
     flat = _to_srgb(picture, profile) if profile or picture.mode == "LAB" else picture
     flat = flat.convert("RGB")
+    if profile is None:
+        flat = as_srgb(flat, said)
     if alpha is None:
         return flat
     return pil.composite(flat, pil.new("RGB", flat.size, (128, 128, 128)), alpha)

@@ -234,6 +234,46 @@ def test_a_profile_is_honoured_in_every_mode(tmp_path, mode, name):
     assert red < 80 and blue > 235
 
 
+def with_chunks(path, level, gamma=None, places=None, srgb=False) -> None:
+    """A PNG of one colour, with what it says of its colours."""
+    from PIL.PngImagePlugin import PngInfo
+
+    said = PngInfo()
+    if srgb:
+        said.add(b"sRGB", b"\0")
+    if gamma is not None:
+        said.add(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+    if places is not None:
+        said.add(b"cHRM", struct.pack(">8I", *(round(100_000 * place) for place in places)))
+    Image.new("RGB", (64, 64), level).save(path, pnginfo=said)
+
+
+SRGB_PLACES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+P3_PLACES = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+SWAPPED = (0.3127, 0.329, 0.15, 0.06, 0.3, 0.6, 0.64, 0.33)
+WARM = (0.4476, 0.4074, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+
+
+@pytest.mark.parametrize(
+    ("said", "level_there", "level_shown"),
+    [
+        ({}, (200, 100, 50), (200, 100, 50)),
+        ({"gamma": 1 / 2.2}, (200, 100, 50), (200, 100, 50)),
+        ({"gamma": 1 / 2.2, "places": SRGB_PLACES}, (200, 100, 50), (200, 100, 50)),
+        ({"gamma": 1.0, "srgb": True}, (200, 100, 50), (200, 100, 50)),
+        ({"gamma": 1.0}, (128, 55, 0), (188, 128, 0)),  # linear light: 1.055 * (128 / 255) ** (1 / 2.4) - .055
+        ({"gamma": 1 / 2.2, "places": SWAPPED}, (200, 100, 50), (50, 100, 200)),
+        ({"gamma": 1 / 2.2, "places": P3_PLACES}, (200, 100, 50), (216, 92, 24)),  # by the published matrix
+        ({"gamma": 1 / 2.2, "places": WARM}, (180, 180, 180), (180, 180, 180)),  # white is white
+        ({"gamma": 1 / 2.2, "places": (0,) * 8}, (200, 100, 50), (200, 100, 50)),
+        ({"gamma": 0.0}, (200, 100, 50), (200, 100, 50)),
+    ],
+)
+def test_a_png_says_its_colours_without_a_profile(tmp_path, said, level_there, level_shown):
+    with_chunks(tmp_path / "a.png", level_there, **said)
+    assert level(read_image(tmp_path / "a.png"), 9, 9) == pytest.approx(level_shown, abs=4)
+
+
 def test_gray_and_cmyk_take_a_profile_of_another_kind(tmp_path, caplog):
     Image.new("L", (64, 64), 124).save(tmp_path / "a.png", icc_profile=swapped_profile())
     assert level(read_image(tmp_path / "a.png"), 9, 9) == [124, 124, 124] and not caplog.records
