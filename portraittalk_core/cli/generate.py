@@ -43,6 +43,7 @@ The video shows the whole picture of --image; all but the head stays as it is.
 """
 
 PREVIEW_FRAMES, PREVIEW_SIDE = 8, 1024
+SAMPLERS = ("ddim", "dpm++2m", "lcm", "tcd")
 DIALS = ("lip", "head", "blink", "expression")
 
 
@@ -112,11 +113,7 @@ def add_parser(commands: Any) -> None:
         default=None,
         help="fewer steps and smaller parts: faster, not as good",
     )
-    add(
-        "--sampler",
-        choices=("ddim", "dpm++2m", "lcm", "tcd"),
-        help="how a step is taken; lcm and tcd are for few_steps parts (ddim)",
-    )
+    add("--sampler", choices=SAMPLERS, help="how a step is taken; lcm and tcd are for few_steps parts (ddim)")
     _add_numbers(parser)
     add(
         "--fusion",
