@@ -8,6 +8,9 @@ from html import escape
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 300, 64, 16, 28, 48
 """Of the drawing and its margins, units."""
 
+APART = 14
+"""The least distance of two numbers, units."""
+
 COLOURS = ("#1f6feb", "#8c959f", "#bf3989", "#1a7f37")
 """Of lines, in order."""
 
@@ -50,8 +53,12 @@ def line_plot(lines: list[Line], across: str, up: str) -> str:
     for x in sorted({x for x, _ in points}):
         at, low = place(x, 0)
         parts.append(f'<text x="{at}" y="{low + 18}" text-anchor="middle">{x:g}</text>')
+    last = float("inf")
     for y in sorted({y for _, y in lines[0].points}):
         left, at = place(0, y)
+        if last - at < APART:
+            continue
+        last = at
         parts.append(f'<text x="{left - 8}" y="{at + 4}" text-anchor="end">{y:.3g}</text>')
     for number, (line, colour) in enumerate(zip(lines, COLOURS, strict=False)):
         placed = [place(x, y) for x, y in line.points]
