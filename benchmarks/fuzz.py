@@ -4,7 +4,8 @@
 
 Whole pictures, sounds, videos, weights, TOML, JSON and motion files are made, damaged in one to four ways, and read in
 a process with limits. A traceback, a crash, more than 10 s of the processor or more than 2 GiB of memory is a finding;
-the file and what happened lie in --out. The same seed gives the same files on the same versions of the libraries.
+the file and what happened lie in --out. The same seed gives the same files on the same versions of the libraries, but
+for two: safetensors orders metadata anew each time, and an old pickle holds addresses.
 """
 
 from __future__ import annotations

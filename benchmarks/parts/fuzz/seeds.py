@@ -57,6 +57,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
     noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
     colour = Image.fromarray(np.repeat(np.repeat(noise[:10, :14], 4, 0), 4, 1))
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile[:24] + bytes(12) + profile[36:]  # the date of its making
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
     for name, picture, options in (
@@ -107,17 +108,41 @@ def _sounds(folder: Path) -> Iterator[Path]:
         ("big.rf64", 16000, 1, {"format": "RF64"}),
     ):
         soundfile.write(folder / name, _voice(rate, channels), rate, **options)
+        data = (folder / name).read_bytes()
+        at = data.find(b"PEAK") + 12  # the time of its making
+        data = data[:at] + bytes(4) + data[at + 4 :] if at >= 12 else data
+        (folder / name).write_bytes(_numbered(data) if data[:4] == b"OggS" else data)
         yield folder / name
     for name, codec, rate in (("plain.m4a", "aac", 44100), ("plain.aac", "aac", 48000), ("two.mka", "flac", 16000)):
         _encode(folder / name, codec, rate)
         yield folder / name
 
 
+def _numbered(ogg: bytes) -> bytes:
+    """Return an Ogg file whose stream has the number 1, which its writer draws anew each time."""
+    pages = bytearray(ogg)
+    at = 0
+    while at >= 0:
+        after = pages.find(b"OggS", at + 4)
+        page = pages[at : after if after >= 0 else None]
+        page[14:18], page[22:26] = (1).to_bytes(4, "little"), bytes(4)
+        total = 0
+        for byte in page:  # its checksum: CRC-32 by 04c11db7, not mirrored
+            total ^= byte << 24
+            for _ in range(8):
+                total = (total << 1 ^ 0x04C11DB7) & 0xFFFFFFFF if total & 1 << 31 else total << 1
+        page[22:26] = total.to_bytes(4, "little")
+        pages[at : at + len(page)] = page
+        at = after
+    return bytes(pages)
+
+
 def _encode(path: Path, codec: str, rate: int) -> None:
     import av
 
     form = {"aac": "fltp", "flac": "s16"}[codec]
-    with av.open(str(path), "w", format={".m4a": "mp4", ".aac": "adts", ".mka": "matroska"}[path.suffix]) as container:
+    kind = {".m4a": "mp4", ".aac": "adts", ".mka": "matroska"}[path.suffix]
+    with av.open(str(path), "w", format=kind, options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
         samples = _voice(rate).T if form == "fltp" else (_voice(rate).T * 32767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=form, layout="mono")
@@ -149,6 +174,7 @@ def _film(path: Path, codec: str, options: dict[str, str], frames: torch.Tensor)
     import av
 
     muxing = {"movflags": "frag_keyframe+empty_moov"} if path.stem == "fragments" else {}
+    muxing["fflags"] = "+bitexact"  # no identifiers that are drawn
     with av.open(str(path), "w", options=muxing) as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height = 64, 48
@@ -164,7 +190,11 @@ def _film(path: Path, codec: str, options: dict[str, str], frames: torch.Tensor)
 def _weights(folder: Path) -> Iterator[Path]:
     from safetensors.torch import save_file
 
-    tensors = {"a.weight": torch.randn(3, 4), "a.bias": torch.zeros(4).half(), "b": torch.arange(6)}
+    tensors = {
+        "a.weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+        "a.bias": torch.zeros(4).half(),
+        "b": torch.arange(6),
+    }
     save_file(tensors, folder / "plain.safetensors", metadata={"format": "pt", "config": json.dumps({"dim": 4})})
     yield folder / "plain.safetensors"
     for name in ("motion", "vae", "text"):  # as shipped: the header is what mutations mostly meet
