@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..portraittalk_core.diffusion.windows import plan_windows
 from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.looks import Span
 from ..portraittalk_core.stacks.base import Condition, Stack
 from ..portraittalk_core.stacks.conditions import Conditions
 from ..portraittalk_core.stacks.options import Scales
 from ..portraittalk_core.stacks.prompts import PromptEmbeds
-from ..portraittalk_core.types import SpeechFeatures
+from ..portraittalk_core.types import SpeechFeatures, StructureMaps
 from . import convert
 from .comfy_host import AttachOptions, attach
 from .comfy_windows import add_windows
 from .host_values import Conditioning, Latent, VaeLike
 from .hosted_stack import BoundIdentity, HostedStack, Motion, Patcher
+from .looks import in_turn
 from .model_patches import patched, scheduled
+from .window_plan import WindowPlan
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -99,16 +102,21 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, ref
             f"{hosted.name} has no ReferenceNet: IdentityNet Conditioning alone says who the person is. Leave "
             "ReferenceNet Apply out, or use sd15-magictalk."
         )
-    stack = hosted.with_vae(model, vae)
-    attached = _on_schedule(model, hosted)
-    for condition in stack.conditions(bound.identity, scales=Scales(identity=0.0, reference=reference_scale)):
-        attached = _attach(attached, condition, hosted)
+    attached, scales = _on_schedule(model, hosted), Scales(identity=0.0, reference=reference_scale)
+    made = [bound.stack_for(look, model, vae).conditions(look.identity, scales=scales) for look in bound.each]
+    for of_each in zip(*made, strict=True):
+        attached = _attach(attached, in_turn(of_each, bound.looks), hosted)
     return _told(attached, bound)
+
+
+def is_told(model: Patcher) -> bool:
+    """Say whether a MODEL knows who the person is."""
+    return bool(model.model_options["transformer_options"].get(TOLD))
 
 
 def stranger_notes(model: Patcher) -> list[str]:
     """Return a note where a MODEL was never told who the person is."""
-    return [] if model.model_options["transformer_options"].get(TOLD) else [STRANGER]
+    return [] if is_told(model) else [STRANGER]
 
 
 def animate_net(
@@ -149,15 +157,59 @@ def animate_net(
     count = _frames(motion, speech)
     limits.check(audio_scale=audio_scale)
     limits.check_window(window)
-    stack = hosted.with_vae(model, vae)
-    maps = stack.structure(motion, bound.identity)
-    made = stack.conditions(bound.identity, maps, speech, scales=Scales(identity=0.0, audio=audio_scale, reference=0.0))
+    looks = bound.looks.over(count) if bound.looks else None
+    spans = looks.spans if looks else ()
+    made = _conditions_of_frames(model, motion, speech, bound, spans, audio_scale, vae)
+    coupled = any(condition.couples_frames for of_each in made for condition in of_each)
+    plan = WindowPlan(window, overlap, coupled, spans)
     # In joint fusion every window is kept, with and without the person; in streaming the running one.
-    keep = 1 if fusion == "streaming" else 2 * len(plan_windows(count, window, overlap))
-    together = Conditions(made, min(limits.windows_kept or keep, keep))
+    keep = 1 if fusion == "streaming" else 2 * len(plan.windows(count))
+    together = in_turn([Conditions(of_each, min(limits.windows_kept or keep, keep)) for of_each in made], looks, spans)
     attached = _attach(_on_schedule(model, hosted), together, hosted, frames=count)
-    add_windows(attached, window, overlap, fusion, sampling.flicker)
-    return attached, empty_latent(stack, count)
+    add_windows(attached, plan, fusion, sampling.flicker)
+    return attached, empty_latent(bound.stack_for(bound.each[0], model, vae), count)
+
+
+def _conditions_of_frames(
+    model: Patcher,
+    motion: Motion,
+    speech: SpeechFeatures,
+    bound: BoundIdentity,
+    spans: Sequence[Span],
+    audio_scale: float,
+    vae: VaeLike | None,
+) -> list[list[Condition]]:
+    """Return what frames are conditioned on: once for all of them, or for each look those in which it is seen."""
+    maps, scales = bound.hosted.stack.structure(motion, bound.identity), Scales(0.0, audio_scale, 0.0)
+    if len(spans) < 2:
+        look = bound.each[spans[0].number if spans else 0]
+        return [bound.stack_for(look, model, vae).conditions(look.identity, maps, speech, scales=scales)]
+    made: list[list[Condition]] = []
+    for span in spans:
+        look = bound.each[span.number]
+        inside = span.of_maps(maps), span.of_features(speech)
+        made.append(bound.stack_for(look, model, vae).conditions(look.identity, *inside, scales=scales))
+    return made
+
+
+def at_rest(
+    model: Patcher, bound: BoundIdentity, maps: StructureMaps, vae: VaeLike | None = None
+) -> tuple[Patcher, Latent]:
+    """Condition a MODEL on the photograph itself, in which nothing moves and nothing is said.
+
+    Args:
+        model: A MODEL of the stack's shape.
+        bound: The person.
+        maps: Of `Stack.rest`.
+        vae: The MODEL's; by default the stack's own.
+
+    Returns:
+        MODEL, and the empty LATENT of one frame.
+    """
+    stack = bound.stack_for(bound.each[0], model, vae)
+    made = stack.conditions(bound.identity, maps, None, scales=Scales(identity=0.0, reference=0.0))
+    together = Conditions(made, keep=2)
+    return _attach(_on_schedule(model, bound.hosted), together, bound.hosted, frames=1), empty_latent(stack, 1)
 
 
 def empty_latent(stack: Stack, frames: int) -> Latent:

@@ -16,11 +16,12 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..portraittalk_core.diffusion.stillness import hold_still
-from ..portraittalk_core.diffusion.windows import Window, fusion_weights, later_share, plan_windows
+from ..portraittalk_core.diffusion.windows import Window, fusion_weights, later_share
 from ..portraittalk_core.errors import BadInput
 from .comfy_host import FRAMES
 from .host_values import Conds, OnStep, Options, PredictExecutor, SampleExecutor
 from .hosted_stack import Patcher
+from .window_plan import WindowPlan
 
 KEY = "portraittalk_windows"
 
@@ -36,24 +37,23 @@ class _Control(Protocol):
     previous_controlnet: _Control | None
 
 
-def add_windows(model: Patcher, window: int, overlap: int, fusion: str, flicker: float = 0.0) -> None:
+def add_windows(model: Patcher, plan: WindowPlan, fusion: str, flicker: float = 0.0) -> None:
     """Make a MODEL denoise long videos in windows.
 
     Args:
         model: A clone of the caller's own, which is changed.
-        window: Frames that are denoised together.
-        overlap: Frames that neighbouring windows share.
+        plan: Of the windows.
         fusion: How windows join, "joint" or "streaming".
         flicker: What is taken out of regions that stand still, see `StillRegions`.
     """
     model.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, KEY)
     model.remove_wrappers_with_key(WrappersMP.SAMPLER_SAMPLE, KEY)
     if flicker:
-        model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, Still(window, overlap, flicker))
+        model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, Still(plan, flicker))
     if fusion == "joint":
-        model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, Joint(window, overlap))
+        model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, Joint(plan))
         return
-    stream = Streaming(window, overlap)
+    stream = Streaming(plan)
     model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, stream.sample)
     model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, stream.predict)
 
@@ -68,8 +68,8 @@ def reporting(model: Patcher, report: Callable[[int, int], None]) -> Patcher:
 class Joint:
     """Predicts for all windows and averages by `fusion_weights`."""
 
-    def __init__(self, window: int, overlap: int) -> None:
-        self.window, self.overlap = window, overlap
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
 
     def __call__(
         self, executor: PredictExecutor, model: object, conds: Conds, x: Tensor, sigma: Tensor, options: Options
@@ -87,7 +87,7 @@ class Joint:
         Returns:
             A prediction for each of `conds`.
         """
-        windows = plan_windows(len(x), self.window, self.overlap)
+        windows = self.plan.windows(len(x))
         if _windowed(options) or len(windows) == 1:
             return executor(model, conds, x, sigma, options)
         step, steps = _step(options, sigma)
@@ -107,8 +107,8 @@ class Joint:
 class Streaming:
     """Samples one window after the other. `_tail` is what the window before had at each step, of the shared frames."""
 
-    def __init__(self, window: int, overlap: int) -> None:
-        self.window, self.overlap = window, overlap
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
         self._now: Window | None = None
         self._before: Window | None = None
         self._kept = self._count = 0
@@ -131,7 +131,7 @@ class Streaming:
         disable_pbar: bool = False,
     ) -> Tensor:
         """Run the host's sampler on each window (a wrapper of the host); return the latents of the whole video."""
-        windows = plan_windows(len(noise), self.window, self.overlap)
+        windows = self.plan.windows(len(noise))
         if len(windows) == 1:
             return executor(guider, sigmas, extra, callback, noise, latent, mask, disable_pbar)
         if mask is not None:
@@ -180,8 +180,8 @@ class Streaming:
 class Still:
     """Holds regions still when the host's sampler, or the stream of windows, has finished a video."""
 
-    def __init__(self, window: int, overlap: int, flicker: float) -> None:
-        self.window, self.overlap, self.flicker = window, overlap, flicker
+    def __init__(self, plan: WindowPlan, flicker: float) -> None:
+        self.plan, self.flicker = plan, flicker
 
     def __call__(
         self,
@@ -199,7 +199,7 @@ class Still:
         rows = executor(guider, sigmas, extra, callback, noise, latent, mask, disable_pbar)
         if float(sigmas[-1]) > 0:
             return rows
-        return hold_still(rows, plan_windows(len(rows), self.window, self.overlap), self.flicker)
+        return hold_still(rows, self.plan.windows(len(rows)), self.flicker)
 
 
 def _predict(

@@ -110,4 +110,4 @@ class Downloads:
 
 
 def _entries(model: str) -> list[Entry]:
-    return select([model]) if model in PUBLIC else []
+    return select([model]) if model.removesuffix("-fast") in PUBLIC else []

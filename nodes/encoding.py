@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ..portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
@@ -20,6 +22,30 @@ if TYPE_CHECKING:
 LOOKS = "portraittalk_looks"
 """In a CONDITIONING's further values: in which frames its prompts ask for other looks, [frames, regions] in 0..1."""
 
+WANTED = "portraittalk_wanted"
+"""Likewise: which prompts there are, see `Wanted`."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The prompts that a CONDITIONING is made of."""
+
+    texts: tuple[str, ...]
+    """In their order in time."""
+
+    weights: Float[Tensor, "frames prompts"]
+    """How much of each frame each has, see `PromptTrack`."""
+
+    clip: comfy.sd.CLIP
+    """That reads them."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Wanted:
+        return self  # some nodes copy a CONDITIONING, models stay shared
+
+    def conditioning(self, text: str) -> Conditioning:
+        """Return the CONDITIONING of a prompt in every frame."""
+        return encode(self.clip, text)
+
 
 def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
     """Return CONDITIONING as CLIP Text Encode makes it."""
@@ -29,13 +55,14 @@ def encode(clip: comfy.sd.CLIP, prompt: str) -> Conditioning:
 def over_time(
     clip: comfy.sd.CLIP, prompt: str, edits: Sequence[tuple[float, str]], frames: int, fps: float
 ) -> Conditioning:
-    """Return CONDITIONING with one row a frame, or one row for all where there are no edits; it knows `LOOKS`.
+    """Return CONDITIONING with one row a frame, or one row for all where there are no edits.
 
-    Prompts of different lengths are repeated to a common one, which leaves attention over them as it was. Raises
-    `BadInput` for edits before the start.
+    It knows `LOOKS` and `WANTED`. Prompts of different lengths are repeated to a common one, which leaves attention
+    over them as it was. Raises `BadInput` for edits before the start.
     """
     track = PromptTrack(prompt, edits, fps, frames)
-    asked = {LOOKS: appearance_edits(track, frames)}
+    wanted = Wanted(tuple(track.prompts), track.weights, clip)
+    asked = {LOOKS: appearance_edits(track, frames), WANTED: wanted}
     if not edits:
         return [convert.entry(tokens, {**extra, **asked}) for tokens, extra in encode(clip, prompt)]
     encoded = [encode(clip, text)[0] for text in track.prompts]
@@ -62,3 +89,8 @@ def looks(positive: Conditioning | None, frames: int, least: float) -> Tensor | 
     """
     asked: Tensor | None = positive[0][1].get(LOOKS) if positive else None
     return least if asked is None or len(asked) != frames else asked.clamp(min=least)
+
+
+def wanted(positive: Conditioning) -> Wanted | None:
+    """Return the prompts of a CONDITIONING of `over_time`; None for one of another node."""
+    return positive[0][1].get(WANTED)

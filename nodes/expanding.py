@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfy_execution.graph_utils import GraphBuilder
 
+from ..portraittalk_core.checkpoints.catalogue import fast_parts
+from ..portraittalk_core.checkpoints.few_steps import FEW_STEPS
 from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
-from ..portraittalk_core.config import ModelConfig
-from ..portraittalk_core.presets import PRESETS, PUBLIC
-from ..portraittalk_core.stacks.edit_regions import asked_regions
+from ..portraittalk_core.config import ModelConfig, SamplingConfig
+from ..portraittalk_core.presets import FAST, PRESETS, PUBLIC
 from ..portraittalk_core.stacks.options import usual_cfg
 from . import models
 from .model_names import STACK, located
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 FPS = 25.0
 """Frames a second."""
 
+SAMPLERS = {"ddim": "euler", "dpm++2m": "dpmpp_2m", "lcm": "lcm"}
+"""The host's names of `diffusion.sampler.SAMPLERS`."""
+
 Graph = dict[str, dict[str, object]]
 """Nodes in the host's API format, by id."""
 
@@ -30,7 +35,14 @@ Outputs = tuple[object, object]
 
 
 def whole_graph(
-    image: object, audio: object, prompt: str, model: str, seed: int, dials: Mapping[str, float], frame: str
+    image: object,
+    audio: object,
+    prompt: str,
+    model: str,
+    seed: int,
+    dials: Mapping[str, float],
+    frame: str,
+    fast: bool = False,
 ) -> tuple[Outputs, Graph]:
     """Compose the graph of a video.
 
@@ -42,28 +54,26 @@ def whole_graph(
         seed: Of motion and noise.
         dials: Strengths of the movements, inputs of Speech to Motion.
         frame: Of Paste Back.
+        fast: Of Load PortraitTalk; with fewer steps.
 
     Returns:
         Where the lists of VIDEO and of IMAGE come from, and the nodes.
     """
     graph, config = GraphBuilder(), model_config(model)
-    loaded = _ours(graph, "Load", model=model)
+    config = replace(config, sampling=fast_sampling(config)) if fast else config
+    loaded = _ours(graph, "Load", model=model, fast=fast)
     person = _ours(graph, "LoadIdentity", portraittalk=loaded.out(3), image=image)
     heard = _ours(graph, "EncodeAudio", portraittalk=loaded.out(3), audio=audio, fps=FPS)
     said = _ours(graph, "PromptEdit", clip=loaded.out(1), prompt=prompt, speech=heard.out(0))
     voiced = {"speech": heard.out(0)}
     moved = _ours(graph, "SpeechToMotion", **voiced, identity=person.out(0), positive=said.out(0), seed=seed, **dials)
-    known = _ours(
-        graph,
-        "IdentityNetConditioning",
-        model=loaded.out(0),
-        positive=said.out(0),
-        negative=said.out(1),
-        identity=person.out(0),
-    )
+    prompts = {"positive": said.out(0), "negative": said.out(1)}
+    look = {"seed": seed, "steps": config.sampling.steps, "cfg": usual_cfg(config.sampling, edited=True)}
+    dressed = _ours(graph, "PromptLook", model=loaded.out(0), identity=person.out(0), **prompts, **look)
+    known = _ours(graph, "IdentityNetConditioning", model=loaded.out(0), identity=dressed.out(0), **prompts)
     shown = known
     if config.name != PUBLIC[0]:  # which has no ReferenceNet
-        shown = _ours(graph, "ReferenceNetApply", model=known.out(0), identity=person.out(0), vae=loaded.out(2))
+        shown = _ours(graph, "ReferenceNetApply", model=known.out(0), identity=dressed.out(0), vae=loaded.out(2))
     latent = _ours(
         graph,
         "AnimateNetSampler",
@@ -73,14 +83,14 @@ def whole_graph(
         negative=known.out(2),
         seed=seed,
         **voiced,
-        **_sampling(config, prompt),
+        **_sampling(config),
     )
     decoded = graph.node("VAEDecode", samples=latent.out(0), vae=loaded.out(2))
     pasted = _ours(
         graph,
         "PasteBack",
         images=decoded.out(0),
-        identity=person.out(0),
+        identity=dressed.out(0),
         motion=moved.out(0),
         frame=frame,
         size=0,
@@ -92,14 +102,14 @@ def whole_graph(
     return (gathered.out(0), gathered.out(1)), graph.finalize()
 
 
-def _sampling(config: ModelConfig, prompt: str) -> dict[str, object]:
+def _sampling(config: ModelConfig) -> dict[str, object]:
     chosen = config.sampling
     return {
         "steps": chosen.steps,
-        "cfg": usual_cfg(chosen, bool(asked_regions(prompt).any())),
+        "cfg": usual_cfg(chosen, edited=False),
         "window": chosen.window,
         "overlap": chosen.overlap,
-        "sampler_name": "euler",
+        "sampler_name": SAMPLERS[chosen.sampler],
         "scheduler": "simple",
         "denoise": 1.0,
     }
@@ -113,6 +123,20 @@ def model_config(name: str) -> ModelConfig:
     if chosen in PRESETS:
         return PRESETS[chosen]()
     return read_denoiser(model_files(chosen)["denoiser"])[0]
+
+
+def fast_sampling(config: ModelConfig) -> SamplingConfig:
+    """Return how a model samples where speed counts: of `presets.FAST`, or as its part for few steps wants it.
+
+    What the host's samplers lack, guidance that ends early and layers that are used again, is left out.
+
+    Args:
+        config: Of the model.
+    """
+    few = FEW_STEPS.get(fast_parts(config.name).get("few_steps", ""))
+    if few is not None:
+        return replace(config.sampling, sampler=few.sampler, steps=few.steps, cfg=1.0)
+    return replace(config.sampling, **FAST.get(config.name, FAST["tiny"]))
 
 
 def _ours(graph: GraphBuilder, kind: str, **inputs: object) -> Node:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import comfy.model_management
@@ -22,10 +22,12 @@ from ..portraittalk_core.nets.replacing import N, with_layers
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
 from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Stack
+from ..portraittalk_core.stacks.head_warp import MotionsKept
 from ..portraittalk_core.stacks.tiny import TinyStack
 from ..portraittalk_core.types import FaceMotion, Identity
 from . import convert
 from .host_values import LatentFormat, VaeLike
+from .looks import Look, Looks
 
 Patcher = comfy.model_patcher.ModelPatcher
 """MODEL, and any network that the host moves."""
@@ -118,9 +120,13 @@ class HostedStack:
         if self.moving:
             comfy.model_management.load_models_gpu(self.memory.patchers(self.moving))
 
+    def codec(self, model: Patcher, vae: VaeLike | None) -> HostCodec:
+        """Return a VAE of the graph, or its own, for latents as a MODEL sees them."""
+        return HostCodec(vae or self.vae, model.model.latent_format)
+
     def with_vae(self, model: Patcher, vae: VaeLike | None) -> Stack:
-        """Return the stack with a VAE of the graph, or its own, for latents as a MODEL sees them."""
-        return self.stack.with_codec(HostCodec(vae or self.vae, model.model.latent_format))
+        """Return the stack with such a VAE."""
+        return self.stack.with_codec(self.codec(model, vae))
 
 
 @dataclass(frozen=True)
@@ -136,8 +142,30 @@ class BoundIdentity:
     photograph: Float[Tensor, "h w c"] | None = None
     """The picture that the first crop was cut out of, as IMAGE; None where it is not known."""
 
+    looks: Looks | None = None
+    """What prompts have made of the photograph, of which `identity` is the first; frames of it are plain ones. None
+    where nobody has drawn that yet: frames are then drawn as their prompts want them."""
+
+    @property
+    def each(self) -> Sequence[Look]:
+        """The person in each look."""
+        return self.looks.each if self.looks else (Look(cast(Identity, self.identity), self.hosted.stack),)
+
+    def stack_for(self, look: Look, model: Patcher, vae: VaeLike | None) -> Stack:
+        """Return the stack as it denoises frames of a look: plain ones may be smaller; see `HostedStack.codec`."""
+        stack = look.stack.with_codec(self.hosted.codec(model, vae))
+        plain = stack.config.sampling.plain_size
+        return stack if self.looks is None or plain is None else stack.at(plain)
+
     def __deepcopy__(self, memo: dict[int, object]) -> BoundIdentity:
         return self  # it travels in a MODEL's options, which the host copies with every clone
+
+
+def remembering(stack: Stack) -> Stack:
+    """Return the same stack with motions of its own to keep: those of another look would be forgotten in turn."""
+    if not isinstance(stack, TinyStack):
+        return stack
+    return replace(stack, warp=replace(stack.warp, kept=MotionsKept()))
 
 
 def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool = False) -> HostedStack:

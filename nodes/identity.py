@@ -90,7 +90,7 @@ class IdentityNetConditioning(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model to condition; others may have patched it before."),
                 io.Conditioning.Input("positive", tooltip="Passes through."),
                 io.Conditioning.Input("negative", tooltip="Passes through."),
-                IdentitySocket.Input("identity", tooltip="From Load Identity."),
+                IdentitySocket.Input("identity", tooltip="From Prompt Look, or Load Identity."),
                 io.Float.Input(
                     "identity_scale",
                     default=1.0,
@@ -151,7 +151,7 @@ class ReferenceNetApply(io.ComfyNode):
             description="Runs the model once on the reference pictures and shows its self-attention what it saw.",
             inputs=[
                 io.Model.Input("model", tooltip="The model to condition; others may have patched it before."),
-                IdentitySocket.Input("identity", tooltip="From Load Identity."),
+                IdentitySocket.Input("identity", tooltip="From Prompt Look, or Load Identity."),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
                 io.Float.Input(
                     "reference_scale",

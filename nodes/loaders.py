@@ -21,6 +21,15 @@ def model_choice() -> io.Combo.Input:
     )
 
 
+def fast_choice(tooltip: str) -> io.Boolean.Input:
+    """Return the input that asks for faster parts.
+
+    Args:
+        tooltip: What they are here.
+    """
+    return io.Boolean.Input("fast", default=False, optional=True, tooltip=tooltip)
+
+
 class LoadPortraitTalk(io.ComfyNode):
     """A whole model: the base as ordinary MODEL, CLIP and VAE, and the adapters that make it speak."""
 
@@ -32,7 +41,14 @@ class LoadPortraitTalk(io.ComfyNode):
             display_name="Load PortraitTalk",
             category=CATEGORY,
             description="Loads a talking-portrait model as ordinary MODEL, CLIP and VAE, with the adapters beside it.",
-            inputs=[model_choice()],
+            inputs=[
+                model_choice(),
+                fast_choice(
+                    "Of the SD1.5 stacks: parts for few steps and a small VAE, not as good; files that are missing are "
+                    "named. sd15-portraittalk then wants 6 steps, cfg 1 and the lcm sampler, sd15-magictalk 10 steps "
+                    "and dpmpp_2m. tiny has no such parts: set its steps to 1."
+                ),
+            ],
             outputs=[
                 io.Model.Output("model_out", display_name="model"),
                 io.Clip.Output("clip", display_name="clip"),
@@ -43,11 +59,11 @@ class LoadPortraitTalk(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: str) -> io.NodeOutput:
+    def execute(cls, model: str, fast: bool = False) -> io.NodeOutput:
         """Return MODEL, CLIP, VAE and the stack."""
         from . import models
 
-        return io.NodeOutput(*models.load(model))
+        return io.NodeOutput(*models.load(model, fast))
 
 
 class LoadAdapters(io.ComfyNode):

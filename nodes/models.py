@@ -34,11 +34,12 @@ class StackFile:
     """What takes the place of its parts: names of the catalogue, or paths, also such as begin at the folder."""
 
 
-def load(name: str) -> tuple[Patcher, comfy.sd.CLIP, comfy.sd.VAE, HostedStack]:
+def load(name: str, fast: bool = False) -> tuple[Patcher, comfy.sd.CLIP, comfy.sd.VAE, HostedStack]:
     """Load a whole model.
 
     Args:
         name: Of `model_names.available`.
+        fast: Take parts that are faster and not as good; tiny has none.
 
     Returns:
         MODEL, CLIP, VAE and the stack.
@@ -52,7 +53,7 @@ def load(name: str) -> tuple[Patcher, comfy.sd.CLIP, comfy.sd.VAE, HostedStack]:
     if _is_public(chosen):
         from .public_models import load_base
 
-        hosted, stack = _load_public(chosen)
+        hosted, stack = _load_public(chosen, fast=fast)
         return *load_base(stack.loader.spec, stack.config), hosted
     from . import tiny_models
 
@@ -77,7 +78,7 @@ def _is_public(chosen: str) -> bool:
     return chosen in PUBLIC or (Path(chosen) / STACK).is_file()
 
 
-def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, PublicStack]:
+def _load_public(chosen: str, hosted: bool = False, fast: bool = False) -> tuple[HostedStack, PublicStack]:
     """Return a ready stack, or that of a folder whose stack.toml says which files it is made of.
 
     hosted: MODEL, CLIP and VAE come from elsewhere.
@@ -94,6 +95,7 @@ def _load_public(chosen: str, hosted: bool = False) -> tuple[HostedStack, Public
         comfyui=comfyui_of(Path(folder_paths.models_dir)),
         loader=HostLoader,
         hosted=hosted,
+        fast=fast,
     )
     assert isinstance(stack.loader, HostLoader)
     return HostedStack(Path(chosen).name, stack, stack.loader.memory, sets_schedule=True), stack

@@ -31,7 +31,7 @@ class PasteBack(io.ComfyNode):
             "from the decoded frames; then puts the head back into the whole picture.",
             inputs=[
                 io.Image.Input("images", tooltip="From VAE Decode: all frames of the video."),
-                IdentitySocket.Input("identity", tooltip="From Load Identity: it knows the photograph."),
+                IdentitySocket.Input("identity", tooltip="From Prompt Look or Load Identity: it knows the photograph."),
                 MotionSocket.Input("motion", tooltip="From Speech to Motion, the same that the sampler got."),
                 io.Image.Input(
                     "photograph",
@@ -89,5 +89,5 @@ class PasteBack(io.ComfyNode):
         """Return IMAGE."""
         from . import encoding, pasting
 
-        count = encoding.looks(positive, len(images), edits)
+        count = encoding.looks(None if identity.looks else positive, len(images), edits)
         return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, count))

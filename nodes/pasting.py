@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.looks import Span, joined
 from ..portraittalk_core.media.paste_back import covered, paste_over
 from ..portraittalk_core.types import CropPlace, Frames
 from . import convert
@@ -48,7 +49,7 @@ def paste(
         size: Side of the square that is moved, pixels; 0 is the photograph's own.
         photograph: IMAGE in place of the one that the person was found in.
         edits: How far decoded frames count where they show something else, in [0, 1], one number for all or one a
-            frame; see `Stack.composite`.
+            frame; see `Stack.composite`. Where prompts have been drawn into the photograph, one number.
 
     Returns:
         IMAGE. Odd sides are made even by repeating the last row or column, for no usual video has odd ones.
@@ -127,8 +128,20 @@ def _composited(
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
     hosted.bring_moving()
-    decoded = (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in images.split(AT_ONCE))
-    return hosted.stack.composite(decoded, identity, maps, size or None, edits)
+
+    def decoded(rows: Tensor) -> Iterator[Frames]:
+        return (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in rows.split(AT_ONCE))
+
+    looks = bound.looks.over(len(images)) if bound.looks else None
+    if looks is None or len(looks.spans) == 1:
+        look = bound.each[looks.spans[0].number if looks else 0]
+        return look.stack.composite(decoded(images), look.identity, maps, size or None, edits)
+
+    def video(span: Span) -> Iterator[Frames]:
+        rows, look = images[span.first : span.end], looks.each[span.number]
+        return look.stack.composite(decoded(rows), look.identity, span.of_maps(maps), size or None, edits)
+
+    return joined(map(video, looks.spans), looks.spans, looks.weights)
 
 
 def _filled(parts: Iterable[Frames], count: int, ground: Float[Tensor, "h w 3"], region: Region) -> Tensor:

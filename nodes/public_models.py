@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import comfy.diffusers_load
+import comfy.latent_formats
 import comfy.sd
 import comfy.utils
+import torch
 
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.detect import Kind
@@ -38,9 +40,42 @@ def load_base(spec: StackSpec, config: ModelConfig) -> tuple[Patcher, comfy.sd.C
         )
     if not own_vae:
         vae = _vae(spec)
+    if spec.few_steps is not None:
+        model = with_few_steps(model, spec.files["few_steps"], spec.few_steps.strength)
     if spec.is_aniportrait:
         model = scheduled(_denoiser(spec), builders.noise_schedule(config), config.name)
     return model, clip, vae
+
+
+def with_few_steps(model: Patcher, file: Path, strength: float) -> Patcher:
+    """Return a clone of a MODEL with a LoRA that distils it to few steps, as the host's own node loads it.
+
+    Args:
+        model: Of SD1.5's shape.
+        file: The LoRA.
+        strength: Of what is added.
+
+    Raises:
+        WeightsMismatch: Where the host finds nothing for the MODEL in it.
+    """
+    made, _ = comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(str(file)), strength, 0.0)
+    if len(made.patches) <= len(model.patches):
+        raise WeightsMismatch(f"{file}: ComfyUI finds nothing for this model in it. Download it again.")
+    return made
+
+
+def small_vae(file: Path) -> comfy.sd.VAE:
+    """Return TAESD in diffusers' layout, with the names that the host gives it."""
+    names = {"encoder.layers.": ("taesd_encoder.", 0), "decoder.layers.": ("taesd_decoder.", 1)}
+    made = {"vae_scale": torch.tensor(comfy.latent_formats.SD15().scale_factor), "vae_shift": torch.tensor(0.0)}
+    for name, value in comfy.utils.load_torch_file(str(file)).items():
+        for theirs, (own, further) in names.items():
+            if name.startswith(theirs):
+                number, rest = name.removeprefix(theirs).split(".", 1)
+                made[f"{own}{int(number) + further}.{rest}"] = value
+    vae = comfy.sd.VAE(sd=made)
+    vae.throw_exception_if_invalid()
+    return vae
 
 
 def _denoiser(spec: StackSpec) -> Patcher:
@@ -54,6 +89,8 @@ def _vae(spec: StackSpec) -> comfy.sd.VAE:
     file: Path = spec.files["vae"]
     if spec.kind("vae") is Kind.CHECKPOINT:
         return comfy.sd.load_checkpoint_guess_config(str(file), output_clip=False, output_model=False)[2]
+    if spec.kind("vae") is Kind.SMALL_VAE:
+        return small_vae(file)
     vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(file)))
     vae.throw_exception_if_invalid()
     return vae

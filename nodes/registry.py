@@ -12,6 +12,7 @@ from .loaders import LoadAdapters, LoadPortraitTalk
 from .motion_files import DrivingVideo, LoadMotion, SaveMotion
 from .paste_back import PasteBack
 from .prompt import PromptEdit
+from .prompt_look import PromptLook
 from .score import AdfdScore
 from .speech import EncodeAudio, SpeechToMotion
 from .talking_portrait import GatherVideos, TalkingPortrait
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     LoadMotion,
     SaveMotion,
     PromptEdit,
+    PromptLook,
     IdentityNetConditioning,
     ReferenceNetApply,
     AnimateNetApply,

@@ -113,7 +113,9 @@ class Progress:
         self._bar, self._total, self._done = comfy.utils.ProgressBar(steps * PARTS), steps * PARTS, 0
         colours = model.model.latent_format
         factors, bias = colours.latent_rgb_factors, getattr(colours, "latent_rgb_factors_bias", None)
-        self._previewer = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
+        own = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
+        # The host's choice where it has made one, TAESD among them; here there is a preview in any case.
+        self._previewer = latent_preview.get_previewer(model.load_device, colours) or own
         self._step = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Progress:

@@ -53,8 +53,8 @@ SHOW = """() => {
 SECONDS = {"prompt_edit": 2.5, "adfd_score": 1.6}
 """Of the recording that are spoken for the pictures, where a second does not show it."""
 
-SETTINGS = {"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
-"""Of the frontend, for the pictures: nothing hides the graph, and texts are drawn however small they are."""
+SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
+"""Of the frontend, for the pictures: no first-run dialog, nothing hides the graph, texts are drawn however small."""
 
 HEAD = (0.2, 0.0, 0.45)
 """Left, top and side of what a thumbnail shows of the example photograph, as shares of its width."""
@@ -79,13 +79,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base, _serve(Path(base)) as server, sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
+        for name, value in SETTINGS.items():
+            server.post(f"/settings/{name}", value)
         page = browser.new_page(viewport={"width": 2300, "height": 1060})
         page.goto(server.url, wait_until="domcontentloaded", timeout=240_000)
         page.wait_for_function(READY, timeout=240_000)
         page.wait_for_timeout(2500)
         page.keyboard.press("Escape")
-        for name, value in SETTINGS.items():
-            page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
         for make in (*graphs.TINY, *graphs.SD15):
             if not given.only or make.__name__ in given.only:
                 export(page, server, make, pictures=not given.no_run, run=make in graphs.TINY and not given.still)
@@ -222,7 +222,7 @@ def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph, ru
     (PICTURES / f"{make.__name__}_light.jpg").write_bytes(_small(page.screenshot(type="png"), 1200, 58))
     _colours(page, "dark")
     if not run:
-        thumbnail.write_bytes(_small(picture, 512, 85))
+        thumbnail.write_bytes(_small(picture, 512, 72))
 
 
 def _colours(page: Any, palette: str) -> None:
@@ -265,7 +265,7 @@ def _strip(server: ComfyServer, outputs: dict[str, Any], graph: graphs.Graph) ->
         (plot,) = outputs[graphs.PLOT]["images"]
         image = Image.open(io.BytesIO(server.fetch(plot))).convert("RGB")
         below = np.asarray(image.resize((above.shape[1], round(above.shape[1] * image.height / image.width))))
-    return _jpeg(np.concatenate([above, below]), 85)
+    return _jpeg(np.concatenate([above, below]), 72)
 
 
 def _small(picture: bytes, width: int, quality: int) -> bytes:

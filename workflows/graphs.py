@@ -49,6 +49,9 @@ def public_files() -> list[dict[str, str]]:
 PLOT = "21"
 """The node that shows the plot of a score."""
 
+LOOK = "31"
+"""The node that draws what the prompt changes."""
+
 
 def _node(kind: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
@@ -61,7 +64,7 @@ def _ours(kind: str, **inputs: Any) -> dict[str, Any]:
 def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
     """Return the whole way from a photograph and a recording to a video, every step a node."""
     return {
-        "1": _ours("Load", model="tiny"),
+        "1": _ours("Load", model="tiny", fast=False),
         "2": _node("LoadImage", image=PHOTOGRAPH),
         "3": _node("LoadAudio", audio=SPEECH),
         "4": _ours("LoadIdentity", portraittalk=["1", 3], image=["2", 0], face=1, no_face="stop"),
@@ -88,18 +91,28 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
             still_head=False,
             seed=0,
         ),
+        LOOK: _ours(
+            "PromptLook",
+            model=["1", 0],
+            identity=["4", 0],
+            positive=["6", 0],
+            negative=["6", 1],
+            seed=0,
+            steps=2,
+            cfg=2.0,
+        ),
         "8": _ours(
             "IdentityNetConditioning",
             model=["1", 0],
             positive=["6", 0],
             negative=["6", 1],
-            identity=["4", 0],
+            identity=[LOOK, 0],
             identity_scale=1.0,
             start_percent=0.0,
             end_percent=1.0,
             guide_identity="default",
         ),
-        "9": _ours("ReferenceNetApply", model=["8", 0], identity=["4", 0], vae=["1", 2], reference_scale=1.0),
+        "9": _ours("ReferenceNetApply", model=["8", 0], identity=[LOOK, 0], vae=["1", 2], reference_scale=1.0),
         "10": _ours(
             "AnimateNetSampler",
             model=["9", 0],
@@ -122,7 +135,7 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
         "16": _ours(
             "PasteBack",
             images=["11", 0],
-            identity=["4", 0],
+            identity=[LOOK, 0],
             motion=["7", 0],
             frame="photograph",
             size=0,
@@ -153,6 +166,7 @@ def one_node() -> Graph:
         head=1.0,
         expression=1.0,
         frame="photograph",
+        fast=False,
     )
     return {"2": graph["2"], "3": graph["3"], "30": talking, "13": _saved(graph["13"], ["30", 0])}
 
@@ -233,11 +247,12 @@ def adfd_score() -> Graph:
 def _sd15(chain: bool) -> Graph:
     """Return a graph on public SD1.5 files, with a LoRA and a ControlNet in the chain or without.
 
-    sd15-portraittalk has no ReferenceNet, so that node is left out.
+    sd15-portraittalk has no ReferenceNet and draws every frame as the prompt wants it, so those nodes are left out.
     """
     graph = full_graph("portrait photo of a smiling person, soft light")
-    graph["1"] = _ours("Load", model="sd15-portraittalk")
-    del graph["9"]
+    graph["1"] = _ours("Load", model="sd15-portraittalk", fast=False)
+    del graph["9"], graph[LOOK]
+    graph["8"]["inputs"]["identity"] = graph["16"]["inputs"]["identity"] = ["4", 0]
     graph["10"]["inputs"]["model"] = ["8", 0]
     if chain:
         graph["17"] = _node(

@@ -6,7 +6,7 @@ COLUMNS = (
     ("Photograph and recording", ("2", "23", "24", "26", "27", "28", "3", "25")),
     ("Model, person, speech", ("1", "17", "4", "5")),
     ("Prompt and motion", ("6", "7", "29")),
-    ("Model that knows the person", ("8", "9", "18", "19", "14")),
+    ("Model that knows the person", ("31", "8", "9", "18", "19", "14")),
     ("Sampling", ("10", "15", "11")),
     ("Talking portrait", ("30", "40")),
     ("Video", ("16", "12", "13")),
@@ -33,7 +33,7 @@ SIZES = {
     "PreviewAny": (420, 200),
     "KSampler": (320, 560),
     "PortraitTalk_AnimateNetSampler": (340, 780),
-    "PortraitTalk_TalkingPortrait": (400, 440),
+    "PortraitTalk_TalkingPortrait": (400, 470),
     "PortraitTalk_ADFDScore": (520, 580),
     "subgraph": (400, 620),
 }
@@ -95,7 +95,8 @@ WRAP = """([ids, name]) => {
   };
   promote("prompt", "STRING", ["PortraitTalk_PromptEdit", "prompt"]);
   promote("edits", "STRING", ["PortraitTalk_PromptEdit", "edits"]);
-  promote("seed", "INT", ["PortraitTalk_SpeechToMotion", "seed"], ["PortraitTalk_AnimateNetSampler", "seed"]);
+  const seeded = ["SpeechToMotion", "PromptLook", "AnimateNetSampler"];
+  promote("seed", "INT", ...seeded.map(kind => [`PortraitTalk_${kind}`, "seed"]));
   const pasted = find("PortraitTalk_PasteBack");
   subgraph.addOutput("images", "IMAGE").connect(pasted.outputs[0], pasted);
 }"""

@@ -31,7 +31,7 @@ NOTES = {
     "full_graph": (
         "From left to right: what goes in, who it is and what is said, the prompt and the motion, the model "
         "with the person attached, the sampler, the finished video. Words for hair, glasses, clothes or "
-        "background in the prompt change looks."
+        "background in the prompt change looks: **Prompt Look** draws that once, and the video moves it."
     ),
     "prompt_edit": (
         "The timeline of **Prompt Edit** shows the lines below it: click to add, drag to move, double click "

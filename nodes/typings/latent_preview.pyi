@@ -1,5 +1,7 @@
 from collections.abc import Sequence
+from typing import Protocol
 
+import torch
 from PIL.Image import Image
 from torch import Tensor
 
@@ -8,3 +10,8 @@ class Latent2RGBPreviewer:
         self, latent_rgb_factors: Sequence[Sequence[float]], latent_rgb_factors_bias: Sequence[float] | None = None
     ) -> None: ...
     def decode_latent_to_preview(self, x0: Tensor) -> Image: ...
+
+class LatentPreviewer(Protocol):
+    def decode_latent_to_preview(self, x0: Tensor) -> Image: ...
+
+def get_previewer(device: torch.device, latent_format: object) -> LatentPreviewer | None: ...

@@ -183,7 +183,8 @@ def check(
     expected = in_diffusers(random_model, scene, names, window, fusion, scales, sampler, start)
     model = attached(pack, base, adapters, scene, names, guide_identity)
     if window < FRAMES:
-        pack("nodes.comfy_windows").add_windows(model, window, 1, fusion, FLICKER)
+        plan = pack("nodes.window_plan").WindowPlan(window, 1)
+        pack("nodes.comfy_windows").add_windows(model, plan, fusion, FLICKER)
     found = sampled(model, random_model.stack.text, cfg, SAMPLERS[sampler], start)
     difference = float((found - expected).abs().max())
     print(f"{'+'.join(names) or 'bare'} {sampler} window {window} {fusion} cfg {cfg:g}: {difference:.1e}")

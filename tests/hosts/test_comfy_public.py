@@ -193,7 +193,8 @@ def test_a_model_with_branches_on_the_way_up_gives_the_latents_of_diffusers(
     host = pack("nodes.comfy_host")
     branched = host.attach(model, condition(pack_control, shape), shape, frames=FRAMES, guide_identity=True)
     if window < FRAMES:
-        pack("nodes.comfy_windows").add_windows(branched, window, 1, "joint")
+        plan = pack("nodes.window_plan").WindowPlan(window, 1)
+        pack("nodes.comfy_windows").add_windows(branched, plan, "joint")
     found, plain = in_comfyui(branched, text, cfg), in_comfyui(model, text, cfg)
     with capsys.disabled():
         print(f"\n{name} cfg {cfg:g} window {window}: {distance(found, expected):.1e}")

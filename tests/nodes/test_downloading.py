@@ -32,7 +32,9 @@ def test_each_file_is_described_and_models_that_need_none_have_none(downloads):
     files = fetching.files("sd15-portraittalk")
     assert len(files) > 5 and not any(each["here"] for each in files)
     assert all(each["licence"] and each["bytes"] > 0 and "/" in each["file"] for each in files)
-    assert fetching.files("tiny") == [] and not asked
+    assert fetching.files("tiny") == fetching.files("tiny-fast") == [] and not asked
+    fast = {each["file"] for each in fetching.files("sd15-portraittalk-fast")} - {each["file"] for each in files}
+    assert len(fast) == 3 and any("taesd" in name for name in fast)
 
 
 def test_licences_that_forbid_commercial_use_must_be_accepted(downloads, pack):

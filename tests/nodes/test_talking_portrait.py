@@ -118,3 +118,24 @@ def test_example_files_are_put_among_the_inputs_and_never_over_others(pack, tmp_
     assert probe(tmp_path / "portraittalk" / "video" / "clip.mp4").frames == 50
     assert (tmp_path / "portraittalk" / "speech.wav").read_text() == "mine"
     assert (tmp_path / "portraittalk" / "astronaut.jpg").stat().st_size > 10_000
+
+
+FAST = {
+    # model: steps, guidance, sampler
+    "tiny": (1, 1.0, "euler"),
+    "sd15-portraittalk": (6, 1.0, "lcm"),
+    "sd15-magictalk": (10, 3.5, "dpmpp_2m"),
+}
+
+
+@pytest.mark.parametrize("model", FAST)
+def test_fast_takes_other_parts_and_their_own_sampling(node, model):
+    found = kinds(become(node, model=model, fast=True)[1])
+    sampler = found["PortraitTalk_AnimateNetSampler"]
+    assert found["PortraitTalk_Load"]["fast"] is True
+    assert (sampler["steps"], sampler["cfg"], sampler["sampler_name"]) == FAST[model]
+    assert kinds(become(node, model=model)[1])["PortraitTalk_Load"]["fast"] is False
+
+
+def test_every_sampler_of_the_core_has_the_hosts_name(pack):
+    assert set(pack("nodes.expanding").SAMPLERS) == set(pack("portraittalk_core.diffusion.sampler").SAMPLERS)

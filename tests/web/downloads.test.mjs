@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { label, lines, size } from '../../web/js/downloads.js'
+import { label, lines, recipe, size } from '../../web/js/downloads.js'
 
 const FILES = [
   { file: 'a/x.bin', bytes: 4265146304, licence: 'MIT', commercial: 'yes', here: false },
@@ -17,4 +17,8 @@ test('the button says how far it is', () => {
   assert.equal(label({ file: 'vae', done: 2, of: 8, error: '' }), 'Downloading 3 / 8: vae')
   assert.equal(label({ file: '', done: 8, of: 8, error: '' }), 'Public files …')
   assert.equal(label({ file: '', done: 2, of: 8, error: 'no' }), 'Download stopped: go on …')
+})
+
+test('fast asks for the files that it takes', () => {
+  assert.deepEqual([recipe('sd15-magictalk', true), recipe('tiny', false), recipe('tiny')], ['sd15-magictalk-fast', 'tiny', 'tiny'])
 })

@@ -26,6 +26,11 @@ export function label({ file, done, of, error }) {
   return text('download')
 }
 
+/** Return under which name the server knows the files of a model, with those that `fast` takes in their place. */
+export function recipe(model, fast) {
+  return `${model}${fast ? '-fast' : ''}`
+}
+
 /** Put the button on a loader. `host` is the frontend: `app` and `api`. */
 export function addDownload(node, host) {
   const button = node.addWidget('button', 'download', null, () => ask(node, button, host), { serialize: false })
@@ -35,7 +40,7 @@ export function addDownload(node, host) {
 
 async function ask(node, button, { app, api }) {
   const toast = app.extensionManager?.toast
-  const model = String(widgetOf(node, 'model')?.value)
+  const model = recipe(widgetOf(node, 'model')?.value, widgetOf(node, 'fast')?.value)
   const answer = await api.fetchApi(`/portraittalk/files?${new URLSearchParams({ model })}`)
   const missing = answer.ok ? lines(await answer.json()) : []
   if (!missing.length) {

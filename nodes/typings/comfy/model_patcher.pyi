@@ -12,6 +12,7 @@ class ModelPatcher:
     """A `model_base.BaseModel` in a MODEL; any network in others."""
 
     model_options: dict[str, Any]
+    patches: dict[str, list[tuple[Any, ...]]]
     load_device: torch.device
     cached_patcher_init: tuple[Callable[..., ModelPatcher], tuple[object, ...]]
 

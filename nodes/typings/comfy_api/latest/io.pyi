@@ -41,7 +41,9 @@ class Video(ComfyTypeIO): ...
 
 class Boolean(ComfyTypeIO):
     class Input(_Input):
-        def __init__(self, id: str, *, tooltip: str | None = None, default: bool = False) -> None: ...
+        def __init__(
+            self, id: str, *, tooltip: str | None = None, default: bool = False, optional: bool = False
+        ) -> None: ...
 
 class Int(ComfyTypeIO):
     class Input(_Input):
