@@ -12,6 +12,7 @@ import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from '
 import { lastShown, scoreTitle } from './playback.js'
 import { Player, PLAYER_HEIGHT } from './player.js'
 import { recall } from './recall.js'
+import { addControls, changesSeeds } from './seeds.js'
 import { scoreStrip } from './strips.js'
 import { chooseTexts, text } from './texts.js'
 import { Timeline, TIMELINE_HEIGHT } from './timeline.js'
@@ -212,6 +213,10 @@ function keepSize(node, width) {
   chain(node, 'onConfigure', () => enlarge(node, width))
 }
 
+function addSeedControls() {
+  if (!changesSeeds(globalThis.__COMFYUI_FRONTEND_VERSION__)) addControls(root())
+}
+
 function addStyle() {
   const link = document.createElement('link')
   link.rel = 'stylesheet'
@@ -286,7 +291,12 @@ app.registerExtension({
       if (width) keepSize(this, width)
     })
   },
+  nodeCreated(node) {
+    // Its inputs, which say what it is, come a moment later.
+    if (node.subgraph) setTimeout(addSeedControls, LOOK_MS)
+  },
   async afterConfigureGraph() {
+    addSeedControls()
     await attempt('the example files could not be provided', () => provideExamples(root(), api))
     // The frontend gives back what nodes showed a moment after the graph itself.
     setTimeout(() => onReturn.forEach((again) => again()), SETTLED_MS)
