@@ -264,6 +264,41 @@ def test_the_seed_changes_after_a_run_as_it_is_told_to(page):
     assert seeds.pop("randomize") not in (4, 5, 6) and seeds == {"fixed": 5, "increment": 6, "decrement": 4}
 
 
+BLUEPRINT = "app.graph._nodes.find(n => n.subgraph)"
+
+
+def test_the_seed_of_the_blueprint_has_its_control_where_the_frontend_gives_it_none(page):
+    load(page, "Talking portrait")
+    names = page.evaluate(f"() => {BLUEPRINT}.widgets.map(w => w.name)")
+    if tuple(int(part) for part in page.label.split(".")[:2]) >= (1, 28):
+        assert names.count("control_after_generate") <= 1
+        return
+    assert names[-2:] == ["seed", "control_after_generate"]
+    saved = page.evaluate(f"() => {BLUEPRINT}.serialize().widgets_values")
+    assert saved == ["a smiling person", "", 0], "the control is no value of the workflow"
+    page.evaluate(
+        "() => { window.queue = app.api.queuePrompt;"
+        " app.api.queuePrompt = async () => ({ prompt_id: 'none', node_errors: {} }) }"
+    )
+    try:
+        for control, expected in (("fixed", 0), ("increment", 1), ("increment", 2), ("decrement", 1)):
+            page.evaluate(
+                f"control => {{ const w = {BLUEPRINT}.widgets.find(w => w.name === 'control_after_generate');"
+                " w.value = control; w.callback(control) }",
+                control,
+            )
+            page.evaluate("async () => app.queuePrompt(0, 1)")
+            page.wait_for_timeout(300)
+            seed = page.evaluate(f"() => {BLUEPRINT}.widgets.find(w => w.name === 'seed').value")
+            assert seed == expected, control
+    finally:
+        page.evaluate("() => { app.api.queuePrompt = window.queue }")
+    sent = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)")
+    seeds = {node["inputs"]["seed"] for node in sent if "seed" in node["inputs"]}
+    assert seeds == {1}, "the seed of the blueprint is that of every node in it"
+    assert page.evaluate(f"() => {BLUEPRINT}.serialize().properties.control_after_generate") == "decrement"
+
+
 def test_r_lists_files_and_folders_that_are_new(frontend, page):
     for kind in ("PortraitTalk_LoadMotion", "PortraitTalk_LoadRecordings"):
         add(page, kind)
