@@ -138,4 +138,5 @@ def test_fast_takes_other_parts_and_their_own_sampling(node, model):
 
 
 def test_every_sampler_of_the_core_has_the_hosts_name(pack):
-    assert set(pack("nodes.expanding").SAMPLERS) == set(pack("portraittalk_core.diffusion.sampler").SAMPLERS)
+    ours = set(pack("portraittalk_core.diffusion.sampler").SAMPLERS)
+    assert set(pack("nodes.expanding").SAMPLERS) == ours - {"tcd"}, "ComfyUI has no sampler of that name"
