@@ -278,7 +278,7 @@ class TrainingConfig:
     """How strongly every channel of the noise is shifted as a whole, so that brightness is learned too; 0: not."""
 
     optimiser: str = "muon"
-    """`muon` (Muon for matrices, AdamW for the rest), `adamw`, or `adamw8bit` (of bitsandbytes, on a GPU)."""
+    """`muon` (Muon for matrices, AdamW for the rest), `adamw`, or `adamw8bit` (of bitsandbytes, in 8 bits)."""
 
     accumulate: int = 1
     """Batches whose gradients are averaged for one step."""

@@ -8,7 +8,6 @@ own folder as well, as links to the newest.
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import shutil
@@ -20,6 +19,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from .spreading import fill, fill_state
 
 logger = logging.getLogger(__name__)
 
@@ -85,18 +86,20 @@ class Checkpoints:
             for target, name in ((trained, "last.safetensors"), (average, "model.safetensors")):
                 for key, value in load_file(place / name).items() if target else ():
                     if key in target:
-                        target[key].copy_(value)
-        optimiser.load_state_dict(stored["optimiser"])
+                        fill(target[key], value)
+        fill_state(optimiser, stored["optimiser"])
         logger.info("resumed at step %d", stored["step"])
         return State(stored["step"], stored["samples"], stored["seconds"])
 
-    def write(self, trained: Mapping[str, Tensor], average: Mapping[str, Tensor], optimiser: Any, state: State) -> None:
+    def write(
+        self, trained: Mapping[str, Tensor], average: Mapping[str, Tensor], optimiser: Mapping[str, Any], state: State
+    ) -> None:
         """Write where a run stands, on the disk itself and not only in the system's memory.
 
         Args:
-            trained: Weights that are learned.
+            trained: Weights that are learned, whole.
             average: Averaged weights; where there are none the learned ones are to be used.
-            optimiser: Of the run.
+            optimiser: The state of the run's.
             state: Where it stands.
         """
         name = f"step-{state.step:08d}"
@@ -108,7 +111,7 @@ class Checkpoints:
             save_file(dict(average), part / "model.safetensors")
         else:
             os.link(part / "last.safetensors", part / "model.safetensors")
-        torch.save({"optimiser": copy.copy(optimiser.state_dict()), **vars(state)}, part / "state.pt")
+        torch.save({"optimiser": optimiser, **vars(state)}, part / "state.pt")
         for file in part.iterdir():
             _to_disk(file)
         if place.exists():  # at the same step, such as a run that had nothing to do

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from ..config import TrainingConfig
-from ..errors import BadConfig
 from .checkpoint import Checkpoints, State
-from .optimiser import make_optimiser
 from .progress import plot_curve, progress_bar
+from .spreading import spread, whole, whole_state
 from .watch import Curve, Guard, TrainingStopped, warnings_of_the_machine
 
 logger = logging.getLogger(__name__)
@@ -30,8 +29,10 @@ logger = logging.getLogger(__name__)
 Batches = Callable[[int, int, int, torch.device], Iterable[Any]]
 """Yields the batches of a run from a first round on, for one of several ranks, on a device; a round has one a rank."""
 
-Validate = Callable[[int, Path], Mapping[str, float]]
-"""Takes a step and a folder for what can be looked at; returns figures by name. Averaged weights are in place."""
+Validate = Callable[[int, Path | None], Mapping[str, float]]
+"""Takes a step and a folder for what can be looked at; returns figures by name. Averaged weights are in place.
+
+Where weights are in pieces every process calls it, and all but the first get no folder."""
 
 
 def train(
@@ -48,7 +49,8 @@ def train(
 
     Continues from `out` when it holds a checkpoint, see `checkpoint`. Writes `curve.csv`, `speed.csv` and `curve.png`,
     and to TensorBoard where that is installed. A Ctrl-C writes a checkpoint and is passed on; SIGTERM, by which a
-    cluster announces that it takes a machine away, writes one after the step that runs and ends the run.
+    cluster announces that it takes a machine away, writes one after the step that runs and ends the run. How it is
+    spread over processes is said by whoever launches them, see `spreading`; a Ctrl-C saves no weights in pieces.
 
     Args:
         module: Takes a batch and a generator on the batch's device, and returns its losses, of which `loss` is
@@ -66,7 +68,7 @@ def train(
         Where the run stands.
 
     Raises:
-        BadConfig: When Accelerate is to shard the weights, which this loop does not know.
+        BadConfig: When Accelerate is to spread the run in a way that there is not.
         TrainingStopped: When the loss is not finite, or jumps; what was saved before stays.
     """
     from accelerate import Accelerator
@@ -75,12 +77,6 @@ def train(
     # One process may do runs of several precisions, which Accelerate holds for the whole process; its ranks stay.
     AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
-    kind = str(accelerator.distributed_type.value)
-    if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
-        raise BadConfig(
-            f"training must hold a whole copy of what is learned on every GPU, but Accelerate was told {kind}, whose "
-            "parts this loop cannot save. Launch it plainly: torchrun --nproc-per-node N -m portraittalk_core train …"
-        )
     run = _Run(accelerator, module, config, out)
     return run.train(batches, max_steps or config.max_steps or None, by_time, validate)
 
@@ -92,26 +88,26 @@ class _Run:
         torch.manual_seed(config.seed)
         self.accelerator, self.config, self.out = accelerator, config, out
         module.to(accelerator.device)
-        self.trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        optimiser = make_optimiser(self.trained.values(), config)
+        self.spread = spread(accelerator, module, config)
+        self.trained, self.optimiser = self.spread.trained, self.spread.optimiser
         self.average = {n: p.detach().clone() for n, p in self.trained.items()} if config.ema else {}
         self.checkpoints = Checkpoints(out, config.keep)
-        self.state = self.checkpoints.read(self.trained, self.average, optimiser)
-        self.module, self.optimiser = accelerator.prepare(module, optimiser)
+        self.state = self.checkpoints.read(self.trained, self.average, self.optimiser)
         self.curve = Curve(out) if accelerator.is_main_process else None
         self.guard = Guard(out, config.stop_at_spike)
         self.waited = 0.0
         if self.curve is not None:
-            self.curve.cut(self.state.step)
+            self.curve.begin(self.state)
 
     def train(self, batches: Batches, max_steps: int | None, by_time: bool, validate: Validate | None) -> State:
         accelerator, config, state = self.accelerator, self.config, self.state
         rank, ranks = accelerator.process_index, accelerator.num_processes
         source = iter(batches(state.step * config.accumulate, rank, ranks, accelerator.device))
-        start, saved, begun = time.monotonic(), time.monotonic(), state.seconds
+        start, begun = time.monotonic(), state.seconds
+        saved, saved_step = start, state.step
+        keep = not self.spread.sharded  # a Ctrl-C finds processes at different places
         total = None if max_steps is None else max_steps - state.step
         end_s = begun + config.minutes * 60 if by_time else None
-        whole = True
         try:
             with (
                 warnings_of_the_machine() as warned,
@@ -119,26 +115,30 @@ class _Run:
             ):
                 while max_steps is None or state.step < max_steps:
                     state.seconds = begun + time.monotonic() - start
-                    # Processes agree on when to stop, or the last one would wait for the others for ever.
-                    if _agreed(accelerator, bool(warned) or state.seconds - begun >= config.minutes * 60):
+                    # Processes agree on what to do, or one would wait for the others for ever.
+                    over = bool(warned) or state.seconds - begun >= config.minutes * 60
+                    due = state.step > saved_step and time.monotonic() - saved > config.save_every_s
+                    over, due = self._agreed(over, due)
+                    if over:
                         break
-                    losses = self._step(source, end_s)
-                    bar(losses)
+                    if due:
+                        saved, saved_step = time.monotonic(), state.step
+                        self._save()
+                    bar(self._step(source, end_s))
                     if config.validate_every and validate and state.step % config.validate_every == 0:
                         self._validate(validate)
-                    if self.curve is not None and time.monotonic() - saved > config.save_every_s:
-                        saved = time.monotonic()
-                        self._save()
                 if warned:
                     logger.warning("the machine will be taken away: the run ends after step %d", state.step)
+            keep = True
         except TrainingStopped:
-            whole = False
+            keep = False  # nothing worse is saved
             raise
         finally:
             if self.curve is not None:
                 self.curve.close()
-                if whole:
-                    self._save()
+            if keep:
+                self._save()
+            if self.curve is not None:
                 plot_curve(self.out / "curve.csv", self.out / "curve.png")
         return state
 
@@ -154,12 +154,12 @@ class _Run:
         for part in range(times):
             batch = self._next(source, names)
             last = part == times - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.module):
-                losses = self.module(batch, self._generator(state.step * times + part))
-                self.accelerator.backward(losses["loss"] / times)
+            with nullcontext() if last else self.spread.no_sync():
+                losses = self.spread.forward(batch, self._generator(state.step * times + part))
+                self.spread.step(losses, times)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.detach() / times
-        self.accelerator.clip_grad_norm_(self.module.parameters(), config.clip_gradient)
+        self.spread.clip(config.clip_gradient)
         self.optimiser.step()
         state.step += 1
         ranks = self.accelerator.num_processes
@@ -189,14 +189,31 @@ class _Run:
         return torch.Generator(self.accelerator.device).manual_seed((self.config.seed << 40) + part * ranks + rank)
 
     def _validate(self, validate: Validate) -> None:
-        if self.curve is not None:
+        if self.curve is not None or self.spread.sharded:
             with _in_place(self.trained, self.average):
-                self.curve.note(self.state.step, validate(self.state.step, self.out / "validation"))
+                found = validate(self.state.step, None if self.curve is None else self.out / "validation")
+            if self.curve is not None:
+                self.curve.note(self.state.step, found)
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
+        """Write a checkpoint; where weights are in pieces every process has to bring its own."""
+        if self.curve is None and not self.spread.sharded:
+            return
         self.guard.look()
-        self.checkpoints.write(self.trained, self.average, self.optimiser, self.state)
+        first = self.curve is not None
+        tensors = whole(self.trained, first), whole(self.average, first), whole_state(self.optimiser, first)
+        if first:
+            self.checkpoints.write(*tensors, self.state)
+
+    def _agreed(self, stop: bool, save: bool) -> tuple[bool, bool]:
+        """Return whether any process wants to stop, and whether the first wants to save."""
+        accelerator = self.accelerator
+        if accelerator.num_processes == 1:
+            return stop, save
+        wanted = torch.tensor([float(stop), float(save and self.curve is not None)], device=accelerator.device)
+        stop_, save_ = (accelerator.reduce(wanted, "sum") > 0).tolist()
+        return bool(stop_), bool(save_)
 
 
 def _rate(config: TrainingConfig, state: State, end_s: float | None) -> float:
@@ -209,12 +226,6 @@ def _rate(config: TrainingConfig, state: State, end_s: float | None) -> float:
         return config.rate * warm
     progress = min(1.0, state.step / config.steps if end_s is None else state.seconds / max(end_s, 1e-9))
     return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def _agreed(accelerator: Any, stop: bool) -> bool:
-    if accelerator.num_processes == 1:
-        return stop
-    return bool(accelerator.reduce(torch.tensor(float(stop), device=accelerator.device), "sum") > 0)
 
 
 def _follow(average: dict[str, Tensor], trained: Mapping[str, Tensor], decay: float) -> None:

@@ -187,6 +187,11 @@ def _size_problems(model: ModelConfig) -> list[str]:
     found: list[str] = []
     if model.embedding_dim != EMBEDDING:
         found.append(f"`embedding_dim` must be {EMBEDDING}, that of the face networks, but got {model.embedding_dim}")
+    if model.sampling.window > model.temporal_frames:
+        found.append(
+            f"`sampling.window` must be at most `temporal_frames` ({model.temporal_frames}), the longest that can be "
+            f"seen, but got {model.sampling.window}"
+        )
     if model.vae_factor != VAE_FACTOR:
         found.append(f"`vae_factor` must be {VAE_FACTOR}, that of the VAE which is trained, but got {model.vae_factor}")
     multiple = 2 * VAE_FACTOR * 2 ** (len(model.unet.channels) - 1)  # for pictures of half the size as well

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ class TrainingStopped(PortraitTalkError):
 
 
 class Curve:
-    """Means of the losses, a line every `EVERY` steps; what the machine did in that time is in `speed.csv`."""
+    """Means of the losses, a line every `EVERY` steps and one at the end; what the machine did is in `speed.csv`.
+
+    The same figures go to TensorBoard, where that is installed.
+    """
 
     def __init__(self, folder: Path, every: int = EVERY) -> None:
-        """Go on with the files of a run; lines of steps that are taken again are cut off.
+        """Name the run.
 
         Args:
             folder: Of the run.
@@ -43,16 +47,21 @@ class Curve:
         self._every, self._folder = every, folder
         self._sums: dict[str, Any] = {}
         self._count = 0
-        self._board = _tensorboard(folder)
+        self._last = State()
+        self._rate = self._last_waited = 0.0
+        self._board: Any = None
         self._begun, self._samples, self._waited = time.monotonic(), 0, 0.0
 
-    def cut(self, step: int) -> None:
-        """Forget lines after a step, from which a run goes on.
+    def begin(self, state: State) -> None:
+        """Go on from where a run stands: what was noted after that is forgotten.
 
         Args:
-            step: That was reached.
+            state: That was reached.
         """
-        for name in ("curve.csv", "speed.csv"):
+        step = state.step
+        self._board = _tensorboard(self._folder, step)
+        self._begun, self._samples = time.monotonic(), state.samples
+        for name in ("curve.csv", "speed.csv", "validation.csv"):
             file = self._folder / name
             if file.exists():
                 first, *rows = file.read_text().splitlines(keepends=True)
@@ -71,25 +80,31 @@ class Curve:
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
-        if state.step % self._every:
-            return
+        self._last, self._rate, self._last_waited = replace(state), rate, waited_s
+        if state.step % self._every == 0:
+            self._write()
+
+    def _write(self) -> None:
+        """Write a line of the steps since the last."""
+        state = self._last
         means = {name: round(float(v) / self._count, 5) for name, v in self._sums.items()}
         now = time.monotonic()
         spent = max(now - self._begun, 1e-9)
         speed = {
-            "rate": rate,
+            "rate": self._rate,
             "samples_a_second": round((state.samples - self._samples) / spent, 3),
-            "waiting_share": round(min(1.0, (waited_s - self._waited) / spent), 4),
+            "waiting_share": round(min(1.0, (self._last_waited - self._waited) / spent), 4),
             "memory_gb": round(_peak_bytes() / 1e9, 3),
         }
-        self._begun, self._samples, self._waited, self._sums = now, state.samples, waited_s, {}
+        self._begun, self._samples, self._waited, self._sums = now, state.samples, self._last_waited, {}
         self._count = 0
         known = {"step": state.step, "samples": state.samples}
         _append(self._folder / "curve.csv", {**known, "seconds": round(state.seconds, 1), **means})
         _append(self._folder / "speed.csv", {**known, **speed})
         if self._board is not None:
-            for name, value in {**means, **speed}.items():
-                self._board.add_scalar(name, value, state.step)
+            for kind, values in (("loss", means), ("speed", speed)):
+                for name, value in values.items():
+                    self._board.add_scalar(f"{kind}/{name}", value, state.step)
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         """Keep figures of validation.
@@ -105,6 +120,8 @@ class Curve:
 
     def close(self) -> None:
         """Write what is left."""
+        if self._count:
+            self._write()
         if self._board is not None:
             self._board.close()
 
@@ -118,12 +135,13 @@ def _append(file: Path, row: Mapping[str, Any]) -> None:
         writer.writerow(row.values())
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, step: int) -> Any:
+    """Return what writes for TensorBoard, which shows nothing that an earlier call noted after a step."""
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
 
 def _peak_bytes() -> float:

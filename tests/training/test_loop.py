@@ -1,9 +1,14 @@
+import csv
 import importlib.util
 import json
 import math
 import os
 import signal
+import sys
+import time
+import types
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +17,10 @@ from torch import nn
 
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadConfig, MissingExtra
+from portraittalk_core.training.checkpoint import State
 from portraittalk_core.training.loop import train
 from portraittalk_core.training.optimiser import MuonAdamW, make_optimiser, orthogonalise
-from portraittalk_core.training.watch import TrainingStopped
+from portraittalk_core.training.watch import Curve, TrainingStopped
 
 
 class Line(nn.Module):
@@ -198,11 +204,11 @@ def test_speed_and_memory_are_written_and_lines_that_are_taken_again_are_cut(tmp
     train(Line(), batches, replace(CONFIG, save_every_s=9e9), tmp_path, max_steps=60)
     rows = [line.split(",") for line in (tmp_path / "speed.csv").read_text().splitlines()]
     assert rows[0] == ["step", "samples", "rate", "samples_a_second", "waiting_share", "memory_gb"]
-    assert [row[0] for row in rows[1:]] == ["25", "50"] and all(0 <= float(row[4]) <= 1 for row in rows[1:])
+    assert [row[0] for row in rows[1:]] == ["25", "50", "60"] and all(0 <= float(row[4]) <= 1 for row in rows[1:])
     curve = tmp_path / "curve.csv"
     curve.write_text(curve.read_text() + "75,1200,9.9,0.1\n")
     train(Line(), batches, CONFIG, tmp_path, max_steps=76)
-    assert [line.split(",")[0] for line in curve.read_text().splitlines()[1:]] == ["25", "50", "75"]
+    assert [line.split(",")[0] for line in curve.read_text().splitlines()[1:]] == ["25", "50", "60", "75", "76"]
 
 
 def test_validation_sees_averaged_weights_and_leaves_the_others_in_place(tmp_path):
@@ -227,3 +233,74 @@ def test_optimisers_by_name():
     if importlib.util.find_spec("bitsandbytes") is None:
         with pytest.raises(MissingExtra, match="pip install bitsandbytes"):
             make_optimiser([weight], replace(CONFIG, optimiser="adamw8bit"))
+
+
+def test_a_short_run_has_its_line_and_a_resumed_one_counts_its_own_samples(tmp_path):
+    train(Line(), batches, replace(CONFIG, save_every_s=9e9), tmp_path, max_steps=30)
+    rows = list(csv.DictReader((tmp_path / "speed.csv").open()))
+    assert [row["step"] for row in rows] == ["25", "30"]  # what is left at the end is no less a line
+    (tmp_path / "validation.csv").write_text("step,adfd\n20,0.5\n40,0.6\n")
+    state = State(30, 30 * 16, 1.0)
+    curve = Curve(tmp_path, every=1)
+    curve.begin(state)
+    time.sleep(0.01)
+    curve.add(State(31, 31 * 16, 1.1), {"loss": torch.ones(())}, 0.0, 0.1)
+    speed = list(csv.DictReader((tmp_path / "speed.csv").open()))[-1]
+    assert speed["step"] == "31" and 0 < float(speed["samples_a_second"]) < 16 / 0.01  # not those of the call before
+    assert (tmp_path / "validation.csv").read_text() == "step,adfd\n20,0.5\n"
+
+
+def test_tensorboard_gets_losses_speed_and_validation(tmp_path, monkeypatch):
+    boards = []
+
+    class Board:
+        def __init__(self, folder, purge_step):
+            self.folder, self.purged, self.seen, self.closed = Path(folder), purge_step, {}, False
+            boards.append(self)
+
+        def add_scalar(self, name, value, step):
+            self.seen.setdefault(name, []).append((step, value))
+
+        def close(self):
+            self.closed = True
+
+    writer = types.ModuleType("torch.utils.tensorboard.writer")
+    writer.SummaryWriter = Board
+    for name in ("torch.utils.tensorboard", "torch.utils.tensorboard.writer"):
+        monkeypatch.setitem(sys.modules, name, writer)
+    config = replace(CONFIG, validate_every=20, save_every_s=9e9)
+    for steps in (30, 40):
+        train(Line(), batches, config, tmp_path, max_steps=steps, validate=lambda step, folder: {"adfd": step / 100})
+    first, second = boards
+    assert first.folder == tmp_path / "tensorboard" and (first.purged, second.purged) == (1, 31)
+    assert set(first.seen) == {
+        "loss/loss", "speed/rate", "speed/samples_a_second", "speed/waiting_share", "speed/memory_gb", "validation/adfd"
+    }  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    said = [(int(row["step"]), float(row["loss"])) for row in rows]
+    assert first.seen["loss/loss"] + second.seen["loss/loss"] == said and [step for step, _ in said] == [25, 30, 40]
+    assert first.seen["validation/adfd"] == [(20, 0.2)] and second.seen["validation/adfd"] == [(40, 0.4)]
+    assert first.closed and second.closed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
+def test_eight_bit_adamw_learns_and_is_resumed_bit_by_bit(tmp_path):
+    config = replace(CONFIG, optimiser="adamw8bit", save_every_s=9e9)
+
+    class Wide(Line):
+        def __init__(self):
+            super().__init__()
+            self.more = nn.Parameter(torch.randn(4, 3, 512))  # what has fewer than 4096 weights keeps 32 bits
+
+        def forward(self, batch, generator):
+            return {"loss": super().forward(batch, generator)["loss"] + self.more.square().mean()}
+
+    train(Wide(), batches, config, tmp_path / "whole", max_steps=20)
+    for steps in (8, 20):
+        train(Wide(), batches, config, tmp_path / "parts", max_steps=steps)
+    whole, parts = (load_file(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert whole["more"].square().mean() < 0.9 * Wide().more.square().mean()
+    kept = torch.load(tmp_path / "whole" / "state.pt", weights_only=True)["optimiser"]["state"]
+    formats = [one.get("__bnb_optimizer_quant_state__", one)["state1"].dtype for one in kept.values()]
+    assert formats.count(torch.uint8) == 1  # the large one

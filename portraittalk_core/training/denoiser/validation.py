@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ STEPS = 10
 
 def validation_on(
     shards: Path, config: TrainingConfig, model: ModelConfig, parts: Mapping[str, Path]
-) -> Callable[[Objective], Callable[[int, Path], dict[str, float]]]:
+) -> Callable[[Objective], Callable[[int, Path | None], dict[str, float]]]:
     """Return what makes `loop.train`'s `validate` of an objective.
 
     Args:
@@ -54,8 +55,8 @@ def validation_on(
     options: dict[str, Any] = {"seed": 1, "refs": 1, "targets": 1, "clip": config.clip, "size": config.size}
     draws = ShardDraws(shards, split="validation" if "validation" in kinds else "train", **options)
 
-    def of(objective: Objective) -> Callable[[int, Path], dict[str, float]]:
-        def validate(step: int, folder: Path) -> dict[str, float]:
+    def of(objective: Objective) -> Callable[[int, Path | None], dict[str, float]]:
+        def validate(step: int, folder: Path | None) -> dict[str, float]:
             device = next(objective.parameters()).device
             vae: Any = load_vae(vae_file)
             vae.to(device)
@@ -70,13 +71,20 @@ def validation_on(
                 sound = draw.sounds[0] if draw.sounds else None
                 begin = int(draw.first[0]) * 640
                 heard = None if sound is None else sound[begin : begin + len(drawn) * 640]
-                _write(folder / f"{step:08d}-{number}.mp4", torch.cat([true, drawn], 3), heard)
+                if folder is not None:
+                    _write(folder / f"{step:08d}-{number}.mp4", torch.cat([true, drawn], 3), heard)
                 found.append(figures(drawn, true, heard, draw.points))
-            return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+            return {name: _mean([one[name] for one in found]) for name in found[0]}
 
         return validate
 
     return of
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of those that could be measured; NaN where none could."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else float("nan")
 
 
 @torch.no_grad()

@@ -1,0 +1,148 @@
+"""Trainings in pieces: what the shipped files of Accelerate ask for, and that pieces learn what wholes do."""
+
+import contextlib
+import types
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.errors import BadConfig
+from portraittalk_core.training import spreading
+from portraittalk_core.training.optimiser import make_optimiser
+from portraittalk_core.training.spreading import (
+    FSDP,
+    ZERO2,
+    Sharded,
+    asked_pieces,
+    fill,
+    fill_state,
+    whole,
+    whole_state,
+)
+
+CONFIG = TrainingConfig(optimiser="adamw", rate=0.01)
+
+
+class Net(nn.Module):
+    """Has what a U-Net has: layers of its own; and something frozen in another precision."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.unet = nn.Module()
+        self.unet.down_blocks = nn.ModuleList([nn.Linear(6, 5), nn.Linear(5, 7)])
+        self.unet.mid_block = nn.Linear(7, 7)
+        self.unet.up_blocks = nn.ModuleList([nn.Linear(7, 3)])
+        self.table = nn.Linear(3, 3).requires_grad_(False).to(torch.bfloat16)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, batch, generator):
+        unet = self.unet
+        for layer in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+            batch = torch.tanh(layer(batch))
+        drawn = torch.rand(3, generator=generator)
+        return {"loss": (self.table(batch.bfloat16()).float() + self.bias - drawn).square().mean()}
+
+
+@pytest.fixture
+def alone():
+    """A group of one process, with Accelerate's view of it."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield types.SimpleNamespace(device=torch.device("cpu"), autocast=contextlib.nullcontext)
+    dist.destroy_process_group()
+
+
+def launched(monkeypatch, file):
+    """Set what `accelerate launch --config_file` sets for its processes."""
+    from accelerate.commands import launch
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    arguments = launch.launch_command_parser().parse_args(["--config_file", str(file), "-m", "portraittalk_core"])
+    arguments, _, _ = launch._validate_launch_command(arguments)
+    for name, value in prepare_multi_gpu_env(arguments).items():
+        if name.startswith(("ACCELERATE_", "FSDP_")):
+            monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(("file", "lets_go"), [(FSDP, True), (ZERO2, False)])
+def test_the_shipped_files_ask_accelerate_for_pieces(monkeypatch, file, lets_go):
+    assert asked_pieces() is None
+    launched(monkeypatch, file)
+    assert asked_pieces() is lets_go
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("FSDP_VERSION", "1", "`fsdp_version` must be 2, but got 1"),
+        ("FSDP_OFFLOAD_PARAMS", "true", "`fsdp_offload_params` must be false"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "accelerate launch --config_file .*zero2.yaml"),
+    ],
+)
+def test_other_ways_are_refused(monkeypatch, name, value, rule):
+    launched(monkeypatch, FSDP)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadConfig, match=rule):
+        asked_pieces()
+
+
+def steps(run, count, first=0):
+    for number in range(first, first + count):
+        run.optimiser.zero_grad()
+        for part in range(2):
+            batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(2 * number + part))
+            with contextlib.nullcontext() if part else run.no_sync():
+                run.step(run.forward(batch, torch.Generator().manual_seed(number)), 2)
+        run.clip(0.1)
+        run.optimiser.step()
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_pieces_learn_what_wholes_do_and_go_on_from_one_anothers_checkpoints(alone, weights):
+    net = Net()
+    optimiser = make_optimiser([p for p in net.parameters() if p.requires_grad], CONFIG)
+    for number in range(4):
+        optimiser.zero_grad()
+        for part in range(2):
+            batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(2 * number + part))
+            (net(batch, torch.Generator().manual_seed(number))["loss"] / 2).backward()
+        nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 0.1)
+        optimiser.step()
+    first = Sharded(alone, Net(), CONFIG, weights)
+    assert all(type(value).__name__ == "DTensor" for value in first.trained.values())
+    steps(first, 2)
+    kept, state = whole(first.trained), whole_state(first.optimiser)
+    assert not any(hasattr(v, "full_tensor") for one in state["state"].values() for v in one.values())
+    second = Sharded(alone, Net(), CONFIG, weights)
+    for name, value in kept.items():
+        fill(second.trained[name], value)
+    fill_state(second.optimiser, state)
+    steps(second, 2, first=2)
+    true = dict(net.named_parameters())
+    assert second.trained.keys() == {name for name, value in true.items() if value.requires_grad}
+    for name, value in whole(second.trained).items():
+        torch.testing.assert_close(value, true[name].detach(), atol=1e-6, rtol=0)
+        assert not torch.equal(value, Net().state_dict()[name])
+    assert all(value.numel() == 0 for value in whole(second.trained, keep=False).values())
+
+
+def test_layers_of_the_unet_are_gathered_one_by_one(alone, monkeypatch):
+    from torch.distributed import fsdp
+
+    asked = []
+    real = fsdp.fully_shard
+    monkeypatch.setattr(fsdp, "fully_shard", lambda module, **how: asked.append((module, how)) or real(module, **how))
+    net = Net()
+    Sharded(alone, net, CONFIG, weights=True)
+    unet = net.unet
+    assert [module for module, _ in asked] == [*unet.down_blocks, unet.mid_block, *unet.up_blocks, net]
+    assert all(how["reshard_after_forward"] for _, how in asked[:-1])
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw8bit"])
+def test_optimisers_that_need_whole_matrices_are_refused(name):
+    with pytest.raises(BadConfig, match=f"must be adamw where weights are in pieces, but got '{name}'"):
+        spreading.Sharded(None, Net(), TrainingConfig(optimiser=name))
