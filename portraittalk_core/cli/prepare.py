@@ -19,6 +19,7 @@ EPILOG = """examples:
   portraittalk prepare clips/ -o shards/
   portraittalk prepare HDTF/ --dataset hdtf --faces face_landmarker.task --syncnet syncnet_v2.model -o shards/
   portraittalk prepare clips/ --identity antelopev2/ --caption "python describe.py {picture}" -o shards/
+  portraittalk prepare HDTF/ --dataset hdtf --latents runs/sd15/ground/vae.safetensors -o shards/
   portraittalk prepare VFHQ/ --dataset vfhq --keep-silent --engine ray -o shards/
 
 In a plain folder, clips of one subfolder show one person. Each clip is split at cuts and where its face is lost; what
@@ -67,6 +68,12 @@ def add_parser(commands: Any) -> None:
     add("--embeddings", type=int, default=5, help="frames of a sample that are embedded (5)")
     add("--syncnet", metavar="FILE", help="syncnet_v2.model; without it ADFD judges the sync")
     add("--sync-shift", type=int, default=1, help="frames of ADFD's offset that are taken out at most (1: none is)")
+    add(
+        "--latents",
+        metavar="VAE",
+        help="keep latents and speech features, too: tiny, ground/vae.safetensors, or SD1.5's",
+    )
+    add("--speech", metavar="FILE", help="speech encoder of these features (the shipped one)")
     add("--caption", metavar="COMMAND", help="prints a caption for {picture} (tags of what is measured)")
     add("--keep-silent", action="store_true", help="also keep clips without sound or speech, for stage 1")
     add("--validation", type=float, default=0.05, help="share of the people held out for validation (0.05)")

@@ -16,6 +16,7 @@ from ..evaluation.scoring.tracks import Finder
 from ..metrics.sync import SyncNetwork
 from ..motion.structure import FaceFitter, clamp_coefficients
 from ..types import CropPlace
+from .cache import Cache
 from .captions import ask, caption_of, tags
 from .cuts import cuts_in, joined, scenedetect_cuts
 from .decoding import Picture, frames_by_time, pixels_of, speech_of
@@ -48,6 +49,9 @@ class Tools:
 
     network: SyncNetwork | None = None
     """SyncNet; None: ADFD judges."""
+
+    cache: Cache | None = None
+    """Makes latents and speech features ahead; None: training makes them."""
 
 
 @dataclass
@@ -190,6 +194,8 @@ class ClipPreparer:
         found = sample_files(
             pictures, settings.picture, heard.sound, {k: v.float().numpy() for k, v in arrays.items()}, caption, facts
         )
+        if self._tools.cache is not None:
+            found |= self._tools.cache.files(one.squares, heard.sound)
         short = ("person", "split", "start_s", "frames", "caption", "sync", "measures")
         return found, {name: facts[name] for name in short}
 

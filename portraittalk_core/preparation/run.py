@@ -62,9 +62,10 @@ class Preparation:
     def _read_index(self) -> dict[str, Any]:
         if not (self.folder / INDEX).exists():
             tools = open_tools(self._settings) if self._tools is None else self._tools
+            cached = {} if tools.cache is None else {"cached": tools.cache.record(self._settings.size)}
             return {
                 "format": 1, "fps": FPS, "settings": json.loads(json.dumps(self._settings.record)),
-                "tools": described(self._settings, tools), "shards": [],
+                "tools": described(self._settings, tools), **cached, "shards": [],
             }  # fmt: skip
         index = read_index(self.folder)
         ours = json.loads(json.dumps(self._settings.record))

@@ -102,6 +102,12 @@ class Settings:
     caption: str | None = None
     """A command whose output is the caption; {picture} stands for a picture's file. None: tags of what is measured."""
 
+    latents: str | None = None
+    """A VAE whose latents of every frame are kept, with features of the sound, see `cache.open_cache`; None: none."""
+
+    speech: str | None = None
+    """A speech encoder for these features; None: the shipped one."""
+
     validation: float = 0.05
     """Share of people who are held out for validation."""
 
@@ -126,11 +132,13 @@ class Settings:
         for name, value, fits, rule, remedy in rules:
             if not fits:
                 raise BadInput(f"`--{name}` must be {rule}, but got {value}. Try {remedy}.")
+        if self.speech and not self.latents:
+            raise BadInput("`--speech` makes features beside latents, but there is no --latents. Add it.")
 
     @property
     def record(self) -> dict[str, Any]:
         """The values as the index holds them; of files only the name, for they may be moved."""
         values = dataclasses.asdict(self)
-        for name in ("faces", "identity", "syncnet"):
+        for name in ("faces", "identity", "syncnet", "latents", "speech"):
             values[name] = Path(values[name]).name if values[name] else None
         return values

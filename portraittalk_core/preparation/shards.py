@@ -9,6 +9,8 @@ A sample is the files of one key, one after the other:
 | `KEY.points.npy` | float32 [frames, 478, 2], MediaPipe's points in [-1, 1] of the square |
 | `KEY.motion.npy` | float32 [frames, 58], ARKit's 52 coefficients and the 6 of the pose, as the fitter reads them |
 | `KEY.faces.npy` | float32 [k, 512], unit embeddings of k frames |
+| `KEY.latents.npy` | float16 [frames, c, h, w], latents of the frames, where `--latents` was given |
+| `KEY.speech.npy` | float16 [frames, d], features of the sound, there too |
 | `KEY.txt` | the caption |
 | `KEY.json` | who, from where, what was measured, which frames were embedded |
 
@@ -199,7 +201,7 @@ class Sample:
         """Return one of its arrays.
 
         Args:
-            name: points, motion or faces.
+            name: points, motion, faces, latents or speech.
         """
         return np.load(io.BytesIO(self.files[f"{name}.npy"]), allow_pickle=False)
 

@@ -11,6 +11,7 @@ from ..checkpoints.native import load_structure, model_folder
 from ..evaluation.scoring.network_files import NetworkFiles
 from ..evaluation.scoring.tracks import MeshFinder, PackFinder, open_finder
 from ..perception.face import FaceAnalyser
+from .cache import open_cache
 from .clip import Embed, Tools
 from .cuts import detector
 from .decoding import Picture, pixels_of
@@ -31,7 +32,8 @@ def open_tools(settings: Settings) -> Tools:
     tiny = model_folder("tiny")
     fitter = load_structure(tiny / "structure.safetensors")[0].eval()
     network = NetworkFiles(syncnet=Path(settings.syncnet)).sync_network() if settings.syncnet else None
-    return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network)
+    cache = open_cache(settings.latents, settings.speech) if settings.latents else None
+    return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network, cache)
 
 
 def _embedder(pack: str | None) -> Embed:
@@ -62,5 +64,6 @@ def described(settings: Settings, tools: Tools) -> dict[str, str]:
         "coefficients and pose": "the tiny model's fitter",
         "sync": "SyncNet, ADFD below 4 s" if tools.network is not None else "ADFD (no SyncNet was named)",
         "captions": "a command" if settings.caption else "tags of what is measured",
+        "latents": tools.cache.names["latents"] if tools.cache is not None else "none: training makes them",
         "music": "not taken out: voice and music are not separated",
     }

@@ -6,6 +6,7 @@ What a stage updates is said in `assembly`.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import os
 import time
@@ -31,7 +32,8 @@ from ...checkpoints.native import (
 from ...config import ModelConfig, TrainingConfig
 from ...errors import BadInput
 from ...perception.text import TextEncoder
-from ...preparation.shards import is_shards
+from ...preparation.cache import LATENTS, SPEECH, made_by_same, sign_of_speech, sign_of_vae
+from ...preparation.shards import is_shards, read_index
 from ...stacks.head_warp import HeadWarp
 from ..checkpoint import State
 from ..faces.embedding import EmbedFrames
@@ -47,6 +49,8 @@ from .stream import ShardDraws, StreamStore
 
 if TYPE_CHECKING:
     pass
+
+logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 """Where the networks lie that are trained before the denoiser."""
@@ -198,6 +202,7 @@ def streamed_batches(
         size=config.size,
         drops={name: getattr(config, name) for name in names},
         split=split,
+        made=_made_ahead(shards, config.size, networks[0]),
     )
 
     def gather(device: torch.device) -> Callable[[Any], Batch]:
@@ -205,6 +210,25 @@ def streamed_batches(
         return StreamStore(encoders, shard_readers(), tokenize, device, config.clip).gather
 
     return draw_batches(draws, gather, config.workers)
+
+
+def _made_ahead(shards: Path, size: int, vae: Path) -> list[str]:
+    """Return what need not be made of a run's shards, since `prepare --latents` has with the same networks."""
+    known = read_index(shards).get("cached")
+    if known is None:
+        return []
+    latents, speech = known[LATENTS], known[SPEECH]
+    why = {
+        LATENTS: latents["size"] == size and made_by_same(sign_of_vae(load_vae(vae)), latents["sign"]),
+        SPEECH: made_by_same(sign_of_speech(shard_readers().speech), speech["sign"]),
+    }
+    for name, same in why.items():
+        if same:
+            logger.info("%s are read from the shards", name)
+        else:
+            told = f"{known[name]['made by']}, {latents['size']} px"
+            logger.warning("%s: %s in it is of other networks or pictures (%s): it is made anew.", shards, name, told)
+    return [name for name, same in why.items() if same]
 
 
 def shard_readers() -> Readers:

@@ -9,7 +9,7 @@ written is left out, the next takes its place, and the run says so.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...errors import BadInput, BadMedia
+from ...preparation import cache
 from ...preparation.samples import decoded, wave_samples
 from ...preparation.settings import FPS
 from ...preparation.shards import Sample, read_index, read_sample
@@ -79,6 +80,15 @@ class RawDraw:
     names: tuple[str, ...]
     """Samples and frames, for messages."""
 
+    latents: Float[Tensor, "n c h w"] | None = None
+    """Of the target frames, where shards bring them; `pictures` has no pixels then."""
+
+    reference_latents: Float[Tensor, "r c h w"] | None = None
+    """Of the references, likewise."""
+
+    features: Float[Tensor, "r f d"] | None = None
+    """Of the speech in each clip, likewise; `sounds` is empty then."""
+
     skipped: tuple[str, ...] = ()
     """Samples that were left out, each with the reason."""
 
@@ -111,6 +121,7 @@ class ShardDraws(Dataset[RawDraw]):
         size: int = 512,
         drops: dict[str, float] | None = None,
         split: str = "train",
+        made: Collection[str] = (),
     ) -> None:
         """Read the index.
 
@@ -123,10 +134,13 @@ class ShardDraws(Dataset[RawDraw]):
             size: Side of the pictures.
             drops: Chances by the names of `TrainingConfig`, such as `drop_text`.
             split: Which samples.
+            made: What is taken from the shards in place of pixels and sound, see `preparation.cache`: `latents`,
+                `speech`.
 
         Raises:
             BadInput: When no sample is long enough.
         """
+        self._latents, self._speech = cache.LATENTS in made, cache.SPEECH in made and clip > 1
         self._folder, self._seed, self._refs, self._targets = shards, seed, refs, targets
         self._clip, self._size, self._drops = clip, size, drops or {}
         needed = max(targets + 1, clip + 1)
@@ -150,8 +164,10 @@ class ShardDraws(Dataset[RawDraw]):
             generator = np.random.default_rng((self._seed, place))
             self._draw(sample, generator, parts)
         values = parts.values
+        made = [name for name in ("latents", "reference_latents", "features") if name in values]
         return RawDraw(
             **parts.joined("references", "reference_points", "pictures", "points", "coefficients", "resting", "faces"),
+            **parts.joined(*made),
             captions=tuple(values["captions"]),
             drops=torch.from_numpy(np.stack(values["drops"], 1)),
             sounds=tuple(values.get("sounds", ())),
@@ -184,10 +200,10 @@ class ShardDraws(Dataset[RawDraw]):
         face = sample.array("faces").mean(0, keepdims=True)
         chances = [self._drops.get(f"drop_{name}", 0.0) for name in ("text", "identity", "reference", "audio", "mouth")]
         lost = generator.random(5) < chances
-        pictures = [_sized(decoded(content[row]), self._size) for row in (reference, *rows)]
+        shown = [_sized(decoded(content[row]), self._size) for row in (reference, *(() if self._latents else rows))]
         parts.add(
-            references=np.stack(pictures[:1]),
-            pictures=np.stack(pictures[1:]),
+            references=np.stack(shown[:1]),
+            pictures=np.stack(shown[1:]) if shown[1:] else np.zeros((len(rows), 0, 0, 3), np.uint8),
             reference_points=points[reference : reference + 1],
             points=points[rows],
             coefficients=motion[rows],
@@ -198,7 +214,12 @@ class ShardDraws(Dataset[RawDraw]):
             first=int(rows[0]),
             names=f"{sample.key}:{reference}>{rows[0]}",
         )
-        if self._clip > 1:
+        if self._latents:
+            latents = sample.array(cache.LATENTS)
+            parts.add(latents=latents[rows], reference_latents=latents[reference : reference + 1])
+        if self._speech:
+            parts.add(features=sample.array(cache.SPEECH)[None, rows])
+        elif self._clip > 1:
             heard = sample.files.get("wav")
             parts.add(sounds=wave_samples(heard) if heard else torch.zeros(count * 640))
 
@@ -244,7 +265,7 @@ class StreamStore:
         at = self._device
         each = len(draw.pictures) // len(draw.references)
         owner = torch.arange(len(draw.references), device=at).repeat_interleave(each)
-        references, pictures = (_pixels(value, at) for value in (draw.references, draw.pictures))
+        references = _pixels(draw.references, at)
         there, points = draw.reference_points.to(at), draw.points.to(at)
         no_identity, no_reference, no_audio, no_mouth = draw.drops.to(at)
         shown = points
@@ -252,14 +273,14 @@ class StreamStore:
             rest = at_rest(draw.points, draw.coefficients, draw.resting, self._readers.shaper).to(at)
             shown = torch.where(no_mouth[owner].view(-1, 1, 1), rest, points)
         moved, unseen = self._moved(references, there, shown, owner)
-        features = None if self._clip == 1 else self._heard(draw) * ~no_audio[:, None, None]
+        features = None if self._clip == 1 else self._heard(draw).to(at).float() * ~no_audio[:, None, None]
         faces = draw.faces.to(at).float() * ~no_identity[:, None]
         return Batch(
-            reference_latents=self._encoded(references),
+            reference_latents=self._latents(draw.reference_latents, draw.references),
             reference_landmarks=there,
             warped_pictures=moved,
             warped_latents=self._encoded(moved),
-            latents=self._encoded(pictures),
+            latents=self._latents(draw.latents, draw.pictures),
             landmarks=points,
             shown=shown,
             owner=owner,
@@ -289,14 +310,20 @@ class StreamStore:
     def _encoded(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         return torch.cat([self._encoders.encode(part).float() for part in pictures.split(ENCODED_AT_ONCE)])
 
+    def _latents(self, made: Tensor | None, levels: UInt8[Tensor, "n s s 3"]) -> Float[Tensor, "n c h w"]:
+        """Return latents that shards brought, or make them of pictures."""
+        return self._encoded(_pixels(levels, self._device)) if made is None else made.to(self._device).float()
+
     def _heard(self, draw: RawDraw) -> Float[Tensor, "r f d"]:
         """Return speech features of each clip, heard in the whole of its sample."""
+        if draw.features is not None:
+            return draw.features
         rows = list[Tensor]()
         for sound, first in zip(draw.sounds, draw.first.tolist(), strict=True):
             frames = max(first + self._clip, len(sound) * round(FPS) // 16000)
             features = self._readers.speech.encode(sound, FPS, frames).hidden
             rows.append(features[first : first + self._clip])
-        return torch.stack(rows).to(self._device).float()
+        return torch.stack(rows)
 
 
 def _pixels(levels: UInt8[Tensor, "n s s 3"], device: torch.device) -> Float[Tensor, "n 3 s s"]:
