@@ -286,6 +286,9 @@ class TrainingConfig:
     recompute: bool = False
     """Gradient checkpointing: what the backward pass needs is computed again, for a fraction of the memory."""
 
+    compiled: bool = False
+    """Whether residual and feed-forward layers of the U-Net are compiled (`torch.compile`)."""
+
     unet_rank: int = 0
     """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, which stay; 0: they are learned."""
 

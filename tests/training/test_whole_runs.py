@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from portraittalk_core.training.spreading import FSDP, ZERO2
+
 from .denoiser.shards import write_shards
 
 pytestmark = pytest.mark.slow
@@ -65,10 +67,13 @@ def shards(tmp_path_factory):
     return write_shards(tmp_path_factory.mktemp("shards"), (20, 16, 24))
 
 
-def command(folder, shards, vae_file, accumulate=1, processes=1, steps=10):
+def command(folder, shards, vae_file, accumulate=1, processes=1, steps=10, optimiser="muon", pieces=None):
     recipe = folder / f"recipe{accumulate}.toml"
-    recipe.write_text(RECIPE.replace("ACCUMULATE", str(accumulate)).replace("STEPS", str(steps)))
+    text = RECIPE.replace("ACCUMULATE", str(accumulate)).replace("STEPS", str(steps))
+    recipe.write_text(text.replace("warmup = 1", f'warmup = 1\noptimiser = "{optimiser}"'))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    if pieces is not None:
+        launch = ["-m", "accelerate.commands.launch", "--config_file", str(pieces), "--num_processes", str(processes)]
     own = ["-m", "portraittalk_core", "train", "--config", str(recipe), "--data", str(shards), "--vae", str(vae_file)]
     return [sys.executable, *(launch if processes > 1 else []), *own]
 
@@ -127,6 +132,27 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, shards
         for name, tensors in one.items()
     }
     assert max(apart.values()) <= 1e-5, apart
+
+
+def test_pieces_of_two_processes_learn_what_two_wholes_do_and_go_on_from_these(tmp_path, shards, vae_file):
+    options = {"processes": 2, "optimiser": "adamw"}
+    for name, pieces in (("whole", None), ("pieces", FSDP)):
+        assert (
+            start(command(tmp_path, shards, vae_file, steps=2, pieces=pieces, **options), tmp_path / name).wait() == 0
+        )
+    one, two = (
+        torch.load(tmp_path / name / "stage1" / "state.pt", weights_only=True)["optimiser"]["state"]
+        for name in ("whole", "pieces")
+    )
+    # Weights whose gradient is rounding alone go either way with AdamW, so the gradients are what is compared.
+    means = [torch.cat([state[k]["exp_avg"].flatten() for k in sorted(state)]) for state in (one, two)]
+    assert means[0].norm() > 0 and (means[0] - means[1]).norm() < 1e-4 * means[0].norm()
+    apart = [float((value - weights(tmp_path / "pieces")[name][key]).abs().max())
+             for name, tensors in weights(tmp_path / "whole").items() for key, value in tensors.items()]  # fmt: skip
+    assert max(apart) <= 2e-4
+    argv = command(tmp_path, shards, vae_file, steps=3, pieces=ZERO2, **options)
+    assert start(argv, tmp_path / "whole").wait() == 0
+    assert torch.load(tmp_path / "whole" / "stage2" / "state.pt", weights_only=True)["step"] == 3
 
 
 def test_a_warning_of_the_machine_writes_a_checkpoint_within_half_a_minute(tmp_path, shards, vae_file):

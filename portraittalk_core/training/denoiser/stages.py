@@ -42,6 +42,7 @@ from ..model import check_picture_size, picture_sizes
 from .assembly import build_objective, load_weights, lower_frozen
 from .bank import Encode, EncodedBank, FrameEncoders, encode_bank, is_made
 from .clip_bank import ClipDraws, ClipStore, encode_clips, open_clip_bank
+from .compiling import compile_layers
 from .objective import Objective
 from .pairs import Batch, FrameStore, PairDraws, Tokenize
 from .shard_bank import Readers, encode_shards
@@ -162,6 +163,8 @@ def train_stage(
     load_weights(objective, *start)
     if config.precision == "bf16":
         lower_frozen(objective, torch.bfloat16)
+    if config.compiled:
+        logger.info("%d layers of the U-Net are compiled when they first run", compile_layers(objective.unet))
     if config.stream:
         batches = streamed_batches(config, people, (vae, warp), encoder.tokenize)
     else:
