@@ -137,9 +137,8 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, shards
 def test_pieces_of_two_processes_learn_what_two_wholes_do_and_go_on_from_these(tmp_path, shards, vae_file):
     options = {"processes": 2, "optimiser": "adamw"}
     for name, pieces in (("whole", None), ("pieces", FSDP)):
-        assert (
-            start(command(tmp_path, shards, vae_file, steps=2, pieces=pieces, **options), tmp_path / name).wait() == 0
-        )
+        argv = command(tmp_path, shards, vae_file, steps=2, pieces=pieces, **options)
+        assert start(argv, tmp_path / name).wait() == 0
     one, two = (
         torch.load(tmp_path / name / "stage1" / "state.pt", weights_only=True)["optimiser"]["state"]
         for name in ("whole", "pieces")
