@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..portraittalk_core.checkpoints.catalogue import comfyui_of
-from ..portraittalk_core.checkpoints.native import model_files
+from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
 from ..portraittalk_core.config import read_toml
 from ..portraittalk_core.errors import BadConfig
 from ..portraittalk_core.presets import PUBLIC
@@ -60,7 +60,7 @@ def load(name: str, fast: bool = False) -> tuple[Patcher, comfy.sd.CLIP, comfy.s
     files = model_files(chosen)
     vae = tiny_models.load_vae(files["vae"])
     base, clip = tiny_models.load_model(files["denoiser"]), tiny_models.load_clip(files["text"])
-    return base, clip, vae, load_tiny(chosen, vae, tiny_models.TinyLatent())
+    return base, clip, vae, load_tiny(chosen, vae, base.model.latent_format)
 
 
 def load_adapters(name: str) -> HostedStack:
@@ -70,8 +70,9 @@ def load_adapters(name: str) -> HostedStack:
         return _load_public(chosen, hosted=True)[0]
     from . import tiny_models
 
-    vae = tiny_models.load_vae(model_files(chosen)["vae"])
-    return load_tiny(chosen, vae, tiny_models.TinyLatent(), alone=True)
+    files = model_files(chosen)
+    latent = tiny_models.LATENTS[read_denoiser(files["denoiser"])[0].unet.latent_channels]()
+    return load_tiny(chosen, tiny_models.load_vae(files["vae"]), latent, alone=True)
 
 
 def _is_public(chosen: str) -> bool:

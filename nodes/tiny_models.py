@@ -70,6 +70,10 @@ class TinyLatent(comfy.latent_formats.LatentFormat):
     latent_rgb_factors_bias = [0.225, -0.055, -0.177]  # noqa: RUF012
 
 
+LATENTS = {8: TinyLatent, 4: comfy.latent_formats.SD15}
+"""By their channels: the tiny VAE's and SD1.5's, on which a model may have been trained as well."""
+
+
 class TinyModelConfig(comfy.supported_models_base.BASE):
     """What the host asks of a kind of model."""
 
@@ -120,6 +124,9 @@ def load_clip(file: Path) -> comfy.sd.CLIP:
     Without weights it gives the tokens of `TextEncoder.encode`, and as there what exceeds the context is cut off; words
     outside the vocabulary are ignored, see `notes`. Raises `WeightsMismatch` as `load_model` does.
     """
+    config, tensors = weights.read_modules(file)
+    if config == weights.SD15_LAYOUT:  # CLIP's own, which the host knows
+        return comfy.sd.load_text_encoder_state_dicts([tensors])
     encoder = weights.load_text_encoder(file)
     text_model = partial(
         comfy.sd1_clip.SDClipModel,
@@ -146,6 +153,8 @@ def load_vae(file: Path) -> comfy.sd.VAE:
     stay in float32 on every device; it multiplies as the command line does, see `load_model`.
     """
     config, tensors = weights.read_modules(file)
+    if config == weights.SD15_LAYOUT:
+        return comfy.sd.VAE(sd={name.removeprefix("vae."): value for name, value in tensors.items()})
     with weights.building(file, "a VAE of the tiny model"):
         net = TinyAutoencoder(**config)
     weights.fill(file, "a VAE of the tiny model", net, tensors)
@@ -272,14 +281,14 @@ def _text_config(encoder: TextEncoder) -> dict[str, object]:
 def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model_base.BaseModel:
     """Return the host's model around an unfilled U-Net, of the number format the host wants on its device."""
     channels, kind = config.unet.latent_channels, config.schedule.prediction_type
-    if channels != TinyLatent.latent_channels or kind not in _MODEL_TYPES:
+    if channels not in LATENTS or kind not in _MODEL_TYPES:
         raise WeightsMismatch(
-            f"{file}: a MODEL must have {TinyLatent.latent_channels} latent channels and predict one of "
+            f"{file}: a MODEL must have {' or '.join(map(str, LATENTS))} latent channels and predict one of "
             f"{', '.join(_MODEL_TYPES)}, but this one has {channels} and predicts {kind}. Use the tiny model's file."
         )
     shape = builders.unet_shape(config)
     host_config = TinyModelConfig(comfy_config(shape, in_channels=channels, out_channels=channels))
-    host_config.prediction = _MODEL_TYPES[kind]
+    host_config.prediction, host_config.latent_format = _MODEL_TYPES[kind], LATENTS[channels]()
     management, formats = comfy.model_management, TinyModelConfig.supported_inference_dtypes
     device = management.get_torch_device()
     dtype = management.unet_dtype(model_params=parameters, supported_dtypes=formats)
