@@ -94,7 +94,7 @@ def steps_of(out, stage="stage?"):
 
 
 def test_a_run_that_is_killed_ten_times_ends_bit_equal_to_one_that_is_not(tmp_path, shards, vae_file):
-    argv = command(tmp_path, shards, vae_file, steps=8)
+    argv = command(tmp_path, shards, vae_file, steps=16)
     begun = time.monotonic()
     assert start(argv, tmp_path / "whole").wait() == 0
     lasted = time.monotonic() - begun
@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_ten_times_ends_bit_equal_to_one_that_is_not(tmp_pa
         assert tensors.keys() == parts[name].keys()
         assert all(torch.equal(value, parts[name][key]) for key, value in tensors.items()), name
     ends = [torch.load(tmp_path / run / "stage2" / "state.pt", weights_only=True) for run in ("whole", "killed")]
-    assert [end["step"] for end in ends] == [8, 8] and ends[0]["samples"] == ends[1]["samples"]
+    assert [end["step"] for end in ends] == [16, 16] and ends[0]["samples"] == ends[1]["samples"]
 
 
 def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, shards, vae_file):
