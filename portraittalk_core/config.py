@@ -176,7 +176,7 @@ class ModelConfig:
     """Frames of the longest window that temporal attention can see."""
 
     occlusion_fade: float = 2.0
-    """How soon the reference yields to the denoiser: the power of `nets.occlusion_net`, from 1. Older weights have 2."""
+    """How soon the reference yields to the denoiser: the power of `nets.occlusion_net`, from 1. Older weights: 2."""
 
     vae_factor: int = 8
     """Side of a frame over the side of its latent."""
