@@ -70,7 +70,7 @@ class TinyLatent(comfy.latent_formats.LatentFormat):
     latent_rgb_factors_bias = [0.225, -0.055, -0.177]  # noqa: RUF012
 
 
-LATENTS = {8: TinyLatent, 4: comfy.latent_formats.SD15}
+LATENTS: dict[int, type[comfy.latent_formats.LatentFormat]] = {8: TinyLatent, 4: comfy.latent_formats.SD15}
 """By their channels: the tiny VAE's and SD1.5's, on which a model may have been trained as well."""
 
 
@@ -288,7 +288,8 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
         )
     shape = builders.unet_shape(config)
     host_config = TinyModelConfig(comfy_config(shape, in_channels=channels, out_channels=channels))
-    host_config.prediction, host_config.latent_format = _MODEL_TYPES[kind], LATENTS[channels]()
+    host_config.prediction = _MODEL_TYPES[kind]
+    setattr(host_config, "latent_format", LATENTS[channels]())  # noqa: B010 - the host's class has a type there, its objects do not
     management, formats = comfy.model_management, TinyModelConfig.supported_inference_dtypes
     device = management.get_torch_device()
     dtype = management.unet_dtype(model_params=parameters, supported_dtypes=formats)
