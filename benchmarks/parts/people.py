@@ -104,15 +104,15 @@ def far_points(drawn: Drawn, blendshapes: Tensor, rotation: Tensor) -> Tensor:
 
 
 _RANGES = {
-    "jaw": (0.0, 0.9),
-    "wide": (0.0, 0.5),
-    "round": (0.0, 0.4),
+    "jawOpen": (0.0, 0.72),
+    "mouthStretch": (0.0, 0.25),
+    "mouthPucker": (0.0, 0.44),
     "gaze_x": (-0.5, 0.5),
     "yaw": (-16.0, 16.0),
     "pitch": (-10.0, 10.0),
     "roll": (-8.0, 8.0),
 }
-"""Of words of `motion.arkit.TO_ARKIT`, and of the head's angles in degrees."""
+"""Of ARKit's blendshapes and words of `motion.arkit.TO_ARKIT`, and of the head's angles in degrees."""
 
 
 def _wander(frames: int, generator: torch.Generator) -> Tensor:
