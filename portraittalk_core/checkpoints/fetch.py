@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import BadInput, MissingExtra, WeightsMismatch
 from .catalogue import Entry
 from .files import open_weights
+from .writing import save_tensors
 
 _SPARE = 1.05
 """Disk space asked for, over the sizes of the files: sizes are rounded, and a zip is unpacked beside itself."""
@@ -151,8 +152,6 @@ def convert(source: Path | str, target: Path | str) -> int:
         WeightsMismatch: When the source is no weights file or holds no tensors.
         BadInput: When the target exists or has another ending.
     """
-    from safetensors.torch import save_file
-
     target = Path(target)
     if target.suffix != ".safetensors" or target.exists():
         raise BadInput(f"`target` must be a new file that ends with .safetensors, but got {target}.")
@@ -161,7 +160,7 @@ def convert(source: Path | str, target: Path | str) -> int:
         raise WeightsMismatch(f"{source}: must hold tensors, but holds none.")
     part = target.with_name(target.name + ".part")
     # A copy each: safetensors refuses tensors that share memory, as views of one storage in a pickle do.
-    save_file({name: t.clone().contiguous() for name, t in tensors.items()}, part, metadata={"format": "pt"})
+    save_tensors({name: t.clone().contiguous() for name, t in tensors.items()}, part, metadata={"format": "pt"})
     os.replace(part, target)
     return len(tensors)
 

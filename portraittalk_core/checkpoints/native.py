@@ -36,6 +36,7 @@ from ..types import COEFFICIENTS, LANDMARKS
 from .files import open_weights
 from .layouts import misfit
 from .tokenizer import load_clip_tokenizer
+from .writing import save_tensors
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -127,13 +128,11 @@ def save_modules(path: Path | str, tensors: Mapping[str, Tensor], config: Mappin
         tensors: By the names that they get in the file.
         config: What the networks are built from, as JSON can hold it.
     """
-    from safetensors.torch import save_file
-
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in tensors.items()}
     part = path.with_name(path.name + ".part")
-    save_file(half, part, metadata={"format": "pt", "config": json.dumps(config, sort_keys=True)})
+    save_tensors(half, part, metadata={"format": "pt", "config": json.dumps(config, sort_keys=True)})
     os.replace(part, path)
 
 

@@ -226,7 +226,8 @@ class Limits:
             raise BadInput(f"`window` must be at least 1 frame, but got {window}. Try {usual}.")
         if self.window is not None and window > self.window:
             raise BadInput(
-                f"`window` must be at most {self.window} frames {self.window_of}, but got {window}. Try {usual}."
+                f"`window` must be at most {self.window} frames {self.window_of}, but got {window}. "
+                f"Try {min(usual, self.window)}."
             )
 
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from ..checkpoints.writing import save_tensors
 from .spreading import fill, fill_state
 
 logger = logging.getLogger(__name__)
@@ -106,9 +107,9 @@ class Checkpoints:
         part, place = self.folder / f"{name}.part", self.folder / name
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        save_file({k: v.detach().contiguous() for k, v in trained.items()}, part / "last.safetensors")
+        save_tensors({k: v.detach().contiguous() for k, v in trained.items()}, part / "last.safetensors")
         if average:
-            save_file(dict(average), part / "model.safetensors")
+            save_tensors(dict(average), part / "model.safetensors")
         else:
             os.link(part / "last.safetensors", part / "model.safetensors")
         torch.save({"optimiser": optimiser, **vars(state)}, part / "state.pt")

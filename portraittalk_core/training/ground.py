@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..checkpoints.base import load_base_part
@@ -25,6 +24,7 @@ from ..checkpoints.identity import load_identity
 from ..checkpoints.native import SD15_LAYOUT, save_modules
 from ..checkpoints.temporal import load_temporal
 from ..checkpoints.tokenizer import load_clip_tokenizer
+from ..checkpoints.writing import save_tensors
 from ..config import ModelConfig
 from ..errors import BadInput
 from ..hosts.kl_vae import KlVae
@@ -92,7 +92,7 @@ def make_ground(folder: Path, model: ModelConfig, sources: Mapping[str, str]) ->
     nets |= {} if temporal is None else {"animate_net.temporal": temporal.net.state_dict()}
     for prefix, state in nets.items():
         tensors |= {f"{prefix}.{name}": value.half().contiguous() for name, value in state.items()}
-    save_file(tensors, made.start)
+    save_tensors(tensors, made.start)
     (folder / _RECORD).write_text(json.dumps(said, indent=1))
     logger.info("begin with %s", ", ".join(f"{name}: {path}" for name, path in found.items()))
     return made

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from ..checkpoints.writing import save_tensors
 from ..people.caption import Caption, Fragment, compose
 from ..people.words import VALUES, meanings, vocabulary
 from ..perception.text import EXPRESSION, TextEncoder
@@ -242,14 +243,12 @@ def save_text(encoder: TextEncoder, folder: Path) -> None:
         encoder: Trained.
         folder: Where files go.
     """
-    from safetensors.torch import save_file
-
     layers = len(encoder.text_model.encoder.layers)
     config = {"words": encoder.words, "dim": encoder.dim, "layers": layers, "context": encoder.context}
     attention = encoder.text_model.encoder.layers[0]
     config |= {"heads": attention.self_attn.num_heads, "inner": attention.mlp.fc1.out_features}
     state = {k: v.detach().half().contiguous() for k, v in encoder.state_dict().items() if v.is_floating_point()}
-    save_file(state, str(folder / "text.safetensors"), metadata={"config": json.dumps(config)})
+    save_tensors(state, str(folder / "text.safetensors"), metadata={"config": json.dumps(config)})
     encoder.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 

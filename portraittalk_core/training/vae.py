@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..checkpoints.native import read_modules
+from ..checkpoints.writing import save_tensors
 from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
 from ..topology import EYES, OUTER_LIPS
@@ -320,6 +321,6 @@ def _save(
 ) -> None:
     names = [name for name, _ in vae.named_parameters()]
     dense = {name: value.contiguous().cpu() for name, value in zip(names, average, strict=True)}
-    save_file(dense, out / "vae.safetensors", metadata={"config": json.dumps(config)})
+    save_tensors(dense, out / "vae.safetensors", metadata={"config": json.dumps(config)})
     state = {"last": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
     torch.save(state, out / "vae_state.pt")

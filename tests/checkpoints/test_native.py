@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,10 @@ def test_the_shipped_vae_loads_and_rebuilds_its_latents_range():
     with torch.no_grad():
         latents = vae.encode(torch.zeros(1, 3, 64, 64)).latents
     assert latents.shape == (1, 8, 8, 8)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
+def test_files_can_be_read_by_whom_any_new_file_can(tmp_path):
+    (tmp_path / "any").touch()
+    weights.save_modules(tmp_path / "some.safetensors", {"a": torch.zeros(2)}, {})
+    assert (tmp_path / "some.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode

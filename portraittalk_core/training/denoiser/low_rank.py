@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from ...checkpoints.writing import save_tensors
 
 _DOWN, _UP = ".lora_down.weight", ".lora_up.weight"
 _LAYER = re.compile(r"\.attn[12]\.to_(q|k|v|out\.0)$")
@@ -87,5 +88,5 @@ def export_low_rank(path: Path, tensors: Mapping[str, Tensor]) -> int:
                 found[f"{key}.alpha"] = torch.tensor(float(len(value)))
     if found:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(found, path)
+        save_tensors(found, path)
     return len(found) // 3

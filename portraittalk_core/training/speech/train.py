@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...checkpoints.native import load_motion, load_speech_encoder
+from ...checkpoints.writing import save_tensors
 from ...motion.audio_to_motion import AudioToMotion
 from ...motion.priors import MotionPrior
 from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, initialise_filters, resample_rows
@@ -370,15 +371,13 @@ def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, pri
         a2m: Trained with it.
         prior: Trained.
     """
-    from safetensors.torch import save_file
-
     out_dir.mkdir(parents=True, exist_ok=True)
     joined = torch.nn.ModuleDict({"audio_to_motion": a2m, "prior": prior})
     configs = {"audio_to_motion": a2m.config, "prior": prior.config}
     for name, module, config in (("speech", encoder.model, encoder.config), ("motion", joined, configs)):
         tensors = {k: v.detach().half().contiguous() for k, v in module.state_dict().items()}
         partial = out_dir / f"{name}.safetensors.part"
-        save_file(tensors, partial, {"config": json.dumps(config)})
+        save_tensors(tensors, partial, {"config": json.dumps(config)})
         partial.replace(out_dir / f"{name}.safetensors")
 
 
