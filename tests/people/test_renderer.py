@@ -18,8 +18,8 @@ from portraittalk_core.people.arkit import coefficients
 from portraittalk_core.people.landmarks import landmark_vertices
 from portraittalk_core.people.person import Person, draw_person
 from portraittalk_core.people.renderer import Renderer
-from portraittalk_core.topology import SEGMENTS
 from portraittalk_core.people.scene import draw_scene, studio_scene
+from portraittalk_core.topology import SEGMENTS
 
 WOMAN = Person(seed=3, style="bob", melanin=0.4)
 STILL = np.zeros(3, np.float32)
