@@ -53,6 +53,9 @@ class Scene:
     landmarks: Float[Tensor, "n 478 2"]
     """Of both, in [-1, 1]."""
 
+    eyes: Float[Tensor, "n 1 s s"]
+    """Around the eyes, where accessories are glasses."""
+
     def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return the share of some of `topology.SEGMENTS` in the photograph."""
         return self.before[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
@@ -84,6 +87,8 @@ def edited(
         landmarks: Of the frames, in [-1, 1].
         parser: Tells hair, skin, clothes and the place apart.
     """
+    side = shown.shape[-1]
+    places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
     scene = Scene(
         shown=(shown + 1) / 2,
         drawn=(drawn + 1) / 2,
@@ -91,9 +96,8 @@ def edited(
         before=parser.segments(shown, landmarks),
         after=parser.segments(drawn, landmarks),
         landmarks=landmarks,
+        eyes=places[:, [REGIONS.index("eyes")]],
     )
-    side = shown.shape[-1]
-    places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
     picture = scene.shown
     for number, region in enumerate(REGIONS):
         wanted = asked[:, number, None, None, None]
@@ -114,7 +118,8 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
     face = mean_of(scene.shown, scene.was("skin") * scene.becomes("skin"))
     skin = recoloured(scene.drawn, mean_of(scene.drawn, was * scene.becomes("skin")), face)
-    gone = (2 * blurred(scene.was("hair", "accessory"), STRANDS)).clamp(max=1)
+    hats = [share * (1 - scene.eyes) for share in (scene.was("accessory"), scene.becomes("accessory"))]
+    gone = (2 * blurred((was + hats[0]).clamp(max=1), STRANDS)).clamp(max=1)
     lost = gone * (1 - scene.becomes("hair", "clothes", "accessory"))
     picture = picture + where * lost * (place + bare * (skin - place) - picture)
     # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
@@ -123,7 +128,7 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     known = (was.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
     hair = head_of_hair(scene.drawn + known * (recoloured(scene.drawn, new, old) - scene.drawn), scene.landmarks)
     picture = picture + where * becomes * (1 - was) * (hair - picture)
-    return picture + where * scene.becomes("accessory") * (scene.drawn - picture)
+    return picture + where * hats[1] * (scene.drawn - picture)
 
 
 def _with_new_hair(scene: Scene, where: Tensor) -> Scene:

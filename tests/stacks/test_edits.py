@@ -152,3 +152,12 @@ def test_age_deepens_lines_and_youth_smooths_them(photograph, points):
 
 def test_what_nobody_asks_for_stays(photograph, points):
     assert torch.allclose(change(photograph, -photograph, points), photograph, atol=1e-6)
+
+
+def test_another_haircut_leaves_glasses_on(photograph, points):
+    eyes = points[0, [33, 263]].mean(0)
+    row = int((eyes[1] + 1) * SIDE / 2)
+    worn = segments(accessory=(slice(row - 2, row + 2), slice(32, 100)))
+    made = change(photograph, torch.full_like(photograph, 0.9), points, "hair", before=worn, after=segments())
+    there = (..., slice(row - 3, row + 3), slice(36, 96))
+    assert torch.allclose(made[there], photograph[there], atol=1e-5)
