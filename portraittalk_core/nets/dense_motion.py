@@ -9,7 +9,7 @@ things apart: what is warped, what stands still, and what nobody has seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,13 +164,14 @@ def identity_grid(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "1 2 h w"]:
 
 
 def warp_pixels(
-    picture: Float[Tensor, "#n c h w"], motion: DenseMotion
+    picture: Float[Tensor, "#n c h w"], motion: DenseMotion, bend: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 3 h w"]]:
     """Move a picture of any resolution.
 
     Args:
         picture: In [-1, 1], of any layers; one is shared by all rows.
         motion: Of `DenseMotionNet`.
+        bend: Changes the flow at the picture's size.
 
     Returns:
         The moved pictures, and the shares at their size.
@@ -180,6 +181,7 @@ def warp_pixels(
     # The field is nearly a translation: what is interpolated is how far it is from standing still.
     away = motion.flow - identity_grid(motion.flow)
     flow = functional.interpolate(away, size, mode="bicubic", align_corners=False) + identity_grid(picture)
+    flow = flow if bend is None else bend(flow)
     moved = functional.grid_sample(
         rows, flow.permute(0, 2, 3, 1), mode="bicubic", padding_mode="border", align_corners=False
     )

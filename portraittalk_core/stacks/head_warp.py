@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,7 @@ from ..types import Frames, Identity, StructureMaps
 from .edit_regions import REGIONS
 from .edits import edited
 from .face_parser import FaceParser
+from .lips import LipEdges, lip_edges, over_lips
 from .masked import STRANDS, filled, surely
 
 SIDE = 128
@@ -193,7 +195,7 @@ class HeadWarp:
         wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(REGIONS))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
-        behind = self._behind(portrait, points.cpu())
+        behind, lips = self._known(portrait, points.cpu())
         done = 0
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
@@ -203,13 +205,19 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit, behind))
+                bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks.cpu())
+                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit, behind, bend))
 
-    def _behind(self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"]) -> Background | None:
+    def _known(
+        self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"]
+    ) -> tuple[Background | None, LipEdges | None]:
+        """Return what is behind the person, and where its lips end."""
         if self.parser is None:
-            return None
-        place = self.parser.segments(portrait[None], landmarks)[:, [SEGMENTS.index("background")]]
-        return Background(filled(portrait[None], surely(place, STRANDS))[0], place[0])
+            return None, None
+        segments = self.parser.segments(portrait[None], landmarks)
+        place = segments[:, [SEGMENTS.index("background")]]
+        behind = Background(filled(portrait[None], surely(place, STRANDS))[0], place[0])
+        return behind, lip_edges(segments, landmarks)
 
     def _edit(
         self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None
@@ -280,6 +288,7 @@ def composited(
     motion: DenseMotion,
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     behind: Background | None = None,
+    bend: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -289,10 +298,11 @@ def composited(
         motion: Of each frame.
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
         behind: What a head uncovers that moves; None: the decoder draws it.
+        bend: Changes the flow at the photograph's size.
     """
     size = portrait.shape[-1]
     layers = portrait if behind is None else torch.cat([portrait, behind.share])
-    moved, shares = warp_pixels(layers[None], motion)
+    moved, shares = warp_pixels(layers[None], motion, bend)
     moved, uncovered = moved[:, :3], moved[:, 3:].clamp(min=0)
     own, warped, still = shares.split(1, 1)
     shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)

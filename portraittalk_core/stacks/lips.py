@@ -1,0 +1,141 @@
+"""Lips that close over what a photograph shows between them.
+
+Teeth that a photograph shows are moved with the lips. But a field of motion is smooth over pixels, and points of inner
+lips lie on teeth rather than on the edge: a strip of teeth would stay between lips that meet. So where a mouth is less
+open than in the photograph, what lies above the upper lip's edge comes from above it in the photograph, and what lies
+below the lower one's from below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..motion.geometry import eye_distance, eye_line, mouth_opening
+from ..topology import OUTER_LIPS, SEGMENTS
+from .teeth import LIPS, MouthFrames, along, smooth_step
+
+_SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
+_MEET = 0.006  # opening of lips that meet: points of both never lie on one another
+_PLACES = 33  # along the mouth at which its edges are looked for
+
+# In distances of the eyes.
+_HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
+_REACH = 0.16  # beyond an edge within which pixels move
+_CORNERS = 0.06  # before the corners of the mouth from where on they do not
+
+_SEEN = 0.25  # share of teeth and mouth from which on a pixel is inside
+
+
+@dataclass(frozen=True)
+class LipEdges:
+    """Where lips end in a photograph in which the mouth is open."""
+
+    landmarks: Float[Tensor, "1 478 2"]
+    """Points of the photograph, in [-1, 1]."""
+
+    beyond: Float[Tensor, "2 places"]
+    """How far above the points the upper lip ends, and how far below them the lower one begins, from corner to corner,
+    in distances of the eyes."""
+
+    opening: float
+    """See `mouth_opening`."""
+
+
+def lip_edges(segments: Float[Tensor, "1 segments s s"], landmarks: Float[Tensor, "1 478 2"]) -> LipEdges | None:
+    """Return where a photograph's lips end; None where they meet.
+
+    Args:
+        segments: Of the photograph, see `topology.SEGMENTS`.
+        landmarks: In [-1, 1].
+    """
+    opening = float(mouth_opening(landmarks)[0])
+    if opening < _SHOWS:
+        return None
+    frame = _frames(landmarks)
+    upper, lower = frame.local(landmarks[:, LIPS]).chunk(2, 1)
+    left, right = float(upper[0, 0, 0]), float(upper[0, -1, 0])
+    x = torch.linspace(left, right, _PLACES)[None]
+    inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
+    away = torch.arange(0, _HIGH, _STEP)
+    found: list[Tensor] = []
+    for line, way in ((upper, -1.0), (lower, 1.0)):
+        y = along(x, line)[0, :, None] + way * away
+        places = frame.outside(torch.stack([x[0, :, None].expand_as(y), y], -1).flatten(0, 1)[None])
+        seen = functional.grid_sample(inside, places[:, None], align_corners=False)[0, 0, 0].view(_PLACES, -1)
+        # The first pixel outwards that is no longer inside.
+        found.append((seen > _SEEN).long().cumprod(1).sum(1) * _STEP)
+    smooth = functional.avg_pool1d(functional.pad(torch.stack(found)[None], (2, 2), mode="replicate"), 5, 1)[0]
+    return LipEdges(landmarks, smooth, opening)
+
+
+def over_lips(
+    flow: Float[Tensor, "n 2 s s"], edges: LipEdges, landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 2 s s"]:
+    """Bend a field so that lips which close end where they meet.
+
+    Args:
+        flow: Where each pixel of the frames lies in the photograph, in [-1, 1].
+        edges: Of the photograph.
+        landmarks: Of the frames, in [-1, 1].
+    """
+    share = ((mouth_opening(landmarks) - _MEET) / (edges.opening - _MEET)).clamp(0, 1)
+    made = flow.clone()
+    for row in (share < 0.98).nonzero()[:, 0].tolist():
+        rows, columns = _around(landmarks[row], flow.shape[-1])
+        part = flow[row, :, rows, columns]
+        made[row, :, rows, columns] = _bent(
+            part, rows, columns, flow.shape[-1], edges, landmarks[row : row + 1], share[row]
+        )
+    return made
+
+
+def _bent(
+    flow: Tensor, rows: slice, columns: slice, side: int, edges: LipEdges, landmarks: Tensor, share: Tensor
+) -> Tensor:
+    axis = (torch.arange(side) * 2 + 1) / side - 1
+    here = torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]
+    frame, photograph = _frames(landmarks), _frames(edges.landmarks)
+    at, source = frame.local(here), photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
+    moved = source[..., 1]
+    ends = frame.local(landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
+    middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
+    for side_of_mouth, way in ((0, -1.0), (1, 1.0)):
+        now, was = (
+            along(x[..., 0], f.local(p[:, LIPS]).chunk(2, 1)[side_of_mouth])
+            for x, f, p in ((at, frame, landmarks), (source, photograph, edges.landmarks))
+        )
+        more = _beyond(source[..., 0], photograph, edges, side_of_mouth)
+        # Both count outwards from the edge; the edge that is seen moves to the points as the mouth closes.
+        outside = way * (at[..., 1] - now) - share * more
+        from_edge = way * (source[..., 1] - was) - more
+        near = smooth_step((_REACH - outside) / _REACH) * middle * (outside > 0)
+        moved = moved + way * near * (outside - from_edge).clamp(min=0)
+    there = photograph.outside(torch.stack([source[..., 0], moved], -1))
+    return there[0].view(*flow.shape[1:], 2).permute(2, 0, 1)
+
+
+def _beyond(x: Tensor, photograph: MouthFrames, edges: LipEdges, side_of_mouth: int) -> Tensor:
+    corners = photograph.local(edges.landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
+    places = torch.linspace(float(corners[0]), float(corners[1]), _PLACES)
+    return along(x, torch.stack([places, edges.beyond[side_of_mouth]], -1)[None])
+
+
+def _frames(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
+    """Return frames of mouths whose unit is the distance of the eyes."""
+    none = torch.zeros(len(landmarks))
+    across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
+    corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
+    return MouthFrames(corners, across, none, none, none)
+
+
+def _around(landmarks: Float[Tensor, "478 2"], side: int) -> tuple[slice, slice]:
+    """Return rows and columns of the pixels around a mouth."""
+    lips = (landmarks[list(OUTER_LIPS)] + 1) * (side / 2)
+    margin = _REACH * float(eye_distance(landmarks[None])[0]) * side / 2
+    low, high = (lips.amin(0) - margin).floor().clamp(0, side), (lips.amax(0) + margin).ceil().clamp(0, side)
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))

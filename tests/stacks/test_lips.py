@@ -1,0 +1,74 @@
+"""Lips close over the teeth that a photograph shows."""
+
+import pytest
+import torch
+
+from portraittalk_core.motion.geometry import eye_distance, mouth_opening
+from portraittalk_core.nets.dense_motion import identity_grid
+from portraittalk_core.stacks.lips import lip_edges, over_lips
+from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
+
+from ..rendered_people import portraits
+
+SIDE = 256
+
+
+def opened(points, by):
+    """Move the points of the inner lips apart, in distances of the eyes."""
+    made = points.clone()
+    down = by * float(eye_distance(points)[0]) / 2
+    for upper, lower in MEETING_LIPS:
+        middle = (points[:, upper] + points[:, lower]) / 2
+        made[:, upper], made[:, lower] = middle, middle
+        made[:, upper, 1] -= down
+        made[:, lower, 1] += down
+    return made
+
+
+@pytest.fixture
+def points():
+    return portraits()[1][:1].float()
+
+
+@pytest.fixture
+def smiling(points):
+    """A mouth that is open by a tenth, and teeth that reach a little beyond its points."""
+    open_points = opened(points, 0.1)
+    segments = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    inner = (open_points[0, list(INNER_LIPS)] + 1) * SIDE / 2
+    (left, top), (right, bottom) = inner.amin(0).round().int().tolist(), inner.amax(0).round().int().tolist()
+    segments[:, SEGMENTS.index("teeth"), top - 2 : bottom + 2, left + 6 : right - 6] = 1
+    return open_points, segments, (top - 2, bottom + 2, (left + right) // 2)
+
+
+def test_a_photograph_with_shut_lips_has_no_edges(points):
+    assert lip_edges(torch.zeros(1, len(SEGMENTS), SIDE, SIDE), opened(points, 0.0)) is None
+
+
+def test_edges_are_where_the_teeth_end(smiling):
+    open_points, segments, _ = smiling
+    edges = lip_edges(segments, open_points)
+    pixel = 2 / SIDE / float(eye_distance(open_points)[0])
+    assert edges.opening == pytest.approx(float(mouth_opening(open_points)[0]))
+    assert 1 * pixel < float(edges.beyond[:, 16].min()) and float(edges.beyond[:, 16].max()) < 6 * pixel
+    assert edges.beyond.shape[0] == 2 and edges.beyond.min() >= 0
+
+
+def test_a_mouth_as_open_as_in_the_photograph_is_left_alone(smiling):
+    open_points, segments, _ = smiling
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    same = over_lips(flow, lip_edges(segments, open_points), open_points)
+    assert torch.equal(same, flow)
+
+
+def test_nothing_between_the_lips_is_seen_when_they_meet(smiling, points):
+    open_points, segments, (top, bottom, column) = smiling
+    shut = opened(points, 0.0)
+    flow = identity_grid(torch.zeros(2, 1, SIDE, SIDE)).repeat(2, 1, 1, 1)  # nothing moves: teeth stay
+    made = over_lips(flow, lip_edges(segments, open_points), torch.cat([open_points, shut]))
+    assert torch.equal(made[0], flow[0]), "each frame by itself"
+    source = (made[1, 1, :, column] + 1) * SIDE / 2
+    inside = (source > top + 1) & (source < bottom - 1)
+    assert int(inside.sum()) <= 2 < bottom - top - 4
+    assert torch.equal(made[1, :, :, :40], flow[1, :, :, :40]) and torch.equal(made[1, :, :80], flow[1, :, :80])
+    assert (source[1:] >= source[:-1] - 0.01).all(), "nothing is folded"
