@@ -24,6 +24,7 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _BEARD_CHANGES, _FAINT = 0.25, 0.1  # likewise, of a whole beard; of what is none yet
 _BEARD_SHADE = 0.7  # how much of the face's own light and shade a beard shows
+_NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _STRAY = 0.15  # share of a person below which a pixel is all place
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
@@ -153,8 +154,9 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     was, becomes = scene.was("clothes"), scene.becomes("clothes")
     new = blurred(filled(scene.drawn, (was * becomes).square()), _CLOTH_REACH)
     old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
-    picture = picture + was * (recoloured(picture, old, new) - picture)
-    return picture + where * becomes * scene.was("skin") * (scene.drawn - picture)
+    other = _otherwise(scene, was)
+    picture = picture + other * was * (recoloured(picture, old, new) - picture)
+    return picture + other * where * becomes * scene.was("skin") * (scene.drawn - picture)
 
 
 def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -195,7 +197,13 @@ def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     # At the edge a pixel is part person, part old place: what the person looks like is known from further in.
     inside = filled(picture, surely(person))
     own = inside + (2 * person - 1).clamp(0, 1) * (picture - inside)
-    return place + person * (own - place)
+    return picture + _otherwise(scene, scene.was("background")) * (place + person * (own - place) - picture)
+
+
+def _otherwise(scene: Scene, share: Tensor) -> Tensor:
+    """Say how far a prompt asks for something else than there is: naming what a photograph shows changes little."""
+    low, high = _NAMED
+    return ((mean_of(scene.change(), share) - low) / (high - low)).clamp(0, 1)
 
 
 def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:

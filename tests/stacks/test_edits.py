@@ -161,3 +161,11 @@ def test_another_haircut_leaves_glasses_on(photograph, points):
     made = change(photograph, torch.full_like(photograph, 0.9), points, "hair", before=worn, after=segments())
     there = (..., slice(row - 3, row + 3), slice(36, 96))
     assert torch.allclose(made[there], photograph[there], atol=1e-5)
+
+
+def test_naming_what_is_there_changes_nothing_of_clothes_and_place(photograph, points):
+    plain = photograph * 0.9
+    made = change(photograph, plain + 0.05, points, "clothes", "background", plain=plain)
+    assert torch.allclose(made, photograph, atol=1e-6)
+    other = change(photograph, plain + 0.9, points, "clothes", "background", plain=plain)
+    assert (other - photograph).abs().mean() > 0.2
