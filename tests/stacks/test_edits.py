@@ -84,10 +84,10 @@ def test_a_colour_that_is_there_already_changes_nothing(photograph, points):
 
 
 def test_another_place_lies_behind_a_person_of_whom_nothing_changes(photograph, points):
-    made = change(photograph, torch.full_like(photograph, 0.8), points, "background")
+    made = change(photograph, torch.full_like(photograph, -0.8), points, "background")
     person = segments()[:, 1:].sum(1)[0] > 0
     assert torch.allclose(made[0][:, person], photograph[0][:, person], atol=1e-5)
-    assert torch.allclose(made[0][:, ~person], torch.full_like(made[0][:, ~person], 0.8), atol=1e-4)
+    assert torch.allclose(made[0][:, ~person], torch.full_like(made[0][:, ~person], -0.8), atol=1e-4)
 
 
 def test_glasses_are_drawn_where_they_are_and_taken_off_where_they_were(photograph, points):
