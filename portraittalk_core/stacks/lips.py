@@ -28,7 +28,8 @@ _HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and
 _REACH = 0.16  # beyond an edge within which pixels move
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
-_SEEN = 0.25  # share of teeth and mouth from which on a pixel is inside
+_SEEN = 0.5  # share of teeth and mouth from which on a pixel is inside
+_SURE = 0.3  # mean share between the lips below which a mouth is shut, whatever its points say
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ def lip_edges(segments: Float[Tensor, "1 segments s s"], landmarks: Float[Tensor
     left, right = float(upper[0, 0, 0]), float(upper[0, -1, 0])
     x = torch.linspace(left, right, _PLACES)[None]
     inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
+    between = frame.outside(torch.stack([x, (along(x, upper) + along(x, lower)) / 2], -1))
+    if float(functional.grid_sample(inside, between[:, None], align_corners=False).mean()) < _SURE:
+        return None
     away = torch.arange(0, _HIGH, _STEP)
     found: list[Tensor] = []
     for line, way in ((upper, -1.0), (lower, 1.0)):
