@@ -176,8 +176,8 @@ def _saved(node: dict[str, Any], source: list[Any]) -> dict[str, Any]:
 
 
 def prompt_edit() -> Graph:
-    """Return a portrait whose expression changes while it speaks."""
-    return full_graph("a person", "0.8: a smiling person\n1.7: a sad person")
+    """Return a portrait whose looks change while it speaks."""
+    return full_graph("a person", "0.8: a person with red hair\n1.7: an old person wearing round glasses")
 
 
 def multi_reference() -> Graph:
