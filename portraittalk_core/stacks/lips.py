@@ -28,7 +28,7 @@ _HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and
 _REACH = 0.16  # beyond an edge within which pixels move
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
-_SEEN = 0.5  # share of teeth and mouth from which on a pixel is inside
+_SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
 _SURE = 0.3  # mean share between the lips below which a mouth is shut, whatever its points say
 
 
