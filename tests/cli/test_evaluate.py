@@ -59,6 +59,7 @@ def test_bad_clips_do_not_stop_the_others(folder, tmp_path, capsys):
     assert {p.name for p in (tmp_path / "r").iterdir()} == {"results.json", "results.csv", "report.html", "curves"}
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same(folder, tmp_path):
     for name in ("one", "two"):
         assert run(folder, "-o", tmp_path / name) == 0
@@ -86,6 +87,7 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
     assert run(folder, "-o", tmp_path / "r") == 0
 
 
+@pytest.mark.slow
 def test_reference_audio_and_comparison(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "true")
     assert run(folder / "good.mp4", "--reference", tmp_path / "true", "-o", tmp_path / "old") == 0

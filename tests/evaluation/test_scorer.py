@@ -77,6 +77,7 @@ def test_references_that_do_not_fit(tmp_path, video, talk, finder, fps, side, te
     assert any(text in line for line in record["unscored"]) and record["psnr"] is None and record["adfd"] > 0
 
 
+@pytest.mark.slow
 def test_a_missing_reference_and_another_size(tmp_path, video, talk, finder):
     record = Scorer(finder).score(Clip(video, "x", reference=tmp_path / "no.mp4")).record
     assert any(line.startswith("reference: ") for line in record["unscored"]) and record["adfd"] > 0

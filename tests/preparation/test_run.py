@@ -132,6 +132,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, clips, setti
     assert contents(tmp_path) == reference
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_while_it_packs_goes_on_to_the_same_bytes(tmp_path, clips, settings, tools, monkeypatch):
     names = ("stopped", "not_stopped")
     for name in names:

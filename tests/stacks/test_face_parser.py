@@ -30,6 +30,7 @@ def test_the_shipped_network_reads_people_whom_it_has_not_seen(parser):
         assert found[k, SEGMENTS.index("background"), 6, 6] > 0.5
 
 
+@pytest.mark.slow
 def test_any_size_is_read(parser):
     picture, points = portraits()[0][:1], portraits()[1][:1].float()
     usual = parser.segments(picture, points)
