@@ -91,6 +91,7 @@ def test_a_prompt_that_changes_the_photograph_is_drawn_once(drawing, portrait):
     assert torch.equal(before.landmarks, after.landmarks) and after.portrait.shape == before.portrait.shape
 
 
+@pytest.mark.slow
 def test_prompts_over_time_each_have_their_look(drawing, portrait):
     model, asked = drawing
     done = []

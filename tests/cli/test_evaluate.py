@@ -183,6 +183,7 @@ def test_wrong_benchmarks_and_sets_are_one_line(argv, text, folder, tmp_path, mo
     assert text in line and line.count("\n") == 1 and not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_a_set_is_scored_by_its_layout_and_its_protocol_is_in_the_report(folder, tmp_path):
     for name in ("s1/bbaf2n.mp4", "s3/swwp2s.mp4"):
         (tmp_path / "grid" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,7 @@ def test_lse_is_that_of_the_function(scored, video, finder):
     assert record["lse_offset_frames"] == true.offset_frames and isinstance(record["lse_offset_frames"], int)
 
 
+@pytest.mark.slow
 def test_clips_under_a_hundred_frames_have_no_lse_and_say_so(scored):
     record = scored[1].record
     assert record["lse_d"] is None and record["lse_c"] is None and record["lse_offset_frames"] is None

@@ -56,6 +56,7 @@ def small():
     return plan_memory(presets.sd15_portraittalk(), frames=4, size=128)
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_public_files(small):
     stages = {stage.name: stage for stage in small}
     assert list(stages) == ["speech", "text", "identity", "denoise", "decode"]

@@ -63,6 +63,7 @@ def in_parts(run, out, **options):
     return [load_file(out / f"{name}.safetensors") for name in ("model", "last")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_1_ends_where_an_uninterrupted_one_does(tmp_path, first, folders, ground):
     found = in_parts(RUN, tmp_path, data=folders / "pairs", **ground)
     for parts, name in zip(found, ("model", "last"), strict=True):
