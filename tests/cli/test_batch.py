@@ -44,6 +44,7 @@ def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, 
     assert "one.mp4: 60 frames" in said.out and "Videos made: 2; failed: 0." in said.out
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_made_again(model, table, folder, capsys):
     words = [*table(*TWO), "--prompt", "somebody"]
     assert main(words) == 0

@@ -47,6 +47,7 @@ def results(report) -> dict:
     return json.loads((report / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_bad_clips_do_not_stop_the_others(folder, tmp_path, capsys):
     assert run(folder, "-o", tmp_path / "r") == 0
     videos = {v["file"]: v for v in results(tmp_path / "r")["videos"]}
@@ -67,6 +68,7 @@ def test_two_runs_give_the_same(folder, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
     kept, seen = scorer.Scorer.score, []
 

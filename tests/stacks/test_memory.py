@@ -89,6 +89,7 @@ def test_other_models_are_refused(capsys):
     assert "multiple of 64" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_says_that_nothing_was_measured(capsys, monkeypatch, small):
     monkeypatch.setattr("portraittalk_core.stacks.memory.plan_memory", lambda config, **options: small)
     assert main(["plan"]) == 0
