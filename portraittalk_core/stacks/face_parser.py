@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from ..motion.geometry import contours
 from ..nets.face_parsing import SIDE, FaceParsingNet
+from .masked import luma
 
-_LUMA = (0.299, 0.587, 0.114)
 _REACH = 1 / 56  # of a picture's side: how far an edge of the picture draws that of a segment
 _FINEST = 512  # pixels a side along whose edges segments are drawn
 _FLAT = 0.03**2  # variance of brightness, range 1, below which there is no edge to follow
@@ -55,7 +55,7 @@ def guided(shares: Float[Tensor, "n k m m"], pictures: Float[Tensor, "n 3 s s"])
     """
     side = pictures.shape[-1]
     large = functional.interpolate(shares, (side, side), mode="bilinear", align_corners=False)
-    guide = (pictures * pictures.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True) / 2
+    guide = luma(pictures) / 2
     reach = max(1, round(_REACH * side))
 
     def mean(values: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def vae_pictures(
     rows = [np.nonzero(bank.person == seed)[0] for seed in people]
     chosen = [int(r[k]) for r in rows for k in _FROM_PERSON if k < len(r)]
     faces = np.stack([bank.picture(i) for i in chosen])
-    pictures = [] if photographs is None else _read(photographs)
+    pictures = [] if photographs is None else read_photographs(photographs)
     cuts = [_cut(rng, picture) for picture in pictures for _ in range(CUTS)]
     others = [*cuts, *(dead_leaves(rng, SIZE, pictures) for _ in range(leaves))]
     points = np.concatenate([rng.uniform(-1, 1, (len(others), 1, 2)).repeat(POINTS, 1), bank.landmarks[chosen]]).astype(
@@ -68,7 +68,15 @@ def vae_pictures(
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(points)
 
 
-def _read(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
+def read_photographs(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Return the pictures of a folder, RGB in 0..255.
+
+    Args:
+        folder: Of JPEG or PNG files; what is smaller than `SIZE` is left out.
+
+    Raises:
+        BadInput: When it holds none.
+    """
     found = [cv2.imread(str(file)) for file in sorted(folder.iterdir()) if file.suffix.lower() in (".jpg", ".png")]
     pictures = [picture[..., ::-1] for picture in found if picture is not None and min(picture.shape[:2]) >= SIZE]
     if not pictures:

@@ -109,37 +109,35 @@ def test_bad_values_are_refused():
         make_sampler("ddim", NoiseSchedule(), 8, eta=1).step(torch.zeros(1, 1), torch.zeros(1, 1), 0)
 
 
-@pytest.mark.parametrize("settings", [TINY, SD15], ids=["tiny", "sd15"])
-@pytest.mark.parametrize("steps", [1, 4, 6, 8])
-def test_lcm_equals_diffusers(settings: dict, steps: int, monkeypatch):
-    scheduling = pytest.importorskip("diffusers.schedulers.scheduling_lcm")
-    theirs = scheduling.LCMScheduler(**settings, clip_sample=False)
+def diffusers_run(kind: str, settings: dict, steps: int, monkeypatch, **how):
+    """Return diffusers' timesteps, the noises that its scheduler drew, the first latents last, and what it made."""
+    scheduling = pytest.importorskip(f"diffusers.schedulers.scheduling_{kind}")
+    theirs = getattr(scheduling, f"{kind.upper()}Scheduler")(**settings, clip_sample=False)
     theirs.set_timesteps(steps)
     noises = torch.randn(steps + 1, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     drawn = iter(noises)
     monkeypatch.setattr(scheduling, "randn_tensor", lambda *_, **__: next(drawn))
     x = noises[-1]
     for time in theirs.timesteps:
-        x = theirs.step(network(x, time), time, x).prev_sample
+        x = theirs.step(network(x, time), time, x, **how).prev_sample
+    return theirs.timesteps.tolist(), noises, x
+
+
+@pytest.mark.parametrize("settings", [TINY, SD15], ids=["tiny", "sd15"])
+@pytest.mark.parametrize("steps", [1, 4, 6, 8])
+def test_lcm_equals_diffusers(settings: dict, steps: int, monkeypatch):
+    timesteps, noises, x = diffusers_run("lcm", settings, steps, monkeypatch)
     ours = make_sampler("lcm", NoiseSchedule(**settings), steps)
-    assert ours.timesteps.tolist() == theirs.timesteps.tolist() and ours.needs_noise == (steps > 1)
+    assert ours.timesteps.tolist() == timesteps and ours.needs_noise == (steps > 1)
     torch.testing.assert_close(run(ours, noises[-1], network, noises), x, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("settings", [TINY, SD15], ids=["tiny", "sd15"])
 @pytest.mark.parametrize(("steps", "eta"), [(1, 0.3), (4, 0.0), (4, 0.3), (8, 0.3), (7, 1.0)])
 def test_tcd_equals_diffusers(settings: dict, steps: int, eta: float, monkeypatch):
-    scheduling = pytest.importorskip("diffusers.schedulers.scheduling_tcd")
-    theirs = scheduling.TCDScheduler(**settings, clip_sample=False)
-    theirs.set_timesteps(steps)
-    noises = torch.randn(steps + 1, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    drawn = iter(noises)
-    monkeypatch.setattr(scheduling, "randn_tensor", lambda *_, **__: next(drawn))
-    x = noises[-1]
-    for time in theirs.timesteps:
-        x = theirs.step(network(x, time), time, x, eta=eta).prev_sample
+    timesteps, noises, x = diffusers_run("tcd", settings, steps, monkeypatch, eta=eta)
     ours = make_sampler("tcd", NoiseSchedule(**settings), steps, eta=eta)
-    assert ours.timesteps.tolist() == theirs.timesteps.tolist() and ours.needs_noise == (steps > 1 and eta > 0)
+    assert ours.timesteps.tolist() == timesteps and ours.needs_noise == (steps > 1 and eta > 0)
     torch.testing.assert_close(run(ours, noises[-1], network, noises), x, atol=1e-5, rtol=1e-5)
 
 

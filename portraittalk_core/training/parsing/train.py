@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...checkpoints.native import load_face_parsing
-from ...errors import BadInput
 from ...motion.geometry import contours
 from ...nets.face_parsing import SIDE, FaceParsingNet
 from ...topology import SEGMENTS
 from ..averaged import train_averaged
 from ..people.bank import open_bank
+from ..pictures import read_photographs
 from .data import ParsedPortraits, PortraitStore
 
 log = logging.getLogger(__name__)
@@ -111,12 +111,8 @@ def score_parsing(net: FaceParsingNet, store: PortraitStore, count: int = _SCORE
 
 
 def _places(folder: Path | None) -> list[UInt8[np.ndarray, "h w 3"]]:
-    if folder is None:
-        return []
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".jpg", ".png")]
-    found = [picture[..., ::-1] for file in files if (picture := cv2.imread(str(file))) is not None]
-    if not found:
-        raise BadInput(f"{folder}: holds no JPEG or PNG. Leave it out, or fill it.")
+    """Return photographs that are not much larger than what is cut out of them."""
+    found = [] if folder is None else read_photographs(folder)
     scales = [min(1.0, 4 * SIDE / min(picture.shape[:2])) for picture in found]
     return [
         cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
