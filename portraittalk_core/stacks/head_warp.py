@@ -104,7 +104,8 @@ class HeadWarp:
     """The dense motion."""
 
     parser: FaceParser | None = None
-    """Tells apart what prompts change; None: prompts change nothing."""
+    """Tells apart what belongs to whom; None: prompts change nothing, what a head uncovers is drawn, and teeth that the
+    photograph shows stay between lips that meet."""
 
     kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
     """Motions that are asked for again: by the next window, and when frames are composited."""

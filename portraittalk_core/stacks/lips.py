@@ -88,8 +88,9 @@ def over_lips(
         landmarks: Of the frames, in [-1, 1].
     """
     share = ((mouth_opening(landmarks) - _MEET) / (edges.opening - _MEET)).clamp(0, 1)
-    made = flow.clone()
-    for row in (share < 0.98).nonzero()[:, 0].tolist():
+    closing = (share < 0.98).nonzero()[:, 0].tolist()
+    made = flow.clone() if closing else flow
+    for row in closing:
         rows, columns = _around(landmarks[row], flow.shape[-1])
         part = flow[row, :, rows, columns]
         made[row, :, rows, columns] = _bent(
