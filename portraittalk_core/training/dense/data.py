@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from ...nets.dense_motion import identity_grid
+from ...topology import MIRROR
 from ..people.bank import MAP_SIZE, Bank
 
 OWN, WARPED, STILL = range(3)
@@ -19,6 +21,8 @@ _UNMOVED = 0.6 / MAP_SIZE
 """A cell that moved by less, in [-1, 1], counts as still: a third of a cell."""
 
 _CLOTHES, _BACKGROUND = 6, 0
+
+_ZOOM = 1.35  # at most: heads of photographs are cut out more or less closely
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class MotionStore:
             seed: Of the run.
             step: Of the run.
             count: Of pairs.
-            rough: Whether pictures and points are disturbed as photographs and found points are.
+            rough: Whether pairs are mirrored and zoomed into, and disturbed as photographs and found points are.
         """
         rng = np.random.default_rng([seed, step])
         first, second = [], []
@@ -91,19 +95,20 @@ class MotionStore:
         pictures = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         pictures = functional.interpolate(pictures, (MAP_SIZE, MAP_SIZE), mode="area")
         reference, target = (torch.from_numpy(self.bank.landmarks[rows]) for rows in (first, second))
-        seen = pictures[:count]
-        if rough:
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            seen = photographic(seen, generator)
-            reference, target = _found(reference, target, generator)
-        return MotionPairs(
-            picture=seen,
+        pairs = MotionPairs(
+            picture=pictures[:count],
             reference=reference,
             target=target,
             flow=torch.from_numpy(self.sources[self.at[second]].astype(np.float32)).permute(0, 3, 1, 2),
             owner=torch.from_numpy(self.owners[self.at[second]].astype(np.int64)),
             wanted=pictures[count:],
         )
+        if not rough:
+            return pairs
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        pairs = framed(pairs, generator)
+        reference, target = _found(pairs.reference, pairs.target, generator)
+        return replace(pairs, picture=photographic(pairs.picture, generator), reference=reference, target=target)
 
 
 def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np.ndarray:
@@ -111,6 +116,44 @@ def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np
     away = np.maximum(abs(source[..., 0] - axis), abs(source[..., 1] - axis[:, None]))
     still = (segments == _BACKGROUND) | ((segments == _CLOTHES) & (away < _UNMOVED))
     return np.where(visible, np.where(still, STILL, WARPED), OWN).astype(np.uint8)
+
+
+def framed(pairs: MotionPairs, generator: torch.Generator) -> MotionPairs:
+    """Mirror half of the pairs, and cut all out more closely, both pictures alike.
+
+    Args:
+        pairs: Of a bank.
+        generator: Of the chance.
+
+    Returns:
+        The same people. What came from outside the new frame of the reference is `OWN`.
+    """
+    n = len(pairs.picture)
+    scale = _ZOOM ** -torch.rand(n, 1, generator=generator)
+    mirrored = torch.rand(n, generator=generator) < 0.5
+    turn = torch.cat([torch.where(mirrored[:, None], -scale, scale), scale], 1)
+    shift = (1 - scale) * (2 * torch.rand(n, 2, generator=generator) - 1)
+    grid = identity_grid(pairs.picture).permute(0, 2, 3, 1) * turn[:, None, None] + shift[:, None, None]
+
+    def cut(maps: Tensor, mode: str = "bilinear") -> Tensor:
+        return functional.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=False)
+
+    def points(of: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 478 2"]:
+        return (torch.where(mirrored[:, None, None], of[:, list(MIRROR)], of) - shift[:, None]) / turn[:, None]
+
+    # A field jumps at edges of things, and what is between two of them belongs to neither: the nearest cell's motion.
+    moved = cut(pairs.flow - identity_grid(pairs.flow), "nearest") + grid.permute(0, 3, 1, 2)
+    flow = (moved - shift[..., None, None]) / turn[..., None, None]
+    owner = cut(pairs.owner[:, None].float(), "nearest")[:, 0].long()
+    seen = (flow.abs() <= 1).all(1)
+    return MotionPairs(
+        picture=cut(pairs.picture),
+        reference=points(pairs.reference),
+        target=points(pairs.target),
+        flow=flow,
+        owner=torch.where(seen, owner, OWN),
+        wanted=cut(pairs.wanted),
+    )
 
 
 def photographic(

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ...checkpoints.native import load_dense_motion
 from ...motion.geometry import contours, placement
 from ...nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid, sparse_motion
 from ...topology import EYES, INNER_LIPS, OUTER_LIPS
@@ -27,6 +28,9 @@ HELD_OUT = 10
 
 STEPS = 4000
 """At which the learning rate has fallen to its end and training is over."""
+
+RATE = 3e-3
+"""Highest learning rate."""
 
 _SPOTS = ((EYES[0], 0.12), (EYES[1], 0.12), ((*OUTER_LIPS, *INNER_LIPS), 0.2))
 
@@ -102,7 +106,15 @@ def _roughness(flow: Float[Tensor, "n 2 m m"]) -> Tensor:
 
 
 def train_dense_motion(
-    bank_folder: Path, out: Path, minutes: float, *, steps: int, seed: int = 0, batch: int = 8, rate: float = 3e-3
+    bank_folder: Path,
+    out: Path,
+    minutes: float,
+    *,
+    steps: int,
+    seed: int = 0,
+    batch: int = 8,
+    rate: float = RATE,
+    start: Path | None = None,
 ) -> Path:
     """Train, or go on.
 
@@ -114,12 +126,14 @@ def train_dense_motion(
         seed: Of pairs and first weights.
         batch: Pairs a step.
         rate: Highest learning rate.
+        start: A file of weights to begin with; None: random ones.
 
     Returns:
         The weights' file.
     """
     torch.manual_seed(seed)
-    net: Any = DenseMotionNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    net: Any = DenseMotionNet() if start is None else load_dense_motion(start).train().requires_grad_(True)
+    net = net.to(memory_format=torch.channels_last)
     store = _store(bank_folder)
 
     def step_losses(step: int) -> dict[str, Tensor]:
@@ -142,9 +156,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="wall time of this run (30)")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"at which the learning rate has fallen ({STEPS})")
     parser.add_argument("--seed", type=int, default=0, help="of pairs and first weights (0)")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"highest learning rate ({RATE})")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to begin with (random ones)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train_dense_motion(given.bank, given.out, given.minutes, steps=given.steps, seed=given.seed)
+    options: Any = {name: getattr(given, name) for name in ("steps", "seed", "rate", "start")}
+    train_dense_motion(given.bank, given.out, given.minutes, **options)
 
 
 if __name__ == "__main__":
