@@ -22,6 +22,7 @@ from .edits import edited
 from .face_parser import FaceParser
 from .lips import LipEdges, lip_edges, over_lips
 from .masked import STRANDS, filled, surely
+from .unseen import Background, unseen
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -83,17 +84,6 @@ class MotionsKept:
         if not (same and known is not None and known[2] == device):
             self._person = (identity.crops, identity.landmarks, device)
             self._rows.clear()
-
-
-@dataclass(frozen=True)
-class Background:
-    """What is behind somebody."""
-
-    picture: Float[Tensor, "3 s s"]
-    """The photograph with what is behind the person filled in, in [-1, 1]."""
-
-    share: Float[Tensor, "1 s s"]
-    """How far each of its pixels is none of the person, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +164,8 @@ class HeadWarp:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
-        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`. What a
-        head uncovers behind itself is filled in from the photograph instead of being drawn.
+        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`. What it
+        does not show is `unseen.unseen`: its own pixels too, as far as they go.
 
         Args:
             video: Decoded frames in order.
@@ -207,7 +197,8 @@ class HeadWarp:
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
                 bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks.cpu())
-                yield replace(frames, pixels=composited(part.float(), portrait, motion, edit, behind, bend))
+                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, bend)
+                yield replace(frames, pixels=pixels)
 
     def _known(
         self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"]
@@ -287,6 +278,7 @@ def composited(
     decoded: Float[Tensor, "n 3 d d"],
     portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
+    landmarks: Float[Tensor, "n 478 2"],
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     behind: Background | None = None,
     bend: Callable[[Tensor], Tensor] | None = None,
@@ -297,20 +289,17 @@ def composited(
         decoded: Frames in [-1, 1].
         portrait: The photograph in the crop.
         motion: Of each frame.
+        landmarks: Of each frame, in [-1, 1].
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
-        behind: What a head uncovers that moves; None: the decoder draws it.
+        behind: What is behind the person; None: all that the photograph does not show the decoder draws.
         bend: Changes the flow at the photograph's size.
     """
     size = portrait.shape[-1]
     layers = portrait if behind is None else torch.cat([portrait, behind.share])
     moved, shares = warp_pixels(layers[None], motion, bend)
-    moved, uncovered = moved[:, :3], moved[:, 3:].clamp(min=0)
     own, warped, still = shares.split(1, 1)
-    shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
+    shown = (warped * moved[:, :3] + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
-    if edit is not None:
-        # Where nothing is shown there is nothing to change, and what is drawn there is as the prompt wants it.
-        shown = edit(torch.lerp(shown, large, own), large)
-    elif behind is not None:
-        large = large + uncovered * (behind.picture - large)
-    return torch.lerp(shown, large, own).clamp(-1, 1)
+    rest = large if behind is None else unseen(large, shown, moved, own, motion.flow, landmarks, behind)
+    shown = torch.lerp(shown, rest, own)
+    return (shown if edit is None else edit(shown, large)).clamp(-1, 1)

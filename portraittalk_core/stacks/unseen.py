@@ -1,0 +1,112 @@
+"""What a photograph does not show of a moving head: made from its own pixels as far as they go.
+
+A denoiser of few pixels draws what comes into view, but blurred. Of hair, cheeks and collars the photograph has more
+beside the gap: what the field of motion stretches into it is sharp and looks right, unless it is stretched so far that
+it becomes streaks, or folds. There what was drawn is taken, in the colours of what is around it. Behind the head the
+photograph's own place is filled in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..topology import OUTER_LIPS
+from .masked import blurred, filled
+
+_SIDE = 128  # pixels, on which colours are compared
+_KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
+_SOFT = 0.03  # reach, in sides of the picture, over which colours go over into another
+_WHOLE, _TORN = 0.4, 0.1  # least magnification of a field that shows detail, and that shows streaks only
+_AROUND = 0.012  # reach of a tear, in sides of the picture
+_MOUTH = 1.15  # of the lips' extent: within it what is drawn is taken, and half as far again it fades
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is behind somebody."""
+
+    picture: Float[Tensor, "3 s s"]
+    """The photograph with what is behind the person filled in, in [-1, 1]."""
+
+    share: Float[Tensor, "1 s s"]
+    """How far each of its pixels is none of the person, in [0, 1]."""
+
+
+def unseen(
+    drawn: Float[Tensor, "n 3 s s"],
+    shown: Float[Tensor, "n 3 s s"],
+    moved: Float[Tensor, "n 4 s s"],
+    own: Float[Tensor, "n 1 s s"],
+    flow: Float[Tensor, "n 2 m m"],
+    landmarks: Float[Tensor, "n 478 2"],
+    behind: Background,
+) -> Float[Tensor, "n 3 s s"]:
+    """Return frames for where the photograph shows nothing.
+
+    Args:
+        drawn: Of the denoiser, in [-1, 1].
+        shown: What the photograph shows, moved or as it is.
+        moved: The photograph moved wholly, and the share of the background moved with it.
+        own: How far the photograph shows nothing, in [0, 1].
+        flow: Where each cell lies in the photograph.
+        landmarks: Of the frames, in [-1, 1].
+        behind: Of the photograph.
+    """
+    size = drawn.shape[-1]
+    uncovered = moved[:, 3:].clamp(0, 1)
+    known = ((1 - own) * (1 - uncovered) > _KNOWN).float()
+    tear = functional.interpolate(blurred(torn(flow), _AROUND), (size, size), mode="bilinear", align_corners=False)
+    redrawn = torch.maximum(tear, _mouths(landmarks, size))
+    person = torch.lerp(moved[:, :3], toned(drawn, shown, known), redrawn)
+    return torch.lerp(person, behind.picture.expand_as(person), uncovered)
+
+
+def torn(flow: Float[Tensor, "n 2 m m"]) -> Float[Tensor, "n 1 m m"]:
+    """Return how far a field stretches a picture to streaks or folds it, in [0, 1].
+
+    What counts is the least singular value of its Jacobian, negative where it mirrors.
+
+    Args:
+        flow: Where each cell lies in the picture, in [-1, 1].
+    """
+    side = flow.shape[-1]
+    beyond = functional.pad(flow, (1, 1, 1, 1), mode="replicate")
+    (a, c), (b, d) = (
+        (step * (side / 4)).unbind(1)
+        for step in (beyond[..., 1:-1, 2:] - beyond[..., 1:-1, :-2], beyond[..., 2:, 1:-1] - beyond[..., :-2, 1:-1])
+    )
+    least = (torch.hypot(a + d, b - c) - torch.hypot(a - d, b + c)) / 2
+    return ((_WHOLE - least) / (_WHOLE - _TORN)).clamp(0, 1)[:, None]
+
+
+def toned(
+    drawn: Float[Tensor, "n 3 s s"], shown: Float[Tensor, "n 3 s s"], known: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n 3 s s"]:
+    """Give what is drawn the colours of what is known around it.
+
+    Args:
+        drawn: In [-1, 1].
+        shown: The pictures as they are known.
+        known: Where they are.
+    """
+    size, small = drawn.shape[-1], (_SIDE, _SIDE)
+    share = functional.interpolate(known, small, mode="area")
+    differs = functional.interpolate((shown - drawn) * known, small, mode="area") / share.clamp(min=1e-3)
+    differs = blurred(filled(differs, (share > _KNOWN).float()), _SOFT)
+    return drawn + functional.interpolate(differs, (size, size), mode="bilinear", align_corners=False)
+
+
+def _mouths(landmarks: Float[Tensor, "n 478 2"], side: int) -> Float[Tensor, "n 1 s s"]:
+    """Return ellipses around lips, soft at their edges."""
+    lips = landmarks[:, list(OUTER_LIPS)]
+    low, high = lips.amin(1), lips.amax(1)
+    centre, half = (low + high) / 2, (high - low).clamp(min=1e-3) / 2 * _MOUTH
+    axis = (torch.arange(side, device=lips.device, dtype=lips.dtype) * 2 + 1) / side - 1
+    x, y = ((axis - centre[:, k, None]) / half[:, k, None] for k in (0, 1))
+    distance = (y.square()[:, :, None] + x.square()[:, None]).sqrt()
+    return (2 * (1.5 - distance)).clamp(0, 1)[:, None]
