@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from portraittalk_core.errors import NoFaceFound
-from portraittalk_core.media.image import contact_sheet, write_image
+from portraittalk_core.media.image import contact_sheet, from_bytes, to_bytes, write_image
+from portraittalk_core.media.paste_back import paste_back
 from portraittalk_core.motion.geometry import warp_picture
 from portraittalk_core.types import Identity, StructureMaps
 
@@ -83,15 +84,23 @@ def one(session: Session, path: Path, target: Path) -> dict[str, Any]:
     _, shaped = by_blendshapes(stack, identity, truth, clip.fps)
     maps = {"blendshapes": shaped, "points": by_points(identity, truth, clip.fps)}
     row: dict[str, Any] = {"frames": len(true), "errors": {}, "looks": {}}
-    row["errors"]["still"] = errors(true[:1].expand(len(true), -1, -1, -1), true, points)
-    row["errors"]["warp"] = errors(_smoothly_moved(identity, maps["points"]), true, points)
+
+    def finished(name: str, frames: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "f 3 s s"]:
+        """Put frames into the photograph and encode them, as what they are compared with is."""
+        video = paste_back(chunks(to_bytes(frames), clip.fps), photograph.pixels, place)
+        return crops(through_mp4(video, target.with_name(f"{target.name}_{name}.mp4")), place, SIDE)
+
+    row["errors"]["still"] = errors(finished("still", true[:1].expand(len(true), -1, -1, -1)), true, points)
+    row["errors"]["warp"] = errors(finished("warp", _smoothly_moved(identity, maps["points"])), true, points)
     pictures = {"true": true}
     features = heard(stack, clip.sound, clip.fps, len(true))
     for way in PATHS:
         dense, still = moved_by_dense_motion(stack, identity, maps[way])
         file = target.with_name(f"{target.name}_{way}.mp4")
         made = make(session.model, photograph.pixels, identity, maps[way], features, file)
-        shown = {"ours": crops(made.finished, place, SIDE), "dense": dense, "decoded": made.decoded / 127.5 - 1}
+        beside = {"dense": dense, "decoded": from_bytes(made.decoded)}
+        shown = {"ours": crops(made.finished, place, SIDE)}
+        shown |= {name: finished(f"{way}_{name}", frames) for name, frames in beside.items()}
         row["errors"] |= {f"{name} {way}": errors(frames, true, points) for name, frames in shown.items()}
         row["looks"][way] = look(session.read, stack, made.finished, photograph, still, session.gallery)
         pictures |= {f"{name} {way}": frames for name, frames in shown.items()}
