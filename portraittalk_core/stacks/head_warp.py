@@ -20,7 +20,7 @@ from ..types import Frames, Identity, StructureMaps
 from .edit_regions import REGIONS
 from .edits import edited
 from .face_parser import FaceParser
-from .lips import LipEdges, lip_edges, over_lips
+from .lips import LipEdges, lip_edges, over_lips, shut
 from .masked import STRANDS, filled, surely
 from .unseen import Background, unseen
 
@@ -196,8 +196,7 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
-                bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks.cpu())
-                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, bend)
+                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, lips)
                 yield replace(frames, pixels=pixels)
 
     def _known(
@@ -209,7 +208,7 @@ class HeadWarp:
         segments = self.parser.segments(portrait[None], landmarks)
         place = segments[:, [SEGMENTS.index("background")]]
         behind = Background(filled(portrait[None], surely(place, STRANDS))[0], place[0])
-        return behind, lip_edges(segments, landmarks)
+        return behind, lip_edges(portrait[None], segments, landmarks)
 
     def _edit(
         self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None
@@ -281,7 +280,7 @@ def composited(
     landmarks: Float[Tensor, "n 478 2"],
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     behind: Background | None = None,
-    bend: Callable[[Tensor], Tensor] | None = None,
+    lips: LipEdges | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
@@ -292,14 +291,18 @@ def composited(
         landmarks: Of each frame, in [-1, 1].
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
         behind: What is behind the person; None: all that the photograph does not show the decoder draws.
-        bend: Changes the flow at the photograph's size.
+        lips: Where they end in the photograph; None: they are shut there.
     """
     size = portrait.shape[-1]
-    layers = portrait if behind is None else torch.cat([portrait, behind.share])
-    moved, shares = warp_pixels(layers[None], motion, bend)
+    nothing = torch.zeros_like(portrait[:1])
+    layers = [portrait, nothing if behind is None else behind.share, nothing if lips is None else lips.inside]
+    bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks)
+    moved, shares = warp_pixels(torch.cat(layers)[None], motion, bend)
     own, warped, still = shares.split(1, 1)
+    if lips is not None:
+        moved[:, :3] = shut(moved[:, :3], moved[:, 4:].clamp(0, 1), lips, landmarks)
     shown = (warped * moved[:, :3] + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
-    rest = large if behind is None else unseen(large, shown, moved, own, motion.flow, landmarks, behind)
+    rest = large if behind is None else unseen(large, shown, moved[:, :4], own, motion.flow, landmarks, behind)
     shown = torch.lerp(shown, rest, own)
     return (shown if edit is None else edit(shown, large)).clamp(-1, 1)

@@ -3,7 +3,7 @@
 Teeth that a photograph shows are moved with the lips. But a field of motion is smooth over pixels, and points of inner
 lips lie on teeth rather than on the edge: a strip of teeth would stay between lips that meet. So where a mouth is less
 open than in the photograph, what lies above the upper lip's edge comes from above it in the photograph, and what lies
-below the lower one's from below.
+below the lower one's from below. What is left of teeth all the same gets the colour of lips.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..motion.geometry import eye_distance, eye_line, mouth_opening
-from ..topology import OUTER_LIPS, SEGMENTS
+from ..topology import INNER_LIPS, OUTER_LIPS, SEGMENTS
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
 _SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
+_SHUT = 0.008  # opening below which nothing that is in a mouth is seen
 _MEET = 0.006  # opening of lips that meet: points of both never lie on one another
 _PLACES = 33  # along the mouth at which its edges are looked for
 
 # In distances of the eyes.
 _HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
 _REACH = 0.16  # beyond an edge within which pixels move
+_BAND = 0.04  # beyond the line in which lips meet where teeth may be left
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
 _SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
+_SURELY = 1.5  # times its share a pixel is taken to be inside: strips of teeth are narrower than segments' edges
+_LINE = 0.7  # of the light of lips that the line has in which they meet
 _SURE = 0.3  # mean share between the lips below which a mouth is shut, whatever its points say
 
 
@@ -46,11 +50,20 @@ class LipEdges:
     opening: float
     """See `mouth_opening`."""
 
+    inside: Float[Tensor, "1 s s"]
+    """How far each pixel of the photograph is none of the lips but teeth or mouth, in [0, 1]."""
 
-def lip_edges(segments: Float[Tensor, "1 segments s s"], landmarks: Float[Tensor, "1 478 2"]) -> LipEdges | None:
+    colour: Float[Tensor, "3"]
+    """Of the lips, in [-1, 1]."""
+
+
+def lip_edges(
+    picture: Float[Tensor, "1 3 s s"], segments: Float[Tensor, "1 segments s s"], landmarks: Float[Tensor, "1 478 2"]
+) -> LipEdges | None:
     """Return where a photograph's lips end; None where they meet.
 
     Args:
+        picture: The photograph in [-1, 1].
         segments: Of the photograph, see `topology.SEGMENTS`.
         landmarks: In [-1, 1].
     """
@@ -74,7 +87,9 @@ def lip_edges(segments: Float[Tensor, "1 segments s s"], landmarks: Float[Tensor
         # The first pixel outwards that is no longer inside.
         found.append((seen > _SEEN).long().cumprod(1).sum(1) * _STEP)
     smooth = functional.avg_pool1d(functional.pad(torch.stack(found)[None], (2, 2), mode="replicate"), 5, 1)[0]
-    return LipEdges(landmarks, smooth, opening)
+    red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)
+    colour = functional.grid_sample(picture, red[:, None], align_corners=False)[0, :, 0].median(1).values
+    return LipEdges(landmarks, smooth, opening, inside[0], colour)
 
 
 def over_lips(
@@ -97,6 +112,43 @@ def over_lips(
             part, rows, columns, flow.shape[-1], edges, landmarks[row : row + 1], share[row]
         )
     return made
+
+
+def shut(
+    frames: Float[Tensor, "n 3 s s"],
+    inside: Float[Tensor, "n 1 s s"],
+    edges: LipEdges,
+    landmarks: Float[Tensor, "n 478 2"],
+) -> Float[Tensor, "n 3 s s"]:
+    """Leave no tooth between lips that meet.
+
+    Args:
+        frames: The photograph moved, in [-1, 1].
+        inside: `LipEdges.inside`, moved likewise.
+        edges: Of the photograph.
+        landmarks: Of the frames, in [-1, 1].
+    """
+    met = smooth_step((_SHOWS - mouth_opening(landmarks)) / (_SHOWS - _SHUT))
+    line = ((edges.colour + 1) * _LINE - 1).view(3, 1, 1)
+    made = frames.clone()
+    for row in met.nonzero()[:, 0].tolist():
+        rows, columns = _around(landmarks[row], frames.shape[-1])
+        part = made[row, :, rows, columns]
+        near = _near_the_line(landmarks[row : row + 1], rows, columns, frames.shape[-1])
+        share = met[row] * near * (_SURELY * inside[row, :, rows, columns]).clamp(0, 1)
+        made[row, :, rows, columns] = part + share * (torch.minimum(part, line) - part)
+    return made
+
+
+def _near_the_line(landmarks: Float[Tensor, "1 478 2"], rows: slice, columns: slice, side: int) -> Tensor:
+    """Return how near pixels are to where lips meet, in [0, 1]."""
+    axis = (torch.arange(side) * 2 + 1) / side - 1
+    here = torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1)
+    frame = _frames(landmarks)
+    x, y = frame.local(here.flatten(0, 1)[None]).unbind(-1)
+    upper, lower = (along(x, half) for half in frame.local(landmarks[:, LIPS]).chunk(2, 1))
+    away = (y - (upper + lower) / 2).abs()
+    return smooth_step((_BAND - away) / (_BAND / 2)).view(1, *here.shape[:2])
 
 
 def _bent(
