@@ -22,6 +22,7 @@ _UNMOVED = 0.6 / MAP_SIZE
 
 _CLOTHES, _BACKGROUND = 6, 0
 
+_LEAN = 0.06  # of [-1, 1]: by which people are moved as wholes, one standard deviation
 _ZOOM = 1.35  # at most: heads of photographs are cut out more or less closely
 
 
@@ -62,6 +63,7 @@ class MotionStore:
         self.clips: list[Int[np.ndarray, "frames"]] = []
         sources: list[np.ndarray] = []
         owners: list[np.ndarray] = []
+        people_of: list[np.ndarray] = []
         self.at = np.full(len(bank), -1)
         count = 0
         for shard in range(shards):
@@ -70,11 +72,13 @@ class MotionStore:
             inside = bank.row[rows]
             sources.append(source[inside])
             owners.append(_owners(source[inside], visible[inside], segments[inside]))
+            people_of.append(segments[inside] != _BACKGROUND)
             self.at[rows] = count + np.arange(len(rows))
             count += len(rows)
             people = bank.person[rows]
             self.clips += [rows[people == seed] for seed in np.unique(people)]
         self.sources, self.owners = np.concatenate(sources), np.concatenate(owners)
+        self.people = np.concatenate(people_of)
 
     def pairs(self, seed: int, step: int, count: int, rough: bool = True) -> MotionPairs:
         """Return a batch, decided by seed and step.
@@ -83,7 +87,8 @@ class MotionStore:
             seed: Of the run.
             step: Of the run.
             count: Of pairs.
-            rough: Whether pairs are mirrored and zoomed into, and disturbed as photographs and found points are.
+            rough: Whether people lean, pairs are mirrored and zoomed into, and pictures and points are disturbed as
+                photographs and found points are.
         """
         rng = np.random.default_rng([seed, step])
         first, second = [], []
@@ -106,7 +111,8 @@ class MotionStore:
         if not rough:
             return pairs
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        pairs = framed(pairs, generator)
+        masks = [torch.from_numpy(self.people[self.at[rows]])[:, None].float() for rows in (first, second)]
+        pairs = framed(leaned(pairs, masks[0], masks[1], generator), generator)
         reference, target = _found(pairs.reference, pairs.target, generator)
         return replace(pairs, picture=photographic(pairs.picture, generator), reference=reference, target=target)
 
@@ -116,6 +122,53 @@ def _owners(source: np.ndarray, visible: np.ndarray, segments: np.ndarray) -> np
     away = np.maximum(abs(source[..., 0] - axis), abs(source[..., 1] - axis[:, None]))
     still = (segments == _BACKGROUND) | ((segments == _CLOTHES) & (away < _UNMOVED))
     return np.where(visible, np.where(still, STILL, WARPED), OWN).astype(np.uint8)
+
+
+def leaned(
+    pairs: MotionPairs,
+    before: Float[Tensor, "n 1 m m"],
+    after: Float[Tensor, "n 1 m m"],
+    generator: torch.Generator,
+) -> MotionPairs:
+    """Move half of the people as wholes: the renderer's heads turn on bodies that never do.
+
+    A head that goes up, down or aside takes neck and shoulders along, less the further down they are: at the lower edge
+    of the picture they stay, for what is beyond it does.
+
+    Args:
+        pairs: Of a bank.
+        before: Where the person is in the reference, 1 or 0.
+        after: Where it is in the target.
+        generator: Of the chance.
+
+    Returns:
+        The same pairs with other targets; `wanted` is left as it was, and with it nothing that moves can be compared.
+    """
+    n = len(pairs.flow)
+    away = _LEAN * torch.randn(n, 2, generator=generator).clamp(-2, 2) * (torch.rand(n, 1, generator=generator) < 0.5)
+    here = identity_grid(pairs.flow)
+    chin = pairs.target[:, :, 1].amax(1).clamp(max=0.9)[:, None, None]
+    down = ((here[:, 1] - chin) / (1 - chin)).clamp(0, 1)
+    taken = 1 - down.square() * (3 - 2 * down)
+    back = here - away[..., None, None] * taken[:, None]
+    grid = back.permute(0, 2, 3, 1)
+
+    def came(maps: Tensor) -> Tensor:
+        return functional.grid_sample(maps, grid, mode="nearest", padding_mode="border", align_corners=False)
+
+    is_person, was_person = came(after) > 0.5, before > 0.5
+    flow = torch.where(is_person, came(pairs.flow - here) + back, here)
+    owner = came(pairs.owner[:, None].float())
+    moved = (flow - here).abs().amax(1, keepdim=True) >= _UNMOVED
+    owner = torch.where((owner == STILL) & moved, WARPED, owner)
+    owner = torch.where(is_person, owner, torch.where(was_person, OWN, STILL)).long()
+    same = (away == 0).all(1)[:, None, None]
+    return replace(
+        pairs,
+        target=pairs.target + away[:, None],
+        flow=torch.where(same[:, None], pairs.flow, flow),
+        owner=torch.where(same, pairs.owner, owner[:, 0]),
+    )
 
 
 def framed(pairs: MotionPairs, generator: torch.Generator) -> MotionPairs:
