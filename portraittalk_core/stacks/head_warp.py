@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
-from ..motion.geometry import contours, placement
+from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
 from ..topology import EYES, IRISES, POINTS, SEGMENTS
 from ..types import Frames, Identity, StructureMaps
@@ -35,6 +35,9 @@ KEPT = 512
 
 _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
+
+_SMOOTH = 0.5  # share of the smooth field between the points in the face's motion
+_AGREE = 0.03  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _RIM = 2  # cells of the maps around a head that show a little of it
@@ -122,13 +125,19 @@ class HeadWarp:
         rows, half = len(landmarks), SIDE // 2
         small = functional.interpolate(picture.to(landmarks.device), (SIDE, SIDE), mode="area")
         fixed = reference.to(landmarks).expand(rows, -1, -1)
+        sparse = sparse_motion(fixed, landmarks, placement(fixed, landmarks), half)
         found = self.net(
             small.expand(rows, -1, -1, -1).contiguous(memory_format=torch.channels_last),
             contours(fixed[:1], half).expand(rows, -1, -1, -1),
             contours(landmarks, half),
-            sparse_motion(fixed, landmarks, placement(fixed, landmarks), half),
+            sparse,
         )
-        return replace(found, flow=anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS]))
+        flow = anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS])
+        # Two fields that err differently err less together: the network's, and the smooth one where points are near.
+        near = functional.interpolate(sparse[:, 5:], flow.shape[-2:], mode="bilinear", align_corners=False)
+        smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
+        agree = torch.exp(-((smooth - flow).norm(dim=1, keepdim=True) / _AGREE).square())
+        return replace(found, flow=torch.lerp(flow, smooth, _SMOOTH * near * agree))
 
     def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
         """Return the person's first crop moved to each frame, what stands still left where it is.
