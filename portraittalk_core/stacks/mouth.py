@@ -37,7 +37,7 @@ _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 # Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
 _CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
 _UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.65, 0.85, 0.7
-_DETAIL = 0.75  # how much of the drawn detail there is
+_DETAIL = 0.6  # how much of the drawn detail there is
 _LEVEL = 0.35  # how far what is drawn says how bright a mouth is
 
 
