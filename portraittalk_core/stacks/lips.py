@@ -3,7 +3,8 @@
 Teeth that a photograph shows are moved with the lips. But a field of motion is smooth over pixels, and points of inner
 lips lie on teeth rather than on the edge: a strip of teeth would stay between lips that meet. So where a mouth is less
 open than in the photograph, what lies above the upper lip's edge comes from above it in the photograph, and what lies
-below the lower one's from below. What is left of teeth all the same gets the colour of lips.
+below the lower one's from below. What is left of teeth all the same gets the colour of lips. And lips between which a
+photograph shows nothing meet, whatever their points say.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..motion.geometry import eye_distance, eye_line, mouth_opening
-from ..topology import INNER_LIPS, OUTER_LIPS, SEGMENTS
+from ..topology import INNER_LIPS, MEETING_LIPS, OUTER_LIPS, SEGMENTS
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
 _SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
@@ -30,6 +31,8 @@ _REACH = 0.16  # beyond an edge within which pixels move
 _BAND = 0.04  # beyond the line in which lips meet where teeth may be left
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
+_OPEN, _CLOSED = 0.22, 0.12  # mean share between points of lips that are surely apart, and of such that surely meet
+_WIDE = 0.09  # opening, see `mouth_opening`, from which on points are not wrong
 _SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
 _SURELY = 1.5  # times its share a pixel is taken to be inside: strips of teeth are narrower than segments' edges
 _LINE = 0.7  # of the light of lips that the line has in which they meet
@@ -90,6 +93,36 @@ def lip_edges(
     red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)
     colour = functional.grid_sample(picture, red[:, None], align_corners=False)[0, :, 0].median(1).values
     return LipEdges(landmarks, smooth, opening, inside[0], colour)
+
+
+def lips_as_seen(
+    segments: Float[Tensor, "n segments s s"], landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 478 2"]:
+    """Bring points of lips together where a photograph shows nothing between them.
+
+    Found points leave shut mouths some hundredths of the distance of the eyes open: lips would be pressed thin to close
+    them. In 64 pictures of real people in which less than a fifth of what is between the points was mouth, all but two
+    mouths were open by less than 0.03, most by less than 0.01.
+
+    Args:
+        segments: Of the photographs, see `topology.SEGMENTS`.
+        landmarks: In [-1, 1].
+
+    Returns:
+        The same points but those of inner lips.
+    """
+    upper, lower = (landmarks[:, list(points)] for points in zip(*MEETING_LIPS, strict=True))
+    inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
+    between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
+    seen = functional.grid_sample(inside.to(between), between[:, None], align_corners=False).mean((1, 2, 3))
+    opening = mouth_opening(landmarks)
+    shut = ((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1) * (opening < _WIDE)
+    left = 1 - shut * (1 - (_MEET / opening.clamp(min=_MEET)))
+    middle, half = (upper + lower) / 2, (lower - upper) / 2 * left[:, None, None]
+    made = landmarks.clone()
+    for points, place in zip(zip(*MEETING_LIPS, strict=True), (middle - half, middle + half), strict=True):
+        made[:, list(points)] = place
+    return made
 
 
 def over_lips(

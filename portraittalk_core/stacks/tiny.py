@@ -53,6 +53,7 @@ from .conditions import (
 )
 from .face_parser import FaceParser
 from .head_warp import HeadWarp
+from .lips import lips_as_seen
 from .mouth import open_mouths
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
@@ -216,7 +217,12 @@ class TinyStack(CodecMethods):
         self, images: Sequence[Float[Tensor, "3 h w"]], face: int | None = None, skip_missing: bool = False
     ) -> Identity:
         """Find the person in the pictures; see `Stack.identify`."""
-        return identify(images, PortraitFinder(self.faces), face=face, size=self.config.size, skip=skip_missing)
+        found = identify(images, PortraitFinder(self.faces), face=face, size=self.config.size, skip=skip_missing)
+        if self.warp.parser is None:
+            return found
+        return replace(
+            found, landmarks=lips_as_seen(self.warp.parser.segments(found.crops, found.landmarks), found.landmarks)
+        )
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

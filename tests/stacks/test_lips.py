@@ -5,7 +5,7 @@ import torch
 
 from portraittalk_core.motion.geometry import eye_distance, mouth_opening
 from portraittalk_core.nets.dense_motion import identity_grid
-from portraittalk_core.stacks.lips import lip_edges, over_lips, shut
+from portraittalk_core.stacks.lips import lip_edges, lips_as_seen, over_lips, shut
 from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
 
 from ..rendered_people import portraits
@@ -88,3 +88,20 @@ def test_a_tooth_that_is_left_between_lips_that_meet_gets_their_colour(smiling, 
     assert torch.equal(made[1], white[1]), "a mouth that is open shows teeth"
     assert torch.equal(made[0, :, : row - 20], white[0, :, : row - 20])
     assert torch.equal(shut(white, torch.zeros(2, 1, SIDE, SIDE), edges, both), white), "there are none"
+
+
+def test_lips_between_which_nothing_is_seen_meet(points):
+    apart, wide = opened(points, 0.05), opened(points, 0.2)
+    nothing = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth = nothing.clone()
+    mouth[:, SEGMENTS.index("mouth")] = 0.5
+    made = lips_as_seen(nothing, apart)
+    assert float(mouth_opening(made)) < 0.007 < 0.04 < float(mouth_opening(apart))
+    elsewhere = [k for k in range(478) if k not in INNER_LIPS]
+    assert torch.equal(made[:, elsewhere], apart[:, elsewhere])
+    middles = [[(p[:, a] + p[:, b]) / 2 for a, b in MEETING_LIPS] for p in (made, apart)]
+    assert torch.allclose(*(torch.stack(m) for m in middles), atol=1e-6)
+    assert torch.allclose(lips_as_seen(mouth, apart), apart, atol=1e-6), "a mouth is seen"
+    assert torch.allclose(lips_as_seen(nothing, wide), wide, atol=1e-6), "points are never so wrong"
+    shut_already = opened(points, 0.001)
+    assert torch.allclose(lips_as_seen(nothing, shut_already), shut_already, atol=1e-6), "nothing is pulled apart"
