@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..topology import OUTER_LIPS
 from .masked import blurred, filled
 
-_SIDE = 128  # pixels, on which colours are compared
+_SIDE = 48  # pixels, on which colours are compared: they change slowly
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
 _SOFT = 0.03  # reach, in sides of the picture, over which colours go over into another
 _WHOLE, _TORN = 0.4, 0.1  # least magnification of a field that shows detail, and that shows streaks only
