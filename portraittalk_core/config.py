@@ -50,10 +50,7 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The noise schedule, in the words of diffusers' schedulers; see `diffusion.schedule.NoiseSchedule`.
-
-    The defaults are those of SD1.5.
-    """
+    """The noise schedule in diffusers' words, see `diffusion.schedule.NoiseSchedule`; the defaults are SD1.5's."""
 
     beta_start: float = 0.00085
     """Share of noise that the first of 1000 training steps adds, in (0, 1)."""
@@ -296,6 +293,9 @@ class TrainingConfig:
 
     stream: bool = False
     """Whether shards are read and encoded anew in every step, however many there are; else once, before the first."""
+
+    sample_frames: int = 0
+    """Of each sample of shards only the first so many are learned: what a model must know by heart at once; 0: all."""
 
     workers: int = 0
     """Processes that draw batches ahead; 0: the training process draws them."""

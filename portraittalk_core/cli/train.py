@@ -248,6 +248,7 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     """Train the runs of a stage one after the other, each from what those before it learned."""
     configs, model = read_configs(arguments), read_model(arguments)
     from ..preparation.shards import is_shards
+    from ..training.denoiser.shard_bank import bank_name
     from ..training.denoiser.stages import train_stage
 
     options: dict[str, Any] = {
@@ -256,8 +257,9 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     if model is not None:
         options["model"] = model
     data = Path(arguments.data) if arguments.data else out / "bank"
-    if is_shards(data):  # of `portraittalk prepare`: they bring their people and their speech
-        people, data = data, out / "bank"
+    bring = is_shards(data)  # of `portraittalk prepare`: they bring their people and their speech
+    if bring:
+        people = data
     else:
         people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)
         if arguments.stage == 2:
@@ -265,5 +267,6 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     start = [Path(arguments.start)] if arguments.start else []
     for number, config in enumerate(configs):
         place = out if len(configs) == 1 else out / f"run{number}"
-        train_stage(config, place, data=data, people=people, start=tuple(start), **options)
+        bank = out / bank_name(config) if bring else data
+        train_stage(config, place, data=bank, people=people, start=tuple(start), **options)
         start.append(place / "model.safetensors")

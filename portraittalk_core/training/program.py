@@ -21,6 +21,7 @@ from ..config import ModelConfig, TrainingConfig, to_mapping
 from ..errors import BadInput
 from .checkpoint import Checkpoints
 from .denoiser.low_rank import export_low_rank, folded
+from .denoiser.shard_bank import bank_name
 from .denoiser.stages import ASSETS, train_stage
 from .denoiser.validation import validation_on
 from .ground import make_ground
@@ -75,7 +76,7 @@ def train_program(program: Program) -> bool:
         if not is_finished(place, run):
             options: dict[str, Any] = dict(parts)
             train_stage(
-                run, place, data=program.out / "bank", people=program.shards, model=model, start=start,
+                run, place, data=program.out / bank_name(run), people=program.shards, model=model, start=start,
                 validate=validation_on(program.shards, run, model, parts) if run.validate_every else None,
                 faces=None if run.stream else ASSETS / "faces", **options,
             )  # fmt: skip

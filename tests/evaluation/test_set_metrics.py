@@ -185,6 +185,8 @@ def test_a_distance_that_cannot_be_taken_has_no_value(tmp_path, video, scored):
         set_metrics.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows")
     features.write_features(tmp_path / "rows", {})
     assert load_file(tmp_path / "rows") == {}
+    (tmp_path / "any").touch()
+    assert (tmp_path / "rows").stat().st_mode == (tmp_path / "any").stat().st_mode  # others may read what is kept
     assert set_metrics.set_figures([Clip(video, "a", reference=video)], 1, lambda clip: tmp_path / "rows") == {}
 
 

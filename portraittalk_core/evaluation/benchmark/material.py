@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...checkpoints.writing import save_tensors
 from ...errors import BadMedia, MissingExtra, PortraitTalkError
 from ...media.target import Partial
 from ...media.video import VideoWriter
@@ -98,7 +98,7 @@ class Material:
         samples = (take.sound.samples[0] * 32767).round().short()
         with Partial(self.said) as partial:
             tensors = {"blendshapes": take.blendshapes, "rotation": take.rotation, "samples": samples}
-            save_file(tensors, partial, {"take": json.dumps({"voice": take.voice})})
+            save_tensors(tensors, partial, {"take": json.dumps({"voice": take.voice})})
 
 
 def _speak_elsewhere(material: Material) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ...checkpoints.native import load_structure, model_folder
+from ...checkpoints.writing import save_tensors
 from ...errors import BadInput, BadMedia, WeightsMismatch
 from ...media.target import Partial
 from ...media.video import probe
@@ -128,7 +128,7 @@ def write_features(path: Path, features: Features) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Partial(path) as partial:
-            save_file({name: values.contiguous().clone() for name, values in features.items()}, partial)
+            save_tensors({name: values.contiguous().clone() for name, values in features.items()}, partial)
     except (OSError, SafetensorError) as error:
         raise BadMedia(f"The report `{path}` cannot be written ({error}). Choose another folder.") from error
 

@@ -9,6 +9,7 @@ on disk, three bytes a pixel twice a frame: for hours of clips, not for hundreds
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ...config import TrainingConfig
 from ...errors import BadInput, BadMedia
 from ...motion.structure import FaceFitter, FaceShaper, clamp_coefficients
 from ...perception.speech import SpeechEncoder
@@ -76,6 +78,15 @@ class _Read:
     features: Float[Tensor, "f d"]
 
 
+def bank_name(run: TrainingConfig) -> str:
+    """Return the folder of what a run encodes; runs that learn other frames of the same samples have another.
+
+    Args:
+        run: What it is.
+    """
+    return f"bank_{run.sample_frames}" if run.sample_frames else "bank"
+
+
 def encode_shards(
     folder: Path,
     shards: Path,
@@ -83,6 +94,8 @@ def encode_shards(
     readers: Readers,
     sizes: Sequence[int] = (128, 256),
     split: str = "train",
+    *,
+    frames: int = 0,
 ) -> None:
     """Encode a split of shards, unless that was done already; a broken sample is reported and left out.
 
@@ -93,13 +106,14 @@ def encode_shards(
         readers: Read faces and speech.
         sizes: Sides in pixels at which latents are made.
         split: That is encoded.
+        frames: Of each sample, its first, that are encoded; 0: all.
 
     Raises:
         BadInput: When the split holds no whole stretch.
     """
     if is_made(folder):
         return
-    stretches = list(_stretches(shards, split))
+    stretches = list(_stretches(shards, split, frames or sys.maxsize))
     if not stretches:
         raise BadInput(f"{shards}: must hold stretches of {FRAMES + 1} frames in `{split}`. Prepare longer clips.")
     made = BankFiles(folder, len(stretches) * (FRAMES + 1), max(sizes), ("", RESTING))
@@ -116,20 +130,21 @@ def encode_shards(
     made.finish(clips, clips * (FRAMES + 1), tags)
 
 
-def _stretches(shards: Path, split: str) -> Iterator[_Stretch]:
+def _stretches(shards: Path, split: str, most: int) -> Iterator[_Stretch]:
     """Yield the stretches of all samples that are whole; the reference lies half a sample away."""
     for shard in read_index(shards)["shards"]:
         for entry in shard["samples"] if shard["split"] == split else ():
-            if entry["frames"] <= FRAMES:
+            count = min(entry["frames"], most)
+            if count <= FRAMES:
                 continue
             try:
                 read_sample(shards / shard["file"], entry)
             except BadMedia as error:
                 logger.warning("%s: %s; it is left out.", shard["file"], error)
                 continue
-            for k in range(entry["frames"] // FRAMES):
+            for k in range(count // FRAMES):
                 first = k * FRAMES
-                reference = (first + FRAMES // 2 + entry["frames"] // 2) % entry["frames"]
+                reference = (first + FRAMES // 2 + count // 2) % count
                 yield _Stretch(shards / shard["file"], entry, first, reference)
 
 

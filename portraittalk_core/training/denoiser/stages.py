@@ -205,6 +205,7 @@ def streamed_batches(
         size=config.size,
         drops={name: getattr(config, name) for name in names},
         split=split,
+        frames=config.sample_frames,
         made=_made_ahead(shards, config.size, networks[0]),
     )
 
@@ -257,7 +258,8 @@ def _encode_data(
         device: Any = at_work.device
         encoders = frame_encoders(*networks, device)
         if is_shards(people):
-            encode_shards(data, people, encoders, shard_readers(), picture_sizes(model))
+            sizes = picture_sizes(model)
+            encode_shards(data, people, encoders, shard_readers(), sizes, frames=config.sample_frames)
         elif config.stage == 1:
             encode_bank(data, people, encoders, picture_sizes(model))
         else:

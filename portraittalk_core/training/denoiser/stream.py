@@ -9,6 +9,7 @@ written is left out, the next takes its place, and the run says so.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,7 @@ class ShardDraws(Dataset[RawDraw]):
         size: int = 512,
         drops: dict[str, float] | None = None,
         split: str = "train",
+        frames: int = 0,
         made: Collection[str] = (),
     ) -> None:
         """Read the index.
@@ -134,6 +136,7 @@ class ShardDraws(Dataset[RawDraw]):
             size: Side of the pictures.
             drops: Chances by the names of `TrainingConfig`, such as `drop_text`.
             split: Which samples.
+            frames: Of each sample, its first, that are drawn from; 0: all.
             made: What is taken from the shards in place of pixels and sound, see `preparation.cache`: `latents`,
                 `speech`.
 
@@ -142,13 +145,13 @@ class ShardDraws(Dataset[RawDraw]):
         """
         self._latents, self._speech = cache.LATENTS in made, cache.SPEECH in made and clip > 1
         self._folder, self._seed, self._refs, self._targets = shards, seed, refs, targets
-        self._clip, self._size, self._drops = clip, size, drops or {}
+        self._clip, self._size, self._drops, self._frames = clip, size, drops or {}, frames or sys.maxsize
         needed = max(targets + 1, clip + 1)
         self._entries: list[tuple[str, dict[str, Any]]] = [
             (shard["file"], entry)
             for shard in read_index(shards)["shards"]
             for entry in (shard["samples"] if shard["split"] == split else ())
-            if entry["frames"] >= needed
+            if min(entry["frames"], self._frames) >= needed
         ]
         if not self._entries:
             raise BadInput(f"{shards}: must hold samples of {needed} frames in `{split}`. Prepare longer clips.")
@@ -194,7 +197,7 @@ class ShardDraws(Dataset[RawDraw]):
 
     def _draw(self, sample: Sample, generator: np.random.Generator, parts: _Parts) -> None:
         content = sample.frames
-        count = len(content)
+        count = min(len(content), self._frames)
         reference, rows = self._rows(count, generator)
         points, motion = sample.array("points"), sample.array("motion")
         face = sample.array("faces").mean(0, keepdims=True)
@@ -221,7 +224,7 @@ class ShardDraws(Dataset[RawDraw]):
             parts.add(features=sample.array(cache.SPEECH)[None, rows])
         elif self._clip > 1:
             heard = sample.files.get("wav")
-            parts.add(sounds=wave_samples(heard) if heard else torch.zeros(count * 640))
+            parts.add(sounds=wave_samples(heard) if heard else torch.zeros(len(content) * 640))
 
     def _rows(self, count: int, generator: np.random.Generator) -> tuple[int, list[int]]:
         """Return a reference frame, and the frames that are drawn beside it: far enough away where that is possible."""

@@ -53,6 +53,7 @@ def validation_on(
     text = load_text_encoder(parts.get("text", ASSETS / "text.safetensors"))
     kinds = {shard["split"] for shard in read_index(shards)["shards"]}
     options: dict[str, Any] = {"seed": 1, "refs": 1, "targets": 1, "clip": config.clip, "size": config.size}
+    options["frames"] = config.sample_frames
     draws = ShardDraws(shards, split="validation" if "validation" in kinds else "train", **options)
 
     def of(objective: Objective) -> Callable[[int, Path | None], dict[str, float]]:

@@ -56,3 +56,13 @@ def write_shards(folder, counts=(COUNT, FRAMES, COUNT)):
         writer.add({"key": f"c_{number}", "clip": "c", "frames": count}, pack(f"c_{number}", files))
     (folder / INDEX).write_text(json.dumps({"shards": [writer.finish("train")]}))
     return folder
+
+
+def damage_first_sample(shards, folder):
+    """Copy shards to a folder with one byte of their first sample changed."""
+    index = json.loads((shards / INDEX).read_text())
+    file = index["shards"][0]["file"]
+    content = bytearray((shards / file).read_bytes())
+    content[index["shards"][0]["samples"][0]["offset"] + 2000] ^= 0xFF
+    (folder / file).write_bytes(content)
+    (folder / INDEX).write_text(json.dumps(index))

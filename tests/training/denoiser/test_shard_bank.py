@@ -1,43 +1,21 @@
 """Shards of real people become the bank of both stages: every row is the frame that it should be."""
 
-import json
 import logging
-from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure
 from portraittalk_core.errors import BadInput
 from portraittalk_core.motion.geometry import mouth_opening
 from portraittalk_core.preparation.samples import wave_samples
-from portraittalk_core.preparation.shards import INDEX, is_shards, read_samples
-from portraittalk_core.stacks.head_warp import HeadWarp
-from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders
+from portraittalk_core.preparation.shards import is_shards, read_samples
+from portraittalk_core.training.denoiser.bank import EncodedBank
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipDraws, ClipStore, open_clip_bank
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws
-from portraittalk_core.training.denoiser.shard_bank import Readers, encode_shards
-from portraittalk_core.training.denoiser.stages import ASSETS
+from portraittalk_core.training.denoiser.shard_bank import encode_shards
 
-from .shards import COUNT, SIDE, Still, mean_colours, write_shards
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    return write_shards(tmp_path_factory.mktemp("shards"))
-
-
-@pytest.fixture(scope="module")
-def readers():
-    return Readers(
-        *load_structure(ASSETS / "structure.safetensors"), load_speech_encoder(ASSETS / "speech.safetensors")
-    )
-
-
-@pytest.fixture(scope="module")
-def encoders():
-    return FrameEncoders(mean_colours, cast(HeadWarp, Still()), None, "cpu")
+from .shards import COUNT, SIDE, damage_first_sample
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +66,16 @@ def test_both_stages_draw_from_it(folder, text):
     assert batch.latents.shape == (16, 4, 8, 8) and batch.features.shape[:2] == (2, 8)
 
 
+def test_the_first_frames_of_each_sample_alone(tmp_path, shards, readers, encoders):
+    encode_shards(tmp_path, shards, encoders, readers, (SIDE,), frames=FRAMES + 2)
+    bank = EncodedBank.open(tmp_path, SIDE)
+    tracks = [torch.from_numpy(sample.array("points")) for sample in read_samples(shards)]
+    rows = [FRAMES // 2 + (FRAMES + 2) // 2, *range(FRAMES)]
+    assert torch.equal(bank.landmarks, torch.cat([tracks[0][rows], tracks[2][rows]]))
+
+
 def test_a_broken_sample_is_reported_and_left_out(tmp_path, shards, readers, encoders, caplog):
-    index = json.loads((shards / INDEX).read_text())
-    entry = index["shards"][0]["samples"][0]
-    content = bytearray((shards / "train-000000.tar").read_bytes())
-    content[entry["offset"] + 2000] ^= 0xFF
-    (tmp_path / "train-000000.tar").write_bytes(content)
-    (tmp_path / INDEX).write_text(json.dumps(index))
+    damage_first_sample(shards, tmp_path)
     with caplog.at_level(logging.WARNING):
         encode_shards(tmp_path / "bank", tmp_path, encoders, readers, (SIDE,))
     assert "sample c_0: its bytes are not those that were written; it is left out" in caplog.text

@@ -1,40 +1,27 @@
 """Shards that are streamed: every batch is what its number says, the same that a bank of them would give."""
 
 import dataclasses
-import json
-from typing import cast
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure
+from portraittalk_core.checkpoints.native import load_speech_encoder
 from portraittalk_core.errors import BadInput, BadMedia
 from portraittalk_core.motion.geometry import mouth_opening
 from portraittalk_core.preparation.samples import wave_samples
-from portraittalk_core.preparation.shards import INDEX, read_samples
-from portraittalk_core.stacks.head_warp import HeadWarp
-from portraittalk_core.training.denoiser.bank import FrameEncoders
-from portraittalk_core.training.denoiser.shard_bank import Readers
+from portraittalk_core.preparation.shards import read_samples
 from portraittalk_core.training.denoiser.stages import ASSETS
 from portraittalk_core.training.denoiser.stream import ShardDraws, StreamStore, throughput
 
-from .shards import COUNT, SIDE, Still, mean_colours, write_shards
+from .shards import COUNT, SIDE, damage_first_sample
 
 RUN = {"seed": 3, "refs": 2, "targets": 1, "clip": 4, "size": SIDE}
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    return write_shards(tmp_path_factory.mktemp("shards"))
-
-
-@pytest.fixture(scope="module")
-def store(text):
-    readers = Readers(
-        *load_structure(ASSETS / "structure.safetensors"), load_speech_encoder(ASSETS / "speech.safetensors")
-    )
-    encoders = FrameEncoders(mean_colours, cast(HeadWarp, Still()), None, "cpu")
+def store(text, readers, encoders):
     return lambda clip: StreamStore(encoders, readers, text.tokenize, torch.device("cpu"), clip)
 
 
@@ -95,12 +82,7 @@ def test_what_is_dropped_is_gone(shards, store, text):
 
 
 def test_a_broken_sample_is_skipped_and_said(tmp_path, shards, store):
-    index = json.loads((shards / INDEX).read_text())
-    entry = index["shards"][0]["samples"][0]
-    content = bytearray((shards / "train-000000.tar").read_bytes())
-    content[entry["offset"] + 2000] ^= 0xFF
-    (tmp_path / "train-000000.tar").write_bytes(content)
-    (tmp_path / INDEX).write_text(json.dumps(index))
+    damage_first_sample(shards, tmp_path)
     draws = ShardDraws(tmp_path, **RUN)
     found = [draws[number] for number in range(3)]
     assert not any("c_0" in name for draw in found for name in draw.names)
@@ -118,6 +100,17 @@ def test_shards_without_what_is_needed_are_refused(shards):
     with pytest.raises(BadInput, match="in `test`"):
         ShardDraws(shards, **RUN, split="test")
     assert list(throughput(ShardDraws(shards, **RUN), 2)) == [10, 10]
+
+
+def test_the_first_frames_of_each_sample_are_drawn_from_where_a_run_says_so(shards, store):
+    draws = ShardDraws(shards, **RUN, frames=6)
+    said = [re.split("[:>]", name) for number in range(12) for name in draws[number].names]
+    assert {key for key, *_ in said} == {"c_0", "c_1", "c_2"}
+    assert all(int(reference) < 6 and int(first) + RUN["clip"] <= 6 for _, reference, first in said)
+    whole = store(4).gather(ShardDraws(shards, **RUN)[0])
+    assert store(4).gather(draws[0]).features.shape == whole.features.shape  # heard in the whole of the sample
+    with pytest.raises(BadInput, match="samples of 5 frames"):
+        ShardDraws(shards, **RUN, frames=4)
 
 
 def test_a_draw_needs_no_network(shards):
