@@ -2,8 +2,9 @@
 
     python -m benchmarks.six_clips --shards shards/ --run runs/six --config benchmarks/six_clips.toml
 
-The loss is that of the same draws, times and noise before the first step and now. Frames are drawn from noise,
-everything that a step shows being shown, by the averaged weights of the newest checkpoints.
+Every frame that was learned is measured, with the reference that it was learned beside. The loss is that of the run, of
+the same times, noise and corruption before the first step and now. Frames are drawn from noise, everything that a step
+shows being shown, by the averaged weights of the newest checkpoints.
 """
 
 from __future__ import annotations
@@ -11,63 +12,116 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
 from portraittalk_core.config import TrainingConfig, from_mapping, toml_values
 from portraittalk_core.metrics.functional.image import psnr
+from portraittalk_core.preparation.samples import decoded as picture_of
+from portraittalk_core.preparation.shards import read_samples
 from portraittalk_core.training.denoiser.assembly import build_objective, load_weights
-from portraittalk_core.training.denoiser.stages import ASSETS, frame_encoders, shard_readers
-from portraittalk_core.training.denoiser.stream import ShardDraws, StreamStore
+from portraittalk_core.training.denoiser.bank import EncodedBank
+from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipStore, open_clip_bank
+from portraittalk_core.training.denoiser.objective import Objective
+from portraittalk_core.training.denoiser.pairs import Batch, Draw, FrameStore
+from portraittalk_core.training.denoiser.shard_bank import bank_name
+from portraittalk_core.training.denoiser.stages import ASSETS
 from portraittalk_core.training.denoiser.validation import decoded, sampled
 from portraittalk_core.training.model import read_model
 
 from .parts.program import command_line
 
+Pictures = Float[Tensor, "n 3 s s"]
 
-def figures(shards: Path, run: Path, recipe: Path, stage: int, draws: int, sampling: int) -> dict[str, float]:
-    """Return losses before and now, and PSNR of drawn frames, of the VAE alone and of moved references.
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a run learned from."""
+
+    config: TrainingConfig
+    folder: Path
+    """The bank."""
+
+    pictures: dict[str, Pictures]
+    """Filmed frames of each stretch, by its clip and the frame that it begins with."""
+
+
+def figures(shards: Path, run: Path, recipe: Path, stage: int, noises: int, sampling: int) -> dict[str, dict[str, float]]:
+    """Return losses before and now, and PSNR of drawn frames, of the VAE alone and of moved references, by stretch.
 
     Args:
         shards: That were trained on.
         run: Folder of the program.
         recipe: That it ran.
-        stage: Whose draws: single frames or clips.
-        draws: How many.
+        stage: Whose loss, of single frames or clips; its weights and those of the stages before it are measured.
+        noises: Draws of times and noise for each frame.
         sampling: Steps of sampling.
     """
     values = toml_values(recipe)
     runs = [from_mapping(TrainingConfig, one) for one in values["runs"]]
     config = next(one for one in runs if one.stage == stage)
-    model = read_model(values["model"])
     vae, text = load_vae(ASSETS / "vae.safetensors"), load_text_encoder(ASSETS / "text.safetensors")
-    files = [file for k in range(1, stage + 1) if (file := run / f"stage{k}" / "model.safetensors").exists()]
-    wanted = dataclasses.replace(config, refs=6 if stage == 1 else 1, targets=1)
-    source = ShardDraws(shards, seed=99, refs=wanted.refs, targets=1, clip=config.clip, size=config.size)
-    encoders = frame_encoders(
-        ASSETS / "vae.safetensors", ASSETS / "dense_motion.safetensors", None, torch.device("cpu")
-    )
-    store = StreamStore(encoders, shard_readers(), text.tokenize, torch.device("cpu"), config.clip)
-    found: dict[str, list[float]] = {}
-    before, now = (build_objective(model, wanted, text, vae).eval() for _ in range(2))
-    load_weights(before, *files[: stage - 1])
+    files = [run / f"stage{k}" / "model.safetensors" for k in range(1, stage + 1)]
+    before, now = (build_objective(read_model(values["model"]), config, text, vae).eval() for _ in range(2))
     load_weights(now, *files)
-    for number in range(draws):
-        draw = source[number]
-        batch = store.gather(draw)
-        true = draw.pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.no_grad():
-            for name, objective in (("loss before", before), ("loss now", now)):
-                for seed in range(4):
-                    losses = objective(batch, torch.Generator().manual_seed(10 * number + seed))
-                    found.setdefault(name, []).append(float(losses["loss"]))
-        drawn = decoded(vae, sampled(now, batch, sampling, seed=number))
-        found.setdefault("drawn, dB", []).append(psnr(drawn, true))
-        found.setdefault("VAE alone, dB", []).append(psnr(decoded(vae, batch.latents), true))
-        found.setdefault("moved reference alone, dB", []).append(psnr(batch.warped_pictures, true))
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    learned = _Learned(config, run / bank_name(config), _pictures(shards, config))
+    found: dict[str, dict[str, float]] = {}
+    for number, (name, true) in enumerate(learned.pictures.items()):
+        batch = _batch(learned, number, text.tokenize)
+        one = {"loss before": _loss(before, batch, noises), "loss now": _loss(now, batch, noises)}
+        shown = {
+            "drawn, dB": decoded(vae, sampled(now, batch, sampling, seed=number)),
+            "VAE alone, dB": decoded(vae, batch.latents),
+            "moved reference alone, dB": batch.warped_pictures,
+        }
+        one |= {what: psnr(pictures, true) for what, pictures in shown.items()}
+        found[name] = one
+        sys.stdout.write(f"{name:<28} " + "  ".join(f"{what} {value:.3f}" for what, value in one.items()) + "\n")
+    names = next(iter(found.values()))
+    return found | {"all": {what: sum(one[what] for one in found.values()) / len(found) for what in names}}
+
+
+def _pictures(shards: Path, config: TrainingConfig) -> dict[str, Pictures]:
+    """Return the filmed frames of all stretches, in the order of the bank."""
+    found: dict[str, Pictures] = {}
+    for sample in read_samples(shards):
+        count = min(len(sample.frames), config.sample_frames or len(sample.frames))
+        for first in range(0, count // FRAMES * FRAMES if count > FRAMES else 0, FRAMES):
+            levels = [torch.from_numpy(picture_of(content)) for content in sample.frames[first : first + FRAMES]]
+            pictures = torch.stack(levels).permute(0, 3, 1, 2).float() / 127.5 - 1
+            found[f"{sample.key}:{first}"] = F.interpolate(pictures, (config.size, config.size), mode="area")
+    return found
+
+
+def _batch(learned: _Learned, number: int, tokenize: object) -> Batch:
+    """Return all frames of a stretch, with nothing dropped: single ones, or clips one after the other."""
+    config, reference = learned.config, number * (FRAMES + 1)
+    clips = config.stage == 2
+    step = config.clip if clips else 1
+    targets = torch.arange(reference + 1, reference + 1 + FRAMES, step)
+    bank = EncodedBank.open(learned.folder, config.size)
+    rows = len(targets) if clips else 1
+    none = torch.zeros(len(targets), dtype=torch.bool)
+    ids = tokenize([bank.tags[reference]["caption"]] * len(targets))  # pyright: ignore
+    owner = torch.arange(rows) if clips else torch.zeros(len(targets), dtype=torch.long)
+    draw = Draw(torch.full((rows,), reference), targets, owner, ids, none, none, none, none)
+    cpu = torch.device("cpu")
+    if clips:
+        return ClipStore(open_clip_bank(learned.folder, config.size), config.clip, cpu).gather(draw)
+    return FrameStore(bank, cpu).gather(draw)
+
+
+@torch.no_grad()
+def _loss(objective: Objective, batch: Batch, noises: int) -> float:
+    """Return the mean loss over times and noise that are drawn from the same seeds every time."""
+    losses = [float(objective(batch, torch.Generator().manual_seed(seed))["loss"]) for seed in range(noises)]
+    return sum(losses) / len(losses)
 
 
 def main() -> None:
@@ -78,13 +132,14 @@ def main() -> None:
     add("--run", type=Path, required=True, help="--out of `portraittalk train`")
     add("--config", type=Path, default=Path(__file__).with_name("six_clips.toml"))
     add("--stage", type=int, default=1, choices=(1, 2))
-    add("--draws", type=int, default=3, help="batches that are measured (3)")
+    add("--noises", type=int, default=8, help="draws of times and noise for each frame (8)")
     add("--steps", type=int, default=10, help="of sampling (10)")
     add("--out", type=Path, help="a JSON file for the figures")
     given = parser.parse_args()
-    found = figures(given.shards, given.run, given.config, given.stage, given.draws, given.steps)
-    for name, value in found.items():
-        sys.stdout.write(f"{name:<28} {value:8.3f}\n")
+    found = figures(given.shards, given.run, given.config, given.stage, given.noises, given.steps)
+    whole = found["all"]
+    sys.stdout.write("all: " + "  ".join(f"{what} {value:.3f}" for what, value in whole.items()) + "\n")
+    sys.stdout.write(f"the loss has fallen {whole['loss before'] / whole['loss now']:.1f} times\n")
     if given.out:
         given.out.write_text(json.dumps(found, indent=1))
 
