@@ -75,6 +75,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--speech", metavar="FILE", help="speech encoder of these features (the shipped one)")
     add("--caption", metavar="COMMAND", help="prints a caption for {picture} (tags of what is measured)")
+    add("--separate-voice", action="store_true", help="take voices out of music (needs the package audio-separator)")
     add("--keep-silent", action="store_true", help="also keep clips without sound or speech, for stage 1")
     add("--validation", type=float, default=0.05, help="share of the people held out for validation (0.05)")
     add("--shard-mb", type=int, default=512, help="size of a full shard, megabytes (512)")

@@ -15,7 +15,7 @@ from ..errors import BadMedia, PortraitTalkError
 from ..evaluation.scoring.tracks import Finder
 from ..metrics.sync import SyncNetwork
 from ..motion.structure import FaceFitter, clamp_coefficients
-from ..types import CropPlace
+from ..types import CropPlace, Sound
 from .cache import Cache
 from .captions import ask, caption_of, tags
 from .cuts import cuts_in, joined, scenedetect_cuts
@@ -53,6 +53,9 @@ class Tools:
     cache: Cache | None = None
     """Makes latents and speech features ahead; None: training makes them."""
 
+    separate: Callable[[Sound], Sound] | None = None
+    """Takes voices out of music; None: sounds stay as they are."""
+
 
 @dataclass
 class _Kept:
@@ -89,7 +92,7 @@ class ClipPreparer:
         record |= {"dataset": source.dataset, "seconds": 0.0, "samples": [], "dropped": []}
         try:
             seen = look(frames_by_time(source.path, FPS), FPS, self._tools.finder)
-            speech = speech_of(source.path, source.sound)
+            speech = speech_of(source.path, source.sound, self._tools.separate)
         except BadMedia as error:
             return Made(record | {"dropped": [Drop(0, 0, "cannot be read").record | {"why": _line(error)}]})
         record["seconds"] = round(len(seen.frames) / FPS, 2)

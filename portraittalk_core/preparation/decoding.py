@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..media.audio import read_sound, speech_waveform
 from ..media.image import from_bytes
 from ..media.video import probe, timed_levels
+from ..types import Sound
 
 Picture = UInt8[ndarray, "h w 3"]
 """RGB, upright."""
@@ -68,19 +69,21 @@ def pixels_of(picture: Picture) -> Float[Tensor, "3 h w"]:
     return from_bytes(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1))
 
 
-def speech_of(path: Path, sound: Path | None = None) -> Tensor | None:
+def speech_of(path: Path, sound: Path | None = None, separate: Callable[[Sound], Sound] | None = None) -> Tensor | None:
     """Return the sound of a clip: one channel at 16 kHz, beginning with its first picture.
 
     Args:
         path: The video.
         sound: A file whose sound replaces the video's own.
+        separate: Takes a voice out of what sounds beside it; None leaves the sound as it is.
 
     Returns:
         Samples in [-1, 1]; None where there is no sound.
 
     Raises:
-        BadMedia: When the sound cannot be read.
+        BadMedia: When the sound cannot be read, or the voice not taken out of it.
     """
     if sound is None and not probe(path).audio_codec:
         return None
-    return speech_waveform(read_sound(sound or path))
+    heard = read_sound(sound or path)
+    return speech_waveform(heard if separate is None else separate(heard))

@@ -68,8 +68,10 @@ class Preparation:
                 "tools": described(self._settings, tools), **cached, "shards": [],
             }  # fmt: skip
         index = read_index(self.folder)
-        ours = json.loads(json.dumps(self._settings.record))
-        flat = [{**found, **found["limits"]} for found in (index["settings"], ours)]
+        # What an index does not know of is younger than it, and was then as the default is.
+        usual, ours = (json.loads(json.dumps(one.record)) for one in (Settings(), self._settings))
+        before = {**usual, **index["settings"], "limits": usual["limits"] | index["settings"]["limits"]}
+        flat = [{**found, **found["limits"]} for found in (before, ours)]
         other = next((name for name in flat[1] if name != "limits" and flat[0].get(name) != flat[1][name]), None)
         if other is not None:
             raise BadInput(

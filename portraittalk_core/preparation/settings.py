@@ -108,6 +108,9 @@ class Settings:
     speech: str | None = None
     """A speech encoder for these features; None: the shipped one."""
 
+    separate_voice: bool = False
+    """Whether the voice is taken out of music before anything is heard in it, with `audio-separator`."""
+
     validation: float = 0.05
     """Share of people who are held out for validation."""
 

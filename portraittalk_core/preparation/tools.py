@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from ..checkpoints.native import load_structure, model_folder
 from ..evaluation.scoring.network_files import NetworkFiles
 from ..evaluation.scoring.tracks import MeshFinder, PackFinder, open_finder
 from ..perception.face import FaceAnalyser
+from ..perception.voice_separation import SEPARATOR, check_separator, separate_voice
 from .cache import open_cache
 from .clip import Embed, Tools
 from .cuts import detector
@@ -33,7 +35,10 @@ def open_tools(settings: Settings) -> Tools:
     fitter = load_structure(tiny / "structure.safetensors")[0].eval()
     network = NetworkFiles(syncnet=Path(settings.syncnet)).sync_network() if settings.syncnet else None
     cache = open_cache(settings.latents, settings.speech) if settings.latents else None
-    return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network, cache)
+    if settings.separate_voice:
+        check_separator()
+    separate = separate_voice if settings.separate_voice else None
+    return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network, cache, separate)
 
 
 def _embedder(pack: str | None) -> Embed:
@@ -65,5 +70,12 @@ def described(settings: Settings, tools: Tools) -> dict[str, str]:
         "sync": "SyncNet, ADFD below 4 s" if tools.network is not None else "ADFD (no SyncNet was named)",
         "captions": "a command" if settings.caption else "tags of what is measured",
         "latents": tools.cache.names["latents"] if tools.cache is not None else "none: training makes them",
-        "music": "not taken out: voice and music are not separated",
+        "music": _music(tools),
     }
+
+
+def _music(tools: Tools) -> str:
+    if tools.separate is not None:
+        return f"taken out, by audio-separator's {SEPARATOR}"
+    here = find_spec("audio_separator") is not None
+    return "not taken out: " + ("--separate-voice does it" if here else "audio-separator is not installed")

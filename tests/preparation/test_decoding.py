@@ -9,6 +9,7 @@ import torch
 
 from portraittalk_core.errors import BadMedia
 from portraittalk_core.preparation.decoding import frames_by_time, speech_of
+from portraittalk_core.types import Sound
 
 from .conftest import write
 
@@ -70,3 +71,5 @@ def test_sound_of_its_own_or_of_another_file(tmp_path):
     spoken = write(tmp_path / "spoken.mp4", levels(25), voice)
     for found in (speech_of(spoken), speech_of(silent, spoken)):
         assert found is not None and abs(len(found) - 16_000) <= 1100 and float(found.abs().max()) > 0.05
+    quieter = speech_of(spoken, separate=lambda sound: Sound(sound.samples / 2, sound.sample_rate))
+    assert torch.allclose(quieter, speech_of(spoken) / 2, atol=1e-6) and float(quieter.abs().max()) > 0.02

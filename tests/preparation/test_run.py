@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from portraittalk_core.errors import BadInput
+from portraittalk_core.errors import BadInput, MissingExtra
 from portraittalk_core.evaluation.engine import Lost
 from portraittalk_core.motion.structure import clamp_coefficients
+from portraittalk_core.perception import voice_separation
+from portraittalk_core.preparation import tools as opening
 from portraittalk_core.preparation.clip import ClipPreparer
 from portraittalk_core.preparation.records import Records
 from portraittalk_core.preparation.report import write_report
 from portraittalk_core.preparation.run import Preparation
 from portraittalk_core.preparation.samples import decoded, wave_samples
 from portraittalk_core.preparation.settings import Limits, Settings
-from portraittalk_core.preparation.shards import read_index, read_samples
+from portraittalk_core.preparation.shards import INDEX, read_index, read_samples
 from portraittalk_core.preparation.sources import find_sources
 
 from .conftest import KnownFinder, frames, write
@@ -177,6 +179,12 @@ def test_other_settings_and_changed_clips_need_another_folder(tmp_path, settings
     ):
         with pytest.raises(BadInput, match=words):
             Preparation(folder, find_sources(tmp_path / "clips"), other, tools)
+    index = json.loads((folder / INDEX).read_text())
+    del index["settings"]["separate_voice"], index["settings"]["limits"]["rival"]  # written before there were these
+    (folder / INDEX).write_text(json.dumps(index))
+    assert not Preparation(folder, find_sources(tmp_path / "clips"), settings, tools).pending
+    with pytest.raises(BadInput, match="made with separate_voice False, but True"):
+        Preparation(folder, find_sources(tmp_path / "clips"), dataclasses.replace(settings, separate_voice=True), tools)
     write(clip, frames(14))
     with pytest.raises(BadInput, match="one in a shard, but the clip has changed"):
         Preparation(folder, find_sources(tmp_path / "clips"), settings, tools)
@@ -241,6 +249,18 @@ def test_the_report_says_hours_people_reasons_and_plays_samples(whole):
     played = sorted((whole.folder / "samples").glob("*.mp4"))
     assert len(played) == 3 and all(f"samples/{path.name}" in page for path in played)
     assert read_index(whole.folder)["tools"]["sync"] == "ADFD (no SyncNet was named)"
+
+
+def test_voices_are_taken_out_of_music_where_that_is_asked_for_and_can_be(monkeypatch, settings, tools):
+    apart = dataclasses.replace(tools, separate=lambda sound: sound)
+    assert opening.described(settings, apart)["music"].startswith("taken out")
+    known = ((object(), "not taken out: --separate-voice does it"), (None, "audio-separator is not installed"))
+    for here, words in known:
+        monkeypatch.setattr(opening, "find_spec", lambda name, here=here: here)
+        assert opening.described(settings, tools)["music"].endswith(words)
+    monkeypatch.setattr(voice_separation, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="pip install 'audio-separator"):
+        opening.open_tools(dataclasses.replace(settings, separate_voice=True))
 
 
 @pytest.mark.parametrize(
