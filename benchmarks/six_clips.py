@@ -9,7 +9,6 @@ shows being shown, by the averaged weights of the newest checkpoints.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from portraittalk_core.training.denoiser.assembly import build_objective, load_w
 from portraittalk_core.training.denoiser.bank import EncodedBank
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipStore, open_clip_bank
 from portraittalk_core.training.denoiser.objective import Objective
-from portraittalk_core.training.denoiser.pairs import Batch, Draw, FrameStore
+from portraittalk_core.training.denoiser.pairs import Batch, Draw, FrameStore, Tokenize
 from portraittalk_core.training.denoiser.shard_bank import bank_name
 from portraittalk_core.training.denoiser.stages import ASSETS
 from portraittalk_core.training.denoiser.validation import decoded, sampled
@@ -38,6 +37,7 @@ from portraittalk_core.training.model import read_model
 from .parts.program import command_line
 
 Pictures = Float[Tensor, "n 3 s s"]
+Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class _Learned:
     """Filmed frames of each stretch, by its clip and the frame that it begins with."""
 
 
-def figures(shards: Path, run: Path, recipe: Path, stage: int, noises: int, sampling: int) -> dict[str, dict[str, float]]:
+def figures(
+    shards: Path, run: Path, recipe: Path, stage: int, noises: int, sampling: int
+) -> dict[str, dict[str, float]]:
     """Return losses before and now, and PSNR of drawn frames, of the VAE alone and of moved references, by stretch.
 
     Args:
@@ -71,7 +73,7 @@ def figures(shards: Path, run: Path, recipe: Path, stage: int, noises: int, samp
     before, now = (build_objective(read_model(values["model"]), config, text, vae).eval() for _ in range(2))
     load_weights(now, *files)
     learned = _Learned(config, run / bank_name(config), _pictures(shards, config))
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, Figures] = {}
     for number, (name, true) in enumerate(learned.pictures.items()):
         batch = _batch(learned, number, text.tokenize)
         one = {"loss before": _loss(before, batch, noises), "loss now": _loss(now, batch, noises)}
@@ -99,7 +101,7 @@ def _pictures(shards: Path, config: TrainingConfig) -> dict[str, Pictures]:
     return found
 
 
-def _batch(learned: _Learned, number: int, tokenize: object) -> Batch:
+def _batch(learned: _Learned, number: int, tokenize: Tokenize) -> Batch:
     """Return all frames of a stretch, with nothing dropped: single ones, or clips one after the other."""
     config, reference = learned.config, number * (FRAMES + 1)
     clips = config.stage == 2
@@ -108,7 +110,7 @@ def _batch(learned: _Learned, number: int, tokenize: object) -> Batch:
     bank = EncodedBank.open(learned.folder, config.size)
     rows = len(targets) if clips else 1
     none = torch.zeros(len(targets), dtype=torch.bool)
-    ids = tokenize([bank.tags[reference]["caption"]] * len(targets))  # pyright: ignore
+    ids = tokenize([bank.tags[reference]["caption"]] * len(targets))
     owner = torch.arange(rows) if clips else torch.zeros(len(targets), dtype=torch.long)
     draw = Draw(torch.full((rows,), reference), targets, owner, ids, none, none, none, none)
     cpu = torch.device("cpu")
