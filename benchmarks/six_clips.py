@@ -135,7 +135,7 @@ def main() -> None:
     add("--config", type=Path, default=Path(__file__).with_name("six_clips.toml"))
     add("--stage", type=int, default=1, choices=(1, 2))
     add("--noises", type=int, default=8, help="draws of times and noise for each frame (8)")
-    add("--steps", type=int, default=10, help="of sampling (10)")
+    add("--steps", type=int, default=2, help="of sampling (2, as many as the tiny model takes)")
     add("--out", type=Path, help="a JSON file for the figures")
     given = parser.parse_args()
     found = figures(given.shards, given.run, given.config, given.stage, given.noises, given.steps)
