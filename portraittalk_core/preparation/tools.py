@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from ..evaluation.scoring.network_files import NetworkFiles
 from ..evaluation.scoring.tracks import MeshFinder, PackFinder, open_finder
 from ..perception.face import FaceAnalyser
 from ..perception.voice_separation import SEPARATOR, check_separator, separate_voice
+from ..types import SPEECH_RATE, Sound
 from .cache import open_cache
 from .clip import Embed, Tools
 from .cuts import detector
@@ -28,6 +31,7 @@ def open_tools(settings: Settings) -> Tools:
 
     Raises:
         BadInput: When `faces` is no detector of MediaPipe's points.
+        BadMedia: When voices cannot be taken out of music, as without the network that does it.
         MissingExtra: When a package or a file is not there.
         WeightsMismatch: When a file holds another network.
     """
@@ -35,9 +39,7 @@ def open_tools(settings: Settings) -> Tools:
     fitter = load_structure(tiny / "structure.safetensors")[0].eval()
     network = NetworkFiles(syncnet=Path(settings.syncnet)).sync_network() if settings.syncnet else None
     cache = open_cache(settings.latents, settings.speech) if settings.latents else None
-    if settings.separate_voice:
-        check_separator()
-    separate = separate_voice if settings.separate_voice else None
+    separate = _separator() if settings.separate_voice else None
     return Tools(open_finder(settings.faces), _embedder(settings.identity), fitter, network, cache, separate)
 
 
@@ -72,6 +74,13 @@ def described(settings: Settings, tools: Tools) -> dict[str, str]:
         "latents": tools.cache.names["latents"] if tools.cache is not None else "none: training makes them",
         "music": _music(tools),
     }
+
+
+def _separator() -> Callable[[Sound], Sound]:
+    """Return what takes voices out, tried once: without its network every clip would be left out."""
+    check_separator()
+    separate_voice(Sound(0.1 * torch.sin(torch.arange(SPEECH_RATE) / 10.0)[None], SPEECH_RATE))
+    return separate_voice
 
 
 def _music(tools: Tools) -> str:

@@ -258,9 +258,15 @@ def test_voices_are_taken_out_of_music_where_that_is_asked_for_and_can_be(monkey
     for here, words in known:
         monkeypatch.setattr(opening, "find_spec", lambda name, here=here: here)
         assert opening.described(settings, tools)["music"].endswith(words)
+    asked = dataclasses.replace(settings, separate_voice=True)
+    heard = []
+    monkeypatch.setattr(opening, "check_separator", lambda: None)
+    monkeypatch.setattr(opening, "separate_voice", lambda sound: heard.append(sound) or sound)
+    assert opening.open_tools(asked).separate is opening.separate_voice and len(heard) == 1  # tried before any clip
+    monkeypatch.undo()
     monkeypatch.setattr(voice_separation, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="pip install 'audio-separator"):
-        opening.open_tools(dataclasses.replace(settings, separate_voice=True))
+        opening.open_tools(asked)
 
 
 @pytest.mark.parametrize(
