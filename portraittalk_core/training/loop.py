@@ -22,7 +22,7 @@ from ..config import TrainingConfig
 from .checkpoint import Checkpoints, State
 from .progress import plot_curve, progress_bar
 from .spreading import spread, whole, whole_state
-from .watch import Curve, Guard, TrainingStopped, warnings_of_the_machine
+from .watch import Curve, Guard, TrainingStopped, Warned, warnings_of_the_machine
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def train(
 
     Continues from `out` when it holds a checkpoint, see `checkpoint`. Writes `curve.csv`, `speed.csv` and `curve.png`,
     and to TensorBoard where that is installed. A Ctrl-C writes a checkpoint and is passed on; SIGTERM, by which a
-    cluster announces that it takes a machine away, writes one after the step that runs and ends the run. How it is
+    cluster announces that it takes a machine away, writes one after the batch that runs and ends the run. How it is
     spread over processes is said by whoever launches them, see `spreading`; a Ctrl-C saves no weights in pieces.
 
     Args:
@@ -124,7 +124,10 @@ class _Run:
                     if due:
                         saved, saved_step = time.monotonic(), state.step
                         self._save()
-                    bar(self._step(source, end_s))
+                    losses = self._step(source, end_s, warned)
+                    if losses is None:
+                        break
+                    bar(losses)
                     if config.validate_every and validate and state.step % config.validate_every == 0:
                         self._validate(validate)
                 if warned:
@@ -142,8 +145,11 @@ class _Run:
                 plot_curve(self.out / "curve.csv", self.out / "curve.png")
         return state
 
-    def _step(self, source: Iterator[Any], end_s: float | None) -> dict[str, Tensor]:
-        """Learn from as many batches as one step takes."""
+    def _step(self, source: Iterator[Any], end_s: float | None, warned: Warned) -> dict[str, Tensor] | None:
+        """Learn from as many batches as one step takes; None where a warning comes between two of them.
+
+        Nothing was changed then: whoever goes on begins the step anew.
+        """
         config, state, times = self.config, self.state, self.config.accumulate
         rate = _rate(config, state, end_s)
         for group in self.optimiser.param_groups:
@@ -152,6 +158,8 @@ class _Run:
         sums: dict[str, Tensor] = {}
         names: list[str] = []
         for part in range(times):
+            if part and self._agreed(bool(warned), False)[0]:
+                return None
             batch = self._next(source, names)
             last = part == times - 1
             with nullcontext() if last else self.spread.no_sync():

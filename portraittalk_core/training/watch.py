@@ -228,7 +228,7 @@ class Warned:
 
 @contextmanager
 def warnings_of_the_machine() -> Generator[Warned, None, None]:
-    """Take SIGTERM, a cluster's warning, as a wish to save and stop after the step that runs, in this block."""
+    """Take SIGTERM, a cluster's warning, as a wish to save and stop after the batch that runs, in this block."""
     warned = Warned()
     if threading.current_thread() is not threading.main_thread():
         yield warned

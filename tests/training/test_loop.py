@@ -175,6 +175,25 @@ def test_a_warning_of_the_machine_saves_and_ends_the_run(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_warning_does_not_wait_for_all_batches_of_a_step(tmp_path):
+    drawn = []
+
+    def warned(*given):
+        for number, batch in enumerate(batches(*given)):
+            drawn.append(number)
+            if number == 7:  # the second of the third step's
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    gathered = replace(CONFIG, accumulate=3)
+    state = train(Line(), warned, gathered, tmp_path / "warned", max_steps=5)
+    assert state.step == 2 and drawn == list(range(8))
+    assert train(Line(), batches, gathered, tmp_path / "warned", max_steps=5).step == 5
+    train(Line(), batches, gathered, tmp_path / "whole", max_steps=5)
+    one, two = (load_file(tmp_path / run / "last.safetensors") for run in ("warned", "whole"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
 @pytest.mark.parametrize(("bad", "what"), [(math.nan, "is not finite"), (1e6, "times the mean")])
 def test_a_loss_that_goes_wrong_ends_the_run_and_names_its_samples(tmp_path, bad, what):
     class Named(torch.Tensor):
