@@ -12,18 +12,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..people.words import HAIR_WORDS
+from ..people.palette import PLACES, WALLS
+from ..people.words import HAIR_WORDS, PLACE_WORDS, WALL_WORDS
 from ..topology import EYES
 
 REGIONS = (
     "older skin",
     "younger skin",
     "hair",
+    "bald head",
+    "knitted hat",
+    "cap",
+    "no hat",
     "colour of the hair",
     "clothes",
     "shaven chin",
+    "stubble",
+    "mustache",
+    "goatee",
     "beard",
-    "eyes",
+    "no glasses",
+    "round glasses",
+    "square glasses",
+    *(f"{name} background" for name in (*PLACES, *WALLS)),
     "background",
 )
 """What prompts change in a picture, in the order of every tensor of regions and in that of the changes."""
@@ -31,22 +42,51 @@ REGIONS = (
 _WORDS = {
     "older skin": "old older elderly aged senior",
     "younger skin": "young younger youthful",
-    "eyes": "glasses spectacles eyeglasses",
-    "beard": "beard bearded mustache moustache goatee stubble",
-    "hair": "bald hat cap beanie earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
+    "square glasses": "glasses spectacles eyeglasses",
+    "stubble": "stubble",
+    "mustache": "mustache moustache mustached moustached",
+    "goatee": "goatee",
+    "beard": "beard bearded",
+    "bald head": "bald",
+    "knitted hat": "hat beanie",
+    "cap": "cap",
+    "hair": "earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
     "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
     "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
-    "trees street city night curtain brick kitchen beach",
+    "trees forest woods nature outside street city night curtain brick library books kitchen beach home",
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
 
-_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "straight", "shaved", "cropped", "no", "without"])
+_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "straight", "shaved", "cropped"])
 _HAIR_COLOURS = frozenset(word for words in HAIR_WORDS.values() for phrase in words for word in phrase.split())
 _BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
+_GLASSES = r"(glasses|spectacles|eyeglasses)"
+_ROUND, _BARE = (
+    re.compile(rf"\b(round|circular)( \w+)? {_GLASSES}"),
+    re.compile(rf"\b(no|without)( \w+){{0,2}} {_GLASSES}"),
+)
+_BALD = re.compile(r"\bshaved head\b|\b(no|without)( any)? hair\b")
+_HATLESS = re.compile(r"\b(no|without)( \w+)? (hat|cap|beanie)\b")
+_CHIN_BEARD = re.compile(r"\bchin beards?\b")
 _SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moustache|goatee|stubble|facial hair)")
+
+_ALSO = {
+    "park": ("park", "forest", "woods", "trees", "nature", "garden"),
+    "street": ("street", "city"),
+    "night": ("night",),
+    "bookshelf": ("bookshel", "library", "books"),
+    "brick wall": ("brick",),
+    "curtain": ("curtain",),
+    "office": ("office",),
+    "window": ("window",),
+    "room": ("room", "kitchen", "home"),
+}
+"""Words of places besides those of captions."""
+
+_ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "knitted hat", "cap", "no hat")
 
 _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
@@ -62,20 +102,47 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     shaven = _SHAVEN.search(text)
     if shaven:
         text = text.replace(shaven[0], "")
+    text = _BALD.sub("bald", _CHIN_BEARD.sub("goatee", text))
+    hatless = _HATLESS.search(text)
+    if hatless:
+        text = text.replace(hatless[0], "")
     spoken = re.findall(r"[a-z-]+", text)
     words = set(spoken)
     asked = {region for region, known in WORDS.items() if words & known}
+    if "background" in asked:
+        asked = asked - {"background"} | {_place(text)}
+    if "square glasses" in asked and (_BARE.search(text) or _ROUND.search(text)):
+        asked = asked - {"square glasses"} | {"no glasses" if _BARE.search(text) else "round glasses"}
     for place in (k for k, word in enumerate(spoken) if word == "hair"):
         of_it = set(takewhile(lambda word: word not in _BEGINNINGS, reversed(spoken[:place])))
         asked |= {"hair"} if of_it & _HAIRCUTS else set()
         asked |= {"colour of the hair"} if of_it & _HAIR_COLOURS else set()
+    if hatless:
+        asked.add("no hat")
     if shaven:
         asked.add("shaven chin")
     if "older skin" in asked:
         asked.add("colour of the hair")  # which greys
-    if "wearing" in words and not asked & {"eyes", "hair", "clothes"}:
+    if "wearing" in words and not asked & {*_ON_HEADS, "clothes"}:
         asked.add("clothes")
     return torch.tensor([float(region in asked) for region in REGIONS])
+
+
+def _place(text: str) -> str:
+    """Return which place a prompt speaks of; the last one that is known."""
+    known = [
+        (text.rfind(phrase), len(phrase), name)
+        for name, phrases in PLACE_WORDS.items()
+        for phrase in (*phrases, *_ALSO.get(name, ()))
+        if phrase in text
+    ]
+    known += [
+        (found.start(), len(found[0]), name)
+        for name, words in WALL_WORDS.items()
+        for word in words
+        for found in re.finditer(rf"\b{word} (background|backdrop|wall)", text)
+    ]
+    return f"{max(known)[2]} background" if known else "background"
 
 
 def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor, "n regions size size"]:
@@ -107,13 +174,11 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         [
             oval(0.6, 1.2, 1.6),
             oval(0.6, 1.2, 1.6),
-            around,
-            around,
+            *[around] * 6,
             _soft(below - 1.8),
-            box(1.4, 0.4, 2.4),
-            box(1.4, 0.4, 2.4),
-            box(1.5, -0.6, 0.8),
-            1 - oval(0.6, 1.1, 1.4),
+            *[box(1.4, 0.4, 2.4)] * 5,
+            *[box(1.5, -0.6, 0.8)] * 3,
+            *[1 - oval(0.6, 1.1, 1.4)] * (len(PLACES) + len(WALLS) + 1),
         ],
         1,
     )

@@ -7,29 +7,39 @@ photograph wherever it shows such a thing: strands and folds keep their light an
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from ..topology import SEGMENTS
+from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
+from .cranium import Cranium, bare_scalp, cranium, knitted, neck
 from .edit_regions import REGIONS, region_maps
 from .face_parser import FaceParser
-from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, surely, thinned
-from .strands import beard, head_of_hair, where_beards_grow, without_lips
+from .glasses import GLASSES, Glasses, shows_glasses, with_glasses
+from .hats import hat_of
+from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
+from .matting import before_another_place
+from .places import PAINTED, painted_place
+from .strands import head_of_hair
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
-_BEARD_CHANGES, _FAINT = 0.25, 0.1  # likewise, of a whole beard; of what is none yet
-_BEARD_SHADE = 0.7  # how much of the face's own light and shade a beard shows
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
-_STRAY = 0.15  # share of a person below which a pixel is all place
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
+_STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
+_HAIRLINE = -0.75  # in distances of the eyes below them: where it is
+_NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
 _OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
-_RIM = 0.55  # of a drawn rim's width that is left: the denoiser's cells are as wide as real rims
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Scene:
 
     eyes: Float[Tensor, "n 1 s s"]
     """Around the eyes, where accessories are glasses."""
+
+    hat: Float[Tensor, "n 1 s s"]
+    """Where a hat is worn in the photograph."""
 
     def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return the share of some of `topology.SEGMENTS` in the photograph."""
@@ -90,14 +103,20 @@ def edited(
     """
     side = shown.shape[-1]
     places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
+    eyes = places[:, [REGIONS.index("no glasses")]]
+    before = parser.segments(shown, landmarks)
+    hat = hat_of(before, landmarks, eyes)
+    before = before * (1 - hat)
+    before[:, [SEGMENTS.index("accessory")]] += hat
     scene = Scene(
         shown=(shown + 1) / 2,
         drawn=(drawn + 1) / 2,
         plain=((shown if plain is None else plain) + 1) / 2,
-        before=parser.segments(shown, landmarks),
+        before=before,
         after=parser.segments(drawn, landmarks),
         landmarks=landmarks,
-        eyes=places[:, [REGIONS.index("eyes")]],
+        eyes=eyes,
+        hat=hat,
     )
     picture = scene.shown
     for number, region in enumerate(REGIONS):
@@ -106,13 +125,15 @@ def edited(
             where = places[:, [number]]
             made = _EDITS[region](scene, picture, where)
             picture = picture + wanted * (made - picture)
-            if region == "hair":
-                scene = _with_new_hair(scene, wanted * where)
+            if region in _AFTERWARDS:
+                scene = _AFTERWARDS[region](scene, wanted * where)
     return picture.clamp(0, 1) * 2 - 1
 
 
 def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
+    if _keeps_hat(scene):
+        return picture
     was, becomes = scene.was("hair"), scene.becomes("hair")
     # Hair ends in single strands, and the place behind it is full of them.
     place = filled(scene.shown, surely(scene.was("background"), STRANDS))
@@ -132,9 +153,104 @@ def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture + where * hats[1] * (scene.drawn - picture)
 
 
+def _bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
+    if _keeps_hat(scene):
+        return picture
+    head, hair = cranium(scene.landmarks, picture), scene.was("hair")
+    gone = (3 * blurred(hair, _STRANDS_GO)).clamp(max=1) * where
+    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
+    seen = surely(scene.was("skin"), STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
+    scalp = bare_scalp(picture, seen, head)
+    # Below the head, hair hides a neck and clothes.
+    dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
+    throat = filled(picture, surely(scene.was("skin")) * (head.places[:, 1:2] > 0.6))
+    cloth = filled(picture, surely(scene.was("clothes")))
+    under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
+    under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
+    crown = head.share * (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1) * (1 - seen)
+    return picture + torch.maximum(gone, crown) * (under + head.share * (scalp - under) - picture)
+
+
+def _knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """A knitted hat, and the place where hair was that is beneath it now."""
+    if _keeps_hat(scene):
+        return picture
+    light = mean_of(luma(picture), scene.was("skin"))
+    hat, share = knitted(picture, scene.landmarks, light)
+    share = softened(share, softness(scene.shown, scene.was("skin")))
+    head = cranium(scene.landmarks, picture)
+    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
+    gone = (3 * blurred(scene.was("hair"), _STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
+    picture = picture + gone * (place - picture)
+    shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
+    return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
+
+
+def _cap(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Nothing: a cap needs a peak."""
+    _log.warning("A cap cannot be drawn: the head is left as it is. Ask for a beanie.")
+    return picture
+
+
+def _no_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Nothing, for what a hat hides is not known."""
+    _keeps_hat(scene)
+    return picture
+
+
+def _hidden_by_hat(head: Cranium) -> Tensor:
+    """Return where a hat leaves no hair: it falls from below the hat's edge, the further down the further out."""
+    height = head.places[:, 1:2] + 0.16 * (head.places[:, 2:] + 0.2)
+    return (0.5 - (height + 0.72 - 1.3 * head.beyond.clamp(min=0)) / 0.2).clamp(0, 1)
+
+
+def _keeps_hat(scene: Scene) -> bool:
+    """Say whether somebody wears a hat, which cannot be taken off."""
+    worn = bool((scene.hat > 0.5).any())
+    if worn:
+        _log.warning("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
+    return worn
+
+
 def _with_new_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that hair lies where it has been drawn, for what comes after."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
     return replace(scene, before=scene.before + where * (scene.after - scene.before))
+
+
+def _without_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that there is skin or place where hair was."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    head = cranium(scene.landmarks, where).share
+    body = torch.maximum(head, neck(scene.landmarks, where))
+    place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
+    before = scene.before.clone()
+    gone = where * before[:, [hair]]
+    before[:, [hair]] -= gone
+    before[:, [place]] += gone * (1 - body)
+    before[:, [skin]] += gone * body
+    moved = where * head * before[:, [place]]
+    before[:, [place]] -= moved
+    before[:, [skin]] += moved
+    return replace(scene, before=before)
+
+
+def _with_hat(scene: Scene, where: Tensor) -> Scene:
+    """Say that there is a hat, and no hair beside it."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    _, share = knitted(scene.shown, scene.landmarks, scene.shown.new_tensor(1.0))
+    place, hair = SEGMENTS.index("background"), SEGMENTS.index("hair")
+    before = scene.before.clone()
+    gone = where * before[:, [hair]] * _hidden_by_hat(cranium(scene.landmarks, where))
+    before[:, [hair]] -= gone
+    before[:, [place]] += gone
+    before = before * (1 - share * where)
+    before[:, [SEGMENTS.index("accessory")]] += share * where
+    return replace(scene, before=before)
 
 
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -159,45 +275,47 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture + other * where * becomes * scene.was("skin") * (scene.drawn - picture)
 
 
-def _beard(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """A beard of the colour of the hair where the denoiser drew one."""
-    change = blurred(scene.change(), 0.006) * where
-    most = (change * scene.was("skin")).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
-    cover = ((change - _FAINT) / (most.clamp(min=_BEARD_CHANGES) - _FAINT)).clamp(0, 1)
-    cover = where_beards_grow(without_lips(cover * scene.was("skin"), scene.landmarks), scene.landmarks)
-    hair = scene.was("hair")
-    own = (hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
-    drawn = mean_of(scene.drawn, cover.square())
-    colour = drawn + own * (mean_of(picture, hair.square()) - drawn)
+def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """A beard of the colour of the hair, lit as the face is; none over another."""
+    skin = scene.was("skin")
+    if shows_beard(picture, skin, scene.landmarks):
+        _log.warning("The photograph shows a beard: it is left as it is. Ask for a clean shaven face to change it.")
+        return picture
     light = luma(picture)
-    around = blurred(filled(light, (1 - cover).clamp(min=0.02)), 0.03).clamp(min=0.05)
-    shade = 1 + _BEARD_SHADE * (blurred(light, 0.02) / around - 1).clamp(-0.5, 0.5)
-    return beard(picture, cover, colour * shade, scene.landmarks)
+    lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
+    colour = beard_colour(picture, scene.was("hair") * (1 - scene.hat), scene.landmarks) * lit.clamp(0.4, 1.5)
+    density = beard_density(scene.landmarks, kind, picture) * skin
+    return bearded(picture, density, colour, kind, scene.landmarks, softness(scene.shown, skin))
 
 
 def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """The face as the denoiser drew it without a beard, by the difference that this makes."""
-    return picture + without_lips(where * scene.was("skin"), scene.landmarks) * (scene.drawn - scene.plain)
+    return picture + where * scene.was("skin") * (1 - lips_of(scene.landmarks, picture)) * (scene.drawn - scene.plain)
 
 
-def _eyes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Glasses before the eyes, or no more."""
-    worn = scene.becomes("accessory")
-    rim = thinned(worn, _RIM)
-    gone = scene.was("accessory") * (1 - worn)
-    picture = picture + where * gone * (scene.drawn - picture)
-    # What is drawn of a rim is darkest or lightest in its middle, and mixed with the face at its edges.
-    return picture + where * rim * (filled(scene.drawn, rim) - picture)
+def _glasses(kind: Glasses, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Glasses before the eyes; those that somebody wears already are left alone."""
+    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        _log.warning("The photograph shows glasses: they are left as they are. tiny cannot exchange them.")
+        return picture
+    return with_glasses(picture, scene.landmarks, kind, scene.was("hair"), softness(scene.shown, scene.was("skin")))
 
 
-def _background(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Another place behind somebody of whom not a hair changes."""
-    person = ((1 - scene.was("background") - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
-    place = filled(scene.drawn, surely(scene.becomes("background"), STRANDS))
-    # At the edge a pixel is part person, part old place: what the person looks like is known from further in.
-    inside = filled(picture, surely(person))
-    own = inside + (2 * person - 1).clamp(0, 1) * (picture - inside)
-    return picture + _otherwise(scene, scene.was("background")) * (place + person * (own - place) - picture)
+def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Glasses taken off: what was drawn where they were."""
+    gone = scene.was("accessory") * (1 - scene.becomes("accessory"))
+    return picture + where * gone * (scene.drawn - picture)
+
+
+def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another place behind somebody of whom not a hair changes: painted, or as it was drawn."""
+    drawn = scene.becomes("background")
+    if name is None:
+        place = filled(scene.drawn, surely(drawn, STRANDS))
+    else:
+        place = painted_place(name, scene.drawn, scene.shown, drawn, scene.was("skin"))
+    made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"))
+    return picture + _otherwise(scene, scene.was("background")) * (made - picture)
 
 
 def _otherwise(scene: Scene, share: Tensor) -> Tensor:
@@ -217,7 +335,7 @@ def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _lined(scene: Scene, picture: Tensor, strength: float) -> Tensor:
-    skin = without_lips(surely(scene.was("skin")), scene.landmarks)
+    skin = surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture))
     lines = picture - blurred(filled(picture, skin), _LINES)
     return picture + strength * blurred(skin, 0.006) * luma(lines)
 
@@ -226,10 +344,19 @@ _EDITS = {
     "older skin": _older,
     "younger skin": _younger,
     "hair": _hair,
+    "bald head": _bald,
+    "knitted hat": _knitted_hat,
+    "cap": _cap,
+    "no hat": _no_hat,
     "colour of the hair": _hair_colour,
     "clothes": _clothes,
     "shaven chin": _shaven,
-    "beard": _beard,
-    "eyes": _eyes,
-    "background": _background,
+    **{name: partial(_beard, kind) for name, kind in BEARDS.items()},
+    "no glasses": _no_glasses,
+    **{name: partial(_glasses, kind) for name, kind in GLASSES.items()},
+    **{f"{name} background": partial(_background, name) for name in PAINTED},
+    "background": partial(_background, None),
 }
+
+_AFTERWARDS = {"hair": _with_new_hair, "bald head": _without_hair, "knitted hat": _with_hat}
+"""What changes where hair is, for the changes that come later."""

@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from ..motion.geometry import eye_distance
-from ..topology import EYES, INNER_LIPS, JAW, NOSE, OUTER_LIPS
-from .masked import blurred
+from ..topology import EYES
 
 # In distances of the eyes.
 _THICK = 0.011  # a strand
 _CROWN = 1.3  # above the eyes: from where the hair of the head falls
 
-_EAR = 4  # points of the jaw from the temple to the ear
-_BELOW_JAW = 1.1  # of the jaw's own distance from its middle
 _STEPS = 14  # along a strand
-_RAGGED = 0.5  # how far strands stick out of the edge of a beard, of its cover
-
-
-def without_lips(cover: Float[Tensor, "n 1 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 s s"]:
-    """Return a mask that lips are not in.
-
-    Args:
-        cover: In [0, 1].
-        landmarks: In [-1, 1].
-    """
-    lips = _inside(landmarks[:, list(OUTER_LIPS)], cover)
-    return cover * (1 - blurred(lips, 0.004))
-
-
-def where_beards_grow(cover: Float[Tensor, "n 1 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 s s"]:
-    """Return what of a mask lies between the nose, the ears and a little below the jaw.
-
-    Args:
-        cover: In [0, 1].
-        landmarks: In [-1, 1].
-    """
-    outline = landmarks[:, [*JAW[_EAR:-_EAR], *(NOSE[1][k] for k in (0, 2, 4))]]
-    middle = outline.mean(1, keepdim=True)
-    return cover * blurred(_inside(middle + _BELOW_JAW * (outline - middle), cover), 0.014)
-
-
-def _inside(outlines: Float[Tensor, "n k 2"], like: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
-    side = like.shape[-1]
-    masks = np.zeros((len(outlines), side, side), np.uint8)
-    corners = ((outlines.cpu().numpy() + 1) * (side / 2) - 0.5) * 16  # in sixteenths of pixels
-    for mask, outline in zip(masks, corners.round().astype(np.int32), strict=True):
-        cv2.fillPoly(mask, [outline[:, None]], 255, lineType=cv2.LINE_AA, shift=4)
-    return torch.from_numpy(masks)[:, None].to(like) / 255
-
-
-def beard(
-    picture: Float[Tensor, "n 3 s s"],
-    cover: Float[Tensor, "n 1 s s"],
-    colour: Float[Tensor, "n 3 #s #s"],
-    landmarks: Float[Tensor, "n 478 2"],
-) -> Float[Tensor, "n 3 s s"]:
-    """Draw a beard.
-
-    Args:
-        picture: The face, in [0, 1].
-        cover: How dense it is at each place, in [0, 1].
-        colour: Of its hair.
-        landmarks: Of the face, in [-1, 1]; strands fall away from the mouth.
-    """
-    mouth = landmarks[:, [*INNER_LIPS]].float().mean(1)
-    strands = strand_noise(landmarks, mouth, picture.shape[-1], length=0.07, bend=0.35).to(picture)
-    # Where a beard is thin, skin is seen between its strands.
-    share = ((cover * (1 + _RAGGED) - _RAGGED * (0.5 - strands / 4).clamp(0, 1)) * 1.25).clamp(0, 1)
-    return picture + share * (stranded(colour, strands, 0.45) - picture)
 
 
 def head_of_hair(

@@ -132,7 +132,7 @@ def test_prompts_that_ask_for_another_look_are_known() -> None:
 
     assert names(asked[40]) == {"colour of the hair"} and len(asked[40:].unique(dim=0)) == 1
     other = appearance_edits(PromptTrack("a young man in an office", [], 25.0, 3), 3)
-    assert names(other[2]) == {"younger skin", "background"}
+    assert names(other[2]) == {"younger skin", "office background"}
 
 
 def test_the_rim_that_a_head_leaves_behind_is_drawn_and_at_rest_nothing_is():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.stacks.masked import blurred, filled, luma, mean_of, recoloured, thinned
+from portraittalk_core.stacks.masked import blurred, filled, inside, luma, mean_of, recoloured, softened, softness
 
 
 def noise(*shape):
@@ -51,10 +51,15 @@ def test_the_same_colour_again_changes_nothing_and_another_keeps_the_shades():
     assert luma(black).std() < 0.6 * luma(surface).std(), "black has hardly any shades"
 
 
-def test_lines_get_thinner_and_keep_their_middle():
-    share = torch.zeros(1, 1, 128, 128)
-    share[..., 60:68, 10:118] = 1
-    made = thinned(share, 0.5)
-    assert made[0, 0, 63:65, 20:108].min() > 0.9 and made[0, 0, :61].max() < 0.1
-    assert 3 < float(made[0, 0, :, 64].sum()) < 6
-    assert torch.equal(thinned(share * 0, 0.5), share * 0)
+def test_what_is_inside_an_outline():
+    square = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
+    share = inside(square, torch.zeros(1, 3, 64, 64))
+    assert share.shape == (1, 1, 64, 64) and abs(float(share.mean()) - 0.25) < 0.03
+    assert share[..., 18:46, 18:46].min() == 1 and share[..., :14, :].max() == 0
+
+
+def test_a_blurred_picture_is_known_for_one():
+    sharp, where = noise(1, 1, 96, 96).expand(1, 3, -1, -1), torch.ones(1, 1, 96, 96)
+    found = [softness(softened(sharp, pixels), where) for pixels in (0.0, 0.6, 1.5)]
+    assert found[0] < 0.5 and found == sorted(found) and found[2] > 0.8
+    assert torch.equal(softened(sharp, 0.1), sharp) and abs(float(softened(sharp, 1.5).mean() - sharp.mean())) < 0.01

@@ -1,0 +1,54 @@
+"""People cut out of photographs hair by hair, and put before another place."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .masked import STRANDS, blurred, filled, softened, surely
+
+_STRAY = 0.15  # share of a person below which a pixel is all place
+_EDGE = 0.02  # of the picture's side: how far from the edge of a person pixels may be mixed
+_TOLD = 0.18  # by how much of the range person and place differ where their mixture can be read
+_BESIDE = 0.15  # of the range: how far from all mixtures of the two a pixel is neither
+_NEAR = 0.12  # of the range: how much a mixed pixel's own colour may differ from the person's further in
+_WRAP, _WRAP_REACH = 0.35, 0.02  # how much of the new place's light falls on the edge of a person
+
+
+def before_another_place(
+    picture: Float[Tensor, "n 3 s s"],
+    shown: Float[Tensor, "n 3 s s"],
+    place: Float[Tensor, "n 1 s s"],
+    new: Float[Tensor, "n 3 s s"],
+    hair: Float[Tensor, "n 1 s s"],
+) -> Float[Tensor, "n 3 s s"]:
+    """Put another place behind somebody.
+
+    A pixel at the edge is a mixture of the person and the old place. Where their colours differ, it says itself of how
+    much of each; the old place is taken out of it.
+
+    Args:
+        picture: The person, in [0, 1].
+        shown: The photograph, whose place is to go.
+        place: Its share in each pixel.
+        new: The other place.
+        hair: The share of hair: only it is so fine that edges are wider than those of what it belongs to.
+    """
+    person = ((1 - place - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
+    inner = filled(picture, surely(person, 0.008))
+    outer = filled(shown, surely(place, STRANDS))
+    apart = inner - outer
+    told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
+    read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
+    beside = (picture - outer - read * apart).square().sum(1, keepdim=True)
+    told = told * torch.exp(-beside / _BESIDE**2)
+    near = blurred(person, _EDGE)
+    edge = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, _EDGE)).clamp(max=1)
+    share = person + told * edge * (softened(read.clamp(0, 1), 0.5) - person)
+    own = (picture - (1 - share) * outer) / share.clamp(min=0.1)
+    own = inner + (own - inner).clamp(-_NEAR, _NEAR)
+    own = own + ((share - 0.9) / 0.1).clamp(0, 1) * (picture - own)
+    wrap = _WRAP * blurred(1 - share, _WRAP_REACH)
+    lit = own + wrap * (blurred(new, _WRAP_REACH) - own)
+    return new + share * (lit - new)
