@@ -24,20 +24,24 @@ from .face_parser import FaceParser
 from .glasses import GLASSES, Glasses, shows_glasses, with_glasses
 from .hats import hat_of
 from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
-from .matting import before_another_place
+from .matting import before_another_place, person_share
 from .places import PAINTED, painted_place
 from .strands import head_of_hair
+from .wrinkles import wrinkled
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
+_BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
+_OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: what is there is mixed with the old place
 _NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
-_OLDER, _YOUNGER = 0.9, -0.5  # how much deeper lines of age become
+_OLDER, _YOUNGER = 0.4, 0.7  # how much deeper and fainter lines of the skin become
+_PALER = 0.1  # how much of its colour the skin of the old loses
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +73,9 @@ class Scene:
 
     hat: Float[Tensor, "n 1 s s"]
     """Where a hat is worn in the photograph."""
+
+    hair: Float[Tensor, "n 1 s s"]
+    """Where hair is in the photograph, whatever becomes of it."""
 
     def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return the share of some of `topology.SEGMENTS` in the photograph."""
@@ -117,6 +124,7 @@ def edited(
         landmarks=landmarks,
         eyes=eyes,
         hat=hat,
+        hair=before[:, [SEGMENTS.index("hair")]],
     )
     picture = scene.shown
     for number, region in enumerate(REGIONS):
@@ -157,19 +165,23 @@ def _bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
     if _keeps_hat(scene):
         return picture
-    head, hair = cranium(scene.landmarks, picture), scene.was("hair")
+    skin, hair = scene.was("skin"), scene.was("hair")
+    head = cranium(scene.landmarks, picture, _OVER_EDGE)
+    share = softened(head.share, softness(scene.shown, skin))
     gone = (3 * blurred(hair, _STRANDS_GO)).clamp(max=1) * where
     place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
-    seen = surely(scene.was("skin"), STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
+    seen = surely(skin, STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
     scalp = bare_scalp(picture, seen, head)
     # Below the head, hair hides a neck and clothes.
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
-    throat = filled(picture, surely(scene.was("skin")) * (head.places[:, 1:2] > 0.6))
+    throat = filled(picture, surely(skin) * (head.places[:, 1:2] > 0.6))
     cloth = filled(picture, surely(scene.was("clothes")))
     under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
     under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
-    crown = head.share * (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1) * (1 - seen)
-    return picture + torch.maximum(gone, crown) * (under + head.share * (scalp - under) - picture)
+    above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
+    left = skin * (1 - share) * (1 - above)  # ears and cheeks
+    changed = torch.maximum(gone * (1 - left), share * above * (1 - seen))
+    return picture + changed * (under + share * (scalp - under) - picture)
 
 
 def _knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -261,8 +273,10 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
     new = mean_of(scene.drawn, sure + 1e-3 * both)
+    new = new.minimum(new[:, :1] * _BLUEST)
     old = mean_of(picture, scene.was("hair").square())
-    return picture + scene.was("hair") * (recoloured(picture, old, new) - picture)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
+    return picture + torch.minimum(scene.was("hair"), person) * (recoloured(picture, old, new) - picture)
 
 
 def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -283,7 +297,7 @@ def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Ten
         return picture
     light = luma(picture)
     lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
-    colour = beard_colour(picture, scene.was("hair") * (1 - scene.hat), scene.landmarks) * lit.clamp(0.4, 1.5)
+    colour = beard_colour(scene.shown, scene.hair, scene.landmarks) * lit.clamp(0.4, 1.5)
     density = beard_density(scene.landmarks, kind, picture) * skin
     return bearded(picture, density, colour, kind, scene.landmarks, softness(scene.shown, skin))
 
@@ -302,9 +316,10 @@ def _glasses(kind: Glasses, scene: Scene, picture: Tensor, where: Tensor) -> Ten
 
 
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Glasses taken off: what was drawn where they were."""
-    gone = scene.was("accessory") * (1 - scene.becomes("accessory"))
-    return picture + where * gone * (scene.drawn - picture)
+    """Nothing, for lenses have changed the eyes behind them."""
+    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        _log.warning("The photograph shows glasses: they are left as they are. tiny cannot take them off.")
+    return picture
 
 
 def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -325,19 +340,27 @@ def _otherwise(scene: Scene, share: Tensor) -> Tensor:
 
 
 def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Deeper lines of the skin."""
-    return _lined(scene, picture, _OLDER)
+    """Lines that old faces have, and deeper ones of the skin; paler colours."""
+    skin = blurred(_bare_skin(scene, picture), 0.004)
+    made = picture + _OLDER * skin * _lines(picture, skin)
+    made = made + _PALER * skin * (luma(made) - made)
+    return wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
 
 
 def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Fainter lines of the skin."""
-    return _lined(scene, picture, _YOUNGER)
+    skin = _bare_skin(scene, picture)
+    return picture - _YOUNGER * blurred(skin, 0.006) * _lines(picture, skin)
 
 
-def _lined(scene: Scene, picture: Tensor, strength: float) -> Tensor:
-    skin = surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture))
-    lines = picture - blurred(filled(picture, skin), _LINES)
-    return picture + strength * blurred(skin, 0.006) * luma(lines)
+def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
+    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture))
+
+
+def _lines(picture: Tensor, skin: Tensor) -> Tensor:
+    """Return the lines of the skin, without its pores and the grain of the photograph."""
+    reach = _LINES * float(picture.shape[-1])
+    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), _LINES))
 
 
 _EDITS = {

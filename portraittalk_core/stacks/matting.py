@@ -16,6 +16,34 @@ _NEAR = 0.12  # of the range: how much a mixed pixel's own colour may differ fro
 _WRAP, _WRAP_REACH = 0.35, 0.02  # how much of the new place's light falls on the edge of a person
 
 
+def person_share(
+    picture: Float[Tensor, "n 3 s s"],
+    shown: Float[Tensor, "n 3 s s"],
+    place: Float[Tensor, "n 1 s s"],
+    hair: Float[Tensor, "n 1 s s"],
+) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n 3 s s"], Float[Tensor, "n 3 s s"]]:
+    """Return how much of each pixel is person, and what person and place look like further in.
+
+    Args:
+        picture: The person, in [0, 1].
+        shown: The photograph with its place.
+        place: The share of the place in each pixel, as far as it is known.
+        hair: The share of hair.
+    """
+    person = ((1 - place - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
+    inner = filled(picture, surely(person, 0.008))
+    outer = filled(shown, surely(place, STRANDS))
+    apart = inner - outer
+    told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
+    read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
+    beside = (picture - outer - read * apart).square().sum(1, keepdim=True)
+    told = told * torch.exp(-beside / _BESIDE**2)
+    near = blurred(person, _EDGE)
+    edge = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, _EDGE)).clamp(max=1)
+    share = person + told * edge * (softened(read.clamp(0, 1), 0.5) - person)
+    return share, inner, outer
+
+
 def before_another_place(
     picture: Float[Tensor, "n 3 s s"],
     shown: Float[Tensor, "n 3 s s"],
@@ -35,17 +63,7 @@ def before_another_place(
         new: The other place.
         hair: The share of hair: only it is so fine that edges are wider than those of what it belongs to.
     """
-    person = ((1 - place - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
-    inner = filled(picture, surely(person, 0.008))
-    outer = filled(shown, surely(place, STRANDS))
-    apart = inner - outer
-    told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
-    read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
-    beside = (picture - outer - read * apart).square().sum(1, keepdim=True)
-    told = told * torch.exp(-beside / _BESIDE**2)
-    near = blurred(person, _EDGE)
-    edge = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, _EDGE)).clamp(max=1)
-    share = person + told * edge * (softened(read.clamp(0, 1), 0.5) - person)
+    share, inner, outer = person_share(picture, shown, place, hair)
     own = (picture - (1 - share) * outer) / share.clamp(min=0.1)
     own = inner + (own - inner).clamp(-_NEAR, _NEAR)
     own = own + ((share - 0.9) / 0.1).clamp(0, 1) * (picture - own)
