@@ -26,6 +26,7 @@ _BRIGHT = {"night": 0.035, "bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.1
 _WALL = 1.1  # of a wall's own brightness
 _USUAL = 0.26  # mean of a place in linear light, where a face has `_FACE`
 _FACE = 0.32
+_COLOURLESS = 0.01  # mean saturation below which a photograph is black and white
 _GRAIN = 0.05  # at most, of the range
 
 
@@ -49,10 +50,10 @@ def painted_place(
     tried = [_pictures(name, seed) for seed in range(_TRIED)]
     small = torch.stack([functional.adaptive_avg_pool2d(one[None], _COMPARED)[0] for one in tried])
     weight = functional.adaptive_avg_pool2d(place, _COMPARED)
-    seen = functional.adaptive_avg_pool2d(drawn * place, _COMPARED) / weight.clamp(min=1e-3)
+    meant = functional.adaptive_avg_pool2d(drawn * place, _COMPARED) / weight.clamp(min=1e-3)
     found: list[Tensor] = []
     for row in range(len(picture)):
-        differences = (_even(small, weight[row]) - _even(seen[row : row + 1], weight[row])).square()
+        differences = (_even(small, weight[row]) - _even(meant[row : row + 1], weight[row])).square()
         best = int((differences * weight[row]).sum((1, 2, 3)).argmin())
         found.append(functional.interpolate(tried[best][None], (side, side), mode="bicubic", antialias=False)[0])
     linear = torch.stack(found).clamp(min=0).to(picture)
@@ -63,6 +64,10 @@ def painted_place(
         else _WALL * float(luma(linear.new_tensor(WALLS[name]).view(1, 3, 1, 1)))
     )
     linear = linear * (wanted * (face / _FACE).clamp(0.5, 1.5) / mean_of(luma(linear), torch.ones_like(skin)))
+    if name in PLACES:
+        grey = luma(linear)
+        seen = (picture - luma(picture)).abs().mean((1, 2, 3), keepdim=True) / _COLOURLESS
+        linear = grey + seen.clamp(max=1) * (linear - grey)
     shown = (linear / (1 + 0.25 * linear.square())).clamp(0, 1).pow(1 / 2.2)
     return (shown + _grain(picture, 1 - skin) * _noise(shown)).clamp(0, 1)
 

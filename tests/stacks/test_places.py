@@ -12,12 +12,13 @@ from ..rendered_people import portraits
 
 SIDE = 96
 GREY = torch.full((1, 3, SIDE, SIDE), 0.5)
+SHOWN = GREY + torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
 ALL = torch.ones(1, 1, SIDE, SIDE)
 
 
 def test_places_have_their_colours_and_details_and_every_one_can_be_asked_for():
     made = {
-        name: painted_place(name, GREY, GREY, ALL, ALL) for name in ("white", "green", "park", "night", "bookshelf")
+        name: painted_place(name, GREY, SHOWN, ALL, ALL) for name in ("white", "green", "park", "night", "bookshelf")
     }
     assert {f"{name} background" for name in PAINTED} < set(REGIONS)
     assert made["white"].mean() > 0.65 > made["park"].mean() > made["night"].mean()
