@@ -20,6 +20,7 @@ REGIONS = (
     "older skin",
     "younger skin",
     "hair",
+    "long hair",
     "bald head",
     "knitted hat",
     "cap",
@@ -60,7 +61,8 @@ _WORDS = {
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
 
-_HAIRCUTS = frozenset(["long", "short", "curly", "wavy", "straight", "shaved", "cropped"])
+_LONG = frozenset(["long", "flowing"])
+_HAIRCUTS = frozenset(["short", "curly", "wavy", "straight", "shaved", "cropped"])
 _HAIR_COLOURS = frozenset(word for words in HAIR_WORDS.values() for phrase in words for word in phrase.split())
 _BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
 _GLASSES = r"(glasses|spectacles|eyeglasses)"
@@ -86,7 +88,7 @@ _ALSO = {
 }
 """Words of places besides those of captions."""
 
-_ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "knitted hat", "cap", "no hat")
+_ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "long hair", "knitted hat", "cap", "no hat")
 
 _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
@@ -115,7 +117,8 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
         asked = asked - {"square glasses"} | {"no glasses" if _BARE.search(text) else "round glasses"}
     for place in (k for k, word in enumerate(spoken) if word == "hair"):
         of_it = set(takewhile(lambda word: word not in _BEGINNINGS, reversed(spoken[:place])))
-        asked |= {"hair"} if of_it & _HAIRCUTS else set()
+        asked |= {"hair"} if of_it & _HAIRCUTS and not of_it & _LONG else set()
+        asked |= {"long hair"} if of_it & _LONG else set()
         asked |= {"colour of the hair"} if of_it & _HAIR_COLOURS else set()
     if hatless:
         asked.add("no hat")
@@ -174,7 +177,7 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         [
             oval(0.6, 1.2, 1.6),
             oval(0.6, 1.2, 1.6),
-            *[around] * 6,
+            *[around] * 7,
             _soft(below - 1.8),
             *[box(1.4, 0.4, 2.4)] * 5,
             *[box(1.5, -0.6, 0.8)] * 3,

@@ -8,7 +8,6 @@ photograph wherever it shows such a thing: strands and folds keep their light an
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -18,15 +17,26 @@ from torch.nn import functional
 
 from ..topology import SEGMENTS
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
-from .cranium import Cranium, bare_scalp, cranium, knitted, neck
 from .edit_regions import REGIONS, region_maps
 from .face_parser import FaceParser
 from .glasses import GLASSES, Glasses, shows_glasses, with_glasses
+from .haircuts import (
+    another_haircut,
+    bald,
+    cap,
+    knitted_hat,
+    long_hair,
+    no_hat,
+    with_hat,
+    with_long_hair,
+    with_new_hair,
+    without_hair,
+)
 from .hats import hat_of
 from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
 from .matting import before_another_place, person_share
 from .places import PAINTED, painted_place
-from .strands import head_of_hair
+from .scene import Scene
 from .wrinkles import wrinkled
 
 _CELLS = 64  # of the maps of regions
@@ -36,58 +46,10 @@ _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
-_STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
-_HAIRLINE = -0.75  # in distances of the eyes below them: where it is
-_OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: what is there is mixed with the old place
-_NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
 _OLDER, _YOUNGER = 0.4, 0.7  # how much deeper and fainter lines of the skin become
 _PALER = 0.1  # how much of its colour the skin of the old loses
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Frames with and without a prompt, in [0, 1], and what their pixels belong to."""
-
-    shown: Float[Tensor, "n 3 s s"]
-    """The photograph, moved."""
-
-    drawn: Float[Tensor, "n 3 s s"]
-    """What the denoiser drew for the prompt."""
-
-    plain: Float[Tensor, "n 3 s s"]
-    """What it drew without; where nobody has drawn that, the photograph."""
-
-    before: Float[Tensor, "n segments s s"]
-    """Segments of the photograph."""
-
-    after: Float[Tensor, "n segments s s"]
-    """Segments of what was drawn."""
-
-    landmarks: Float[Tensor, "n 478 2"]
-    """Of both, in [-1, 1]."""
-
-    eyes: Float[Tensor, "n 1 s s"]
-    """Around the eyes, where accessories are glasses."""
-
-    hat: Float[Tensor, "n 1 s s"]
-    """Where a hat is worn in the photograph."""
-
-    hair: Float[Tensor, "n 1 s s"]
-    """Where hair is in the photograph, whatever becomes of it."""
-
-    def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
-        """Return the share of some of `topology.SEGMENTS` in the photograph."""
-        return self.before[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
-
-    def becomes(self, *names: str) -> Float[Tensor, "n 1 s s"]:
-        """Return their share in what was drawn."""
-        return self.after[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
-
-    def change(self) -> Float[Tensor, "n 1 s s"]:
-        """Return how much the prompt changed each pixel, of the range."""
-        return (self.drawn - self.plain).abs().amax(1, keepdim=True)
 
 
 def edited(
@@ -136,133 +98,6 @@ def edited(
             if region in _AFTERWARDS:
                 scene = _AFTERWARDS[region](scene, wanted * where)
     return picture.clamp(0, 1) * 2 - 1
-
-
-def _hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
-    if _keeps_hat(scene):
-        return picture
-    was, becomes = scene.was("hair"), scene.becomes("hair")
-    # Hair ends in single strands, and the place behind it is full of them.
-    place = filled(scene.shown, surely(scene.was("background"), STRANDS))
-    bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
-    face = mean_of(scene.shown, scene.was("skin") * scene.becomes("skin"))
-    skin = recoloured(scene.drawn, mean_of(scene.drawn, was * scene.becomes("skin")), face)
-    hats = [share * (1 - scene.eyes) for share in (scene.was("accessory"), scene.becomes("accessory"))]
-    gone = (2 * blurred((was + hats[0]).clamp(max=1), STRANDS)).clamp(max=1)
-    lost = gone * (1 - scene.becomes("hair", "clothes", "accessory"))
-    picture = picture + where * lost * (place + bare * (skin - place) - picture)
-    # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
-    old = mean_of(scene.shown, was.square())
-    new = mean_of(scene.drawn, (becomes * (1 - was)).square())
-    known = (was.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
-    hair = head_of_hair(scene.drawn + known * (recoloured(scene.drawn, new, old) - scene.drawn), scene.landmarks)
-    picture = picture + where * becomes * (1 - was) * (hair - picture)
-    return picture + where * hats[1] * (scene.drawn - picture)
-
-
-def _bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
-    if _keeps_hat(scene):
-        return picture
-    skin, hair = scene.was("skin"), scene.was("hair")
-    head = cranium(scene.landmarks, picture, _OVER_EDGE)
-    share = softened(head.share, softness(scene.shown, skin))
-    gone = (3 * blurred(hair, _STRANDS_GO)).clamp(max=1) * where
-    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
-    seen = surely(skin, STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
-    scalp = bare_scalp(picture, seen, head)
-    # Below the head, hair hides a neck and clothes.
-    dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
-    throat = filled(picture, surely(skin) * (head.places[:, 1:2] > 0.6))
-    cloth = filled(picture, surely(scene.was("clothes")))
-    under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
-    under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
-    above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
-    left = skin * (1 - share) * (1 - above)  # ears and cheeks
-    changed = torch.maximum(gone * (1 - left), share * above * (1 - seen))
-    return picture + changed * (under + share * (scalp - under) - picture)
-
-
-def _knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """A knitted hat, and the place where hair was that is beneath it now."""
-    if _keeps_hat(scene):
-        return picture
-    light = mean_of(luma(picture), scene.was("skin"))
-    hat, share = knitted(picture, scene.landmarks, light)
-    share = softened(share, softness(scene.shown, scene.was("skin")))
-    head = cranium(scene.landmarks, picture)
-    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
-    gone = (3 * blurred(scene.was("hair"), _STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
-    picture = picture + gone * (place - picture)
-    shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
-    return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
-
-
-def _cap(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Nothing: a cap needs a peak."""
-    _log.warning("A cap cannot be drawn: the head is left as it is. Ask for a beanie.")
-    return picture
-
-
-def _no_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Nothing, for what a hat hides is not known."""
-    _keeps_hat(scene)
-    return picture
-
-
-def _hidden_by_hat(head: Cranium) -> Tensor:
-    """Return where a hat leaves no hair: it falls from below the hat's edge, the further down the further out."""
-    height = head.places[:, 1:2] + 0.16 * (head.places[:, 2:] + 0.2)
-    return (0.5 - (height + 0.72 - 1.3 * head.beyond.clamp(min=0)) / 0.2).clamp(0, 1)
-
-
-def _keeps_hat(scene: Scene) -> bool:
-    """Say whether somebody wears a hat, which cannot be taken off."""
-    worn = bool((scene.hat > 0.5).any())
-    if worn:
-        _log.warning("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
-    return worn
-
-
-def _with_new_hair(scene: Scene, where: Tensor) -> Scene:
-    """Say that hair lies where it has been drawn, for what comes after."""
-    if bool((scene.hat > 0.5).any()):
-        return scene
-    return replace(scene, before=scene.before + where * (scene.after - scene.before))
-
-
-def _without_hair(scene: Scene, where: Tensor) -> Scene:
-    """Say that there is skin or place where hair was."""
-    if bool((scene.hat > 0.5).any()):
-        return scene
-    head = cranium(scene.landmarks, where).share
-    body = torch.maximum(head, neck(scene.landmarks, where))
-    place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
-    before = scene.before.clone()
-    gone = where * before[:, [hair]]
-    before[:, [hair]] -= gone
-    before[:, [place]] += gone * (1 - body)
-    before[:, [skin]] += gone * body
-    moved = where * head * before[:, [place]]
-    before[:, [place]] -= moved
-    before[:, [skin]] += moved
-    return replace(scene, before=before)
-
-
-def _with_hat(scene: Scene, where: Tensor) -> Scene:
-    """Say that there is a hat, and no hair beside it."""
-    if bool((scene.hat > 0.5).any()):
-        return scene
-    _, share = knitted(scene.shown, scene.landmarks, scene.shown.new_tensor(1.0))
-    place, hair = SEGMENTS.index("background"), SEGMENTS.index("hair")
-    before = scene.before.clone()
-    gone = where * before[:, [hair]] * _hidden_by_hat(cranium(scene.landmarks, where))
-    before[:, [hair]] -= gone
-    before[:, [place]] += gone
-    before = before * (1 - share * where)
-    before[:, [SEGMENTS.index("accessory")]] += share * where
-    return replace(scene, before=before)
 
 
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -366,11 +201,12 @@ def _lines(picture: Tensor, skin: Tensor) -> Tensor:
 _EDITS = {
     "older skin": _older,
     "younger skin": _younger,
-    "hair": _hair,
-    "bald head": _bald,
-    "knitted hat": _knitted_hat,
-    "cap": _cap,
-    "no hat": _no_hat,
+    "hair": another_haircut,
+    "long hair": long_hair,
+    "bald head": bald,
+    "knitted hat": knitted_hat,
+    "cap": cap,
+    "no hat": no_hat,
     "colour of the hair": _hair_colour,
     "clothes": _clothes,
     "shaven chin": _shaven,
@@ -381,5 +217,10 @@ _EDITS = {
     "background": partial(_background, None),
 }
 
-_AFTERWARDS = {"hair": _with_new_hair, "bald head": _without_hair, "knitted hat": _with_hat}
+_AFTERWARDS = {
+    "hair": with_new_hair,
+    "long hair": with_long_hair,
+    "bald head": without_hair,
+    "knitted hat": with_hat,
+}
 """What changes where hair is, for the changes that come later."""

@@ -182,7 +182,7 @@ class HeadWarp:
             maps: Of all frames.
             size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
             edits: See `Stack.composite`.
-            plain: Likewise.
+            plain: Likewise; where it is given, frames are looks: the person as in the photograph, all of it shown.
 
         Yields:
             As many frames.
@@ -203,6 +203,7 @@ class HeadWarp:
                 motion = calibrated(without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest), rest)
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
+                motion = motion if plain is None else all_shown(motion)
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
                 pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, lips)
@@ -280,6 +281,12 @@ def calibrated(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
     away = (motion.flow - rest.flow).norm(dim=1, keepdim=True)
     error = rest.flow - identity_grid(rest.flow)
     return replace(motion, flow=motion.flow - torch.exp(-(away / _HARDLY).square()) * error)
+
+
+def all_shown(motion: DenseMotion) -> DenseMotion:
+    """Return the motion of a photograph that is not moved: all of it is shown, whatever the network doubts."""
+    own, warped, still = motion.shares.split(1, 1)
+    return replace(motion, shares=torch.cat([torch.zeros_like(own), warped, still + own], 1))
 
 
 def composited(

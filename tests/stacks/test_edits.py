@@ -156,13 +156,23 @@ def test_a_bald_head_is_skin_and_what_hair_hid_beside_it_is_place(photograph, po
     assert both[0, :, 6, 24].max() < -0.6, "and the place is behind it"
 
 
+def test_long_hair_has_the_hairs_colour_and_takes_nothing_from_face_and_hair(photograph, points):
+    photograph = photograph.clone()
+    photograph[..., 4:40, 24:104] = -0.5
+    made = change(photograph, photograph, points, "long hair")
+    kept = segments()[0, [SEGMENTS.index("skin"), SEGMENTS.index("hair")]].sum(0) == 1
+    assert (made - photograph)[0][:, kept].abs().max() < 1e-5
+    grown = (made - photograph)[0].abs().amax(0) > 0.1
+    assert grown[60:].sum() > 40 and abs(float(made[0][:, grown].mean()) + 0.55) < 0.25
+
+
 def test_hats_stay(photograph, points, caplog):
     brow = int((points[0, 105, 1] + 1) * SIDE / 2)
     worn = segments(hair=None, accessory=(slice(4, brow - 10), slice(24, 104)))
-    for region in ("bald head", "knitted hat", "hair", "no hat"):
+    for region in ("bald head", "knitted hat", "hair", "long hair", "no hat"):
         made = change(photograph, photograph * 0, points, region, before=worn, after=segments())
         assert torch.allclose(made, photograph, atol=1e-6), region
-    assert caplog.text.count("shows a hat") == 4
+    assert caplog.text.count("shows a hat") == 5
 
 
 def test_a_knitted_hat_covers_the_head_and_leaves_the_face(photograph, points):

@@ -9,6 +9,7 @@ from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, ide
 from portraittalk_core.stacks.edit_regions import REGIONS
 from portraittalk_core.stacks.head_warp import (
     HeadWarp,
+    all_shown,
     calibrated,
     composited,
     moved_picture,
@@ -157,3 +158,10 @@ def test_a_head_at_rest_is_the_photograph():
     )
     far = motion(WARPED, shift=0.3)
     assert torch.allclose(calibrated(far, rest).flow, far.flow, atol=1e-6), "elsewhere the network errs differently"
+
+
+def test_of_a_photograph_that_is_not_moved_all_is_shown():
+    shares = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).softmax(1)
+    shown = all_shown(DenseMotion(identity_grid(shares), shares)).shares
+    torch.testing.assert_close(shown.sum(1), torch.ones(1, 8, 8))
+    assert shown[:, 0].max() == 0 and torch.equal(shown[:, 1], shares[:, 1])

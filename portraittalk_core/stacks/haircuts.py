@@ -1,0 +1,177 @@
+"""What prompts change of the hair on a head, and what they put on it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..topology import SEGMENTS
+from .beards import lips_of
+from .cranium import Cranium, bare_scalp, cranium, knitted, neck
+from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
+from .scene import Scene
+from .strands import falling_hair, head_of_hair
+
+_STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
+_HAIRLINE = -0.75  # in distances of the eyes below them: where it is
+_LIT_HAIR = 1.15  # of the colour of hair, where it is lit
+_OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: what is there is mixed with the old place
+_NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
+
+_log = logging.getLogger(__name__)
+
+
+def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
+    if keeps_hat(scene):
+        return picture
+    was, becomes = scene.was("hair"), scene.becomes("hair")
+    # Hair ends in single strands, and the place behind it is full of them.
+    place = filled(scene.shown, surely(scene.was("background"), STRANDS))
+    bare = scene.becomes("skin") / scene.becomes("skin", "background").clamp(min=1e-3)
+    face = mean_of(scene.shown, scene.was("skin") * scene.becomes("skin"))
+    skin = recoloured(scene.drawn, mean_of(scene.drawn, was * scene.becomes("skin")), face)
+    hats = [share * (1 - scene.eyes) for share in (scene.was("accessory"), scene.becomes("accessory"))]
+    gone = (2 * blurred((was + hats[0]).clamp(max=1), STRANDS)).clamp(max=1)
+    lost = gone * (1 - scene.becomes("hair", "clothes", "accessory"))
+    picture = picture + where * lost * (place + bare * (skin - place) - picture)
+    # New hair is of the colour that there was, if there was any: the denoiser's is that of most people.
+    old = mean_of(scene.shown, was.square())
+    new = mean_of(scene.drawn, (becomes * (1 - was)).square())
+    known = (was.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
+    hair = head_of_hair(scene.drawn + known * (recoloured(scene.drawn, new, old) - scene.drawn), scene.landmarks)
+    picture = picture + where * becomes * (1 - was) * (hair - picture)
+    return picture + where * hats[1] * (scene.drawn - picture)
+
+
+def long_hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Long hair behind the face and on the shoulders; what there is of hair stays."""
+    if keeps_hat(scene):
+        return picture
+    share, lit = _new_long_hair(scene)
+    colour = mean_of(picture, scene.hair.square())
+    return picture + share * (head_of_hair(colour * lit * _LIT_HAIR, scene.landmarks) - picture)
+
+
+def _new_long_hair(scene: Scene) -> tuple[Tensor, Tensor]:
+    share, lit, before = falling_hair(scene.landmarks, scene.shown)
+    share = share * (1 - scene.was("clothes") * (1 - before))
+    return share * (1 - scene.was("skin", "hair", "eyes", "mouth", "teeth", "accessory")), lit
+
+
+def with_long_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that it is there."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    share, _ = _new_long_hair(scene)
+    grown = share * where.amax((2, 3), keepdim=True)
+    before = scene.before * (1 - grown)
+    before[:, [SEGMENTS.index("hair")]] += grown
+    return replace(scene, before=before)
+
+
+def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
+    if keeps_hat(scene):
+        return picture
+    skin, hair = scene.was("skin"), scene.was("hair")
+    head = cranium(scene.landmarks, picture, _OVER_EDGE)
+    share = softened(head.share, softness(scene.shown, skin))
+    gone = (3 * blurred(hair, _STRANDS_GO)).clamp(max=1) * where
+    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
+    seen = surely(skin, STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
+    scalp = bare_scalp(picture, seen, head)
+    # Below the head, hair hides a neck and clothes.
+    dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
+    throat = filled(picture, surely(skin) * (head.places[:, 1:2] > 0.6))
+    cloth = filled(picture, surely(scene.was("clothes")))
+    under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
+    under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
+    above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
+    left = skin * (1 - share) * (1 - above)  # ears and cheeks
+    changed = torch.maximum(gone * (1 - left), share * above * (1 - seen))
+    return picture + changed * (under + share * (scalp - under) - picture)
+
+
+def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """A knitted hat, and the place where hair was that is beneath it now."""
+    if keeps_hat(scene):
+        return picture
+    light = mean_of(luma(picture), scene.was("skin"))
+    hat, share = knitted(picture, scene.landmarks, light)
+    share = softened(share, softness(scene.shown, scene.was("skin")))
+    head = cranium(scene.landmarks, picture)
+    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
+    gone = (3 * blurred(scene.was("hair"), _STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
+    picture = picture + gone * (place - picture)
+    shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
+    return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
+
+
+def cap(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Nothing: a cap needs a peak."""
+    _log.warning("A cap cannot be drawn: the head is left as it is. Ask for a beanie.")
+    return picture
+
+
+def no_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Nothing, for what a hat hides is not known."""
+    keeps_hat(scene)
+    return picture
+
+
+def _hidden_by_hat(head: Cranium) -> Tensor:
+    """Return where a hat leaves no hair: it falls from below the hat's edge, the further down the further out."""
+    height = head.places[:, 1:2] + 0.16 * (head.places[:, 2:] + 0.2)
+    return (0.5 - (height + 0.72 - 1.3 * head.beyond.clamp(min=0)) / 0.2).clamp(0, 1)
+
+
+def keeps_hat(scene: Scene) -> bool:
+    """Say whether somebody wears a hat, which cannot be taken off."""
+    worn = bool((scene.hat > 0.5).any())
+    if worn:
+        _log.warning("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
+    return worn
+
+
+def with_new_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that hair lies where it has been drawn, for what comes after."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    return replace(scene, before=scene.before + where * (scene.after - scene.before))
+
+
+def without_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that there is skin or place where hair was."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    head = cranium(scene.landmarks, where).share
+    body = torch.maximum(head, neck(scene.landmarks, where))
+    place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
+    before = scene.before.clone()
+    gone = where * before[:, [hair]]
+    before[:, [hair]] -= gone
+    before[:, [place]] += gone * (1 - body)
+    before[:, [skin]] += gone * body
+    moved = where * head * before[:, [place]]
+    before[:, [place]] -= moved
+    before[:, [skin]] += moved
+    return replace(scene, before=before)
+
+
+def with_hat(scene: Scene, where: Tensor) -> Scene:
+    """Say that there is a hat, and no hair beside it."""
+    if bool((scene.hat > 0.5).any()):
+        return scene
+    _, share = knitted(scene.shown, scene.landmarks, scene.shown.new_tensor(1.0))
+    place, hair = SEGMENTS.index("background"), SEGMENTS.index("hair")
+    before = scene.before.clone()
+    gone = where * before[:, [hair]] * _hidden_by_hat(cranium(scene.landmarks, where))
+    before[:, [hair]] -= gone
+    before[:, [place]] += gone
+    before = before * (1 - share * where)
+    before[:, [SEGMENTS.index("accessory")]] += share * where
+    return replace(scene, before=before)

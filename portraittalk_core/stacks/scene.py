@@ -1,0 +1,54 @@
+"""Frames of a person whom a prompt changes, and what their pixels belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..topology import SEGMENTS
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Frames with and without a prompt, in [0, 1], and what their pixels belong to."""
+
+    shown: Float[Tensor, "n 3 s s"]
+    """The photograph, moved."""
+
+    drawn: Float[Tensor, "n 3 s s"]
+    """What the denoiser drew for the prompt."""
+
+    plain: Float[Tensor, "n 3 s s"]
+    """What it drew without; where nobody has drawn that, the photograph."""
+
+    before: Float[Tensor, "n segments s s"]
+    """Segments of the photograph."""
+
+    after: Float[Tensor, "n segments s s"]
+    """Segments of what was drawn."""
+
+    landmarks: Float[Tensor, "n 478 2"]
+    """Of both, in [-1, 1]."""
+
+    eyes: Float[Tensor, "n 1 s s"]
+    """Around the eyes, where accessories are glasses."""
+
+    hat: Float[Tensor, "n 1 s s"]
+    """Where a hat is worn in the photograph."""
+
+    hair: Float[Tensor, "n 1 s s"]
+    """Where hair is in the photograph, whatever becomes of it."""
+
+    def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
+        """Return the share of some of `topology.SEGMENTS` in the photograph."""
+        return self.before[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
+
+    def becomes(self, *names: str) -> Float[Tensor, "n 1 s s"]:
+        """Return their share in what was drawn."""
+        return self.after[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
+
+    def change(self) -> Float[Tensor, "n 1 s s"]:
+        """Return how much the prompt changed each pixel, of the range."""
+        return (self.drawn - self.plain).abs().amax(1, keepdim=True)
