@@ -11,7 +11,7 @@ from torch import Tensor
 from .head_camera import face_unit, head_camera, seen
 from .masked import blurred, filled, inside, luma, mean_of, softened
 
-_MIDDLE, _RADII = (0.0, -0.52, -1.28), (1.25, 1.2, 1.48)
+_MIDDLE, _RADII = (0.0, -0.57, -1.28), (1.25, 1.27, 1.48)
 """Of the ellipsoid, in the head's coordinates: it runs through the points of the forehead and ends as far
 above the eyes as the chin is below them."""
 

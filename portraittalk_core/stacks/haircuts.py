@@ -91,7 +91,7 @@ def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
     under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
-    left = skin * (1 - share) * (1 - above)  # ears and cheeks
+    left = ((skin - 0.6) / 0.3).clamp(0, 1) * (1 - share) * (1 - above)  # ears and cheeks
     changed = torch.maximum(gone * (1 - left), share * above * (1 - seen))
     return picture + changed * (under + share * (scalp - under) - picture)
 
