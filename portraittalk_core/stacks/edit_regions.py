@@ -56,7 +56,7 @@ _WORDS = {
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
     "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
-    "trees forest woods nature outside street city night curtain brick library books kitchen beach home",
+    "trees nature outside street city night curtain brick library books kitchen beach home",
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
@@ -76,7 +76,7 @@ _CHIN_BEARD = re.compile(r"\bchin beards?\b")
 _SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moustache|goatee|stubble|facial hair)")
 
 _ALSO = {
-    "park": ("park", "forest", "woods", "trees", "nature", "garden"),
+    "park": ("park", "trees", "nature", "garden"),
     "street": ("street", "city"),
     "night": ("night",),
     "bookshelf": ("bookshel", "library", "books"),

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..people.palette import PLACES
 from ..topology import SEGMENTS
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
 from .edit_regions import REGIONS, region_maps
@@ -44,6 +45,7 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
+_PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the dark differ little
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.4, 0.7  # how much deeper and fainter lines of the skin become
@@ -165,12 +167,13 @@ def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) 
     else:
         place = painted_place(name, scene.drawn, scene.shown, drawn, scene.was("skin"))
     made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"))
-    return picture + _otherwise(scene, scene.was("background")) * (made - picture)
+    named = _PLACE_NAMED if name in PLACES else _NAMED
+    return picture + _otherwise(scene, scene.was("background"), named) * (made - picture)
 
 
-def _otherwise(scene: Scene, share: Tensor) -> Tensor:
+def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED) -> Tensor:
     """Say how far a prompt asks for something else than there is: naming what a photograph shows changes little."""
-    low, high = _NAMED
+    low, high = named
     return ((mean_of(scene.change(), share) - low) / (high - low)).clamp(0, 1)
 
 

@@ -36,7 +36,7 @@ class Glasses:
 
 GLASSES = {
     "round glasses": Glasses((0.355, 0.355), 2.0, 0.026, (0.16, 0.1, 0.07)),
-    "square glasses": Glasses((0.4, 0.285), 4.2, 0.034, (0.06, 0.055, 0.055)),
+    "square glasses": Glasses((0.41, 0.295), 4.2, 0.038, (0.06, 0.055, 0.055)),
 }
 """By the words that ask for them; as rendered people wear them."""
 

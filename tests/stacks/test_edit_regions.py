@@ -41,7 +41,7 @@ SIZE = 64
         ("a man with a moustache", {"mustache"}),
         ("a man with a chin beard", {"goatee"}),
         ("a man with light stubble", {"stubble"}),
-        ("a man in a forest", {"park background"}),
+        ("a man in a garden", {"park background"}),
         ("a man, plain white background", {"white background"}),
         ("a man in front of a navy wall", {"blue background"}),
         ("a man at night, indoors", {"room background"}),
