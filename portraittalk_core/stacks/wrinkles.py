@@ -92,9 +92,9 @@ def _shade(points: Float[Tensor, "478 2"], side: int) -> Float32[ndarray, "s s"]
         spread = width * _FINE
         shadow = cv2.GaussianBlur(layer, (0, 0), spread * 0.35) * spread * 0.5
         wider = cv2.GaussianBlur(layer, (0, 0), spread * 0.9) * spread
-        shift = np.float32([[1, 0, 0.9 * down[0] * width], [0, 1, 0.9 * down[1] * width]])
+        shift = np.array([[1, 0, 0.9 * down[0] * width], [0, 1, 0.9 * down[1] * width]], np.float32)
         total += depth * (_EDGE * cv2.warpAffine(wider, shift, (wide, tall)) - 0.75 * shadow - 0.6 * wider)
-    place = np.float32([[1 / fine, 0, low[0] / fine], [0, 1 / fine, low[1] / fine]])
+    place = np.array([[1 / fine, 0, low[0] / fine], [0, 1 / fine, low[1] / fine]], np.float32)
     total = cv2.GaussianBlur(total, (0, 0), max(0.3, 0.4 * fine))
     return cv2.warpAffine(total, place, (side, side), flags=cv2.INTER_LINEAR).clip(-0.5, 0.3)
 
