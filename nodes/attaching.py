@@ -34,7 +34,7 @@ TOLD = "portraittalk_told"
 
 NOBODY = (
     "`identity` must be connected where `model` was not told who the person is, but it is not. Connect Load Identity, "
-    "or put IdentityNet Conditioning with a scale above 0 before AnimateNet."
+    "or put IdentityNet Conditioning with a scale above 0 before this node."
 )
 
 STRANGER = (
@@ -79,12 +79,12 @@ def identity_net(
     return _told(attached, bound) if conditions else attached, positive, negative
 
 
-def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, reference_scale: float) -> Patcher:
+def reference_net(model: Patcher, bound: BoundIdentity | None, vae: VaeLike | None, reference_scale: float) -> Patcher:
     """Condition a MODEL on how the person looks in the reference pictures.
 
     Args:
         model: A MODEL of the stack's shape.
-        bound: The person.
+        bound: The person; None for the one whom the MODEL was told of last.
         vae: The MODEL's; by default the stack's own.
         reference_scale: Of ReferenceNet; 0 leaves the MODEL as it is.
 
@@ -92,11 +92,12 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, ref
         MODEL.
 
     Raises:
-        BadInput: Where the stack has no ReferenceNet, and without a VAE.
+        BadInput: Where the stack has no ReferenceNet, without a VAE, and where nobody knows the person.
     """
-    hosted = bound.hosted
     if reference_scale == 0:
         return model
+    bound = _known(model, bound)
+    hosted = bound.hosted
     if "reference_scale" in hosted.stack.limits.lacks:
         raise BadInput(
             f"{hosted.name} has no ReferenceNet: IdentityNet Conditioning alone says who the person is. Leave "
@@ -109,9 +110,21 @@ def reference_net(model: Patcher, bound: BoundIdentity, vae: VaeLike | None, ref
     return _told(attached, bound)
 
 
+def told_of(model: Patcher) -> BoundIdentity | None:
+    """Return the person whom a MODEL was told of last."""
+    return model.model_options["transformer_options"].get(TOLD)
+
+
 def is_told(model: Patcher) -> bool:
     """Say whether a MODEL knows who the person is."""
-    return bool(model.model_options["transformer_options"].get(TOLD))
+    return told_of(model) is not None
+
+
+def _known(model: Patcher, bound: BoundIdentity | None) -> BoundIdentity:
+    found = bound or told_of(model)
+    if found is None:
+        raise BadInput(NOBODY)
+    return found
 
 
 def stranger_notes(model: Patcher) -> list[str]:
@@ -149,9 +162,7 @@ def animate_net(
     Raises:
         BadInput: For a motion of another speech, for what the stack cannot do, and where nobody knows the person.
     """
-    bound = bound or model.model_options["transformer_options"].get(TOLD)
-    if bound is None:
-        raise BadInput(NOBODY)
+    bound = _known(model, bound)
     hosted = bound.hosted
     limits, sampling = hosted.stack.limits, hosted.stack.config.sampling
     count = _frames(motion, speech)

@@ -150,9 +150,13 @@ class ReferenceNetApply(io.ComfyNode):
             category=CATEGORY,
             description="Runs the model once on the reference pictures and shows its self-attention what it saw.",
             inputs=[
-                io.Model.Input("model", tooltip="The model to condition; others may have patched it before."),
-                IdentitySocket.Input("identity", tooltip="From Prompt Look, or Load Identity."),
-                io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
+                io.Model.Input("model", tooltip="From IdentityNet Conditioning: it knows the person."),
+                IdentitySocket.Input(
+                    "identity",
+                    optional=True,
+                    tooltip="From Prompt Look, or Load Identity. Left out, it is the person whom `model` was told of.",
+                ),
+                io.Vae.Input("vae", optional=True, tooltip="Needed with Load PortraitTalk Adapters only."),
                 io.Float.Input(
                     "reference_scale",
                     default=1.0,
@@ -168,7 +172,11 @@ class ReferenceNetApply(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Patcher, identity: BoundIdentity, vae: VaeLike | None, reference_scale: float = 1.0
+        cls,
+        model: Patcher,
+        identity: BoundIdentity | None = None,
+        vae: VaeLike | None = None,
+        reference_scale: float = 1.0,
     ) -> io.NodeOutput:
         """Return MODEL."""
         from . import attaching

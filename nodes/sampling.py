@@ -10,9 +10,11 @@ import latent_preview
 import torch
 
 from ..portraittalk_core.errors import BadInput
+from .attaching import told_of
 from .comfy_windows import reporting
 from .host_values import Conditioning, Latent
 from .hosted_stack import Patcher
+from .tiny_models import TinyAutoencoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -111,11 +113,8 @@ class Progress:
             steps: Of denoising, of the whole video.
         """
         self._bar, self._total, self._done = comfy.utils.ProgressBar(steps * PARTS), steps * PARTS, 0
-        colours = model.model.latent_format
-        factors, bias = colours.latent_rgb_factors, getattr(colours, "latent_rgb_factors_bias", None)
-        own = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
         # The host's choice where it has made one, TAESD among them; here there is a preview in any case.
-        self._previewer = latent_preview.get_previewer(model.load_device, colours) or own
+        self._previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format) or _own(model)
         self._step = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Progress:
@@ -134,3 +133,34 @@ class Progress:
     def _move(self, value: int, preview: tuple[str, Image, int] | None = None) -> None:
         self._done = max(self._done, value)  # some samplers ask more than once a step
         self._bar.update_absolute(min(self._done, self._total), self._total, preview)
+
+
+class VaePreviewer(latent_preview.LatentPreviewer):
+    """Shows a picture as the tiny model's VAE decodes it, a few milliseconds of work."""
+
+    def __init__(self, net: TinyAutoencoder, otherwise: latent_preview.LatentPreviewer) -> None:
+        """Keep both.
+
+        Args:
+            net: Of the VAE. It is not loaded for this: that might push the MODEL that samples out of memory.
+            otherwise: What shows a picture while the VAE is not where the latents are.
+        """
+        self._net, self._otherwise = net, otherwise
+
+    @torch.no_grad()
+    def decode_latent_to_preview(self, x0: torch.Tensor) -> Image:
+        """Return the picture of one latent."""
+        if any(weight.device != x0.device for weight in self._net.parameters()):
+            return self._otherwise.decode_latent_to_preview(x0)
+        weight = next(self._net.parameters())
+        picture = self._net.decode(x0[:1].to(weight.dtype))[0].movedim(0, -1)
+        return latent_preview.preview_to_image(picture)
+
+
+def _own(model: Patcher) -> latent_preview.LatentPreviewer | None:
+    """Return what shows a MODEL's latents where the host has no wish: the small VAE of its person, else colours."""
+    colours, known = model.model.latent_format, told_of(model)
+    factors, bias = colours.latent_rgb_factors, getattr(colours, "latent_rgb_factors_bias", None)
+    rough = latent_preview.Latent2RGBPreviewer(factors, bias) if factors is not None else None
+    net = getattr(known.hosted.vae, "first_stage_model", None) if known else None
+    return VaePreviewer(net, rough) if rough and isinstance(net, TinyAutoencoder) else rough

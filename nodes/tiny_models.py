@@ -292,7 +292,7 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
     setattr(host_config, "latent_format", LATENTS[channels]())  # noqa: B010 - the host's class has a type there, its objects do not
     management, formats = comfy.model_management, TinyModelConfig.supported_inference_dtypes
     device = management.get_torch_device()
-    dtype = management.unet_dtype(model_params=parameters, supported_dtypes=formats)
+    dtype = management.unet_dtype(device, model_params=parameters, supported_dtypes=formats)
     host_config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, formats))
     return host_config.get_model({}, "", device=management.unet_offload_device())
 

@@ -2,7 +2,7 @@
 
 For each graph of `graphs.py`: the JSON that the frontend saves (called by its title), the API format, pictures of the
 page after a run in docs/workflows, in the dark and in the light theme, and a thumbnail: frames of the video that it
-makes, or the graph where it needs weights that are not here. The quickstart's middle becomes the blueprint in
+makes, and a close-up of the nodes that are its own. The quickstart's middle becomes the blueprint in
 `subgraphs`. Needs ComfyUI, playwright and Chromium, as `tests/hosts/test_browser.py` does; every graph that can run is
 run.
 """
@@ -50,6 +50,34 @@ SHOW = """() => {
   app.canvas.setDirty(true, true);
 }"""
 
+CLOSE_UP = """([ids, width, height, left, top]) => {
+  const nodes = ids.length ? ids.map(id => app.graph.getNodeById(Number(id))) : [...app.graph._nodes, ...app.graph._groups];
+  const edges = [0, 1].map(axis => [Math.min(...nodes.map(n => n.pos[axis])), Math.max(...nodes.map(n => n.pos[axis] + n.size[axis]))]);
+  const [[west, east], [north, south]] = edges;
+  const scale = ids.length ? 0.75 : Math.min(width / (east - west + 40), height / (south - north + 90));
+  const corner = app.canvas.canvas.getBoundingClientRect();
+  app.canvas.ds.scale = scale;
+  app.canvas.ds.offset = [(left - corner.left + width / 2) / scale - (west + east) / 2, (top - corner.top) / scale - north + 70];
+  app.canvas.setDirty(true, true);
+}"""  # noqa: E501
+"""Show some nodes of a graph, or all, where a thumbnail is cut out of the page (run in the page)."""
+
+CLIP = {"x": 900, "y": 250, "width": 512}
+"""Where that is."""
+
+OWN = {
+    "one_node": ["30"],
+    "full_graph": [],
+    "multi_reference": ["24"],
+    "dubbing": ["29"],
+    "folder": ["3"],
+    "long_video": ["10"],
+    "any_sampler": ["14"],
+    "sd15_public_weights": ["1"],
+    "chain_with_lora_and_controlnet": ["1", "17"],
+}
+"""Nodes that a thumbnail shows, by graph; none is the whole graph. The others show four frames, or a plot."""
+
 SECONDS = {"prompt_edit": 2.5, "adfd_score": 1.6}
 """Of the recording that are spoken for the pictures, where a second does not show it."""
 
@@ -81,15 +109,25 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         for name, value in SETTINGS.items():
             server.post(f"/settings/{name}", value)
-        page = browser.new_page(viewport={"width": 2300, "height": 1060})
-        page.goto(server.url, wait_until="domcontentloaded", timeout=240_000)
-        page.wait_for_function(READY, timeout=240_000)
-        page.wait_for_timeout(2500)
-        page.keyboard.press("Escape")
         for make in (*graphs.TINY, *graphs.SD15):
             if not given.only or make.__name__ in given.only:
-                export(page, server, make, pictures=not given.no_run, run=make in graphs.TINY and not given.still)
+                saved = export(_page(browser, server), server, make)
+                if not given.no_run:
+                    run = make in graphs.TINY and not given.still
+                    _pictures(_page(browser, server), server, make, saved, run)
         browser.close()
+
+
+def _page(browser: Any, server: ComfyServer) -> Any:
+    """Open the frontend as somebody does who has opened nothing yet; the page before is closed."""
+    for context in browser.contexts:
+        context.close()
+    page = browser.new_page(viewport={"width": 2300, "height": 1060})
+    page.goto(server.url, wait_until="domcontentloaded", timeout=240_000)
+    page.wait_for_function(READY, timeout=240_000)
+    page.wait_for_timeout(2500)
+    page.keyboard.press("Escape")
+    return page
 
 
 def _serve(base: Path) -> Any:
@@ -114,8 +152,8 @@ def _speak(server: ComfyServer, seconds: float = 60.0) -> None:
             sink.writeframes(sound)
 
 
-def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool) -> None:
-    """Write one workflow in both formats; run it where it needs no weights, and take its picture and thumbnail."""
+def export(page: Any, server: ComfyServer, make: Any) -> dict[str, Any]:
+    """Write one workflow in both formats; return what the frontend saves."""
     name, title, graph = make.__name__, TITLES[make.__name__], make()
     _speak(server)
     page.evaluate("([api, name]) => app.loadApiJson(api, name)", [graph, title])
@@ -139,14 +177,8 @@ def export(page: Any, server: ComfyServer, make: Any, pictures: bool, run: bool)
         (HERE / "api" / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
     else:
         _publish(saved)
-    if pictures:
-        # As whoever opens the file sees it.
-        page.evaluate("([saved, title]) => app.loadGraphData(saved, true, true, title)", [saved, title])
-        page.wait_for_timeout(2500)
-        page.evaluate(SHOW)
-        page.wait_for_timeout(1500)
-        _pictures(page, server, make, graph, run)
     logger.info("%s: %d nodes", name, len(saved["nodes"]))
+    return saved
 
 
 def _place(page: Any, columns: Any, note: str) -> None:
@@ -180,7 +212,7 @@ def _saved(page: Any, make: Any) -> dict[str, Any]:
 
 def _files() -> str:
     """Return a table of the public files, for a note."""
-    rows = [f"| {e.save_as} | {e.size / 1e9:.2f} GB | {e.licence} |" for e in graphs.public_entries()]
+    rows = [f"| {e.save_as} | {e.size / 1e9:.2f}\u00a0GB | {e.licence} |" for e in graphs.public_entries()]
     return "\n\n| file in models/ | size | licence |\n|---|---|---|\n" + "\n".join(rows)
 
 
@@ -206,23 +238,37 @@ def _publish(saved: dict[str, Any]) -> None:
     (folder / "PortraitTalk.json").write_text(json.dumps(blueprint, indent=1) + "\n", encoding="utf-8")
 
 
-def _pictures(page: Any, server: ComfyServer, make: Any, graph: graphs.Graph, run: bool) -> None:
-    """Run a workflow in the page; write what the page then shows, and the thumbnail: the graph where nothing is run."""
-    thumbnail = HERE / f"{TITLES[make.__name__]}.jpg"
+def _pictures(page: Any, server: ComfyServer, make: Any, saved: dict[str, Any], run: bool) -> None:
+    """Open a workflow as whoever chooses it does, run it where it needs no weights, and take its pictures."""
+    name, title, graph = make.__name__, TITLES[make.__name__], make()
+    page.evaluate("([saved, title]) => app.loadGraphData(saved, true, true, title)", [saved, title])
+    page.wait_for_timeout(2500)
+    page.evaluate(SHOW)
+    page.wait_for_timeout(1500)
+    outputs: dict[str, Any] | None = None
     if run:
-        _speak(server, SECONDS.get(make.__name__, 1.1))
+        _speak(server, SECONDS.get(name, 1.1))
         seen = set(server.get_json("/history"))
         page.evaluate("() => app.queuePrompt(0, 1)")
-        history = _finished(page, server, seen)
+        outputs = _finished(page, server, seen)["outputs"]
         page.wait_for_timeout(4000)
-        thumbnail.write_bytes(_strip(server, history["outputs"], graph))
-    picture = page.screenshot(type="png")
-    (PICTURES / f"{make.__name__}.jpg").write_bytes(_small(picture, 1600, 62))
+    (PICTURES / f"{name}.jpg").write_bytes(_small(page.screenshot(type="png"), 1600, 62))
+    close_up = _close_up(page, OWN[name], 256 if outputs else 512) if name in OWN else None
     _colours(page, "light")
-    (PICTURES / f"{make.__name__}_light.jpg").write_bytes(_small(page.screenshot(type="png"), 1200, 58))
+    (PICTURES / f"{name}_light.jpg").write_bytes(_small(page.screenshot(type="png"), 1200, 58))
     _colours(page, "dark")
-    if not run:
-        thumbnail.write_bytes(_small(picture, 512, 72))
+    (HERE / f"{title}.jpg").write_bytes(_thumbnail(server, outputs, graph, close_up))
+
+
+def _close_up(page: Any, ids: list[str], height: int) -> Any:
+    """Return the pixels of some nodes as the page shows them."""
+    import numpy as np
+    from PIL import Image
+
+    clip = {**CLIP, "height": height}
+    page.evaluate(CLOSE_UP, [ids, clip["width"], clip["height"], clip["x"], clip["y"]])
+    page.wait_for_timeout(1500)
+    return np.asarray(Image.open(io.BytesIO(page.screenshot(type="png", clip=clip))).convert("RGB"))
 
 
 def _colours(page: Any, palette: str) -> None:
@@ -246,26 +292,33 @@ def _finished(page: Any, server: ComfyServer, seen: set[str], timeout_s: float =
     raise TimeoutError(f"no run ended within {timeout_s:g} s")
 
 
-def _strip(server: ComfyServer, outputs: dict[str, Any], graph: graphs.Graph) -> bytes:
-    """Return four frames of the video that a run made as a JPEG, or two above the plot where it draws one."""
-    import av
+def _thumbnail(server: ComfyServer, outputs: dict[str, Any] | None, graph: graphs.Graph, close_up: Any) -> bytes:
+    """Return a JPEG: frames of the video that a run made, above a plot or a close-up; that alone where nothing ran."""
     import numpy as np
     from PIL import Image
 
-    shown = [item for output in outputs.values() for item in output.get("images", [])]
-    (video,) = (item for item in shown if item["filename"].endswith(".mp4"))
-    with av.open(io.BytesIO(server.fetch(video))) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    chosen = [frames[round(k * (len(frames) - 1))] for k in (0.1, 0.4, 0.65, 0.95)]
-    left, top, side = (round(share * chosen[0].shape[1]) for share in HEAD)
-    heads = [frame[top : top + side, left : left + side] for frame in chosen]
-    small = [np.asarray(Image.fromarray(head).resize((256, 256))) for head in heads]
+    if outputs is None:
+        return _jpeg(close_up, 72)
+    small = [np.asarray(Image.fromarray(head).resize((256, 256))) for head in _heads(server, outputs)]
     above, below = (np.concatenate(part, 1) for part in (small[:2], small[2:]))
     if graphs.PLOT in graph:
         (plot,) = outputs[graphs.PLOT]["images"]
         image = Image.open(io.BytesIO(server.fetch(plot))).convert("RGB")
         below = np.asarray(image.resize((above.shape[1], round(above.shape[1] * image.height / image.width))))
-    return _jpeg(np.concatenate([above, below]), 72)
+    return _jpeg(np.concatenate([above, below if close_up is None else close_up]), 72)
+
+
+def _heads(server: ComfyServer, outputs: dict[str, Any]) -> list[Any]:
+    """Return the head in four frames of the video that a run made."""
+    import av
+
+    shown = [item for output in outputs.values() for item in output.get("images", [])]
+    (video,) = (item for item in shown if item["filename"].endswith(".mp4"))
+    with av.open(io.BytesIO(server.fetch(video))) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    left, top, side = (round(share * frames[0].shape[1]) for share in HEAD)
+    chosen = [frames[round(k * (len(frames) - 1))] for k in (0.1, 0.4, 0.65, 0.95)]
+    return [frame[top : top + side, left : left + side] for frame in chosen]
 
 
 def _small(picture: bytes, width: int, quality: int) -> bytes:

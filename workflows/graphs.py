@@ -112,7 +112,7 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
             end_percent=1.0,
             guide_identity="default",
         ),
-        "9": _ours("ReferenceNetApply", model=["8", 0], identity=[LOOK, 0], vae=["1", 2], reference_scale=1.0),
+        "9": _ours("ReferenceNetApply", model=["8", 0], reference_scale=1.0),
         "10": _ours(
             "AnimateNetSampler",
             model=["9", 0],
@@ -140,7 +140,6 @@ def full_graph(prompt: str = "a smiling person", edits: str = "") -> Graph:
             frame="photograph",
             size=0,
             edits=0.0,
-            positive=["6", 0],
         ),
         "12": _node("CreateVideo", images=["16", 0], fps=["5", 2], audio=["5", 3]),
         "13": _node("SaveVideo", video=["12", 0], filename_prefix="video/portraittalk", format="mp4", codec="h264"),
@@ -253,6 +252,7 @@ def _sd15(chain: bool) -> Graph:
     graph["1"] = _ours("Load", model="sd15-portraittalk", fast=False)
     del graph["9"], graph[LOOK]
     graph["8"]["inputs"]["identity"] = graph["16"]["inputs"]["identity"] = ["4", 0]
+    graph["16"]["inputs"]["positive"] = ["6", 0]
     graph["10"]["inputs"]["model"] = ["8", 0]
     if chain:
         graph["17"] = _node(

@@ -72,9 +72,10 @@ PLACE = """([columns, sizes, green, note, gaps]) => {
   said.color = "#432"; said.bgcolor = "#653";
   app.graph.add(said);
   said.widgets[0].value = note;
-  const lines = note.split("\\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / 60)), 0);
-  said.setSize([480, Math.max(150, 70 + 20 * lines)]);
-  said.pos = [-480 - 2 * edge - columnGap, -head];
+  const table = note.includes("\\n|"), wide = table ? 640 : 480;
+  const lines = note.split("\\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / (wide / 6))), 0);
+  said.setSize([wide, Math.max(110, 60 + (table ? 24 : 16) * lines)]);
+  said.pos = [-wide - 2 * edge - columnGap, -head];
   app.canvas.setDirty(true, true);
 }"""
 """Put nodes, boxes and the note in their places (run in the page)."""

@@ -1,17 +1,17 @@
+"""What is used of ComfyUI's `latent_preview`."""
+
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from PIL.Image import Image
-from torch import Tensor
 
-class Latent2RGBPreviewer:
+class LatentPreviewer:
+    def decode_latent_to_preview(self, x0: torch.Tensor) -> Image: ...
+
+class Latent2RGBPreviewer(LatentPreviewer):
     def __init__(
         self, latent_rgb_factors: Sequence[Sequence[float]], latent_rgb_factors_bias: Sequence[float] | None = None
     ) -> None: ...
-    def decode_latent_to_preview(self, x0: Tensor) -> Image: ...
-
-class LatentPreviewer(Protocol):
-    def decode_latent_to_preview(self, x0: Tensor) -> Image: ...
 
 def get_previewer(device: torch.device, latent_format: object) -> LatentPreviewer | None: ...
+def preview_to_image(latent_image: torch.Tensor) -> Image: ...

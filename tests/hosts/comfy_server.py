@@ -170,9 +170,13 @@ def serve(
     pack: Path = PACK,
     name: str = PACK_NAME,
     options: tuple[str, ...] = (),
+    device: tuple[str, ...] = ("--cpu",),
+    modules: Path | None = None,
     timeout_s: float = 600,
 ) -> Iterator[ComfyServer]:
     """Run the host on a free port, all its folders under `base`, and this pack linked in; stop it in the end.
+
+    `device` is what it is told of its device, and `modules` a folder in which its Python looks for modules first.
 
     Raises RuntimeError with the end of the host's log where it does not serve within `timeout_s`.
     """
@@ -182,10 +186,11 @@ def serve(
     if not link.exists():
         link.symlink_to(pack, target_is_directory=True)
     port, log = _free_port(), base / "comfy.log"
-    command = [host_python(), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+    command = [host_python(), "main.py", *device, "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(base), "--disable-auto-launch", *options]
+    environment = os.environ | ({"PYTHONPATH": str(modules)} if modules else {})
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, cwd=host_folder(), stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=host_folder(), stdout=sink, stderr=subprocess.STDOUT, env=environment)
     server = ComfyServer(f"http://127.0.0.1:{port}", base, process, log)
     try:
         _await(server, timeout_s)

@@ -4,8 +4,10 @@ What it needs, and how other frontends are named, is said in `browser.py`. Every
 and with nodes that are part of the page, where the frontend has those.
 """
 
+import io
 import re
 import time
+import wave
 
 import pytest
 
@@ -105,10 +107,10 @@ def test_the_node_library_offers_the_blueprint(frontend, page, shot):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')")
 
 
-def test_files_dropped_on_talking_portrait_are_connected(frontend, page, shot):
+def test_a_picture_and_a_sound_dropped_on_one_node_and_run_are_a_video(frontend, page, shot):
     kind = "PortraitTalk_TalkingPortrait"
     add(page, kind, 600)
-    data = {name: list((ROOT / path).read_bytes()) for name, path in DROPPED.items()}
+    data = {"face.jpg": list((ROOT / "workflows/inputs/astronaut.jpg").read_bytes()), "voice.wav": list(_spoken())}
     page.evaluate(
         """data => {
           const make = ([name, bytes]) => new File([new Uint8Array(bytes)], name,
@@ -123,9 +125,25 @@ def test_files_dropped_on_talking_portrait_are_connected(frontend, page, shot):
     shot("6_dropped")
     assert widget(page, "LoadImage", "image") == "face.jpg" and widget(page, "LoadAudio", "audio") == "voice.wav"
     assert (frontend.base / "input" / "voice.wav").is_file()
+    run = _queued(frontend, page)
+    assert run["status"]["status_str"] == "success", run["status"]
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('video')].some(v => v.currentSrc.includes('.mp4') && v.videoWidth)",
+        timeout=20_000,
+    )
+    page.wait_for_timeout(1500)
+    shot("6_dropped_and_run")
 
 
-DROPPED = {"face.jpg": "workflows/inputs/astronaut.jpg", "voice.wav": "portraittalk_core/assets/speech.wav"}
+def _spoken():
+    """Return the bytes of a recording that is short enough for every run of these tests."""
+    with wave.open(str(ROOT / "portraittalk_core/assets/speech.wav")) as source:
+        sound, params = source.readframes(round(SECONDS * source.getframerate())), source.getparams()
+    made = io.BytesIO()
+    with wave.open(made, "wb") as sink:
+        sink.setparams(params)
+        sink.writeframes(sound)
+    return made.getvalue()
 
 
 def test_notes_are_a_toast_and_a_sign(page, shot):

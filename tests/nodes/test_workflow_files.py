@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,12 @@ def test_each_workflow_has_a_title_a_note_a_thumbnail_and_says_where_its_nodes_c
 
 def test_every_file_is_of_a_graph():
     assert sorted(path.stem for path in FOLDER.glob("*.json")) == sorted(TEXTS.TITLES[make.__name__] for make in MADE)
+
+
+def test_the_browser_of_templates_lists_every_file_in_its_order():
+    script = (ROOT / "web" / "js" / "templates.js").read_text(encoding="utf-8")
+    listed = re.findall(r"^  '(.+)',$", script.split("ORDER = [")[1].split("]")[0], re.MULTILINE)
+    assert listed == list(TEXTS.TITLES.values()) == [TEXTS.TITLES[make.__name__] for make in MADE]
 
 
 def test_each_workflow_has_an_id_of_its_own():

@@ -10,6 +10,7 @@ import {
   parseEdits,
   parseLines,
   removeEdit,
+  shortened,
   trouble,
 } from '../../web/js/edits.js'
 
@@ -83,4 +84,10 @@ test('what would stop a run is named', () => {
   assert.deepEqual(trouble(MESSY), { raw: '# notes' })
   assert.deepEqual(trouble('1.0: a\n\n1: b'), { startS: 1 })
   assert.equal(trouble('1.0: a\n\n2: b\n'), null)
+})
+
+test('a mark shows what a prompt adds to the first one', () => {
+  assert.equal(shortened('a person with red hair', 'a person'), 'with red hair')
+  assert.equal(shortened('an old person', 'a person'), 'an old person')
+  for (const first of ['', 'a person', 'a person who smiles']) assert.equal(shortened('a person', first), 'a person')
 })

@@ -45,7 +45,7 @@ export function layOut(edits, axis, measure = () => MARK_MOST) {
   return edits.map((edit, number) => {
     const endX = starts[number + 1] ?? right
     const late = edit.startS >= axis.lengthS
-    const wanted = Math.min(MARK_MOST, Math.max(MARK_LEAST, measure(edit.prompt)))
+    const wanted = Math.min(MARK_MOST, Math.max(MARK_LEAST, measure(edit.label ?? edit.prompt)))
     const span = endX - starts[number]
     const room = Math.max(MARK_LEAST, Math.min(MARK_SHARE * span, span - MARK_GAP))
     const x = Math.min(starts[number], axis.width - MARK_LEAST)

@@ -1,4 +1,4 @@
-/** Files dropped on Talking Portrait: each becomes a Load Image or a Load Audio that is connected to it. */
+/** Files dropped on Talking Portrait: each becomes a Load Image or a Load Audio, and the video gets its Save Video. */
 import { choose, sourceOf, widgetOf } from './graph.js'
 
 const KINDS = [
@@ -7,6 +7,7 @@ const KINDS = [
 ]
 const ASIDE = 360
 const BELOW = 380
+const BESIDE = 60
 
 /** Return what a dropped file is for: its loader, and the input that takes it; undefined where it is for nothing. */
 export function kindOf(type) {
@@ -19,6 +20,7 @@ export function takeFiles(node, host) {
   node.onDragDrop = (event) => {
     const files = [...(event.dataTransfer?.files ?? [])].filter((file) => kindOf(file.type))
     for (const file of files) place(node, file, host)
+    if (files.length) save(node, host)
     return files.length > 0
   }
 }
@@ -44,4 +46,15 @@ function loaderOf(node, kind, host) {
   node.graph.add(loader)
   loader.connect(0, node, node.inputs.findIndex((input) => input.name === kind.input))
   return loader
+}
+
+/** Give the video somewhere to go, where it goes nowhere yet: without that there is nothing to run. */
+function save(node, host) {
+  const slot = node.outputs.findIndex((output) => output.name === 'video')
+  if (slot < 0 || node.outputs[slot].links?.length) return
+  const saver = host.LiteGraph.createNode('SaveVideo')
+  if (!saver) return
+  saver.pos = [node.pos[0] + node.size[0] + BESIDE, node.pos[1]]
+  node.graph.add(saver)
+  node.connect(slot, saver, 0)
 }

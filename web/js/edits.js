@@ -42,6 +42,13 @@ export function formatEdit(startS, prompt) {
   return `${formatSeconds(startS)}: ${prompt.replace(/\s+/g, ' ').trim()}`
 }
 
+/** Return what a prompt says after the words that it begins with as `first` does; all of it where nothing is left. */
+export function shortened(prompt, first) {
+  const [words, known] = [prompt, first].map((each) => each.trim().split(/\s+/))
+  const same = words.findIndex((word, number) => word !== known[number])
+  return same > 0 ? words.slice(same).join(' ') : prompt
+}
+
 /** Add an edit before the first later one, or below the last line that is not empty. */
 export function addEdit(text, startS, prompt) {
   const lines = parseLines(text)

@@ -14,6 +14,7 @@ import { Player, PLAYER_HEIGHT } from './player.js'
 import { recall } from './recall.js'
 import { addControls, changesSeeds } from './seeds.js'
 import { scoreStrip } from './strips.js'
+import { orderTemplates } from './templates.js'
 import { chooseTexts, text } from './texts.js'
 import { Timeline, TIMELINE_HEIGHT } from './timeline.js'
 
@@ -104,11 +105,12 @@ function addTimeline(node) {
       node.graph?.setDirtyCanvas?.(true, true)
     },
     length: () => videoLength(node, { ...facts, root: root() }),
+    first: () => String(widgetOf(node, 'prompt')?.value ?? ''),
     notes: () => notesOf(node)[0],
   })
   addElement(node, 'timeline', timeline.element, () => TIMELINE_HEIGHT, () => TIMELINE_HEIGHT)
   const redraw = () => timeline.redraw()
-  for (const name of ['edits', 'frame_count', 'fps']) {
+  for (const name of ['edits', 'prompt', 'frame_count', 'fps']) {
     const widget = widgetOf(node, name)
     if (widget) chain(widget, 'callback', redraw)
   }
@@ -260,6 +262,7 @@ app.registerExtension({
   async init() {
     addStyle()
     followTheme(document.documentElement)
+    orderTemplates(api)
     await attempt('the texts of your language did not load; they stay English', loadTexts)
   },
   async setup() {

@@ -5,7 +5,7 @@
  * Delete removes it. The pointer is served by the track below them, which asks `axis.js` what lies where.
  */
 import { layOut, markAt, ticks, timeToX, xToTime } from './axis.js'
-import { addEdit, changeEdit, formatSeconds, freeTime, lineAt, parseEdits, parseLines, removeEdit, trouble } from './edits.js'
+import { addEdit, changeEdit, formatSeconds, freeTime, lineAt, parseEdits, parseLines, removeEdit, shortened, trouble } from './edits.js'
 import { colour, fitCanvas, localX, make, textWidth } from './drawing.js'
 import { text } from './texts.js'
 
@@ -18,7 +18,7 @@ export const TIMELINE_HEIGHT = 104
 export class Timeline {
   /**
    * @param {{read: () => string, write: (text: string) => void, length: () => {lengthS: number | null, fps: number}}} host
-   *     where the text of the edits is, and how long the video is (null: not known)
+   *     where the text of the edits is, how long the video is (null: not known), and perhaps what it shows at first
    */
   constructor(host) {
     this.host = host
@@ -42,11 +42,12 @@ export class Timeline {
   redraw() {
     const width = this.track.clientWidth
     if (!width || this.drag?.moved) return
-    const edits = parseEdits(this.host.read())
+    const first = this.host.first?.() ?? ''
+    const edits = parseEdits(this.host.read()).map((edit) => ({ ...edit, label: shortened(edit.prompt, first) }))
     const { lengthS } = this.host.length()
     const last = edits.at(-1)?.startS ?? 0
     this.axis = { width, inset: INSET, lengthS: lengthS ?? Math.max(LEAST_LENGTH_S, Math.ceil(last + 1)) }
-    this.marks = layOut(edits, this.axis, (prompt) => textWidth(prompt, this.track) + LABEL_PADDING)
+    this.marks = layOut(edits, this.axis, (label) => textWidth(label, this.track) + LABEL_PADDING)
     this._drawAxis(lengthS === null)
     this._drawMarks()
     this.drawn = this._seen()
@@ -59,7 +60,7 @@ export class Timeline {
   }
 
   _seen() {
-    return `${this.host.read()}\n${this.host.notes?.() ?? ''}`
+    return [this.host.read(), this.host.first?.(), this.host.notes?.()].join('\n')
   }
 
   /** Let go of everything that outlives the element. */
@@ -96,7 +97,7 @@ export class Timeline {
     const buttons = this.marks.map((mark, number) => {
       const button = make('button', 'pt-mark', { type: 'button', 'aria-label': this._describe(mark) })
       button.dataset.line = String(mark.line)
-      button.textContent = mark.prompt
+      button.textContent = mark.label
       button.classList.toggle('pt-late', mark.late)
       button.style.left = `${mark.x}px`
       button.style.width = `${mark.width}px`
