@@ -16,7 +16,7 @@ def model_choice() -> io.Combo.Input:
         options=available(),
         default="tiny",
         tooltip="tiny is bundled and runs on a CPU. sd15-portraittalk and sd15-magictalk are larger, made of "
-        "public files that `portraittalk models download` fetches. Others are folders in "
+        "public files; the button Public files of Load PortraitTalk fetches them. Others are folders in "
         "models/portraittalk.",
     )
 

@@ -24,8 +24,8 @@ _HERE = "in the folder of this pack, with the Python that runs ComfyUI"
 
 _WORDS = [
     (
-        r"Run `portraittalk models download ([^`]*)`",
-        rf"Press *Public files* on Load PortraitTalk, or run `python -m portraittalk_core models download \1` {_HERE}",
+        r"Run `portraittalk models download [^`]*`",
+        'Press "Public files" on a Load PortraitTalk that is set to this model: it shows licences and sizes first',
     ),
     (r"`portraittalk (models [^`]*)`", rf"`python -m portraittalk_core \1` ({_HERE})"),
     (r"Run: pip install ([^.;]+)", r"Run `python -m pip install \1` with the Python that runs ComfyUI"),

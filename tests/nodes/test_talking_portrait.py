@@ -80,7 +80,7 @@ def test_notes_name_unknown_words_and_late_edits(pack):
     [
         (
             "Run `portraittalk models download a b`.",
-            "Press *Public files* on Load PortraitTalk, or run `python -m portraittalk_core models download a b`",
+            'Press "Public files" on a Load PortraitTalk that is set to this model: it shows licences and sizes first.',
         ),
         ("`portraittalk models list` names them.", "`python -m portraittalk_core models list` (in the folder"),
         ("Run: pip install moderngl.", "Run `python -m pip install moderngl` with the Python that runs ComfyUI."),

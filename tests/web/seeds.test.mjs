@@ -51,3 +51,15 @@ test('the choice comes back with the node, and other subgraphs are left alone', 
   addControls(other.graph)
   assert.equal(other.node.widgets.length, 1)
 })
+
+test('where the frontend changes the seed itself, the nodes inside are told how', () => {
+  const { graph, node } = blueprint()
+  const inside = { name: 'control_after_generate', value: 'increment' }
+  node.subgraph._nodes.push({ type: 'PortraitTalk_PromptLook', widgets: [inside] })
+  addControls(graph, true)
+  const [, control] = node.widgets
+  assert.equal(control.value, 'increment', 'what is chosen inside')
+  control.callback('randomize')
+  assert.equal(inside.value, 'randomize')
+  assert.equal(control.afterQueued, undefined)
+})

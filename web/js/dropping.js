@@ -8,6 +8,7 @@ const KINDS = [
 const ASIDE = 360
 const BELOW = 380
 const BESIDE = 60
+const SHOWN = [400, 520]
 
 /** Return what a dropped file is for: its loader, and the input that takes it; undefined where it is for nothing. */
 export function kindOf(type) {
@@ -55,6 +56,7 @@ function save(node, host) {
   const saver = host.LiteGraph.createNode('SaveVideo')
   if (!saver) return
   saver.pos = [node.pos[0] + node.size[0] + BESIDE, node.pos[1]]
+  saver.setSize(SHOWN) // with the video that it will show
   node.graph.add(saver)
   node.connect(slot, saver, 0)
 }

@@ -216,7 +216,8 @@ function keepSize(node, width) {
 }
 
 function addSeedControls() {
-  if (!changesSeeds(globalThis.__COMFYUI_FRONTEND_VERSION__)) addControls(root())
+  const changed = changesSeeds(globalThis.__COMFYUI_FRONTEND_VERSION__)
+  if (!changed || !partOfPage()) addControls(root(), changed)
 }
 
 function addStyle() {

@@ -1,6 +1,7 @@
 /**
  * What becomes of the seed of a blueprint after a run. Frontends before 1.28 show the seed of the nodes inside, but
- * not its *control after generate*, and change only the seeds inside, which do not count. Newer ones do both.
+ * not its *control after generate*, and change only the seeds inside, which do not count. Newer ones change the seed of
+ * the blueprint as the controls inside say, but show none of these where nodes are drawn on the canvas.
  */
 import { allNodes, widgetOf } from './graph.js'
 
@@ -23,15 +24,23 @@ export function nextSeed(seed, control, random = Math.random) {
   return control === 'randomize' ? Math.floor(random() * LARGEST) : seed
 }
 
-/** Put the control on the nodes of a graph that are blueprints of ours and lack it. The choice is saved with the node. */
-export function addControls(graph) {
+/**
+ * Put the control on the nodes of a graph that are blueprints of ours and lack it. The choice is saved with the node.
+ * `changed` says that the frontend changes their seeds itself, as the nodes inside are told to: then these are told.
+ */
+export function addControls(graph, changed = false) {
   for (const node of allNodes(graph)) {
     const seed = widgetOf(node, 'seed')
     const ours = node.subgraph && allNodes(node.subgraph).some((each) => each.type === 'PortraitTalk_AnimateNetSampler')
     if (!ours || !seed || widgetOf(node, NAME)) continue
     node.properties ??= {}
-    const chosen = CHOICES.includes(node.properties[NAME]) ? node.properties[NAME] : 'fixed'
-    const keep = (value) => (node.properties[NAME] = value)
+    const inside = changed ? allNodes(node.subgraph).map((each) => widgetOf(each, NAME)).filter(Boolean) : []
+    const found = inside[0]?.value ?? node.properties[NAME]
+    const keep = (value) => {
+      node.properties[NAME] = value
+      for (const widget of inside) widget.value = value
+    }
+    const chosen = CHOICES.includes(found) ? found : 'fixed'
     const control = node.addWidget('combo', NAME, chosen, keep, { values: CHOICES, serialize: false })
     control.label = 'control after generate'
     control.serialize = false
@@ -40,6 +49,6 @@ export function addControls(graph) {
       seed.value = nextSeed(Number(seed.value), control.value)
       seed.callback?.(seed.value)
     }
-    control.afterQueued = change
+    if (!changed) control.afterQueued = change
   }
 }
