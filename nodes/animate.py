@@ -73,7 +73,7 @@ class AnimateNetApply(io.ComfyNode):
                     tooltip="Empty, as long as the speech; with tiny all frames begin with one noise.",
                 ),
             ],
-            **found_by("talking head", "lip sync", "portrait animation"),
+            **found_by("talking head", "lip sync", "portrait animation", shows=True),
         )
 
     @classmethod
@@ -140,7 +140,7 @@ class AnimateNetSampler(io.ComfyNode):
             ],
             outputs=[io.Latent.Output("latent_out", display_name="latent")],
             hidden=[io.Hidden.unique_id],
-            **found_by("talking head", "lip sync", "portrait animation"),
+            **found_by("talking head", "lip sync", "portrait animation", shows=True),
         )
 
     @classmethod

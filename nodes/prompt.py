@@ -63,7 +63,7 @@ class PromptEdit(io.ComfyNode):
                 io.Conditioning.Output("positive", display_name="positive"),
                 io.Conditioning.Output("negative_out", display_name="negative"),
             ],
-            **found_by("text prompt", "timed prompt", "talking portrait"),
+            **found_by("text prompt", "timed prompt", "talking portrait", shows=True),
         )
 
     @classmethod

@@ -43,7 +43,7 @@ class PromptLook(io.ComfyNode):
                 IdentitySocket.Output("identity_out", display_name="identity"),
                 io.Image.Output("portraits", display_name="portraits", tooltip="The photograph in each look."),
             ],
-            **found_by("restyle", "prompt edit", "appearance"),
+            **found_by("restyle", "prompt edit", "appearance", shows=True),
         )
 
     @classmethod

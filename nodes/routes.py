@@ -27,6 +27,9 @@ CLIP = "video/clip.mp4"
 CLIP_FPS, CLIP_S, CLIP_SWAY = 25, 2.0, 3.0
 """Frames a second, seconds and degrees to either side of that clip."""
 
+WORKFLOWS = _PACK / "workflows"
+"""The templates, each with a picture of its name. Newer hosts serve the former alone."""
+
 BLUEPRINT = _PACK / "subgraphs" / "PortraitTalk.json"
 """The subgraph that newer hosts find by themselves."""
 
@@ -106,6 +109,15 @@ def add_routes() -> None:
     async def blueprint(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(BLUEPRINT)
 
+    async def picture(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        shown = [path for path in WORKFLOWS.glob("*.jpg") if path.stem == name]
+        if not shown:
+            raise web.HTTPNotFound()
+        return web.FileResponse(shown[0])
+
+    folder = Path(__file__).parents[1].name  # as the host calls the pack, which may be a link
+    server.routes.get(f"/workflow_templates/{folder}/{{name}}.jpg")(picture)
     server.routes.post("/portraittalk/examples")(examples)
     server.routes.get("/portraittalk/blueprint")(blueprint)
     server.routes.get("/portraittalk/files")(files)

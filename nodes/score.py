@@ -60,7 +60,7 @@ class AdfdScore(io.ComfyNode):
                 io.Image.Output("plot", display_name="plot", tooltip="The score, its parts, and mouth against voice."),
             ],
             is_output_node=True,
-            **found_by("lip sync score", "evaluate", "LSE"),
+            **found_by("lip sync score", "evaluate", "LSE", shows=True),
         )
 
     @classmethod

@@ -23,10 +23,26 @@ class NewerFields(TypedDict, total=False):
     is_dev_only: bool
     """That a node is offered to nobody who does not develop nodes."""
 
+    has_intermediate_output: bool
+    """That what a node shows is kept and sent again when the page is loaded anew or the run comes from the cache."""
 
-def found_by(*words: str) -> NewerFields:
-    """Return words by which a node is found as well, as fields of a schema: none where the host has no such field."""
-    return NewerFields(search_aliases=list(words)) if _known("search_aliases") else NewerFields()
+
+def found_by(*words: str, shows: bool = False) -> NewerFields:
+    """Return what newer hosts know of a node, as fields of a schema: only those that the host has.
+
+    Args:
+        *words: By which it is found as well.
+        shows: Whether it shows something of a run, which the host shall keep.
+
+    Returns:
+        The fields.
+    """
+    made = NewerFields()
+    if _known("search_aliases"):
+        made["search_aliases"] = list(words)
+    if shows and _known("has_intermediate_output"):
+        made["has_intermediate_output"] = True
+    return made
 
 
 def for_other_nodes() -> NewerFields:

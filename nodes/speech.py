@@ -98,7 +98,7 @@ class SpeechToMotion(io.ComfyNode):
                     "preview", display_name="preview", tooltip="The moving outlines that the model will follow."
                 ),
             ],
-            **found_by("lip sync", "talking head", "dubbing", "blendshapes"),
+            **found_by("lip sync", "talking head", "dubbing", "blendshapes", shows=True),
         )
 
     @classmethod

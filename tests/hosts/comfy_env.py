@@ -45,6 +45,28 @@ class ComfyHost:
         return asyncio.run(self.nodes.load_custom_node(str(PACK)))
 
 
+@pytest.fixture(autouse=True)
+def as_the_host_runs_nodes():
+    """Compute as nodes do in the host; acts on tests of the modules that import it."""
+    import torch
+
+    with torch.inference_mode():
+        yield
+
+
+def result(output):
+    """Return what a node's `execute` gives, as the host takes it."""
+    return output.result if hasattr(output, "result") else output.args
+
+
+def example_picture():
+    """Return IMAGE of the portrait that comes with the pack."""
+    from portraittalk_core.checkpoints.native import ASSETS
+    from portraittalk_core.media.image import read_image
+
+    return (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
+
+
 @pytest.fixture(scope="session")
 def comfy_host() -> ComfyHost:
     """Start the host, or skip and say what to set."""

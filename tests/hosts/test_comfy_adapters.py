@@ -5,8 +5,8 @@ import torch
 
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.audio import read_sound
-from portraittalk_core.media.image import read_image
 
+from .comfy_env import as_the_host_runs_nodes, example_picture, result  # noqa: F401 - the first is a fixture
 from .test_comfy_host import adapters, base, folder  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.comfy
@@ -14,19 +14,9 @@ pytestmark = pytest.mark.comfy
 FRAMES = 5
 
 
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
-
-
-def result(output):
-    return output.result if hasattr(output, "result") else output.args
-
-
 @pytest.fixture
 def who(pack, adapters):  # noqa: F811
-    image = (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
+    image = example_picture()
     return result(pack("nodes.identity").LoadIdentity.execute(adapters, image))
 
 
@@ -106,6 +96,8 @@ def test_each_node_conditions_the_model_and_zero_does_not(
     nobody = result(nodes.IdentityNetConditioning.execute(base, positive, negative, bound, identity_scale=0.0))[0]
     assert nobody is base and result(nodes.ReferenceNetApply.execute(base, bound, Vae(), 0.0))[0] is base
     assert torch.equal(sampled(seen, None), with_both), "the MODEL knows whom it was told of"
+    of_the_same = result(nodes.ReferenceNetApply.execute(recognised, vae=Vae()))[0]
+    assert torch.equal(sampled(of_the_same), with_both), "and so does ReferenceNet Apply"
     empty = pack("nodes.attaching").empty_latent(adapters.stack, FRAMES)
     assert empty["samples"].shape == plain.shape and empty["batch_index"] == [0] * FRAMES
     errors = pack("portraittalk_core.errors")
@@ -114,5 +106,6 @@ def test_each_node_conditions_the_model_and_zero_does_not(
     with pytest.raises(errors.BadInput, match="`motion` must be of this speech, 5 frames at 25 fps, but has 4"):
         short = type(motion)(motion.coefficients[:4], motion.pose[:4], motion.fps)
         pack("nodes.animate").AnimateNetApply.execute(base, short, speech, identity=bound, vae=Vae())
-    with pytest.raises(errors.BadInput, match="`identity` must be connected where `model` was not told"):
-        sampled(base, None)
+    for asks in (lambda: sampled(base, None), lambda: nodes.ReferenceNetApply.execute(base, vae=Vae())):
+        with pytest.raises(errors.BadInput, match="`identity` must be connected where `model` was not told"):
+            asks()

@@ -6,13 +6,9 @@ from safetensors.torch import save_file
 
 from portraittalk_core.checkpoints.catalogue import fast_parts
 
+from .comfy_env import as_the_host_runs_nodes  # noqa: F401 - the first is a fixture
+
 pytestmark = pytest.mark.comfy
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 def test_taesd_in_diffusers_layout_is_the_hosts_vae(comfy_host, pack, tmp_path):

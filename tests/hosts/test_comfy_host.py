@@ -20,6 +20,8 @@ from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptTrack
 from portraittalk_core.types import Identity, SpeechFeatures, StructureMaps
 
+from .comfy_env import as_the_host_runs_nodes  # noqa: F401 - the first is a fixture
+
 pytestmark = pytest.mark.comfy
 
 FRAMES, STEPS, SIDE = 6, 3, 16
@@ -53,12 +55,6 @@ def adapters(pack, folder):
     models = pack("nodes.tiny_models")
     vae = models.load_vae(folder / "vae.safetensors")
     return pack("nodes.hosted_stack").load_tiny(str(folder), vae, models.TinyLatent(), alone=True)
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

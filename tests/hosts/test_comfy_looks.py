@@ -1,5 +1,8 @@
 """Prompt Look with the shipped model in a real ComfyUI: the command line's picture, and a video that moves it."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
@@ -10,19 +13,11 @@ from portraittalk_core.media.image import read_image
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.prompts import PromptTrack
 
+from .comfy_env import as_the_host_runs_nodes, example_picture, result  # noqa: F401 - the first is a fixture
+
 pytestmark = pytest.mark.comfy
 
 RED, SEED, FRAMES = "a person with red hair", 3, 20
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
-
-
-def result(output):
-    return output.result if hasattr(output, "result") else output.args
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +25,7 @@ def loaded(comfy_host, pack):
     """MODEL, CLIP, VAE, the person and FRAMES of speech."""
     with torch.inference_mode():
         model, clip, vae, hosted = result(pack("nodes.loaders").LoadPortraitTalk.execute("tiny"))
-        image = (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
+        image = example_picture()
         bound = result(pack("nodes.identity").LoadIdentity.execute(hosted, image))[0]
         sound = read_sound(ASSETS / "speech.wav")
         audio = {
@@ -71,7 +66,7 @@ def video(pack, loaded, bound, said, fusion="joint"):
         speech, bound, pack("portraittalk_core.motion.audio_to_motion").MotionDials(), SEED, said[0]
     )
     told, *shown = result(pack("nodes.identity").IdentityNetConditioning.execute(model, *said, bound))
-    told = result(pack("nodes.identity").ReferenceNetApply.execute(told, bound, vae))[0]
+    told = result(pack("nodes.identity").ReferenceNetApply.execute(told))[0]
     attached, empty = pack("nodes.attaching").animate_net(told, motion, speech, None, 16, 4, fusion, 1.0)
     how = {"seed": SEED, "steps": 1, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
     latent = pack("nodes.sampling").sample(attached, *shown, None, empty, **how)
@@ -110,3 +105,15 @@ def test_conditioning_of_another_node_changes_nothing_and_is_noted(pack, loaded)
     assert result(output)[0] is bound
     (note,) = output.ui["portraittalk_notes"]
     assert note.endswith("Connect Prompt Edit.")
+
+
+def test_the_preview_is_a_picture_of_the_models_vae_where_that_is_at_hand(pack, loaded):
+    model, _, vae, bound, _ = loaded
+    said = looked(pack, loaded, "a person")[0]
+    told = result(pack("nodes.identity").IdentityNetConditioning.execute(model, *said, bound))[0]
+    sampling, latent = pack("nodes.sampling"), vae.encode((bound.identity.crops / 2 + 0.5).movedim(1, -1))
+    previewer = sampling.Progress(told, 1)._previewer
+    shown = torch.from_numpy(np.array(previewer.decode_latent_to_preview(latent)))
+    assert (shown - vae.decode(latent)[0] * 255).abs().max() <= 2
+    away = sampling.VaePreviewer(copy.deepcopy(vae.first_stage_model).to("meta"), previewer._otherwise)
+    assert away.decode_latent_to_preview(latent).size == latent.shape[-2:], "colours alone: nothing is loaded for it"

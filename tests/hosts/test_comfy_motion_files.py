@@ -7,15 +7,11 @@ from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.media.image import read_image
 from portraittalk_core.media.video import VideoWriter
 
+from .comfy_env import as_the_host_runs_nodes, result  # noqa: F401 - the first is a fixture
+
 pytestmark = pytest.mark.comfy
 
 FPS, FRAMES = 25.0, 5
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture
@@ -28,10 +24,6 @@ def moving() -> torch.Tensor:
     """Return a portrait that shifts to the right, [3, 3, s, s]."""
     portrait = read_image(ASSETS / "portrait.png")
     return torch.stack([portrait.roll(4 * k, -1) for k in range(3)])
-
-
-def result(output):
-    return output.result if hasattr(output, "result") else output.args
 
 
 def test_a_video_of_the_host_drives(comfy_host, pack, speech, tmp_path):

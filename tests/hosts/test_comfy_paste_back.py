@@ -8,14 +8,9 @@ import torch
 from portraittalk_core.media.video import probe
 
 from ..nodes.test_paste_back import FPS, FRAMES, SIDE, Finder, Stack, photograph
+from .comfy_env import as_the_host_runs_nodes, result  # noqa: F401 - the first is a fixture
 
 pytestmark = pytest.mark.comfy
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture
@@ -25,10 +20,6 @@ def dense(pack):
         net = pack("portraittalk_core.nets.dense_motion").DenseMotionNet(widths=(8, 16)).eval()
         torch.nn.init.normal_(net.leave.weight, std=0.05)
     return net
-
-
-def result(output):
-    return output.result if hasattr(output, "result") else output.args
 
 
 def test_the_dense_motion_in_the_hosts_layers_is_the_same(pack, dense):

@@ -23,6 +23,7 @@ from portraittalk_core.stacks.conditions import Conditions
 from portraittalk_core.stacks.denoiser import Denoiser
 from portraittalk_core.stacks.prompts import PromptEmbeds
 
+from .comfy_env import as_the_host_runs_nodes  # noqa: F401 - the first is a fixture
 from .conftest import awake_control
 
 pytestmark = pytest.mark.comfy
@@ -30,12 +31,6 @@ pytestmark = pytest.mark.comfy
 SMALL = UNetShape((32, 64, 64, 64), 2, (True, True, True, False), 32, 4)
 FRAMES, SIDE = 3, 16
 BOTH = (Pass(), Pass(text=False, identity=False))
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from ..checkpoints import stack_files
 from ..checkpoints.public_files import SD15, layout, v3_layout, write_hollow
 from ..checkpoints.test_structure_and_reference import ldm_control
 from ..stacks.test_public import here, hollow, landmarker  # noqa: F401 - fixtures
+from .comfy_env import as_the_host_runs_nodes, example_picture, result  # noqa: F401 - the first is a fixture
 
 pytestmark = pytest.mark.comfy
 
@@ -39,12 +40,6 @@ PARTS = {
 }
 BOUND = 1e-4
 """Of the spread of the latents."""
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture
@@ -67,10 +62,6 @@ def hosted_of(pack, folder, stack, parts):
     lines = [f'stack = "{stack}"', f"size = {SIZE}", "[parts]", *(f'{k} = "{v}"' for k, v in parts.items())]
     (folder / "stack.toml").write_text("\n".join(lines))
     return pack("nodes.models").load_adapters(str(folder))
-
-
-def result(output):
-    return output.result if hasattr(output, "result") else output.args
 
 
 def on_the_command_line(name, cfg, comfyui, lora):
@@ -120,7 +111,7 @@ def through_nodes(pack, hosted, model, conditioning, vae):
     identity_nodes, animate = pack("nodes.identity"), pack("nodes.animate")
     cut = speech()
     audio = {"waveform": cut.samples[None], "sample_rate": cut.sample_rate}
-    image = (read_image(ASSETS / "portrait.png") / 2 + 0.5).movedim(0, -1)[None]
+    image = example_picture()
     bound, cropped, mask = result(identity_nodes.LoadIdentity.execute(hosted, image))
     assert cropped.shape == (1, SIZE, SIZE, 3) and mask.shape == (1, SIZE, SIZE) and 0.02 < mask.mean() < 0.9
     features, count, *_ = result(pack("nodes.speech").EncodeAudio.execute(hosted, audio))

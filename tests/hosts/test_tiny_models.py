@@ -9,6 +9,8 @@ import torch
 from portraittalk_core.builders import noise_schedule
 from portraittalk_core.checkpoints import native as weights
 
+from .comfy_env import as_the_host_runs_nodes  # noqa: F401 - the first is a fixture
+
 pytestmark = pytest.mark.comfy
 
 
@@ -46,12 +48,6 @@ def core(files):
 @pytest.fixture(scope="module")
 def text(files):
     return weights.load_text_encoder(files["text"])
-
-
-@pytest.fixture(autouse=True)
-def as_the_host_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 def test_the_models_sigmas_are_those_of_the_schedule(model, core):

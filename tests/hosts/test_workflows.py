@@ -5,6 +5,8 @@ import json
 import os
 import threading
 import time
+import urllib.error
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,11 @@ def test_the_nodes_are_the_committed_ones(server):
         described = {**served[name]["input"]["required"], **served[name]["input"].get("optional", {})}
         bare = [key for key, (_, *options) in described.items() if not (options and options[0].get("tooltip"))]
         assert not bare, f"{name}: inputs without a tooltip: {bare}"
+
+
+def test_templates_have_their_pictures_where_the_host_serves_none(server):
+    for name in ("Talking portrait", "SD1.5, public weights"):
+        shown = server.get(f"/workflow_templates/portraittalk/{urllib.parse.quote(name)}.jpg")
+        assert shown == (FOLDER / f"{name}.jpg").read_bytes()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        server.get("/workflow_templates/portraittalk/no%20such.jpg")

@@ -109,6 +109,7 @@ class Schema:
         enable_expand: bool = False,
         search_aliases: list[str] = ...,
         is_dev_only: bool = ...,
+        has_intermediate_output: bool = ...,
     ) -> None: ...
 
 class ComfyNode:
