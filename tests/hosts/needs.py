@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from comfy_server import missing_host
+from comfy_server import PACK, host_folder, missing_host
 
 OPTIONAL = {
     "diffusers": "the tests that compare both hosts",
@@ -24,6 +24,9 @@ def main() -> int:
     """Print what is missing."""
     if why := missing_host():
         sys.stdout.write(f"{why}\n")
+        return 1
+    if (host_folder() / PACK.name).exists() or (host_folder() / f"{PACK.name}.py").exists():
+        sys.stdout.write(f"{PACK} is called as a module of ComfyUI is, which hides that one: rename the folder\n")
         return 1
     if importlib.util.find_spec("pytest") is None:
         sys.stdout.write(f"{sys.executable} lacks pytest: pip install pytest, or set COMFYUI_PYTHON\n")
