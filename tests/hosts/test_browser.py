@@ -46,6 +46,9 @@ def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page
     page.get_by_text("portraittalk", exact=True).locator("visible=true").first.click()
     page.wait_for_timeout(1000)
     shot("1_templates")
+    cards = page.locator("[data-testid^='template-workflow-']").locator("visible=true")
+    listed = [card.get_attribute("data-testid").removeprefix("template-workflow-") for card in cards.all()[:3]]
+    assert listed == ["Talking portrait", "Talking portrait, one plain node", "Talking portrait, every step"]
     page.locator("[data-testid='template-workflow-Talking portrait']").click()
     page.wait_for_function("() => app.graph._nodes.some(n => n.subgraph)")
     page.wait_for_timeout(2500)

@@ -101,4 +101,5 @@ def test_the_public_layout_at_full_width(tmp_path, noise, capsys):
     difference, effect = float((found - expected).abs().max()), float((expected - bare).abs().max())
     with capsys.disabled():
         print(f"\nControlNet at full width: max difference {difference:.1e}; effect {effect:.2f}")
-    assert difference == 0 and effect > 0.1 and torch.equal(host.denoise(*inputs, call), bare)
+    # Ours computes one drawn picture for both halves, diffusers one for each: sums round otherwise on some CPUs.
+    assert difference < 1e-4 * effect and effect > 0.1 and torch.equal(host.denoise(*inputs, call), bare)

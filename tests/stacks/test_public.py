@@ -84,11 +84,14 @@ def landmarker(here, monkeypatch):
     vertices = read_canonical_face(path).vertices.double()
     place = pose_matrix(torch.tensor([[3.0, -8.0, 2.0, 0.0, 0.0, -45.0]]).double())[0]
     points = vertices @ place[:3, :3].T + place[:3, 3]
-    flat = project(points, 256, 256)
-    depth = (points[:, 2].mean() - points[:, 2]) * 256 / 55
-    faces = torch.cat([flat, depth[:, None]], 1).float()
-    faces = torch.cat([faces, faces[[33] * 5], faces[[362] * 5]])
-    monkeypatch.setattr(face_mesh.FaceMesher, "find", lambda self, pixels: [faces])
+
+    def find(_, pixels):
+        height, width = pixels.shape[-2:]
+        depth = (points[:, 2].mean() - points[:, 2]) * width / 55
+        faces = torch.cat([project(points, width, height), depth[:, None]], 1).float()
+        return [torch.cat([faces, faces[[33] * 5], faces[[362] * 5]])]
+
+    monkeypatch.setattr(face_mesh.FaceMesher, "find", find)
 
 
 def _plausible_but_for_size(path: Path, entry: catalogue.Entry) -> bool:
