@@ -1,6 +1,7 @@
 """Take a voice out of music, with the networks that `audio-separator` runs, where it is installed.
 
-The package (MIT, https://github.com/nomadkaraoke/python-audio-separator) fetches the network that it is asked for.
+The package (MIT, https://github.com/nomadkaraoke/python-audio-separator) fetches the network that it is asked for, into
+the folder of `AUDIO_SEPARATOR_MODEL_DIR`. Version 0.47 was run with a network of our own that halves what it is given.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SEPARATOR = "UVR-MDX-NET-Voc_FT.onnx"
 """The network that takes voices out, as `audio-separator --list_models` names it, fetched once."""
 
 _RATE = 44_100
+_LONGEST_REASON = 200
 
 
 def check_separator() -> None:
@@ -46,7 +48,7 @@ def separate_voice(sound: Sound, network: str = SEPARATOR, models: Path | None =
 
     Raises:
         MissingExtra: Without the package.
-        BadMedia: Where it cannot do it, as when its network is neither here nor to be fetched.
+        BadMedia: Where it cannot do it, as when its network is neither here nor can be fetched.
     """
     check_separator()
     import librosa
@@ -63,11 +65,21 @@ def separate_voice(sound: Sound, network: str = SEPARATOR, models: Path | None =
             separator: Any = Separator(log_level=logging.ERROR, **options)
             separator.load_model(model_filename=network)
             (name,) = separator.separate(str(mixed))
-        except (OSError, RuntimeError, ValueError) as error:
-            raise BadMedia(f"The voice could not be separated ({error}). Leave --separate-voice out.") from error
+        except Exception as error:  # ONNX Runtime and damaged lists of networks raise errors of no common class
+            raise BadMedia(
+                f"The voice could not be separated with {network} ({_why(error)}). Leave --separate-voice out, or let "
+                f"the package fetch its network first: audio-separator --download_model_only -m {network}"
+            ) from error
         voice = read_sound(Path(folder) / name)
     samples = voice.samples.mean(0).numpy()
     if voice.sample_rate != sound.sample_rate:
         samples = librosa.resample(samples, orig_sr=voice.sample_rate, target_sr=sound.sample_rate)
     samples = librosa.util.fix_length(samples, size=sound.samples.shape[1])
     return Sound(torch.from_numpy(samples)[None], sound.sample_rate)
+
+
+def _why(error: Exception) -> str:
+    """Return what happened in few words: a network that fails says all its addresses and retries."""
+    if isinstance(error, ConnectionError) or "Connection" in type(error).__name__:
+        return "its network is not here, and nothing can be fetched"
+    return " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__

@@ -15,6 +15,10 @@ from portraittalk_core.perception.voice_separation import check_separator, separ
 from portraittalk_core.types import Sound
 
 
+class NoCommonClass(Exception):
+    """As ONNX Runtime's errors are."""
+
+
 class Half:
     """Stands in for `audio_separator.separator.Separator`."""
 
@@ -24,7 +28,9 @@ class Half:
 
     def load_model(self, model_filename):
         if model_filename == "nowhere.onnx":
-            raise OSError("no network")
+            raise ConnectionError("HTTPSConnectionPool(host='raw.githubusercontent.com', port=443): Max retries")
+        if model_filename == "damaged.onnx":
+            raise NoCommonClass("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF" + " : Load model failed" * 50)
 
     def separate(self, path):
         rate, samples = wavfile.read(path)
@@ -54,9 +60,14 @@ def test_the_voice_is_as_long_as_the_song_and_at_its_rate(installed):
     torch.testing.assert_close(voice.samples[0, 100:-100], song().samples[0, 100:-100] / 2, atol=5e-3, rtol=0)
 
 
-def test_a_network_that_cannot_be_had_is_one_line(installed):
-    with pytest.raises(BadMedia, match="could not be separated \\(no network\\)"):
-        separate_voice(song(), "nowhere.onnx")
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [("nowhere.onnx", "is not here, and nothing can be fetched"), ("damaged.onnx", "INVALID_PROTOBUF")],
+)
+def test_a_network_that_cannot_be_had_is_one_line(installed, network, why):
+    with pytest.raises(BadMedia, match=f"could not be separated with {network} .*{why}") as caught:
+        separate_voice(song(), network)
+    assert f"audio-separator --download_model_only -m {network}" in str(caught.value) and len(str(caught.value)) < 450
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch):
