@@ -21,8 +21,9 @@ from torch.nn.functional import interpolate
 
 from ..errors import BadMedia
 from ..types import CropPlace
+from .bare_picture import bare_picture
 from .png_colour import as_srgb
-from .target import PICTURE_SUFFIXES, Partial, check_target, existing_file
+from .target import PICTURE_SUFFIXES, Partial, check_disk, check_target, existing_file
 from .write_errors import write_failure
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ PIL_ERRORS = (
 
 PROGRAMS = ("EPS", "WMF")
 """Formats that are programs, which PIL lets another program run; they are not opened."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""How pictures of telephones begin, after `ftyp`."""
 
 SMALLEST_SIDE = 32
 """Pictures with a shorter side than this, pixels, are refused."""
@@ -159,7 +163,7 @@ def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows; PIL's remarks on EXIF help nobody
-            picture = pil.open(found)
+            picture = _opened(found)
         if picture.format in PROGRAMS:
             picture.close()
             raise SyntaxError(picture.format)
@@ -169,7 +173,43 @@ def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
             f"The picture `{path}` must have at most {max_pixels / 1e6:.0f} Mpx. Reduce it first."
         ) from error
     except PIL_ERRORS as error:
+        check_disk(path, error)
         raise BadMedia(f"The picture `{path}` is of no known kind. Save it as PNG or JPEG.") from error
+
+
+def _opened(path: Path) -> Image:
+    """Open a picture, if need be without what is damaged beside its pixels, or by another package."""
+    from PIL import Image as pil
+
+    try:
+        return pil.open(path)
+    except PIL_ERRORS:
+        with path.open("rb") as file:
+            head = file.read(12)
+        if head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+            return _open_heif(path)
+        bare = bare_picture(path)
+        if bare is None:
+            raise
+        picture = pil.open(io.BytesIO(bare.data))
+    if bare.profile is not None:
+        picture.info["icc_profile"] = bare.profile
+    logger.warning(
+        "What `%s` says beside its pixels is damaged or too large; only colours and orientation are read of it.", path
+    )
+    return picture
+
+
+def _open_heif(path: Path) -> Image:
+    """Open a picture of a telephone, which Pillow cannot."""
+    try:
+        from pillow_heif import HeifImageFile  # pyright: ignore[reportMissingImports] - optional
+    except ImportError as error:
+        raise BadMedia(
+            f"The picture `{path}` is HEIC, which needs another package. Run: pip install pillow-heif; or save it as "
+            "PNG or JPEG."
+        ) from error
+    return HeifImageFile(path)
 
 
 def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:
