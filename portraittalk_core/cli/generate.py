@@ -278,7 +278,7 @@ def _check_model(name: str, device: str | None) -> None:
 
     if name not in PRESETS and not os.path.isdir(name):
         raise BadInput(f"`--model` must be {', '.join(PRESETS)} or a folder, but got {name!r}. Try tiny.")
-    open_device(device or "cpu", "--device")
+    open_device("cpu" if device is None else device, "--device")
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:

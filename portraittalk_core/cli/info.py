@@ -29,17 +29,19 @@ SD15_BYTES = 6e9
 
 BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
-"""Files that are probed as videos."""
+PICTURE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic")
+"""Files that are opened as pictures."""
 
-MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, ".webp", ".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp")
-"""Files that are asked where they come from."""
+WEIGHTS_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".pkl")
+"""Files that are weights, whatever is in them; what is neither these nor a picture may be a sound or a video."""
 
 TINY_FILES = (
     "denoiser.safetensors",
     "motion.safetensors",
     "speech.safetensors",
     "structure.safetensors",
+    "dense_motion.safetensors",
+    "face_parsing.safetensors",
     "text.safetensors",
     "tokenizer.json",
     "vae.safetensors",
@@ -57,7 +59,10 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "what", nargs="?", metavar="FILE|MODEL", help="a .safetensors file, a video, a picture, or a model's name"
+        "what",
+        nargs="?",
+        metavar="FILE|MODEL",
+        help="a .safetensors file, a video, a sound, a picture, or a model's name",
     )
     parser.set_defaults(run=run)
 
@@ -67,14 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
     what = arguments.what
     if what is None:
         lines = describe_machine()
-    elif Path(what).suffix.lower() in MEDIA_SUFFIXES and Path(what).is_file():
-        lines = describe_media(Path(what))
     elif Path(what).is_file():
-        lines = describe_weights(Path(what))
+        lines = (describe_weights if _is_weights(Path(what)) else describe_media)(Path(what))
     else:
         lines = describe_model(what)
     print("\n".join(lines))
     return 0
+
+
+def _is_weights(path: Path) -> bool:
+    """Return whether a file is weights, by its name or by how it begins."""
+    if path.suffix.lower() in (*WEIGHTS_SUFFIXES, *PICTURE_SUFFIXES):
+        return path.suffix.lower() in WEIGHTS_SUFFIXES
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head.startswith(PICKLE_MAGIC) or head[8:] == b"{"
 
 
 def describe_weights(path: Path) -> list[str]:
@@ -122,15 +134,14 @@ def describe_media(path: Path) -> list[str]:
 
 
 def _measures(path: Path) -> str:
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
         from ..media.video import probe
 
         info = probe(path)
-        sound = f", {info.audio_codec} {info.sample_rate} Hz" if info.audio_codec else ""
-        return (
-            f"{info.duration_s:.2f} s, {info.frames} frames of {info.width} x {info.height} at {info.fps:g} fps, "
-            f"{info.video_codec}{sound}"
-        )
+        pictures = f"{info.frames} frames of {info.width} x {info.height} at {info.fps:g} fps, {info.video_codec}"
+        sound = f"{info.audio_codec} {info.sample_rate} Hz, {info.channels} channel{'s' * (info.channels > 1)}"
+        said = [pictures] * bool(info.video_codec) + [sound] * bool(info.audio_codec)
+        return ", ".join([f"{info.duration_s:.2f} s", *said])
     from ..media.image import PIL_ERRORS, open_picture
 
     with open_picture(path) as picture:
@@ -145,7 +156,7 @@ def refuse_pickle(path: Path) -> None:
     """Raise `UnsafeWeights` if a file looks like a pickle, which can run code when it is loaded."""
     with path.open("rb") as stream:
         head = stream.read(4)
-    if head.startswith(PICKLE_MAGIC) or path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin", ".pkl"):
+    if head.startswith(PICKLE_MAGIC) or path.suffix.lower() in WEIGHTS_SUFFIXES[1:]:
         convert = (
             f"import torch, safetensors.torch as s; d = torch.load({str(path)!r}, weights_only=True); "
             f"s.save_file(d.get('state_dict', d), {str(path.with_suffix('.safetensors'))!r})"

@@ -110,6 +110,8 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES, f
 def _checked_target(path: str | Path, suffixes: tuple[str, ...], folder: bool) -> Path:
     target = Path(path).absolute()
     try:
+        if target.is_symlink() and not target.is_dir():
+            target = _end_of(target)  # a link stays, and what it stands for is replaced
         there = target.is_dir()
         if folder and (str(path).endswith(("/", os.sep)) or there) and target.suffix.lower() not in suffixes:
             if target.exists() and (not there or any(target.iterdir())):
@@ -121,12 +123,21 @@ def _checked_target(path: str | Path, suffixes: tuple[str, ...], folder: bool) -
             )
         elif there:
             raise BadMedia(f"The output must be a file, but `{path}` is a folder. Name a file in it.")
+        elif target.exists() and not target.is_file():
+            raise BadMedia(f"The output must be an ordinary file, but `{path}` is none. Choose another name.")
         elif target.exists() and not (os.access(target, os.W_OK) and _may_replace(target)):
             raise BadMedia(f"The output `{path}` is write-protected. Choose another name or make it writable.")
         _try_writing(target, path)
     except (OSError, ValueError) as error:
         raise write_failure(path, error) from error
     return target
+
+
+def _end_of(link: Path) -> Path:
+    """Return the file that a link stands for, which need not exist."""
+    with contextlib.suppress(FileNotFoundError):  # but not links that go round
+        link.stat()
+    return Path(os.path.realpath(link))
 
 
 def check_folder(path: str | Path, option: str, *, deep: bool = True) -> Path:

@@ -20,6 +20,7 @@ _REMEDIES = (
     (("ENOENT", "ENOTDIR"), "The folder is gone: create it again."),
     (("EISDIR", "ENOTEMPTY", "EEXIST"), "Something else has that name: choose another one."),
     (("ENAMETOOLONG",), "Choose a shorter name."),
+    (("ELOOP",), "The link leads to itself: choose another name."),
     (("EMFILE", "ENFILE"), "Too many files are open: close some programs."),
     (("ENOMEM",), "Close other programs: the memory is full."),
     (GONE, "The disk or the network failed: write to another one."),

@@ -157,6 +157,9 @@ class TextEncoder(nn.Module):
     def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b t"]:
         """Return token ids [b, context]; what does not fit is cut off, with a warning in the log."""
         self.warn_of_length(prompts)
+        return self._ids(prompts)
+
+    def _ids(self, prompts: Sequence[str]) -> Int[Tensor, "b t"]:
         encoded = self.tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=self.context, return_tensors="pt"
         )
@@ -184,7 +187,7 @@ class TextEncoder(nn.Module):
     @torch.no_grad()
     def expression_of(self, prompt: str) -> dict[str, float]:
         """Return the offsets of `EXPRESSION` that a prompt asks for, by name: near 0 where it says nothing of them."""
-        offsets = self.expression(self(self.tokenize([prompt]).to(self.device)))[0]
+        offsets = self.expression(self(self._ids([prompt]).to(self.device)))[0]
         return dict(zip(EXPRESSION, offsets.float().tolist(), strict=True))
 
     def unknown_words(self, prompt: str) -> list[str]:

@@ -109,7 +109,7 @@ def plan_memory(
     if config.name not in PUBLIC or side < 64 or side % 64 or frames < 1:
         raise BadInput(
             f"A plan must be for {' or '.join(PUBLIC)}, a size that is a multiple of 64 and at least one frame, but "
-            f"got {config.name}, {side} and {frames}. Try 512."
+            f"got {config.name}, {side} and {frames}. Try a size of 512 and 100 frames."
         )
     files = {part: Path(given) for part, given in stacks()[config.name].items()}
     loader = _MetaLoader(StackSpec(files, {}), dtype)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from portraittalk_core.checkpoints.native import PARTS
 from portraittalk_core.cli import doctor, info
 from portraittalk_core.cli.main import main
 from portraittalk_core.media.image import read_image
@@ -88,6 +89,18 @@ def test_doctor_finds_absent_and_broken_packages(tmp_path, monkeypatch):
     assert "libGL" in doctor.examine_package("broken_package", "x").found
     monkeypatch.setitem(sys.modules, "portraittalk_absent", None)
     assert not doctor.examine_package("portraittalk_absent", "x").present
+
+
+def test_info_of_a_sound(tmp_path, capsys):
+    assert main(["info", str(info.ASSETS / "speech.wav")]) == 0
+    assert re.search(r" s, pcm_s16le 16000 Hz, 1 channel\n", capsys.readouterr().out)
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert main(["info", f"{tmp_path}/notes.txt"]) == 2
+    assert "is no sound or video file" in failure(capsys)
+
+
+def test_doctor_knows_every_file_that_the_model_needs():
+    assert {f"{part}.safetensors" for part in PARTS} | {"tokenizer.json"} == set(info.TINY_FILES)
 
 
 def test_doctor_checks_the_tiny_model(tmp_path):

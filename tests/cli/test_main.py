@@ -130,7 +130,7 @@ def test_errors_speak_of_options_as_they_are_typed(monkeypatch, tmp_path, capsys
     assert "`--low-memory` must not go with `--part` and `--size`, whatever `models list` or `x` say." in line
 
 
-@pytest.mark.parametrize("name", ["cuda:7", "mps", "meta", "nonsense"])
+@pytest.mark.parametrize("name", ["cuda:7", "mps", "meta", "nonsense", ""])
 def test_a_device_that_is_not_here_is_one_line_before_any_work(name, tmp_path, capsys):
     if name == "mps" and sys.platform == "darwin":
         pytest.skip("NOT TESTED: this machine has it")

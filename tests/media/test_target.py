@@ -87,6 +87,27 @@ def test_inputs_that_are_no_files_are_one_line(tmp_path):
             existing_file(tmp_path / name)
 
 
+def test_a_link_stays_and_what_it_stands_for_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    for name in ("there.mp4", "not yet.mp4"):
+        link = tmp_path / f"link to {name}"
+        link.symlink_to(f"disk/{name}")
+        (tmp_path / "disk" / "there.mp4").write_bytes(b"old")
+        with Partial(check_target(link)) as part:
+            part.write_bytes(b"new")
+        assert link.is_symlink() and (tmp_path / "disk" / name).read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path / "disk")) == ["not yet.mp4", "there.mp4"]
+
+
+def test_targets_that_are_no_files_are_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    for name, rule in (("pipe", "ordinary file"), ("loop", "cannot be written .*The link leads to itself")):
+        with pytest.raises(BadMedia, match=rule):
+            check_target(tmp_path / f"{name}.mp4")
+    assert sorted(os.listdir(tmp_path)) == ["loop.mp4", "pipe.mp4"]
+
+
 def test_putting_in_place_fails_in_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     refusing(monkeypatch, "os.replace", errno.EACCES)
     with (
