@@ -22,6 +22,7 @@ from .batch import add_batch
 from .cores import use_free_cores
 from .info import ASSETS
 from .moving import add_motion, check_motion, read_motion
+from .texts import words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,16 +84,17 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="move the mouth by the voice alone, taken out of music or noise (needs the package audio-separator)",
     )
-    add("--prompt", metavar="TEXT", help="what the video shows")
+    add("--prompt", type=words, metavar="TEXT", help="what the video shows")
     add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
     add(
         "--edit",
+        type=words,
         action="append",
         default=[],
         metavar='"SECONDS: TEXT"',
         help="another prompt from that time on; repeat",
     )
-    add("--negative", metavar="TEXT", help="what the video shall not show")
+    add("--negative", type=words, metavar="TEXT", help="what the video shall not show")
     add("--preview", metavar="FILE", help=f"also write a contact sheet of {PREVIEW_FRAMES} frames")
     add("--landmarks", metavar="FILE", help="also write a video of the landmarks that drive the face")
     add("--model", default="tiny", metavar="NAME", help="tiny, sd15-portraittalk, sd15-magictalk, or a folder (tiny)")
@@ -107,12 +109,7 @@ def add_parser(commands: Any) -> None:
     add("--device", metavar="NAME", help="sd15: where networks run (default: the accelerator, else cpu)")
     add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
     add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
-    add(
-        "--fast",
-        action="store_true",
-        default=None,
-        help="fewer steps and smaller parts: faster, not as good",
-    )
+    add("--fast", action="store_true", default=None, help="fewer steps and smaller parts: faster, not as good")
     add("--sampler", choices=SAMPLERS, help="how a step is taken; lcm and tcd are for few_steps parts (ddim)")
     _add_numbers(parser)
     add(

@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     words: dict[str, str] = {}
     try:
+        _check_place()
         arguments = parser.parse_args(argv)
         words = option_names(parser, arguments)
         cores.share()
@@ -87,6 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as leaving:  # --help
         return int(leaving.code or 0)
+
+
+def _check_place() -> None:
+    """Make sure that there is a working folder: without one torch ends the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise BadInput(f"The working folder must exist, but is gone ({error.strerror}). Go to another one.") from error
 
 
 def _complain(message: str) -> int:

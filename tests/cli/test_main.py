@@ -194,3 +194,17 @@ def test_a_pipe_that_breaks_is_no_fault_of_the_disk(monkeypatch):
     monkeypatch.setattr(info, "describe_machine", lambda: fail(None))
     monkeypatch.setattr("os.dup2", lambda *_: None)
     assert main(["info"]) == 0
+
+
+def test_a_prompt_that_is_no_text_is_one_line(capsys):
+    for option in ("--prompt", "--negative", "--edit"):
+        assert main(["generate", option, "red \udcff hair"]) == 2
+        assert "A prompt must be text" in error_line(capsys)
+
+
+def test_a_working_folder_that_is_gone_is_one_line(monkeypatch, capsys):
+    def gone():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    assert main(["info"]) == 2 and "working folder must exist" in error_line(capsys)
