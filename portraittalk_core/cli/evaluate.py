@@ -37,8 +37,8 @@ EPILOG = """examples:
   portraittalk evaluate --model tiny --benchmark people --variants all --engine ray -o report/
 
 The report folder gets results.json, results.csv and report.html, which opens offline. Clips that are in results.json
-already, with the same size and time, are not scored again. --faces names the folder of an insightface pack, or
-MediaPipe's face_landmarker.task, in place of the tiny face pack. Figures of two detectors do not compare.
+already, with the same size and time, are not scored again. MediaPipe finds faces where its file and package are here,
+else (and in a benchmark) the tiny face pack. Figures of two detectors do not compare.
 LSE, FID and FVD need networks of others, which are never downloaded here: the report names those that were not given.
 
 The people benchmark speaks with espeak-ng, renders the truth, lets the model make every clip, and scores it; a stopped
@@ -66,7 +66,11 @@ def add_parser(commands: Any) -> None:
     add("--reference", metavar="DIR", help="the true videos: a folder with the same file names, or one file for all")
     add("--audio", metavar="FILE", help="the sound instead of the videos' own: one file, or a folder with their names")
     add("--suite", choices=("quick", "full"), help="full: also what needs networks (quick; of a benchmark: full)")
-    add("--faces", metavar="PACK", help="what finds faces: an insightface folder or a MediaPipe .task (the tiny pack)")
+    add(
+        "--faces",
+        metavar="PACK",
+        help="what finds faces: an insightface folder, a MediaPipe .task (if it is here), or tiny",
+    )
     _add_networks(parser.add_argument_group("networks of others, with --suite full"))
     add("--compare", metavar="FILE", help="results.json of another run to be shown beside this one")
     add("--dataset", choices=("hdtf", "mead", "grid"), help="VIDEO (or --reference) is a folder of this set")
@@ -156,24 +160,23 @@ def run_videos(arguments: argparse.Namespace, engine: Engine) -> int:
     from ..evaluation.report.folder import Report, read_results
     from ..evaluation.scoring.figures import protocol
     from ..evaluation.scoring.scorer import Scorer
-    from ..evaluation.scoring.tracks import open_finder
+    from ..evaluation.scoring.tracks import open_finder, usual_faces
     from ..media.target import check_folder
 
-    suite = arguments.suite or "quick"
-    clips = _clips(arguments)
+    suite, clips = arguments.suite or "quick", _clips(arguments)
     check_folder(arguments.output, "-o", deep=False)
     if arguments.compare:
         read_results(arguments.compare)
     engine.check()
     files = _network_files(arguments, suite)
-    finder = open_finder(arguments.faces)
+    finder = open_finder(faces := arguments.faces or usual_faces())
     kept = protocol(suite, finder.name, arguments.audio, arguments.reference, files) | _set_protocol(arguments)
     report = Report(arguments.output, clips, kept)
+    lost: list[str] = []
     if engine.name == "local":
         _score(report, Scorer(finder, suite, files), arguments.quiet)
-        lost = []
     else:
-        lost = _score_elsewhere(report, engine, (arguments.faces, suite, files), arguments.quiet)
+        lost = _score_elsewhere(report, engine, (faces, suite, files), arguments.quiet)
     page = report.finish(arguments.compare)
     scored = _print_summary(report, page)
     if not scored and not lost:
@@ -297,7 +300,7 @@ def _score(report: Report, scorer: Scorer, quiet: bool) -> None:
 
 
 def _score_elsewhere(
-    report: Report, engine: Engine, judged_by: tuple[str | None, str, NetworkFiles], quiet: bool
+    report: Report, engine: Engine, judged_by: tuple[str, str, NetworkFiles], quiet: bool
 ) -> list[str]:
     """Score what is pending on a cluster; return a line for each clip that killed its workers.
 
@@ -321,7 +324,7 @@ def _score_elsewhere(
     return lost
 
 
-def open_scorer(faces: str | None, suite: str, files: NetworkFiles) -> Scorer:
+def open_scorer(faces: str, suite: str, files: NetworkFiles) -> Scorer:
     """Open a scorer of its own for a worker.
 
     Args:
@@ -385,7 +388,8 @@ def _print_summary(report: Report, page: Path) -> int:
     if (found := means(report.records).get("adfd")) is None:
         return 0
     interval = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    print(f"{page}: ADFD {found.value:.3f}{interval} over {found.clips} of {len(report.clips)} clips")
+    over = f"over {found.clips} of {len(report.clips)} clips; faces found by {report.protocol['faces']}"
+    print(f"{page}: ADFD {found.value:.3f}{interval} {over}")
     return found.clips
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Generator, Sequence
 from typing import NoReturn
 
@@ -32,6 +34,9 @@ EPILOG = f"""examples, with a portrait and a recording that come with the packag
 
 OTHERS_LOGGERS = ("matplotlib", "huggingface_hub", "transformers", "diffusers", "insightface", "filelock", "urllib3")
 """Libraries whose own remarks help nobody who runs a command; `-v` shows them."""
+
+IMPATIENT_S = 1.0
+"""Ctrl-C that follows another within this time is the same wish."""
 
 DISK_ERRORS = codes(
     ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "EFBIG", "EMFILE", "ENFILE", *GONE)
@@ -71,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
         words = option_names(parser, arguments)
         cores.share()
-        with _messages(arguments.verbose), _termination_as_interrupt():
+        with _messages(arguments.verbose), _stoppable():
             return arguments.run(arguments)
     except PortraitTalkError as error:
         return _complain(in_options(str(error), words))
@@ -84,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         named = f"`{error.filename}`: " if error.filename else ""
         return _complain(f"{named}{error.strerror}. Check the disk, its space and its permissions.")
     except KeyboardInterrupt:
+        if argv is None:  # nothing is left to be stopped but the interpreter's end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("\nportraittalk: stopped; nothing half-written was left.", file=sys.stderr)
         return 130
     except SystemExit as leaving:  # --help
@@ -155,13 +162,25 @@ def _messages(verbose: bool) -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def _termination_as_interrupt() -> Generator[None, None, None]:
-    """Let SIGTERM raise KeyboardInterrupt; only the main thread may set handlers."""
+def _stoppable() -> Generator[None, None, None]:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, but not again while the first is cleaned up after.
+
+    Only the main thread may set handlers. An interrupt that something has swallowed can be repeated after a second.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    last_s = -math.inf
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal last_s
+        before_s, last_s = last_s, time.monotonic()
+        if last_s - before_s > IMPATIENT_S:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from .data.clips import find_clips
 from .scoring.scorer import Scorer
 from .scoring.summary import Mean, means
-from .scoring.tracks import open_finder
+from .scoring.tracks import open_finder, usual_faces
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def evaluate(
         videos: A video file, a folder of them, or several of either.
         audio: The sound instead of the videos' own: one file, or a folder with the videos' names.
         reference: The true videos: one file for all, or a folder with the videos' names.
-        faces: What finds faces: the folder of an insightface pack or MediaPipe's face_landmarker.task. Without it the
-            shipped face pack does.
+        faces: What finds faces: the folder of an insightface pack, MediaPipe's face_landmarker.task, or `tiny`, the
+            shipped face pack. Without it MediaPipe does where its file and its package are there, else the shipped one.
         suite: `full` adds what needs networks: face likeness, SSIM and LPIPS, where their packages are installed.
 
     Returns:
@@ -58,6 +58,6 @@ def evaluate(
     clips = find_clips(
         [str(video) for video in several], **{key: None if name is None else str(name) for key, name in names.items()}
     )
-    scorer = Scorer(open_finder(faces), suite)
+    scorer = Scorer(open_finder(usual_faces() if faces is None else faces), suite)
     records = tuple(scorer.score(clip).record for clip in clips)
     return Evaluation(records, means(records))

@@ -126,6 +126,7 @@ def _checked_target(path: str | Path, suffixes: tuple[str, ...], folder: bool) -
         elif target.exists() and not target.is_file():
             raise BadMedia(f"The output must be an ordinary file, but `{path}` is none. Choose another name.")
         elif target.exists() and not (os.access(target, os.W_OK) and _may_replace(target)):
+            _try_writing(target, path)  # a disk that lets nothing be written says so
             raise BadMedia(f"The output `{path}` is write-protected. Choose another name or make it writable.")
         _try_writing(target, path)
     except (OSError, ValueError) as error:

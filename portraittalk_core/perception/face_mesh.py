@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ..errors import MissingExtra, WeightsMismatch
 from ..media.image import to_bytes
+from .native_messages import without_native_messages
 
 POINTS = 478
 """468 points of the mesh, then five of the right iris and five of the left, each beginning with its centre."""
@@ -70,8 +72,9 @@ class FaceMesher:
             self._landmarker = None
 
     def _detect(self, picture: np.ndarray, left: int, top: int) -> list[Tensor]:
-        landmarker, mediapipe = self._open()
-        found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture))
+        with without_native_messages() if self._landmarker is None else nullcontext():
+            landmarker, mediapipe = self._open()
+            found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture))
         height, width = picture.shape[:2]
         faces: list[Tensor] = []
         for points in found.face_landmarks:

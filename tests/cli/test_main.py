@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +81,36 @@ def test_interrupt_is_130(monkeypatch, capsys):
     monkeypatch.setattr(info, "describe_machine", stop)
     assert main(["info"]) == 130
     assert "stopped" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_does_not_disturb_what_cleans_up(monkeypatch, capsys):
+    cleaned = []
+
+    def stop():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned.append(True)
+
+    monkeypatch.setattr(info, "describe_machine", stop)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["info"]) == 130 and cleaned and signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().err.strip() == "portraittalk: stopped; nothing half-written was left."
+
+
+def test_an_interrupt_that_was_swallowed_can_be_repeated(monkeypatch):
+    times = iter([10.0, 12.0])
+    monkeypatch.setattr("portraittalk_core.cli.main.time.monotonic", lambda: next(times))
+
+    def stop():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(info, "describe_machine", stop)
+    assert main(["info"]) == 130
 
 
 def test_warnings_are_shown_only_while_a_command_runs(monkeypatch, capsys):

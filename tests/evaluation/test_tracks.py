@@ -1,17 +1,23 @@
 """One face through a video, whichever detector finds it."""
 
+import logging
+import os
+
 import pytest
 import torch
 
 from portraittalk_core.errors import BadInput, BadMedia, MissingExtra
 from portraittalk_core.evaluation.scoring import tracks
 from portraittalk_core.evaluation.scoring.tracks import (
+    TINY,
     MeshFinder,
     PackFinder,
     Sighting,
     open_finder,
     track_video,
+    usual_faces,
 )
+from portraittalk_core.perception.native_messages import without_native_messages
 from portraittalk_core.topology import IBUG
 from portraittalk_core.types import Face, Frames
 
@@ -68,6 +74,35 @@ def test_what_comes_before_damage_is_kept(finder):
     assert len(track.landmarks) == 4 and "damaged" in track.damage
     with pytest.raises(BadMedia, match="at least one picture"):
         track_video(iter(()), 25.0, finder)
+
+
+def test_mediapipe_judges_where_it_is_there_and_works(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tracks, "mediapipe_task", lambda: None)
+    assert usual_faces() == TINY and "tiny" in open_finder(TINY).name
+    task = tmp_path / "face.task"
+    monkeypatch.setattr(tracks, "mediapipe_task", lambda: task)
+    monkeypatch.setattr(tracks, "_mesh_options", lambda path: None)
+    assert usual_faces() == str(task)
+    monkeypatch.setattr(tracks, "_mesh_options", broken_mediapipe)
+    assert usual_faces() == TINY and "libEGL" in caplog.text
+
+
+def broken_mediapipe(path):
+    raise MissingExtra("needs mediapipe, which cannot be used here (libEGL.so.1). Run: ...")
+
+
+def test_native_libraries_keep_their_messages(capfd, monkeypatch):
+    with without_native_messages():
+        os.write(2, b"W0000 feedback_manager.cc")
+    os.write(2, b"ours")
+    assert capfd.readouterr().err == "ours"
+    logger = logging.getLogger("portraittalk_core")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()
+    with without_native_messages():
+        os.write(2, b"asked for")
+    logger.manager._clear_cache()
+    assert capfd.readouterr().err == "asked for"
 
 
 def test_names_of_detectors(tmp_path, monkeypatch):

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import BadInput, BadMedia
+from ...errors import BadInput
 from ...media.target import Partial
+from ...media.write_errors import write_failure
 from ..data.clips import Clip
 from ..scoring.features import write_features
 from ..scoring.figures import FIGURES
@@ -155,8 +156,7 @@ class Report:
             with Partial(path) as partial:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise BadMedia(f"The report `{path}` cannot be written ({reason}). Choose another folder.") from error
+            raise write_failure(path, error, "The report") from error
 
 
 def _short(label: str) -> str:

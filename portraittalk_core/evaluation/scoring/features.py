@@ -18,6 +18,7 @@ from ...checkpoints.writing import save_tensors
 from ...errors import BadInput, BadMedia, WeightsMismatch
 from ...media.target import Partial
 from ...media.video import probe
+from ...media.write_errors import write_failure
 from ...metrics.features import FeatureNetwork, clip_features, picture_features
 from ...motion.structure import FaceFitter, fit_motion
 from .figures import FID_EVERY
@@ -130,7 +131,7 @@ def write_features(path: Path, features: Features) -> None:
         with Partial(path) as partial:
             save_tensors({name: values.contiguous().clone() for name, values in features.items()}, partial)
     except (OSError, SafetensorError) as error:
-        raise BadMedia(f"The report `{path}` cannot be written ({error}). Choose another folder.") from error
+        raise write_failure(path, error, "The report") from error
 
 
 def read_features(path: Path, key: str) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -20,8 +21,14 @@ from ...errors import BadInput, BadMedia, MissingExtra, WeightsMismatch
 from ...media.image import to_bytes
 from ...metrics.functional import mean_colour, sharpness
 from ...perception.face import FaceAnalyser
+from ...perception.native_messages import without_native_messages
 from ...topology import IBUG
 from ...types import LANDMARKS, Face, Frames
+
+logger = logging.getLogger(__name__)
+
+TINY = "tiny"
+"""What `--faces` calls the pack of the tiny model."""
 
 SURE_SCORE = 0.8
 """Detector's score from which on its landmarks are trusted, 0 to 1."""
@@ -169,7 +176,8 @@ class MeshFinder:
         """
         mediapipe, vision, options = _mesh_options(self.task)
         try:
-            landmarker = vision.FaceLandmarker.create_from_options(options)
+            with without_native_messages():
+                landmarker = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as error:
             raise WeightsMismatch(
                 f"`--faces` must be a FaceLandmarker model, but MediaPipe cannot open {self.task} ({error})."
@@ -179,9 +187,9 @@ class MeshFinder:
         def find(pixels: Float[Tensor, "3 h w"]) -> list[Sighting]:
             nonlocal count
             levels = to_bytes(pixels).permute(1, 2, 0).contiguous().cpu().numpy()
-            found = landmarker.detect_for_video(
-                mediapipe.Image(mediapipe.ImageFormat.SRGB, levels), round(count / fps * 1000)
-            )
+            picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, levels)
+            with contextlib.nullcontext() if count else without_native_messages():
+                found = landmarker.detect_for_video(picture, round(count / fps * 1000))
             count += 1
             size = torch.tensor([pixels.shape[-1], pixels.shape[-2]])
             meshes = [torch.tensor([[point.x, point.y] for point in face]) * size for face in found.face_landmarks]
@@ -196,9 +204,10 @@ def _mesh_options(task: Path) -> tuple[Any, Any, Any]:
     try:
         import mediapipe  # pyright: ignore[reportMissingImports]
         from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: libEGL or libGLESv2 is not there
         raise MissingExtra(
-            f"`--faces {task.name}` needs mediapipe, but {error.name} cannot be imported. Run: pip install mediapipe"
+            f"`--faces {task.name}` needs mediapipe, which cannot be used here ({error}). Run: pip install mediapipe; "
+            "on Debian also: apt install libegl1 libgles2."
         ) from error
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(task)), running_mode=vision.RunningMode.VIDEO, num_faces=2
@@ -213,11 +222,29 @@ def mediapipe_task() -> Path | None:
     return find(select(["face-landmarker"])[0], search_folders())
 
 
+def usual_faces() -> str:
+    """Return which detector scores videos where none is named: MediaPipe's, which no model of ours has learned from.
+
+    Returns:
+        Its file where this machine has that and a package that works, else `TINY`.
+    """
+    task = mediapipe_task()
+    if task is None:
+        return TINY
+    try:
+        _mesh_options(task)
+    except MissingExtra as error:
+        logger.warning("Faces are found by the tiny face pack. %s", error)
+        return TINY
+    return str(task)
+
+
 def open_finder(faces: str | Path | None = None) -> Finder:
     """Open a detector.
 
     Args:
-        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; None for the tiny pack.
+        faces: A folder of .onnx files in insightface's layout, or a MediaPipe .task file; `TINY` or None for the pack
+            of the tiny model.
 
     Returns:
         The detector.
@@ -226,7 +253,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
         BadInput: When the name is neither.
         MissingExtra: When it is a .task file and mediapipe cannot be imported.
     """
-    if faces is None:
+    if faces is None or faces == TINY:
         own = FaceAnalyser(model_folder("tiny") / "faces")
         return PackFinder(own, "tiny face pack", min_score=SURE_SCORE)
     path = Path(faces)
@@ -236,7 +263,7 @@ def open_finder(faces: str | Path | None = None) -> Finder:
     if not path.is_dir():
         raise BadInput(
             f"`--faces` must be a folder of .onnx files or a MediaPipe .task file, but got `{faces}`. "
-            "Leave it out for the tiny face pack."
+            f"Try {TINY}, the tiny face pack."
         )
     hint = "It may be turned away, too small or too dark."
     return PackFinder(FaceAnalyser(path, threshold=0.5, hint=hint), f"insightface pack {path.name}", recognises=True)
