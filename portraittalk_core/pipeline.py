@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .diffusion.latent_fusion import OnStep, sample_video
+from .diffusion.latent_fusion import OnPreview, OnStep, outside_inference, sample_video
 from .diffusion.sampler import make_sampler
 from .diffusion.wrapped_windows import sample_wrapped
 from .errors import BadInput
@@ -109,6 +109,7 @@ class PortraitTalk:
         options: SamplingOptions | None = None,
         size: int | None = None,
         on_step: OnStep | None = None,
+        on_preview: OnPreview | None = None,
         on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
         on_identity: Callable[[Any], object] | None = None,
         on_motion: Callable[[Any], object] | None = None,
@@ -130,6 +131,7 @@ class PortraitTalk:
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
             on_step: Called after every step with (done, total); an exception from it ends the work.
+            on_preview: Gets the clean latents that a frame is heading for, likewise; see `previews.quick_decoder`.
             on_structure: Gets the structure maps before denoising.
             on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
                 pictures.
@@ -163,7 +165,8 @@ class PortraitTalk:
         if on_structure is not None:
             on_structure(maps)
         asked = appearance_edits(prompts, len(features.hidden))
-        common: dict[str, Any] = {"negative": negative, "seed": seed, "options": options, "on_step": on_step}
+        common: dict[str, Any] = {"negative": negative, "seed": seed, "options": options}
+        common |= {"on_step": on_step, "on_preview": on_preview}
         rest = stack.rest(identity, fps) if bool(asked.any()) else None
         if rest is None:
             video = self._made(identity, maps, features, prompts, size, asked, **common)
@@ -224,6 +227,7 @@ class PortraitTalk:
         seed: int = 0,
         options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
+        on_preview: OnPreview | None = None,
         edited: bool | None = None,
     ) -> Iterator[LatentVideo]:
         """Denoise a video.
@@ -237,6 +241,7 @@ class PortraitTalk:
             seed: Of the noise.
             options: How it is denoised.
             on_step: Called after every step.
+            on_preview: See `generate`.
             edited: Whether the prompts are to change the photograph; None: where they ask for it.
 
         Returns:
@@ -258,7 +263,8 @@ class PortraitTalk:
             sampling = replace(sampling, fusion="streaming")  # the same video, and its first frames at once
         condition = Conditions(made, keep=self._windows_kept(sampling, frames))
         made_at = stack.config.size // stack.config.vae_factor
-        return _outside_inference(self._denoise(condition, read, sampling, made_at, frames, maps.fps, seed, on_step))
+        calls = {"on_step": on_step, "on_preview": on_preview}
+        return outside_inference(self._denoise(condition, read, sampling, made_at, frames, maps.fps, seed, calls))
 
     def _sampling(self, options: SamplingOptions | None, duration_s: float, edited: bool = False) -> Sampling:
         """Fill in what was left out; refuse what the stack does not have."""
@@ -276,7 +282,7 @@ class PortraitTalk:
         frames: int,
         fps: float,
         seed: int,
-        on_step: OnStep | None,
+        calls: dict[str, Any],
     ) -> Iterator[LatentVideo]:
         """Hold the denoising networks while latents are made, and not while the last of them are decoded."""
         made: list[LatentVideo] = []
@@ -287,7 +293,7 @@ class PortraitTalk:
                 reuse=sampling.reuse,
                 streams=sampling.fusion == "streaming",
             )
-            chunks = self._sample(denoiser, sampling, side, frames, seed, condition.couples_frames, on_step)
+            chunks = self._sample(denoiser, sampling, side, frames, seed, condition.couples_frames, calls)
             for _, latents in chunks:
                 video = LatentVideo(latents, fps)
                 if sampling.fusion == "streaming":
@@ -305,7 +311,7 @@ class PortraitTalk:
         frames: int,
         seed: int,
         coupled: bool,
-        on_step: OnStep | None,
+        calls: dict[str, Any],
     ) -> Iterator[tuple[int, Tensor]]:
         stack = self.stack
         common: dict[str, Any] = {
@@ -316,8 +322,8 @@ class PortraitTalk:
             "overlap": sampling.overlap,
             "scales": sampling.guidance,
             "shared_noise": sampling.shared_noise,
-            "on_step": on_step,
             "device": stack.device,
+            **calls,
         }
         shape = (stack.config.unet.latent_channels, side, side)
         if sampling.fusion == "wrapped":
@@ -387,13 +393,3 @@ def _check_length(motion: FaceMotion | MeshMotion, features: SpeechFeatures) -> 
             f"`motion` must have the {wanted} frames at {features.fps:g} fps that the recording lasts, but got "
             f"{motion.frame_count} at {motion.fps:g} fps. Resample it, or cut the recording."
         )
-
-
-def _outside_inference(videos: Iterator[LatentVideo]) -> Iterator[LatentVideo]:
-    """Run a generator in inference mode, and only it: the caller's mode is its own between two videos."""
-    while True:
-        with torch.inference_mode():
-            video = next(videos, None)
-        if video is None:
-            return
-        yield LatentVideo(video.latents.clone(), video.fps)

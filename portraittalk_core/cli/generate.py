@@ -23,6 +23,7 @@ from .cores import use_free_cores
 from .info import ASSETS
 from .moving import add_motion, check_motion, read_motion
 from .texts import words
+from .watching import add_watch, watcher
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,6 +125,7 @@ def add_parser(commands: Any) -> None:
         "portrait that sd15 takes whole stays as it draws it)",
     )
     add_motion(parser)
+    add_watch(parser)
     add("--still-head", action="store_true", help="do not move the head")
     add("--quiet", action="store_true", help="no progress bar")
     add_batch(parser, run)
@@ -189,6 +191,7 @@ def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None 
             *(job.images, job.voice, arguments.prompt),
             edits=job.edits,
             on_step=on_step,
+            on_preview=watcher(arguments, model),
             **job.options,
             on_structure=on_structure,
             on_identity=found.append,
@@ -282,8 +285,8 @@ def _check_targets(arguments: argparse.Namespace) -> None:
     from ..media.target import PICTURE_SUFFIXES, check_target
 
     targets = [check_target(arguments.output)]
-    if arguments.preview:
-        targets.append(check_target(arguments.preview, PICTURE_SUFFIXES, folder=False))
+    for picture in filter(None, (arguments.preview, arguments.watch)):
+        targets.append(check_target(picture, PICTURE_SUFFIXES, folder=False))
     if arguments.landmarks:
         targets.append(check_target(arguments.landmarks))
     if arguments.save_motion:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..errors import BadInput
 from ..host import Pass
+from ..types import LatentVideo
 from .guidance import GuidanceScales, combine, plan
 from .noise import FrameNoise
 from .sampler import Sampler, make_sampler
@@ -35,6 +36,7 @@ Fusion = Literal["joint", "streaming"]
 """How windows become one video; see the top of this module."""
 
 OnStep = Callable[[int, int], None]
+OnPreview = Callable[[Float[Tensor, "c h w"]], object]
 """Called after every prediction with (done, total); an exception from it ends the sampling and passes through."""
 
 
@@ -74,6 +76,7 @@ class _Job:
     scales: GuidanceScales
     initial: Tensor | None
     on_step: OnStep | None
+    on_preview: OnPreview | None
     device: torch.device
     flicker: float
 
@@ -112,6 +115,11 @@ class _Job:
         if self.on_step is not None:
             self.on_step(done, self.steps * len(self.windows))
 
+    def show(self, clean: Float[Tensor, "n c h w"] | None) -> None:
+        """Hand out what the frame in the middle is heading for."""
+        if self.on_preview is not None and clean is not None:
+            self.on_preview(clean[len(clean) // 2])
+
 
 def sample_video(
     predict: Predict,
@@ -133,6 +141,7 @@ def sample_video(
     flicker: float = 0.0,
     coupled: bool = True,
     on_step: OnStep | None = None,
+    on_preview: OnPreview | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
     """Denoise a video's latents window by window.
@@ -157,6 +166,7 @@ def sample_video(
         coupled: Whether what is predicted for a frame depends on the others of its window; if not, a frame that two
             windows share is predicted once.
         on_step: Called after every prediction.
+        on_preview: Gets, after every step, the clean latents that a frame in the middle is heading for.
         device: Where the latents are.
 
     Returns:
@@ -181,6 +191,7 @@ def sample_video(
         scales=scales or GuidanceScales(),
         initial=initial,
         on_step=on_step,
+        on_preview=on_preview,
         device=torch.device(device),
         flicker=flicker,
     )
@@ -200,6 +211,7 @@ def _joint(job: _Job) -> Iterator[tuple[int, Tensor]]:
             done += 1
             job.report(done)
         latents, memory = job.sampler.step(latents, fused, step, memory, job.step_noise(step, frames))
+        job.show(memory)
     yield 0, hold_still(latents, job.windows, job.flicker)
 
 
@@ -216,6 +228,7 @@ def _streaming(job: _Job) -> Iterator[tuple[int, Tensor]]:
             prediction = job.guided(latents, step, window)
             noise = job.step_noise(step, window.indices)
             latents, memory = job.sampler.step(latents, prediction, step, memory, noise)
+            job.show(memory)
             if before and shared > 0:
                 share = (
                     later_share(before, window, job.progress(step)).to(latents, non_blocking=True).reshape(-1, 1, 1, 1)
@@ -225,3 +238,20 @@ def _streaming(job: _Job) -> Iterator[tuple[int, Tensor]]:
             job.report(number * job.steps + step + 1)
         before, trajectory = window, stored
         yield window.start, latents[: len(window) - kept].clone()
+
+
+def outside_inference(videos: Iterator[LatentVideo]) -> Iterator[LatentVideo]:
+    """Run a generator in inference mode, and only it: the caller's mode is its own between two videos.
+
+    Args:
+        videos: What makes latents.
+
+    Yields:
+        The same latents, which autograd may see.
+    """
+    while True:
+        with torch.inference_mode():
+            video = next(videos, None)
+        if video is None:
+            return
+        yield LatentVideo(video.latents.clone(), video.fps)

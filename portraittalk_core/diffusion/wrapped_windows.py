@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import BadInput
 from .guidance import GuidanceScales, combine, plan
-from .latent_fusion import OnStep, Predict
+from .latent_fusion import OnPreview, OnStep, Predict
 from .noise import FrameNoise
 from .sampler import make_sampler
 from .schedule import NoiseSchedule
@@ -59,6 +59,7 @@ def sample_wrapped(
     sampler: str = "ddim",
     shared_noise: float = 0.0,
     on_step: OnStep | None = None,
+    on_preview: OnPreview | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Float[Tensor, "n c h w"]]]:
     """Denoise a video's latents as AniPortrait does, on the mean over windows.
@@ -76,6 +77,7 @@ def sample_wrapped(
         sampler: Of `sampler.SAMPLERS`; AniPortrait's is `ddim`.
         shared_noise: See `FrameNoise`.
         on_step: Called after every prediction.
+        on_preview: See `latent_fusion.sample_video`.
         device: Where the latents are.
 
     Yields:
@@ -104,4 +106,6 @@ def sample_wrapped(
                 on_step(done, len(solver.timesteps) * len(windows))
         fresh = noise.at(torch.arange(frame_count), 1 + step).to(device) if solver.needs_noise else None
         latents, memory = solver.step(latents, total / count, step, memory, fresh)
+        if on_preview is not None:
+            on_preview(memory[frame_count // 2])
     yield 0, latents

@@ -212,6 +212,14 @@ def test_progress_is_told_and_interrupts_pass_through(fusion: str):
         sample(mixing, 18, fusion=fusion, on_step=interrupt)
 
 
+@FORMS
+def test_what_is_shown_on_the_way_becomes_the_result(fusion: str):
+    shown: list[torch.Tensor] = []
+    whole = sample(mixing, 8, fusion=fusion, on_preview=shown.append)
+    assert len(shown) == 4 and shown[0].shape == SHAPE and not torch.equal(shown[0], shown[-1])
+    torch.testing.assert_close(shown[-1], whole[4], rtol=0, atol=1e-5)
+
+
 def test_noise_is_that_of_the_frame_whatever_the_window():
     whole = noise_of(40, shared=0.3)
     assert torch.equal(FrameNoise(SHAPE, seeded(), shared=0.3).at(torch.arange(25, 33)), whole[25:33])
