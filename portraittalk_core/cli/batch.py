@@ -14,8 +14,10 @@ import functools
 import io
 import json
 import logging
+import os
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,16 +108,32 @@ def run_batch(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     if len(waiting) < len(rows):
         print(f"{len(rows) - len(waiting)} of {len(rows)} videos are there already.")
     failed: list[str] = []
-    for row, found in engine.run(waiting, Worker):
-        line = _line(found)
-        if isinstance(found, Made):
-            journal.add(row)
-            print(line, flush=True)
-        else:
-            failed.append(f"row {row.number} ({row.output}): {line}")
-            print(f"failed: {failed[-1]}", flush=True)
+    with _tidy(waiting), contextlib.closing(engine.run(waiting, Worker)) as results:
+        for row, found in results:
+            line = _line(found)
+            if isinstance(found, Made):
+                journal.add(row)
+                print(line, flush=True)
+            else:
+                failed.append(f"row {row.number} ({row.output}): {line}")
+                print(f"failed: {failed[-1]}", flush=True)
     print(f"Videos made: {len(waiting) - len(failed)}; failed: {len(failed)}.")
     return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _tidy(rows: Sequence[Row]) -> Generator[None, None, None]:
+    """Delete what workers leave that are killed, by the system or because somebody stops the run."""
+    from ..media.target import RUN_VARIABLE, remove_of_run
+
+    run = os.environ[RUN_VARIABLE] = uuid.uuid4().hex[:8]
+    targets = [row.arguments for row in rows]
+    names = [getattr(t, name) for t in targets for name in ("output", "preview", "landmarks", "save_motion", "watch")]
+    try:
+        yield
+    finally:
+        os.environ.pop(RUN_VARIABLE, None)
+        remove_of_run(run, dict.fromkeys(Path(name).absolute().parent for name in names if name))
 
 
 @dataclass(frozen=True)
@@ -171,22 +189,34 @@ class Journal:
     """Remembers which rows are finished, in a file beside the table."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is known.
+        """Read what is known, and make sure that more can be written.
 
         Args:
             path: Of the file, which need not exist.
+
+        Raises:
+            BadMedia: When it cannot be read or written.
         """
-        self._path = path
-        self._done = set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set[str]()
+        from ..media.target import check_target
+
+        self._path, self._done = path, set[str]()
+        check_target(path, (path.suffix,), folder=False)
+        try:
+            self._done |= set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadMedia(f"`{path}` cannot be read ({error}). Delete it, and every video is made again.") from error
 
     def has(self, row: Row) -> bool:
         """Say whether a row is finished, asked the same, and its video still there."""
         return row.said in self._done and Path(row.output).exists()
 
     def add(self, row: Row) -> None:
-        """Remember a row."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(row.said + "\n")
+        """Remember a row; where the disk has no room for that, it will be made again."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(row.said + "\n")
+        except OSError as error:
+            logger.warning("%s was made, but `%s` cannot be written (%s).", row.output, self._path, error.strerror)
 
 
 def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> list[Row]:
@@ -206,19 +236,20 @@ def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.Argume
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.DictReader(file, restkey="") if any(line.values())]
+            table = csv.DictReader(file, restkey="")
+            lines = [(table.line_num, line) for line in table if any(line.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadMedia(f"`--batch` must be a CSV file, but `{path}` cannot be read ({error}).") from error
     if not lines:
         raise BadInput(f"`--batch` must have a header and rows, but `{path}` has none. Name columns: image,audio,…")
     options = {a.dest: a for a in parser._actions if a.dest not in (*_HERE, "help")}
-    unknown = [name for name in dict.fromkeys(name for line in lines for name in line) if _name(name) not in options]
+    unknown = [name for name in dict.fromkeys(name for _, line in lines for name in line) if _name(name) not in options]
     if unknown:
         raise BadInput(
             f"`--batch` has columns that are no options: {', '.join(map(repr, unknown))}. Known: {', '.join(options)}."
         )
     rows, faults = [], list[str]()
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         try:
             rows.append(Row(number, _parsed(line, options, arguments, parser)))
         except BadInput as error:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import BadInput, MissingExtra
+from ..media.target import RUN_VARIABLE
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ class Engine:
         if self.name == "ray":
             _ray()
 
-    def run(self, jobs: Sequence[J], build: Callable[[], Callable[[J], R]]) -> Iterator[tuple[J, R | Lost]]:
+    def run(
+        self, jobs: Sequence[J], build: Callable[[], Callable[[J], R]]
+    ) -> Generator[tuple[J, R | Lost], None, None]:
         """Do jobs. What a worker raises ends the run, after the results that were there.
 
         Args:
@@ -122,7 +125,8 @@ def _environment() -> dict[str, str]:
     """Return what workers of this machine need to find the package where it is not installed; one thread each."""
     root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.pathsep.join(part for part in (root, known) if part), "OMP_NUM_THREADS": "1"}
+    ours = {name: os.environ[name] for name in (RUN_VARIABLE,) if name in os.environ}
+    return {"PYTHONPATH": os.pathsep.join(part for part in (root, known) if part), "OMP_NUM_THREADS": "1", **ours}
 
 
 class _Actor:

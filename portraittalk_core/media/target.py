@@ -9,10 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import stat
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import BadMedia
@@ -27,6 +29,9 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 PART_FILES = ".portraittalk-*.part"
 """What files in the making are called, as a pattern; one is left only where a program was killed."""
+
+RUN_VARIABLE = "PORTRAITTALK_RUN"
+"""The environment variable that begins the names of part files: who kills its workers knows what they leave."""
 
 _CLEANING_S = 10.0
 
@@ -232,6 +237,24 @@ def remove_unfinished() -> None:
             _remove(path)
 
 
+def remove_of_run(run: str, folders: Iterable[Path]) -> None:
+    """Delete the part files that the killed workers of a run have left.
+
+    Args:
+        run: What `RUN_VARIABLE` was for them.
+        folders: Where their targets are.
+    """
+    pattern = PART_FILES.replace("*", f"{run}*")
+    for folder in folders:
+        with contextlib.suppress(OSError, Unanswered):
+            for path in answered(functools.partial(_listed, folder, pattern), folder, _CLEANING_S):
+                _remove(path)
+
+
+def _listed(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.glob(pattern))
+
+
 def _remove(path: Path) -> None:
     """Delete a part file or folder, whatever is wrong with it: who cleans up has an error to report already."""
 
@@ -247,7 +270,7 @@ def _remove(path: Path) -> None:
 
 
 def _part_name(parent: Path) -> Path:
-    return parent / PART_FILES.replace("*", uuid.uuid4().hex[:8])
+    return parent / PART_FILES.replace("*", os.environ.get(RUN_VARIABLE, "") + uuid.uuid4().hex[:8])
 
 
 def _parts_folder(target: Path) -> Path:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
 from portraittalk_core.cli import batch
 from portraittalk_core.cli.main import build_parser, main
 from portraittalk_core.errors import NoFaceFound
+from portraittalk_core.media.target import PART_FILES, Partial
 from portraittalk_core.media.video import probe
 
 
@@ -87,6 +89,50 @@ def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, 
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(text, said), said
     assert model.calls == []
+
+
+def test_what_is_remembered_is_checked_before_the_work(model, table, folder, capsys):
+    words = [*table(*TWO), "--prompt", "somebody"]
+    journal = Path(f"{words[words.index('--batch') + 1]}.done")
+    journal.write_bytes(b"\xff\xfe")
+    assert main(words) == 2 and "cannot be read" in capsys.readouterr().err
+    journal.unlink()
+    journal.mkdir()
+    assert main(words) == 2 and "is a folder" in capsys.readouterr().err
+    assert not model.calls
+
+
+def test_a_video_counts_though_it_cannot_be_remembered(model, table, monkeypatch, capsys):
+    real = Path.open
+
+    def full(path, mode="r", *rest, **more):
+        if mode == "a":
+            raise OSError(28, "No space left on device")
+        return real(path, mode, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    assert main([*table(*TWO), "--prompt", "somebody"]) == 0
+    said = capsys.readouterr()
+    assert "Videos made: 2; failed: 0." in said.out and "No space left" in said.err
+
+
+def test_lines_are_counted_as_an_editor_does(model, table, folder, capsys):
+    (folder / "broken.wav").write_bytes(b"no sound")
+    assert main([*table(TWO[0], "", TWO[1].replace("s.wav", "broken.wav")), "--prompt", "somebody"]) == 1
+    assert "row 3 (" in capsys.readouterr().out
+
+
+def test_what_killed_workers_leave_is_deleted(model, table, folder, monkeypatch):
+    others = folder / PART_FILES.replace("*", "12345678")
+    others.touch()
+
+    def killed(self, row):
+        Partial(Path(row.output).absolute()).path.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch.Worker, "__call__", killed)
+    assert main([*table(*TWO), "--prompt", "somebody"]) == 130
+    assert [path.name for path in folder.glob(PART_FILES)] == [others.name]
 
 
 def test_without_a_table_what_is_missing_is_named(capsys):
