@@ -50,6 +50,10 @@ class Row:
     arguments: argparse.Namespace
     """As `generate` takes them."""
 
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return f"row {self.number} ({self.output})"
+
     @property
     def output(self) -> str:
         """Where the video goes."""
@@ -115,7 +119,7 @@ def run_batch(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
                 journal.add(row)
                 print(line, flush=True)
             else:
-                failed.append(f"row {row.number} ({row.output}): {line}")
+                failed.append(f"{row}: {line}")
                 print(f"failed: {failed[-1]}", flush=True)
     print(f"Videos made: {len(waiting) - len(failed)}; failed: {len(failed)}.")
     return 1 if failed else 0

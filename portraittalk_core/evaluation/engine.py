@@ -176,7 +176,7 @@ class _Pool(Generic[J, R]):
             value = self._ray.get(reference)
         except self._ray.exceptions.RayActorError:
             self._idle.append(self._new())
-            logger.warning("A worker died at %s (try %d of %d).", job, turn, TRIES)
+            logger.warning("A worker died at %s (try %d of %d).", getattr(job, "label", job), turn, TRIES)
             if turn < TRIES:
                 self._waiting.append((job, turn + 1))
                 return None

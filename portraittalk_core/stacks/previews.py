@@ -13,7 +13,8 @@ from ..checkpoints.catalogue import find, search_folders, select
 from ..checkpoints.detect import Kind
 from ..checkpoints.small_vae import load_small_vae
 from ..errors import WeightsMismatch
-from ..hosts.kl_vae import decoded
+from ..hosts.sd15_models import decoded
+from ..types import LatentVideo
 from .base import Stack
 from .public import PublicStack
 
@@ -36,7 +37,7 @@ def quick_decoder(stack: Stack, comfyui: Path | None = None) -> Callable[[Float[
         WeightsMismatch: When TAESD is needed and not here.
     """
     if not isinstance(stack, PublicStack):
-        return lambda latents: next(iter(stack.codec.decode(latents[None])))[0]
+        return lambda latents: next(stack.decode(LatentVideo(latents[None], 25.0))).pixels[0]
     spec, device = stack.loader.spec, stack.device
     own = spec.files.get("vae") if spec.kind("vae") is Kind.SMALL_VAE else None
     path = own or find(select([TAESD])[0], search_folders(comfyui))
@@ -44,7 +45,8 @@ def quick_decoder(stack: Stack, comfyui: Path | None = None) -> Callable[[Float[
         raise WeightsMismatch(
             "Pictures of what is being made need TAESD, which is not here. Run `portraittalk models download taesd`."
         )
-    vae = load_small_vae(path, torch.float32 if device.type == "cpu" else torch.float16).net.to(device)
+    vae = load_small_vae(path, torch.float32 if device.type == "cpu" else torch.float16).net
+    torch.nn.Module.to(vae, device)  # diffusers' own is typed for nothing
 
     @torch.no_grad()
     def shown(latents: Float[Tensor, "c h w"]) -> Tensor:
