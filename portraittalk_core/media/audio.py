@@ -113,7 +113,7 @@ def _decode(found: Path, path: str | Path, max_duration_s: float) -> tuple[np.nd
     except FFmpegError as error:
         raise BadMedia(f"`{path}` cannot be read as sound ({error.strerror}). Export it as WAV or MP3.") from error
     samples = np.pad(heard.samples, ((0, 0), (shift, 0))) if shift > 0 else heard.samples[:, -shift:]
-    return np.ascontiguousarray(samples), heard.rate, heard.whole and shift == 0
+    return samples, heard.rate, heard.whole and shift == 0
 
 
 def _start_offset(container: InputContainer, heard: Heard, path: str | Path) -> int:
@@ -129,20 +129,22 @@ def _start_offset(container: InputContainer, heard: Heard, path: str | Path) -> 
 
 
 def _clean(samples: np.ndarray, path: str | Path) -> tuple[np.ndarray, bool]:
-    """Return finite samples within [-1, 1], and whether they differ from the file's."""
-    finite = np.isfinite(samples)
-    changed = not finite.all()
-    if changed:
-        bad = int(samples.size - finite.sum())
-        if bad > samples.size // 2:
-            raise BadMedia(f"Most of the {samples.size} samples of `{path}` are not numbers ({bad}). Export it again.")
+    """Make samples finite and at most 1, where they are, and return whether they differ from the file's."""
+    pieces = [samples[:, start : start + _PIECE] for start in range(0, samples.shape[1], _PIECE)]
+    bad = sum(int((~np.isfinite(piece)).sum()) for piece in pieces)
+    if bad > samples.size // 2:
+        raise BadMedia(f"Most of the {samples.size} samples of `{path}` are not numbers ({bad}). Export it again.")
+    if bad:
         logger.warning("%d of %d samples of `%s` are not numbers; they are taken as silence.", bad, samples.size, path)
-        samples = np.where(finite, samples, np.float32(0))
-    peak = float(np.abs(samples).max())
-    if float((samples.max(axis=1) - samples.min(axis=1)).max()) < 2 * QUIETEST:
+        for piece in pieces:
+            piece[~np.isfinite(piece)] = 0
+    high, low = samples.max(axis=1), samples.min(axis=1)
+    if float((high - low).max()) < 2 * QUIETEST:
         logger.warning("`%s` is silent: the mouth will stay closed.", path)
+    peak = float(max(high.max(), -low.min()))
     if peak > 2:
         logger.warning("`%s` peaks at %.3g times full scale; it is scaled down.", path, peak)
-        return (samples / peak).astype(np.float32), True
+        samples /= peak
+        return samples, True
     # Lossy codecs overshoot a little; clipping that here leaves the packets of the file as they are.
-    return samples.clip(-1, 1).astype(np.float32), changed
+    return samples.clip(-1, 1, out=samples), bad > 0

@@ -33,6 +33,7 @@ MAX_CHANNELS = 32
 MAX_VALUES = 1 << 30
 """Most samples of all channels together: an hour of 48 kHz with six channels."""
 
+_PIECE_VALUES = 1 << 24  # 64 MB, which every allocator gives back
 _GAP_S = 0.04
 _RUN_UP_S = 0.2
 _DISCONTINUITY_S = 10.0
@@ -148,8 +149,8 @@ class _Timeline:
         self.start_s = 0.0 if start_s is None else start_s
         self.broken = False
         self._path, self._max_duration_s, self._jumps = path, max_duration_s, jumps
-        self._blocks: list[np.ndarray] = []
-        self._count = 0
+        self._pieces: list[np.ndarray] = []
+        self._count = self._room = 0
         self._shift = 0
         self._kind: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
@@ -175,9 +176,14 @@ class _Timeline:
     def finish(self) -> np.ndarray:
         """Return the samples [channels, n]."""
         self._drain()
-        if not self._blocks:
+        if not self._pieces:
             return np.zeros((1, 0), np.float32)
-        return np.ascontiguousarray(np.concatenate(self._blocks, axis=1))
+        samples, start = np.empty((len(self._pieces[0]), self._count), np.float32), 0
+        while self._pieces:  # each is let go when it has been copied, so that all of it is never there twice
+            piece = self._pieces.pop(0)[:, : self._count - start]
+            samples[:, start : start + piece.shape[1]] = piece
+            start += piece.shape[1]
+        return samples
 
     def _begin(self, first_s: float | None) -> None:
         if first_s is None:
@@ -212,8 +218,7 @@ class _Timeline:
         return part.to_ndarray().reshape(-1, self._layout.nb_channels).T
 
     def _append(self, block: np.ndarray) -> None:
-        self._blocks.append(block)
-        self._count += block.shape[1]
+        self._store(block)
         if self._count > self._max_duration_s * self.rate:
             raise BadMedia(
                 f"The sound file `{self._path}` must last at most {self._max_duration_s:g} s, but lasts longer. Cut it."
@@ -223,6 +228,15 @@ class _Timeline:
                 f"The sound file `{self._path}` must hold at most {MAX_VALUES} samples, but its {len(block)} channels "
                 "hold more. Cut it or mix it to stereo."
             )
+
+    def _store(self, block: np.ndarray) -> None:
+        while block.shape[1]:
+            if not self._room:
+                self._room = _PIECE_VALUES // len(block)
+                self._pieces.append(np.empty((len(block), self._room), np.float32))
+            count, end = min(self._room, block.shape[1]), self._pieces[-1].shape[1] - self._room
+            self._pieces[-1][:, end : end + count] = block[:, :count]
+            self._room, self._count, block = self._room - count, self._count + count, block[:, count:]
 
     def _check_format(self) -> None:
         channels = self._layout.nb_channels

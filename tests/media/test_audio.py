@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import tracemalloc
 from fractions import Fraction
 
 import av
@@ -66,6 +67,20 @@ def test_a_long_recording_is_filtered_in_pieces_that_join(monkeypatch):
     whole = speech_waveform(Sound(noise, 16000))
     monkeypatch.setattr(audio, "_PIECE", 16_001)
     assert torch.allclose(speech_waveform(Sound(noise, 16000)), whole, atol=1e-6)
+
+
+def test_a_long_recording_is_in_memory_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("portraittalk_core.media.sound_file._PIECE_VALUES", 1 << 16)
+    monkeypatch.setattr("portraittalk_core.media.audio._PIECE", 1 << 15)
+    noise = np.random.default_rng(0).uniform(-1, 1, (480_001, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", noise, 48_000, subtype="FLOAT")
+    read_sound(tmp_path / "a.wav")  # what is imported counts not
+    tracemalloc.start()
+    found = read_sound(tmp_path / "a.wav").samples
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found.numpy(), noise.T)
+    assert peak < 2.3 * noise.nbytes  # pieces and what they are joined to, which takes their room bit by bit
 
 
 @pytest.mark.parametrize("samples", [1, 2, 10])
