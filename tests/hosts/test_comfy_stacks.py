@@ -13,7 +13,7 @@ from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.diffusion.noise import FrameNoise
 from portraittalk_core.diffusion.schedule import SMALLEST_ALPHA
 from portraittalk_core.hosts.diffusers_patches import PatchAttachment
-from portraittalk_core.hosts.sd15_models import empty_text_encoder, empty_unet, empty_vae
+from portraittalk_core.hosts.sd15_models import VAE_SCALE, empty_text_encoder, empty_unet, empty_vae
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.image import read_image
 from portraittalk_core.nets.low_rank import LowRankPatch
@@ -135,7 +135,7 @@ def sampled(model, shown, cfg, config):
     sigmas, sampler = core.builders.noise_schedule(config).sigmas(STEPS), comfy.samplers.sampler_object("dpmpp_2m")
     zeros = torch.zeros_like(noise)
     rows = comfy.sample.sample_custom(model, noise, cfg, sampler, sigmas, *shown, zeros, disable_pbar=True)
-    return rows * core.VAE_SCALE  # a LATENT is not scaled
+    return rows * VAE_SCALE  # a LATENT is not scaled
 
 
 def low_rank(seed=4):
