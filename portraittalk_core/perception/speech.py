@@ -147,7 +147,8 @@ class SpeechEncoder(nn.Module):
             frames: Frames of the video; None is `round(n / 16000 * fps)`, at least one.
 
         Returns:
-            Features and loudness of every frame; the former by linear interpolation at the middle of each.
+            Features and loudness of every frame, where `speech` lies; the former by linear interpolation at the middle
+            of each.
 
         Raises:
             BadInput: When the recording is empty or holds NaN or infinite values, or `fps` is not positive.
@@ -160,7 +161,8 @@ class SpeechEncoder(nn.Module):
             raise BadInput(f"`fps` must be positive, but got {fps}. Try 25.")
         frames = max(1, round(len(speech) / SPEECH_RATE * fps)) if frames is None else frames
         loudness = loudness_track(speech, fps, frames)
-        rows = self._rows(_normalise(speech[None])[0])
+        device = next(self.model.parameters()).device
+        rows = self._rows(_normalise(speech[None])[0].to(device)).to(speech.device)
         hidden = resample_rows(rows, SPEECH_RATE / self.stride, fps, frames)
         return SpeechFeatures(hidden=hidden, loudness=loudness, fps=fps)
 
@@ -192,7 +194,7 @@ class SpeechEncoder(nn.Module):
         total = torch.zeros(2, conv.out_channels, dtype=torch.float64)
         for first in range(0, count, step):
             last = min(first + step, count)
-            out = conv(padded[None, None, first * stride : (last - 1) * stride + kernel])[0].double().cpu()
+            out = conv(padded[None, None, first * stride : (last - 1) * stride + kernel])[0].cpu().double()
             total += torch.stack([out.sum(1), out.square().sum(1)])
         mean, square = total / count
         device = padded.device
