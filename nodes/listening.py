@@ -49,7 +49,8 @@ def encode(
     own = hosted.stack.listen(sound, fps)
     if encoded is None:
         return own
-    wanted, rows = own.hidden.shape[1], encoded["encoded_audio"][0].float().cpu()
+    known = own.hidden if own.attended is None else own.attended
+    wanted, rows = known.shape[1], encoded["encoded_audio"][0].float().cpu()
     if not hosted.stack.limits.other_encoders or rows.shape[-1] != wanted:
         raise BadInput(
             f"`encoded` must have {wanted} features a row, of the encoder that {hosted.name} was trained with, but got "
@@ -57,7 +58,8 @@ def encode(
         )
     rate = len(rows) / (encoded["audio_samples"] / SPEECH_RATE)
     rows = rows[round(start_s * rate) :]
-    return SpeechFeatures(resample_rows(rows, rate, fps, len(own.hidden)), own.loudness, fps)
+    read = resample_rows(rows, rate, fps, len(own.hidden))
+    return replace(own, hidden=read) if own.attended is None else replace(own, attended=read)
 
 
 @torch.no_grad()

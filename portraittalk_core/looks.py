@@ -82,7 +82,9 @@ class Span:
     def of_features(self, features: SpeechFeatures) -> SpeechFeatures:
         """Return what is said in these frames."""
         inside = slice(self.first, self.end)
-        return replace(features, hidden=features.hidden[inside], loudness=features.loudness[inside])
+        own = {"hidden": features.hidden[inside], "loudness": features.loudness[inside]}
+        attended = None if features.attended is None else features.attended[inside]
+        return replace(features, **own, attended=attended)
 
 
 def spans_of(weights: Float[Tensor, "frames prompts"]) -> list[Span]:

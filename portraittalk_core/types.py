@@ -160,13 +160,16 @@ class SpeechFeatures:
     """Speech at the rate of the video: one row of features a frame."""
 
     hidden: Float[Tensor, "frames dim"]
-    """The speech encoder's states, resampled to `fps`."""
+    """States of the speech encoder that audio-to-motion belongs to, resampled to `fps`."""
 
     loudness: Float[Tensor, "frames"]
     """Root-mean-square level of each frame, in decibels relative to full scale: 0 or less."""
 
     fps: float
     """Frames a second."""
+
+    attended: Float[Tensor, "frames width"] | None = None
+    """What the denoiser's audio attention reads, where that listens with another encoder; None: `hidden`."""
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,8 @@ class AudioCondition(Condition):
             unknown = torch.zeros(len(frames), audio.feature_dim, device=device)
             return list(self._adapters.audio_branches(unknown, self._scale))
         first, last = max(0, int(frames.min()) - audio.window), int(frames.max()) + audio.window
-        heard = self._features.hidden[first : last + 1].to(device)
+        known = self._features.hidden if self._features.attended is None else self._features.attended
+        heard = known[first : last + 1].to(device)
         places = (frames - first).to(device)
         return [_Rows(branch, places) for branch in self._adapters.audio_branches(heard, self._scale)]
 

@@ -6,7 +6,7 @@ What each stage does, and after whom, is said in docs/sd15.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ _ONE_MESH = "models of public files move one mesh, and `lip` scales the whole fa
 class SpokenFeatures(SpeechFeatures):
     """Speech as an SD1.5 stack hears it; `hidden` are states of audio2mesh's encoder."""
 
-    waveform: Float[Tensor, "samples"]
+    waveform: Float[Tensor, "samples"] = field(kw_only=True)
     """Mono at 16 kHz."""
 
 
@@ -218,7 +218,7 @@ class PublicStack(CodecMethods):
             rows = frame_count(len(waveform), MESH_FPS)
             hidden = self.loader.wait(encode_at_rate(net.audio_encoder, waveform[None].to(self.device), rows)[0])
         hidden = resample_rows(hidden, MESH_FPS, fps, frames)
-        return SpokenFeatures(hidden, loudness_track(waveform, fps, frames), fps, waveform)
+        return SpokenFeatures(hidden, loudness_track(waveform, fps, frames), fps, waveform=waveform)
 
     @torch.no_grad()
     def move(

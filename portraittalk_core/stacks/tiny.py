@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import builders
+from ..checkpoints.hearing import RECORD, load_hearing
 from ..checkpoints.native import (
     load_adapters,
     load_dense_motion,
@@ -28,6 +29,7 @@ from ..checkpoints.native import (
 )
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
+from ..errors import WeightsMismatch
 from ..hosts.devices import lowered, open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
@@ -143,6 +145,9 @@ class TinyStack(CodecMethods):
     line_width: float = CONTOUR_SIGMA
     """Of the lines that the denoiser is shown, see `motion.geometry.contours`: as wide in pixels at every size."""
 
+    hearing: SpeechEncoder | None = None
+    """Listens for the denoiser's audio attention, on the device; None where that is `speech`."""
+
     @classmethod
     def load(
         cls,
@@ -175,6 +180,7 @@ class TinyStack(CodecMethods):
         files = model_files(name)
         config, nets = adapters or load_adapters(files["denoiser"])
         place = open_device(device)
+        hearing = _hearing(model_folder(name), config)
         audio_to_motion, prior = load_motion(files["motion"])
         fitter, shaper = load_structure(files["structure"])
         return cls(
@@ -193,6 +199,7 @@ class TinyStack(CodecMethods):
             faces=open_faces(model_folder(name) / "faces", faces),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place, multiplies=multiplies),
             device=place,
+            hearing=None if hearing is None else hearing.to(place),
         )
 
     @property
@@ -227,7 +234,11 @@ class TinyStack(CodecMethods):
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:
         """Encode a recording; see `Stack.listen`."""
-        return self.speech.encode(speech_waveform(speech), fps, speech.frame_count(fps))
+        waveform, frames = speech_waveform(speech), speech.frame_count(fps)
+        features = self.speech.encode(waveform, fps, frames)
+        if self.hearing is None:
+            return features
+        return replace(features, attended=self.hearing.encode(waveform, fps, frames).hidden)
 
     @torch.no_grad()
     def move(
@@ -348,3 +359,16 @@ class TinyStack(CodecMethods):
 def placed(network: N, device: torch.device) -> N:
     """Move a convolutional network to a device, its weights in the order that convolutions on a CPU prefer."""
     return cast(Any, network).to(device, memory_format=torch.channels_last)
+
+
+def _hearing(folder: Path, config: ModelConfig) -> SpeechEncoder | None:
+    """Return what a folder's audio attention listens with where that is not its `speech`; raises `WeightsMismatch`."""
+    found = load_hearing(folder)
+    if found is None or found.is_shipped:
+        return None
+    if found.width != config.audio_dim:
+        raise WeightsMismatch(
+            f"{folder / RECORD}: must name an encoder of {config.audio_dim} features, which the denoiser hears, but "
+            f"{found.name} gives {found.width}. Give the folder as it was trained."
+        )
+    return found.encoder

@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused_before_any_weights_are_read():
     model = PortraitTalk.load("sd15-portraittalk", parts={**no_vae, "temporal": "animatediff-v1"}, size=128)
     stack, config = model.stack, model.stack.config
     assert config.temporal_frames == 24 and config.size == 128
-    features = SpokenFeatures(torch.zeros(3, 768), torch.zeros(3), 25.0, torch.zeros(2000))
+    features = SpokenFeatures(torch.zeros(3, 768), torch.zeros(3), 25.0, waveform=torch.zeros(2000))
     maps = MeshMaps(torch.zeros(3, 478, 2), 25.0)
     track = PromptTrack("", [], 25, 3)
     for options, message in (
