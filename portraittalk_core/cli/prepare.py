@@ -73,7 +73,7 @@ def add_parser(commands: Any) -> None:
         metavar="VAE",
         help="keep latents and speech features, too: tiny, ground/vae.safetensors, or SD1.5's",
     )
-    add("--speech", metavar="FILE", help="speech encoder of these features (the shipped one)")
+    add("--speech", metavar="FILE", help="speech encoder of these features: a file, or wav2vec2 (the shipped one)")
     add("--caption", metavar="COMMAND", help="prints a caption for {picture} (tags of what is measured)")
     add("--separate-voice", action="store_true", help="take voices out of music (needs the package audio-separator)")
     add("--keep-silent", action="store_true", help="also keep clips without sound or speech, for stage 1")

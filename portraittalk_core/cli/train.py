@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ OF_STAGES = frozenset(
 """The options that a stage knows."""
 
 OF_MODELS = frozenset(
-    ("config", "model", "minutes", "steps", "seed", "data", "vae", "text", "warp", "start", "workers", "export_lora")
-    + ("base", "identity", "temporal", "tokenizer")
+    ("config", "model", "minutes", "steps", "seed", "data", "speech", "vae", "text", "warp", "start", "workers")
+    + ("export_lora", "base", "identity", "temporal", "tokenizer")
 )
 """The options that the training of a whole model knows."""
 
@@ -75,7 +76,12 @@ def add_parser(commands: Any) -> None:
     add("--photographs", metavar="FOLDER", help="pictures that the VAE may learn from as well, of any subject (none)")
     add("--people", metavar="FOLDER", help="rendered people")
     add("--clips", metavar="FOLDER", help="people who speak, for stage 2")
-    add("--speech", metavar="FILE", help="what they say (speech_clips.npz in --clips)")
+    add(
+        "--speech",
+        metavar="FILE",
+        help="what they say (speech_clips.npz in --clips); with shards the speech encoder: a file, wav2vec2 or shipped "
+        "(what made their features; for a public base wav2vec2 where it is; else shipped)",
+    )
     add("--data", metavar="FOLDER", help="shards of `prepare`, or pictures as a stage encodes them (bank in --out)")
     for name, whose in (("vae", "VAE"), ("text", "text encoder"), ("warp", "dense motion")):
         add(f"--{name}", metavar="FILE", help=f"weights of the {whose}")
@@ -233,7 +239,7 @@ def _train_model(arguments: argparse.Namespace, out: Path) -> bool:
         sources["vae"] = str(parts.pop("vae"))
     start = (Path(arguments.start),) if arguments.start else ()
     options = limited(runs, workers=arguments.workers, **chosen)
-    return train_program(Program(model, options, shards, out, sources, parts, start))
+    return train_program(Program(model, options, shards, out, sources, parts, start, arguments.speech))
 
 
 def _export(out: Path, file: Path) -> int:
@@ -248,8 +254,10 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     """Train the runs of a stage one after the other, each from what those before it learned."""
     configs, model = read_configs(arguments), read_model(arguments)
     from ..preparation.shards import is_shards
+    from ..presets import tiny
     from ..training.denoiser.shard_bank import bank_name
     from ..training.denoiser.stages import train_stage
+    from ..training.listening import choose_hearing
 
     options: dict[str, Any] = {
         name: found for name in ("vae", "text", "warp", "faces") if (found := beside(arguments, out, name)) is not None
@@ -260,6 +268,8 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     bring = is_shards(data)  # of `portraittalk prepare`: they bring their people and their speech
     if bring:
         people = data
+        hearing = choose_hearing(out, data, arguments.speech)
+        options |= {"hearing": hearing, "model": replace(model or tiny(), audio_dim=hearing.width)}
     else:
         people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)
         if arguments.stage == 2:

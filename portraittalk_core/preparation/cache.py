@@ -6,21 +6,20 @@ compares its own with that, however their files are called, and reads nothing th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..checkpoints.base import load_base_part
-from ..checkpoints.native import load_speech_encoder, load_vae, model_folder
+from ..checkpoints.hearing import Hearing, open_hearing, rounded
+from ..checkpoints.native import load_vae, model_folder
 from ..errors import WeightsMismatch
 from ..hosts.kl_vae import KlVae
-from ..perception.speech import SpeechEncoder
 from ..types import SPEECH_RATE
 from .decoding import Picture, pixels_of
 from .samples import wave_bytes, wave_samples
@@ -33,8 +32,8 @@ LATENTS, SPEECH = "latents", "speech"
 AT_ONCE = 8
 """Pictures."""
 
-_SIDE, _DIGITS, _APART = 64, 3, 0.05
-"""Of the picture by which a VAE is known; digits that are kept; what halved weights may change."""
+_SIDE = 64
+"""Of the picture by which a VAE is known."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ class Cache:
     vae: Any
     """Makes latents."""
 
-    speech: SpeechEncoder
+    hearing: Hearing
     """Listens."""
 
-    names: Mapping[str, str]
-    """What they are called, by `LATENTS` and `SPEECH`."""
+    name: str
+    """What the VAE is called."""
 
     @torch.no_grad()
     def files(self, squares: Sequence[Picture], sound: Float[Tensor, "n"] | None) -> dict[str, bytes]:
@@ -62,7 +61,7 @@ class Cache:
         latents = [self.vae.encode(pixels.to(device)).latents.cpu() for pixels in _some_at_a_time(squares)]
         silence = torch.zeros(len(squares) * round(SPEECH_RATE / FPS))
         heard = silence if sound is None else wave_samples(wave_bytes(sound))  # as training would read it
-        found = {LATENTS: torch.cat(latents), SPEECH: self.speech.encode(heard, FPS, len(squares)).hidden}
+        found = {LATENTS: torch.cat(latents), SPEECH: self.hearing.encoder.encode(heard, FPS, len(squares)).hidden}
         return {f"{name}.npy": array_bytes(value.half().numpy()) for name, value in found.items()}
 
     def record(self, size: int) -> dict[str, Any]:
@@ -72,8 +71,8 @@ class Cache:
             size: Side of the pictures, pixels.
         """
         return {
-            LATENTS: {"made by": self.names[LATENTS], "size": size, "sign": sign_of_vae(self.vae)},
-            SPEECH: {"made by": self.names[SPEECH], "sign": sign_of_speech(self.speech)},
+            LATENTS: {"made by": self.name, "size": size, "sign": sign_of_vae(self.vae)},
+            SPEECH: self.hearing.record,
         }
 
 
@@ -83,17 +82,18 @@ def open_cache(latents: str, speech: str | None) -> Cache:
     Args:
         latents: `tiny`, a VAE of this project's (such as `ground/vae.safetensors` of a training), or SD1.5's: a
             checkpoint, a folder of diffusers, or a VAE alone.
-        speech: A speech encoder of this project's; None for the shipped one.
+        speech: As `checkpoints.hearing.open_hearing` takes it.
 
     Raises:
+        BadInput: As `open_hearing` does.
         WeightsMismatch: For files that hold something else.
     """
-    tiny = model_folder("tiny")
-    listening = tiny / "speech.safetensors" if speech is None else Path(speech)
-    vae: Any = load_vae(tiny / "vae.safetensors") if latents == "tiny" else _vae(Path(latents))
-    vae.to(torch.accelerator.current_accelerator() or "cpu")
-    names = {LATENTS: Path(latents).name, SPEECH: "the shipped encoder" if speech is None else listening.name}
-    return Cache(vae, load_speech_encoder(listening), names)
+    at = torch.accelerator.current_accelerator() or torch.device("cpu")
+    vae: Any = load_vae(model_folder("tiny") / "vae.safetensors") if latents == "tiny" else _vae(Path(latents))
+    vae.to(at)
+    hearing = open_hearing(speech)
+    hearing.encoder.to(at)
+    return Cache(vae, hearing, Path(latents).name)
 
 
 def _vae(path: Path) -> Any:
@@ -116,33 +116,7 @@ def sign_of_vae(vae: Any) -> list[float]:
     at = next(vae.parameters())
     line = torch.linspace(-1, 1, _SIDE)
     picture = torch.stack([line.expand(_SIDE, -1), line[:, None].expand(-1, _SIDE), (line[:, None] * line * 9).sin()])
-    return _rounded(vae.encode(picture[None].to(at.device, at.dtype)).latents)
-
-
-@torch.no_grad()
-def sign_of_speech(encoder: SpeechEncoder) -> list[float]:
-    """Return what a speech encoder makes of a sound that never changes, the mean of half a second.
-
-    Args:
-        encoder: On the CPU.
-    """
-    time_s = torch.arange(SPEECH_RATE // 2) / SPEECH_RATE
-    sound = (2 * torch.pi * (200 + 800 * time_s) * time_s).sin() * (20 * time_s).sin()
-    return _rounded(encoder.encode(sound, FPS).hidden.mean(0))
-
-
-def made_by_same(sign: Sequence[float], other: Sequence[float]) -> bool:
-    """Say whether two signs are of one network, whose weights may have been halved in between.
-
-    Args:
-        sign: Of one.
-        other: Of the other.
-    """
-    return len(sign) == len(other) and float(np.abs(np.subtract(sign, other)).max(initial=0.0)) < _APART
-
-
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, _DIGITS) for value in values.float().flatten().tolist()]
+    return rounded(vae.encode(picture[None].to(at.device, at.dtype)).latents)
 
 
 def _some_at_a_time(squares: Sequence[Picture]) -> list[Float[Tensor, "k 3 s s"]]:

@@ -106,7 +106,7 @@ class Settings:
     """A VAE whose latents of every frame are kept, with features of the sound, see `cache.open_cache`; None: none."""
 
     speech: str | None = None
-    """A speech encoder for these features; None: the shipped one."""
+    """The speech encoder of these features, see `checkpoints.hearing.open_hearing`; None: the shipped one."""
 
     separate_voice: bool = False
     """Whether the voice is taken out of music before anything is heard in it, with `audio-separator`."""

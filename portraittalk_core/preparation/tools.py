@@ -71,7 +71,7 @@ def described(settings: Settings, tools: Tools) -> dict[str, str]:
         "coefficients and pose": "the tiny model's fitter",
         "sync": "SyncNet, ADFD below 4 s" if tools.network is not None else "ADFD (no SyncNet was named)",
         "captions": "a command" if settings.caption else "tags of what is measured",
-        "latents": tools.cache.names["latents"] if tools.cache is not None else "none: training makes them",
+        "latents": tools.cache.name if tools.cache is not None else "none: training makes them",
         "music": _music(tools),
     }
 

@@ -19,9 +19,9 @@ ModelChoice = str | Mapping[str, Any]
 def trained_sd15() -> ModelConfig:
     """Return the model that is trained from a public base of SD1.5's shape.
 
-    It hears by the shipped speech encoder, which the shipped audio-to-motion belongs to. What it predicts, and how
-    noise is added, is what public talking heads of this shape are trained with (`sd15.toml` names them). ReferenceNet,
-    identity attention and temporal attention are at every site.
+    `audio_dim` is the shipped speech encoder's; a training with another sets it, see `listening.choose_hearing`. What
+    it predicts, and how noise is added, is what public talking heads of this shape are trained with (`sd15.toml` names
+    them). ReferenceNet, identity attention and temporal attention are at every site.
     """
     return replace(
         sd15(),

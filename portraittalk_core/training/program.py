@@ -15,6 +15,7 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 
 from .. import builders
+from ..checkpoints.hearing import Hearing, save_hearing
 from ..checkpoints.native import ASSETS as SHIPPED
 from ..checkpoints.native import save_denoiser
 from ..config import ModelConfig, TrainingConfig, to_mapping
@@ -25,6 +26,7 @@ from .denoiser.shard_bank import bank_name
 from .denoiser.stages import ASSETS, train_stage
 from .denoiser.validation import validation_on
 from .ground import make_ground
+from .listening import choose_hearing
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,9 @@ class Program:
     start: tuple[Path, ...] = ()
     """Weights to begin with besides."""
 
+    speech: str | None = None
+    """The speech encoder that audio attention listens with, see `listening.choose_hearing`; None leaves the choice."""
+
 
 def train_program(program: Program) -> bool:
     """Do the runs that are not finished, then put the model together in `model` of the folder.
@@ -69,15 +74,15 @@ def train_program(program: Program) -> bool:
         BadInput: When something to begin with is missing, or is of another model.
         TrainingStopped: When a loss goes wrong.
     """
-    model, parts, start = _begin(program)
+    model, parts, start, hearing = _begin(program)
     names = run_names(program.runs)
     for name, run in zip(names, program.runs, strict=True):
         place = program.out / name
         if not is_finished(place, run):
-            options: dict[str, Any] = dict(parts)
+            options: dict[str, Any] = {**parts, "hearing": hearing}
             train_stage(
                 run, place, data=program.out / bank_name(run), people=program.shards, model=model, start=start,
-                validate=validation_on(program.shards, run, model, parts) if run.validate_every else None,
+                validate=validation_on(program.shards, run, model, parts, hearing) if run.validate_every else None,
                 faces=None if run.stream else ASSETS / "faces", **options,
             )  # fmt: skip
         PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()  # the first writes the checkpoint
@@ -85,7 +90,7 @@ def train_program(program: Program) -> bool:
         if not is_finished(place, run):
             return False
     if PartialState().is_main_process:
-        pack_model(program.out / "model", model, start, parts, _record(program, model))
+        pack_model(program.out / "model", model, start, parts, _record(program, model, hearing), hearing)
     return True
 
 
@@ -116,7 +121,12 @@ def is_finished(place: Path, run: TrainingConfig) -> bool:
 
 
 def pack_model(
-    folder: Path, model: ModelConfig, files: Sequence[Path], parts: Mapping[str, Path], record: Mapping[str, Any]
+    folder: Path,
+    model: ModelConfig,
+    files: Sequence[Path],
+    parts: Mapping[str, Path],
+    record: Mapping[str, Any],
+    hearing: Hearing | None = None,
 ) -> None:
     """Write a folder that `generate --model FOLDER` takes, in half precision.
 
@@ -126,6 +136,7 @@ def pack_model(
         files: Weights, later ones over earlier ones; what is in none of them is as it was made.
         parts: Networks that are not shipped: `vae`, `text`, `warp`.
         record: How it was made.
+        hearing: What its audio attention listens with; the shipped encoder by default.
     """
     torch.manual_seed(0)
     nets = {"unet": builders.unet(model), **dict(builders.adapters(model).named_children())}
@@ -146,6 +157,8 @@ def pack_model(
             shutil.copytree(extra, folder / extra.name, dirs_exist_ok=True)
         elif extra.is_file():
             shutil.copyfile(extra, folder / extra.name)
+    if hearing is not None and not hearing.is_shipped:
+        save_hearing(folder, hearing)
     shutil.copytree(shipped / "faces", folder / "faces", dirs_exist_ok=True)
     (folder / "record.json").write_text(json.dumps(record, indent=1))
     logger.info("%s: the model", folder)
@@ -172,18 +185,20 @@ def export_lora(out: Path, file: Path) -> int:
     )
 
 
-def _begin(program: Program) -> tuple[ModelConfig, dict[str, Path], tuple[Path, ...]]:
-    """Return the model, the networks that are not the shipped ones, and the weights to begin with."""
-    if not program.sources:
-        return program.model, dict(program.parts), program.start
+def _begin(program: Program) -> tuple[ModelConfig, dict[str, Path], tuple[Path, ...], Hearing]:
+    """Return the model, the networks that are not the shipped ones, the weights to begin with, and what listens."""
     state = PartialState(cpu=not torch.accelerator.is_available())
     with state.main_process_first():  # the others find what it has written
-        ground = make_ground(program.out / "ground", program.model, program.sources)
+        hearing = choose_hearing(program.out, program.shards, program.speech, public=bool(program.sources))
+        model = replace(program.model, audio_dim=hearing.width)
+        if not program.sources:
+            return model, dict(program.parts), program.start, hearing
+        ground = make_ground(program.out / "ground", model, program.sources)
     parts = {"vae": ground.vae, "text": ground.text, **program.parts}
-    return ground.model, parts, (ground.start, *program.start)
+    return ground.model, parts, (ground.start, *program.start), hearing
 
 
-def _record(program: Program, model: ModelConfig) -> dict[str, Any]:
+def _record(program: Program, model: ModelConfig, hearing: Hearing) -> dict[str, Any]:
     runs = list[dict[str, Any]]()
     for name, run in zip(run_names(program.runs), program.runs, strict=True):
         newest = Checkpoints(program.out / name).newest()
@@ -191,7 +206,8 @@ def _record(program: Program, model: ModelConfig) -> dict[str, Any]:
         state = torch.load(newest / "state.pt", weights_only=True, map_location="cpu", mmap=True)
         reached = {key: state[key] for key in ("step", "samples", "seconds")}
         runs.append({"name": name, **reached, "settings": to_mapping(run)})
-    return {"model": to_mapping(model), "shards": str(program.shards), "sources": dict(program.sources), "runs": runs}
+    made = {"model": to_mapping(model), "shards": str(program.shards), "sources": dict(program.sources)}
+    return {**made, "speech": {"name": hearing.name, "width": hearing.width}, "runs": runs}
 
 
 def limited(runs: Sequence[TrainingConfig], **options: Any) -> tuple[TrainingConfig, ...]:

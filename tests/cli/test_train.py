@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import shutil
 import sys
@@ -13,6 +14,9 @@ import pytest
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.cli.main import main
 from portraittalk_core.cli.train_parts import PARTS
+from portraittalk_core.presets import tiny
+
+from ..small_wav2vec2 import WIDTH, small_public, write_public
 
 
 def failure(capsys) -> str:
@@ -137,7 +141,17 @@ def test_a_stage_trains_on_shards_of_real_people(root, monkeypatch):
     shards.mkdir()
     (shards / "index.json").write_text('{"shards": []}')
     assert main(["train", "--stage", "2", "--data", str(shards), "--out", str(out)]) == 0
-    assert calls[0][1] == {"data": out / "bank", "people": shards, "start": ()}
+    given = calls[0][1]
+    assert given["hearing"].is_shipped and given["model"] == tiny()
+    assert {k: given[k] for k in given if k not in ("hearing", "model")} == {
+        "data": out / "bank", "people": shards, "start": ()
+    }  # fmt: skip
+    with small_public():
+        heard = write_public(root / "heard.safetensors")
+        told = ["--data", str(shards), "--speech", str(heard), "--out", str(root / "other")]
+        assert main(["train", "--stage", "2", *told]) == 0
+    given = calls.pop()[1]
+    assert given["hearing"].file == heard and given["model"] == dataclasses.replace(tiny(), audio_dim=WIDTH)
     (shards / "index.json").write_text('{"person": []}')  # a bank, as a stage encodes it
     assert main(["train", "--stage", "2", "--data", str(shards), "--out", str(out), "--clips", "c"]) == 0
     assert calls[1][1]["data"] == shards and str(calls[1][1]["people"]) == "c"

@@ -1,23 +1,28 @@
 """Latents and speech features that are made ahead: what training would make of the same sample, and by whom."""
 
 import dataclasses
+import io
 import json
 
+import numpy as np
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.hearing import made_by_same, sign_of_speech
 from portraittalk_core.checkpoints.native import ASSETS, load_speech_encoder, load_vae, save_modules
+from portraittalk_core.checkpoints.speech import load_wav2vec2
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.hosts.diffusers_models import build_tiny_vae
 from portraittalk_core.perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2
-from portraittalk_core.preparation.cache import made_by_same, open_cache, sign_of_speech, sign_of_vae
+from portraittalk_core.preparation.cache import open_cache, sign_of_vae
 from portraittalk_core.preparation.decoding import pixels_of
 from portraittalk_core.preparation.run import Preparation
-from portraittalk_core.preparation.samples import decoded, wave_samples
+from portraittalk_core.preparation.samples import decoded, wave_bytes, wave_samples
 from portraittalk_core.preparation.settings import Settings
 from portraittalk_core.preparation.shards import read_samples
 from portraittalk_core.preparation.sources import find_sources
 
+from ..small_wav2vec2 import WIDTH, small_public, write_public
 from .conftest import frames, write
 
 LAYOUT = {"latent_channels": 4, "width": 8, "encoder_blocks": [1, 1, 1, 1], "decoder_blocks": [1, 1, 1, 1]}
@@ -79,6 +84,7 @@ def test_the_index_says_by_which_networks(shards, networks):
     assert index["settings"]["latents"] == "vae.safetensors" and index["tools"]["latents"] == "vae.safetensors"
     made = index["cached"]
     assert made["latents"]["size"] == 128 and made["speech"]["made by"] == "speech.safetensors"
+    assert made["speech"]["width"] == 32 and not made["speech"]["public"]
     vae, encoder = load_vae(networks[0]), load_speech_encoder(networks[1])
     assert made_by_same(sign_of_vae(vae), made["latents"]["sign"])
     assert made_by_same(sign_of_vae(vae.bfloat16()), made["latents"]["sign"])
@@ -88,6 +94,22 @@ def test_the_index_says_by_which_networks(shards, networks):
     assert not made_by_same(sign_of_speech(tiny[1]), made["speech"]["sign"])
     torch.manual_seed(2)
     assert not made_by_same(sign_of_vae(build_tiny_vae(**LAYOUT)), made["latents"]["sign"])
+
+
+def test_the_public_encoder_makes_features_of_its_width(networks, tmp_path):
+    file = write_public(tmp_path / "wav2vec2-base-960h.safetensors")
+    with small_public():
+        cache = open_cache(str(networks[0]), str(file))
+        heard = load_wav2vec2(file).encoder
+    sound = 0.1 * torch.sin(torch.arange(5 * 640) / 9)
+    squares = [np.zeros((64, 64, 3), np.uint8)] * 5
+    made = np.load(io.BytesIO(cache.files(squares, sound)["speech.npy"]))
+    expected = heard.encode(wave_samples(wave_bytes(sound)), 25.0, 5).hidden
+    assert made.shape == (5, WIDTH) and made.dtype == np.float16
+    torch.testing.assert_close(torch.from_numpy(made).float(), expected, atol=2e-3, rtol=1e-3)
+    said = cache.record(128)["speech"]
+    assert said["made by"] == file.name and said["width"] == WIDTH and said["public"]
+    assert made_by_same(said["sign"], sign_of_speech(heard))
 
 
 def test_what_cannot_be_made_ahead_is_refused(networks, tmp_path):

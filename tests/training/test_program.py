@@ -3,25 +3,36 @@
 import dataclasses
 import json
 import math
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from portraittalk_core.checkpoints import hearing as hearings
+from portraittalk_core.checkpoints.hearing import open_hearing
 from portraittalk_core.checkpoints.native import load_denoiser, load_vae, model_files
 from portraittalk_core.config import TrainingConfig
-from portraittalk_core.errors import BadInput
+from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.looks import Span
+from portraittalk_core.media.audio import speech_waveform
+from portraittalk_core.nets.adapters import Adapters
+from portraittalk_core.stacks.conditions import AudioCondition
 from portraittalk_core.stacks.head_warp import HeadWarp
+from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.training import program as programs
 from portraittalk_core.training.denoiser import stages
 from portraittalk_core.training.denoiser.bank import FrameEncoders
 from portraittalk_core.training.ground import make_ground
 from portraittalk_core.training.model import read_model
 from portraittalk_core.training.program import Program, export_lora, is_finished, pack_model, run_names, train_program
+from portraittalk_core.types import Sound, SpeechFeatures
 
+from ..small_wav2vec2 import WIDTH, small_public, write_public
 from .denoiser.shards import SIDE, Still, mean_colours, write_shards
 
+AT = torch.device("cpu")
 FIRST = TrainingConfig(
     stream=True, size=SIDE, refs=1, targets=1, minutes=math.inf, max_steps=2, warmup=1, save_every_s=9e9, unet_rank=2
 )
@@ -35,7 +46,8 @@ def program(tmp_path_factory, small, vae_file):
     root = tmp_path_factory.mktemp("program")
     (root / "shards").mkdir()
     write_shards(root / "shards", (12, 12))
-    return Program(small, (FIRST, SECOND), root / "shards", root / "out", parts={"vae": vae_file})
+    heard = str(write_public(root / "wav2vec2.safetensors"))
+    return Program(small, (FIRST, SECOND), root / "shards", root / "out", parts={"vae": vae_file}, speech=heard)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +55,14 @@ def made(program):
     with pytest.MonkeyPatch.context() as patch:
         encoders = FrameEncoders(mean_colours, cast(HeadWarp, Still()), None, "cpu")
         patch.setattr(stages, "frame_encoders", lambda *_: encoders)
-        assert train_program(program)
+        with small_public():
+            assert train_program(program)
     return program.out
 
 
 def test_both_stages_become_a_model(made, program):
     config, unet, _ = load_denoiser(made / "model" / "denoiser.safetensors")
-    assert config == program.model
+    assert config == dataclasses.replace(program.model, audio_dim=WIDTH)
     assert set(model_files(str(made / "model"))) == {
         "denoiser", "vae", "text", "speech", "motion", "structure", "dense_motion",
         "face_parsing"
@@ -68,10 +81,51 @@ def test_both_stages_become_a_model(made, program):
     assert record["model"]["name"] == "small" and record["runs"][1]["settings"]["parts"] == ["temporal", "audio"]
 
 
+def test_the_model_listens_with_what_it_was_trained_with(made, program, tmp_path, monkeypatch):
+    folder = made / "model"
+    assert not (folder / "hearing.safetensors").exists()  # a public file stays where it is
+    record = json.loads((folder / "record.json").read_text())
+    assert record["model"]["audio_dim"] == WIDTH
+    assert record["speech"] == {"name": "wav2vec2.safetensors", "width": WIDTH}
+    with small_public():
+        stack = TinyStack.load(str(folder))
+        encoder = open_hearing(program.speech).encoder
+    sound = Sound(0.1 * torch.sin(torch.arange(8 * 640) / 7)[None], 16000)
+    features = stack.listen(sound)
+    assert features.attended is not None and features.hidden.shape == (8, 128)
+    torch.testing.assert_close(features.attended, encoder.encode(speech_waveform(sound), 25.0, 8).hidden)
+    assert stack.move(features).frame_count == 8
+    assert Span(0, 2, 5).of_features(features).attended.shape == (3, WIDTH)
+    for name in model_files(str(folder)):
+        (tmp_path / f"{name}.safetensors").symlink_to(folder / f"{name}.safetensors")
+    named = (folder / "hearing.json").read_text()
+    (tmp_path / "hearing.json").write_text(named.replace("wav2vec2.saf", "gone.saf"))
+    monkeypatch.setattr(hearings, "public_file", lambda: None)
+    with pytest.raises(
+        WeightsMismatch, match=f"heard with gone.safetensors, {WIDTH} features wide, but it is not here"
+    ):
+        TinyStack.load(str(tmp_path))
+
+
+def test_audio_attention_reads_what_its_encoder_makes():
+    asked = []
+    audio = SimpleNamespace(window=1, feature_dim=WIDTH)
+    adapters = SimpleNamespace(
+        animate_net=SimpleNamespace(audio=audio),
+        hears=True,
+        audio_branches=lambda rows, scale: asked.append(rows) or [],
+    )
+    features = SpeechFeatures(torch.zeros(5, 128), torch.zeros(5), 25.0, torch.ones(5, WIDTH))
+    AudioCondition(cast(Adapters, adapters), features).branches(cast(Any, None), torch.arange(2, 4), False, AT)
+    assert asked[0].shape == (4, WIDTH) and bool((asked[0] == 1).all())
+
+
 def test_a_finished_program_is_not_done_again(made, program, monkeypatch):
     monkeypatch.setattr(programs, "train_stage", None)
     before = (made / "stage1" / "state.pt").stat().st_mtime_ns
-    assert train_program(program) and (made / "stage1" / "state.pt").stat().st_mtime_ns == before
+    with small_public():
+        assert train_program(program)
+    assert (made / "stage1" / "state.pt").stat().st_mtime_ns == before
     assert is_finished(made / "stage1", FIRST)
     assert not is_finished(made / "stage1", dataclasses.replace(FIRST, max_steps=3))
     assert not is_finished(made / "none", FIRST)

@@ -22,17 +22,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ... import presets
+from ...checkpoints.hearing import Hearing, made_by_same, open_hearing, sign_of_speech
 from ...checkpoints.native import (
     load_dense_motion,
-    load_speech_encoder,
     load_structure,
     load_text_encoder,
     load_vae,
 )
 from ...config import ModelConfig, TrainingConfig
-from ...errors import BadInput
+from ...errors import BadConfig, BadInput
 from ...perception.text import TextEncoder
-from ...preparation.cache import LATENTS, SPEECH, made_by_same, sign_of_speech, sign_of_vae
+from ...preparation.cache import LATENTS, SPEECH, sign_of_vae
 from ...preparation.shards import is_shards, read_index
 from ...stacks.head_warp import HeadWarp
 from ..checkpoint import State
@@ -115,6 +115,7 @@ def train_stage(
     faces: Path | None = ASSETS / "faces",
     start: Sequence[Path] = (),
     speech: Path | None = None,
+    hearing: Hearing | None = None,
     end: float = math.inf,
     max_steps: int | None = None,
     by_time: bool = False,
@@ -136,6 +137,7 @@ def train_stage(
         start: Weights to begin with, later files over earlier ones: a run writes no more than it trained. For stage 2
             those of stage 1, in the folder beside `out`, by default.
         speech: Features for stage 2, as `clips.save_speech_clips` writes them; shards have their own sound.
+        hearing: What listens to the sound of shards; the shipped encoder by default.
         end: When to stop at the latest, as `time.monotonic` counts.
         max_steps: Steps in all after which to stop.
         by_time: See `loop.train`.
@@ -157,6 +159,11 @@ def train_stage(
             raise BadInput(f"stage {config.stage} needs {what}, but {file} is missing. Train what comes before.")
     if config.stage == 2 and speech is None and not is_shards(people):
         raise BadInput("stage 2 needs `speech`, a file of speech features. Make it with training.denoiser.clips.")
+    if hearing is not None and hearing.width != model.audio_dim:
+        raise BadConfig(
+            f"{model.name}: `audio_dim` must be {hearing.width}, the width of {hearing.name}, but got "
+            f"{model.audio_dim}. Set it, or name another encoder with `--speech`."
+        )
     encoder = load_text_encoder(text)
     objective = build_objective(model, config, encoder, load_vae(vae))
     check_picture_size(model, config.size, streamed=config.stream)
@@ -166,9 +173,9 @@ def train_stage(
     if config.compiled:
         logger.info("%d layers of the U-Net are compiled when they first run", compile_layers(objective.unet))
     if config.stream:
-        batches = streamed_batches(config, people, (vae, warp), encoder.tokenize)
+        batches = streamed_batches(config, people, (vae, warp), encoder.tokenize, hearing=hearing)
     else:
-        _encode_data(config, model, data, people, (vae, warp, faces), speech)
+        _encode_data(config, model, data, people, (vae, warp, faces), speech, hearing)
         batches = (_pairs if config.stage == 1 else _clips)(model, config, data, encoder)
     left = (end - time.monotonic()) / 60  # drawing the data took its share
     run = replace(config, minutes=min(config.minutes, left))
@@ -177,7 +184,13 @@ def train_stage(
 
 
 def streamed_batches(
-    config: TrainingConfig, shards: Path, networks: tuple[Path, Path], tokenize: Tokenize, split: str = "train"
+    config: TrainingConfig,
+    shards: Path,
+    networks: tuple[Path, Path],
+    tokenize: Tokenize,
+    split: str = "train",
+    *,
+    hearing: Hearing | None = None,
 ) -> Batches:
     """Return the batches of a run that are read from shards and encoded as they are needed.
 
@@ -187,6 +200,7 @@ def streamed_batches(
         networks: Files of the VAE and of the dense motion.
         tokenize: Of the text encoder.
         split: Which samples.
+        hearing: What listens; the shipped encoder by default.
 
     Raises:
         BadInput: When the folder holds no shards, or no sample that is long enough.
@@ -195,6 +209,7 @@ def streamed_batches(
         raise BadInput(
             f"`stream` needs shards, but {shards} holds none. Make them: portraittalk prepare CLIPS -o {shards}"
         )
+    hearing = hearing or open_hearing()
     names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
     draws = ShardDraws(
         shards,
@@ -206,17 +221,17 @@ def streamed_batches(
         drops={name: getattr(config, name) for name in names},
         split=split,
         frames=config.sample_frames,
-        made=_made_ahead(shards, config.size, networks[0]),
+        made=_made_ahead(shards, config.size, networks[0], hearing),
     )
 
     def gather(device: torch.device) -> Callable[[Any], Batch]:
         encoders = frame_encoders(*networks, None, device)
-        return StreamStore(encoders, shard_readers(), tokenize, device, config.clip).gather
+        return StreamStore(encoders, shard_readers(hearing, device), tokenize, device, config.clip).gather
 
     return draw_batches(draws, gather, config.workers)
 
 
-def _made_ahead(shards: Path, size: int, vae: Path) -> list[str]:
+def _made_ahead(shards: Path, size: int, vae: Path, hearing: Hearing) -> list[str]:
     """Return what need not be made of a run's shards, since `prepare --latents` has with the same networks."""
     known = read_index(shards).get("cached")
     if known is None:
@@ -224,21 +239,28 @@ def _made_ahead(shards: Path, size: int, vae: Path) -> list[str]:
     latents, speech = known[LATENTS], known[SPEECH]
     why = {
         LATENTS: latents["size"] == size and made_by_same(sign_of_vae(load_vae(vae)), latents["sign"]),
-        SPEECH: made_by_same(sign_of_speech(shard_readers().speech), speech["sign"]),
+        SPEECH: made_by_same(sign_of_speech(hearing.encoder), speech["sign"]),
     }
     for name, same in why.items():
         if same:
             logger.info("%s are read from the shards", name)
         else:
-            told = f"{known[name]['made by']}, {latents['size']} px"
+            size_of = f"{latents['size']} px" if name == LATENTS else f"{len(speech['sign'])} wide"
+            told = f"{known[name]['made by']}, {size_of}"
             logger.warning("%s: %s in it is of other networks or pictures (%s): it is made anew.", shards, name, told)
     return [name for name, same in why.items() if same]
 
 
-def shard_readers() -> Readers:
-    """Return what reads faces and speech of shards: the shipped networks."""
+def shard_readers(hearing: Hearing | None = None, device: torch.device | None = None) -> Readers:
+    """Return what reads faces and speech of shards.
+
+    Args:
+        hearing: What listens; the shipped encoder by default.
+        device: That computes what is heard; None: the CPU.
+    """
     fitter, shaper = load_structure(ASSETS / "structure.safetensors")
-    return Readers(fitter, shaper, load_speech_encoder(ASSETS / "speech.safetensors"))
+    encoder = (hearing or open_hearing()).encoder
+    return Readers(fitter, shaper, encoder if device is None else encoder.to(device))
 
 
 def _encode_data(
@@ -248,6 +270,7 @@ def _encode_data(
     people: Path,
     networks: tuple[Path, Path, Path | None],
     speech: Path | None,
+    hearing: Hearing | None,
 ) -> None:
     """Encode the bank of a stage unless it is there; one process does, the others wait for it."""
     # Accelerate joins processes without a GPU only where it is told that they have none.
@@ -259,7 +282,7 @@ def _encode_data(
         encoders = frame_encoders(*networks, device)
         if is_shards(people):
             sizes = picture_sizes(model)
-            encode_shards(data, people, encoders, shard_readers(), sizes, frames=config.sample_frames)
+            encode_shards(data, people, encoders, shard_readers(hearing, device), sizes, frames=config.sample_frames)
         elif config.stage == 1:
             encode_bank(data, people, encoders, picture_sizes(model))
         else:

@@ -324,7 +324,8 @@ class StreamStore:
         rows = list[Tensor]()
         for sound, first in zip(draw.sounds, draw.first.tolist(), strict=True):
             frames = max(first + self._clip, len(sound) * round(FPS) // 16000)
-            features = self._readers.speech.encode(sound, FPS, frames).hidden
+            with torch.autocast(self._device.type, enabled=False):
+                features = self._readers.speech.encode(sound, FPS, frames).hidden
             rows.append(features[first : first + self._clip])
         return torch.stack(rows)
 

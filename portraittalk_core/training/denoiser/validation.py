@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...checkpoints.hearing import Hearing
 from ...checkpoints.native import load_text_encoder, load_vae
 from ...config import ModelConfig, TrainingConfig
 from ...diffusion.sampler import DDIMSampler
@@ -36,7 +37,11 @@ STEPS = 10
 
 
 def validation_on(
-    shards: Path, config: TrainingConfig, model: ModelConfig, parts: Mapping[str, Path]
+    shards: Path,
+    config: TrainingConfig,
+    model: ModelConfig,
+    parts: Mapping[str, Path],
+    hearing: Hearing | None = None,
 ) -> Callable[[Objective], Callable[[int, Path | None], dict[str, float]]]:
     """Return what makes `loop.train`'s `validate` of an objective.
 
@@ -46,6 +51,7 @@ def validation_on(
         config: The run.
         model: What is trained.
         parts: Networks that are not the shipped ones.
+        hearing: What listens; the shipped encoder by default.
     """
     from .stages import ASSETS, frame_encoders, shard_readers
 
@@ -62,7 +68,7 @@ def validation_on(
             vae: Any = load_vae(vae_file)
             vae.to(device)
             encoders = frame_encoders(vae_file, parts.get("warp", ASSETS / "dense_motion.safetensors"), None, device)
-            store = StreamStore(encoders, shard_readers(), text.tokenize, device, config.clip)
+            store = StreamStore(encoders, shard_readers(hearing, device), text.tokenize, device, config.clip)
             found = list[dict[str, float]]()
             for number in range(min(PEOPLE, len(draws))):
                 draw = draws[number]

@@ -7,9 +7,10 @@ from typing import cast
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.hearing import open_hearing, sign_of_speech
 from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure, load_vae
 from portraittalk_core.config import TrainingConfig
-from portraittalk_core.preparation.cache import sign_of_speech, sign_of_vae
+from portraittalk_core.preparation.cache import sign_of_vae
 from portraittalk_core.preparation.shards import INDEX, ShardWriter, array_bytes, pack, read_samples
 from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser import stages
@@ -18,8 +19,10 @@ from portraittalk_core.training.denoiser.shard_bank import Readers
 from portraittalk_core.training.denoiser.stages import ASSETS, streamed_batches
 from portraittalk_core.training.denoiser.stream import ShardDraws, StreamStore
 
+from ...small_wav2vec2 import WIDTH, small_public, write_public
 from .shards import SIDE, Still, mean_colours, write_shards
 
+AT = torch.device("cpu")
 RUN = {"seed": 3, "refs": 2, "targets": 1, "size": SIDE}
 
 
@@ -99,3 +102,19 @@ def test_a_run_takes_what_its_own_networks_made(shards, vae_file, monkeypatch, c
         streamed_batches(config, shards, (change.get("vae", vae_file), ASSETS / "dense_motion.safetensors"), text)
     assert asked == [left]
     assert ("is made anew" in caplog.text) == (len(left) < 2)
+
+
+def test_another_encoder_hears_the_sound_of_shards_itself(shards, vae_file, text, tmp_path, caplog):
+    with small_public():
+        hearing = open_hearing(write_public(tmp_path / "wav2vec2.safetensors"))
+    config = TrainingConfig(stream=True, stage=2, size=SIDE, refs=2, targets=1, clip=4, seed=3, drop_audio=0.0)
+    networks = (vae_file, ASSETS / "dense_motion.safetensors")
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(stages, "frame_encoders", lambda *_: encoders(None)[0])
+        batch = next(iter(streamed_batches(config, shards, networks, text.tokenize, hearing=hearing)(0, 0, 1, AT)))
+    assert "speech in it is of other networks or pictures (b, 128 wide): it is made anew" in caplog.text
+    draw = ShardDraws(shards, **RUN, clip=4, made=("latents",))[0]
+    heard = [hearing.encoder.encode(sound, 25.0, len(sound) // 640).hidden for sound in draw.sounds]
+    expected = torch.stack([rows[k : k + 4] for rows, k in zip(heard, draw.first.tolist(), strict=True)])
+    assert batch.features is not None and batch.features.shape == (2, 4, WIDTH)
+    torch.testing.assert_close(batch.features, expected)
