@@ -268,7 +268,7 @@ def _train_runs(arguments: argparse.Namespace, out: Path) -> None:
     bring = is_shards(data)  # of `portraittalk prepare`: they bring their people and their speech
     if bring:
         people = data
-        hearing = choose_hearing(out, data, arguments.speech)
+        hearing = choose_hearing(out, data, arguments.speech, public=arguments.model == "sd15")
         options |= {"hearing": hearing, "model": replace(model or tiny(), audio_dim=hearing.width)}
     else:
         people = beside(arguments, out, "people" if arguments.stage == 1 else "clips", needed=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portraittalk_core.checkpoints import hearing
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.cli.main import main
 from portraittalk_core.cli.train_parts import PARTS
@@ -150,6 +151,11 @@ def test_a_stage_trains_on_shards_of_real_people(root, monkeypatch):
         heard = write_public(root / "heard.safetensors")
         told = ["--data", str(shards), "--speech", str(heard), "--out", str(root / "other")]
         assert main(["train", "--stage", "2", *told]) == 0
+        monkeypatch.setattr(hearing, "find", lambda entry, folders: heard)
+        told = ["--data", str(shards), "--model", "sd15", "--out", str(root / "third")]
+        assert main(["train", "--stage", "2", *told]) == 0
+    given = calls.pop()[1]
+    assert given["hearing"].file == heard and given["model"].audio_dim == WIDTH and given["model"].size == 512
     given = calls.pop()[1]
     assert given["hearing"].file == heard and given["model"] == dataclasses.replace(tiny(), audio_dim=WIDTH)
     (shards / "index.json").write_text('{"person": []}')  # a bank, as a stage encodes it
