@@ -143,6 +143,7 @@ def test_the_shipped_recording_and_portrait_are_good_input(random_model):
     assert identity.crops.shape == (1, 3, 256, 256) and identity.embeddings.norm() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_motion_may_be_made_of_the_sounds(random_model, portrait):
     seen: list = []
 
@@ -175,6 +176,7 @@ def test_frames_that_do_not_see_one_another_come_as_soon_as_they_are_made(random
     assert sum(len(chunk.pixels) for chunk in chunks) == 4
 
 
+@pytest.mark.slow
 def test_what_no_prompt_changes_is_denoised_smaller(random_model, portrait, monkeypatch):
     """The video is as large as before; what a prompt makes of the photograph is denoised at its full size, once."""
     sides = []

@@ -219,6 +219,7 @@ def test_a_cluster_scores_the_same_as_this_process(folder, tmp_path, monkeypatch
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_bar_with_the_time_left(folder, tmp_path, capsys):
     assert main(["evaluate", str(folder / "good.mp4"), "-o", str(tmp_path / "r")]) == 0
     assert "clips [" in capsys.readouterr().err

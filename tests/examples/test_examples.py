@@ -19,12 +19,8 @@ FAST = ("--seconds", "0.4", "--steps", "1", "-o", "out.mp4")
 OWN = {"score_a_video.py", "queue_a_folder.py"}
 """Examples with a test of their own."""
 
-FIRST = "first_video.py"
-NAMES = [
-    name if name == FIRST else pytest.param(name, marks=pytest.mark.slow)
-    for name in sorted(file.name for file in EXAMPLES.glob("*.py") if file.name not in OWN)
-]
-"""One runs by default, all in `make test-all`."""
+NAMES = sorted(file.name for file in EXAMPLES.glob("*.py") if file.name not in OWN)
+"""They run in `make test-all`; `make demo` makes a video by default."""
 
 
 @pytest.fixture
@@ -39,6 +35,7 @@ def run(monkeypatch, tmp_path):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 @pytest.mark.parametrize("name", NAMES)
 def test_it_writes_a_video(run, name, tmp_path, capsys, request):
