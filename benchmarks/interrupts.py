@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+import torch
+
 from portraittalk_core.checkpoints.native import ASSETS
 from portraittalk_core.cli.main import main as command
 from portraittalk_core.evaluation.benchmark.markdown import write_between
@@ -277,6 +279,7 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="begin Python anew for each run")
     parser.add_argument("--page", type=Path, metavar="FILE", help="a Markdown page that gets the figures")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # a copy of a process has none of its threads, and would wait for them for ever
     log = Log(given.log, given.seed, given.cold)
     next_is_right = interrupt(range(given.first, given.first + given.count), log)
     found = Counter(log.ended.values()) + Counter({"next run wrong": int(not next_is_right)})
