@@ -165,7 +165,8 @@ def _messages(verbose: bool) -> Generator[None, None, None]:
 def _stoppable() -> Generator[None, None, None]:
     """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, but not again while the first is cleaned up after.
 
-    Only the main thread may set handlers. An interrupt that something has swallowed can be repeated after a second.
+    Only the main thread may set handlers. An interrupt that something has swallowed can be repeated after a second; what
+    something has made an error of is an interrupt again (safetensors' `get_tensor`, in torch's C, raises ValueError).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -181,6 +182,10 @@ def _stoppable() -> Generator[None, None, None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception as error:
+        if last_s > -math.inf:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -113,6 +113,18 @@ def test_an_interrupt_that_was_swallowed_can_be_repeated(monkeypatch):
     assert main(["info"]) == 130
 
 
+def test_an_interrupt_of_which_a_library_made_an_error_is_one(monkeypatch, capsys):
+    def stop():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("could not determine the shape of object type") from None
+
+    monkeypatch.setattr(info, "describe_machine", stop)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err.strip() == "portraittalk: stopped; nothing half-written was left."
+
+
 def test_warnings_are_shown_only_while_a_command_runs(monkeypatch, capsys):
     logger = logging.getLogger("portraittalk_core.somewhere")
     monkeypatch.setattr(info, "describe_machine", lambda: logger.warning("mind the gap") or [])
