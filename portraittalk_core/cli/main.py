@@ -165,8 +165,8 @@ def _messages(verbose: bool) -> Generator[None, None, None]:
 def _stoppable() -> Generator[None, None, None]:
     """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, but not again while the first is cleaned up after.
 
-    Only the main thread may set handlers. An interrupt that something has swallowed can be repeated after a second; what
-    something has made an error of is an interrupt again (safetensors' `get_tensor`, in torch's C, raises ValueError).
+    Only the main thread may set handlers. An interrupt that something has swallowed can be repeated after a second; of
+    what something has made an error is an interrupt again (torch does, in the midst of safetensors' `get_tensor`).
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..topology import EYES
 from .head_camera import face_unit, head_camera, seen
-from .masked import blurred, luma, softened
+from .masked import blurred, colourfulness, luma, softened
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ _LOWER = 0.05  # of a lens' middle below the eye's
 _BEFORE, _CURVE = 0.25, 0.16  # how far lenses are before the eyes; how much less at the sides
 _EAR = (1.19, -0.02, -0.82)  # where temples lie on ears
 _SHADOW, _SHADOW_BELOW = 0.3, 0.06
-_COLOURLESS = 0.01  # mean saturation below which a photograph is black and white
 _TINT, _REFLEX = 0.04, 0.16  # how much light lenses swallow, and mirror
 
 
@@ -79,9 +78,8 @@ def with_glasses(
     picture = picture + reflex * _REFLEX * (light - picture).clamp(min=0)
     tint = picture.new_tensor(kind.colour).view(1, 3, 1, 1)
     grey = luma(picture)
-    coloured = ((picture - grey).abs().mean((1, 2, 3), keepdim=True) / _COLOURLESS).clamp(max=1)
     darkest = grey.flatten(1).quantile(0.01, dim=1)[:, None, None, None]
-    colour = (luma(tint) + coloured * (tint - luma(tint))) * (0.35 + 0.9 * light) + 0.5 * darkest
+    colour = (luma(tint) + colourfulness(picture) * (tint - luma(tint))) * (0.35 + 0.9 * light) + 0.5 * darkest
     colour = colour + gloss * 0.35 * (light - colour)
     return picture + rim * (colour - picture)
 

@@ -64,7 +64,7 @@ def _new_long_hair(scene: Scene) -> tuple[Tensor, Tensor]:
 
 def with_long_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that it is there."""
-    if bool((scene.hat > 0.5).any()):
+    if scene.wears_hat:
         return scene
     share, _ = _new_long_hair(scene)
     grown = share * where.amax((2, 3), keepdim=True)
@@ -131,22 +131,21 @@ def _hidden_by_hat(head: Cranium) -> Tensor:
 
 def keeps_hat(scene: Scene) -> bool:
     """Say whether somebody wears a hat, which cannot be taken off."""
-    worn = bool((scene.hat > 0.5).any())
-    if worn:
+    if scene.wears_hat:
         _log.warning("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
-    return worn
+    return scene.wears_hat
 
 
 def with_new_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that hair lies where it has been drawn, for what comes after."""
-    if bool((scene.hat > 0.5).any()):
+    if scene.wears_hat:
         return scene
     return replace(scene, before=scene.before + where * (scene.after - scene.before))
 
 
 def without_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that there is skin or place where hair was."""
-    if bool((scene.hat > 0.5).any()):
+    if scene.wears_hat:
         return scene
     head = cranium(scene.landmarks, where).share
     body = torch.maximum(head, neck(scene.landmarks, where))
@@ -164,7 +163,7 @@ def without_hair(scene: Scene, where: Tensor) -> Scene:
 
 def with_hat(scene: Scene, where: Tensor) -> Scene:
     """Say that there is a hat, and no hair beside it."""
-    if bool((scene.hat > 0.5).any()):
+    if scene.wears_hat:
         return scene
     _, share = knitted(scene.shown, scene.landmarks, scene.shown.new_tensor(1.0))
     place, hair = SEGMENTS.index("background"), SEGMENTS.index("hair")

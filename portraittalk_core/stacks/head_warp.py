@@ -310,13 +310,12 @@ def composited(
         lips: Where they end in the photograph; None: they are shut there.
     """
     size = portrait.shape[-1]
-    nothing = torch.zeros_like(portrait[:1])
-    layers = [portrait, nothing if behind is None else behind.share, nothing if lips is None else lips.inside]
+    layers = [portrait, *([] if behind is None else [behind.share]), *([] if lips is None else [lips.inside])]
     bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks)
     moved, shares = warp_pixels(torch.cat(layers)[None], motion, bend)
     own, warped, still = shares.split(1, 1)
     if lips is not None:
-        moved[:, :3] = shut(moved[:, :3], moved[:, 4:].clamp(0, 1), lips, landmarks)
+        moved[:, :3] = shut(moved[:, :3], moved[:, -1:].clamp(0, 1), lips, landmarks)
     shown = (warped * moved[:, :3] + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     rest = large if behind is None else unseen(large, shown, moved[:, :4], own, motion.flow, landmarks, behind)

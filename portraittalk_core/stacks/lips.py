@@ -175,22 +175,18 @@ def shut(
 
 def _near_the_line(landmarks: Float[Tensor, "1 478 2"], rows: slice, columns: slice, side: int) -> Tensor:
     """Return how near pixels are to where lips meet, in [0, 1]."""
-    axis = (torch.arange(side) * 2 + 1) / side - 1
-    here = torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1)
     frame = _frames(landmarks)
-    x, y = frame.local(here.flatten(0, 1)[None]).unbind(-1)
+    x, y = frame.local(_places(rows, columns, side)).unbind(-1)
     upper, lower = (along(x, half) for half in frame.local(landmarks[:, LIPS]).chunk(2, 1))
     away = (y - (upper + lower) / 2).abs()
-    return smooth_step((_BAND - away) / (_BAND / 2)).view(1, *here.shape[:2])
+    return smooth_step((_BAND - away) / (_BAND / 2)).view(1, rows.stop - rows.start, -1)
 
 
 def _bent(
     flow: Tensor, rows: slice, columns: slice, side: int, edges: LipEdges, landmarks: Tensor, share: Tensor
 ) -> Tensor:
-    axis = (torch.arange(side) * 2 + 1) / side - 1
-    here = torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]
     frame, photograph = _frames(landmarks), _frames(edges.landmarks)
-    at, source = frame.local(here), photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
+    at, source = frame.local(_places(rows, columns, side)), photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
     moved = source[..., 1]
     ends = frame.local(landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
     middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
@@ -221,6 +217,12 @@ def _frames(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
     across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
     corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
     return MouthFrames(corners, across, none, none, none)
+
+
+def _places(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:
+    """Return the centres of some pixels of a picture, in [-1, 1]."""
+    axis = (torch.arange(side) * 2 + 1) / side - 1
+    return torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]
 
 
 def _around(landmarks: Float[Tensor, "478 2"], side: int) -> tuple[slice, slice]:

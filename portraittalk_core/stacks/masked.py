@@ -15,6 +15,7 @@ STRANDS = 0.012
 """How far single hairs reach into what is behind them, in sides of the picture."""
 
 _LUMA = (0.299, 0.587, 0.114)
+_COLOURLESS = 0.01  # mean saturation below which a picture is black and white
 _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unknown pixels look for known ones
 _NEAR = 0.05  # share of known pixels within reach that is enough
 _SURE = 0.9  # share from which on a pixel is nothing else
@@ -24,6 +25,15 @@ _DARK = 0.12  # of the range: what is darker has hardly less contrast
 def luma(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
     """Return the brightness of pictures, in their range."""
     return (pictures * pictures.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def colourfulness(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 1 1"]:
+    """Return 0 for pictures in black and white, 1 for pictures in colour, and little between.
+
+    Args:
+        pictures: In [0, 1].
+    """
+    return ((pictures - luma(pictures)).abs().mean((1, 2, 3), keepdim=True) / _COLOURLESS).clamp(max=1)
 
 
 def blurred(values: Float[Tensor, "n c s s"], reach: float) -> Float[Tensor, "n c s s"]:

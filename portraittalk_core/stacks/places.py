@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ..people.background import paint_background
 from ..people.palette import PLACES, WALLS
-from .masked import luma, mean_of, softened
+from .masked import colourfulness, luma, mean_of, softened
 
 PAINTED = (*PLACES, *WALLS)
 """Places and colours of walls that can be painted."""
@@ -26,7 +26,6 @@ _BRIGHT = {"night": 0.035, "bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.1
 _WALL = 1.1  # of a wall's own brightness
 _USUAL = 0.26  # mean of a place in linear light, where a face has `_FACE`
 _FACE = 0.32
-_COLOURLESS = 0.01  # mean saturation below which a photograph is black and white
 _GRAIN = 0.05  # at most, of the range
 
 
@@ -66,10 +65,9 @@ def painted_place(
     linear = linear * (wanted * (face / _FACE).clamp(0.5, 1.5) / mean_of(luma(linear), torch.ones_like(skin)))
     if name in PLACES:
         grey = luma(linear)
-        seen = (picture - luma(picture)).abs().mean((1, 2, 3), keepdim=True) / _COLOURLESS
-        linear = grey + seen.clamp(max=1) * (linear - grey)
+        linear = grey + colourfulness(picture) * (linear - grey)
     shown = (linear / (1 + 0.25 * linear.square())).clamp(0, 1).pow(1 / 2.2)
-    return (shown + _grain(picture, 1 - skin) * _noise(shown)).clamp(0, 1)
+    return (shown + _grain(picture) * _noise(shown)).clamp(0, 1)
 
 
 def _pictures(name: str, seed: int) -> Float[Tensor, "3 s s"]:
@@ -85,7 +83,7 @@ def _even(small: Float[Tensor, "n 3 k k"], weight: Float[Tensor, "1 k k"]) -> Te
     return away / mean_of(away.square(), weight).mean(1, keepdim=True).sqrt().clamp(min=1e-3)
 
 
-def _grain(picture: Tensor, where: Tensor) -> Tensor:
+def _grain(picture: Tensor) -> Tensor:
     """Return how strong the photograph's grain is: what its evenest parts have of it."""
     light = luma(picture)
     rough = (light - softened(light, 0.8)).abs()

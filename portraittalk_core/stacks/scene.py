@@ -41,6 +41,11 @@ class Scene:
     hair: Float[Tensor, "n 1 s s"]
     """Where hair is in the photograph, whatever becomes of it."""
 
+    @property
+    def wears_hat(self) -> bool:
+        """Whether somebody wears a hat in the photograph."""
+        return bool((self.hat > 0.5).any())
+
     def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return the share of some of `topology.SEGMENTS` in the photograph."""
         return self.before[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
