@@ -87,6 +87,7 @@ def test_prompts_ask_the_face_for_an_expression(random_model):
     assert not still.pose[:, :5].any()
 
 
+@pytest.mark.slow
 def test_a_given_motion_takes_the_place_of_the_sounds(random_model, portrait):
     sound, seen = hum(0.2), []
     stack = random_model.stack

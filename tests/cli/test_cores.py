@@ -68,6 +68,7 @@ def test_who_names_a_number_of_threads_gets_it(monkeypatch):
     assert asked == [3]
 
 
+@pytest.mark.slow
 def test_the_command_line_shares_before_torch_is_loaded():
     program = (
         "import os, sys; from portraittalk_core.cli import cores, main; main.main(['avatar', '--no-such']); "

@@ -88,6 +88,7 @@ def test_clips_under_a_hundred_frames_have_no_lse_and_say_so(scored):
     assert [x for x in record["unscored"] if x.startswith("LSE: unscored") and "last 60" in x]
 
 
+@pytest.mark.slow
 def test_networks_count_in_the_full_suite_only(video, finder, brought, monkeypatch):
     monkeypatch.setattr(network_files, "load_syncnet", lambda path: pytest.fail("not asked for"))
     found = Scorer(finder, "quick", brought).score(Clip(video, "a", reference=video))

@@ -45,6 +45,7 @@ def first(tmp_path_factory, folders, ground):
     return folder
 
 
+@pytest.mark.slow
 def test_a_stage_trains_another_size_with_noise_prediction_and_its_model_can_be_read(tmp_path, first, small):
     learned, last = load_file(first / "model.safetensors"), load_file(first / "last.safetensors")
     assert {name.partition(".")[0] for name in learned} == {"unet", "identity_net", "animate_net"}
