@@ -28,17 +28,13 @@ coverage: $(VENV)/ready
 	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
-# ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. One line a test file.
-# COMFYUI_FRONTEND names further frontends for the browser tests, see tests/hosts/browser.py.
+# ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. One line a test file,
+# COMFYUI_JOBS (2) of them at a time. COMFYUI_FRONTEND names further frontends for the browser tests, see tests/hosts/browser.py.
 COMFYUI_PYTHON ?= $(BIN)/python
 test-comfyui:
 	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/needs.py
-	@status=0; for file in tests/nodes/test_*.py tests/web/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py; do \
-		printf '%-36s ' $$file; \
-		COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) -m pytest -q --no-header -m "not gpu" $$file > .comfyui-test.log 2>&1 \
-			|| { [ $$? -eq 5 ] || { status=1; cat .comfyui-test.log; }; }; \
-		tail -n 1 .comfyui-test.log; \
-	done; rm -f .comfyui-test.log; exit $$status
+	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/run_files.py \
+		tests/nodes/test_*.py tests/web/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff format --check .

@@ -54,7 +54,7 @@ class LoadIdentity(io.ComfyNode):
                 ),
                 io.Mask.Output("face_mask", display_name="face mask", tooltip="The faces in the framed pictures."),
             ],
-            **found_by("face", "portrait", "avatar", "person"),
+            **found_by("face", "portrait", "avatar", "person", shows=True),
         )
 
     @classmethod
@@ -67,11 +67,13 @@ class LoadIdentity(io.ComfyNode):
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Return the bound identity, the framed pictures and the masks of their faces."""
-        from . import convert, finding
+        from . import convert, finding, notes
 
-        bound = finding.find(portraittalk, image, mask, face, no_face == SKIP)
+        with notes.gathered() as said:
+            bound = finding.find(portraittalk, image, mask, face, no_face == SKIP)
         crops, outlines = bound.identity.crops, bound.identity.outlines
-        return io.NodeOutput(bound, convert.images(crops), convert.face_masks(outlines, crops.shape[-1]))
+        masks = convert.face_masks(outlines, crops.shape[-1])
+        return io.NodeOutput(bound, convert.images(crops), masks, ui=notes.shown([], said))
 
 
 class IdentityNetConditioning(io.ComfyNode):

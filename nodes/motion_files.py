@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from .motion_readers import READERS, available, tables
-from .sockets import CATEGORY, MotionSocket, SpeechSocket
+from .sockets import CATEGORY, MotionSocket, SpeechSocket, found_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +52,7 @@ class LoadMotion(io.ComfyNode):
                 _mouth(),
             ],
             outputs=_motion(),
+            **found_by("live link face", "motion capture", "blendshapes", "csv", shows=True),
         )
 
     @classmethod
@@ -64,9 +65,11 @@ class LoadMotion(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, speech: SpeechFeatures, mouth: Motion | None = None) -> io.NodeOutput:
         """Return the motion."""
-        from . import motion_readers
+        from . import motion_readers, notes
 
-        return io.NodeOutput(motion_readers.with_mouth(motion_readers.load(file, speech), mouth))
+        with notes.gathered() as said:
+            motion = motion_readers.with_mouth(motion_readers.load(file, speech), mouth)
+        return io.NodeOutput(motion, ui=notes.shown([], said))
 
 
 class SaveMotion(io.ComfyNode):
@@ -96,6 +99,7 @@ class SaveMotion(io.ComfyNode):
             ],
             outputs=[io.String.Output("path", display_name="path", tooltip="Of the file.")],
             is_output_node=True,
+            **found_by("export", "blendshapes", "live link face", "csv"),
         )
 
     @classmethod
@@ -139,6 +143,7 @@ class DrivingVideo(io.ComfyNode):
                 ),
             ],
             outputs=_motion(),
+            **found_by("reenactment", "motion transfer", "dubbing", "face capture", shows=True),
         )
 
     @classmethod
@@ -153,8 +158,9 @@ class DrivingVideo(io.ComfyNode):
         reader: str = READERS[0],
     ) -> io.NodeOutput:
         """Return the motion."""
-        from . import motion_readers
+        from . import motion_readers, notes
 
         pictures = motion_readers.pictures(video, images, images_fps)
-        motion: FaceMotion = motion_readers.watch(pictures, speech, face, reader)
-        return io.NodeOutput(motion_readers.with_mouth(motion, mouth))
+        with notes.gathered() as said:
+            motion: FaceMotion = motion_readers.watch(pictures, speech, face, reader)
+        return io.NodeOutput(motion_readers.with_mouth(motion, mouth), ui=notes.shown([], said))

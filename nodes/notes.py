@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from .. import portraittalk_core
 from ..portraittalk_core.perception.text import listed_words
 from ..portraittalk_core.stacks.prompts import FADE_S
+from .wording import worded
 
 if TYPE_CHECKING:
     import comfy.sd
@@ -20,11 +24,41 @@ KEY = "portraittalk_notes"
 """Under which a node shows them."""
 
 
-def shown(notes: Sequence[str]) -> dict[str, list[str]] | None:
-    """Return what a node shows of notes, None where there are none; they go to the log as well."""
+def shown(notes: Sequence[str], logged: Sequence[str] = ()) -> dict[str, list[str]] | None:
+    """Return what a node shows of notes, None where there are none.
+
+    Args:
+        notes: They go to the log as well.
+        logged: Of `gathered`: the log has them.
+    """
     for note in notes:
         logger.warning(note)
-    return {KEY: list(notes)} if notes else None
+    return {KEY: [*notes, *map(worded, logged)]} if notes or logged else None
+
+
+@contextmanager
+def gathered() -> Iterator[list[str]]:
+    """Collect what the core warns of meanwhile, each text once, for who looks at the node and not at the log."""
+    texts: list[str] = []
+    handler, core = _Gathering(texts), logging.getLogger(portraittalk_core.__name__)
+    core.addHandler(handler)
+    try:
+        yield texts
+    finally:
+        core.removeHandler(handler)
+
+
+class _Gathering(logging.Handler):
+    """Keeps the warnings of the thread that made it."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._texts, self._thread = texts, threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.thread == self._thread and text not in self._texts:
+            self._texts.append(text)
 
 
 def on_prompts(

@@ -71,7 +71,7 @@ class PasteBack(io.ComfyNode):
                 ),
             ],
             outputs=[io.Image.Output("images_out", display_name="images")],
-            **found_by("composite", "uncrop", "stitch"),
+            **found_by("composite", "uncrop", "stitch", shows=True),
         )
 
     @classmethod
@@ -87,7 +87,9 @@ class PasteBack(io.ComfyNode):
         positive: Conditioning | None = None,
     ) -> io.NodeOutput:
         """Return IMAGE."""
-        from . import encoding, pasting
+        from . import encoding, notes, pasting
 
         count = encoding.looks(None if identity.looks else positive, len(images), edits)
-        return io.NodeOutput(pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, count))
+        with notes.gathered() as said:
+            made = pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, count)
+        return io.NodeOutput(made, ui=notes.shown([], said))

@@ -61,5 +61,7 @@ class PromptLook(io.ComfyNode):
         """Return the person with their looks, and IMAGE of these."""
         from . import notes, restyling
 
-        made = restyling.dressed(model, identity, positive, negative, vae, seed, steps, cfg)
-        return io.NodeOutput(made, restyling.portraits(made), ui=notes.shown(restyling.unknown_notes(positive)))
+        with notes.gathered() as said:
+            made = restyling.dressed(model, identity, positive, negative, vae, seed, steps, cfg)
+        shown = notes.shown(restyling.unknown_notes(positive), said)
+        return io.NodeOutput(made, restyling.portraits(made), ui=shown)

@@ -7,7 +7,6 @@ photograph wherever it shows such a thing: strands and folds keep their light an
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 
 import torch
@@ -51,8 +50,6 @@ _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.4, 0.7  # how much deeper and fainter lines of the skin become
 _PALER = 0.1  # how much of its colour the skin of the old loses
 
-_log = logging.getLogger(__name__)
-
 
 def edited(
     shown: Float[Tensor, "n 3 s s"],
@@ -61,6 +58,7 @@ def edited(
     asked: Float[Tensor, "n regions"],
     landmarks: Float[Tensor, "n 478 2"],
     parser: FaceParser,
+    said: set[str] | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Change what prompts ask for and leave the rest.
 
@@ -71,6 +69,7 @@ def edited(
         asked: How far each of `edit_regions.REGIONS` is asked for, in [0, 1].
         landmarks: Of the frames, in [-1, 1].
         parser: Tells hair, skin, clothes and the place apart.
+        said: What the log has been told of the same video; what is said now is added.
     """
     side = shown.shape[-1]
     places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
@@ -89,6 +88,7 @@ def edited(
         eyes=eyes,
         hat=hat,
         hair=before[:, [SEGMENTS.index("hair")]],
+        said=set() if said is None else said,
     )
     picture = scene.shown
     for number, region in enumerate(REGIONS):
@@ -130,7 +130,7 @@ def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Ten
     """A beard of the colour of the hair, lit as the face is; none over another."""
     skin = scene.was("skin")
     if shows_beard(picture, skin, scene.landmarks):
-        _log.warning("The photograph shows a beard: it is left as it is. Ask for a clean shaven face to change it.")
+        scene.warn("The photograph shows a beard: it is left as it is. Ask for a clean shaven face to change it.")
         return picture
     light = luma(picture)
     lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
@@ -147,7 +147,7 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _glasses(kind: Glasses, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes; those that somebody wears already are left alone."""
     if shows_glasses(scene.was("accessory") * where, scene.landmarks):
-        _log.warning("The photograph shows glasses: they are left as they are. tiny cannot exchange them.")
+        scene.warn("The photograph shows glasses: they are left as they are. tiny cannot exchange them.")
         return picture
     return with_glasses(picture, scene.landmarks, kind, scene.was("hair"), softness(scene.shown, scene.was("skin")))
 
@@ -155,7 +155,7 @@ def _glasses(kind: Glasses, scene: Scene, picture: Tensor, where: Tensor) -> Ten
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Nothing, for lenses have changed the eyes behind them."""
     if shows_glasses(scene.was("accessory") * where, scene.landmarks):
-        _log.warning("The photograph shows glasses: they are left as they are. tiny cannot take them off.")
+        scene.warn("The photograph shows glasses: they are left as they are. tiny cannot take them off.")
     return picture
 
 

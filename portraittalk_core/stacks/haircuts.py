@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 import torch
@@ -21,7 +20,6 @@ _LIT_HAIR = 1.15  # of the colour of hair, where it is lit
 _OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: what is there is mixed with the old place
 _NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
 
-_log = logging.getLogger(__name__)
 
 
 def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -113,7 +111,7 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def cap(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Nothing: a cap needs a peak."""
-    _log.warning("A cap cannot be drawn: the head is left as it is. Ask for a beanie.")
+    scene.warn("A cap cannot be drawn: the head is left as it is. Ask for a beanie.")
     return picture
 
 
@@ -132,7 +130,7 @@ def _hidden_by_hat(head: Cranium) -> Tensor:
 def keeps_hat(scene: Scene) -> bool:
     """Say whether somebody wears a hat, which cannot be taken off."""
     if scene.wears_hat:
-        _log.warning("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
+        scene.warn("The photograph shows a hat: it and the hair are left as they are. tiny cannot take hats off.")
     return scene.wears_hat
 
 

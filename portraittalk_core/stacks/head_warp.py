@@ -196,7 +196,7 @@ class HeadWarp:
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
         behind, lips = self._known(portrait, points.cpu())
-        done = 0
+        done, said = 0, set[str]()
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
@@ -205,7 +205,7 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 motion = motion if plain is None else all_shown(motion)
                 done += len(part)
-                edit = self._edit(asked, landmarks.cpu(), without) if bool(asked.any()) else None
+                edit = self._edit(asked, landmarks.cpu(), without, said) if bool(asked.any()) else None
                 pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, lips)
                 yield replace(frames, pixels=pixels)
 
@@ -221,7 +221,7 @@ class HeadWarp:
         return behind, lip_edges(portrait[None], segments, landmarks)
 
     def _edit(
-        self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None
+        self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None, said: set[str]
     ) -> Callable[[Tensor, Tensor], Tensor] | None:
         if self.parser is None:
             return None
@@ -229,7 +229,8 @@ class HeadWarp:
 
         def edit(shown: Tensor, drawn: Tensor) -> Tensor:
             size = shown.shape[-1]
-            return edited(shown, drawn, None if plain is None else resize(plain, size, size), asked, landmarks, parser)
+            without = None if plain is None else resize(plain, size, size)
+            return edited(shown, drawn, without, asked, landmarks, parser, said)
 
         return edit
 

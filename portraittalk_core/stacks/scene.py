@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ..topology import SEGMENTS
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Scene:
     hair: Float[Tensor, "n 1 s s"]
     """Where hair is in the photograph, whatever becomes of it."""
 
+    said: set[str] = field(default_factory=set)
+    """What has been warned of, in these frames or in others of the same video."""
+
     @property
     def wears_hat(self) -> bool:
         """Whether somebody wears a hat in the photograph."""
@@ -53,6 +59,12 @@ class Scene:
     def becomes(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return their share in what was drawn."""
         return self.after[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True).clamp(max=1)
+
+    def warn(self, text: str) -> None:
+        """Say in the log what of a prompt is not done; once a video, however many pieces it is made in."""
+        if text not in self.said:
+            self.said.add(text)
+            _log.warning(text)
 
     def change(self) -> Float[Tensor, "n 1 s s"]:
         """Return how much the prompt changed each pixel, of the range."""

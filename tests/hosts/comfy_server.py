@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -28,6 +29,8 @@ PACK = Path(__file__).resolve().parents[2]
 PACK_NAME = "portraittalk"
 NEEDED = ("torch", "torchvision", "aiohttp", "av", "comfyui_frontend_package")
 _PREVIEW, _PREVIEW_WITH_META = 1, 4
+_PORTS = range(18000, 32000)
+"""Below those that systems give to connections."""
 
 
 def host_folder() -> Path:
@@ -187,7 +190,8 @@ def serve(
         link.symlink_to(pack, target_is_directory=True)
     port, log = _free_port(), base / "comfy.log"
     command = [host_python(), "main.py", *device, "--listen", "127.0.0.1", "--port", str(port)]
-    command += ["--base-directory", str(base), "--disable-auto-launch", *options]
+    command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
+    command += ["--disable-auto-launch", *options]
     environment = os.environ | ({"PYTHONPATH": str(modules)} if modules else {})
     with log.open("wb") as sink:
         process = subprocess.Popen(command, cwd=host_folder(), stdout=sink, stderr=subprocess.STDOUT, env=environment)
@@ -208,8 +212,10 @@ def _await(server: ComfyServer, timeout_s: float) -> None:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end and server.process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
-            server.get("/system_stats")
-            return
+            said = server.get_json("/system_stats")["system"].get("argv", [str(server.base)])
+            if str(server.base) in said:
+                return
+            raise RuntimeError(f"another ComfyUI answers at {server.url}: run the tests again")
         time.sleep(0.5)
     tail = server.log.read_text(encoding="utf-8", errors="replace")[-3000:]
     why = "ended" if server.process.poll() is not None else f"did not serve within {timeout_s:g} s"
@@ -217,6 +223,9 @@ def _await(server: ComfyServer, timeout_s: float) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens at, from where no connection going out gets one before the host does."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port between {_PORTS.start} and {_PORTS.stop}")

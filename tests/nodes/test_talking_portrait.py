@@ -1,6 +1,8 @@
 """Talking Portrait becomes the nodes of the full graph; notes and wording, which need no host either."""
 
 import json
+import logging
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,6 +75,20 @@ def test_notes_name_unknown_words_and_late_edits(pack):
     assert faded.startswith("The edit at 1.9 s has no time to fade in")
     assert notes.on_prompts(SimpleNamespace(tokenizer=None), ["anything"], [], 2.0) == []
     assert notes.shown([]) is None and notes.shown(["a"]) == {"portraittalk_notes": ["a"]}
+
+
+def test_what_the_core_warns_of_is_a_note_of_the_node_that_runs(pack):
+    notes, core = pack("nodes.notes"), pack("portraittalk_core.stacks.scene")._log
+    with notes.gathered() as said:
+        core.warning("The photograph shows %s.", "a hat")
+        core.warning("The photograph shows a hat.")
+        core.info("nothing of note")
+        logging.getLogger("somebody.else").warning("no business of ours")
+        other = threading.Thread(target=core.warning, args=("another node's",))
+        other.start()
+        other.join()
+    core.warning("afterwards")
+    assert notes.shown(["a"], said) == {"portraittalk_notes": ["a", "The photograph shows a hat."]}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from portraittalk_core.stacks.head_warp import (
     without_rim,
 )
 from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
-from portraittalk_core.topology import POINTS
+from portraittalk_core.topology import POINTS, SEGMENTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
 
 
@@ -87,6 +87,25 @@ def test_frames_are_as_large_as_the_photograph_or_as_asked(identity: Identity) -
     assert next(iter(warp.composite(video, identity, maps, 128))).pixels.shape[-1] == 128
     unknown = replace(identity, portrait=None)
     assert next(iter(warp.composite(video, unknown, maps))).pixels.shape[-1] == 256
+
+
+class Place:
+    """Finds nothing but a place in every picture."""
+
+    def segments(self, pictures: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+        found = torch.zeros(len(pictures), len(SEGMENTS), *pictures.shape[2:])
+        found[:, SEGMENTS.index("background")] = 1
+        return found
+
+
+def test_what_is_not_done_is_said_once_a_video(identity: Identity, caplog: pytest.LogCaptureFixture) -> None:
+    warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval(), Place())
+    maps = StructureMaps(identity.landmarks.repeat(3, 1, 1), torch.zeros(3, 2, 3), 25.0)
+    video = [Frames(torch.zeros(1, 3, 64, 64), 25.0)] * 3
+    asked = torch.tensor([[float(region == "cap") for region in REGIONS]]).expand(3, -1)
+    for times in (1, 2):
+        assert len(list(warp.composite(video, identity, maps, 64, asked))) == 3
+        assert caplog.text.count("A cap cannot be drawn") == times
 
 
 def test_each_frame_moves_as_its_own_points(identity: Identity) -> None:
