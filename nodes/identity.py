@@ -165,6 +165,7 @@ class ReferenceNetApply(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
+                    optional=True,
                     tooltip="How much of the pictures is shown: 1 as they are, 0 nothing.",
                 ),
             ],

@@ -60,6 +60,7 @@ class PasteBack(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
+                    optional=True,
                     tooltip="How far the decoded frames count where they plainly show something else than the "
                     "photograph: 1 where the prompt changes hair, clothes or background, else 0. `positive` says so "
                     "by itself.",

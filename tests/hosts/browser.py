@@ -201,6 +201,18 @@ def overlaps(page):
     return page.evaluate(OVERLAPS)
 
 
+OPENED = f"""() => {{ {ALL}
+  const graphs = g => [g, ...g._nodes.filter(n => n.subgraph).flatMap(n => graphs(n.subgraph))];
+  const nodes = all(app.graph.rootGraph), known = LiteGraph.registered_node_types;
+  const wires = graphs(app.graph.rootGraph).flatMap(g => [...(g.links.values?.() ?? Object.values(g.links))].map(link => {{
+    const [from, to] = [g.getNodeById(link.origin_id), g.getNodeById(link.target_id)];
+    return from && to && `${{from.type}} ${{link.origin_slot}} to ${{to.inputs[link.target_slot]?.name}} of ${{to.type}}`;
+  }})).filter(Boolean);
+  const values = nodes.map(n => [n.type, Object.fromEntries((n.widgets ?? []).map(w => [w.name, w.value]))]);
+  return {{ missing: nodes.map(n => n.type).filter(type => !known[type]), wires, values: Object.fromEntries(values) }};
+}}"""  # noqa: E501
+"""What an opened workflow is made of, its subgraphs included."""
+
 RAN = """() => {
   for (const node of app.canvas.graph._nodes) {
     if (node.type === 'PortraitTalk_SpeechToMotion')

@@ -5,13 +5,15 @@ and with nodes that are part of the page, where the frontend has those.
 """
 
 import io
+import json
 import re
 import time
 import wave
 
 import pytest
 
-from .browser import CANVAS, PAGE, RAN, ROOT, add, fill, load, overlaps, ready, widget
+from ..nodes.old_workflows import OLD, RENAMED
+from .browser import CANVAS, OPENED, PAGE, RAN, ROOT, add, fill, load, overlaps, ready, widget
 
 pytestmark = [pytest.mark.comfy, pytest.mark.slow]
 
@@ -38,6 +40,38 @@ def test_no_node_covers_another_before_and_after_a_run(page, shot):
             found[name] = covered
             shot(f"overlap_{name}")
     assert found == {}
+
+
+def _wires(workflow):
+    """Return the wires of a workflow file and of the subgraphs in it, in the words of `OPENED`."""
+    made = []
+    for graph in (workflow, *workflow.get("definitions", {}).get("subgraphs", [])):
+        nodes = {node["id"]: node for node in graph["nodes"]}
+        for link in graph["links"]:
+            ends = ("origin_id", "origin_slot", "target_id", "target_slot")
+            begin, output, end, place = link[1:5] if isinstance(link, list) else (link[key] for key in ends)
+            if begin in nodes and end in nodes:
+                name, (one, other) = nodes[end]["inputs"][place]["name"], (nodes[k]["type"] for k in (begin, end))
+                made.append(f"{one} {output} to {name} of {other}")
+    return sorted(made)
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_workflow_opens_whole_and_the_host_takes_it(frontend, page, name):
+    old = OLD[name]
+    page.evaluate("async workflow => { await app.loadGraphData(workflow, true, true, null) }", old["workflow"])
+    page.wait_for_timeout(2500)
+    opened = page.evaluate(OPENED)
+    assert opened["missing"] == []
+    assert sorted(opened["wires"]) == _wires(old["workflow"])
+    for kind, values in old["values"].items():
+        kept = {name: opened["values"][kind][RENAMED.get(name, name)] for name in values}
+        assert kept == values, kind
+    sent = json.loads(page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
+    queued = frontend.post("/prompt", {"prompt": sent})  # refuses what it finds wrong
+    frontend.post("/queue", {"clear": True})
+    frontend.post("/interrupt", {"prompt_id": queued["prompt_id"]})
+    assert not queued["node_errors"]
 
 
 def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page, shot):
