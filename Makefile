@@ -28,13 +28,13 @@ coverage: $(VENV)/ready
 	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
-# ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. One line a test file,
-# COMFYUI_JOBS (2) of them at a time. COMFYUI_FRONTEND names further frontends for the browser tests, see tests/hosts/browser.py.
+# ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. A line for each
+# test file, COMFYUI_JOBS (2) of them at a time. COMFYUI_FRONTEND names further frontends for the browser tests, see tests/hosts/browser.py.
 COMFYUI_PYTHON ?= $(BIN)/python
 test-comfyui:
 	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/needs.py
 	@COMFYUI_PYTHON=$(COMFYUI_PYTHON) $(COMFYUI_PYTHON) tests/hosts/run_files.py \
-		tests/nodes/test_*.py tests/web/test_*.py tests/nets/test_unet_keys.py tests/hosts/test_*.py
+		tests/nodes tests/web tests/nets/test_unet_keys.py tests/hosts/test_*.py
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff format --check .

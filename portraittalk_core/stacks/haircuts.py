@@ -21,7 +21,6 @@ _OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: wha
 _NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
 
 
-
 def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
     if keeps_hat(scene):

@@ -221,7 +221,11 @@ class HeadWarp:
         return behind, lip_edges(portrait[None], segments, landmarks)
 
     def _edit(
-        self, asked: Float[Tensor, "n regions"], landmarks: Float[Tensor, "n 478 2"], plain: Tensor | None, said: set[str]
+        self,
+        asked: Float[Tensor, "n regions"],
+        landmarks: Float[Tensor, "n 478 2"],
+        plain: Tensor | None,
+        said: set[str],
     ) -> Callable[[Tensor, Tensor], Tensor] | None:
         if self.parser is None:
             return None

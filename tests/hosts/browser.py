@@ -7,9 +7,12 @@ other versions of the package comfyui-frontend-package, separated as in PATH.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
+import time
+import wave
 from pathlib import Path
 
 import pytest
@@ -166,6 +169,29 @@ def load(page, name):
     page.wait_for_timeout(2000)
 
 
+DROP = """([data, kind]) => {
+  const node = app.graph._nodes[0], element = document.querySelector(`[data-node-id='${node.id}']`);
+  const transfer = new DataTransfer(), types = {jpg: 'image/jpeg', wav: 'audio/wav'};
+  for (const [name, bytes] of Object.entries(data))
+    transfer.items.add(new File([new Uint8Array(bytes)], name, {type: types[name.slice(-3)]}));
+  const {scale, offset} = app.canvas.ds, corner = app.canvas.canvas.getBoundingClientRect();
+  let [clientX, clientY] = [0, 1].map(k => (node.pos[k] + 20 + offset[k]) * scale + [corner.left, corner.top][k]);
+  if (element) ({x: clientX, y: clientY} = element.getBoundingClientRect(), clientX += 20, clientY += 60);
+  const target = element ? document.elementFromPoint(clientX, clientY) : app.canvas.canvas;
+  const options = {bubbles: true, cancelable: true, dataTransfer: transfer, clientX, clientY};
+  target.dispatchEvent(new DragEvent(kind, options));
+}"""
+"""Do with files over the first node what the mouse does."""
+
+
+def drop(page, files):
+    """Drop files, bytes by name, on the first node of the graph."""
+    data = {name: list(content) for name, content in files.items()}
+    for kind in ("dragenter", "dragover", "drop"):
+        page.evaluate(DROP, [data, kind])
+        page.wait_for_timeout(200)
+
+
 OVERLAPS = """() => {
   const boxes = app.canvas.graph._nodes.map(n => [n.title, n.pos[0], n.pos[1] - 30, n.pos[0] + n.size[0], n.pos[1] + n.size[1]]);
   return boxes.flatMap((a, k) => boxes.slice(k + 1).filter(b => a[1] < b[3] && b[1] < a[3] && a[2] < b[4] && b[2] < a[4])
@@ -173,7 +199,30 @@ OVERLAPS = """() => {
 }"""  # noqa: E501
 """Which nodes of the graph that is shown cover one another, as nodes are drawn on the canvas."""
 
-PAGE_OVERLAPS = """() => {
+PAGE_DROP = """([data, kind]) => {
+  const node = app.graph._nodes[0], element = document.querySelector(`[data-node-id='${node.id}']`);
+  const transfer = new DataTransfer(), types = {jpg: 'image/jpeg', wav: 'audio/wav'};
+  for (const [name, bytes] of Object.entries(data))
+    transfer.items.add(new File([new Uint8Array(bytes)], name, {type: types[name.slice(-3)]}));
+  const {scale, offset} = app.canvas.ds, corner = app.canvas.canvas.getBoundingClientRect();
+  let [clientX, clientY] = [0, 1].map(k => (node.pos[k] + 20 + offset[k]) * scale + [corner.left, corner.top][k]);
+  if (element) ({x: clientX, y: clientY} = element.getBoundingClientRect(), clientX += 20, clientY += 60);
+  const target = element ? document.elementFromPoint(clientX, clientY) : app.canvas.canvas;
+  const options = {bubbles: true, cancelable: true, dataTransfer: transfer, clientX, clientY};
+  target.dispatchEvent(new DragEvent(kind, options));
+}"""
+"""Do with files over the first node what the mouse does."""
+
+
+def drop(page, files):
+    """Drop files, bytes by name, on the first node of the graph."""
+    data = {name: list(content) for name, content in files.items()}
+    for kind in ("dragenter", "dragover", "drop"):
+        page.evaluate(DROP, [data, kind])
+        page.wait_for_timeout(200)
+
+
+OVERLAPS = """() => {
   const { scale, offset } = app.canvas.ds, corner = app.canvas.canvas.getBoundingClientRect();
   const boxes = [...document.querySelectorAll('[data-node-id]')].map(e => {
     const title = app.canvas.graph.getNodeById(Number(e.dataset.nodeId))?.title, box = e.getBoundingClientRect();
@@ -223,3 +272,50 @@ RAN = """() => {
   }
 }"""  # noqa: E501
 """Let nodes show what a run gives them."""
+
+
+def wires(workflow):
+    """Return the wires of a workflow file and of the subgraphs in it, in the words of `OPENED`."""
+    made = []
+    for graph in (workflow, *workflow.get("definitions", {}).get("subgraphs", [])):
+        nodes = {node["id"]: node for node in graph["nodes"]}
+        for link in graph["links"]:
+            ends = ("origin_id", "origin_slot", "target_id", "target_slot")
+            begin, output, end, place = link[1:5] if isinstance(link, list) else (link[key] for key in ends)
+            if begin in nodes and end in nodes:
+                name, (one, other) = nodes[end]["inputs"][place]["name"], (nodes[k]["type"] for k in (begin, end))
+                made.append(f"{one} {output} to {name} of {other}")
+    return sorted(made)
+
+
+def spoken(seconds):
+    """Return the bytes of a recording that is short enough for every run of these tests."""
+    with wave.open(str(ROOT / "portraittalk_core/assets/speech.wav")) as source:
+        sound, params = source.readframes(round(seconds * source.getframerate())), source.getparams()
+    made = io.BytesIO()
+    with wave.open(made, "wb") as sink:
+        sink.setparams(params)
+        sink.writeframes(sound)
+    return made.getvalue()
+
+
+def queued(host, page, timeout_s=600):
+    """Press Run, wait for the end and return the host's history of that run."""
+    before = set(host.get_json("/history"))
+    page.evaluate("() => app.queuePrompt(0, 1)")
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        new = [run for key, run in host.get_json("/history").items() if key not in before]
+        if new and new[0].get("status", {}).get("status_str"):
+            return new[0]
+        page.wait_for_timeout(500)
+    raise AssertionError(f"no run ended within {timeout_s} s")
+
+
+def serialized(page, kind, name):
+    """Return what the page would send for a node's input."""
+    return page.evaluate(
+        "async ([kind, name]) => Object.values((await app.graphToPrompt()).output)"
+        ".find(n => n.class_type === kind).inputs[name]",
+        [kind, name],
+    )

@@ -1,6 +1,6 @@
 """Run test files, some at a time, each in a process of its own: `python tests/hosts/run_files.py FILE ...`.
 
-A line a file when it ends, and the whole output of one that fails. COMFYUI_JOBS says how many run at a time (default:
+A folder counts as one file. A line for each when it ends, and the whole output of one that fails. COMFYUI_JOBS says how many run at a time (default:
 2, or 1 where there is one core). Exit code 1 where any failed.
 """
 

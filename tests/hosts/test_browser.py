@@ -4,16 +4,31 @@ What it needs, and how other frontends are named, is said in `browser.py`. Every
 and with nodes that are part of the page, where the frontend has those.
 """
 
-import io
 import json
 import re
 import time
-import wave
 
 import pytest
 
 from ..nodes.old_workflows import OLD, RENAMED
-from .browser import CANVAS, OPENED, PAGE, RAN, ROOT, add, fill, load, overlaps, ready, widget
+from .browser import (
+    CANVAS,
+    OPENED,
+    PAGE,
+    RAN,
+    ROOT,
+    add,
+    drop,
+    fill,
+    load,
+    overlaps,
+    queued,
+    ready,
+    serialized,
+    spoken,
+    widget,
+    wires,
+)
 
 pytestmark = [pytest.mark.comfy, pytest.mark.slow]
 
@@ -42,20 +57,6 @@ def test_no_node_covers_another_before_and_after_a_run(page, shot):
     assert found == {}
 
 
-def _wires(workflow):
-    """Return the wires of a workflow file and of the subgraphs in it, in the words of `OPENED`."""
-    made = []
-    for graph in (workflow, *workflow.get("definitions", {}).get("subgraphs", [])):
-        nodes = {node["id"]: node for node in graph["nodes"]}
-        for link in graph["links"]:
-            ends = ("origin_id", "origin_slot", "target_id", "target_slot")
-            begin, output, end, place = link[1:5] if isinstance(link, list) else (link[key] for key in ends)
-            if begin in nodes and end in nodes:
-                name, (one, other) = nodes[end]["inputs"][place]["name"], (nodes[k]["type"] for k in (begin, end))
-                made.append(f"{one} {output} to {name} of {other}")
-    return sorted(made)
-
-
 @pytest.mark.parametrize("name", OLD)
 def test_an_old_workflow_opens_whole_and_the_host_takes_it(frontend, page, name):
     old = OLD[name]
@@ -63,7 +64,7 @@ def test_an_old_workflow_opens_whole_and_the_host_takes_it(frontend, page, name)
     page.wait_for_timeout(2500)
     opened = page.evaluate(OPENED)
     assert opened["missing"] == []
-    assert sorted(opened["wires"]) == _wires(old["workflow"])
+    assert sorted(opened["wires"]) == wires(old["workflow"])
     for kind, values in old["values"].items():
         kept = {name: opened["values"][kind][RENAMED.get(name, name)] for name in values}
         assert kept == values, kind
@@ -90,7 +91,7 @@ def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page
     assert (frontend.base / "input" / "portraittalk" / "astronaut.jpg").is_file(), "what it begins with was put there"
     fill(page, "PortraitTalk_EncodeAudio", "duration_s", SECONDS)
     fill(page, "PortraitTalk_AnimateNetSampler", "steps", STEPS[page.mode])
-    run = _queued(frontend, page)
+    run = queued(frontend, page)
     assert run["status"]["status_str"] == "success", run["status"]
     shown = [item for output in run["outputs"].values() for item in output.get("images", [])]
     assert [item for item in shown if item["filename"].endswith(".mp4")]
@@ -144,43 +145,35 @@ def test_the_node_library_offers_the_blueprint(frontend, page, shot):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')")
 
 
-def test_a_picture_and_a_sound_dropped_on_one_node_and_run_are_a_video(frontend, page, shot):
-    kind = "PortraitTalk_TalkingPortrait"
-    add(page, kind, 600)
-    data = {"face.jpg": list((ROOT / "workflows/inputs/astronaut.jpg").read_bytes()), "voice.wav": list(_spoken())}
-    page.evaluate(
-        """data => {
-          const make = ([name, bytes]) => new File([new Uint8Array(bytes)], name,
-            {type: name.endsWith('.jpg') ? 'image/jpeg' : 'audio/wav'});
-          const files = Object.entries(data).map(make);
-          app.graph._nodes[0].onDragDrop({dataTransfer: {files}});
-        }""",
-        data,
-    )
+@pytest.mark.parametrize("blueprint", [False, True], ids=["node", "blueprint"])
+def test_a_picture_and_a_sound_dropped_on_one_node_and_run_are_a_video(frontend, page, shot, blueprint):
+    if blueprint:
+        load(page, "Talking portrait")
+        page.evaluate("() => app.graph._nodes.filter(n => !n.subgraph).forEach(n => app.graph.remove(n))")
+        page.evaluate(
+            "() => { app.graph._nodes[0].pos = [600, 120]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0] }"
+        )
+        fill(page, "PortraitTalk_AnimateNetSampler", "steps", STEPS[page.mode])
+        page.wait_for_timeout(1500)
+    else:
+        add(page, "PortraitTalk_TalkingPortrait", 600)
+    drop(page, {"face.jpg": (ROOT / "workflows/inputs/astronaut.jpg").read_bytes(), "voice.wav": spoken(SECONDS)})
     page.wait_for_function("() => app.graph._nodes[0].inputs.slice(0, 2).every(each => each.link)", timeout=20_000)
     page.wait_for_timeout(1500)
-    shot("6_dropped")
-    assert widget(page, "LoadImage", "image") == "face.jpg" and widget(page, "LoadAudio", "audio") == "voice.wav"
-    assert (frontend.base / "input" / "voice.wav").is_file()
-    run = _queued(frontend, page)
+    name = f"6_dropped_{'blueprint' if blueprint else 'node'}"
+    shot(name)
+    chosen = {widget(page, "LoadImage", "image"), widget(page, "LoadAudio", "audio")}
+    assert all(re.fullmatch(r"(face|voice)( \(\d+\))?\.(jpg|wav)", each) for each in chosen), chosen
+    assert all((frontend.base / "input" / each).is_file() for each in chosen)
+    run = queued(frontend, page)
     assert run["status"]["status_str"] == "success", run["status"]
     page.wait_for_function(
         "() => [...document.querySelectorAll('video')].some(v => v.currentSrc.includes('.mp4') && v.videoWidth)",
         timeout=20_000,
     )
     page.wait_for_timeout(1500)
-    shot("6_dropped_and_run")
-
-
-def _spoken():
-    """Return the bytes of a recording that is short enough for every run of these tests."""
-    with wave.open(str(ROOT / "portraittalk_core/assets/speech.wav")) as source:
-        sound, params = source.readframes(round(SECONDS * source.getframerate())), source.getparams()
-    made = io.BytesIO()
-    with wave.open(made, "wb") as sink:
-        sink.setparams(params)
-        sink.writeframes(sound)
-    return made.getvalue()
+    shot(f"{name}_and_run")
+    assert overlaps(page) == []
 
 
 def test_notes_are_a_toast_and_a_sign(page, shot):
@@ -193,19 +186,6 @@ def test_notes_are_a_toast_and_a_sign(page, shot):
     if page.mode == PAGE:
         assert "smling" in page.locator(".pt-sign").get_attribute("title")
     shot("7_note")
-
-
-def _queued(host, page, timeout_s=600):
-    """Press Run, wait for the end and return the host's history of that run."""
-    before = set(host.get_json("/history"))
-    page.evaluate("() => app.queuePrompt(0, 1)")
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        new = [run for key, run in host.get_json("/history").items() if key not in before]
-        if new and new[0].get("status", {}).get("status_str"):
-            return new[0]
-        page.wait_for_timeout(500)
-    raise AssertionError(f"no run ended within {timeout_s} s")
 
 
 def test_the_timeline_is_edited_by_mouse(page, shot):
@@ -280,15 +260,6 @@ def test_the_player_plays_seeks_and_stops(page, shot):
     assert page.locator(".pt-player").count() == 0
 
 
-def _serialized(page, kind, name):
-    """Return what the page would send for a node's input."""
-    return page.evaluate(
-        "async ([kind, name]) => Object.values((await app.graphToPrompt()).output)"
-        ".find(n => n.class_type === kind).inputs[name]",
-        [kind, name],
-    )
-
-
 def test_names_of_files_may_hold_the_date_and_values_of_the_graph(page):
     year = time.strftime("%Y")
     for kind, other in (("PortraitTalk_SaveMotion", "kind"), ("SaveVideo", "format")):
@@ -296,7 +267,7 @@ def test_names_of_files_may_hold_the_date_and_values_of_the_graph(page):
         title = page.evaluate("kind => app.graph._nodes.find(n => n.type === kind).title", kind)
         value = widget(page, kind, other)
         fill(page, kind, "filename_prefix", f"video/%date:yyyy%_%{title}.{other}%_%year%")
-        assert _serialized(page, kind, "filename_prefix") == f"video/{year}_{value}_%year%", "%year% is the server's"
+        assert serialized(page, kind, "filename_prefix") == f"video/{year}_{value}_%year%", "%year% is the server's"
 
 
 def test_the_seed_changes_after_a_run_as_it_is_told_to(page):

@@ -1,4 +1,4 @@
-/** Files dropped on Talking Portrait: each becomes a Load Image or a Load Audio, and the video gets its Save Video. */
+/** Files dropped on Talking Portrait or on the blueprint: each becomes a Load Image or a Load Audio, and the video gets its Save Video. */
 import { choose, sourceOf, widgetOf } from './graph.js'
 
 const KINDS = [

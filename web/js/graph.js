@@ -28,6 +28,12 @@ export function allNodes(graph) {
   return own.flatMap((node) => (node.subgraph ? [node, ...allNodes(node.subgraph)] : [node]))
 }
 
+/** Return the nodes of a graph that are our blueprint: subgraphs that make a video from beginning to end. */
+export function blueprints(graph) {
+  const whole = (node) => allNodes(node.subgraph).some((each) => each.type === 'PortraitTalk_AnimateNetSampler')
+  return allNodes(graph).filter((node) => node.subgraph && whole(node))
+}
+
 /** Return the node that a graph is the inside of, searched from the outermost graph; null where it is that one. */
 export function hostOf(graph, root) {
   if (!graph || graph === root) return null

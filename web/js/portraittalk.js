@@ -6,7 +6,7 @@ import { colourSockets, followTheme } from './colours.js'
 import { addDownload } from './downloads.js'
 import { takeFiles } from './dropping.js'
 import { provideExamples } from './examples.js'
-import { rootOf, sourceOf, widgetOf } from './graph.js'
+import { blueprints, rootOf, sourceOf, widgetOf } from './graph.js'
 import { encoderOf, videoLength } from './length.js'
 import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from './notes.js'
 import { lastShown, scoreTitle } from './playback.js'
@@ -182,6 +182,10 @@ function hideImages(node) {
 
 function addTalkingPortrait(node) {
   hideImages(node)
+  addDropping(node)
+}
+
+function addDropping(node) {
   takeFiles(node, { app, api, LiteGraph: globalThis.LiteGraph, root, toast: app.extensionManager?.toast })
 }
 
@@ -215,9 +219,11 @@ function keepSize(node, width) {
   chain(node, 'onConfigure', () => enlarge(node, width))
 }
 
-function addSeedControls() {
+/** Give blueprints of ours the control of their seed, and let them take files. */
+function completeBlueprints() {
   const changed = changesSeeds(globalThis.__COMFYUI_FRONTEND_VERSION__)
   if (!changed || !partOfPage()) addControls(root(), changed)
+  blueprints(root()).forEach(addDropping)
 }
 
 function addStyle() {
@@ -297,10 +303,10 @@ app.registerExtension({
   },
   nodeCreated(node) {
     // Its inputs, which say what it is, come a moment later.
-    if (node.subgraph) setTimeout(addSeedControls, LOOK_MS)
+    if (node.subgraph) setTimeout(completeBlueprints, LOOK_MS)
   },
   async afterConfigureGraph() {
-    addSeedControls()
+    completeBlueprints()
     await attempt('the example files could not be provided', () => provideExamples(root(), api))
     // The frontend gives back what nodes showed a moment after the graph itself.
     setTimeout(() => onReturn.forEach((again) => again()), SETTLED_MS)

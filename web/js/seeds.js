@@ -3,7 +3,7 @@
  * not its *control after generate*, and change only the seeds inside, which do not count. Newer ones change the seed of
  * the blueprint as the controls inside say, but show none of these where nodes are drawn on the canvas.
  */
-import { allNodes, widgetOf } from './graph.js'
+import { allNodes, blueprints, widgetOf } from './graph.js'
 
 const NAME = 'control_after_generate'
 const CHOICES = ['fixed', 'increment', 'decrement', 'randomize']
@@ -29,10 +29,9 @@ export function nextSeed(seed, control, random = Math.random) {
  * `changed` says that the frontend changes their seeds itself, as the nodes inside are told to: then these are told.
  */
 export function addControls(graph, changed = false) {
-  for (const node of allNodes(graph)) {
+  for (const node of blueprints(graph)) {
     const seed = widgetOf(node, 'seed')
-    const ours = node.subgraph && allNodes(node.subgraph).some((each) => each.type === 'PortraitTalk_AnimateNetSampler')
-    if (!ours || !seed || widgetOf(node, NAME)) continue
+    if (!seed || widgetOf(node, NAME)) continue
     node.properties ??= {}
     const inside = changed ? allNodes(node.subgraph).map((each) => widgetOf(each, NAME)).filter(Boolean) : []
     const found = inside[0]?.value ?? node.properties[NAME]
