@@ -38,6 +38,7 @@ class PromptEdit(io.ComfyNode):
                     "edits",
                     multiline=True,
                     default="",
+                    placeholder="edits: seconds, a colon, the prompt from then on\n2.0: a sad person",
                     tooltip="One line each: seconds, a colon, the prompt from then on, such as `2.0: smiling`.",
                 ),
                 io.Int.Input(

@@ -21,8 +21,8 @@ TITLES = {
 
 NOTES = {
     "quickstart": (
-        "Choose a photograph and a recording, press Run. The node **PortraitTalk** opens into the full graph "
-        "(the icon at its top right): prompts over time, dials of the motion, the sampler."
+        "Choose a photograph and a recording, or drop them on **PortraitTalk**; press Run. That node opens into the "
+        "full graph (the icon at its top right): prompts over time, dials of the motion, the sampler."
     ),
     "one_node": (
         "Drop a picture and a sound on **Talking Portrait**, or choose them at the left; press Run. Saved in "
