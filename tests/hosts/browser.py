@@ -199,30 +199,7 @@ OVERLAPS = """() => {
 }"""  # noqa: E501
 """Which nodes of the graph that is shown cover one another, as nodes are drawn on the canvas."""
 
-PAGE_DROP = """([data, kind]) => {
-  const node = app.graph._nodes[0], element = document.querySelector(`[data-node-id='${node.id}']`);
-  const transfer = new DataTransfer(), types = {jpg: 'image/jpeg', wav: 'audio/wav'};
-  for (const [name, bytes] of Object.entries(data))
-    transfer.items.add(new File([new Uint8Array(bytes)], name, {type: types[name.slice(-3)]}));
-  const {scale, offset} = app.canvas.ds, corner = app.canvas.canvas.getBoundingClientRect();
-  let [clientX, clientY] = [0, 1].map(k => (node.pos[k] + 20 + offset[k]) * scale + [corner.left, corner.top][k]);
-  if (element) ({x: clientX, y: clientY} = element.getBoundingClientRect(), clientX += 20, clientY += 60);
-  const target = element ? document.elementFromPoint(clientX, clientY) : app.canvas.canvas;
-  const options = {bubbles: true, cancelable: true, dataTransfer: transfer, clientX, clientY};
-  target.dispatchEvent(new DragEvent(kind, options));
-}"""
-"""Do with files over the first node what the mouse does."""
-
-
-def drop(page, files):
-    """Drop files, bytes by name, on the first node of the graph."""
-    data = {name: list(content) for name, content in files.items()}
-    for kind in ("dragenter", "dragover", "drop"):
-        page.evaluate(DROP, [data, kind])
-        page.wait_for_timeout(200)
-
-
-OVERLAPS = """() => {
+PAGE_OVERLAPS = """() => {
   const { scale, offset } = app.canvas.ds, corner = app.canvas.canvas.getBoundingClientRect();
   const boxes = [...document.querySelectorAll('[data-node-id]')].map(e => {
     const title = app.canvas.graph.getNodeById(Number(e.dataset.nodeId))?.title, box = e.getBoundingClientRect();

@@ -1,7 +1,7 @@
 """Run test files, some at a time, each in a process of its own: `python tests/hosts/run_files.py FILE ...`.
 
-A folder counts as one file. A line for each when it ends, and the whole output of one that fails. COMFYUI_JOBS says how many run at a time (default:
-2, or 1 where there is one core). Exit code 1 where any failed.
+A folder counts as one file. A line for each when it ends, and the whole output of one that fails. COMFYUI_JOBS says
+how many run at a time (default: 2, or 1 where there is one core). Exit code 1 where any failed.
 """
 
 import os
@@ -94,12 +94,11 @@ def main(files: list[str]) -> int:
             report(ended[-1])
     finally:
         pool.shutdown(cancel_futures=True)
-    minutes, used = divmod(round(time.monotonic() - begun), 60), sum(each.cpu_s for each in ended)
+    (minutes, seconds), used = divmod(round(time.monotonic() - begun), 60), sum(each.cpu_s for each in ended)
     failed = [each.file for each in ended if each.failed]
     verdict = f"failed: {', '.join(failed)}" if failed else "all passed"
-    sys.stdout.write(
-        f"{len(ended)} files, {at_a_time} at a time: {verdict}, in {minutes[0]} min {minutes[1]} s, {used / 60:.1f} min of CPU\n"
-    )
+    took = f"{minutes} min {seconds} s, {used / 60:.1f} min of CPU"
+    sys.stdout.write(f"{len(ended)} files, {at_a_time} at a time: {verdict}, in {took}\n")
     return 1 if failed else 0
 
 

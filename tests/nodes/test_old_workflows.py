@@ -1,4 +1,4 @@
-"""Workflows that were saved with earlier nodes fit the nodes of now: nothing missing, no input lost, no value misplaced.
+"""Workflows that were saved with earlier nodes fit the nodes of now: nothing missing, no input lost, no value astray.
 
 `tests/hosts/test_browser.py` opens the same files in a real frontend.
 """

@@ -1,4 +1,4 @@
-"""Workflows as the pack shipped them once, reduced to nodes and wires, with the values of somebody who moved every dial.
+"""Workflows as the pack shipped them once, reduced to nodes and wires, and values of somebody who moved every dial.
 
 Each file says of which commit it is, and what each value was called then.
 """
