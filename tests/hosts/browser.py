@@ -75,6 +75,7 @@ def opened(request, frontend, chromium):
     frontend.post("/settings/Comfy.VueNodes.Enabled", request.param == PAGE)
     page = chromium.new_page(viewport={"width": 1500, "height": 1000})
     page.set_default_timeout(60_000)
+    page.set_default_navigation_timeout(240_000)  # of a machine with much else to do
     ours: list[str] = []
     page.on("pageerror", lambda error: ours.append(error.stack or "") if "portraittalk" in str(error.stack) else None)
     page.goto(frontend.url, wait_until="domcontentloaded")
