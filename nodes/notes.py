@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -37,7 +37,7 @@ def shown(notes: Sequence[str], logged: Sequence[str] = ()) -> dict[str, list[st
 
 
 @contextmanager
-def gathered() -> Iterator[list[str]]:
+def gathered() -> Generator[list[str], None, None]:
     """Collect what the core warns of meanwhile, each text once, for who looks at the node and not at the log."""
     texts: list[str] = []
     handler, core = _Gathering(texts), logging.getLogger(portraittalk_core.__name__)

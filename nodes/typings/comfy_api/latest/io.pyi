@@ -56,6 +56,7 @@ class Int(ComfyTypeIO):
             min: int | None = None,
             max: int | None = None,
             step: int | None = None,
+            optional: bool = False,
             control_after_generate: bool = False,
         ) -> None: ...
 
@@ -70,12 +71,19 @@ class Float(ComfyTypeIO):
             min: float | None = None,
             max: float | None = None,
             step: float | None = None,
+            optional: bool = False,
         ) -> None: ...
 
 class String(ComfyTypeIO):
     class Input(_Input):
         def __init__(
-            self, id: str, *, tooltip: str | None = None, default: str = "", multiline: bool = False
+            self,
+            id: str,
+            *,
+            tooltip: str | None = None,
+            default: str = "",
+            multiline: bool = False,
+            placeholder: str | None = None,
         ) -> None: ...
 
 class Combo(ComfyTypeIO):
