@@ -36,8 +36,7 @@ KEPT = 512
 _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
 
-_SMOOTH = 0.5  # share of the smooth field between the points in the face's motion
-_AGREE = 0.03  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
+_AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _RIM = 2  # cells of the maps around a head that show a little of it
@@ -133,11 +132,11 @@ class HeadWarp:
             sparse,
         )
         flow = anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS])
-        # Two fields that err differently err less together: the network's, and the smooth one where points are near.
+        # Where points are near, the smooth field between them is the better one.
         near = functional.interpolate(sparse[:, 5:], flow.shape[-2:], mode="bilinear", align_corners=False)
         smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
         agree = torch.exp(-((smooth - flow).norm(dim=1, keepdim=True) / _AGREE).square())
-        return replace(found, flow=torch.lerp(flow, smooth, _SMOOTH * near * agree))
+        return replace(found, flow=torch.lerp(flow, smooth, near.square() * agree))
 
     def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
         """Return the person's first crop moved to each frame, what stands still left where it is.

@@ -14,6 +14,9 @@ from torch.nn import functional
 STRANDS = 0.012
 """How far single hairs reach into what is behind them, in sides of the picture."""
 
+SHARP = 0.4
+"""What `softness` gives for the sharpest photographs, pixels."""
+
 _LUMA = (0.299, 0.587, 0.114)
 _COLOURLESS = 0.01  # mean saturation below which a picture is black and white
 _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unknown pixels look for known ones
@@ -153,4 +156,4 @@ def softness(picture: Float[Tensor, "n 3 s s"], where: Float[Tensor, "n 1 s s"])
     levels = [softened(light, pixels) for pixels in (0.0, 0.7, 1.4, 2.8)]
     bands = [mean_of((one - two).square(), where).mean() for one, two in pairwise(levels)]
     fine, middle = (float(one / two.clamp(min=1e-9)) for one, two in pairwise(bands))
-    return 0.4 + 1.3 * min(max(0.75 - fine, 0), 0.6) + 2 * min(max(0.4 - middle, 0), 0.3)
+    return SHARP + 1.3 * min(max(0.75 - fine, 0), 0.6) + 2 * min(max(0.4 - middle, 0), 0.3)

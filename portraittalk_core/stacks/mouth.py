@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.structure import FaceFitter, FaceShaper
-from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS
+from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from ..types import Frames, Identity, StructureMaps
+from .masked import SHARP, inside, softened, softness
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -36,9 +37,10 @@ _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 
 # Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
 _CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
-_UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.65, 0.85, 0.7
-_DETAIL = 0.6  # how much of the drawn detail there is
-_LEVEL = 0.35  # how far what is drawn says how bright a mouth is
+_UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.78, 0.9, 0.7
+_SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_DETAIL = 0.8  # how much of the drawn detail there is
+_LEVEL = 0.5  # how far what is drawn says how bright a mouth is
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class SeenMouth:
     """The colour that teeth have in its light, in [0, 1]."""
     flesh: Float[Tensor, "3"]
     """The colour of its lips."""
+    soft: float
+    """How far its light is blurred beyond that of a sharp photograph: the deviation of a Gaussian, pixels."""
     level: float
     """How far what is drawn says how bright a mouth is: wholly where the photograph shows teeth, for what is stretched
     from it is all teeth."""
@@ -78,8 +82,10 @@ class SeenMouth:
         frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
         red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
         flesh = _sampled(picture, red).median(1).values
-        shows = _shows_teeth(picture, points, frame, flesh)
-        return cls(picture, landmarks, frame, teeth_colour(picture, points), flesh, _LEVEL + (1 - _LEVEL) * shows)
+        level = _LEVEL + (1 - _LEVEL) * _shows_teeth(picture, points, frame, flesh)
+        shown = (picture[None] + 1) / 2
+        soft = _SOFTER * (softness(shown, inside(landmarks[:, list(OVAL)], shown)) - SHARP)
+        return cls(picture, landmarks, frame, teeth_colour(picture, points), flesh, soft, level)
 
     def at(
         self, x: Float[Tensor, "n k"], y: Float[Tensor, "n k"], soft: Float[Tensor, "n 1"]
@@ -114,7 +120,7 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         for corner in (eye[0], eye[8])
     ]
     white, light = (luma @ _sampled(picture, torch.stack(whites))).amax(), luma @ skin
-    level = white.clamp(torch.maximum(0.9 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.85)
+    level = white.clamp(torch.maximum(1.1 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
     return level * (skin / light).sqrt() * picture.new_tensor(_IVORY)
 
 
@@ -184,9 +190,13 @@ def _difference(
         (torch.arange(*ends, device=landmarks.device) * 2 + 1) / size - 1 for ends in ((left, right), (top, bottom))
     )
     places = torch.stack(torch.broadcast_tensors(xs[None], ys[:, None]), -1).view(1, -1, 2)
-    colours, inside = draw_mouth(frame, landmarks, places, seen, 2 / min(size, seen.picture.shape[-1]))
-    within = inside.view(1, *part.shape[1:])
-    change = (colours * 2 - 1).view_as(part) - part.to(colours)
+    colours, between = draw_mouth(frame, landmarks, places, seen, 2 / min(size, seen.picture.shape[-1]))
+    within = between.view(1, *part.shape[1:])
+    colours = colours.view_as(part)
+    if seen.soft > 0:  # as soft as the rest of the face
+        spread = softened(torch.cat([colours * within, within])[None], seen.soft)[0]
+        colours = spread[:3] / spread[3:].clamp(min=1e-3)
+    change = (colours * 2 - 1) - part.to(colours)
     reach = max(1, round(_EVEN * float(frame.across.norm()) / 2 * size))
     level = _evened(change, within, reach)
     return within * (_DETAIL * (change - level) + seen.level * level)
@@ -215,7 +225,7 @@ def draw_mouth(
     soft = (_EDGE_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_EDGE)
     above, below = frames.lips(landmarks, x)
     wide_enough = smooth_step((below - above - _OPENS[0]) / _OPENS[1])
-    inside = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
+    between = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
     white, flesh = seen.white[None, :, None], seen.flesh[None, :, None]
     jaw = frames.jaw[:, None]
     tongue_top = 0.45 * jaw + 0.02 * x.square()
@@ -228,7 +238,7 @@ def draw_mouth(
         colour = torch.lerp(colour, flesh * (_GUMS * bright)[:, None], pink[:, None])
     colour = colour * _light(frames, landmarks, x, y - above, below - y)[:, None]
     own, shown = seen.at(x, y, soft)
-    return torch.lerp(colour, own, shown), inside[:, None]
+    return torch.lerp(colour, own, shown), between[:, None]
 
 
 def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional
 
 from portraittalk_core import ASSETS
 from portraittalk_core.checkpoints.native import load_structure
@@ -80,6 +81,19 @@ def test_an_open_mouth_shows_teeth_and_a_shut_one_the_photograph(person, network
     assert outside.max() == 0
     parts = open_mouths([replace(grey, pixels=grey.pixels[k : k + 1]) for k in range(2)], person, maps, *networks)
     assert torch.allclose(torch.cat([part.pixels for part in parts]), drawn.pixels, atol=2e-3)
+
+
+def test_soft_photographs_have_soft_teeth(person, networks):
+    maps = moving(person, networks, [0.7])
+    grey = Frames(torch.full((1, 3, 256, 256), -0.2), 25.0)
+    soft = replace(person, portrait=functional.avg_pool2d(person.crops[:1], 7, 1, 3)[0])
+    box = (maps.landmarks[0, LIPS] * 128 + 128).long()
+    rows = slice(int(box[5, 1]) + 4, int(box[16, 1]) - 4)  # between the lips, not at their edges
+    detail = []
+    for who in (replace(person, portrait=person.crops[0]), soft):
+        (drawn,) = open_mouths([grey], who, maps, *networks)
+        detail.append(float(drawn.pixels[0, 1, rows, box[3, 0] : box[7, 0]].diff(dim=0).abs().max()))
+    assert detail[1] < 0.6 * detail[0]
 
 
 def test_own_teeth_stay_as_they_are(person, networks):
