@@ -9,10 +9,18 @@ EPILOG = """examples:
   portraittalk plan --model sd15-portraittalk --frames 100 --size 512
   portraittalk plan --model sd15-magictalk --frames 100 --size 512 --at-once
   portraittalk plan --train --model sd15 --stage 2 --frames 16 --batch 2
+  portraittalk plan --train --model sd15 --stage 1 --identity faceid-portrait
 
 The figures are predicted from the real networks, which are built without memory; they have not been measured on an
 accelerator. The driver, convolution libraries and gaps come on top: count on 1 GB.
 """
+
+
+_TOKENS = {"faceid": 4, "faceid-portrait": 16}
+"""Identity tokens of the public files."""
+
+_WIDTHS = {"wav2vec2": 768}
+"""Features of the public encoder, which need not be here."""
 
 
 def add_parser(commands: Any) -> None:
@@ -44,6 +52,12 @@ def add_parser(commands: Any) -> None:
     group.add_argument("--stage", type=int, default=2, choices=(1, 2), help="of the training (2)")
     group.add_argument("--batch", type=int, metavar="N", help="people or clips a step (the recipe's)")
     group.add_argument("--config", metavar="FILE", help="a recipe (sd15.toml)")
+    group.add_argument(
+        "--speech", metavar="FILE", help="what it listens with: wav2vec2, shipped or a file (as wide as the model says)"
+    )
+    group.add_argument(
+        "--identity", choices=tuple(_TOKENS), help="what IdentityNet begins with (as many tokens as the model says)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -81,6 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan_training(arguments: argparse.Namespace) -> int:
     """Print what a step takes by parts, and what to switch on for cards of several sizes."""
+    from dataclasses import replace
+
+    from ..checkpoints.hearing import open_hearing
     from ..config import TrainingConfig, from_mapping, toml_values
     from ..errors import BadInput
     from ..training.memory import CARDS_GB, fits, plan_step, remedies
@@ -99,6 +116,10 @@ def _plan_training(arguments: argparse.Namespace) -> int:
     changed = {name: value for name, value in given.items() if value is not None}
     config = from_mapping(TrainingConfig, {**runs[-1], **changed}, str(path))
     model = read_model(arguments.model or "sd15")
+    if arguments.speech:
+        model = replace(model, audio_dim=_WIDTHS.get(arguments.speech) or open_hearing(arguments.speech).width)
+    if arguments.identity:
+        model = replace(model, identity_tokens=_TOKENS[arguments.identity])
     if min(config.refs, config.clip) < 1 or config.clip > model.temporal_frames:
         raise BadInput(
             f"`--batch` and `--frames` must be 1 or more, and frames at most {model.temporal_frames}, but got "
@@ -107,7 +128,8 @@ def _plan_training(arguments: argparse.Namespace) -> int:
     check_picture_size(model, config.size, streamed=True)
     parts = plan_step(model, config)
     what = f"{config.refs} clips of {config.clip} frames" if config.stage == 2 else f"{config.refs} pictures"
-    print(f"{model.name}, stage {config.stage}: {what}, {config.size} px   GB, predicted, not measured")
+    heard = f", {model.audio_dim} features heard" if config.stage == 2 else ""
+    print(f"{model.name}, stage {config.stage}: {what}, {config.size} px{heard}   GB, predicted, not measured")
     for name, value in vars(parts).items():
         print(f"  {name:<12} {value / 1e9:>7.2f}")
     print(f"  {'together':<12} {parts.total / 1e9:>7.2f}\n")

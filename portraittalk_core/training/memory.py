@@ -1,7 +1,8 @@
 """Predict the memory of a training step by parts: the objective itself runs, on networks without memory.
 
 What is added up: weights, gradients, what the optimiser keeps, averaged weights, what frozen networks weigh, and the
-most that tensors of a forward and a backward pass take at once, all of them in the precision of the multiplications.
+most that tensors of a forward and a backward pass take at once, all of them in the precision of the multiplications, or
+those of the VAE before it, float32.
 The driver, the libraries of convolutions and the gaps of the allocator come on top.
 """
 
@@ -16,14 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from .. import builders
+from ..checkpoints.native import ASSETS, load_speech_encoder, load_text_encoder, load_vae
 from ..config import ModelConfig, TrainingConfig
 from ..hosts.sd15_models import empty_text_encoder, empty_vae
 from ..motion.geometry import CONTOUR_GROUPS
+from ..perception.speech import build_wav2vec2
+from ..presets import sd15
 from ..stacks.metering import META, MemoryMeter
 from ..types import LANDMARKS
 from .denoiser.assembly import trained_parameters
 from .denoiser.objective import Objective
 from .denoiser.pairs import Batch
+from .denoiser.stream import encoded_at_once
+
+_TEXT, _VAE, _SPEECH = (ASSETS / "tiny" / f"{name}.safetensors" for name in ("text", "vae", "speech"))
 
 KEPT_BYTES = {"muon": 4.0, "adamw": 8.0, "adamw8bit": 2.0}
 """Bytes that an optimiser keeps for a parameter; Muon keeps eight for those that are no matrices, which are few."""
@@ -49,7 +56,7 @@ class Parts:
     """Weights of the denoiser that stay."""
 
     encoders: int
-    """Text encoder, and where shards are streamed the VAE."""
+    """Text encoder, and where shards are streamed the VAE and in stage 2 the speech encoder, float32."""
 
     gradients: int
     """Of what is learned."""
@@ -61,7 +68,7 @@ class Parts:
     """Averaged weights."""
 
     activations: int
-    """The most that a forward and a backward pass hold at once."""
+    """The most that a forward and a backward pass hold at once, or the VAE before them."""
 
     @property
     def total(self) -> int:
@@ -73,7 +80,8 @@ def plan_step(model: ModelConfig, config: TrainingConfig) -> Parts:
     """Predict what one batch takes.
 
     Args:
-        model: What is trained, with the text encoder and the VAE of SD1.5.
+        model: What is trained: with SD1.5's text encoder and VAE, and wav2vec2-base-960h, where it is as wide as
+            theirs, else with the shipped ones.
         config: The run.
 
     Returns:
@@ -100,18 +108,50 @@ def plan_step(model: ModelConfig, config: TrainingConfig) -> Parts:
     count = sum(parameter.numel() for parameter in own.values())
     copied = sum(parameter.numel() for parameter in own.values() if parameter.ndim > 1)
     rest = sum(p.numel() for p in objective.parameters() if not p.requires_grad)
-    networks = [empty_text_encoder(), *([empty_vae()] if config.stream else [])]
     width = multiplied.itemsize
+    large = _is_large(model)
+    reads = empty_text_encoder() if large else load_text_encoder(_TEXT)
+    vae: Any = empty_vae() if large else load_vae(_VAE)
+    vae.to(META)
+    streamed = [vae, *([_speech_encoder(model)] if config.stage == 2 else [])] if config.stream else []
+    working = _activations(objective.to(multiplied), model, config, multiplied)
     return Parts(
         trained=4 * count,
         lowered=width * copied if width < 4 else 0,
         frozen=width * rest,
-        encoders=width * sum(p.numel() for net in networks for p in net.parameters()),
+        encoders=width * _count(reads) + 4 * sum(_count(net) for net in streamed),
         gradients=4 * count,
         optimiser=int(KEPT_BYTES[config.optimiser] * count),
         average=4 * count if config.ema else 0,
-        activations=_activations(objective.to(multiplied), model, config, multiplied),
+        activations=max(working, _encoding(vae, config) if config.stream else 0),
     )
+
+
+def _count(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _is_large(model: ModelConfig) -> bool:
+    """Say whether text and latents are SD1.5's."""
+    own, large = model.unet, sd15().unet
+    return (own.cross_dim, own.latent_channels) == (large.cross_dim, large.latent_channels)
+
+
+def _speech_encoder(model: ModelConfig) -> nn.Module:
+    if model.audio_dim != sd15().audio_dim:
+        return load_speech_encoder(_SPEECH)
+    with META:
+        return build_wav2vec2()
+
+
+def _encoding(vae: Any, config: TrainingConfig) -> int:
+    """Return the most bytes that are alive while the VAE makes latents of as many pictures as it is given at once."""
+    meter, rows = MemoryMeter(), config.refs * config.targets * config.clip
+    with meter.running():
+        pictures = torch.empty(min(rows, encoded_at_once(config.size)), 3, config.size, config.size, device=META)
+        meter.mark()
+        vae.encode(pictures)
+        return meter.most
 
 
 def remedies(model: ModelConfig, config: TrainingConfig, gigabytes: float) -> tuple[list[str], Parts]:

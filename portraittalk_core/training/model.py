@@ -19,9 +19,9 @@ ModelChoice = str | Mapping[str, Any]
 def trained_sd15() -> ModelConfig:
     """Return the model that is trained from a public base of SD1.5's shape.
 
-    `audio_dim` is the shipped speech encoder's; a training with another sets it, see `listening.choose_hearing`. What
-    it predicts, and how noise is added, is what public talking heads of this shape are trained with (`sd15.toml` names
-    them). ReferenceNet, identity attention and temporal attention are at every site.
+    `audio_dim` is that of wav2vec2-base-960h; a training with another encoder sets it, see `listening.choose_hearing`.
+    What it predicts, and how noise is added, is what public talking heads of this shape are trained with (`sd15.toml`
+    names them). ReferenceNet, identity attention and temporal attention are at every site.
     """
     return replace(
         sd15(),
@@ -29,7 +29,6 @@ def trained_sd15() -> ModelConfig:
             prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
         ),
         sampling=SamplingConfig(steps=25, cfg=2.5, shared_noise=0.0),
-        audio_dim=128,
         occlusion_fade=1.0,
     )
 

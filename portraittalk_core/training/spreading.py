@@ -4,9 +4,8 @@ With whole copies Accelerate averages gradients (DDP). Pieces are asked for by a
 `fsdp.yaml` beside this module; torch's `fully_shard` makes them, in layers of the U-Net. What is written to disk is the
 same either way: whole tensors, by which a run goes on with any number of processes, in pieces or not.
 
-DeepSpeed's engine is not used, for it keeps optimiser, accumulation and checkpoints to itself. What its ZeRO-2 does is
-to share out gradients and optimiser, and to keep the weights whole from the forward to the backward pass; `zero2.yaml`
-asks the same of `fully_shard`.
+ZeRO-2 shares out gradients and optimiser, and keeps the weights whole. There are two ways to it: `zero2.yaml` asks it
+of `fully_shard`, and `deepspeed.yaml` takes DeepSpeed's own engine where that is installed, see `zero_engine`.
 """
 
 from __future__ import annotations
@@ -23,12 +22,16 @@ from torch import Tensor, nn
 from ..config import TrainingConfig
 from ..errors import BadConfig
 from .optimiser import make_optimiser
+from .zero_engine import Engine, Pieces, check_asked
 
 FSDP = Path(__file__).with_name("fsdp.yaml")
 """For `accelerate launch --config_file`: weights, gradients and optimiser in pieces (ZeRO-3)."""
 
 ZERO2 = Path(__file__).with_name("zero2.yaml")
 """The same, but weights stay whole between the passes (ZeRO-2)."""
+
+DEEPSPEED = Path(__file__).with_name("deepspeed.yaml")
+"""ZeRO-2 by DeepSpeed's engine."""
 
 LAYERS = ("down_blocks", "mid_block", "up_blocks")
 """Of a U-Net: each is gathered when it runs."""
@@ -135,7 +138,7 @@ class Sharded(Whole):
         nn.utils.clip_grad_norm_(self.trained.values(), norm)
 
 
-def spread(accelerator: Any, module: nn.Module, config: TrainingConfig) -> Whole:
+def spread(accelerator: Any, module: nn.Module, config: TrainingConfig) -> Whole | Engine:
     """Return a module as the launch of the program asks for it.
 
     Args:
@@ -145,30 +148,38 @@ def spread(accelerator: Any, module: nn.Module, config: TrainingConfig) -> Whole
 
     Raises:
         BadConfig: For a way that there is not.
+        MissingExtra: When DeepSpeed is asked for and not there.
     """
-    asked = asked_pieces()
-    return Whole(accelerator, module, config) if asked is None else Sharded(accelerator, module, config, asked)
+    asked = asked_way()
+    if asked == "deepspeed":
+        return Engine(accelerator, module, config)
+    if asked == "whole":
+        return Whole(accelerator, module, config)
+    return Sharded(accelerator, module, config, weights=asked == "fsdp")
 
 
-def asked_pieces() -> bool | None:
-    """Return what a file of `accelerate launch` asks for: True for FSDP, False for ZeRO-2, None for whole copies.
+def asked_way() -> str:
+    """Return what a file of `accelerate launch` asks for: `whole` copies, `fsdp`, `zero2` or `deepspeed`.
 
     Raises:
-        BadConfig: For DeepSpeed, Megatron-LM, and FSDP of another kind.
+        BadConfig: For Megatron-LM, and for FSDP and DeepSpeed of another kind.
     """
-    if _on("ACCELERATE_USE_DEEPSPEED") or _on("ACCELERATE_USE_MEGATRON_LM"):
+    if _on("ACCELERATE_USE_MEGATRON_LM"):
         raise BadConfig(
-            "training must be launched plainly or with FSDP, but Accelerate was told DeepSpeed or Megatron-LM, whose "
-            f"engine keeps checkpoints to itself. ZeRO-2 is: accelerate launch --config_file {ZERO2} -m …"
+            "training must be launched plainly, with FSDP or with DeepSpeed, but Accelerate was told Megatron-LM. "
+            f"Try accelerate launch --config_file {FSDP} -m …"
         )
+    if _on("ACCELERATE_USE_DEEPSPEED"):
+        check_asked(DEEPSPEED)
+        return "deepspeed"
     if not _on("ACCELERATE_USE_FSDP"):
-        return None
+        return "whole"
     version = os.environ.get("FSDP_VERSION", "1")
     if version != "2":
         raise BadConfig(f"`fsdp_version` must be 2, but got {version}. Take {FSDP} as it is.")
     if _on("FSDP_OFFLOAD_PARAMS"):
         raise BadConfig(f"`fsdp_offload_params` must be false, but got true. Take {FSDP} as it is.")
-    return _on("FSDP_RESHARD_AFTER_FORWARD", "true")
+    return "fsdp" if _on("FSDP_RESHARD_AFTER_FORWARD", "true") else "zero2"
 
 
 def whole(tensors: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]:
@@ -214,6 +225,9 @@ def fill_state(optimiser: Any, stored: Mapping[str, Any]) -> None:
         optimiser: Of the run; the same kind, for the same weights.
         stored: As it was read.
     """
+    if isinstance(optimiser, Pieces):  # which has no tensor a weight
+        optimiser.load_state_dict(stored)
+        return
     own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state = {
         number: {

@@ -93,10 +93,11 @@ def test_wrong_trainings_of_models(shards, tmp_path, capsys, options, rule):
 def test_a_step_of_training_is_planned(monkeypatch, capsys):
     from portraittalk_core.training import memory
 
-    asked = []
+    asked, widths = [], []
 
     def pretended(model, config):
         asked.append((model.name, config.stage, config.refs, config.clip, config.size))
+        widths.append((model.audio_dim, model.identity_tokens))
         return memory.Parts(*(int(k * 1e9) for k in range(1, 8)), int(15e9 / (1 if config.optimiser == "adamw" else 9)))
 
     monkeypatch.setattr(memory, "plan_step", pretended)
@@ -108,5 +109,9 @@ def test_a_step_of_training_is_planned(monkeypatch, capsys):
     assert all(f"  {part} " in out for part in parts)
     assert '40 GB: with optimiser = "adamw8bit": 29.7 GB' in out and "80 GB: fits as it is: 43.0 GB" in out
     assert "24 GB: not even with" in out
+    assert widths[0] == (768, 4) and "768 features heard" in out  # as wav2vec2-base-960h
+    assert main([*argv, "16", "--speech", "shipped", "--identity", "faceid-portrait"]) == 0
+    assert widths[-1] == (128, 16) and "128 features heard" in capsys.readouterr().out
+    assert main([*argv, "16", "--speech", "wav2vec2"]) == 0 and widths[-1] == (768, 4)
     assert main([*argv, "99"]) == 2 and "frames at most 32" in failure(capsys)
     assert main(["plan", "--model", "sd15"]) == 2 and "add --train" in failure(capsys)

@@ -12,12 +12,18 @@ from safetensors.torch import load_file
 
 from portraittalk_core.checkpoints import hearing as hearings
 from portraittalk_core.checkpoints.hearing import open_hearing
+from portraittalk_core.checkpoints.native import ASSETS as SHIPPED
 from portraittalk_core.checkpoints.native import load_denoiser, load_vae, model_files
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadInput, WeightsMismatch
+from portraittalk_core.evaluation.benchmark.people import PersonCase, Take
+from portraittalk_core.evaluation.benchmark.settings import fingerprint
+from portraittalk_core.evaluation.benchmark.variants import FULL, make_frames
 from portraittalk_core.looks import Span
 from portraittalk_core.media.audio import speech_waveform
+from portraittalk_core.media.image import read_image
 from portraittalk_core.nets.adapters import Adapters
+from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.conditions import AudioCondition
 from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.stacks.tiny import TinyStack
@@ -105,6 +111,29 @@ def test_the_model_listens_with_what_it_was_trained_with(made, program, tmp_path
         WeightsMismatch, match=f"heard with gone.safetensors, {WIDTH} features wide, but it is not here"
     ):
         TinyStack.load(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_the_benchmark_listens_with_it_as_well(made, monkeypatch):
+    with small_public():
+        model = PortraitTalk.load(str(made / "model"))
+    heard = []
+    encode = model.stack.hearing.encode
+    monkeypatch.setattr(model.stack.hearing, "encode", lambda *given: heard.append(given) or encode(*given))
+    take = Take(Sound(torch.randn(1, 2 * 640) / 9, 16000), torch.zeros(2, 52), torch.zeros(2, 3), "none")
+    person: Any = SimpleNamespace(portrait=read_image(SHIPPED / "portrait.png"), prompt="a person talking")
+    frames = torch.cat(list(make_frames(model, FULL, PersonCase(0, 0, 1.0), person, take, steps=1)))
+    assert frames.shape == (2, *person.portrait.shape) and len(heard) == 2  # for the mouth, and to draw
+
+
+def test_clips_of_another_encoder_are_made_anew(made, tmp_path):
+    (tmp_path / "denoiser.safetensors").symlink_to(made / "model" / "denoiser.safetensors")
+    record = json.loads((made / "model" / "hearing.json").read_text())
+    named = []
+    for change in ({}, {"path": "elsewhere"}, {"sign": [0.5]}):
+        (tmp_path / "hearing.json").write_text(json.dumps(record | change))
+        named.append(fingerprint.__wrapped__(str(tmp_path)))
+    assert named[0] == named[1] != named[2]
 
 
 def test_audio_attention_reads_what_its_encoder_makes():

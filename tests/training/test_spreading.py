@@ -1,6 +1,7 @@
 """Trainings in pieces: what the shipped files of Accelerate ask for, and that pieces learn what wholes do."""
 
 import contextlib
+import sys
 import types
 
 import pytest
@@ -9,14 +10,15 @@ import torch.distributed as dist
 from torch import nn
 
 from portraittalk_core.config import TrainingConfig
-from portraittalk_core.errors import BadConfig
+from portraittalk_core.errors import BadConfig, MissingExtra
 from portraittalk_core.training import spreading
 from portraittalk_core.training.optimiser import make_optimiser
 from portraittalk_core.training.spreading import (
+    DEEPSPEED,
     FSDP,
     ZERO2,
     Sharded,
-    asked_pieces,
+    asked_way,
     fill,
     fill_state,
     whole,
@@ -58,20 +60,47 @@ def alone():
 def launched(monkeypatch, file):
     """Set what `accelerate launch --config_file` sets for its processes."""
     from accelerate.commands import launch
-    from accelerate.utils.launch import prepare_multi_gpu_env
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
     arguments = launch.launch_command_parser().parse_args(["--config_file", str(file), "-m", "portraittalk_core"])
-    arguments, _, _ = launch._validate_launch_command(arguments)
-    for name, value in prepare_multi_gpu_env(arguments).items():
+    arguments, defaults, _ = launch._validate_launch_command(arguments)
+    if arguments.use_deepspeed:  # as `launch_command` does before it asks for the package
+        arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
+        found = prepare_deepspeed_cmd_env(arguments)[1]
+    else:
+        found = prepare_multi_gpu_env(arguments)
+    for name, value in found.items():
         if name.startswith(("ACCELERATE_", "FSDP_")):
             monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(("file", "lets_go"), [(FSDP, True), (ZERO2, False)])
-def test_the_shipped_files_ask_accelerate_for_pieces(monkeypatch, file, lets_go):
-    assert asked_pieces() is None
+@pytest.mark.parametrize(("file", "way"), [(FSDP, "fsdp"), (ZERO2, "zero2"), (DEEPSPEED, "deepspeed")])
+def test_the_shipped_files_ask_accelerate_for_pieces(monkeypatch, file, way):
+    assert asked_way() == "whole"
     launched(monkeypatch, file)
-    assert asked_pieces() is lets_go
+    assert asked_way() == way
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("ZERO_STAGE", "3", "`zero_stage` must be 2, but got 3. Take .*deepspeed.yaml as it is"),
+        ("OFFLOAD_OPTIMIZER_DEVICE", "cpu", "`offload_optimizer_device` must be none, but got cpu"),
+        ("CONFIG_FILE", "mine.json", "`deepspeed_config_file` must be none, but got mine.json"),
+    ],
+)
+def test_deepspeed_of_another_kind_is_refused(monkeypatch, name, value, rule):
+    launched(monkeypatch, DEEPSPEED)
+    monkeypatch.setenv(f"ACCELERATE_DEEPSPEED_{name}", value)
+    with pytest.raises(BadConfig, match=rule):
+        asked_way()
+
+
+def test_without_deepspeed_the_package_is_named(monkeypatch):
+    launched(monkeypatch, DEEPSPEED)
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    with pytest.raises(MissingExtra, match="DeepSpeed was asked for, but is not here. Run: pip install deepspeed"):
+        spreading.spread(None, Net(), CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +108,14 @@ def test_the_shipped_files_ask_accelerate_for_pieces(monkeypatch, file, lets_go)
     [
         ("FSDP_VERSION", "1", "`fsdp_version` must be 2, but got 1"),
         ("FSDP_OFFLOAD_PARAMS", "true", "`fsdp_offload_params` must be false"),
-        ("ACCELERATE_USE_DEEPSPEED", "true", "accelerate launch --config_file .*zero2.yaml"),
+        ("ACCELERATE_USE_MEGATRON_LM", "true", "told Megatron-LM. Try accelerate launch --config_file .*fsdp.yaml"),
     ],
 )
 def test_other_ways_are_refused(monkeypatch, name, value, rule):
     launched(monkeypatch, FSDP)
     monkeypatch.setenv(name, value)
     with pytest.raises(BadConfig, match=rule):
-        asked_pieces()
+        asked_way()
 
 
 def steps(run, count, first=0):
@@ -143,6 +172,7 @@ def test_layers_of_the_unet_are_gathered_one_by_one(alone, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["muon", "adamw8bit"])
-def test_optimisers_that_need_whole_matrices_are_refused(name):
-    with pytest.raises(BadConfig, match=f"must be adamw where weights are in pieces, but got '{name}'"):
-        spreading.Sharded(None, Net(), TrainingConfig(optimiser=name))
+@pytest.mark.parametrize(("way", "what"), [(spreading.Sharded, "weights are"), (spreading.Engine, "it is")])
+def test_optimisers_that_need_whole_matrices_are_refused(name, way, what):
+    with pytest.raises(BadConfig, match=f"must be adamw where {what} in pieces, but got '{name}'"):
+        way(None, Net(), TrainingConfig(optimiser=name))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.hearing import RECORD
 from ...checkpoints.native import model_folder
 from ...errors import BadInput
 from ..data.clips import Clip
@@ -148,7 +149,7 @@ class CaseFiles:
 
 @functools.cache
 def fingerprint(model: str) -> str:
-    """Name a model's weights: changed files, another name.
+    """Name a model's weights: changed files, or another speech encoder that they hear with, another name.
 
     Args:
         model: `tiny`, or a folder of weights.
@@ -156,9 +157,11 @@ def fingerprint(model: str) -> str:
     Returns:
         Twelve hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    for file in sorted(model_folder(model).glob("*.safetensors")):
+    digest, folder = hashlib.sha256(), model_folder(model)
+    for file in sorted(folder.glob("*.safetensors")):
         digest.update(file.read_bytes())
+    if heard := read_json(folder / RECORD):  # of a file that lies elsewhere; where does not matter
+        digest.update(json.dumps(heard.get("sign")).encode())
     return digest.hexdigest()[:12]
 
 
