@@ -83,7 +83,7 @@ class Engine:
                 "train_micro_batch_size_per_gpu": 1,  # the batches are the loop's
                 "gradient_accumulation_steps": config.accumulate,
                 "gradient_clipping": config.clip_gradient,
-                "zero_optimization": {"stage": 2, "overlap_comm": device.type == "cuda"},
+                "zero_optimization": {"stage": 2, "overlap_comm": device.type != "cpu"},
                 "zero_allow_untested_optimizer": True,
                 "zero_force_ds_cpu_optimizer": False,
             },
