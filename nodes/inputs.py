@@ -12,7 +12,7 @@ def dial(name: str, what: str) -> io.Float.Input:
         name: Of the input.
         what: It does, a sentence.
     """
-    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as learned, 0 not at all.")
+    return io.Float.Input(name, default=1.0, min=0.0, max=4.0, step=0.05, tooltip=f"{what} 1 as usual, 0 not at all.")
 
 
 def seed_input(tooltip: str) -> io.Int.Input:

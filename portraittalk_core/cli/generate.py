@@ -158,7 +158,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     number("--overlap", int, 0, 511, "frames that neighbouring windows share")
     number("--face", int, 1, 1000, "whose face speaks, 1 the largest; the others stay still (1)", default=1)
     for dial in DIALS:
-        number(f"--{dial}", float, 0, 4, f"strength of {dial} motion, 1 is as learned", default=1.0)
+        number(f"--{dial}", float, 0, 4, f"strength of {dial} motion, 1 is as usual", default=1.0)
 
 
 def _in_range(name: str, kind: type, low: float, high: float) -> Any:

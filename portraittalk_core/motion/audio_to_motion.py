@@ -36,6 +36,10 @@ _PARTING = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
 _SHUT = (0.075, 0.175)  # mouthRollUpper from which on lips come together, and at which they are; at an m it is 0.25
 _PRESSED = ("mouthPress", "mouthRollLower", "mouthRollUpper")
 
+# Of how far the process turns heads that the prior learned from: by 5.4 degrees of yaw, deviation over 10 s. The speakers of
+# six clips turn by 0.3 to 0.5 where they read aloud and by 2.3 in an interview.
+_CALM = 0.5
+
 _BELOW_SPEECH_DB = 30.0
 _NOISE_MARGIN_DB = 4.0
 _NEAREST_TO_SPEECH_DB = 20.0
@@ -76,7 +80,7 @@ class AudioToMotion(nn.Module):
 
 @dataclass(frozen=True)
 class MotionDials:
-    """Strengths of the parts of a motion, each in [0, 4]; 1 is the strength as learned.
+    """Strengths of the parts of a motion, each in [0, 4]; 1 is as usual.
 
     Raises:
         BadInput: When a strength is outside its range.
@@ -97,7 +101,7 @@ class MotionDials:
         for name in (f.name for f in fields(self) if f.name != "still_head"):
             value = getattr(self, name)
             if not 0 <= value <= 4:
-                raise BadInput(f"`{name}` must lie between 0 and 4, but got {value}. 1 is the strength as learned.")
+                raise BadInput(f"`{name}` must lie between 0 and 4, but got {value}. 1 is as usual.")
 
 
 def silent_frames(loudness: Float[Tensor, "frames"], fps: float) -> Bool[Tensor, "frames"]:
@@ -242,6 +246,6 @@ def generate_motion(
     words["blink"] = (free["blink"] * dials.blink).clamp(max=1)
     coefficients = (to_arkit(words) + worn.to(mouth)).clamp(0, 1)
     zero = torch.zeros_like(features.loudness)
-    turns = 0.0 if dials.still_head else dials.head
+    turns = 0.0 if dials.still_head else _CALM * dials.head
     pose = [free[name] * turns if name in free else zero + 1.0 for name in POSE]
     return FaceMotion(coefficients, torch.stack(pose, -1), features.fps)

@@ -127,6 +127,12 @@ def test_people_blink_as_often_as_people_do(nets):
     assert lengths.max() <= 15  # no eye stays shut for more than 0.6 s
 
 
+def test_heads_turn_as_those_of_people_who_speak_to_a_camera_do(nets):
+    tracks = torch.stack([move(nets, speech(250, slice(0, 0)), seed).pose[:, POSE.index("yaw")] for seed in range(6)])
+    degrees = torch.rad2deg(tracks)
+    assert 1 < degrees.std(1).mean() < 4 and degrees.abs().max() < 10
+
+
 def test_dials_scale_what_they_name(nets):
     plain = move(nets, speech())
     wide = move(nets, speech(), lip=0.5, head=2.0, blink=0.0)

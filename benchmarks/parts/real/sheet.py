@@ -115,7 +115,6 @@ def script(stack: Any, portrait: Portrait, sound: Any) -> tuple[FaceMotion, dict
     """
     spoken = stack.move(stack.listen(sound, FPS))
     coefficients, pose = spoken.coefficients.clone(), spoken.pose.clone()
-    pose[:, :3] *= 0.5
     end, head = coefficients[-1:], torch.tensor([[0.0, 0, 0, 0, 0, 1]])
     blink = [n for n, name in enumerate(COEFFICIENTS) if name.startswith("eyeBlink")]
     parts = [coefficients]
