@@ -36,8 +36,8 @@ _PARTING = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
 _SHUT = (0.075, 0.175)  # mouthRollUpper from which on lips come together, and at which they are; at an m it is 0.25
 _PRESSED = ("mouthPress", "mouthRollLower", "mouthRollUpper")
 
-# Of how far the process turns heads that the prior learned from: by 5.4 degrees of yaw, deviation over 10 s. The speakers of
-# six clips turn by 0.3 to 0.5 where they read aloud and by 2.3 in an interview.
+# Of how far the process turns heads that the prior learned from: by 5.4 degrees of yaw, deviation over 10 s. The
+# speakers of six clips turn by 0.3 to 0.5 where they read aloud and by 2.3 in an interview.
 _CALM = 0.5
 
 _BELOW_SPEECH_DB = 30.0
