@@ -110,7 +110,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--device",
         metavar="NAME",
-        help="where networks run (public stacks: the accelerator where there is one; else cpu)",
+        help="where networks run (public stacks: the accelerator, if any; else cpu)",
     )
     add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
     add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
