@@ -107,11 +107,7 @@ def add_parser(commands: Any) -> None:
         metavar="PART=FILE",
         help="sd15: another file for a part, a path or a name of `portraittalk models list`; repeat",
     )
-    add(
-        "--device",
-        metavar="NAME",
-        help="where networks run (public stacks: the accelerator, if any; else cpu)",
-    )
+    add("--device", metavar="NAME", help="where networks run (public stacks: the accelerator, if any; else cpu)")
     add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
     add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
     add("--fast", action="store_true", default=None, help="fewer steps and smaller parts: faster, not as good")
