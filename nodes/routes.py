@@ -27,6 +27,12 @@ CLIP = "video/clip.mp4"
 CLIP_FPS, CLIP_S, CLIP_SWAY = 25, 2.0, 3.0
 """Frames a second, seconds and degrees to either side of that clip."""
 
+MOTION = "motion/nodding.csv"
+"""Likewise: `make_motion`."""
+
+MOTION_FPS, MOTION_S, MOTION_NODS, MOTION_TURN = 30, 4.0, 8.0, 10.0
+"""Frames a second, as phones have them, seconds, and degrees of nods and turns to either side of that motion."""
+
 WORKFLOWS = _PACK / "workflows"
 """The templates, each with a picture of its name. Newer hosts serve the former alone."""
 
@@ -41,16 +47,19 @@ def provide_examples(inputs: Path) -> list[str]:
         inputs: The host's folder of inputs.
 
     Returns:
-        Their names, as Load Image, Load Audio and Load Video list them.
+        Their names, as Load Image, Load Audio, Load Video and Load Motion list them.
     """
     folder = inputs / FOLDER
-    (folder / CLIP).parent.mkdir(parents=True, exist_ok=True)
+    for made in (CLIP, MOTION):
+        (folder / made).parent.mkdir(parents=True, exist_ok=True)
     for name, source in EXAMPLES.items():
         if not (folder / name).exists():
             shutil.copyfile(source, folder / name)
     if not (folder / CLIP).exists():
         make_clip(EXAMPLES["astronaut.jpg"], folder / CLIP)
-    return [f"{FOLDER}/{name}" for name in (*EXAMPLES, CLIP)]
+    if not (folder / MOTION).exists():
+        make_motion(folder / MOTION)
+    return [f"{FOLDER}/{name}" for name in (*EXAMPLES, CLIP, MOTION)]
 
 
 def make_clip(photograph: Path, target: Path) -> None:
@@ -72,6 +81,26 @@ def make_clip(photograph: Path, target: Path) -> None:
             grid = torch.nn.functional.affine_grid(place.view(1, 2, 3), list(picture.shape), align_corners=False)
             moved = torch.nn.functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
             writer.append(moved)
+
+
+def make_motion(target: Path) -> None:
+    """Write how a head nods and turns and brows go up, as a phone records it: something for Load Motion to begin with.
+
+    Args:
+        target: Ends in .csv.
+    """
+    from ..portraittalk_core.motion.motion_file import write_motion
+    from ..portraittalk_core.types import COEFFICIENTS, POSE, FaceMotion
+
+    count = round(MOTION_FPS * MOTION_S)
+    rounds = 2 * math.pi * torch.arange(count) / count
+    pose, moving = torch.zeros(count, len(POSE)), torch.zeros(count, len(COEFFICIENTS))
+    pose[:, POSE.index("scale")] = 1
+    pose[:, POSE.index("pitch")] = math.radians(MOTION_NODS) * (2 * rounds).sin()
+    pose[:, POSE.index("yaw")] = math.radians(MOTION_TURN) * rounds.sin()
+    for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"):
+        moving[:, COEFFICIENTS.index(name)] = (2 * rounds).sin().clamp(min=0)
+    write_motion(target, FaceMotion(moving, pose, float(MOTION_FPS)))
 
 
 def add_routes() -> None:

@@ -70,6 +70,7 @@ OWN = {
     "full_graph": [],
     "multi_reference": ["24"],
     "dubbing": ["29"],
+    "motion_file": ["32"],
     "folder": ["3"],
     "long_video": ["10"],
     "any_sampler": ["14"],

@@ -6,7 +6,8 @@ from typing import Any
 
 PHOTOGRAPH, SPEECH = "portraittalk/astronaut.jpg", "portraittalk/speech.wav"
 CLIP = "portraittalk/video/clip.mp4"
-"""What the graphs begin with: the pack puts all three among the host's inputs when one of its workflows is opened."""
+MOTION = "portraittalk/motion/nodding.csv"
+"""What the graphs begin with: the pack puts all of it among the host's inputs when one of its workflows is opened."""
 
 Graph = dict[str, dict[str, Any]]
 
@@ -226,6 +227,16 @@ def dubbing() -> Graph:
     return graph
 
 
+def motion_file() -> Graph:
+    """Return a portrait that moves as a file says, its mouth with the sound; all of that becomes a file again."""
+    graph = full_graph("a person")
+    graph["32"] = _ours("LoadMotion", file=MOTION, speech=["5", 0], mouth=["7", 0])
+    graph["33"] = _ours("SaveMotion", motion=["32", 0], filename_prefix="portraittalk/motion", kind="live-link")
+    for number in ("10", "16"):
+        graph[number]["inputs"]["motion"] = ["32", 0]
+    return graph
+
+
 def folder() -> Graph:
     """Return one video of each recording of a folder, called as the recording."""
     graph = one_node()
@@ -299,6 +310,7 @@ TINY = (
     prompt_edit,
     multi_reference,
     dubbing,
+    motion_file,
     folder,
     long_video,
     any_sampler,

@@ -5,11 +5,11 @@ from __future__ import annotations
 COLUMNS = (
     ("Photograph and recording", ("2", "23", "24", "26", "27", "28", "3", "25")),
     ("Model, person, speech", ("1", "17", "4", "5")),
-    ("Prompt and motion", ("6", "7", "29")),
+    ("Prompt and motion", ("6", "7", "29", "32")),
     ("Model that knows the person", ("31", "8", "9", "18", "19", "14")),
     ("Sampling", ("10", "15", "11")),
     ("Talking portrait", ("30", "40")),
-    ("Video", ("16", "12", "13")),
+    ("Video", ("16", "12", "13", "33")),
     ("Score", ("20", "21", "22")),
 )
 """Titles of the boxes, and which nodes stand in each, one under the other, from left to right."""

@@ -10,6 +10,7 @@ TITLES = {
     "prompt_edit": "Prompts that change in time",
     "multi_reference": "Several photographs of one person",
     "dubbing": "Dubbing a video",
+    "motion_file": "Motion from a file",
     "folder": "A folder of recordings",
     "long_video": "A long video",
     "any_sampler": "Any sampler, KSampler and FreeU",
@@ -44,6 +45,10 @@ NOTES = {
     "dubbing": (
         "Choose a video in **Load Video** and what shall be said instead in **Load Audio**. The first picture is the "
         "photograph that speaks; head, eyes and brows move as in the video, the mouth with the new sound."
+    ),
+    "motion_file": (
+        "**Load Motion** reads how a head and a face move from a CSV file of a phone (Live Link Face) or of MediaPipe; "
+        "the mouth moves with the sound. **Save Motion** writes all of it for Blender, Unreal or Maya."
     ),
     "folder": (
         "**Load Recordings** gives every recording of a folder: each becomes a video of its name. **Load Photographs** "

@@ -290,6 +290,15 @@ def queued(host, page, timeout_s=600):
     raise AssertionError(f"no run ended within {timeout_s} s")
 
 
+def end(host, page, prompt_id, timeout_s=120):
+    """Interrupt a run until it has ended."""
+    last = time.monotonic() + timeout_s
+    while prompt_id not in host.get_json("/history"):
+        assert time.monotonic() < last, f"{prompt_id} goes on after {timeout_s} s"
+        host.post("/interrupt", {"prompt_id": prompt_id})
+        page.wait_for_timeout(500)
+
+
 def serialized(page, kind, name):
     """Return what the page would send for a node's input."""
     return page.evaluate(

@@ -19,6 +19,7 @@ from .browser import (
     ROOT,
     add,
     drop,
+    end,
     fill,
     load,
     overlaps,
@@ -69,10 +70,9 @@ def test_an_old_workflow_opens_whole_and_the_host_takes_it(frontend, page, name)
         kept = {name: opened["values"][kind][RENAMED.get(name, name)] for name in values}
         assert kept == values, kind
     sent = json.loads(page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
-    queued = frontend.post("/prompt", {"prompt": sent})  # refuses what it finds wrong
-    frontend.post("/queue", {"clear": True})
-    frontend.post("/interrupt", {"prompt_id": queued["prompt_id"]})
-    assert not queued["node_errors"]
+    taken = frontend.post("/prompt", {"prompt": sent})  # refuses what it finds wrong
+    end(frontend, page, taken["prompt_id"])
+    assert not taken["node_errors"]
 
 
 def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page, shot):

@@ -38,7 +38,8 @@ def server(tmp_path_factory):
     if why:
         pytest.skip(why)
     with serve(tmp_path_factory.mktemp("comfy")) as running:
-        assert running.post("/portraittalk/examples", {}) == [GRAPHS.PHOTOGRAPH, GRAPHS.SPEECH, GRAPHS.CLIP]
+        wanted = [GRAPHS.PHOTOGRAPH, GRAPHS.SPEECH, GRAPHS.CLIP, GRAPHS.MOTION]
+        assert running.post("/portraittalk/examples", {}) == wanted
         yield running
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from portraittalk_core.media.video import probe
+from portraittalk_core.motion.motion_file import read_motion
 
 SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text())
 
@@ -129,8 +130,10 @@ def test_example_files_are_put_among_the_inputs_and_never_over_others(pack, tmp_
     (tmp_path / "portraittalk").mkdir()
     (tmp_path / "portraittalk" / "speech.wav").write_text("mine")
     assert routes.provide_examples(tmp_path) == [
-        f"portraittalk/{name}" for name in ("astronaut.jpg", "speech.wav", "video/clip.mp4")
+        f"portraittalk/{name}" for name in ("astronaut.jpg", "speech.wav", "video/clip.mp4", "motion/nodding.csv")
     ]
+    motion = read_motion(tmp_path / "portraittalk" / "motion" / "nodding.csv", 25.0)
+    assert motion.frame_count == 100 and motion.pose[:, 0].abs().max() > 0.1 and motion.coefficients.max() > 0.9
     assert probe(tmp_path / "portraittalk" / "video" / "clip.mp4").frames == 50
     assert (tmp_path / "portraittalk" / "speech.wav").read_text() == "mine"
     assert (tmp_path / "portraittalk" / "astronaut.jpg").stat().st_size > 10_000

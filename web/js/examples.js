@@ -6,6 +6,7 @@ const INPUTS = {
   LoadImage: 'image',
   LoadAudio: 'audio',
   LoadVideo: 'file',
+  PortraitTalk_LoadMotion: 'file',
   PortraitTalk_LoadPhotographs: 'folder',
   PortraitTalk_LoadRecordings: 'folder',
 }

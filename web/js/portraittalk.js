@@ -6,7 +6,7 @@ import { colourSockets, followTheme } from './colours.js'
 import { addDownload } from './downloads.js'
 import { takeFiles } from './dropping.js'
 import { provideExamples } from './examples.js'
-import { blueprints, rootOf, sourceOf, widgetOf } from './graph.js'
+import { allNodes, blueprints, rootOf, sourceOf, widgetOf } from './graph.js'
 import { encoderOf, videoLength } from './length.js'
 import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from './notes.js'
 import { lastShown, scoreTitle } from './playback.js'
@@ -219,11 +219,23 @@ function keepSize(node, width) {
   chain(node, 'onConfigure', () => enlarge(node, width))
 }
 
-/** Give blueprints of ours the control of their seed, and let them take files. */
+/** Give blueprints of ours the control of their seed and hints, and let them take files. */
 function completeBlueprints() {
   const changed = changesSeeds(globalThis.__COMFYUI_FRONTEND_VERSION__)
   if (!changed || !partOfPage()) addControls(root(), changed)
-  blueprints(root()).forEach(addDropping)
+  for (const node of blueprints(root())) {
+    addDropping(node)
+    sayHints(node)
+  }
+}
+
+/** Let the empty fields of a blueprint say what those of the nodes inside say. */
+function sayHints(node) {
+  for (const { name, element } of node.widgets ?? []) {
+    const inside = allNodes(node.subgraph).map((each) => widgetOf(each, name)?.element?.placeholder)
+    const hint = inside.find((each) => each && each !== name)
+    if (element && hint) element.placeholder = hint
+  }
 }
 
 function addStyle() {

@@ -7,6 +7,7 @@ export const ORDER = [
   'Prompts that change in time',
   'Several photographs of one person',
   'Dubbing a video',
+  'Motion from a file',
   'A folder of recordings',
   'A long video',
   'Any sampler, KSampler and FreeU',
