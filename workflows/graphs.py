@@ -54,11 +54,11 @@ LOOK = "31"
 """The node that draws what the prompt changes."""
 
 
-def _node(kind: str, **inputs: Any) -> dict[str, Any]:
+def _node(kind: str, /, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
 
 
-def _ours(kind: str, **inputs: Any) -> dict[str, Any]:
+def _ours(kind: str, /, **inputs: Any) -> dict[str, Any]:
     return _node(f"PortraitTalk_{kind}", **inputs)
 
 
