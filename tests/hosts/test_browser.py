@@ -117,6 +117,12 @@ def test_the_quickstart_loads_runs_and_shows_again_what_it_showed(frontend, page
     page.wait_for_timeout(1500)
     _open_blueprint(page)
     _shows_the_motion(page)
+    # The same steps in another workflow: the host finds them in its cache and says nothing of them.
+    load(page, "Talking portrait, every step")
+    fill(page, "PortraitTalk_EncodeAudio", "duration_s", SECONDS)
+    fill(page, "PortraitTalk_AnimateNetSampler", "steps", STEPS[page.mode])
+    assert queued(frontend, page)["status"]["status_str"] == "success"
+    _shows_the_motion(page)
 
 
 def _open_blueprint(page):

@@ -123,6 +123,23 @@ test('what a node showed is taken from the latest run of the same workflow', () 
   assert.equal(inHistory({ a: run(1, none, { '7:2': { key: ['anybody'] } }) }, '7:2', 'key', none), null)
 })
 
+test('what a run found in the cache is what the same inputs made, in whatever workflow', () => {
+  const node = (kind, inputs) => ({ class_type: kind, inputs })
+  const run = (number, workflow, prompt, outputs) => ({
+    prompt: [number, 'id', prompt, { extra_pnginfo: { workflow: { id: workflow } } }],
+    outputs,
+  })
+  const here = (seed) => ({ 1: node('Sound', { file: 'a.wav' }), 7: node('Move', { seed, sound: ['1', 0] }) })
+  const inside = { '9:4': node('Sound', { file: 'a.wav' }), '9:5': node('Move', { sound: ['9:4', 0], seed: 1 }) }
+  const first = run(1, 'blueprint', inside, { '9:5': { key: ['shown'] } })
+  const older = run(0, 'mine', here(3), { 7: { key: ['older'] } })
+  assert.deepEqual(inHistory({ older, first, b: run(2, 'mine', here(1), {}) }, '7', 'key', 'mine'), { key: ['shown'] })
+  assert.deepEqual(inHistory({ older, first, b: run(2, 'mine', here(2), {}) }, '7', 'key', 'mine'), { key: ['older'] })
+  const changed = { ...inside, '9:4': { ...inside['9:4'], is_changed: ['other'] } }
+  const other = run(1, 'blueprint', changed, first.outputs)
+  assert.equal(inHistory({ other, b: run(2, 'mine', here(1), {}) }, '7', 'key', 'mine'), null)
+})
+
 test('files are for the loader of their kind', () => {
   assert.equal(kindOf('image/jpeg').input, 'image')
   assert.equal(kindOf('audio/wav').loader, 'LoadAudio')

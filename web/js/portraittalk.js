@@ -11,7 +11,7 @@ import { encoderOf, videoLength } from './length.js'
 import { clearNotes, drawSign, notesOf, placeSigns, rateNotes, setNotes } from './notes.js'
 import { lastShown, scoreTitle } from './playback.js'
 import { Player, PLAYER_HEIGHT } from './player.js'
-import { recall } from './recall.js'
+import { forgetHistory, recall } from './recall.js'
 import { addControls, changesSeeds } from './seeds.js'
 import { scoreStrip } from './strips.js'
 import { orderTemplates } from './templates.js'
@@ -238,6 +238,12 @@ function sayHints(node) {
   }
 }
 
+/** A run has ended: nodes that it found in the cache said nothing. */
+function showAgain() {
+  forgetHistory()
+  onReturn.forEach((again) => again())
+}
+
 function addStyle() {
   const link = document.createElement('link')
   link.rel = 'stylesheet'
@@ -294,7 +300,8 @@ app.registerExtension({
     const begun = new Set()
     api.addEventListener('executing', ({ detail }) => {
       const id = detail?.node ?? detail
-      if (!id || begun.has(id)) return // a node that runs as many begins once
+      if (!id) return showAgain()
+      if (begun.has(id)) return // a node that runs as many begins once
       begun.add(id)
       clearNotes(root(), id)
     })
