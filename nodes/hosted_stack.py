@@ -10,6 +10,7 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import torch
+from comfy import cli_args
 from comfy.patcher_extension import CallbacksMP
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
 from ..portraittalk_core.errors import BadInput
+from ..portraittalk_core.hosts.devices import fast_dtype
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
 from ..portraittalk_core.nets.replacing import N, with_layers
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
@@ -185,7 +187,13 @@ def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool 
         WeightsMismatch: For files that do not fit.
     """
     config, adapters = load_adapters(model_files(name)["denoiser"])
-    stack = TinyStack.load(name, adapters=(config, castable(adapters)), codec=HostCodec(vae, latent_format))
+    exact = cli_args.args.force_fp32 or cli_args.args.fp32_unet
+    stack = TinyStack.load(
+        name,
+        adapters=(config, castable(adapters)),
+        codec=HostCodec(vae, latent_format),
+        multiplies=None if exact else fast_dtype(comfy.model_management.get_torch_device()),
+    )
     moving = castable(stack.warp.net)
     return HostedStack(name, stack, HostMemory([adapters, moving]), None if alone else vae, moving=(moving,))
 

@@ -14,7 +14,15 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.geometry import contours, face_warp, placement
-from ..nets.dense_motion import DenseMotion, DenseMotionNet, anchored, identity_grid, sparse_motion, warp_pixels
+from ..nets.dense_motion import (
+    DenseMotion,
+    DenseMotionNet,
+    anchored,
+    identity_grid,
+    lengths,
+    sparse_motion,
+    warp_pixels,
+)
 from ..topology import EYES, IRISES, POINTS, SEGMENTS
 from ..types import Frames, Identity, StructureMaps
 from .edit_regions import REGIONS
@@ -135,10 +143,12 @@ class HeadWarp:
         # Where points are near, the smooth field between them is the better one.
         near = functional.interpolate(sparse[:, 5:], flow.shape[-2:], mode="bilinear", align_corners=False)
         smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
-        agree = torch.exp(-((smooth - flow).norm(dim=1, keepdim=True) / _AGREE).square())
+        agree = torch.exp(-(lengths(smooth - flow) / _AGREE).square())
         return replace(found, flow=torch.lerp(flow, smooth, near.square() * agree))
 
-    def warped(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
+    def warped(
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None
+    ) -> Float[Tensor, "n 3 s s"]:
         """Return the person's first crop moved to each frame, what stands still left where it is.
 
         It is what the denoiser is shown of the photograph. What the photograph does not show is only stretched.
@@ -146,8 +156,12 @@ class HeadWarp:
         Args:
             identity: The person.
             landmarks: Points of each frame, in [-1, 1].
+            size: Side of the result in pixels; None: the crop's.
         """
-        return moved_picture(identity.crops[:1].to(landmarks.device), self.motion_of(identity, landmarks))
+        picture = identity.crops[:1].to(landmarks.device)
+        if size is not None and size != picture.shape[-1]:
+            picture = functional.interpolate(picture, (size, size), mode="area")
+        return moved_picture(picture, self.motion_of(identity, landmarks))
 
     def motion_of(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], last: bool = False) -> DenseMotion:
         """Return how the person's first crop moves, computed once for each frame.
@@ -265,7 +279,7 @@ def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
     """
     _, _, still = rest.shares.split(1, 1)
     rim = functional.max_pool2d(1 - still, 2 * _RIM + 1, 1, _RIM)
-    away = (motion.flow - identity_grid(motion.flow)).norm(dim=1, keepdim=True) * motion.shares[:, 1:2]
+    away = lengths(motion.flow - identity_grid(motion.flow)) * motion.shares[:, 1:2]
     near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
     moved = functional.interpolate(near, away.shape[-2:], mode="bilinear", align_corners=False)
     left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
@@ -282,7 +296,7 @@ def calibrated(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
     Returns:
         The same motion; what has moved far stays as it is, for the network errs differently there.
     """
-    away = (motion.flow - rest.flow).norm(dim=1, keepdim=True)
+    away = lengths(motion.flow - rest.flow)
     error = rest.flow - identity_grid(rest.flow)
     return replace(motion, flow=motion.flow - torch.exp(-(away / _HARDLY).square()) * error)
 

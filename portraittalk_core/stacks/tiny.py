@@ -167,8 +167,8 @@ class TinyStack(CodecMethods):
             adapters: Of a host that has read them itself, with their configuration.
             codec: A host's own VAE.
             faces: What finds faces in place of the bundled pack, see `perception.other_faces.open_faces`.
-            multiplies: In which precision the own VAE multiplies, see `hosts.devices.fast_dtype`. The dense motion
-                always does in float32: half a pixel that jumps from frame to frame is seen.
+            multiplies: In which precision the own VAE and the dense motion's convolutions multiply, see
+                `hosts.devices.fast_dtype`.
 
         Returns:
             The stack.
@@ -178,6 +178,8 @@ class TinyStack(CodecMethods):
             WeightsMismatch: For files that are missing or do not fit.
         """
         files = model_files(name)
+        moving = load_dense_motion(files["dense_motion"])
+        moving.multiplies = multiplies
         config, nets = adapters or load_adapters(files["denoiser"])
         place = open_device(device)
         hearing = _hearing(model_folder(name), config)
@@ -193,7 +195,7 @@ class TinyStack(CodecMethods):
             fitter=fitter,
             shaper=shaper,
             warp=HeadWarp(
-                placed(load_dense_motion(files["dense_motion"]), place),
+                placed(moving, place),
                 FaceParser(placed(load_face_parsing(files["face_parsing"]), place)),
             ),
             faces=open_faces(model_folder(name) / "faces", faces),
@@ -338,7 +340,7 @@ class TinyStack(CodecMethods):
         return pictures if pictures.shape[-1] == size else functional.interpolate(pictures, (size, size), mode="area")
 
     def _moved(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 size size"]:
-        return self._sized(self.warp.warped(identity, landmarks))
+        return self.warp.warped(identity, landmarks, self.config.size)
 
     def _warped_latents(self, moved: WarpedPictures, maps: StructureMaps) -> WarpedLatents:
         """Return what gives the latents of the warped picture: the VAE, or what it gave before sampling."""
