@@ -10,7 +10,6 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import torch
-from comfy import cli_args
 from comfy.patcher_extension import CallbacksMP
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
 from ..portraittalk_core.errors import BadInput
-from ..portraittalk_core.hosts.devices import fast_dtype
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
 from ..portraittalk_core.nets.replacing import N, with_layers
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
@@ -170,7 +168,13 @@ def remembering(stack: Stack) -> Stack:
     return replace(stack, warp=replace(stack.warp, kept=MotionsKept()))
 
 
-def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool = False) -> HostedStack:
+def load_tiny(
+    name: str,
+    vae: VaeLike,
+    latent_format: LatentFormat,
+    alone: bool = False,
+    multiplies: torch.dtype | None = None,
+) -> HostedStack:
     """Load the adapters of `tiny`, or of a folder of the same files.
 
     Args:
@@ -178,6 +182,7 @@ def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool 
         vae: The model's own, as the host's class.
         latent_format: Of the model.
         alone: MODEL and VAE come from elsewhere; the own VAE then only finds pictures that are out of domain.
+        multiplies: In which precision the dense motion does, see `TinyStack.load`.
 
     Returns:
         The stack.
@@ -187,12 +192,11 @@ def load_tiny(name: str, vae: VaeLike, latent_format: LatentFormat, alone: bool 
         WeightsMismatch: For files that do not fit.
     """
     config, adapters = load_adapters(model_files(name)["denoiser"])
-    exact = cli_args.args.force_fp32 or cli_args.args.fp32_unet
     stack = TinyStack.load(
         name,
         adapters=(config, castable(adapters)),
         codec=HostCodec(vae, latent_format),
-        multiplies=None if exact else fast_dtype(comfy.model_management.get_torch_device()),
+        multiplies=multiplies,
     )
     moving = castable(stack.warp.net)
     return HostedStack(name, stack, HostMemory([adapters, moving]), None if alone else vae, moving=(moving,))

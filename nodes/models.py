@@ -60,7 +60,7 @@ def load(name: str, fast: bool = False) -> tuple[Patcher, comfy.sd.CLIP, comfy.s
     files = model_files(chosen)
     vae = tiny_models.load_vae(files["vae"])
     base, clip = tiny_models.load_model(files["denoiser"]), tiny_models.load_clip(files["text"])
-    return base, clip, vae, load_tiny(chosen, vae, base.model.latent_format)
+    return base, clip, vae, load_tiny(chosen, vae, base.model.latent_format, multiplies=tiny_models.multiplies())
 
 
 def load_adapters(name: str) -> HostedStack:
@@ -72,7 +72,8 @@ def load_adapters(name: str) -> HostedStack:
 
     files = model_files(chosen)
     latent = tiny_models.LATENTS[read_denoiser(files["denoiser"])[0].unet.latent_channels]()
-    return load_tiny(chosen, tiny_models.load_vae(files["vae"]), latent, alone=True)
+    vae = tiny_models.load_vae(files["vae"])
+    return load_tiny(chosen, vae, latent, alone=True, multiplies=tiny_models.multiplies())
 
 
 def _is_public(chosen: str) -> bool:

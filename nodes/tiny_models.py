@@ -160,8 +160,7 @@ def load_vae(file: Path) -> comfy.sd.VAE:
     weights.fill(file, "a VAE of the tiny model", net, tensors)
     pattern = comfy.taesd.taesd.TAESD(latent_channels=config["latent_channels"])
     vae = comfy.sd.VAE(sd=pattern.state_dict(), dtype=torch.float32)
-    asked = cli_args.args.force_fp32 or cli_args.args.fp32_vae
-    net.multiplies = _multiplies(vae.device, torch.float32, asked)
+    net.multiplies = multiplies(vae.device)
     vae.first_stage_model = net
     vae.patcher = comfy.model_patcher.ModelPatcher(
         net, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
@@ -295,6 +294,16 @@ def _base_model(config: ModelConfig, file: Path, parameters: int) -> comfy.model
     dtype = management.unet_dtype(device, model_params=parameters, supported_dtypes=formats)
     host_config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, formats))
     return host_config.get_model({}, "", device=management.unet_offload_device())
+
+
+def multiplies(device: torch.device | None = None) -> torch.dtype | None:
+    """Return the precision in which networks do that draw and move pictures; None: in their own.
+
+    Args:
+        device: Where they run; None: where the host puts networks.
+    """
+    asked = cli_args.args.force_fp32 or cli_args.args.fp32_vae
+    return _multiplies(device or comfy.model_management.get_torch_device(), torch.float32, asked)
 
 
 def _multiplies(device: torch.device, dtype: torch.dtype, exact: bool) -> torch.dtype | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BadInput
+from ..media.resampling import enlarged
 from ..topology import (
     BROWS,
     EYE_CORNERS,
@@ -219,8 +220,7 @@ def face_warp(
     field = share[..., None] * functional.affine_grid(linear, [len(linear), 1, coarse, coarse], align_corners=False)
     field = field + _smooth_field(moved, left, axis)
     if coarse != size:
-        field = field.permute(0, 3, 1, 2).contiguous()
-        field = functional.interpolate(field, (size, size), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+        field = enlarged(field.permute(0, 3, 1, 2), (size, size)).permute(0, 2, 3, 1)
     return functional.affine_grid(still, [len(linear), 1, size, size], align_corners=False) + field
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..media.resampling import enlarged, sampled
 from .small_unet import SmallUNet
 
 SHARES = ("own", "warped", "still")
@@ -156,10 +157,10 @@ class DenseMotionNet(SmallUNet):
             Maps of the picture's side.
         """
         size = picture.shape[-1]
-        fine = functional.interpolate(sparse, (size, size), mode="bilinear", align_corners=False)
+        fine = enlarged(sparse, (size, size))
         near = fine[:, 4:5]
         start = near * fine[:, :2] + (1 - near) * fine[:, 2:4] + identity_grid(picture)
-        warped = functional.grid_sample(picture, start.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+        warped = sampled(picture, start, cubic=False)
         folded = functional.pixel_unshuffle(torch.cat([picture, warped], 1), 2)
         with torch.autocast(picture.device.type, self.multiplies) if self.multiplies else nullcontext():
             out = self.run(torch.cat([folded, contours, moved, sparse], 1))
@@ -203,13 +204,7 @@ def warp_pixels(
         The moved pictures, and the shares at their size.
     """
     size = picture.shape[-2:]
-    rows = picture.expand(len(motion.flow), -1, -1, -1)
     # The field is nearly a translation: what is interpolated is how far it is from standing still.
-    away = motion.flow - identity_grid(motion.flow)
-    flow = functional.interpolate(away, size, mode="bicubic", align_corners=False) + identity_grid(picture)
+    flow = enlarged(motion.flow - identity_grid(motion.flow), size, cubic=True) + identity_grid(picture)
     flow = flow if bend is None else bend(flow)
-    moved = functional.grid_sample(
-        rows, flow.permute(0, 2, 3, 1), mode="bicubic", padding_mode="border", align_corners=False
-    )
-    shares = functional.interpolate(motion.shares, size, mode="bilinear", align_corners=False)
-    return moved.clamp(-1, 1), shares
+    return sampled(picture, flow).clamp(-1, 1), enlarged(motion.shares, size)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
+from ..media.resampling import enlarged
 from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import (
     DenseMotion,
@@ -141,7 +142,7 @@ class HeadWarp:
         )
         flow = anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS])
         # Where points are near, the smooth field between them is the better one.
-        near = functional.interpolate(sparse[:, 5:], flow.shape[-2:], mode="bilinear", align_corners=False)
+        near = enlarged(sparse[:, 5:], flow.shape[-2:])
         smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
         agree = torch.exp(-(lengths(smooth - flow) / _AGREE).square())
         return replace(found, flow=torch.lerp(flow, smooth, near.square() * agree))
@@ -281,7 +282,7 @@ def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
     rim = functional.max_pool2d(1 - still, 2 * _RIM + 1, 1, _RIM)
     away = lengths(motion.flow - identity_grid(motion.flow)) * motion.shares[:, 1:2]
     near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
-    moved = functional.interpolate(near, away.shape[-2:], mode="bilinear", align_corners=False)
+    moved = enlarged(near, away.shape[-2:])
     left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
     return replace(motion, shares=motion.shares + torch.cat([left, torch.zeros_like(left), -left], 1))
 

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..media.resampling import averaged, enlarged
+
 STRANDS = 0.012
 """How far single hairs reach into what is behind them, in sides of the picture."""
 
@@ -49,10 +51,8 @@ def blurred(values: Float[Tensor, "n c s s"], reach: float) -> Float[Tensor, "n 
     side = values.shape[-1]
     small = min(side, max(16, round(4 / reach)))
     out = functional.interpolate(values, (small, small), mode="area") if small < side else values
-    half = max(1, round(reach * small))
-    for _ in range(3):
-        out = functional.avg_pool2d(functional.pad(out, (half,) * 4, mode="replicate"), 2 * half + 1, 1)
-    return functional.interpolate(out, (side, side), mode="bilinear", align_corners=False) if small < side else out
+    out = averaged(out, max(1, round(reach * small)), times=3)
+    return enlarged(out, (side, side)) if small < side else out
 
 
 def filled(values: Float[Tensor, "n c s s"], known: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n c s s"]:
@@ -63,9 +63,9 @@ def filled(values: Float[Tensor, "n c s s"], known: Float[Tensor, "n 1 s s"]) ->
         known: How far each pixel is known, in [0, 1].
     """
     weighted = values * known
-    result, trust = weighted, known
+    result, trust, both = weighted, known, torch.cat([weighted, known], 1)
     for reach in _REACHES:
-        sums, near = blurred(weighted, reach), blurred(known, reach)
+        sums, near = blurred(both, reach).split([values.shape[1], 1], 1)
         share = (1 - trust).clamp(min=0) * (near / _NEAR).clamp(max=1)
         result = result + share * sums / near.clamp(min=1e-4)
         trust = trust + share

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
+from ..media.resampling import averaged
 from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from ..types import Frames, Identity, StructureMaps
@@ -27,6 +28,9 @@ _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
 _AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
 _IVORY = (1.0, 0.99, 0.92)
 _BESIDE_IRIS = 0.62  # of the way from an iris to the corner of its eye: the white
+
+_ALONG = 33  # places along a mouth at which it may be open
+_AHEAD = 64  # frames whose mouths are found together: for a few it takes as long
 
 # Millimetres.
 _APART = 2.0  # between lips that are open
@@ -141,15 +145,19 @@ def open_mouths(
     """
     device = next(shaper.parameters()).device
     reference, seen, done = identity.landmarks[:1].to(device).float(), None, 0
+    landmarks = maps.landmarks.to(device).float()
+    first, where = 0, mouth_frames(landmarks[:0], reference, fitter, shaper)
     for frames in video:
         if seen is None:
             portrait = identity.crops[0] if identity.portrait is None else identity.portrait
             size = min(portrait.shape[-1], frames.pixels.shape[-1])
             seen = SeenMouth.of(resize(portrait, size, size).to(device).float(), reference, fitter, shaper)
-        landmarks = maps.landmarks[done : done + len(frames.pixels)].to(device).float()
-        done += len(frames.pixels)
-        where = mouth_frames(landmarks, reference, fitter, shaper)
-        yield replace(frames, pixels=with_mouths(frames.pixels, where, landmarks, seen))
+        stop = done + len(frames.pixels)
+        if stop > first + len(where.jaw):
+            first, where = done, mouth_frames(landmarks[done : max(stop, done + _AHEAD)], reference, fitter, shaper)
+        here = where.rows(slice(done - first, stop - first))
+        yield replace(frames, pixels=with_mouths(frames.pixels, here, landmarks[done:stop], seen))
+        done = stop
 
 
 def with_mouths(
@@ -163,43 +171,46 @@ def with_mouths(
         landmarks: Points of the faces.
         seen: What the photograph shows.
     """
-    size = pictures.shape[-1]
-    lips = (landmarks[:, LIPS] + 1) / 2 * size
-    first = (lips.amin(1).floor().long() - 1).clamp(0, size).tolist()
-    last = (lips.amax(1).ceil().long() + 2).clamp(0, size).tolist()
-    drawn = pictures.clone()
-    for row, ((left, top), (right, bottom)) in enumerate(zip(first, last)):
-        part = drawn[row, :, top:bottom, left:right]
-        if part.numel():
-            box = (left, top, right, bottom)
-            part += _difference(part, box, size, frames.row(row), landmarks[row : row + 1], seen).to(part)
-    return drawn.clamp(-1, 1)
-
-
-def _difference(
-    part: Float[Tensor, "3 h w"],
-    box: tuple[int, int, int, int],
-    size: int,
-    frame: MouthFrames,
-    landmarks: Float[Tensor, "1 478 2"],
-    seen: SeenMouth,
-) -> Float[Tensor, "3 h w"]:
-    """Return what to add to a part of a picture so that it shows the inside of the mouth."""
-    left, top, right, bottom = box
-    xs, ys = (
-        (torch.arange(*ends, device=landmarks.device) * 2 + 1) / size - 1 for ends in ((left, right), (top, bottom))
-    )
-    places = torch.stack(torch.broadcast_tensors(xs[None], ys[:, None]), -1).view(1, -1, 2)
-    colours, between = draw_mouth(frame, landmarks, places, seen, 2 / min(size, seen.picture.shape[-1]))
-    within = between.view(1, *part.shape[1:])
-    colours = colours.view_as(part)
+    drawn = pictures.clamp(-1, 1)
+    which = _open(frames, landmarks)
+    if not len(which):
+        return drawn
+    frames, landmarks, size = frames.rows(which), landmarks[which], pictures.shape[-1]
+    boxes, sides = _boxes(landmarks, size)
+    parts = [drawn[row, :, rows, columns] for row, (rows, columns) in zip(which.tolist(), boxes, strict=True)]
+    axes = ((torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1).to(landmarks)
+    places = [torch.meshgrid(axes[columns], axes[rows], indexing="xy") for rows, columns in boxes]
+    at = torch.stack([torch.stack(xy, -1).flatten(0, 1) for xy in places])
+    colours, between = draw_mouth(frames, landmarks, at, seen, 2 / min(size, seen.picture.shape[-1]))
+    colours, between = (value.unflatten(-1, sides) for value in (colours, between))
     if seen.soft > 0:  # as soft as the rest of the face
-        spread = softened(torch.cat([colours * within, within])[None], seen.soft)[0]
-        colours = spread[:3] / spread[3:].clamp(min=1e-3)
-    change = (colours * 2 - 1) - part.to(colours)
-    reach = max(1, round(_EVEN * float(frame.across.norm()) / 2 * size))
-    level = _evened(change, within, reach)
-    return within * (_DETAIL * (change - level) + seen.level * level)
+        spread = softened(torch.cat([colours * between, between], 1), seen.soft)
+        colours = spread[:, :3] / spread[:, 3:].clamp(min=1e-3)
+    reaches = (_EVEN * frames.across.norm(dim=1) / 2 * size).round().long().clamp(min=1).tolist()
+    for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
+        change = colour * 2 - 1 - part.to(colour)
+        level = _evened(change, within, reach)
+        part += (within * (_DETAIL * (change - level) + seen.level * level)).to(part)
+        part.clamp_(-1, 1)
+    return drawn
+
+
+def _open(frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"]) -> Int[Tensor, "k"]:
+    """Return which mouths are open wide enough for something to be drawn in them."""
+    ends = frames.local(landmarks[:, [LIPS[0], LIPS[10]]])[..., 0]
+    share = torch.linspace(0, 1, _ALONG).to(ends)
+    above, below = frames.lips(landmarks, torch.lerp(ends[:, :1], ends[:, 1:], share))
+    return ((below - above).amax(1) > _OPENS[0]).nonzero()[:, 0]
+
+
+def _boxes(landmarks: Float[Tensor, "n 478 2"], size: int) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
+    """Return rows and columns of pixels around lips, as many for each, and how many."""
+    lips = (landmarks[:, LIPS] + 1) / 2 * size
+    first = (lips.amin(1).floor().long() - 1).clamp(0, size)
+    last = (lips.amax(1).ceil().long() + 2).clamp(0, size)
+    width, height = (last - first).amax(0).tolist()
+    corners = torch.minimum(first, size - (last - first).amax(0)).tolist()
+    return [(slice(y, y + height), slice(x, x + width)) for x, y in corners], (height, width)
 
 
 def draw_mouth(
@@ -268,7 +279,5 @@ def _sampled(picture: Float[Tensor, "3 s s"], places: Float[Tensor, "k 2"]) -> F
 
 def _evened(values: Float[Tensor, "3 h w"], within: Float[Tensor, "1 h w"], reach: int) -> Float[Tensor, "3 h w"]:
     """Even values out over as many pixels on each side, inside an area."""
-    both = torch.cat([values * within, within])[None]
-    for _ in range(2):
-        both = functional.avg_pool2d(both, 2 * reach + 1, 1, reach)
+    both = averaged(torch.cat([values * within, within])[None], reach, times=2, edge=False)
     return both[0, :3] / both[0, 3:].clamp(min=1e-3)

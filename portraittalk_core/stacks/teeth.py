@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -77,10 +77,9 @@ class MouthFrames:
     pitch: Float[Tensor, "n"]
     """Likewise."""
 
-    def row(self, number: int) -> MouthFrames:
-        """Return one of them."""
-        rows = (value[number : number + 1] for value in (self.origin, self.across, self.jaw, self.yaw, self.pitch))
-        return MouthFrames(*rows)
+    def rows(self, which: slice | Int[Tensor, "k"]) -> MouthFrames:
+        """Return some of them."""
+        return MouthFrames(*(value[which] for value in (self.origin, self.across, self.jaw, self.yaw, self.pitch)))
 
     def local(self, points: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
         """Return points of pictures in millimetres."""

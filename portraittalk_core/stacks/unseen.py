@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..media.resampling import enlarged
 from ..topology import OUTER_LIPS
 from .masked import blurred, filled
 
@@ -60,7 +61,7 @@ def unseen(
     size = drawn.shape[-1]
     uncovered = moved[:, 3:].clamp(0, 1)
     known = ((1 - own) * (1 - uncovered) > _KNOWN).float()
-    tear = functional.interpolate(blurred(torn(flow), _AROUND), (size, size), mode="bilinear", align_corners=False)
+    tear = enlarged(blurred(torn(flow), _AROUND), (size, size))
     redrawn = torch.maximum(tear, _mouths(landmarks, size))
     person = torch.lerp(moved[:, :3], toned(drawn, shown, known), redrawn)
     return torch.lerp(person, behind.picture.expand_as(person), uncovered)
@@ -98,7 +99,7 @@ def toned(
     share = functional.interpolate(known, small, mode="area")
     differs = functional.interpolate((shown - drawn) * known, small, mode="area") / share.clamp(min=1e-3)
     differs = blurred(filled(differs, (share > _KNOWN).float()), _SOFT)
-    return drawn + functional.interpolate(differs, (size, size), mode="bilinear", align_corners=False)
+    return drawn + enlarged(differs, (size, size))
 
 
 def _mouths(landmarks: Float[Tensor, "n 478 2"], side: int) -> Float[Tensor, "n 1 s s"]:

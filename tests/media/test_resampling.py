@@ -1,0 +1,54 @@
+"""What OpenCV does in torch's place is what torch does."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from portraittalk_core.media import resampling
+from portraittalk_core.media.resampling import averaged, enlarged, sampled
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    coarse = torch.rand(1, 5, 20, 24, generator=torch.Generator().manual_seed(0))
+    return functional.interpolate(coarse, (40, 48), mode="bilinear")
+
+
+@pytest.fixture
+def places() -> torch.Tensor:
+    """Inside and outside of the picture, of two rows."""
+    return torch.rand(2, 2, 30, 31, generator=torch.Generator().manual_seed(1)) * 2.4 - 1.2
+
+
+def by_torch(work, *given: object, **how: object) -> torch.Tensor:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "_for_opencv", lambda *values: False)
+        return work(*given, **how)
+
+
+@pytest.mark.parametrize("cubic", [True, False])
+def test_samples_are_torchs(picture: torch.Tensor, places: torch.Tensor, cubic: bool) -> None:
+    for pictures in (picture, torch.cat([picture, picture.flip(-1)])):
+        found = sampled(pictures, places, cubic)
+        torch.testing.assert_close(found, by_torch(sampled, pictures, places, cubic), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cubic", [True, False])
+def test_enlarged_maps_are_torchs(picture: torch.Tensor, cubic: bool) -> None:
+    found = enlarged(picture[..., ::2], (90, 61), cubic)
+    torch.testing.assert_close(found, by_torch(enlarged, picture[..., ::2], (90, 61), cubic), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("edge", [True, False])
+def test_means_are_torchs_and_the_picture_stays(picture: torch.Tensor, edge: bool) -> None:
+    before = picture.clone()
+    found = averaged(picture, 3, times=2, edge=edge)
+    torch.testing.assert_close(found, by_torch(averaged, picture, 3, times=2, edge=edge), atol=1e-5, rtol=0)
+    assert torch.equal(picture, before)
+
+
+def test_gradients_flow_where_somebody_learns(picture: torch.Tensor, places: torch.Tensor) -> None:
+    pictures = picture.clone().requires_grad_()
+    total = sampled(pictures, places).sum() + enlarged(pictures, (80, 96)).sum() + averaged(pictures, 1).sum()
+    total.backward()
+    assert pictures.grad is not None and bool(pictures.grad.any())
