@@ -81,11 +81,18 @@ def speech_waveform(sound: Sound) -> Float[Tensor, " samples"]:
         mono = sound.samples[int(levels.argmax())]
     samples = _without_offset(mono.numpy(), sound.sample_rate)
     if sound.sample_rate != SPEECH_RATE:
-        import librosa
-
-        samples = librosa.resample(samples, orig_sr=sound.sample_rate, target_sr=SPEECH_RATE, res_type="soxr_hq")
+        samples = _resampled(samples, sound.sample_rate)
     heard = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)).clamp(-1, 1)
     return heard if len(heard) and heard.abs().max() >= QUIETEST else torch.zeros_like(heard)
+
+
+def _resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return sound at `SPEECH_RATE`: what librosa's `soxr_hq` gives, without its second of imports."""
+    import soxr
+
+    wanted = -(-len(samples) * SPEECH_RATE // rate)
+    found = soxr.resample(samples, rate, SPEECH_RATE, quality="soxr_hq")[:wanted]
+    return np.pad(found, (0, wanted - len(found)))
 
 
 def _without_offset(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -191,3 +191,12 @@ def test_damage_costs_what_is_damaged(tmp_path, caplog):
     assert len(heard) == 80_000
     for part in (slice(0, 30_000), slice(60_000, 80_000)):
         assert torch.allclose(heard[part], torch.from_numpy(noise[part]).float(), atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(44100, 4411), (48000, 7), (22050, 4410), (8000, 1)])
+def test_another_rate_is_librosas_to_the_bit(rate, samples):
+    import librosa
+
+    noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    wanted = librosa.resample(noise, orig_sr=rate, target_sr=audio.SPEECH_RATE, res_type="soxr_hq")
+    assert np.array_equal(audio._resampled(noise, rate), wanted)
