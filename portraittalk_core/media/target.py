@@ -13,13 +13,14 @@ import functools
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import BadMedia
 from .waiting import Unanswered, answered, is_silent
-from .write_errors import GONE, codes, read_remedy, reason_of, write_failure
+from .write_errors import BUSY, GONE, codes, read_remedy, reason_of, write_failure
 
 VIDEO_SUFFIXES = (".mp4", ".webp")
 """Endings of videos that can be written."""
@@ -34,6 +35,8 @@ RUN_VARIABLE = "PORTRAITTALK_RUN"
 """The environment variable that begins the names of part files: who kills its workers knows what they leave."""
 
 _CLEANING_S = 10.0
+_BUSY_S = (0.1, 0.4, 1.5, 4.0)
+"""How long what is in use is waited for, each time; a viewer or a virus scanner holds a file for moments."""
 
 _unfinished: dict[Path, int] = {}
 """Part files that exist, and the process that makes each. An interrupt may come between making one and its `with`."""
@@ -194,7 +197,9 @@ def _try_writing(target: Path, path: str | Path) -> None:
     # Real files are the only honest test: permission bits say nothing of read-only mounts, quotas, root or the
     # names that a file system refuses.
     with _Probe(parent) as probe:
-        _touch(probe / target.name if target.name else probe / "x")
+        part = _part_name(probe)
+        _touch(part)
+        os.replace(part, probe / (target.name or "x"))  # as `commit` does
 
 
 class _Probe:
@@ -215,6 +220,8 @@ class _Probe:
 def _touch(path: Path) -> None:
     with path.open("xb", buffering=0) as file:
         file.write(bytes(4096))  # a full disk takes names, and small files that fit beside them, but no block
+        file.seek(0)  # as who writes a video does; some shares take a file from its beginning to its end only
+        file.write(bytes(1))
         try:
             os.fsync(file.fileno())  # a quota or a network share may refuse only now
         except OSError as error:
@@ -269,6 +276,19 @@ def _remove(path: Path) -> None:
     _unfinished.pop(path, None)
 
 
+def _replace(part: Path, target: Path) -> None:
+    """Rename a file that took minutes to make, and do not give it up for what passes."""
+    passing = (*codes(BUSY), *(codes(("EACCES", "EPERM")) if os.name == "nt" else ()))  # what Windows says of open files
+    for wait_s in _BUSY_S:
+        try:
+            return os.replace(part, target)
+        except OSError as error:
+            if error.errno not in passing:
+                raise
+        time.sleep(wait_s)
+    os.replace(part, target)
+
+
 def _part_name(parent: Path) -> Path:
     return parent / PART_FILES.replace("*", os.environ.get(RUN_VARIABLE, "") + uuid.uuid4().hex[:8])
 
@@ -315,13 +335,13 @@ class Partial:
         try:
             if self.path.parent == self.target:
                 for file in sorted(self.path.iterdir()):
-                    os.replace(file, self.target / file.name)
+                    _replace(file, self.target / file.name)
                 self.path.rmdir()
                 _unfinished.pop(self.path, None)
                 return
             if self.path.is_dir() and self.target.is_dir():
                 self.target.rmdir()
-            os.replace(self.path, self.target)
+            _replace(self.path, self.target)
         except OSError as error:
             raise write_failure(self.target, error) from error
         _unfinished.pop(self.path, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from ..errors import BadMedia
@@ -12,6 +13,9 @@ GONE = (
     *("ENETRESET", "ENOTCONN", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "ESHUTDOWN", "EREMOTEIO", "ENOLINK"),
 )
 """Names of the errors of disks and shares that are there no more."""
+
+BUSY = ("EAGAIN", "EBUSY", "ETXTBSY", "EDEADLK", "ENOLCK", "EINPROGRESS", "EALREADY")
+"""Names of the errors that pass: an NFS server that has just begun, a file that another program holds for a moment."""
 
 _REMEDIES = (
     (("ENOSPC", "EDQUOT"), "Free some space and try again."),
@@ -23,6 +27,7 @@ _REMEDIES = (
     (("ELOOP",), "The link leads to itself: choose another name."),
     (("EMFILE", "ENFILE"), "Too many files are open: close some programs."),
     (("ENOMEM",), "Close other programs: the memory is full."),
+    (BUSY, "The disk or the file is in use: try again in a minute."),
     (GONE, "The disk or the network failed: write to another one."),
 )  # fmt: skip
 _OTHERWISE = "This is no fault of the disk: try another kind of file, and report it with this line."
@@ -38,6 +43,8 @@ def write_failure(path: str | Path, error: Exception, what: str = "") -> BadMedi
     """
     code = getattr(error, "errno", None)
     remedy = next((text for names, text in _REMEDIES if code in codes(names)), _OTHERWISE)
+    if code == errno.ENOENT and os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        remedy = "What was written is gone: write to another disk."
     return BadMedia(f"{what} `{path}` cannot be written ({reason_of(error)}). {remedy}".strip())
 
 
@@ -49,6 +56,8 @@ def read_remedy(error: Exception) -> str:
     """
     if getattr(error, "errno", None) in codes(GONE):
         return "The disk or the network failed: copy the file to another disk."
+    if getattr(error, "errno", None) in codes(BUSY):
+        return "The disk or the file is in use: try again in a minute."
     return "Check its name and permissions."
 
 

@@ -19,7 +19,9 @@ from .comfy_server import missing_host, serve
 pytestmark = [pytest.mark.comfy, pytest.mark.slow]
 
 SEED = 20
-MOMENTS = 20
+MOMENTS = int(os.environ.get("PORTRAITTALK_INTERRUPTS", "20"))
+"""How many interrupts; docs/reliability.md has the figures of 200."""
+
 SECONDS = 0.4
 """Of speech: ten frames, in two windows of eight."""
 

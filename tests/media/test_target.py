@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 
 import pytest
@@ -52,6 +53,7 @@ def test_a_name_too_long_is_one_line(tmp_path, name):
         (errno.EROFS, "can be written"),
         (errno.ENOSPC, "Free some space"),
         (errno.EIO, "network"),
+        (errno.EAGAIN, "try again in a minute"),
     ],
 )
 def test_a_folder_that_takes_nothing_is_reported(tmp_path, monkeypatch, number, remedy):
@@ -72,6 +74,44 @@ def test_a_full_disk_is_reported_though_it_takes_names(tmp_path, monkeypatch):
 def test_a_disk_that_cannot_sync_will_do(tmp_path, monkeypatch):
     refusing(monkeypatch, "os.fsync", errno.EINVAL)
     check_target(tmp_path / "a.mp4")
+
+
+def test_a_share_that_lets_no_file_be_renamed_is_known_before_the_work(tmp_path, monkeypatch):
+    refusing(monkeypatch, "os.replace", errno.EPERM)
+    with pytest.raises(BadMedia, match="cannot be written .*can be written to"):
+        check_target(tmp_path / "a.mp4")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_share_that_takes_files_in_order_only_is_known_before_the_work(tmp_path, monkeypatch):
+    class InOrder(io.FileIO):
+        def seek(self, *_):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("pathlib.Path.open", lambda path, mode, buffering: InOrder(path, mode.replace("b", "")))
+    with pytest.raises(BadMedia, match="cannot be written .*Operation not permitted"):
+        check_target(tmp_path / "a.mp4")
+    assert not os.listdir(tmp_path)
+
+
+def test_what_is_in_use_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(target, "_BUSY_S", (0.0, 0.0))
+    replace, times = os.replace, []
+
+    def busy(part, whole):
+        times.append(whole)
+        if len(times) < 3:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        replace(part, whole)
+
+    monkeypatch.setattr("os.replace", busy)
+    with Partial(tmp_path / "a.mp4") as part:
+        part.write_bytes(b"whole")
+    assert os.listdir(tmp_path) == ["a.mp4"] and len(times) == 3
+    refusing(monkeypatch, "os.replace", errno.EBUSY)
+    with pytest.raises(BadMedia, match="in use: try again in a minute"), Partial(tmp_path / "a.mp4") as part:
+        part.write_bytes(b"other")
+    assert (tmp_path / "a.mp4").read_bytes() == b"whole"
 
 
 def test_inputs_that_are_no_files_are_one_line(tmp_path):

@@ -322,7 +322,7 @@ def test_a_sound_has_no_pictures(tmp_path):
         (errno.EFBIG, "takes no file of that size"),
         (errno.EACCES, "Choose a folder that can be written to"),
         (errno.EROFS, "Choose a folder that can be written to"),
-        (errno.ENOENT, "create it again"),
+        (errno.ENOENT, "What was written is gone"),
         (errno.ENAMETOOLONG, "shorter name"),
         (errno.EIO, "The disk or the network failed"),
         (errno.EINVAL, "no fault of the disk"),
