@@ -192,6 +192,10 @@ def describe_model(name: str) -> list[str]:
 
     folder = ASSETS / name if name in PRESETS else Path(name)
     if name not in PRESETS and not folder.is_dir():
+        if Path(name).suffix or Path(name).name != name:  # no model is called so
+            from ..media.target import existing_file
+
+            existing_file(name)
         raise BadInput(f"`{name}` must be a weights file, a folder or one of {', '.join(PRESETS)}. Check the name.")
     lines = [f"{name}: {json.dumps(to_mapping(PRESETS[name]()))}"] if name in PRESETS else []
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []

@@ -76,6 +76,24 @@ def _existing(path: str | Path, what: str) -> Path:
     return found
 
 
+def file_there(paths: Iterable[Path]) -> Path | None:
+    """Return the first of some files that is there, None where none is.
+
+    A name that the disk does not take, as one that was made of a long name may be, is that of no file.
+
+    Args:
+        paths: What is looked for, in order.
+    """
+    for path in paths:
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            if error.errno not in codes(("ENAMETOOLONG", "EINVAL")):
+                raise
+    return None
+
+
 def check_disk(path: str | Path, error: Exception) -> None:
     """Tell a disk that is gone from a damaged file, after an error while a file was read.
 
@@ -198,7 +216,7 @@ def _try_writing(target: Path, path: str | Path) -> None:
     # names that a file system refuses.
     with _Probe(parent) as probe:
         part = _part_name(probe)
-        _touch(part)
+        _touch(part, anywhere=target.suffix.lower() in VIDEO_SUFFIXES)
         os.replace(part, probe / (target.name or "x"))  # as `commit` does
 
 
@@ -217,11 +235,13 @@ class _Probe:
         _remove(self._path)
 
 
-def _touch(path: Path) -> None:
+def _touch(path: Path, anywhere: bool = False) -> None:
+    """Write a block; `anywhere` as who writes a video does: some shares take a file from beginning to end only."""
     with path.open("xb", buffering=0) as file:
         file.write(bytes(4096))  # a full disk takes names, and small files that fit beside them, but no block
-        file.seek(0)  # as who writes a video does; some shares take a file from its beginning to its end only
-        file.write(bytes(1))
+        if anywhere:
+            file.seek(0)
+            file.write(bytes(1))
         try:
             os.fsync(file.fileno())  # a quota or a network share may refuse only now
         except OSError as error:

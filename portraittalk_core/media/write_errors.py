@@ -25,6 +25,7 @@ _REMEDIES = (
     (("EISDIR", "ENOTEMPTY", "EEXIST"), "Something else has that name: choose another one."),
     (("ENAMETOOLONG",), "Choose a shorter name."),
     (("ELOOP",), "The link leads to itself: choose another name."),
+    (("ESPIPE",), "The disk takes files from beginning to end only, which videos are not written in: use another one."),
     (("EMFILE", "ENFILE"), "Too many files are open: close some programs."),
     (("ENOMEM",), "Close other programs: the memory is full."),
     (BUSY, "The disk or the file is in use: try again in a minute."),

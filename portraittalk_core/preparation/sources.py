@@ -16,6 +16,7 @@ from ..errors import BadInput, BadMedia
 from ..evaluation.data.clips import find_clips
 from ..evaluation.data.datasets import DATASETS as SCORED
 from ..evaluation.data.datasets import Dataset, Entry
+from ..media.target import file_there
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def find_sources(folder: Path, dataset: str | None = None) -> list[Source]:
 def _plain(path: Path, folder: Path) -> Source:
     name = path.relative_to(folder)
     beside = [path.with_suffix(suffix) for suffix in (".wav", ".m4a", ".flac")]
-    sound = next((file for file in beside if file.is_file()), None)
+    sound = file_there(beside)
     label = name.with_suffix("").as_posix()
     return Source(path, label, name.parts[0] if len(name.parts) > 1 else label, sound)
 

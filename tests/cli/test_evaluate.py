@@ -140,7 +140,7 @@ def test_names(folder, tmp_path):
     "argv, text",
     [
         (["gone/", "-o", "r"], "there is no `gone/`"),
-        ([".", "-o", "r"], "needs a video"),
+        ([".", "-o", "r"], "There must be a video, but . holds none"),
         (["{v}", "-o", "{v}"], "`-o` must be a folder"),
         (["{v}", "-o", "a/b/c"], "`-o` must exist"),
         (["{v}", "-o", "r", "--reference", "gone"], "`--reference` must be a file or a folder"),

@@ -55,8 +55,10 @@ def test_info_of_nonsense(tmp_path, capsys):
     (tmp_path / "w.safetensors").write_bytes(b"nonsense" * 9)
     assert main(["info", f"{tmp_path}/w.safetensors"]) == 2
     assert "must be a safetensors file" in failure(capsys)
-    assert main(["info", "no-such-thing"]) == 2
-    assert "Check the name" in failure(capsys)
+    for name, rule in (("no-such-thing", "one of tiny"), ("gone.mp4", "there is no `gone.mp4`"), ("a/b", "no `a/b`")):
+        assert main(["info", name]) == 2
+        line = failure(capsys)
+        assert rule in line and "Check the name" in line
 
 
 def test_info_of_machine_and_models(capsys):

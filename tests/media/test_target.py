@@ -9,8 +9,10 @@ import os
 import pytest
 
 from portraittalk_core.errors import BadMedia
+from portraittalk_core.evaluation.data.clips import find_clips
 from portraittalk_core.media import target
 from portraittalk_core.media.target import PART_FILES, Partial, check_folder, check_target, existing_file
+from portraittalk_core.preparation.sources import find_sources
 
 LONGEST = 255
 
@@ -86,11 +88,13 @@ def test_a_share_that_lets_no_file_be_renamed_is_known_before_the_work(tmp_path,
 def test_a_share_that_takes_files_in_order_only_is_known_before_the_work(tmp_path, monkeypatch):
     class InOrder(io.FileIO):
         def seek(self, *_):
-            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
 
     monkeypatch.setattr("pathlib.Path.open", lambda path, mode, buffering: InOrder(path, mode.replace("b", "")))
-    with pytest.raises(BadMedia, match="cannot be written .*Operation not permitted"):
+    with pytest.raises(BadMedia, match="cannot be written .*The disk takes files from beginning to end only"):
         check_target(tmp_path / "a.mp4")
+    check_target(f"{tmp_path}/pictures/")
+    check_target(tmp_path / "a.png", (".png",))
     assert not os.listdir(tmp_path)
 
 
@@ -112,6 +116,16 @@ def test_what_is_in_use_for_a_moment_is_waited_for(tmp_path, monkeypatch):
     with pytest.raises(BadMedia, match="in use: try again in a minute"), Partial(tmp_path / "a.mp4") as part:
         part.write_bytes(b"other")
     assert (tmp_path / "a.mp4").read_bytes() == b"whole"
+
+
+def test_clips_of_the_longest_name_are_found_though_no_file_can_be_called_as_their_sound_would_be(tmp_path):
+    (tmp_path / named(LONGEST)).write_bytes(b"1")
+    (tmp_path / "b.mp4").write_bytes(b"1")
+    (tmp_path / "b.flac").write_bytes(b"1")
+    found = find_sources(tmp_path)
+    assert [source.sound for source in found] == [tmp_path / "b.flac", None]
+    clips = find_clips([str(tmp_path)], audio=str(tmp_path))
+    assert [clip.sound and clip.sound.name for clip in clips] == ["b.mp4", named(LONGEST)]
 
 
 def test_inputs_that_are_no_files_are_one_line(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BadInput, BadMedia
+from ...media.target import file_there
 from .expected import Expected
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
@@ -74,7 +75,7 @@ def find_clips(
         inside = _videos_in(path, output) if path.is_dir() else [path]
         found |= {file: file.relative_to(path) if path.is_dir() else Path(file.name) for file in inside}
     if not found:
-        raise BadInput(f"`evaluate` needs a video, but {', '.join(videos)} holds none ({' '.join(SUFFIXES)}).")
+        raise BadInput(f"There must be a video, but {', '.join(videos)} holds none ({' '.join(SUFFIXES)}). Name another.")
     sounds, truths = _companions(audio, "--audio", SOUND_SUFFIXES), _companions(reference, "--reference", SUFFIXES)
     names = list(found.values())
     return [
@@ -107,7 +108,7 @@ def _companions(given: str | None, option: str, suffixes: Sequence[str]) -> Call
 
     def companion(name: Path) -> Path:
         candidates = [base / name.with_suffix(suffix) for suffix in (name.suffix, *suffixes)]
-        return next((file for file in candidates if file.is_file()), base / name)
+        return file_there(candidates) or base / name
 
     return companion
 

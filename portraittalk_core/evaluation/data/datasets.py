@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ...errors import BadInput, BadMedia
+from ...media.target import file_there
 from .clips import Clip
 from .expected import Expected
 
@@ -147,10 +148,6 @@ def _shown(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     ]
 
 
-def _first(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
-
-
 _HDTF_CLIP = re.compile(r"(?P<video>.+)_\d+$")
 
 
@@ -162,7 +159,7 @@ def _hdtf(folder: Path) -> Iterable[Entry]:
         beside = [video.with_suffix(suffix) for suffix in SOUNDS]
         apart = [video.parent.parent / name / f"{video.stem}{s}" for name in ("audio", "audios", "wav") for s in SOUNDS]
         source = match["video"]
-        yield Entry(video, _first([*beside, *apart]), source, (source,), video.stem)
+        yield Entry(video, file_there([*beside, *apart]), source, (source,), video.stem)
 
 
 _MEAD_PERSON, _MEAD_LEVEL = re.compile(r"[MW]\d{3}$"), re.compile(r"level_[123]$")
@@ -183,7 +180,7 @@ def _mead(folder: Path) -> Iterable[Entry]:
             continue
         sounds = [person / "audio" / emotion / level / f"{video.stem}{suffix}" for suffix in SOUNDS]
         group = (person.name, emotion, level)
-        yield Entry(video, _first(sounds), person.name, group, "_".join((*group, video.stem)))
+        yield Entry(video, file_there(sounds), person.name, group, "_".join((*group, video.stem)))
 
 
 def _mead_last(entries: Sequence[Entry]) -> list[Entry]:
@@ -209,7 +206,7 @@ def _grid(folder: Path) -> Iterable[Entry]:
         places = [folder / name / person for name in ("audio", "audio_25k", "wav")]
         places += [folder / person / "audio", video.parent]
         sounds = [place / f"{video.stem}{suffix}" for place in places for suffix in SOUNDS]
-        yield Entry(video, _first(sounds), person, (person,), f"{person}_{video.stem}")
+        yield Entry(video, file_there(sounds), person, (person,), f"{person}_{video.stem}")
 
 
 HDTF = Dataset(
@@ -281,6 +278,6 @@ def with_results(clips: Sequence[Clip], made: Path) -> list[Clip]:
         raise BadMedia(f"The results must be a folder, but there is no `{made}`. Check the name.")
 
     def file(label: str) -> Path:
-        return _first([made / f"{label}{suffix}" for suffix in VIDEOS]) or made / f"{label}.mp4"
+        return file_there([made / f"{label}{suffix}" for suffix in VIDEOS]) or made / f"{label}.mp4"
 
     return [Clip(file(c.label), c.label, c.sound or c.path, c.path, expected=None) for c in clips]
