@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import functools
 import io
 import json
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, BadMedia, PortraitTalkError
 from .engines import add_engine, read_engine
+from .table import read_table
 
 if TYPE_CHECKING:
     from ..evaluation.engine import Lost
@@ -37,6 +37,7 @@ MANY = ("image", "edit", "part")
 """Columns that hold several values, separated by `|`."""
 
 _HERE = ("batch", "engine", "workers", "ray_address", "run", "parser", "command", "verbose", "quiet")
+_TARGETS = ("output", "preview", "landmarks", "save_motion", "watch")
 _FALSE = ("", "no", "false", "0")
 
 
@@ -60,9 +61,22 @@ class Row:
         return self.arguments.output
 
     @property
+    def targets(self) -> list[str]:
+        """All files that it writes."""
+        return [name for key in _TARGETS if (name := getattr(self.arguments, key))]
+
+    @property
+    def sources(self) -> list[str]:
+        """All files that it reads, but for the model's own."""
+        given = self.arguments
+        parts = [part.partition("=")[2] for part in given.part]
+        return [*given.image, *(name for name in (given.audio, given.motion, given.faces, *parts) if name)]
+
+    @functools.cached_property
     def said(self) -> str:
-        """Everything that was asked for, to know the row again."""
-        return json.dumps(vars(self.arguments), sort_keys=True, default=str)
+        """Everything that was asked for, and what its files were then, to know the row again."""
+        files = {name: _stamp(name) for name in self.sources}
+        return json.dumps(vars(self.arguments) | {"files": files}, sort_keys=True, default=str)
 
 
 def add_batch(parser: argparse.ArgumentParser, run: Callable[..., int]) -> None:
@@ -131,13 +145,11 @@ def _tidy(rows: Sequence[Row]) -> Generator[None, None, None]:
     from ..media.target import RUN_VARIABLE, remove_of_run
 
     run = os.environ[RUN_VARIABLE] = uuid.uuid4().hex[:8]
-    targets = [row.arguments for row in rows]
-    names = [getattr(t, name) for t in targets for name in ("output", "preview", "landmarks", "save_motion", "watch")]
     try:
         yield
     finally:
         os.environ.pop(RUN_VARIABLE, None)
-        remove_of_run(run, dict.fromkeys(Path(name).absolute().parent for name in names if name))
+        remove_of_run(run, dict.fromkeys(Path(name).absolute().parent for row in rows for name in row.targets))
 
 
 @dataclass(frozen=True)
@@ -235,17 +247,11 @@ def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.Argume
         The rows in order.
 
     Raises:
-        BadInput: For unknown columns, rows that are no job, and two rows of the same output; all at once.
+        BadInput: For unknown columns, rows that are no job, and a file that two rows write, or that one row writes and
+            one reads; all at once.
         BadMedia: When there is no such file, or it is no table.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, restkey="")
-            lines = [(table.line_num, line) for line in table if any(line.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadMedia(f"`--batch` must be a CSV file, but `{path}` cannot be read ({error}).") from error
-    if not lines:
-        raise BadInput(f"`--batch` must have a header and rows, but `{path}` has none. Name columns: image,audio,…")
+    lines = read_table(path)
     options = {a.dest: a for a in parser._actions if a.dest not in (*_HERE, "help")}
     unknown = [name for name in dict.fromkeys(name for _, line in lines for name in line) if _name(name) not in options]
     if unknown:
@@ -258,15 +264,28 @@ def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.Argume
             rows.append(Row(number, _parsed(line, options, arguments, parser)))
         except BadInput as error:
             faults.append(f"row {number}: {error}")
-    outputs = Counter(str(Path(row.output).resolve()) for row in rows)
-    faults += [f"{count} rows write {output}. Rename one." for output, count in outputs.items() if count > 1]
+    outputs = Counter(os.path.realpath(name) for row in rows for name in row.targets)
+    faults += [f"{output} would be written {count} times. Rename one." for output, count in outputs.items() if count > 1]
+    read = Counter(os.path.realpath(name) for row in rows for name in row.sources)
+    faults += [
+        f"One row writes {name} and one reads it, but rows have no order. Use two tables." for name in outputs & read
+    ]
     if faults:
         raise BadInput(f"`--batch` cannot be run: {' '.join(faults)}")
     return rows
 
 
+def _stamp(name: str) -> str:
+    """Return what tells a file from another of its name; a word of the catalogue has no file."""
+    try:
+        found = os.stat(name)
+    except (OSError, ValueError):
+        return ""
+    return f"{found.st_size} bytes, {found.st_mtime_ns}"
+
+
 def _name(column: str) -> str:
-    return column.strip().lstrip("-").replace("-", "_")
+    return column.lower().lstrip("-").replace("-", "_").replace(" ", "_")
 
 
 def _parsed(
@@ -275,8 +294,8 @@ def _parsed(
     """Return the arguments of a row, on top of those of the command line."""
     words: list[str] = []
     base = {name: value for name, value in vars(given).items() if name not in _HERE}
-    for column, text in line.items():
-        name, cell = _name(column), (text or "").strip()
+    for column, cell in line.items():
+        name = _name(column)
         if cell:
             words += _words(options[name], cell)
             if name in MANY:

@@ -7,6 +7,7 @@ those that are not known are passed over. Signs and units of the head: see `docs
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from ..types import COEFFICIENTS, FaceMotion
 from .arkit import EYE_REACH, HEAD
 from .resampling import at_times, frame_times
 
+logger = logging.getLogger(__name__)
+
 Kind = Literal["live-link", "mediapipe"]
 """Live Link Face's file, or one of MediaPipe's blendshapes."""
 
@@ -33,6 +36,10 @@ TIMECODE_BASE = 60
 _BASES = (TIMECODE_BASE, 24, 25, 30, 48, 50, 100, 120)
 _TIMES = {"timestampms": 1e-3, "timems": 1e-3, "timestamp": 1.0, "timestamps": 1.0, "time": 1.0, "times": 1.0}
 _EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
+_NEAR = 0.1
+"""How far a blendshape may lie outside 0 to 1: trackers overshoot."""
+
+_DAY_S = 24 * 3600
 _LONGEST_S = 6 * 3600
 
 
@@ -71,10 +78,15 @@ def read_motion(
     if not kept:
         raise _bad(path, "has no line of numbers")
     times = _times(path, kept, columns, source_fps or fps)
-    shapes = _table(path, kept, columns, COEFFICIENTS).clamp(0, 1)
+    shapes = _table(path, kept, columns, COEFFICIENTS)
+    _warn_of_units(path, shapes)
+    shapes = shapes.clamp(0, 1)
     if not any(_plain(name) in columns for name in COEFFICIENTS if name.startswith("eyeLook")):
         shapes = _look(shapes, _table(path, kept, columns, _EYES))
     head = _table(path, kept, columns, [f"Head{name}" for name in HEAD], HEAD)
+    if bool((beyond := head.abs() > math.tau).any()):
+        line = kept[int(beyond.any(1).nonzero()[0, 0])][0]
+        raise _bad(path, f"must have the head's angles in radians, but has {head[beyond][0]:g} in line {line}")
     track = _resample(torch.cat([shapes, head], 1), times, fps, frames, str(path))
     place = track.new_tensor([0.0, 0.0, 1.0]).expand(len(track), 3)
     shapes, head = track.split([len(COEFFICIENTS), len(HEAD)], 1)
@@ -188,6 +200,19 @@ def _read(path: str | Path, line: int, row: list[str], column: int, name: str) -
     return value
 
 
+def _warn_of_units(path: str | Path, shapes: Float[Tensor, "rows 52"]) -> None:
+    """Say that values are cut, as all of a file in percent would be."""
+    beyond = ((shapes - 0.5).abs() > 0.5 + _NEAR).any(0)
+    if bool(beyond.any()):
+        first = int(beyond.nonzero()[0, 0])
+        column = shapes[:, first]
+        worst = float(column[(column - 0.5).abs().argmax()])
+        logger.warning(
+            "`%s` has values of %d blendshapes outside 0 to 1 (%s: %g), which are cut there. Is it in percent?",
+            *(path, int(beyond.sum()), COEFFICIENTS[first], worst),
+        )
+
+
 def _times(
     path: str | Path, rows: list[tuple[int, list[str]]], columns: dict[str, int], fps: float
 ) -> Float[Tensor, "rows"]:
@@ -223,6 +248,8 @@ def _from_timecodes(path: str | Path, codes: list[tuple[int, str]]) -> Float[Ten
         whole.append(int(hours) * 3600 + int(minutes) * 60 + int(seconds))
         parts.append(float(frame))
     seconds, frames = torch.tensor(whole, dtype=torch.float64), torch.tensor(parts, dtype=torch.float64)
+    midnights = (seconds.diff(prepend=seconds[:1]) < -_DAY_S / 2).cumsum(0)  # a timecode is the time of the day
+    seconds = seconds + midnights * _DAY_S
     bases = [base for base in _BASES if base > float(frames.max())] or [math.ceil(float(frames.max()) + 1e-6)]
     tried = [seconds + frames / base for base in bases]
     if len(codes) < 3:

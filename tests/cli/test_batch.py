@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import pickle
 import re
 from pathlib import Path
@@ -80,8 +81,12 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
         (("image,batch", "a.png,x"), "columns that are no options: 'batch'"),
         ((TWO[0], TWO[1].replace(",7,", ",seven,")), "row 2: `--seed` must be a whole number"),
         ((TWO[0], TWO[1], TWO[1].replace("a person", "")), "row 3: `--prompt` must be given, but is empty"),
-        ((TWO[0], TWO[1], TWO[1]), "2 rows write .*one.mp4. Rename one."),
+        ((TWO[0], TWO[1], TWO[1]), "one.mp4 would be written 2 times. Rename one."),
         ((TWO[0],), "must have a header and rows"),
+        ((TWO[0].replace("seed", "prompt"), TWO[1]), "the column 'prompt' twice"),
+        (("image,audio,prompt,output", "a.png,s.wav,a man, old,o.mp4"), "a cell without a column in row 2. Name its"),
+        ((TWO[0].replace("edit", "preview"), *(TWO[1].replace("0.5: sad | 1.5: happy", "HERE/p.png"),) * 2), "p.png"),
+        ((TWO[0], TWO[1], TWO[1].replace("s.wav", "one.mp4")), "writes .*one.mp4 and one reads it.* Use two tables"),
     ],
 )
 def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, capsys, rows, text):
@@ -89,6 +94,40 @@ def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, 
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(text, said), said
     assert model.calls == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\n\nimage;audio;prompt;output;\n{f}/a.png;{f}/s.wav;a man, old;{f}/o.mp4;\n;;;;\n".encode("utf-8-sig"),
+        "Image\tAudio\tPrompt\tOutput\r\n{f}/a.png\t{f}/s.wav\ta man, old\t{f}/o.mp4\r\n".encode("utf-16"),
+        b' image , audio,prompt ,output,\r{f}/a.png,{f}/s.wav,"a man, old", {f}/o.mp4,\r',
+    ],
+)
+def test_tables_are_read_as_spreadsheets_save_them(model, folder, data):
+    wide = data.startswith(b"\xff\xfe")
+    here = str(folder).encode("utf-16-le" if wide else "utf-8")
+    (folder / "jobs.csv").write_bytes(data.replace("{f}".encode("utf-16-le" if wide else "utf-8"), here))
+    assert main(["generate", "--batch", str(folder / "jobs.csv")]) == 0
+    assert [call["prompt"] for call in model.calls if "prompt" in call] == ["a man, old"]
+    assert (folder / "o.mp4").exists()
+
+
+def test_a_table_in_another_encoding_names_its_line_and_a_pipe_is_refused(folder, capsys):
+    (folder / "jobs.csv").write_bytes("image,audio\na.png,s.wav\nüb.png,s.wav\n".encode("latin-1"))
+    os.mkfifo(folder / "pipe.csv")
+    for name, rule in (("jobs", "line 3 of .* is not. Save it as CSV UTF-8"), ("pipe", "ordinary file"), ("a", "exist")):
+        assert main(["generate", "--batch", str(folder / f"{name}.csv")]) == 2
+        assert re.search(rule, capsys.readouterr().err)
+
+
+def test_a_row_whose_picture_or_sound_has_changed_is_made_again(model, table, folder, capsys):
+    words = [*table(TWO[0], TWO[1]), "--prompt", "somebody"]
+    assert main(words) == 0 == main(words)
+    assert "1 of 1 videos are there already." in capsys.readouterr().out
+    model.calls.clear()
+    os.utime(folder / "s.wav", (1, 1))
+    assert main(words) == 0 and len([call for call in model.calls if "prompt" in call]) == 1
 
 
 def test_what_is_remembered_is_checked_before_the_work(model, table, folder, capsys):
@@ -139,7 +178,7 @@ def test_without_a_table_what_is_missing_is_named(capsys):
     assert main(["generate", "--image", "a.png"]) == 2
     assert "required: --audio, --prompt, --output. See" in capsys.readouterr().err
     assert main(["generate", "--batch", "none.csv"]) == 2
-    assert "`none.csv` cannot be read" in capsys.readouterr().err
+    assert "there is no `none.csv`" in capsys.readouterr().err
 
 
 def test_rows_travel_to_workers_and_ray_is_asked_for_only_then(model, table, monkeypatch, capsys):

@@ -96,6 +96,19 @@ def test_what_timecodes_count_in_is_found(tmp_path, base):
     assert torch.allclose(read.coefficients[:, JAW], torch.arange(len(rows)) / 100, atol=1e-4)
 
 
+def test_a_take_that_goes_on_beyond_midnight(tmp_path):
+    rows = [["23:59:59:29.000", 61, 0.0], ["23:59:59:59.000", 61, 0.5], ["00:00:00:29.000", 61, 1.0]]
+    read = pt.read_motion(write(tmp_path / "a.csv", ["Timecode", "BlendShapeCount", "JawOpen"], *rows), 2.0)
+    assert read.coefficients[:, JAW].tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-2)
+
+
+def test_values_that_are_cut_are_said(tmp_path, caplog):
+    pt.read_motion(write(tmp_path / "a.csv", ["jawOpen", "browDownLeft"], [1.05, -0.02]))
+    assert not caplog.text
+    pt.read_motion(write(tmp_path / "a.csv", ["browDownLeft", "jawOpen", "mouthClose"], [0.1, 37.5, 3], [0, 60, 2]))
+    assert "values of 2 blendshapes outside 0 to 1 (jawOpen: 60), which are cut there. Is it in percent?" in caplog.text
+
+
 def test_names_of_any_case_in_any_order_missing_ones_are_zero(tmp_path):
     path = write(tmp_path / "a.csv", ["Brow_Inner_Up", "note", "JAWOPEN", "yaw"], [0.5, "hello", 0.25, 0.1])
     read = pt.read_motion(path)
@@ -137,6 +150,7 @@ def test_a_file_without_times_has_the_rate_that_it_is_said_to_have(tmp_path):
         (b"Timecode,jawOpen\nnoon,1\n", "must have a timecode such as 00:00:01:12.000 in line 2, but has 'noon'"),
         (b"timestamp_ms,jawOpen\n0,1\n40,1\n20,1\n", "goes back in time in line 4"),
         (b"time,jawOpen\n0,1\n1e9,1\n", "is too long"),
+        (b"jawOpen,yaw\n0,1\n0,15.5\n", "must have the head's angles in radians, but has 15.5 in line 3"),
     ],
 )
 def test_broken_files_end_in_one_line(tmp_path, content, message):
