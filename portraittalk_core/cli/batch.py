@@ -101,6 +101,8 @@ def _run(arguments: argparse.Namespace, *, parser: argparse.ArgumentParser, one:
     missing = [f"--{name}" for name in NEEDED if not getattr(arguments, name)]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if arguments.engine != "local" or arguments.workers is not None or arguments.ray_address is not None:
+        raise BadInput("`--engine`, `--workers` and `--ray-address` belong to --batch. Leave them out.")
     return one(arguments)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..errors import BadInput
+
 if TYPE_CHECKING:
     from ..evaluation.engine import Engine
 
@@ -32,4 +34,8 @@ def read_engine(arguments: argparse.Namespace) -> Engine:
     """
     from ..evaluation.engine import Engine
 
-    return Engine(arguments.engine, arguments.workers, arguments.ray_address)
+    engine = Engine(arguments.engine, arguments.workers, arguments.ray_address)
+    given = [name for name in ("workers", "ray_address") if getattr(arguments, name) is not None]
+    if given and engine.name != "ray":
+        raise BadInput(f"`{given[0]}` belongs to --engine ray. Add that, or leave it out.")
+    return engine

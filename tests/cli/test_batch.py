@@ -179,6 +179,11 @@ def test_without_a_table_what_is_missing_is_named(capsys):
     assert "required: --audio, --prompt, --output. See" in capsys.readouterr().err
     assert main(["generate", "--batch", "none.csv"]) == 2
     assert "there is no `none.csv`" in capsys.readouterr().err
+    assert main([*"generate --image a --audio b --prompt c -o d.mp4 --workers 2".split()]) == 2
+    assert "belong to --batch" in capsys.readouterr().err
+    for given in ("--workers", "--ray-address"):
+        assert main(["generate", "--batch", "none.csv", given, "2"]) == 2
+        assert f"`{given}` belongs to --engine ray. Add that" in capsys.readouterr().err
 
 
 def test_rows_travel_to_workers_and_ray_is_asked_for_only_then(model, table, monkeypatch, capsys):
