@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import BadInput, MissingExtra, WeightsMismatch
+from ..media.target import Partial, check_target
+from ..media.write_errors import write_failure
 from .catalogue import Entry
 from .files import open_weights
 from .writing import save_tensors
@@ -138,7 +140,7 @@ def checksum(path: Path) -> str:
 
 
 def convert(source: Path | str, target: Path | str) -> int:
-    """Write the tensors of a pickle as safetensors, without loss.
+    """Write the tensors of a pickle as safetensors, without loss; what a file of training holds besides is left out.
 
     Args:
         source: The pickle; nested dictionaries become names with dots.
@@ -149,19 +151,29 @@ def convert(source: Path | str, target: Path | str) -> int:
 
     Raises:
         UnsafeWeights: When the pickle holds code.
-        WeightsMismatch: When the source is no weights file or holds no tensors.
+        WeightsMismatch: When the source is no weights file, or holds no tensors or some that safetensors lacks.
         BadInput: When the target exists or has another ending.
+        BadMedia: When the target cannot be written.
     """
     target = Path(target)
     if target.suffix != ".safetensors" or target.exists():
-        raise BadInput(f"`target` must be a new file that ends with .safetensors, but got {target}.")
+        raise BadInput(f"`target` must be a new file that ends with .safetensors, but got {target}. Name another.")
+    from safetensors import SafetensorError
+
+    target = check_target(target, (".safetensors",), folder=False)
     tensors = open_weights(source).tensors()
     if not tensors:
         raise WeightsMismatch(f"{source}: must hold tensors, but holds none.")
-    part = target.with_name(target.name + ".part")
-    # A copy each: safetensors refuses tensors that share memory, as views of one storage in a pickle do.
-    save_tensors({name: t.clone().contiguous() for name, t in tensors.items()}, part, metadata={"format": "pt"})
-    os.replace(part, target)
+    try:
+        # A copy each: safetensors refuses tensors that share memory, as views of one storage in a pickle do.
+        copies = {name: t.to_dense().clone().contiguous() for name, t in tensors.items()}
+        with Partial(target) as part:
+            save_tensors(copies, part, metadata={"format": "pt"})
+    except OSError as error:
+        raise write_failure(target, error) from error
+    except (SafetensorError, KeyError, RuntimeError, ValueError) as error:  # a kind of number that it does not know
+        why = " ".join(str(error).split())
+        raise WeightsMismatch(f"{source}: cannot be written as safetensors ({why}). Use it as it is.") from error
     return len(tensors)
 
 

@@ -267,7 +267,9 @@ def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.Argume
         except BadInput as error:
             faults.append(f"row {number}: {error}")
     outputs = Counter(os.path.realpath(name) for row in rows for name in row.targets)
-    faults += [f"{output} would be written {count} times. Rename one." for output, count in outputs.items() if count > 1]
+    faults += [
+        f"{output} would be written {count} times. Rename one." for output, count in outputs.items() if count > 1
+    ]
     read = Counter(os.path.realpath(name) for row in rows for name in row.sources)
     faults += [
         f"One row writes {name} and one reads it, but rows have no order. Use two tables." for name in outputs & read

@@ -44,6 +44,10 @@ DISK_ERRORS = codes(
 """What a disk may say at any moment; it is never a defect of ours."""
 
 
+MEMORY_WORDS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation")
+"""What errors of torch's say on a CPU whose memory is full."""
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line like any other wrong input: in one line."""
 
@@ -71,10 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors that are not the user's keep their traceback."""
     parser = build_parser()
     words: dict[str, str] = {}
+    verbose = False
     try:
         _check_place()
         arguments = parser.parse_args(argv)
-        words = option_names(parser, arguments)
+        words, verbose = option_names(parser, arguments), arguments.verbose
         cores.share()
         with _messages(arguments.verbose), _stoppable():
             return arguments.run(arguments)
@@ -88,6 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         named = f"`{error.filename}`: " if error.filename else ""
         return _complain(f"{named}{error.strerror}. Check the disk, its space and its permissions.")
+    except (MemoryError, RuntimeError) as error:
+        if verbose or not _is_memory(error):
+            raise
+        return _complain(
+            "The memory is full. Close other programs, or take less at once: a shorter sound, a smaller --size or "
+            "--window; `portraittalk plan` predicts what SD1.5 needs, and -v shows where it happened."
+        )
     except KeyboardInterrupt:
         if argv is None:  # nothing is left to be stopped but the interpreter's end
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -95,6 +107,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as leaving:  # --help
         return int(leaving.code or 0)
+
+
+def _is_memory(error: Exception) -> bool:
+    """Return whether an error says that memory does not suffice; torch, which need not be loaded, has two ways."""
+    torch = sys.modules.get("torch")
+    full = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    return isinstance(error, full) or any(words in str(error) for words in MEMORY_WORDS)
 
 
 def _check_place() -> None:

@@ -22,6 +22,10 @@ _TOKENS = {"faceid": 4, "faceid-portrait": 16}
 _WIDTHS = {"wav2vec2": 768}
 """Features of the public encoder, which need not be here."""
 
+VIDEO_ONLY = ("window", "precision", "at_once")
+TRAINING_ONLY = ("stage", "batch", "config", "speech", "identity")
+"""Options that say nothing of the other plan."""
+
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
@@ -42,14 +46,14 @@ def add_parser(commands: Any) -> None:
     )
     add("--frames", type=int, metavar="N", help="frames of the video (100); with --train: of a clip (the recipe's)")
     add("--size", type=int, metavar="N", help="side of a frame in pixels, a multiple of 64 (512)")
-    add("--window", type=int, default=16, metavar="N", help="frames that are denoised together (16)")
-    add("--precision", choices=("fp16", "fp32"), default="fp16", help="of the weights (fp16; on a CPU it is fp32)")
+    add("--window", type=int, metavar="N", help="frames that are denoised together (16)")
+    add("--precision", choices=("fp16", "fp32"), help="of the weights (fp16; on a CPU it is fp32)")
     add("--at-once", action="store_true", help="guidance's passes at once, as on accelerators of 12 GB and more")
     group = parser.add_argument_group("a step of training, instead of a video")
     group.add_argument(
         "--train", action="store_true", help="predict a step of training, by parts, and what fits which card"
     )
-    group.add_argument("--stage", type=int, default=2, choices=(1, 2), help="of the training (2)")
+    group.add_argument("--stage", type=int, choices=(1, 2), help="of the training (2)")
     group.add_argument("--batch", type=int, metavar="N", help="people or clips a step (the recipe's)")
     group.add_argument("--config", metavar="FILE", help="a recipe (sd15.toml)")
     group.add_argument(
@@ -63,11 +67,17 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the stages and the largest of them, or the parts of a training step."""
+    from ..errors import BadInput
+
+    others = VIDEO_ONLY if arguments.train else TRAINING_ONLY
+    alien = [name for name in others if getattr(arguments, name) not in (None, False)]
+    if alien:
+        where = "the plan of a video, without --train" if arguments.train else "--train"
+        raise BadInput(f"`{alien[0]}` belongs to {where}. Leave it out.")
     if arguments.train:
         return _plan_training(arguments)
     import torch
 
-    from ..errors import BadInput
     from ..presets import PRESETS, PUBLIC
     from ..stacks.memory import peak_of, plan_memory
 
@@ -80,8 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
         PRESETS[name](),
         frames=100 if arguments.frames is None else arguments.frames,
         size=512 if arguments.size is None else arguments.size,
-        window=arguments.window,
-        dtype=torch.float16 if arguments.precision == "fp16" else torch.float32,
+        window=16 if arguments.window is None else arguments.window,
+        dtype=torch.float32 if arguments.precision == "fp32" else torch.float16,
         passes_at_once=arguments.at_once,
     )
     print(f"{'stage':<10} {'weights':>9} {'kept':>9} {'working':>9} {'together':>9}   GB, predicted, not measured")
@@ -104,12 +114,13 @@ def _plan_training(arguments: argparse.Namespace) -> int:
     from ..training.model import check_picture_size, read_model
     from .train_parts import recipe_path
 
+    stage = arguments.stage or 2
     path = recipe_path(arguments.config or "sd15.toml")
-    runs = [run for run in toml_values(path).get("runs", ()) if run.get("stage") == arguments.stage]
+    runs = [run for run in toml_values(path).get("runs", ()) if run.get("stage") == stage]
     if not runs:
-        raise BadInput(f"`--config {path}` has no run of stage {arguments.stage}. Name another stage or file.")
+        raise BadInput(f"`--config {path}` has no run of stage {stage}. Name another stage or file.")
     given = {
-        "clip": arguments.frames if arguments.stage == 2 else None,
+        "clip": arguments.frames if stage == 2 else None,
         "refs": arguments.batch,
         "size": arguments.size,
     }

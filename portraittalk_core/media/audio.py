@@ -16,7 +16,7 @@ from ..errors import BadMedia
 from ..types import SPEECH_RATE, Sound
 from .sound_file import Heard, decode_track
 from .streams import main_video, open_media, played_track, seconds
-from .target import existing_file
+from .target import check_disk, existing_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -120,6 +120,7 @@ def _decode(found: Path, path: str | Path, max_duration_s: float) -> tuple[np.nd
             heard = decode_track(container, played_track(container, path), path, max_duration_s)
             shift = _start_offset(container, heard, path)
     except FFmpegError as error:
+        check_disk(path, error)
         raise BadMedia(f"`{path}` cannot be read as sound ({error.strerror}). Export it as WAV or MP3.") from error
     samples = np.pad(heard.samples, ((0, 0), (shift, 0))) if shift > 0 else heard.samples[:, -shift:]
     return samples, heard.rate, heard.whole and shift == 0

@@ -63,6 +63,7 @@ def opened(path: str | Path) -> Generator[InputContainer, None, None]:
     try:
         container = open_media(found)
     except FFmpegError as error:
+        check_disk(path, error)
         raise BadMedia(f"`{path}` is no sound or video file ({error.strerror}). Export it as MP4.") from error
     with container:
         try:

@@ -298,7 +298,10 @@ def _remove(path: Path) -> None:
 
 def _replace(part: Path, target: Path) -> None:
     """Rename a file that took minutes to make, and do not give it up for what passes."""
-    passing = (*codes(BUSY), *(codes(("EACCES", "EPERM")) if os.name == "nt" else ()))  # what Windows says of open files
+    passing = (
+        *codes(BUSY),
+        *(codes(("EACCES", "EPERM")) if os.name == "nt" else ()),
+    )  # what Windows says of open files
     for wait_s in _BUSY_S:
         try:
             return os.replace(part, target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from ..host import Call, DeepFeatures, Host, Pass
 from .base import Condition
 from .prompts import PromptEmbeds
+
+logger = logging.getLogger(__name__)
 
 MOST_WINDOWS_REUSED = 12
 """Windows whose inner features are kept in joint fusion: up to .4 GB each at 512 pixels, 16 frames, with guidance."""
@@ -36,7 +40,8 @@ class Denoiser:
             host: Runs the U-Net.
             condition: What it is conditioned on; `Conditions` joins several.
             prompts: What its cross-attention reads.
-            passes_at_once: False runs guidance's passes one after the other, which takes half of the memory.
+            passes_at_once: False runs guidance's passes one after the other, which takes half of the memory; so does
+                True from where memory does not suffice.
             reuse: Every so many steps the whole U-Net runs; in between only its outer layers, where the host can.
             streams: Whether windows come one after the other, so that only one has features to keep.
         """
@@ -65,12 +70,32 @@ class Denoiser:
 
         Returns:
             What the U-Net predicts: `len(passes)` groups of n rows, one after the other.
+
+        Raises:
+            torch.OutOfMemoryError: When memory does not hold a single pass.
         """
         if passes != self._passes:  # guidance has begun or ended: what was kept is of other rows
             self._deep.clear()
             self._passes = passes
+        if self._at_once and len(passes) > 1:
+            try:
+                return self._predicted(latents, timestep, frames, passes, [passes])
+            except torch.OutOfMemoryError:
+                logger.warning("Memory does not hold guidance's passes at once; going on with one after the other.")
+            self._at_once = False  # beyond the error, which holds what the passes had made
+            self._deep.clear()
+            self._text.clear()
+        return self._predicted(latents, timestep, frames, passes, [(p,) for p in passes])
+
+    def _predicted(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        frames: Tensor,
+        passes: tuple[Pass, ...],
+        groups: list[tuple[Pass, ...]],
+    ) -> Tensor:
         uncond = not all(p.identity for p in passes)
-        groups = [passes] if self._at_once else [(p,) for p in passes]
         with self._host.attach(self._condition.branches(self._host, frames, uncond, latents.device)):
             return torch.cat([self._run(latents, timestep, frames, group) for group in groups])
 

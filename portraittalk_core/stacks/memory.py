@@ -20,6 +20,7 @@ from ..diffusion.guidance import GuidanceScales, plan
 from ..errors import BadInput
 from ..hosts.diffusers_host import DiffusersHost
 from ..hosts.sd15_models import empty_controlnet, empty_text_encoder, empty_unet, empty_vae
+from ..media.audio import MAX_DURATION_S
 from ..motion.mesh_motion import MeshMaps
 from ..nets.audio_to_mesh import AudioToMesh, encode_at_rate, frame_count
 from ..nets.audio_to_pose import AudioToPose
@@ -110,6 +111,10 @@ def plan_memory(
         raise BadInput(
             f"A plan must be for {' or '.join(PUBLIC)}, a size that is a multiple of 64 and at least one frame, but "
             f"got {config.name}, {side} and {frames}. Try a size of 512 and 100 frames."
+        )
+    if frames > MAX_DURATION_S * fps:
+        raise BadInput(
+            f"`frames` must be at most {MAX_DURATION_S * fps:.0f}, an hour as recordings are, but got {frames}. Try 100."
         )
     files = {part: Path(given) for part, given in stacks()[config.name].items()}
     loader = _MetaLoader(StackSpec(files, {}), dtype)

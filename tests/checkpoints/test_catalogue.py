@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints import catalogue
+from portraittalk_core.checkpoints import fetch as fetch_module
 from portraittalk_core.checkpoints.catalogue import Entry, entries, find, recipes, search_folders, select
 from portraittalk_core.checkpoints.fetch import check_disk, check_licences, convert, fetch, verify
 from portraittalk_core.cli import models
 from portraittalk_core.cli.main import Parser
-from portraittalk_core.errors import BadConfig, BadInput, UnsafeWeights, WeightsMismatch
+from portraittalk_core.errors import BadConfig, BadInput, BadMedia, UnsafeWeights, WeightsMismatch
 
 from .public_files import layout, numbered, write_pickle
 
@@ -261,7 +262,7 @@ def test_verify_where_and_list(entry, tmp_path, monkeypatch, capsys):
         run("verify", "thing")
 
 
-def test_converting_a_pickle_loses_nothing(tmp_path, capsys):
+def test_converting_a_pickle_loses_nothing(tmp_path, capsys, monkeypatch):
     table = layout("ip-adapter-faceid-portrait_sd15")
     tensors = {name: tensor.half() for name, tensor in numbered(table).items()}
     tensors["image_proj.norm.bias"] = tensors["image_proj.norm.weight"]  # shares its memory
@@ -278,6 +279,17 @@ def test_converting_a_pickle_loses_nothing(tmp_path, capsys):
     assert capsys.readouterr().out.count("IP-Adapter FaceID-Portrait") == 2
     with pytest.raises(BadInput, match="must be a new file that ends with .safetensors"):
         convert(pickle, target)
+    others = {"a": torch.eye(3).to_sparse(), "b": {"c": torch.zeros(2, dtype=torch.int64)}, "step": 7}
+    torch.save(others, tmp_path / "b.ckpt")
+    with pytest.raises(BadMedia, match="The output folder must exist"):
+        convert(tmp_path / "b.ckpt", tmp_path / "none" / "b.safetensors")
+    assert convert(tmp_path / "b.ckpt", tmp_path / "b.safetensors") == 2
+    assert torch.equal(load_file(tmp_path / "b.safetensors")["a"], torch.eye(3))
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch_module, "save_tensors", lambda *_, **__: {}["torch.qint8"])
+        with pytest.raises(WeightsMismatch, match="cannot be written as safetensors .'torch.qint8'.. Use it as it is"):
+            convert(tmp_path / "b.ckpt", tmp_path / "q.safetensors")
+    assert not list(tmp_path.glob("q.saf*")) and not list(tmp_path.glob(".*"))
     torch.save({"a": torch.zeros(1), "code": Entry}, tmp_path / "evil.ckpt")
     with pytest.raises(UnsafeWeights, match="could run code"):
         convert(tmp_path / "evil.ckpt", tmp_path / "evil.safetensors")

@@ -116,7 +116,11 @@ def test_tables_are_read_as_spreadsheets_save_them(model, folder, data):
 def test_a_table_in_another_encoding_names_its_line_and_a_pipe_is_refused(folder, capsys):
     (folder / "jobs.csv").write_bytes("image,audio\na.png,s.wav\nüb.png,s.wav\n".encode("latin-1"))
     os.mkfifo(folder / "pipe.csv")
-    for name, rule in (("jobs", "line 3 of .* is not. Save it as CSV UTF-8"), ("pipe", "ordinary file"), ("a", "exist")):
+    for name, rule in (
+        ("jobs", "line 3 of .* is not. Save it as CSV UTF-8"),
+        ("pipe", "ordinary file"),
+        ("a", "exist"),
+    ):
         assert main(["generate", "--batch", str(folder / f"{name}.csv")]) == 2
         assert re.search(rule, capsys.readouterr().err)
 
@@ -179,7 +183,7 @@ def test_without_a_table_what_is_missing_is_named(capsys):
     assert "required: --audio, --prompt, --output. See" in capsys.readouterr().err
     assert main(["generate", "--batch", "none.csv"]) == 2
     assert "there is no `none.csv`" in capsys.readouterr().err
-    assert main([*"generate --image a --audio b --prompt c -o d.mp4 --workers 2".split()]) == 2
+    assert main([*["generate", "--image", "a", "--audio", "b", "--prompt", "c", "-o", "d.mp4", "--workers", "2"]]) == 2
     assert "belong to --batch" in capsys.readouterr().err
     for given in ("--workers", "--ray-address"):
         assert main(["generate", "--batch", "none.csv", given, "2"]) == 2

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from portraittalk_core.cli import avatar, generate, info
 from portraittalk_core.cli.main import COMMANDS, build_parser, main
@@ -63,6 +64,25 @@ def test_errors_of_ours_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(info, "describe_machine", lambda: fail(None))
     with pytest.raises(ZeroDivisionError):
         main(["info"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_full_memory_is_one_line_and_shown_in_full_if_asked(monkeypatch, capsys, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(info, "describe_machine", fail)
+    assert main(["info"]) == 2
+    assert error_line(capsys).startswith("portraittalk: error: The memory is full. Close other programs")
+    with pytest.raises(type(error)):
+        main(["-v", "info"])
 
 
 def test_errors_of_the_user_become_one_line(monkeypatch, capsys):

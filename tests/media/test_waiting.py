@@ -13,11 +13,11 @@ import torch
 from av.error import FFmpegError
 
 from portraittalk_core.errors import BadMedia
-from portraittalk_core.media import target, waiting
+from portraittalk_core.media import audio, streams, target, waiting
 from portraittalk_core.media.audio import read_sound
 from portraittalk_core.media.sequence import SequenceWriter
 from portraittalk_core.media.target import check_disk, check_folder, check_target, existing_file, remove_unfinished
-from portraittalk_core.media.video import VideoWriter
+from portraittalk_core.media.video import VideoWriter, probe
 from portraittalk_core.media.waiting import Unanswered, answered, is_silent
 
 
@@ -126,6 +126,18 @@ def test_a_share_that_goes_away_while_a_video_is_written_is_one_line(tmp_path, s
         writer.append(torch.zeros(2, 3, 32, 32))
         (tmp_path / "share").rename(tmp_path / "elsewhere")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [read_sound, probe])
+def test_a_share_that_goes_away_before_a_file_is_opened_is_no_damaged_file(tmp_path, monkeypatch, read):
+    def refuse(_):
+        raise FFmpegError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    (tmp_path / "a.wav").write_bytes(b"12")
+    for room in (audio, streams):
+        monkeypatch.setattr(room, "open_media", refuse)
+    with pytest.raises(BadMedia, match=r"cannot be read any more \(.*\). The disk or the network failed: copy"):
+        read(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.ECONNRESET, errno.ETIMEDOUT, errno.EIO])

@@ -89,6 +89,21 @@ def test_other_models_are_refused(capsys):
     assert "multiple of 64" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--frames 100000000", "`--frames` must be at most 90000, an hour as recordings are"),
+        ("--stage 1", "`--stage` belongs to --train"),
+        ("--config sd15.toml", "`--config` belongs to --train"),
+        ("--train --window 8", "`--window` belongs to the plan of a video, without --train"),
+        ("--train --at-once", "`--at-once` belongs to the plan of a video"),
+    ],
+)
+def test_what_a_plan_does_not_look_at_is_refused(capsys, words, said):
+    assert main(["plan", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_says_that_nothing_was_measured(capsys, monkeypatch, small):
     monkeypatch.setattr("portraittalk_core.stacks.memory.plan_memory", lambda config, **options: small)

@@ -75,7 +75,9 @@ def find_clips(
         inside = _videos_in(path, output) if path.is_dir() else [path]
         found |= {file: file.relative_to(path) if path.is_dir() else Path(file.name) for file in inside}
     if not found:
-        raise BadInput(f"There must be a video, but {', '.join(videos)} holds none ({' '.join(SUFFIXES)}). Name another.")
+        raise BadInput(
+            f"There must be a video, but {', '.join(videos)} holds none ({' '.join(SUFFIXES)}). Name another."
+        )
     sounds, truths = _companions(audio, "--audio", SOUND_SUFFIXES), _companions(reference, "--reference", SUFFIXES)
     names = list(found.values())
     return [
