@@ -61,7 +61,8 @@ def read_sound(path: str | Path, max_duration_s: float = MAX_DURATION_S) -> Soun
     if samples.shape[1] < SHORTEST_S * rate:
         has_s = math.floor(1000 * samples.shape[1] / rate) / 1000  # 0.0999 s is not 0.100
         raise BadMedia(
-            f"The sound file `{path}` must last {SHORTEST_S} s or more, but has {has_s:.3f} s. Record or export it again."
+            f"The sound file `{path}` must last {SHORTEST_S} s or more, but has {has_s:.3f} s. Record more, or "
+            "export it again."
         )
     cleaned, changed = _clean(samples, path)
     return Sound(torch.from_numpy(cleaned), rate, str(found) if whole and not changed else None)

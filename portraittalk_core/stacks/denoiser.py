@@ -79,23 +79,22 @@ class Denoiser:
             self._passes = passes
         if self._at_once and len(passes) > 1:
             try:
-                return self._predicted(latents, timestep, frames, passes, [passes])
+                return self._predicted(latents, timestep, frames, [passes])
             except torch.OutOfMemoryError:
                 logger.warning("Memory does not hold guidance's passes at once; going on with one after the other.")
             self._at_once = False  # beyond the error, which holds what the passes had made
             self._deep.clear()
             self._text.clear()
-        return self._predicted(latents, timestep, frames, passes, [(p,) for p in passes])
+        return self._predicted(latents, timestep, frames, [(p,) for p in passes])
 
     def _predicted(
         self,
         latents: Tensor,
         timestep: Tensor,
         frames: Tensor,
-        passes: tuple[Pass, ...],
         groups: list[tuple[Pass, ...]],
     ) -> Tensor:
-        uncond = not all(p.identity for p in passes)
+        uncond = not all(p.identity for group in groups for p in group)
         with self._host.attach(self._condition.branches(self._host, frames, uncond, latents.device)):
             return torch.cat([self._run(latents, timestep, frames, group) for group in groups])
 

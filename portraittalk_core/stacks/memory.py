@@ -114,7 +114,8 @@ def plan_memory(
         )
     if frames > MAX_DURATION_S * fps:
         raise BadInput(
-            f"`frames` must be at most {MAX_DURATION_S * fps:.0f}, an hour as recordings are, but got {frames}. Try 100."
+            f"`frames` must be at most {MAX_DURATION_S * fps:.0f}, an hour as recordings are, but got {frames}. Try "
+            "fewer."
         )
     files = {part: Path(given) for part, given in stacks()[config.name].items()}
     loader = _MetaLoader(StackSpec(files, {}), dtype)
