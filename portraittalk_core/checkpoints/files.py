@@ -6,6 +6,7 @@ Names and shapes decide what a file is, and a file may hold gigabytes; so openin
 from __future__ import annotations
 
 import struct
+import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,9 @@ def _from_pickle(file: Path, device: str) -> tuple[dict[str, Tensor], dict[str, 
     try:
         # Mapped, so that a part of a file of gigabytes costs only what is read; the old format cannot be mapped.
         mapped = device == "cpu" and zipfile.is_zipfile(file)
-        found = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():  # of pickles' protocols, which nobody can choose
+            warnings.simplefilter("ignore")
+            found = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
     except UnpicklingError as error:
         raise UnsafeWeights(
             f"{file}: is a pickle that holds more than tensors, and opening it could run code. Use a .safetensors "

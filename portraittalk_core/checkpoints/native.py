@@ -7,7 +7,6 @@ configuration and fills them; a file that does not fit is refused with the names
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,9 +130,7 @@ def save_modules(path: Path | str, tensors: Mapping[str, Tensor], config: Mappin
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in tensors.items()}
-    part = path.with_name(path.name + ".part")
-    save_tensors(half, part, metadata={"format": "pt", "config": json.dumps(config, sort_keys=True)})
-    os.replace(part, path)
+    save_tensors(half, path, metadata={"format": "pt", "config": json.dumps(config, sort_keys=True)})
 
 
 def named_tensors(nets: Mapping[str, nn.Module]) -> dict[str, Tensor]:

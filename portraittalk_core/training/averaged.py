@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.native import save_modules
+from ..checkpoints.writing import save_state
 from .optimiser import MuonAdamW
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,7 @@ def train_averaged(
 
     def save() -> None:
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step}
-        torch.save({**state, "seconds": spent + time.monotonic() - start}, out / "state.part")
-        (out / "state.part").replace(out / "state.pt")
+        save_state({**state, "seconds": spent + time.monotonic() - start}, out / "state.pt")
         save_modules(out / f"{name}.safetensors", average, net.config)
 
     with open(out / f"{name}.csv", "a", newline="") as file:

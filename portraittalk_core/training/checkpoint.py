@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoints.writing import save_tensors
+from ..checkpoints.writing import save_state, save_tensors
 from .spreading import fill, fill_state
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Checkpoints:
             save_tensors(dict(average), part / "model.safetensors")
         else:
             os.link(part / "last.safetensors", part / "model.safetensors")
-        torch.save({"optimiser": optimiser, **vars(state)}, part / "state.pt")
+        save_state({"optimiser": optimiser, **vars(state)}, part / "state.pt")
         for file in part.iterdir():
             _to_disk(file)
         if place.exists():  # at the same step, such as a run that had nothing to do

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.writing import save_state
+
 
 class Descent:
     """Changes the weights of a network so that losses fall."""
@@ -55,8 +57,7 @@ class Descent:
             step: Steps taken.
         """
         state = {"step": step, "modules": self._module.state_dict(), "optimizer": self._optimizer.state_dict()}
-        torch.save({**state, "schedule": self._schedule.state_dict()}, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        save_state({**state, "schedule": self._schedule.state_dict()}, path)
 
     def resume(self, path: Path) -> int:
         """Go back to where a training stood, and return the steps taken.

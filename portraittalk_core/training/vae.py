@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..checkpoints.native import read_modules
-from ..checkpoints.writing import save_tensors
+from ..checkpoints.writing import save_state, save_tensors
 from ..errors import BadInput
 from ..hosts.diffusers_models import build_tiny_vae
 from ..topology import EYES, OUTER_LIPS
@@ -323,4 +323,4 @@ def _save(
     dense = {name: value.contiguous().cpu() for name, value in zip(names, average, strict=True)}
     save_tensors(dense, out / "vae.safetensors", metadata={"config": json.dumps(config)})
     state = {"last": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-    torch.save(state, out / "vae_state.pt")
+    save_state(state, out / "vae_state.pt")

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...checkpoints.writing import save_state
 from ...perception.face_nets import Detector, Landmarker, Recogniser
 from ..optimiser import MuonAdamW
 from .collage import collage_batch
@@ -208,9 +209,7 @@ def _average(average: dict[str, Tensor], net: nn.Module, *, keep: float) -> None
 
 
 def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    partial = path.with_suffix(".part")
-    torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, partial)
-    partial.replace(path)
+    save_state({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, path)
 
 
 def _note(path: Path, step: int, loss: float) -> None:

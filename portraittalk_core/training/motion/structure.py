@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...checkpoints.native import named_tensors, save_structure
+from ...checkpoints.writing import save_state
 from ...motion.structure import FaceFitter, FaceShaper, from_head, to_head, upright
 from ...topology import EYES, INNER_LIPS, IRISES, MEETING_LIDS, MEETING_LIPS, OUTER_LIPS
 from ...types import COEFFICIENTS, LANDMARKS, POSE
@@ -268,9 +268,7 @@ class _Run:
         }
 
     def save(self) -> None:
-        partial = self.out / "structure_state.partial"
-        torch.save(self._state(), partial)
-        os.replace(partial, self.out / "structure_state.pt")
+        save_state(self._state(), self.out / "structure_state.pt")
 
     def _resume(self) -> None:
         path = self.out / "structure_state.pt"

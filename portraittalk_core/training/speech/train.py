@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...checkpoints.native import load_motion, load_speech_encoder
-from ...checkpoints.writing import save_tensors
+from ...checkpoints.writing import save_state, save_tensors
 from ...motion.audio_to_motion import AudioToMotion
 from ...motion.priors import MotionPrior
 from ...perception.speech import TINY_SPEECH, SpeechEncoder, build_wav2vec2, initialise_filters, resample_rows
@@ -121,7 +121,7 @@ def stored_corpus(path: Path, minutes: float, voices: tuple[str, ...], seed: int
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         corpus = make_corpus(minutes, voices, seed)
-        torch.save([(r.samples, r.track) for r in corpus], path)
+        save_state([(r.samples, r.track) for r in corpus], path)
     return [Recording(*pair) for pair in torch.load(path, weights_only=True)]
 
 
@@ -376,9 +376,7 @@ def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, pri
     configs = {"audio_to_motion": a2m.config, "prior": prior.config}
     for name, module, config in (("speech", encoder.model, encoder.config), ("motion", joined, configs)):
         tensors = {k: v.detach().half().contiguous() for k, v in module.state_dict().items()}
-        partial = out_dir / f"{name}.safetensors.part"
-        save_tensors(tensors, partial, {"config": json.dumps(config)})
-        partial.replace(out_dir / f"{name}.safetensors")
+        save_tensors(tensors, out_dir / f"{name}.safetensors", {"config": json.dumps(config)})
 
 
 def record_scores(path: Path, step: int, scores: dict[str, float]) -> None:
