@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BadInput
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32")
 """What a model on a CPU may be asked for; see `fast_dtype`."""
@@ -41,6 +45,39 @@ def fast_dtype(device: torch.device | str, precision: str = "auto") -> torch.dty
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public question
     native = any(bool(getattr(torch.cpu, name, bool)()) for name in names)
     return torch.bfloat16 if native and torch.backends.mkldnn.is_available() else None
+
+
+def network_dtype(device: torch.device | str) -> torch.dtype:
+    """Return the data type that the weights of large networks have: half where the device computes in it, and rightly.
+
+    Some cards lack it, and some (GeForce 16) give convolutions that are not numbers.
+
+    Args:
+        device: Where the networks will be.
+    """
+    place = torch.device(device)
+    if place.type == "cpu":
+        return torch.float32
+    if not _halves(place):
+        logger.warning("%s does not compute in half precision; going on in float32, in twice the memory.", place)
+        return torch.float32
+    return torch.float16
+
+
+@torch.no_grad()
+def _halves(device: torch.device) -> bool:
+    """Return whether a convolution and a product in half precision are what they are in float32."""
+    maps = torch.linspace(-1, 1, 8 * 16 * 16, device=device).reshape(1, 8, 16, 16).sin()
+    kernel = torch.linspace(-1, 1, 8 * 8 * 9, device=device).reshape(8, 8, 3, 3).cos() / 8
+
+    def made(dtype: torch.dtype) -> Tensor:
+        drawn = F.conv2d(maps.to(dtype), kernel.to(dtype), padding=1).flatten(1)
+        return (drawn.view(8, 256) @ drawn.view(8, 256).T / 256).float()
+
+    try:
+        return bool(torch.allclose(made(torch.float16), made(torch.float32), atol=2e-2))  # false for what is no number
+    except (RuntimeError, NotImplementedError):
+        return False
 
 
 def lowered(dtype: torch.dtype | None, device: torch.device | str) -> AbstractContextManager[object]:

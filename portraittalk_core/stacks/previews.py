@@ -13,6 +13,7 @@ from ..checkpoints.catalogue import find, search_folders, select
 from ..checkpoints.detect import Kind
 from ..checkpoints.small_vae import load_small_vae
 from ..errors import WeightsMismatch
+from ..hosts.devices import network_dtype
 from ..hosts.sd15_models import decoded
 from ..types import LatentVideo
 from .base import Stack
@@ -45,7 +46,7 @@ def quick_decoder(stack: Stack, comfyui: Path | None = None) -> Callable[[Float[
         raise WeightsMismatch(
             "Pictures of what is being made need TAESD, which is not here. Run `portraittalk models download taesd`."
         )
-    vae = load_small_vae(path, torch.float32 if device.type == "cpu" else torch.float16).net
+    vae = load_small_vae(path, network_dtype(device)).net
     torch.nn.Module.to(vae, device)  # diffusers' own is typed for nothing
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ from ..checkpoints.native import ASSETS, load_motion
 from ..config import ModelConfig, SamplingConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import BadInput, NoFaceFound
-from ..hosts.devices import open_device
+from ..hosts.devices import network_dtype, open_device
 from ..hosts.diffusers_host import DiffusersHost
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import MotionDials
@@ -145,7 +145,7 @@ class PublicStack(CodecMethods):
         config = replace(PRESETS[name](), size=side, schedule=spec.schedule, temporal_frames=frames)
         config = replace(config, sampling=_sampled(config, spec, fast))
         place = open_device(device)
-        made = loader(spec, place, torch.float32 if place.type == "cpu" else torch.float16)
+        made = loader(spec, place, network_dtype(place))
         made.check()
         at_once = not (_is_small(place) if low_memory is None else low_memory)
         return cls.of(config, made, passes_at_once=at_once)
