@@ -117,7 +117,7 @@ def test_the_run_after_an_interrupt_at_any_moment_is_right(server, graphs, capsy
     lasted = time.monotonic() - begun
     assert pictures(server, again) == expected, "the same graph gives the same bits"
     chance, stopped, slowest = random.Random(SEED), {}, 0.0
-    for moment in chance.sample(range(MOMENTS), MOMENTS):  # in any order, so that one that is stopped has seen all parts
+    for moment in chance.sample(range(MOMENTS), MOMENTS):  # in any order: a test that is stopped has seen all parts
         server.post("/free", {"free_memory": True, "unload_models": moment % 2 == 0})
         time.sleep(1.5)
         after_s = lasted * (moment + chance.random()) / MOMENTS
