@@ -396,5 +396,5 @@ def toml_values(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfig(f"{path}: cannot be read ({error.strerror}). Give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadConfig(f"{path}: is no TOML file ({error}). Fix it.") from error

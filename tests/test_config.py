@@ -69,7 +69,11 @@ def test_toml_with_overrides(tmp_path):
     assert config == TrainingConfig(stage=2, clip=4)
 
 
-@pytest.mark.parametrize(("text", "told"), [(b"a = = 1", "is no TOML file"), (b"a = '\xff'", "is no TOML file")])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(text, "is no TOML file") for text in (b"a = = 1", b"a = '\xff'", b"a = " + b"[" * 100_000)],
+    ids=["signs", "bytes", "deep"],
+)
 def test_a_file_that_is_no_toml_is_told(tmp_path, text, told):
     path = tmp_path / "bad.toml"
     path.write_bytes(text)

@@ -250,6 +250,6 @@ def _extra_folders(path: Path) -> list[Path]:
                 if name not in ("base_path", "is_default"):
                     found += [path.parent / base / line.strip() for line in lines.split("\n") if line.strip()]
         return [folder for folder in found if folder.is_dir()]
-    except (yaml.YAMLError, AttributeError, OSError) as error:
+    except (yaml.YAMLError, AttributeError, OSError, ValueError, RecursionError) as error:
         why = str(error).splitlines()[0]
         raise BadConfig(f"{path}: is no list of model folders ({why}). Fix it as ComfyUI's example shows.") from error

@@ -123,7 +123,7 @@ def _detect_folder(folder: Path) -> Detected:
     try:
         parts = json.loads(index.read_text(encoding="utf-8"))
         missing = [part for part in ("unet", "vae", "text_encoder") if part not in parts]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BadConfig(f"{index}: cannot be read ({error}). Fetch it again.") from error
     if missing:
         raise WeightsMismatch(f"{folder}: an SD1.5 folder must hold unet, vae and text_encoder; lacks {missing}.")

@@ -173,7 +173,7 @@ def load_hearing(folder: Path) -> Hearing | None:
         return None
     try:
         record = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise WeightsMismatch(f"{file}: must name a speech encoder, but is damaged. Copy it anew.") from error
     if not {"made by", "sign"} <= record.keys():
         raise WeightsMismatch(f'{file}: must name a speech encoder, but lacks "made by" or "sign". Copy it anew.')

@@ -114,7 +114,7 @@ def read_modules(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     file = open_weights(path)
     try:
         config = dict(json.loads(file.metadata["config"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsMismatch(f"{path}: has no configuration in its metadata. Use a file of this project.") from error
     return config, file.tensors(torch.float32)
 

@@ -179,7 +179,7 @@ def _describe_metadata(metadata: dict[str, str]) -> list[str]:
     for name, text in sorted(metadata.items()):
         try:
             shown = json.dumps(json.loads(text))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             shown = text
         lines.append(f"  {name}: {shown if len(shown) <= 400 else shown[:400] + ' ...'}")
     return lines

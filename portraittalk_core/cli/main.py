@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import math
 import os
@@ -74,6 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors that are not the user's keep their traceback."""
     parser = build_parser()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding does not have are printed all the same
+        sys.stdout.reconfigure(errors="backslashreplace")
     words: dict[str, str] = {}
     verbose = False
     try:

@@ -70,7 +70,7 @@ class Records:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             same = record["signature"] == source.signature
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadMedia(f"`{path}` is damaged ({error}). Delete it, and its clip is prepared again.") from error
         return record if same else None
 

@@ -72,7 +72,10 @@ def write_report(preparation: Preparation) -> Path:
     """
     shown = _played(preparation)
     page = preparation.folder / PAGE
-    write_whole(page, render(preparation.records(), preparation.index, preparation.strip, shown).encode())
+    write_whole(
+        page,
+        render(preparation.records(), preparation.index, preparation.strip, shown).encode(errors="backslashreplace"),
+    )
     return page
 
 

@@ -221,7 +221,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         whole = all({"file", "split", "samples"} <= set(shard) for shard in found["shards"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadMedia(f"`{path}` is damaged ({error}). Run `portraittalk prepare` again.") from error
     if not whole:
         raise BadMedia(f"`{path}` is no index of shards. Run `portraittalk prepare` again.")
@@ -236,7 +236,7 @@ def is_shards(folder: Path) -> bool:
     """
     try:
         return "shards" in json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BadInput, BadMedia
-from ..evaluation.data.clips import find_clips
+from ..evaluation.data.clips import find_clips, printable
 from ..evaluation.data.datasets import DATASETS as SCORED
 from ..evaluation.data.datasets import Dataset, Entry
 from ..media.target import file_there
@@ -137,8 +137,8 @@ def _plain(path: Path, folder: Path) -> Source:
     name = path.relative_to(folder)
     beside = [path.with_suffix(suffix) for suffix in (".wav", ".m4a", ".flac")]
     sound = file_there(beside)
-    label = name.with_suffix("").as_posix()
-    return Source(path, label, name.parts[0] if len(name.parts) > 1 else label, sound)
+    label = printable(name.with_suffix("").as_posix())
+    return Source(path, label, printable(name.parts[0]) if len(name.parts) > 1 else label, sound)
 
 
 def _of_set(entry: Entry, dataset: str) -> Source:
@@ -149,4 +149,4 @@ def _of_set(entry: Entry, dataset: str) -> Source:
     if dataset == "mead":
         _, emotion, level = entry.group
         note = emotion if emotion == "neutral" else f"{emotion}, level {level[-1]} of 3"
-    return Source(entry.video, entry.label, person, entry.sound, dataset, note)
+    return Source(entry.video, printable(entry.label), printable(person), entry.sound, dataset, note)

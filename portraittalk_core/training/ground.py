@@ -112,7 +112,10 @@ def _is_made(folder: Path, said: Mapping[str, str]) -> bool:
     record = folder / _RECORD
     if not record.exists():
         return False
-    before = json.loads(record.read_text())
+    try:
+        before = json.loads(record.read_text())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{record} is damaged. Delete {folder}, or name another --out.") from error
     if before != said:
         raise BadInput(
             f"{folder} was made of {before}, but now {dict(said)} is named. Name the same, or another --out."

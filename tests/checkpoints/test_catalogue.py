@@ -168,6 +168,9 @@ def test_files_are_found_in_comfyuis_tree_and_its_extra_folders(tmp_path, monkey
     place = other / "webui" / "Stable-diffusion" / "mm_sd_v15_v2.ckpt"
     place.write_bytes(bytes(100))
     assert find(entry, search_folders()) == place
+    (comfy / "extra_model_paths.yaml").write_bytes("a:\n  base_path: C:/Müller".encode("latin-1"))
+    with pytest.raises(BadConfig, match="is no list of model folders"):
+        search_folders(comfy)
     (comfy / "extra_model_paths.yaml").write_text("a: [1")
     with pytest.raises(BadConfig, match="is no list of model folders"):
         search_folders()

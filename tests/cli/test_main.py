@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import re
@@ -64,6 +65,15 @@ def test_errors_of_ours_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(info, "describe_machine", lambda: fail(None))
     with pytest.raises(ZeroDivisionError):
         main(["info"])
+
+
+def test_names_that_the_terminal_cannot_show_are_printed_as_escapes(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    monkeypatch.setattr(info, "describe_machine", lambda: ["é \udcff"])
+    assert main(["info"]) == 0
+    sys.stdout.flush()
+    assert shown.getvalue() == b"\\xe9 \\udcff\n"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_stopped_run_goes_on_and_changed_files_count_anew(tmp_path, video, sco
 
 
 def test_a_foreign_results_file_is_left_alone(tmp_path, video):
-    for text in ("[1]", "no json", '{"videos": 3}'):
+    for text in ("[1]", "no json", '{"videos": 3}', "[" * 100_000):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(BadInput, match=r"must be a results\.json of `evaluate`"):
             Report(tmp_path, [Clip(video, "x")], PROTOCOL)

@@ -1,8 +1,12 @@
 """Folders and the layouts of public sets: which clips, who speaks, which are held out."""
 
+import os
+import sys
+
 import pytest
 
 from portraittalk_core.errors import BadInput, BadMedia
+from portraittalk_core.evaluation.data.clips import find_clips
 from portraittalk_core.preparation.sources import find_sources
 from portraittalk_core.preparation.splits import ASIDE, HELD_OUT, TEST, TRAIN, VALIDATION, splits_of
 
@@ -17,6 +21,15 @@ def touch(root, *names):
 
 def people(root, dataset=None):
     return {source.label: source.person for source in find_sources(root, dataset)}
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="the disk takes names of any bytes on Linux")
+def test_names_that_are_no_text_are_written_as_escapes(tmp_path):
+    touch(tmp_path, os.fsdecode(b"caf\xe9/one.mp4"), os.fsdecode(b"\xff.mp4"))
+    assert people(tmp_path) == {"caf\\udce9/one": "caf\\udce9", "\\udcff": "\\udcff"}
+    sources = find_sources(tmp_path)
+    assert len(splits_of(sources, 0.5)) == 2 and all(source.path.is_file() for source in sources)
+    assert sorted(clip.label for clip in find_clips([str(tmp_path)])) == ["\\udcff.mp4", "caf\\udce9/one.mp4"]
 
 
 def test_a_folder_of_videos(tmp_path):

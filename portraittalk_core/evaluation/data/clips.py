@@ -83,7 +83,7 @@ def find_clips(
     return [
         Clip(
             path=file,
-            label=(name if names.count(name) == 1 else file).as_posix(),
+            label=printable((name if names.count(name) == 1 else file).as_posix()),
             sound=sounds(name),
             reference=truths(name),
         )
@@ -113,6 +113,15 @@ def _companions(given: str | None, option: str, suffixes: Sequence[str]) -> Call
         return file_there(candidates) or base / name
 
     return companion
+
+
+def printable(name: str) -> str:
+    """Return a file's name as reports can hold it: what is no UTF-8, as in an old archive, as an escape.
+
+    Args:
+        name: As the system gave it.
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _stamp(path: Path) -> str:

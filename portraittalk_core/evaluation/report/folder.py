@@ -154,7 +154,7 @@ class Report:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with Partial(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+                partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be none
         except OSError as error:
             raise write_failure(path, error, "The report") from error
 
@@ -184,7 +184,7 @@ def read_results(path: Path | str) -> dict[str, Any]:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         whole = isinstance(found["protocol"], dict) and all(isinstance(r["file"], str) for r in found["videos"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             f"`{path}` must be a results.json of `evaluate`, but cannot be read as one ({error})."
         ) from error
