@@ -90,7 +90,7 @@ class Records:
         if made.pieces:
             write_whole(self.samples(source.label), b"".join(made.pieces))
         record = json.dumps(made.record, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.folder / f"{name}.json", record.encode())
+        write_whole(self.folder / f"{name}.json", record.encode(errors="backslashreplace"))
 
     def samples(self, label: str) -> Path:
         """Return the file of a clip's samples, which is there until they are in a shard.
@@ -107,4 +107,8 @@ class Records:
             label: Of the clip.
             reason: Why it was left out.
         """
-        return self.folder / "strips" / f"{clip_name(label)}-{hashlib.sha256(reason.encode()).hexdigest()[:6]}.jpg"
+        return (
+            self.folder
+            / "strips"
+            / f"{clip_name(label)}-{hashlib.sha256(reason.encode(errors='backslashreplace')).hexdigest()[:6]}.jpg"
+        )

@@ -161,7 +161,10 @@ class Preparation:
             raise BadMedia(f"`{path}` cannot be read ({error.strerror}). Delete its .json and run it again.") from error
 
     def _write_index(self) -> None:
-        write_whole(self.folder / INDEX, (json.dumps(self._index, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(
+            self.folder / INDEX,
+            (json.dumps(self._index, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace"),
+        )
 
     @property
     def index(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from portraittalk_core.errors import BadInput, BadMedia
 from portraittalk_core.evaluation.data.clips import find_clips
+from portraittalk_core.preparation.records import FOLDER, Made, Records
 from portraittalk_core.preparation.sources import find_sources
 from portraittalk_core.preparation.splits import ASIDE, HELD_OUT, TEST, TRAIN, VALIDATION, splits_of
 
@@ -30,6 +31,10 @@ def test_names_that_are_no_text_are_written_as_escapes(tmp_path):
     sources = find_sources(tmp_path)
     assert len(splits_of(sources, 0.5)) == 2 and all(source.path.is_file() for source in sources)
     assert sorted(clip.label for clip in find_clips([str(tmp_path)])) == ["\\udcff.mp4", "caf\\udce9/one.mp4"]
+    (tmp_path / FOLDER).mkdir()
+    records, told = Records(tmp_path), {"signature": sources[0].signature, "drop": f"`{sources[0].path}` is damaged"}
+    records.add(sources[0], Made(told))
+    assert records.done(sources[0]) == told
 
 
 def test_a_folder_of_videos(tmp_path):
