@@ -112,11 +112,11 @@ def _plan_training(arguments: argparse.Namespace) -> int:
     from ..errors import BadInput
     from ..training.memory import CARDS_GB, fits, plan_step, remedies
     from ..training.model import check_picture_size, read_model
-    from .train_parts import recipe_path
+    from .train_parts import recipe_path, recipe_runs
 
     stage = arguments.stage or 2
     path = recipe_path(arguments.config or "sd15.toml")
-    runs = [run for run in toml_values(path).get("runs", ()) if run.get("stage") == stage]
+    runs = [run for run in recipe_runs(toml_values(path), path) if run.get("stage") == stage]
     if not runs:
         raise BadInput(f"`--config {path}` has no run of stage {stage}. Name another stage or file.")
     given = {

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput
+from ..errors import BadConfig, BadInput
 from ..media.target import check_folder
-from .train_parts import PARTS, Part, beside, recipe_path
+from .train_parts import PARTS, Part, beside, recipe_path, recipe_runs
 
 if TYPE_CHECKING:
     from ..config import ModelConfig, TrainingConfig
@@ -179,12 +179,14 @@ def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
         return [TrainingConfig(**overrides)]
     path, values = _recipe(arguments)
     if "runs" in values:
-        runs = [run for run in values["runs"] if run.get("stage") == arguments.stage]
+        runs = [run for run in recipe_runs(values, path) if run.get("stage") == arguments.stage]
         if not runs:
             raise BadInput(f"`--config {path}` has no run of stage {arguments.stage}. Name another stage or file.")
     else:
         plain = {k: v for k, v in values.items() if k not in ("stage1", "stage2", "model")}
         runs = [values.get(f"stage{arguments.stage}", plain)]
+        if not isinstance(runs[0], dict):
+            raise BadConfig(f"{path}: `stage{arguments.stage}` must be a table, but is {str(runs[0])[:40]!r}. Fix it.")
     return [from_mapping(TrainingConfig, {**run, **overrides}, str(path)) for run in runs]
 
 
@@ -231,7 +233,7 @@ def _train_model(arguments: argparse.Namespace, out: Path) -> bool:
     if "runs" not in values:
         raise BadInput(f"`--config {path}` must have [[runs]], of both stages. Try sd15.toml.")
     model = read_model(arguments) or model_of()
-    runs = [from_mapping(TrainingConfig, run, str(path)) for run in values["runs"]]
+    runs = [from_mapping(TrainingConfig, run, str(path)) for run in recipe_runs(values, path)]
     chosen = {"minutes": arguments.minutes, "max_steps": arguments.steps, "seed": arguments.seed}
     parts = {name: Path(given) for name in ("vae", "text", "warp") if (given := getattr(arguments, name))}
     sources = {name: given for name in SOURCES if name != "vae" and (given := getattr(arguments, name))}

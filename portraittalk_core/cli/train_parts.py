@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ..errors import BadInput
+from ..errors import BadConfig, BadInput
 
 _PLACES: dict[str, tuple[str, ...]] = {
     "people": ("people",),
@@ -80,6 +80,22 @@ def recipe_path(config: str) -> Path:
     path = Path(config)
     shipped = Path(__file__).resolve().parent.parent / "training" / path.name
     return shipped if not path.is_file() and shipped.is_file() else path
+
+
+def recipe_runs(values: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the runs of a recipe.
+
+    Args:
+        values: Of its file.
+        path: What messages call it.
+
+    Raises:
+        BadConfig: When they are no tables.
+    """
+    runs: Any = values.get("runs", [])
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in cast("list[Any]", runs)):
+        raise BadConfig(f"{path}: `runs` must be tables, [[runs]], but is {str(runs)[:40]!r}. Fix it.")
+    return cast("list[dict[str, Any]]", runs)
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

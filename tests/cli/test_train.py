@@ -221,6 +221,8 @@ def test_each_run_of_a_stage_begins_with_all_before_it(root, monkeypatch):
         (["--stage", "1", "--config", "none.toml"], "cannot be read"),
         (["--stage", "1", "--config", "BAD"], "no TOML file"),
         (["--stage", "1", "--config", "ODD"], "unknown key `colour`"),
+        (["--stage", "1", "--config", "NUMBER"], "`runs` must be tables"),
+        (["--stage", "1", "--config", "WORD"], "`stage1` must be a table"),
         (["--stage", "3"], "invalid choice"),
         (["--part", "judge"], "invalid choice"),
     ],
@@ -228,7 +230,9 @@ def test_each_run_of_a_stage_begins_with_all_before_it(root, monkeypatch):
 def test_wrong_trainings(tmp_path, capsys, options, rule):
     (tmp_path / "bad.toml").write_text("refs = = 3")
     (tmp_path / "odd.toml").write_text("colour = 3")
-    named = {"BAD": f"{tmp_path}/bad.toml", "ODD": f"{tmp_path}/odd.toml"}
+    (tmp_path / "number.toml").write_text("runs = 3")
+    (tmp_path / "word.toml").write_text("stage1 = 'one'")
+    named = {name.upper(): f"{tmp_path}/{name}.toml" for name in ("bad", "odd", "number", "word")}
     assert main(["train", "--out", f"{tmp_path}/r", *(named.get(o, o) for o in options)]) == 2
     assert rule in failure(capsys)
     assert not (tmp_path / "r").exists()
