@@ -30,6 +30,7 @@ PACKAGES = (
     ("insightface", "finds faces"),
     ("onnxruntime", "runs the face networks"),
     ("librosa", "prepares sound for the speech encoder"),
+    ("soxr", "brings sound to another rate"),
     ("scipy", "filters sound"),
     ("soundfile", "writes sound"),
     ("PIL", "reads pictures"),

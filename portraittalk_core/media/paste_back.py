@@ -18,6 +18,7 @@ from torch.nn import functional
 from ..errors import BadInput
 from ..types import CropPlace, Frames
 from .image import cut_square, resize
+from .resampling import enlarged
 
 LONGEST_SIDE = 3840
 """Photographs are pasted into up to this longest side, pixels: 4K UHD."""
@@ -153,7 +154,7 @@ class _Paste:
         self.moved = wide if self.moved is None else torch.maximum(self.moved, wide)
         share = ((self.moved - STILL[0]) / (STILL[1] - STILL[0])).clamp(0, 1)
         side = self.place.side
-        return functional.interpolate(share[None], (side, side), mode="bilinear")[0, 0]
+        return enlarged(share[None], (side, side))[0, 0]
 
     def _shift(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 size size"] | float:
         """Return what is added to a frame's colours: the difference at the border, carried smoothly inwards."""
@@ -165,7 +166,7 @@ class _Paste:
             return 0.0
         carried = self.known @ self.reach
         shift = (carried[:3] / carried[3:]).clamp(-COLOUR_LIMIT, COLOUR_LIMIT).view(1, 3, _CELLS, _CELLS)
-        return functional.interpolate(shift, (self.size, self.size), mode="bilinear")[0]
+        return enlarged(shift, (self.size, self.size))[0]
 
 
 def _inside(place: CropPlace) -> tuple[slice, slice]:
