@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 STOP, SKIP = "stop", "skip the picture"
 
 AS_TRAINED = "default"
-GUIDED: dict[str, bool | None] = {AS_TRAINED: None, "yes": True, "no": False}
-"""Choices of `guide_identity`; None is the model's own."""
+GUIDED: dict[str | bool, bool | None] = {AS_TRAINED: None, "yes": True, "no": False, True: True, False: False}
+"""Values of `guide_identity`; None is the model's own. The last two are those of workflows from when it was a switch."""
 
 
 class LoadIdentity(io.ComfyNode):
@@ -105,7 +105,7 @@ class IdentityNetConditioning(io.ComfyNode):
                 io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="Acts up to here."),
                 io.Combo.Input(
                     "guide_identity",
-                    options=[*GUIDED],
+                    options=[AS_TRAINED, "yes", "no"],
                     default=AS_TRAINED,
                     tooltip="Whether cfg strengthens the likeness along with the prompt: then the negative prompt is "
                     "denoised without knowing the person. By default no for tiny and yes for the SD1.5 stacks, as on "
@@ -121,6 +121,15 @@ class IdentityNetConditioning(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, guide_identity: str | bool | None = None) -> bool | str:
+        """Return whether a value is one of `GUIDED`, for the host would refuse those of old workflows; else why not."""
+        known = guide_identity is None or guide_identity in GUIDED  # None is one that comes from another node
+        return (
+            known
+            or f"`guide_identity` must be {AS_TRAINED}, yes or no, but got {guide_identity!r}. Choose {AS_TRAINED}."
+        )
+
+    @classmethod
     def execute(
         cls,
         model: Patcher,
@@ -130,7 +139,7 @@ class IdentityNetConditioning(io.ComfyNode):
         identity_scale: float = 1.0,
         start_percent: float = 0.0,
         end_percent: float = 1.0,
-        guide_identity: str = AS_TRAINED,
+        guide_identity: str | bool = AS_TRAINED,
     ) -> io.NodeOutput:
         """Return MODEL and both CONDITIONINGs."""
         from . import attaching

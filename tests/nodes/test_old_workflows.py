@@ -61,3 +61,12 @@ def test_what_came_later_need_not_be_given():
     for kind, name in later.items():
         (found,) = (each for each in SCHEMAS[f"PortraitTalk_{kind}"]["inputs"] if each["id"] == name)
         assert found.get("optional") and "default" in found, f"{kind}: {name}"
+
+
+def test_a_choice_that_was_a_switch_is_still_taken(pack):
+    node, guided = (getattr(pack("nodes.identity"), name) for name in ("IdentityNetConditioning", "GUIDED"))
+    switched = {old["values"]["PortraitTalk_IdentityNetConditioning"]["guide_identity"] for old in OLD.values()
+                if "PortraitTalk_IdentityNetConditioning" in old["values"]}  # fmt: skip
+    assert switched >= {True, "default"} and all(node.validate_inputs(value) is True for value in (*switched, None))
+    assert (guided[True], guided[False]) == (True, False)
+    assert node.validate_inputs("perhaps").startswith("`guide_identity` must be default, yes or no, but got 'perhaps'")
