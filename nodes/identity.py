@@ -18,7 +18,7 @@ STOP, SKIP = "stop", "skip the picture"
 
 AS_TRAINED = "default"
 GUIDED: dict[str | bool, bool | None] = {AS_TRAINED: None, "yes": True, "no": False, True: True, False: False}
-"""Values of `guide_identity`; None is the model's own. The last two are those of workflows from when it was a switch."""
+"""Values of `guide_identity`; None is the model's own. The last two come from workflows of when it was a switch."""
 
 
 class LoadIdentity(io.ComfyNode):
