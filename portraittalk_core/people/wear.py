@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.random import Generator
 
+from .eyewear import draw_glasses, place_glasses
 from .hair import Head, scalp
 from .person import Person
 from .solids import Solid, ball, sheet, tube
@@ -46,51 +47,21 @@ def dress_head(person: Person, surface: Surface, head: Head, eyes: dict[str, nda
 def _glasses(
     person: Person, head: Head, eyes: dict[str, ndarray], rng: Generator
 ) -> tuple[list[Solid], list[Solid], float]:
-    place = head.frame.place
-    metal = rng.random() < 0.4
-    tint = _frame_colour(rng, metal)
-    radius = float(rng.uniform(0.012, 0.018) if metal else rng.uniform(0.024, 0.042))
-    half = np.array([rng.uniform(0.235, 0.275), rng.uniform(0.175, 0.215)])
-    if person.glasses == "round":
-        half = np.array([1.0, 1.0]) * rng.uniform(0.205, 0.245)
-    power = 2.0 if person.glasses == "round" else rng.uniform(3.2, 5.5)
-    angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    outline = np.stack([np.cos(angle), np.sin(angle)], 1)
-    outline = np.sign(outline) * np.abs(outline) ** (2 / power) * half
+    glasses = draw_glasses(person.glasses, rng)
+    place, shine = head.frame.place, 1.0 if glasses.metal else 0.5
+    radius = glasses.rim * head.frame.scale
     centres = {side: head.frame.back(centre) for side, centre in eyes.items()}
-    height = np.mean([c[1] for c in centres.values()]) - 0.035
-    plane = max(float(np.mean([c[2] for c in centres.values()])) + 0.34, 1.56)
+    apart = {1: float(centres["Left"][0]), -1: float(centres["Right"][0])}
+    height, depth = (float(np.mean([c[k] for c in centres.values()])) for k in (1, 2))
+    worn = place_glasses(glasses, apart, height, depth)
     solids: list[Solid] = []
     lenses: list[Solid] = []
-    for side, sign in (("Left", 1), ("Right", -1)):
-        cx = sign * max(abs(float(centres[side][0])) + 0.02, half[0] + 0.075)
-        x, y = cx + sign * outline[:, 0], height + outline[:, 1]
-        curve = np.stack([x, y, plane - 0.22 * (np.abs(x) - 0.1) ** 2], 1)
-        solids.append(Solid(*tube(place(curve), radius * head.frame.scale, closed=True), tint, 1.0 if metal else 0.5))
+    for sign, curve in worn.lenses.items():
+        solids.append(Solid(*tube(place(curve), radius, closed=True), glasses.tint, shine))
         lenses.append(_lens(place(curve)))
-        hinge = np.array([sign * (abs(cx) + half[0] + 0.01), height + 0.09, float(curve[np.argmax(np.abs(x)), 2])])
-        ear = np.array([sign * 0.80, 7.33, 0.42])
-        path = np.array(
-            [hinge, hinge + [sign * 0.03, 0.01, -0.06], ear + [0, 0.02, 0.55], ear, ear + [-sign * 0.02, -0.16, -0.16]]
-        )
-        solids.append(
-            Solid(*tube(place(path), radius * 0.85 * head.frame.scale, closed=False), tint, 1.0 if metal else 0.5)
-        )
-    inner = max(abs(float(centres["Left"][0])) + 0.02, half[0] + 0.075) - half[0]
-    t = np.linspace(-1, 1, 7)
-    bridge = np.stack([t * inner, height + 0.045 + 0.03 * (1 - t**2), plane + 0.015 + 0 * t], 1)
-    solids.append(Solid(*tube(place(bridge), radius * head.frame.scale, closed=False), tint, 1.0 if metal else 0.5))
-    return solids, lenses, float(rng.choice([0.0, 0.03, 0.75], p=[0.62, 0.33, 0.05]))
-
-
-def _frame_colour(rng: Generator, metal: bool) -> tuple[float, float, float]:
-    dark, shell = (0.012, 0.011, 0.011), (0.07, 0.032, 0.014)
-    table = (
-        ((0.6, 0.45, 0.2), (0.5, 0.5, 0.5), (0.03, 0.03, 0.032))
-        if metal
-        else (dark, dark, shell, (0.25, 0.24, 0.23), (0.10, 0.02, 0.03))
-    )
-    return table[int(rng.integers(len(table)))]
+        solids.append(Solid(*tube(place(worn.temples[sign]), 0.85 * radius, closed=False), glasses.tint, shine))
+    solids.append(Solid(*tube(place(worn.bridge), radius, closed=False), glasses.tint, shine))
+    return solids, lenses, glasses.dark
 
 
 def _lens(curve: ndarray) -> Solid:

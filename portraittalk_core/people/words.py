@@ -118,6 +118,42 @@ LENS_WORDS: Table = {"round": ("round", "circular"), "square": ("square", "recta
 EYEWEAR = ("glasses", "spectacles", "eyeglasses")
 HAT_WORDS: Table = {"beanie": ("beanie", "knitted hat", "hat"), "cap": ("cap", "baseball cap", "hat")}
 JEWEL_WORDS: Table = {"studs": ("earrings", "stud earrings"), "hoops": ("earrings", "hoop earrings", "hoops")}
+EDIT_WORDS = frozenset(
+    [
+        "sunglasses",
+        "tinted",
+        "shaded",
+        "mirrored",
+        "lens",
+        "lenses",
+        "frame",
+        "frames",
+        "rim",
+        "rims",
+        "framed",
+        "rimmed",
+        "thin",
+        "fine",
+        "wire",
+        "delicate",
+        "slim",
+        "thick",
+        "chunky",
+        "bold",
+        "heavy",
+        "wide",
+        "gold",
+        "silver",
+        "metal",
+        "steel",
+        "tortoiseshell",
+        "tortoise",
+        "horn",
+        "sun",
+    ]
+)
+"""Words of prompts that captions never speak: they are read and drawn without the text model."""
+
 NOUNS: Table = {"male": ("man", "guy", "gentleman", "male"), "female": ("woman", "lady", "female")}
 CHILD_NOUNS: Table = {"male": ("boy",), "female": ("girl",)}
 NEUTRAL_NOUNS = ("person", "human", "face", "character", "adult", "avatar")

@@ -122,6 +122,7 @@ class TextEncoder(nn.Module):
         from transformers import CLIPTextConfig, CLIPTextModel
 
         self.words = tuple(words)
+        self.words_of_others: frozenset[str] = frozenset()
         self.dim, self.context = dim, context
         self.tokenizer = build_tokenizer(self.words, context)
         model: Any = CLIPTextModel(
@@ -193,7 +194,7 @@ class TextEncoder(nn.Module):
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words and symbols (emoji) of a prompt that the model does not know, in order, each once."""
         normal = self.tokenizer.backend_tokenizer.normalizer.normalize_str(prompt)
-        known = {*self.words, ","}
+        known = {*self.words, *self.words_of_others, ","}
         # The tokenizer takes a symbol for a comma.
         symbols = [letter for letter in prompt if unicodedata.category(letter) in ("So", "Sc", "Sk", "Co", "Cn")]
         return list(dict.fromkeys([*(word for word in normal.split() if word not in known), *symbols]))

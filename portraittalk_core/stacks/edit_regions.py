@@ -15,6 +15,7 @@ from torch import Tensor
 from ..people.palette import PLACES, WALLS
 from ..people.words import HAIR_WORDS, PLACE_WORDS, WALL_WORDS
 from ..topology import EYES
+from .edit_details import BEGINNINGS, DETAILS, asked_details
 
 REGIONS = (
     "older skin",
@@ -26,6 +27,7 @@ REGIONS = (
     "cap",
     "no hat",
     "colour of the hair",
+    "greying hair",
     "clothes",
     "shaven chin",
     "stubble",
@@ -40,10 +42,13 @@ REGIONS = (
 )
 """What prompts change in a picture, in the order of every tensor of regions and in that of the changes."""
 
+ASKED = (*REGIONS, *DETAILS)
+"""What prompts ask for: these, and how they are to look."""
+
 _WORDS = {
     "older skin": "old older elderly aged senior",
     "younger skin": "young younger youthful",
-    "square glasses": "glasses spectacles eyeglasses",
+    "square glasses": "glasses spectacles eyeglasses sunglasses",
     "stubble": "stubble",
     "mustache": "mustache moustache mustached moustached",
     "goatee": "goatee",
@@ -64,10 +69,9 @@ WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region,
 _LONG = frozenset(["long", "flowing"])
 _HAIRCUTS = frozenset(["short", "curly", "wavy", "straight", "shaved", "cropped"])
 _HAIR_COLOURS = frozenset(word for words in HAIR_WORDS.values() for phrase in words for word in phrase.split())
-_BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
-_GLASSES = r"(glasses|spectacles|eyeglasses)"
+_GLASSES = r"(glasses|spectacles|eyeglasses|sunglasses)"
 _ROUND, _BARE = (
-    re.compile(rf"\b(round|circular)( \w+)? {_GLASSES}"),
+    re.compile(rf"\b(round|circular)([ -][\w-]+){{0,3}} {_GLASSES}"),
     re.compile(rf"\b(no|without)( \w+){{0,2}} {_GLASSES}"),
 )
 _BALD = re.compile(r"\bshaved head\b|\b(no|without)( any)? hair\b")
@@ -94,8 +98,8 @@ _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
 
 
-def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
-    """Say which regions a prompt asks for, 1 or 0 each.
+def asked_regions(prompt: str) -> Float[Tensor, "asked"]:
+    """Say which of `ASKED` a prompt asks for, 1 or 0 each.
 
     Args:
         prompt: In the words of captions.
@@ -116,7 +120,8 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
     if "square glasses" in asked and (_BARE.search(text) or _ROUND.search(text)):
         asked = asked - {"square glasses"} | {"no glasses" if _BARE.search(text) else "round glasses"}
     for place in (k for k, word in enumerate(spoken) if word == "hair"):
-        of_it = set(takewhile(lambda word: word not in _BEGINNINGS, reversed(spoken[:place])))
+        of_it = set(takewhile(lambda word: word not in BEGINNINGS, reversed(spoken[:place])))
+        of_it |= set(spoken[place + 2 : place + 5]) if spoken[place + 1 : place + 2] == ["is"] else set()
         asked |= {"hair"} if of_it & _HAIRCUTS and not of_it & _LONG else set()
         asked |= {"long hair"} if of_it & _LONG else set()
         asked |= {"colour of the hair"} if of_it & _HAIR_COLOURS else set()
@@ -124,11 +129,12 @@ def asked_regions(prompt: str) -> Float[Tensor, "regions"]:
         asked.add("no hat")
     if shaven:
         asked.add("shaven chin")
-    if "older skin" in asked:
-        asked.add("colour of the hair")  # which greys
+    if "older skin" in asked and "colour of the hair" not in asked:
+        asked.add("greying hair")
     if "wearing" in words and not asked & {*_ON_HEADS, "clothes"}:
         asked.add("clothes")
-    return torch.tensor([float(region in asked) for region in REGIONS])
+    asked |= asked_details(text)
+    return torch.tensor([float(name in asked) for name in ASKED])
 
 
 def _place(text: str) -> str:
@@ -177,7 +183,7 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         [
             oval(0.6, 1.2, 1.6),
             oval(0.6, 1.2, 1.6),
-            *[around] * 7,
+            *[around] * 8,
             _soft(below - 1.8),
             *[box(1.4, 0.4, 2.4)] * 5,
             *[box(1.5, -0.6, 0.8)] * 3,

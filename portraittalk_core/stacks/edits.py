@@ -17,9 +17,10 @@ from torch.nn import functional
 from ..people.palette import PLACES
 from ..topology import SEGMENTS
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
-from .edit_regions import REGIONS, region_maps
+from .edit_details import HAIR_COLOURS
+from .edit_regions import ASKED, REGIONS, region_maps
 from .face_parser import FaceParser
-from .glasses import GLASSES, Glasses, shows_glasses, with_glasses
+from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .haircuts import (
     another_haircut,
     bald,
@@ -33,10 +34,12 @@ from .haircuts import (
     without_hair,
 )
 from .hats import hat_of
-from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
+from .masked import STRANDS, blurred, colourfulness, filled, luma, mean_of, recoloured, softened, softness, surely
 from .matting import before_another_place, person_share
 from .places import PAINTED, painted_place
+from .removal import beard_of, shaven, without_frame
 from .scene import Scene
+from .strands import strands_of_head
 from .wrinkles import wrinkled
 
 _CELLS = 64  # of the maps of regions
@@ -44,18 +47,21 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
+_AS_NAMED, _IN_SHADE = 0.5, 0.45  # how far hair gets the colour of its name rather than the drawn one; its light
 _PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the dark differ little
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
-_OLDER, _YOUNGER = 0.4, 0.7  # how much deeper and fainter lines of the skin become
+_OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin become
 _PALER = 0.1  # how much of its colour the skin of the old loses
+_MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
+_GREY, _GREY_LIGHT = (0.5, 0.25), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
 def edited(
     shown: Float[Tensor, "n 3 s s"],
     drawn: Float[Tensor, "n 3 s s"],
     plain: Float[Tensor, "n 3 s s"] | None,
-    asked: Float[Tensor, "n regions"],
+    asked: Float[Tensor, "n asked"],
     landmarks: Float[Tensor, "n 478 2"],
     parser: FaceParser,
     said: set[str] | None = None,
@@ -66,7 +72,7 @@ def edited(
         shown: The photograph, moved, in [-1, 1].
         drawn: What the denoiser drew for the prompt.
         plain: The same without the prompt; None where nobody has drawn it.
-        asked: How far each of `edit_regions.REGIONS` is asked for, in [0, 1].
+        asked: How far each of `edit_regions.ASKED` is asked for, in [0, 1].
         landmarks: Of the frames, in [-1, 1].
         parser: Tells hair, skin, clothes and the place apart.
         said: What the log has been told of the same video; what is said now is added.
@@ -89,6 +95,7 @@ def edited(
         hat=hat,
         hair=before[:, [SEGMENTS.index("hair")]],
         said=set() if said is None else said,
+        details=frozenset(name for name, much in zip(ASKED, asked.amax(0), strict=True) if much > 0.5),
     )
     picture = scene.shown
     for number, region in enumerate(REGIONS):
@@ -110,6 +117,10 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
     new = mean_of(scene.drawn, sure + 1e-3 * both)
+    for name in sorted(scene.details & set(HAIR_COLOURS)):
+        named = new.new_tensor(HAIR_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
+        lit = _IN_SHADE + mean_of(luma(picture), scene.was("skin"))
+        new = new + _AS_NAMED * (luma(named) + colourfulness(picture) * (named - luma(named))) * lit - _AS_NAMED * new
     new = new.minimum(new[:, :1] * _BLUEST)
     old = mean_of(picture, scene.was("hair").square())
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
@@ -127,11 +138,13 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """A beard of the colour of the hair, lit as the face is; none over another."""
+    """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
     skin = scene.was("skin")
-    if shows_beard(picture, skin, scene.landmarks):
-        scene.warn("The photograph shows a beard: it is left as it is. Ask for a clean shaven face to change it.")
+    bare = None if shows_beard(picture, skin, scene.landmarks) else shaven(scene, picture)
+    if bare is None:
+        scene.warn("The photograph shows a beard: it is left as it is. tiny cannot exchange it.")
         return picture
+    picture = bare
     light = luma(picture)
     lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
     colour = beard_colour(scene.shown, scene.hair, scene.landmarks) * lit.clamp(0.4, 1.5)
@@ -140,23 +153,34 @@ def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Ten
 
 
 def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """The face as the denoiser drew it without a beard, by the difference that this makes."""
-    return picture + where * scene.was("skin") * (1 - lips_of(scene.landmarks, picture)) * (scene.drawn - scene.plain)
-
-
-def _glasses(kind: Glasses, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Glasses before the eyes; those that somebody wears already are left alone."""
-    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
-        scene.warn("The photograph shows glasses: they are left as they are. tiny cannot exchange them.")
+    """Skin where a beard was."""
+    made = shaven(scene, picture)
+    if made is None:
+        scene.warn("The photograph shows a full beard: it is left as it is. tiny cannot guess the jaw below it.")
         return picture
-    return with_glasses(picture, scene.landmarks, kind, scene.was("hair"), softness(scene.shown, scene.was("skin")))
+    return made
+
+
+def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Glasses before the eyes, in place of those that somebody wears."""
+    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        bare = without_frame(scene, picture, where, drawn=False)
+        if bare is None:
+            scene.warn("The photograph shows dark glasses: they are left as they are. tiny cannot exchange them.")
+            return picture
+        picture = bare
+    glasses, soft = glasses_of(name, scene.details), softness(scene.shown, scene.was("skin"))
+    return with_glasses(picture, scene.landmarks, glasses, scene.was("hair", "background"), soft)
 
 
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Nothing, for lenses have changed the eyes behind them."""
-    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
-        scene.warn("The photograph shows glasses: they are left as they are. tiny cannot take them off.")
-    return picture
+    """Skin where a frame was; what dark lenses hide is not known."""
+    if not shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        return picture
+    bare = without_frame(scene, picture, where)
+    if bare is None:
+        scene.warn("The photograph shows dark glasses: they are left as they are. tiny cannot take them off.")
+    return picture if bare is None else bare
 
 
 def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -182,7 +206,30 @@ def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     skin = blurred(_bare_skin(scene, picture), 0.004)
     made = picture + _OLDER * skin * _lines(picture, skin)
     made = made + _PALER * skin * (luma(made) - made)
+    made = made * (1 + _MOTTLED * skin * _mottles(made))
     return wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
+
+
+def _mottles(like: Tensor) -> Tensor:
+    """Return how much lighter each place of an old skin is: in red less than in green and blue."""
+    chance = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 1, 64, 64, generator=chance).to(like)
+    large = functional.interpolate(noise, like.shape[-2:], mode="bicubic", align_corners=False)
+    spots = blurred(large, _MOTTLES)
+    return spots / spots.std().clamp(min=1e-3) * like.new_tensor([0.5, 1.0, 1.1]).view(1, 3, 1, 1)
+
+
+def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Grey strands among those that there are."""
+    old = mean_of(picture, scene.was("hair").square())
+    light = luma(old)
+    lit = mean_of(luma(picture), scene.was("skin"))
+    grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
+    grey = grey + 0.06 * (old - light)
+    share, varied = _GREY
+    strands = (share + varied * strands_of_head(scene.landmarks, picture)).clamp(0.1, 0.85)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
+    return picture + strands * torch.minimum(scene.was("hair"), person) * (recoloured(picture, old, grey) - picture)
 
 
 def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -192,7 +239,7 @@ def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
-    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture))
+    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture)) * (1 - beard_of(scene))
 
 
 def _lines(picture: Tensor, skin: Tensor) -> Tensor:
@@ -211,11 +258,12 @@ _EDITS = {
     "cap": cap,
     "no hat": no_hat,
     "colour of the hair": _hair_colour,
+    "greying hair": _greying,
     "clothes": _clothes,
     "shaven chin": _shaven,
     **{name: partial(_beard, kind) for name, kind in BEARDS.items()},
     "no glasses": _no_glasses,
-    **{name: partial(_glasses, kind) for name, kind in GLASSES.items()},
+    **{name: partial(_glasses, name) for name in GLASSES},
     **{f"{name} background": partial(_background, name) for name in PAINTED},
     "background": partial(_background, None),
 }

@@ -6,55 +6,83 @@ and temples that run to the ears.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
 from torch import Tensor
 
+from ..people.eyewear import (
+    EYE_DEPTH,
+    EYE_HEIGHT,
+    EYES_APART,
+    LID_DEPTH,
+    LIDS_APART,
+    METALS,
+    PLASTICS,
+    SUNGLASSES,
+    Eyewear,
+    place_glasses,
+)
+from ..people.palette import CLOTHES
 from ..topology import EYES
 from .head_camera import face_unit, head_camera, seen
 from .masked import blurred, colourfulness, luma, softened
 
-
-@dataclass(frozen=True)
-class Glasses:
-    """A kind of glasses; lengths are in distances of the eyes."""
-
-    half: tuple[float, float]
-    """Half of a lens' width and height."""
-    power: float
-    """Of the superellipse that a lens is: 2 is round."""
-    rim: float
-    """Half of a rim's width."""
-    colour: tuple[float, float, float]
-    """Of the frame, in [0, 1]."""
-
-
 GLASSES = {
-    "round glasses": Glasses((0.355, 0.355), 2.0, 0.026, (0.16, 0.1, 0.07)),
-    "square glasses": Glasses((0.41, 0.295), 4.2, 0.038, (0.06, 0.055, 0.055)),
+    "round glasses": Eyewear((0.222, 0.222), 2.0, 0.019, PLASTICS["black"]),
+    "square glasses": Eyewear((0.25, 0.187), 4.2, 0.026, PLASTICS["black"]),
 }
-"""By the words that ask for them; as rendered people wear them."""
+"""By the words that ask for them; within what rendered people wear."""
+
+RIMS = {"thin rims": 0.013, "thick rims": 0.038}
+"""Half widths of rims that are asked for, in decimetres."""
+
+_METAL_RIM = 0.016  # if nothing else is said
+_NAMED = {"gold": METALS["gold"], "silver": METALS["silver"], "brown": PLASTICS["brown"], "grey": PLASTICS["grey"]}
+RIM_COLOURS = {f"{name} rims": colour for name, (colour, _) in CLOTHES.colours.items()} | {
+    f"{name} rims": colour for name, colour in _NAMED.items()
+}
+"""Colours of frames that are asked for, in linear light."""
 
 _WORN = 0.045  # squares of the distance of the eyes that rims have in a picture
 _FINE = 260  # pixels of the canvas a distance of the eyes
 _CORNERS = 72  # of a lens' outline
-_APART = 0.5  # of a lens' middle from that of the face
-_LOWER = 0.05  # of a lens' middle below the eye's
-_BEFORE, _CURVE = 0.25, 0.16  # how far lenses are before the eyes; how much less at the sides
-_EAR = (1.19, -0.02, -0.82)  # where temples lie on ears
+_UNIT = 2 * LIDS_APART  # decimetres of the template that are a distance of the eyes
+_NEARER = 0.1  # of the distance of the eyes: how much nearer lenses are to people's eyes than to rendered people's
+_TO_EAR = 0.62  # of temples that is seen before ears
 _SHADOW, _SHADOW_BELOW = 0.3, 0.06
-_TINT, _REFLEX = 0.04, 0.16  # how much light lenses swallow, and mirror
+_TINT, _REFLEX, _DARK_REFLEX = 0.04, 0.16, 0.07  # how much light lenses swallow, and mirror; dark ones less
+_SHINE, _METAL_SHINE = 0.35, 0.8  # how bright the upper edges of frames are
+_STEPS = 6  # of dark lenses from above to below
+
+
+def glasses_of(kind: str, details: Collection[str]) -> Eyewear:
+    """Return glasses as a prompt has them.
+
+    Args:
+        kind: Of `GLASSES`.
+        details: Some of `edit_details.OF_GLASSES`.
+    """
+    glasses = GLASSES[kind]
+    for name, colour in RIM_COLOURS.items():
+        if name in details:
+            metal = colour in METALS.values()
+            glasses = replace(glasses, tint=colour, metal=metal, rim=_METAL_RIM if metal else glasses.rim)
+    for name, rim in RIMS.items():
+        if name in details:
+            glasses = replace(glasses, rim=rim)
+    return replace(glasses, dark=SUNGLASSES) if "dark lenses" in details else glasses
 
 
 def with_glasses(
     picture: Float[Tensor, "n 3 s s"],
     landmarks: Float[Tensor, "n 478 2"],
-    kind: Glasses,
+    kind: Eyewear,
     behind: Float[Tensor, "n 1 s s"],
     softness: float = 0.0,
 ) -> Float[Tensor, "n 3 s s"]:
@@ -64,23 +92,27 @@ def with_glasses(
         picture: The faces, in [0, 1].
         landmarks: Their points, in [-1, 1].
         kind: Of the glasses.
-        behind: Where temples are hidden: hair, in [0, 1].
+        behind: Where temples are hidden: hair and what is beside the head, in [0, 1].
         softness: Of the photograph, pixels: how far it blurs a line.
     """
     layers = torch.from_numpy(np.stack([_layers(row, kind, picture.shape[-1]) for row in landmarks.float()]))
-    frame, temples, lens, gloss, reflex = softened(layers.to(picture), softness).split(1, 1)
+    frame, temples, lens, gloss, reflex, low = softened(layers.to(picture), softness).split(1, 1)
     unit = float(face_unit(landmarks).mean()) / 2
     rim = torch.maximum(frame, temples * (1 - behind))
     down = round(_SHADOW_BELOW * unit * picture.shape[-1])
     shadow = blurred(rim.roll(down, 2), 0.03 * unit)
     light = _light(picture, landmarks)
-    picture = picture * (1 - _SHADOW * shadow * (1 - behind)) * (1 - _TINT * lens)
-    picture = picture + reflex * _REFLEX * (light - picture).clamp(min=0)
-    tint = picture.new_tensor(kind.colour).view(1, 3, 1, 1)
+    # Dark lenses let more light through below than above.
+    swallowed = torch.full_like(low, _TINT) if not kind.dark else (kind.dark + 0.17 - 0.22 * low).clamp(max=0.94)
+    picture = picture * (1 - _SHADOW * shadow * (1 - behind)) * (1 - swallowed * lens)
+    picture = picture + reflex * (_REFLEX if not kind.dark else _DARK_REFLEX) * (light - picture).clamp(min=0)
+    tint = picture.new_tensor(kind.tint).pow(1 / 2.2).view(1, 3, 1, 1)
     grey = luma(picture)
     darkest = grey.flatten(1).quantile(0.01, dim=1)[:, None, None, None]
-    colour = (luma(tint) + colourfulness(picture) * (tint - luma(tint))) * (0.35 + 0.9 * light) + 0.5 * darkest
-    colour = colour + gloss * 0.35 * (light - colour)
+    colour = luma(tint) + colourfulness(picture) * (tint - luma(tint))
+    colour = (colour * (0.15 + 0.95 * light)).clamp(max=1) + 0.5 * darkest * (1 - luma(tint))
+    shine = _METAL_SHINE if kind.metal else _SHINE
+    colour = colour + gloss * shine * (1 - colour).clamp(min=0) * light
     return picture + rim * (colour - picture)
 
 
@@ -93,8 +125,8 @@ def _light(picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"
     return torch.stack(rows)[:, None, None, None].clamp(min=0.1)
 
 
-def _layers(points: Float[Tensor, "478 2"], kind: Glasses, side: int) -> Float32[ndarray, "5 s s"]:
-    """Return the shares of frame, temples and lenses, and how much frame and lenses shine."""
+def _layers(points: Float[Tensor, "478 2"], kind: Eyewear, side: int) -> Float32[ndarray, "6 s s"]:
+    """Return the shares of frame, temples and lenses, how much both shine, and how low in a lens each pixel is."""
     camera = head_camera(points[None])
     # The eyes themselves say where glasses sit, the head only how they are turned.
     eyes = torch.stack([points[list(eye)].mean(0) for eye in EYES]).mean(0)
@@ -106,57 +138,48 @@ def _layers(points: Float[Tensor, "478 2"], kind: Glasses, side: int) -> Float32
 
     unit = float(face_unit(points[None])) * side / 2
     fine = int(np.clip(np.ceil(_FINE / unit), 1, 8))
-    reach = pixels(np.array([[x, y, z] for x in (-1.35, 1.35) for y in (-0.5, 0.6) for z in (0.3, -0.9)]))
+    reach = pixels(np.array([[x, y, z] for x in (-1.5, 1.5) for y in (-0.5, 0.65) for z in (0.4, -1.7)]))
     low = np.floor(reach.min(0)).clip(0, side - 1).astype(int)
     high = np.ceil(reach.max(0)).clip(1, side).astype(int)
     canvas = _Canvas(low, (high - low).clip(min=1), fine)
-    lenses = {sign: _outline(kind, sign) for sign in (-1, 1)}
-    hinges = {
-        sign: _place(np.array([[sign * (_APART + kind.half[0]), _LOWER - 0.45 * kind.half[1]]]))[0] for sign in (-1, 1)
-    }
+    worn = place_glasses(kind, {1: EYES_APART, -1: EYES_APART}, EYE_HEIGHT, EYE_DEPTH, _CORNERS)
     frame, gloss = canvas.empty(), canvas.empty()
-    lens, reflex = canvas.empty(), canvas.empty()
-    thick = 2 * kind.rim * unit
-    for sign, outline in lenses.items():
-        ring = pixels(_place(outline))
+    lens, reflex, lower = canvas.empty(), canvas.empty(), canvas.empty()
+    thick = 2 * kind.rim / _UNIT * unit
+    for ring_in_space in (_on_head(curve) for curve in worn.lenses.values()):
+        ring = pixels(ring_in_space)
         canvas.line(frame, ring, thick, True)
         canvas.fill(lens, ring)
-        upper = outline[:, 1] < _LOWER - 0.3 * kind.half[1]
-        lit = pixels(_place(outline[upper][np.argsort(outline[upper][:, 0])]))
+        middle, half = ring.mean(0), (ring.max(0) - ring.min(0)) / 2
+        upper = ring_in_space[:, 1] < ring_in_space[:, 1].mean() - 0.3 * np.ptp(ring_in_space[:, 1]) / 2
+        lit = pixels(ring_in_space[upper][np.argsort(ring_in_space[upper][:, 0])])
         canvas.line(gloss, lit - (0, 0.3 * thick), 0.3 * thick, False)
         a, b = (-0.75, -0.1), (-0.35, 0.3)
-        middle, (w, h) = np.array([sign * _APART, _LOWER]), kind.half
-        band = [(a[0], 1), (a[1], -1), (b[1], -1), (b[0], 1)]
-        canvas.fill(reflex, pixels(_place(middle + np.array(band) * (w, h))))
+        band = np.array([(a[0], 1), (a[1], -1), (b[1], -1), (b[0], 1)])
+        canvas.fill(reflex, middle + band * half)
+        for step in range(_STEPS):
+            top = middle[1] + half[1] * (2 * (step + 1) / (_STEPS + 1) - 1)
+            box = np.array(
+                [(-1.1, top), (1.1, top), (1.1, middle[1] + 1.2 * half[1]), (-1.1, middle[1] + 1.2 * half[1])]
+            )
+            canvas.fill(lower, box * (half[0], 1) + (middle[0], 0), 255 * (step + 1) // _STEPS)
     reflex = cv2.bitwise_and(reflex, lens)
-    inner = _APART - kind.half[0]
-    t = np.linspace(-1, 1, 9)[:, None]
-    arch = np.concatenate([t * inner * 1.04, _LOWER - 0.3 * kind.half[1] - 0.05 * (1 - t**2)], 1)
-    canvas.line(frame, pixels(_place(arch)), 0.9 * thick, False)
+    canvas.line(frame, pixels(_on_head(worn.bridge)), 0.9 * thick, False)
     temples = canvas.empty()
     nose = pixels(np.array([[0.0, 0.1, 0.2]]))[0]
-    for sign, hinge in hinges.items():
-        ear = np.array([sign * _EAR[0], *_EAR[1:]])
-        start, end = pixels(np.stack([hinge, ear]))
+    for bends in (pixels(_on_head(path)) for path in worn.temples.values()):
+        start, end = bends[0], bends[3]
         if np.linalg.norm(end - nose) > np.linalg.norm(start - nose):  # else it is behind the face
-            canvas.line(temples, np.stack([start, end]), 0.75 * thick, False)
+            canvas.line(temples, np.stack([start, start + _TO_EAR * (end - start)]), 0.75 * thick, False)
             canvas.line(frame, np.stack([start, start + 0.06 * (end - start)]), 1.1 * thick, False)
-    layers = [frame, temples, lens, gloss, cv2.GaussianBlur(reflex, (0, 0), 0.02 * unit * fine)]
+    layers = [frame, temples, lens, gloss, cv2.GaussianBlur(reflex, (0, 0), 0.02 * unit * fine), lower]
     return np.stack([canvas.in_picture(layer, side) for layer in layers])
 
 
-def _outline(kind: Glasses, sign: int) -> Float32[ndarray, "k 2"]:
-    angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
-    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
-    ring = np.sign(ring) * np.abs(ring) ** (2 / kind.power) * kind.half
-    ring[:, 0] -= sign * 0.06 * ring[:, 1] * (ring[:, 0] * sign < 0)  # narrower below, beside the nose
-    return ring + (sign * _APART, _LOWER)
-
-
-def _place(flat: ndarray) -> ndarray:
-    """Return places in space on the curved front of glasses."""
-    depth = _BEFORE - _CURVE * np.square(np.abs(flat[:, :1]) - 0.1).clip(min=0)
-    return np.concatenate([flat, depth], 1)
+def _on_head(places: Float64[ndarray, "k 3"]) -> Float64[ndarray, "k 3"]:
+    """Return places of the template in the head's coordinates."""
+    x, y, z = places.T
+    return np.stack([x / _UNIT, (EYE_HEIGHT - y) / _UNIT, (z - LID_DEPTH) / _UNIT - _NEARER], 1)
 
 
 class _Canvas:
@@ -175,8 +198,8 @@ class _Canvas:
     def line(self, layer: ndarray, pixels: ndarray, thick: float, closed: bool) -> None:
         cv2.polylines(layer, [self._at(pixels)], closed, 255, max(1, round(thick * self._fine)), cv2.LINE_AA, 4)
 
-    def fill(self, layer: ndarray, pixels: ndarray) -> None:
-        cv2.fillPoly(layer, [self._at(pixels)], 255, cv2.LINE_AA, 4)
+    def fill(self, layer: ndarray, pixels: ndarray, level: int = 255) -> None:
+        cv2.fillPoly(layer, [self._at(pixels)], level, cv2.LINE_AA, 4)
 
     def in_picture(self, layer: ndarray, side: int) -> Float32[ndarray, "s s"]:
         whole = np.zeros((side, side), np.float32)

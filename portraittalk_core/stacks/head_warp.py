@@ -26,7 +26,7 @@ from ..nets.dense_motion import (
 )
 from ..topology import EYES, IRISES, POINTS, SEGMENTS
 from ..types import Frames, Identity, StructureMaps
-from .edit_regions import REGIONS
+from .edit_regions import ASKED
 from .edits import edited
 from .face_parser import FaceParser
 from .lips import LipEdges, lip_edges, over_lips, shut
@@ -206,7 +206,7 @@ class HeadWarp:
         if portrait.shape[-1] != size:
             portrait = resize(portrait, size, size)
         wanted = torch.as_tensor(edits).float()
-        wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(REGIONS))
+        wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(ASKED))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
         behind, lips = self._known(portrait, points.cpu())

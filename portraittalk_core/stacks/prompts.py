@@ -23,8 +23,8 @@ FADE_S = 0.24
 """How long one prompt takes to become the next."""
 
 
-def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames regions"]:
-    """Say in which frames a prompt asks for another appearance of which `edit_regions.REGIONS`, in [0, 1].
+def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames asked"]:
+    """Say in which frames a prompt asks for another appearance of which `edit_regions.ASKED`, in [0, 1].
 
     Args:
         prompts: Over time.

@@ -47,6 +47,9 @@ class Scene:
     said: set[str] = field(default_factory=set)
     """What has been warned of, in these frames or in others of the same video."""
 
+    details: frozenset[str] = frozenset()
+    """How what is asked for shall look, see `edit_details`."""
+
     @property
     def wears_hat(self) -> bool:
         """Whether somebody wears a hat in the photograph."""

@@ -66,11 +66,20 @@ def head_of_hair(
         landmarks: Of the face, in [-1, 1].
         contrast: Of light and dark strands, of their colour.
     """
+    return stranded(colour, strands_of_head(landmarks, colour), contrast)
+
+
+def strands_of_head(landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"]) -> Float[Tensor, "n 1 s s"]:
+    """Return noise of mean 0 and deviation 1 that is drawn out as hair falls from the head.
+
+    Args:
+        landmarks: Of the face, in [-1, 1].
+        like: Has the size.
+    """
     eyes = [landmarks[:, list(eye)].float().mean(1) for eye in EYES]
     middle, across = (eyes[0] + eyes[1]) / 2, eyes[1] - eyes[0]
     crown = middle - _CROWN * torch.stack([-across[:, 1], across[:, 0]], -1)
-    strands = strand_noise(landmarks, crown, colour.shape[-1], length=0.16, bend=0.12).to(colour)
-    return stranded(colour, strands, contrast)
+    return strand_noise(landmarks, crown, like.shape[-1], length=0.16, bend=0.12).to(like)
 
 
 def stranded(

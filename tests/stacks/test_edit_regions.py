@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from portraittalk_core.stacks.edit_regions import REGIONS, asked_regions, region_maps
+from portraittalk_core.stacks.edit_details import OF_GLASSES
+from portraittalk_core.stacks.edit_regions import ASKED, REGIONS, asked_regions, region_maps
+from portraittalk_core.stacks.glasses import RIM_COLOURS, RIMS
 from portraittalk_core.topology import EYES, OUTER_LIPS
 
 from ..rendered_people import portraits
@@ -14,7 +16,8 @@ SIZE = 64
 @pytest.mark.parametrize(
     ("prompt", "regions"),
     [
-        ("a smiling old woman", {"older skin", "colour of the hair"}),
+        ("a smiling old woman", {"older skin", "greying hair"}),
+        ("an old woman, her hair is short and red", {"older skin", "colour of the hair", "hair"}),
         ("a smiling young woman", {"younger skin"}),
         ("a smiling woman", set()),
         ("A man wearing round glasses.", {"round glasses"}),
@@ -49,7 +52,33 @@ SIZE = 64
     ],
 )
 def test_words_ask_for_regions(prompt, regions):
-    assert {name for name, asked in zip(REGIONS, asked_regions(prompt), strict=True) if asked} == regions
+    assert asked_of(prompt) & set(REGIONS) == regions
+
+
+def asked_of(prompt):
+    return {name for name, asked in zip(ASKED, asked_regions(prompt), strict=True) if asked}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "details"),
+    [
+        ("a person wearing glasses", set()),
+        ("a man with thick round gray glasses", {"thick rims", "grey rims"}),
+        ("a woman in yellow sunglasses", {"yellow rims", "dark lenses"}),
+        ("a woman with glasses with a thin gold frame", {"thin rims", "gold rims"}),
+        ("a man with dark lenses and red glasses", {"dark lenses", "red rims"}),
+        ("a man in a red shirt with black-rimmed glasses", {"black rims"}),
+        ("a man with short auburn hair", {"red hair"}),
+        ("an elderly woman with dark brown hair", {"dark brown hair"}),
+        ("a brunette woman wearing red", {"brown hair"}),
+    ],
+)
+def test_words_say_how_things_look(prompt, details):
+    assert asked_of(prompt) - set(REGIONS) == details
+
+
+def test_all_that_is_said_of_glasses_can_be_drawn():
+    assert {"dark lenses", *RIMS, *RIM_COLOURS} == set(OF_GLASSES)
 
 
 @pytest.fixture(scope="module")

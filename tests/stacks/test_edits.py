@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from portraittalk_core.stacks.edit_regions import REGIONS
+from portraittalk_core.stacks.edit_regions import ASKED
 from portraittalk_core.stacks.edits import edited
 from portraittalk_core.stacks.masked import luma
 from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
@@ -52,7 +52,7 @@ def points():
 
 def change(photograph, drawn, points, *regions, before=None, after=None, plain=None):
     before = segments() if before is None else before
-    asked = torch.tensor([[float(region in regions) for region in REGIONS]])
+    asked = torch.tensor([[float(region in regions) for region in ASKED]])
     parser = Segments(before, before if after is None else after)
     return edited(photograph, drawn, plain, asked, points, parser)
 
@@ -101,14 +101,33 @@ def test_a_place_that_is_known_is_painted(photograph, points):
     assert (made[0, :, place] - drawn[0, :, place]).abs().mean() > 0.3 and made[0, :, place].std() > 0.05
 
 
-def test_glasses_that_are_worn_are_left_alone(photograph, points, caplog):
-    row = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2)
-    worn = segments(accessory=(slice(row - 4, row + 4), slice(36, 92)))
-    drawn = torch.full_like(photograph, -0.9)
-    assert torch.allclose(change(photograph, drawn, points, "round glasses", before=worn), photograph, atol=1e-6)
-    assert "shows glasses" in caplog.text
-    assert torch.allclose(change(photograph, drawn, points, "no glasses", before=worn), photograph, atol=1e-6)
-    assert "take them off" in caplog.text
+def worn_glasses(photograph, points, lenses=None):
+    """Return a face that wears a dark bar before the eyes, its segments, and where the bar is."""
+    row = int((points[0, [168, 6], 1].mean() + 1) * SIDE / 2)
+    bar = (slice(row - 2, row + 2), slice(36, 92))
+    pictured = photograph.clone()
+    pictured[..., bar[0], bar[1]] = -0.95
+    if lenses is not None:
+        pictured[..., row - 2 : row + 22, 36:92] = lenses
+    return pictured, segments(accessory=bar), bar
+
+
+def test_glasses_that_are_worn_are_taken_off_or_exchanged(photograph, points):
+    pictured, worn, bar = worn_glasses(photograph, points)
+    there = (..., *bar)
+    off = change(pictured, photograph, points, "no glasses", before=worn)
+    assert (off - pictured)[there].mean() > 0.3, "skin is lighter than the frame was"
+    assert torch.allclose(off[..., bar[0].stop + 12 :, :], pictured[..., bar[0].stop + 12 :, :], atol=1e-6)
+    other = change(pictured, photograph, points, "round glasses", before=worn)
+    alone = change(off, photograph, points, "round glasses")
+    assert (other - alone)[there].abs().mean() < 0.25 < (pictured - alone)[there].abs().mean()
+
+
+def test_dark_glasses_are_left_alone(photograph, points, caplog):
+    pictured, worn, _ = worn_glasses(photograph, points, lenses=-0.9)
+    for region in ("round glasses", "no glasses"):
+        assert torch.allclose(change(pictured, photograph, points, region, before=worn), pictured, atol=1e-6)
+    assert caplog.text.count("dark glasses") == 2
 
 
 def test_glasses_are_before_the_eyes(photograph, points):
@@ -133,12 +152,17 @@ def test_a_beard_has_the_hairs_colour_and_leaves_the_lips(photograph, points):
     assert torch.allclose(made[..., :50, :], photograph[..., :50, :], atol=1e-6)
 
 
-def test_a_shaven_face_changes_by_what_the_prompt_makes_of_it(photograph, points):
-    x, y = ((points[0, [152, 17]].mean(0) + 1) * SIDE / 2).long().tolist()
+def test_a_moustache_is_shaven_and_a_bare_face_stays(photograph, points):
     wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
-    plain, drawn = torch.zeros_like(photograph), torch.full_like(photograph, 0.3)
-    shaven = change(photograph, drawn, points, "shaven chin", plain=plain, before=wide)
-    assert torch.allclose(shaven[0, :, y, x], (photograph + drawn - plain)[0, :, y, x].clamp(-1, 1), atol=0.05)
+    assert torch.allclose(change(photograph, photograph, points, "shaven chin", before=wide), photograph, atol=1e-6)
+    grown = change(photograph, photograph, points, "mustache", before=wide)
+    shaved = change(grown, photograph, points, "shaven chin", before=wide)
+    there = (grown - photograph).abs().amax(1, keepdim=True) > 0.2
+    assert there.sum() > 30
+    left, was = ((p - photograph).abs().mean(1, keepdim=True)[there].mean() for p in (shaved, grown))
+    assert left < 0.6 * was
+    eyes = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2) + 8
+    assert torch.allclose(shaved[..., :eyes, :], grown[..., :eyes, :], atol=1e-6)
 
 
 def test_a_bald_head_is_skin_and_what_hair_hid_beside_it_is_place(photograph, points):
@@ -207,6 +231,17 @@ def test_age_deepens_lines_and_youth_smooths_them(photograph, points):
     deviation = {name: float(fine(p)[there].std()) for name, p in (("old", old), ("is", photograph), ("young", young))}
     assert deviation["old"] > 1.15 * deviation["is"] > 1.3 * deviation["young"]
     assert torch.allclose(old[..., 104:, :], photograph[..., 104:, :], atol=1e-6)
+
+
+def test_hair_greys_in_strands_and_takes_the_colour_of_its_name(photograph, points):
+    hair = (..., slice(6, 36), slice(28, 100))
+    photograph = photograph.clone()
+    photograph[hair] = photograph[hair] * 0.1 - 0.9
+    grey = change(photograph, photograph, points, "greying hair")[hair]
+    assert grey.mean() > photograph[hair].mean() + 0.1 and grey.std() > 1.5 * photograph[hair].std()
+    brown = torch.full_like(photograph, -0.4)
+    named, drawn = (change(photograph, brown, points, "colour of the hair", *more)[hair] for more in (["red hair"], []))
+    assert (named[:, 0] - named[:, 2]).mean() > (drawn[:, 0] - drawn[:, 2]).mean() + 0.1
 
 
 def test_what_nobody_asks_for_stays(photograph, points):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.stacks.glasses import GLASSES, shows_glasses, with_glasses
+from portraittalk_core.stacks.glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from portraittalk_core.topology import EYES
 
 from ..rendered_people import portraits
@@ -40,3 +40,18 @@ def test_rims_that_are_seen_are_worn():
     assert not shows_glasses(worn, POINTS[:1])
     worn[..., 60:66, 40:150] = 1
     assert shows_glasses(worn, POINTS[:1])
+
+
+def test_frames_have_the_colour_and_the_width_and_lenses_the_darkness_that_are_asked_for():
+    face, points = torch.tensor([0.8, 0.65, 0.55]).view(1, 3, 1, 1).expand(1, 3, SIDE, SIDE), POINTS[:1]
+    bare = torch.zeros_like(face[:, :1])
+
+    def worn(*details):
+        return with_glasses(face, points, glasses_of("square glasses", details), bare)[0]
+
+    plain, yellow, thick, dark = worn(), worn("yellow rims"), worn("thick rims"), worn("dark lenses")
+    frame = plain.mean(0) < 0.4
+    assert (yellow[0] - yellow[2])[frame].mean() > 0.2 > (plain[0] - plain[2])[frame].abs().mean()
+    assert (thick.mean(0) < 0.4).sum() > 1.25 * frame.sum()
+    x, y = ((points[0, list(EYES[0])].mean(0) + 1) * SIDE / 2).long().tolist()
+    assert dark[:, y, x].max() < 0.4 < plain[:, y, x].min(), "one does not see through"

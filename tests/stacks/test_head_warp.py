@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
-from portraittalk_core.stacks.edit_regions import REGIONS
+from portraittalk_core.stacks.edit_regions import ASKED
 from portraittalk_core.stacks.head_warp import (
     HeadWarp,
     all_shown,
@@ -148,7 +148,7 @@ def test_prompts_that_ask_for_another_look_are_known() -> None:
     assert float(asked[:20].max()) == 0
 
     def names(row: torch.Tensor) -> set[str]:
-        return {region for region, much in zip(REGIONS, row, strict=True) if much}
+        return {region for region, much in zip(ASKED, row, strict=True) if much}
 
     assert names(asked[40]) == {"colour of the hair"} and len(asked[40:].unique(dim=0)) == 1
     other = appearance_edits(PromptTrack("a young man in an office", [], 25.0, 3), 3)

@@ -1,0 +1,76 @@
+"""How what a prompt asks for shall look: the colour and the width of a frame, dark lenses.
+
+The text model knows glasses as round or square. What they are like besides is read here, and drawn.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+
+from ..people.palette import CLOTHES, HAIR
+from ..people.words import CLOTHES_WORDS, HAIR_WORDS
+
+OF_GLASSES = (
+    "dark lenses",
+    "thin rims",
+    "thick rims",
+    *(f"{name} rims" for name in (*CLOTHES.colours, "gold", "silver")),
+)
+"""What prompts say of glasses besides their shape."""
+
+HAIR_COLOURS = {f"{name} hair": colour for name, colour in HAIR.items()}
+"""Colours of hair that are asked for, in linear light."""
+
+DETAILS = (*OF_GLASSES, *HAIR_COLOURS)
+"""All that is read here."""
+
+BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
+"""Words that no description of a thing goes back beyond."""
+
+_ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
+_FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
+_LENSES = frozenset(["lens", "lenses"])
+_WORDS = {
+    "dark lenses": "sunglasses dark tinted shaded mirrored",
+    "thin rims": "thin fine wire delicate slim",
+    "thick rims": "thick chunky bold heavy wide",
+    "gold rims": "gold golden",
+    "silver rims": "silver metal wire steel",
+    "brown rims": "brown tortoiseshell tortoise horn chocolate",
+}
+_COLOURS = {f"{name} rims": frozenset(words) for name, words in CLOTHES_WORDS.items()}
+_FRAME_WORDS = {
+    name: frozenset(_WORDS.get(name, "").split()) | _COLOURS.get(name, frozenset()) - {"dark"} for name in OF_GLASSES
+}
+_PAIRS = frozenset(["glasses", "spectacles", "eyeglasses", "sunglasses"])
+
+
+def asked_details(prompt: str) -> set[str]:
+    """Return which of `DETAILS` a prompt speaks of.
+
+    Args:
+        prompt: In lower case.
+    """
+    spoken = re.findall(r"[a-z]+", prompt)
+    asked: set[str] = set()
+    for place, word in enumerate(spoken):
+        if word not in _PAIRS | _FRAMES | _LENSES:
+            continue
+        of_it = {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
+        said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
+        asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
+    return asked | _hair_colour(prompt)
+
+
+def _hair_colour(prompt: str) -> set[str]:
+    """Return the colour of hair that a prompt names: of several, the one whose word is the longest and first."""
+    found = [
+        (-len(word), -(words.index(word) == 0), f"{name} hair")
+        for name, words in HAIR_WORDS.items()
+        if name in HAIR
+        for word in words
+        if re.search(rf"\b{word}(,? \w+){{0,2}} hair\b|\bhair is( \w+ and)? {word}\b", prompt)
+        or (word in _ALONE and re.search(rf"\b{word}\b", prompt))
+    ]
+    return {min(found)[2]} if found else set()
