@@ -102,7 +102,7 @@ def test_what_is_not_done_is_said_once_a_video(identity: Identity, caplog: pytes
     warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval(), Place())
     maps = StructureMaps(identity.landmarks.repeat(3, 1, 1), torch.zeros(3, 2, 3), 25.0)
     video = [Frames(torch.zeros(1, 3, 64, 64), 25.0)] * 3
-    asked = torch.tensor([[float(region == "cap") for region in REGIONS]]).expand(3, -1)
+    asked = torch.tensor([[float(region == "cap") for region in ASKED]]).expand(3, -1)
     for times in (1, 2):
         assert len(list(warp.composite(video, identity, maps, 64, asked))) == 3
         assert caplog.text.count("A cap cannot be drawn") == times
@@ -150,7 +150,7 @@ def test_prompts_that_ask_for_another_look_are_known() -> None:
     def names(row: torch.Tensor) -> set[str]:
         return {region for region, much in zip(ASKED, row, strict=True) if much}
 
-    assert names(asked[40]) == {"colour of the hair"} and len(asked[40:].unique(dim=0)) == 1
+    assert names(asked[40]) == {"colour of the hair", "red hair"} and len(asked[40:].unique(dim=0)) == 1
     other = appearance_edits(PromptTrack("a young man in an office", [], 25.0, 3), 3)
     assert names(other[2]) == {"younger skin", "office background"}
 
