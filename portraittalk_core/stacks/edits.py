@@ -47,7 +47,7 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
-_AS_NAMED, _IN_SHADE = 0.5, 0.45  # how far hair gets the colour of its name rather than the drawn one; its light
+_AS_NAMED = 0.5  # how far hair gets the colour of its name rather than the drawn one
 _PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the dark differ little
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
@@ -119,8 +119,8 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     new = mean_of(scene.drawn, sure + 1e-3 * both)
     for name in sorted(scene.details & set(HAIR_COLOURS)):
         named = new.new_tensor(HAIR_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
-        lit = _IN_SHADE + mean_of(luma(picture), scene.was("skin"))
-        new = new + _AS_NAMED * (luma(named) + colourfulness(picture) * (named - luma(named))) * lit - _AS_NAMED * new
+        named = luma(named) + colourfulness(picture) * (named - luma(named))
+        new = new + _AS_NAMED * (named * (luma(new) / luma(named)) - new)  # how light it is the denoiser knows
     new = new.minimum(new[:, :1] * _BLUEST)
     old = mean_of(picture, scene.was("hair").square())
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
@@ -140,7 +140,7 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
     skin = scene.was("skin")
-    bare = None if shows_beard(picture, skin, scene.landmarks) else shaven(scene, picture)
+    bare = None if shows_beard(picture, skin, scene.landmarks) else shaven(scene, picture, drawn=False)
     if bare is None:
         scene.warn("The photograph shows a beard: it is left as it is. tiny cannot exchange it.")
         return picture

@@ -133,14 +133,15 @@ def _grown(share: Tensor, reach: float) -> Tensor:
     return functional.max_pool2d(functional.pad(share, (half,) * 4, mode="replicate"), 2 * half + 1, 1)
 
 
-def shaven(scene: Scene, picture: Tensor) -> Tensor | None:
+def shaven(scene: Scene, picture: Tensor, drawn: bool = True) -> Tensor | None:
     """Take a beard off a face; the picture as it is where there is none, None where it hides cheeks or cannot be told.
 
     Args:
         scene: The photograph, and what the denoiser made of it.
         picture: What is changed, in [0, 1].
+        drawn: Whether it drew the face without a beard.
     """
-    found = _beard(scene)
+    found = _beard(scene, drawn)
     if found is None:
         return picture
     beard, expected, full = found
@@ -157,10 +158,10 @@ def beard_of(scene: Scene) -> Tensor:
         scene: The photograph.
     """
     area = beard_density(scene.landmarks, BEARDS["beard"], scene.shown)
-    return torch.zeros_like(area) if _beard(scene) is None else (2 * area).clamp(max=1)
+    return torch.zeros_like(area) if _beard(scene, False) is None else (2 * area).clamp(max=1)
 
 
-def _beard(scene: Scene) -> tuple[Tensor, Tensor, bool] | None:
+def _beard(scene: Scene, drawn: bool) -> tuple[Tensor, Tensor, bool] | None:
     """Return the share of a beard, the skin that is expected in its place, and whether that is a guess only."""
     points, shown = scene.landmarks, scene.shown
     unit = float(face_unit(points).mean()) / 2
@@ -171,8 +172,9 @@ def _beard(scene: Scene) -> tuple[Tensor, Tensor, bool] | None:
     known = (scene.was("skin") - 0.8).clamp(min=0) * 5 * (1 - _grown(area, 0.06 * unit)) * (1 - lips) + bare
     known = known.clamp(max=1)
     expected = filled(shown, known)
-    light, meant = luma(scene.drawn), filled(luma(scene.drawn), known)
-    expected = expected * softened(light / meant.clamp(min=0.05), 0.05 * unit * shown.shape[-1]).clamp(*_SHADES)
+    if drawn:
+        light, meant = luma(scene.drawn), filled(luma(scene.drawn), known)
+        expected = expected * softened(light / meant.clamp(min=0.05), 0.05 * unit * shown.shape[-1]).clamp(*_SHADES)
     smooth = blurred(shown, 0.02 * unit)
     away = (smooth - expected).abs().amax(1, keepdim=True)
     tone = ((away - _TONE[0]) / (_TONE[1] - _TONE[0])).clamp(0, 1)
