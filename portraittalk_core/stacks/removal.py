@@ -76,10 +76,12 @@ def _closed(picture: Tensor, wide: int) -> Tensor:
 
 def _dark_lenses(scene: Scene) -> bool:
     light = blurred(luma(scene.shown), 0.005)
-    points = scene.landmarks
-    behind = sum(mean_of(light, inside(points[:, list(lens)], light)) for lens in _LENSES)
-    cheeks = sum(mean_of(light, inside(points[:, list(cheek)], light)) for cheek in _BARE)
-    return bool((behind < _DARK_LENSES * cheeks).any())
+
+    def brightness(outlines: tuple[tuple[int, ...], ...]) -> Tensor:
+        masks = (inside(scene.landmarks[:, list(outline)], light) for outline in outlines)
+        return torch.stack([mean_of(light, mask) for mask in masks]).mean(0)
+
+    return bool((brightness(_LENSES) < _DARK_LENSES * brightness(_BARE)).any())
 
 
 def _skin_instead(scene: Scene, picture: Tensor, gone: Tensor, eyes: Tensor, drawn: Tensor | None) -> Tensor:
