@@ -52,6 +52,9 @@ _PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the d
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin become
+_KEEPS_GLASSES = (
+    "The photograph shows glasses that are thick, dark, over the brows or hard to see: they are left as they are."
+)
 _PALER = 0.1  # how much of its colour the skin of the old loses
 _MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
 _GREY, _GREY_LIGHT = (0.5, 0.25), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
@@ -164,9 +167,9 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes, in place of those that somebody wears."""
     if shows_glasses(scene.was("accessory") * where, scene.landmarks):
-        bare = without_frame(scene, picture, where, drawn=False)
+        bare = without_frame(scene, picture, where, covered=True)
         if bare is None:
-            scene.warn("The photograph shows dark glasses: they are left as they are. tiny cannot exchange them.")
+            scene.warn(_KEEPS_GLASSES)
             return picture
         picture = bare
     glasses, soft = glasses_of(name, scene.details), softness(scene.shown, scene.was("skin"))
@@ -174,12 +177,12 @@ def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Skin where a frame was; what dark lenses hide is not known."""
+    """Skin where a thin frame was."""
     if not shows_glasses(scene.was("accessory") * where, scene.landmarks):
         return picture
     bare = without_frame(scene, picture, where)
     if bare is None:
-        scene.warn("The photograph shows dark glasses: they are left as they are. tiny cannot take them off.")
+        scene.warn(_KEEPS_GLASSES)
     return picture if bare is None else bare
 
 

@@ -1,7 +1,7 @@
 """What is taken off faces: frames of glasses and beards, in whose place skin grows.
 
-A small denoiser knows that there is skin, and how light and dark it is on the whole. Its colour is that of the skin
-around, and its pores are those of the same photograph's cheeks.
+Its colour is that of the skin around, and its pores are those of the same photograph's cheeks. Where too little is
+known of what was hidden, nothing is taken off.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..topology import EYES
+from ..topology import BROWS, EYES, LOWER_BROWS
 from .beards import BEARDS, beard_density, lips_of
 from .head_camera import face_unit
 from .masked import blurred, filled, inside, luma, mean_of, softened
 from .scene import Scene
-from .unseen import toned
 
 # In distances of the eyes, where nothing else is said.
-_FRAME = (0.05, 0.15)  # share of a frame from which on a pixel may be one, and its line is
+_FRAME = (0.06, 0.25)  # share of a frame from which on a pixel may be one, and its line is
 _WIDEST = 0.09  # half of a line that is found by its sides
-_LINE = (0.04, 0.09)  # of the range: contrast of such a line
+_LINE = (0.07, 0.16)  # of the range: contrast of such a line
 _RIM = 0.03  # how far a frame's edge and its shadow reach beyond what is found
-_THIN = 0.1  # half of gaps over which the picture beside them is drawn across
 _LIDS = 0.02  # around eyes, where nothing is touched
 _LASHES = 0.09  # around eyes, that no skin is like
+_THICK = 0.3  # squares of the distance of the eyes that only a thick frame has
+_OVER_BROWS = 0.45  # of a brow, that a frame hides
+_BOTH = 0.4  # of a frame's larger half that the other has: else half of it was not found
 _PATCH = 0.17  # half of the side of a patch of cheek
 _PORES = 0.035  # detail that is finer is pores
 _PLAIN = (205, 425, 187, 411, 50, 280, 151, 194, 418)  # where skin may be plain
@@ -42,14 +43,16 @@ _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be to
 _SHADES = (0.72, 1.08)  # of the skin's light, that a shaven chin may have
 
 
-def without_frame(scene: Scene, picture: Tensor, where: Tensor, drawn: bool = True) -> Tensor | None:
-    """Take the frame of glasses off; None where dark lenses hide the eyes.
+def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = False) -> Tensor | None:
+    """Take the frame of glasses off; None where dark lenses hide the eyes, half of it is not found, or it is over brows or thick.
+
+    What is behind a thick frame, brows above all, nobody knows.
 
     Args:
         scene: The photograph, and what the denoiser made of it.
         picture: What is changed, in [0, 1].
         where: Around the eyes.
-        drawn: Whether it drew the face without glasses.
+        covered: Whether other glasses come there, so that a brow which a frame crosses may fade.
     """
     if _dark_lenses(scene):
         return None
@@ -62,9 +65,25 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, drawn: bool = Tr
     thin = ((thin.amax(1, keepdim=True) - _LINE[0]) / (_LINE[1] - _LINE[0])).clamp(0, 1)
     perhaps = ((worn - _FRAME[0]) / (_FRAME[1] - _FRAME[0])).clamp(0, 1)
     found = torch.maximum(perhaps * thin, ((worn - 0.6) / 0.2).clamp(0, 1))
+    line = (found > 0.4).float()
+    if float((worn > 0.5).float().sum((1, 2, 3)).amax()) > _THICK * (unit * side) ** 2:
+        return None
     eyes = sum((inside(scene.landmarks[:, list(eye)], picture) for eye in EYES), torch.zeros_like(found)).clamp(max=1)
-    gone = _grown((found > 0.4).float(), _RIM * unit) * (1 - _grown(eyes, _LIDS * unit))
-    return _skin_instead(scene, picture, gone, _grown(eyes, _LASHES * unit), scene.drawn if drawn else None)
+    gone = _grown(line, _RIM * unit) * (1 - _grown(eyes, _LIDS * unit))
+    brows = [inside(scene.landmarks[:, [*top, *low[::-1]]], gone) for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
+    if not covered and max(float(mean_of(gone, brow).amax()) for brow in brows) > _OVER_BROWS:
+        return None
+    halves = [float((gone * half).sum((1, 2, 3)).amin()) for half in _halves(scene.landmarks, gone)]
+    if min(halves) < _BOTH * max(halves):
+        return None
+    return _skin_instead(scene, picture, gone, _grown(eyes, _LASHES * unit))
+
+
+def _halves(landmarks: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the picture's left and right halves of faces are."""
+    axis = (torch.arange(like.shape[-1]) * 2 + 1) / like.shape[-1] - 1
+    left = (axis[None] < landmarks[:, 168, :1]).float()[:, None, None].expand_as(like)
+    return left, 1 - left
 
 
 def _closed(picture: Tensor, wide: int) -> Tensor:
@@ -84,18 +103,14 @@ def _dark_lenses(scene: Scene) -> bool:
     return bool((brightness(_LENSES) < _DARK_LENSES * brightness(_BARE)).any())
 
 
-def _skin_instead(scene: Scene, picture: Tensor, gone: Tensor, eyes: Tensor, drawn: Tensor | None) -> Tensor:
-    """Draw across thin gaps; in wide ones the denoiser says how light skin is."""
+def _skin_instead(scene: Scene, picture: Tensor, gone: Tensor, eyes: Tensor) -> Tensor:
+    """Draw across gaps from the skin on both sides."""
     unit = float(face_unit(scene.landmarks).mean()) / 2
     side = picture.shape[-1]
     unknown = torch.maximum(gone, eyes)  # whose lashes are no skin
     reach = max(3, round(0.06 * unit * side))
     rows = [_drawn_across(row, mask[0], reach) for row, mask in zip(picture, unknown, strict=True)]
     made = torch.stack(rows).to(picture)
-    if drawn is not None:
-        known = (unknown < 0.05).float() * scene.was("skin", "accessory")
-        wide = ((blurred((gone > 0.5).float(), _THIN * unit) - 0.75) / 0.2).clamp(0, 1)
-        made = made + wide * (toned(drawn, picture, known) - made)
     fine = pores(scene.shown, scene.landmarks)
     return picture + blurred(gone, 0.012 * unit) * (made + fine - picture)
 

@@ -101,10 +101,10 @@ def test_a_place_that_is_known_is_painted(photograph, points):
     assert (made[0, :, place] - drawn[0, :, place]).abs().mean() > 0.3 and made[0, :, place].std() > 0.05
 
 
-def worn_glasses(photograph, points, lenses=None):
+def worn_glasses(photograph, points, lenses=None, thick=1):
     """Return a face that wears a dark bar before the eyes, its segments, and where the bar is."""
     row = int((points[0, [168, 6], 1].mean() + 1) * SIDE / 2)
-    bar = (slice(row - 2, row + 2), slice(36, 92))
+    bar = (slice(row - thick, row + thick), slice(36, 92))
     pictured = photograph.clone()
     pictured[..., bar[0], bar[1]] = -0.95
     if lenses is not None:
@@ -123,11 +123,24 @@ def test_glasses_that_are_worn_are_taken_off_or_exchanged(photograph, points):
     assert (other - alone)[there].abs().mean() < 0.25 < (pictured - alone)[there].abs().mean()
 
 
+def test_half_a_frame_is_left_alone(photograph, points, caplog):
+    pictured, _, bar = worn_glasses(photograph, points)
+    half = segments(accessory=(bar[0], slice(36, 64)))
+    assert torch.allclose(change(pictured, photograph, points, "no glasses", before=half), pictured, atol=1e-6)
+    assert "hard to see" in caplog.text
+
+
+def test_a_thick_frame_is_left_alone(photograph, points, caplog):
+    pictured, worn, _ = worn_glasses(photograph, points, thick=5)
+    assert torch.allclose(change(pictured, photograph, points, "no glasses", before=worn), pictured, atol=1e-6)
+    assert "thick" in caplog.text
+
+
 def test_dark_glasses_are_left_alone(photograph, points, caplog):
     pictured, worn, _ = worn_glasses(photograph, points, lenses=-0.9)
     for region in ("round glasses", "no glasses"):
         assert torch.allclose(change(pictured, photograph, points, region, before=worn), pictured, atol=1e-6)
-    assert caplog.text.count("dark glasses") == 2
+    assert caplog.text.count("glasses that are thick, dark") == 2
 
 
 def test_glasses_are_before_the_eyes(photograph, points):
