@@ -52,9 +52,7 @@ _PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the d
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin become
-_KEEPS_GLASSES = (
-    "The photograph shows glasses that are thick, dark, over the brows or hard to see: they are left as they are."
-)
+_KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
 _PALER = 0.1  # how much of its colour the skin of the old loses
 _MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
 _GREY, _GREY_LIGHT = (0.5, 0.25), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more

@@ -44,7 +44,7 @@ _SHADES = (0.72, 1.08)  # of the skin's light, that a shaven chin may have
 
 
 def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = False) -> Tensor | None:
-    """Take the frame of glasses off; None where dark lenses hide the eyes, half of it is not found, or it is over brows or thick.
+    """Take the frame of glasses off; None where lenses are dark, or it is thick, over brows or half unseen.
 
     What is behind a thick frame, brows above all, nobody knows.
 

@@ -13,7 +13,16 @@ from numpy.random import Generator
 from portraittalk_core.errors import BadInput
 from portraittalk_core.people.caption import age_word, caption, compose, describe, tags
 from portraittalk_core.people.person import BEARDS, EARRINGS, EXPRESSIONS, GARMENTS, GLASSES, HATS, STYLES, Person
-from portraittalk_core.people.words import AGE_WORDS, COLOURS, EDIT_WORDS, HAIR_WORDS, VALUES, meaning, meanings, vocabulary
+from portraittalk_core.people.words import (
+    AGE_WORDS,
+    COLOURS,
+    EDIT_WORDS,
+    HAIR_WORDS,
+    VALUES,
+    meaning,
+    meanings,
+    vocabulary,
+)
 
 FIRST_WORDS = [
     "adult",
