@@ -38,7 +38,7 @@ MANY = ("image", "edit", "part")
 
 _HERE = ("batch", "engine", "workers", "ray_address", "run", "parser", "command", "verbose", "quiet")
 _TARGETS = ("output", "preview", "landmarks", "save_motion", "watch")
-_FALSE = ("", "no", "false", "0")
+_TRUE, _FALSE = ("yes", "y", "true", "1", "on", "x"), ("no", "n", "false", "0", "off")
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,9 @@ def read_rows(path: Path, arguments: argparse.Namespace, parser: argparse.Argume
         raise BadInput(
             f"`--batch` has columns that are no options: {', '.join(map(repr, unknown))}. Known: {', '.join(options)}."
         )
+    twice = [name for name, count in Counter(map(_name, lines[0][1])).items() if count > 1]
+    if twice:
+        raise BadInput(f"`--batch` has two columns of the option {twice[0]!r}. Leave one out.")
     rows, faults = [], list[str]()
     for number, line in lines:
         try:
@@ -317,7 +320,9 @@ def _words(option: argparse.Action, cell: str) -> Sequence[str]:
     flag = max(option.option_strings, key=len)
     if option.nargs == 0:
         negative = [f for f in option.option_strings if f.startswith("--no-")]
-        wanted = cell.lower() not in _FALSE
+        wanted = cell.lower() in _TRUE
+        if not wanted and cell.lower() not in _FALSE:
+            raise BadInput(f"`{flag}` must be yes or no, but got {cell!r}. Write one of them.")
         return [min(option.option_strings, key=len) if wanted else negative[0]] if wanted or negative else []
     values = [part.strip() for part in cell.split("|")] if option.dest in MANY else [cell]
     return [f"{flag}={value}" for value in values]
