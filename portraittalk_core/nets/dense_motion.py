@@ -107,6 +107,19 @@ def anchored(
     return flow
 
 
+def nearness(points: Float[Tensor, "n k 2"], size: int, width: float) -> Float[Tensor, "n 1 size size"]:
+    """Return how near points are, in [0, 1].
+
+    Args:
+        points: In [-1, 1].
+        size: Side of the map, cells.
+        width: Of the Gaussian around each, in [-1, 1].
+    """
+    axis = (torch.arange(size, device=points.device, dtype=points.dtype) + 0.5) * (2 / size) - 1
+    _, weight = _spread(torch.zeros_like(points), points, axis, axis, width)
+    return weight / (weight + 1)
+
+
 def _spread(
     values: Float[Tensor, "n k 2"],
     points: Float[Tensor, "n k 2"],

@@ -21,6 +21,7 @@ from ..nets.dense_motion import (
     anchored,
     identity_grid,
     lengths,
+    nearness,
     sparse_motion,
     warp_pixels,
 )
@@ -45,6 +46,7 @@ KEPT = 512
 _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
 
+_LIDS, _EYE = [*EYES[0], *EYES[1]], 0.05  # points of both eyes, and their reach in [-1, 1]
 _AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
@@ -141,11 +143,11 @@ class HeadWarp:
             sparse,
         )
         flow = anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS])
-        # Where points are near, the smooth field between them is the better one.
-        near = enlarged(sparse[:, 5:], flow.shape[-2:])
+        # Where points are near, the smooth field between them is the better one, but for lids, see `_ANCHORS`.
+        near = enlarged(sparse[:, 5:], flow.shape[-2:]).square() * (1 - nearness(landmarks[:, _LIDS], SIDE, _EYE))
         smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
         agree = torch.exp(-(lengths(smooth - flow) / _AGREE).square())
-        return replace(found, flow=torch.lerp(flow, smooth, near.square() * agree))
+        return replace(found, flow=torch.lerp(flow, smooth, near * agree))
 
     def warped(
         self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None

@@ -5,7 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from portraittalk_core import ASSETS
+from portraittalk_core.media.image import read_image
+from portraittalk_core.motion.geometry import face_warp
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
+from portraittalk_core.stacks import head_warp
 from portraittalk_core.stacks.edit_regions import ASKED
 from portraittalk_core.stacks.head_warp import (
     HeadWarp,
@@ -16,7 +20,8 @@ from portraittalk_core.stacks.head_warp import (
     without_rim,
 )
 from portraittalk_core.stacks.prompts import PromptTrack, appearance_edits
-from portraittalk_core.topology import POINTS, SEGMENTS
+from portraittalk_core.stacks.tiny import TinyStack
+from portraittalk_core.topology import EYES, POINTS, SEGMENTS
 from portraittalk_core.types import Frames, Identity, StructureMaps
 
 
@@ -184,3 +189,24 @@ def test_of_a_photograph_that_is_not_moved_all_is_shown():
     shown = all_shown(DenseMotion(identity_grid(shares), shares)).shares
     torch.testing.assert_close(shown.sum(1), torch.ones(1, 8, 8))
     assert shown[:, 0].max() == 0 and torch.equal(shown[:, 1], shares[:, 1])
+
+
+def test_lids_are_left_to_the_network(monkeypatch) -> None:
+    """Where lids meet there are two ways back, and a smooth field between points takes the mean of both."""
+    stack = TinyStack.load("tiny")
+    person = stack.identify([read_image(ASSETS / "portrait.png")])
+    points = person.landmarks[:1]
+    flows = []
+    for further in (0.0, 0.01):
+        monkeypatch.setattr(
+            head_warp,
+            "face_warp",
+            lambda *given, further=further: face_warp(*given) + torch.tensor([further, 0.0]),
+        )
+        flows.append(stack.warp.motion(person.crops[:1], points, points).flow)
+    change = (flows[1] - flows[0])[:, :1]
+    lids, nose = (
+        torch.nn.functional.grid_sample(change, points[:, None, list(which)], align_corners=False).mean()
+        for which in ((*EYES[0], *EYES[1]), (1, 4, 5))
+    )
+    assert nose > 0.007 and lids < 0.003
