@@ -42,9 +42,9 @@ _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 # Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
 _CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
 _UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.78, 0.9, 0.7
-_SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
-_DETAIL = 0.8  # how much of the drawn detail there is
-_LEVEL = 0.5  # how far what is drawn says how bright a mouth is
+_SOFTER = 4.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_DETAIL = 0.75  # how much of the drawn detail there is
+_LEVEL = 0.45  # how far what is drawn says how bright a mouth is
 
 
 @dataclass(frozen=True)
