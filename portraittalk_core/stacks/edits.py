@@ -39,7 +39,6 @@ from .matting import before_another_place, person_share
 from .places import PAINTED, painted_place
 from .removal import beard_of, shaven, without_frame
 from .scene import Scene
-from .strands import strands_of_head
 from .wrinkles import wrinkled
 
 _CELLS = 64  # of the maps of regions
@@ -55,7 +54,7 @@ _OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin be
 _KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
 _PALER = 0.1  # how much of its colour the skin of the old loses
 _MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
-_GREY, _GREY_LIGHT = (0.5, 0.25), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
+_GREY, _GREY_LIGHT = (0.55, 0.15), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
 def edited(
@@ -228,7 +227,9 @@ def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
     grey = grey + 0.06 * (old - light)
     share, varied = _GREY
-    strands = (share + varied * strands_of_head(scene.landmarks, picture)).clamp(0.1, 0.85)
+    detail = luma(picture) - blurred(luma(picture), _LINES)  # strands of its own: noise would lie across them
+    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
+    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
     return picture + strands * torch.minimum(scene.was("hair"), person) * (recoloured(picture, old, grey) - picture)
 

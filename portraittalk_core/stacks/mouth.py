@@ -86,10 +86,12 @@ class SeenMouth:
         frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
         red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
         flesh = _sampled(picture, red).median(1).values
-        level = _LEVEL + (1 - _LEVEL) * _shows_teeth(picture, points, frame, flesh)
+        shows, own = _shown_teeth(picture, points, frame, flesh)
+        level = _LEVEL + (1 - _LEVEL) * shows
+        white = torch.lerp(teeth_colour(picture, points), own, shows)
         shown = (picture[None] + 1) / 2
         soft = _SOFTER * (softness(shown, inside(landmarks[:, list(OVAL)], shown)) - SHARP)
-        return cls(picture, landmarks, frame, teeth_colour(picture, points), flesh, soft, level)
+        return cls(picture, landmarks, frame, white, flesh, soft, level)
 
     def at(
         self, x: Float[Tensor, "n k"], y: Float[Tensor, "n k"], soft: Float[Tensor, "n 1"]
@@ -263,13 +265,19 @@ def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor
     return upper * lower * corners
 
 
-def _shows_teeth(picture: Tensor, points: Float[Tensor, "478 2"], frame: MouthFrames, flesh: Tensor) -> float:
-    """Say how surely a photograph shows teeth, in [0, 1]: its lips are apart, and what is between them is bright."""
+def _shown_teeth(
+    picture: Tensor, points: Float[Tensor, "478 2"], frame: MouthFrames, flesh: Tensor
+) -> tuple[float, Float[Tensor, "3"]]:
+    """Say how surely a photograph shows teeth, in [0, 1], and their colour.
+
+    Lips are apart, and between them it is bright.
+    """
     luma = picture.new_tensor(_LUMA)
     upper, lower = points[list(LIPS[4:7])], points[list(LIPS[15:18])]
     gap = frame.local(torch.stack([upper, lower])[None].flatten(1, 2)).view(2, 3, 2)[..., 1].diff(dim=0).mean()
-    bright = (luma @ _sampled(picture, (upper + lower) / 2)).mean() / (luma @ flesh).clamp(min=0.02)
-    return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4))
+    between = _sampled(picture, (upper + lower) / 2).mean(1)
+    bright = (luma @ between) / (luma @ flesh).clamp(min=0.02)
+    return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4)), between
 
 
 def _sampled(picture: Float[Tensor, "3 s s"], places: Float[Tensor, "k 2"]) -> Float[Tensor, "3 k"]:
