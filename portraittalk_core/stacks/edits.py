@@ -54,7 +54,7 @@ _OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin be
 _KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
 _PALER = 0.1  # how much of its colour the skin of the old loses
 _MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
-_GREY, _GREY_LIGHT = (0.55, 0.15), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
+_GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
 def edited(

@@ -249,7 +249,8 @@ def test_age_deepens_lines_and_youth_smooths_them(photograph, points):
 def test_hair_greys_in_strands_and_takes_the_colour_of_its_name(photograph, points):
     hair = (..., slice(6, 36), slice(28, 100))
     photograph = photograph.clone()
-    photograph[hair] = photograph[hair] * 0.1 - 0.9
+    strands = torch.rand(photograph[hair].shape[-1], generator=torch.Generator().manual_seed(0))
+    photograph[hair] = 0.1 * strands - 0.9
     grey = change(photograph, photograph, points, "greying hair")[hair]
     assert grey.mean() > photograph[hair].mean() + 0.1 and grey.std() > 1.5 * photograph[hair].std()
     brown = torch.full_like(photograph, -0.4)
