@@ -47,7 +47,7 @@ _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
 
 _LIDS, _EYE = [*EYES[0], *EYES[1]], 0.05  # points of both eyes, and their reach in [-1, 1]
-_AGREE = 0.05  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
+_AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
 _RIM = 2  # cells of the maps around a head that show a little of it
