@@ -80,10 +80,8 @@ def averaged(
             around = functional.pad(values, (half,) * 4, mode="replicate" if edge else "constant")
             values = functional.avg_pool2d(around, side, 1)
         return values
-    made, border = (
-        values.clone(memory_format=torch.contiguous_format),
-        cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT,
-    )
+    made = values.clone(memory_format=torch.contiguous_format)
+    border = cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT
     for layer in made.flatten(0, 1):
         plane = layer.numpy()
         for _ in range(times):

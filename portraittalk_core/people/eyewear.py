@@ -41,11 +41,7 @@ SUNGLASSES, TINTED = 0.75, 0.03
 
 _METAL_SHARES = ("gold", "silver", "dark metal")
 _PLASTIC_SHARES = ("black", "black", "brown", "grey", "dark red")
-_BELOW, _BEFORE, _FURTHEST_BACK = (
-    0.035,
-    0.34,
-    1.56,
-)  # of lenses: below the eyes and before them; in which plane at least
+_BELOW, _BEFORE, _FURTHEST_BACK = 0.035, 0.34, 1.56  # lenses: below and before the eyes; in which plane at least
 _BESIDE_NOSE, _OUT = 0.075, 0.02
 _CURVE = 0.22
 _EAR = np.array([0.80, 7.33, 0.42])

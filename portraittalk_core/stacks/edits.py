@@ -227,7 +227,8 @@ def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
     grey = grey + 0.06 * (old - light)
     share, varied = _GREY
-    detail = luma(picture) - blurred(luma(picture), _LINES)  # strands of its own: noise would lie across them
+    bright = luma(picture)
+    detail = bright - blurred(bright, STRANDS)  # strands of its own: noise would lie across them
     usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
     strands = (share + varied * detail / usual).clamp(0.1, 0.85)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))

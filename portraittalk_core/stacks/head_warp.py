@@ -238,7 +238,7 @@ class HeadWarp:
 
     def _edit(
         self,
-        asked: Float[Tensor, "n regions"],
+        asked: Float[Tensor, "n asked"],
         landmarks: Float[Tensor, "n 478 2"],
         plain: Tensor | None,
         said: set[str],

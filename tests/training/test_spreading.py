@@ -129,17 +129,24 @@ def steps(run, count, first=0):
         run.optimiser.step()
 
 
-@pytest.mark.parametrize("weights", [True, False])
-def test_pieces_learn_what_wholes_do_and_go_on_from_one_anothers_checkpoints(alone, weights):
+def whole_net(count):
+    """What one process that keeps everything learns in so many steps."""
     net = Net()
-    optimiser = make_optimiser([p for p in net.parameters() if p.requires_grad], CONFIG)
-    for number in range(4):
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = make_optimiser(trained, CONFIG)
+    for number in range(count):
         optimiser.zero_grad()
         for part in range(2):
             batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(2 * number + part))
             (net(batch, torch.Generator().manual_seed(number))["loss"] / 2).backward()
-        nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 0.1)
+        nn.utils.clip_grad_norm_(trained, 0.1)
         optimiser.step()
+    return net
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_pieces_learn_what_wholes_do_and_go_on_from_one_anothers_checkpoints(alone, weights):
+    net = whole_net(4)
     first = Sharded(alone, Net(), CONFIG, weights)
     assert all(type(value).__name__ == "DTensor" for value in first.trained.values())
     steps(first, 2)

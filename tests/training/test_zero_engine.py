@@ -113,11 +113,7 @@ dist.barrier()
 
 
 def test_each_process_keeps_half_of_the_optimiser_and_goes_on_bit_by_bit(tmp_path):
-    from torch import nn
-
-    from portraittalk_core.training.optimiser import make_optimiser
-
-    from .test_spreading import CONFIG, Net
+    from .test_spreading import Net, whole_net
 
     file, out = tmp_path / "rank.py", tmp_path / "out.pt"
     file.write_text(RANK.format(tests=str(Path(__file__).parent), out=str(out)))
@@ -125,15 +121,7 @@ def test_each_process_keeps_half_of_the_optimiser_and_goes_on_bit_by_bit(tmp_pat
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(file)]
     subprocess.run(launch, env=environment, check=True)
     found = torch.load(out, weights_only=True)
-    net = Net()
-    optimiser = make_optimiser([p for p in net.parameters() if p.requires_grad], CONFIG)
-    for number in range(4):
-        optimiser.zero_grad()
-        for part in range(2):
-            batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(2 * number + part))
-            (net(batch, torch.Generator().manual_seed(number))["loss"] / 2).backward()
-        nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 0.1)
-        optimiser.step()
+    net = whole_net(4)
     true = {name: value for name, value in net.named_parameters() if value.requires_grad}
     assert found["trained"].keys() == true.keys()
     for name, value in found["trained"].items():
