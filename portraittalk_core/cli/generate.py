@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,9 @@ from ..errors import BadInput
 from .batch import add_batch
 from .cores import use_free_cores
 from .info import ASSETS
-from .moving import add_motion, check_motion, read_motion
-from .texts import words
-from .watching import add_watch, watcher
+from .moving import check_motion, read_motion
+from .options import PREVIEW_FRAMES, add_options, call_options, model_options
+from .watching import watcher
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +44,7 @@ The video shows the whole picture of --image; all but the head stays as it is.
 -o takes .mp4 (H.264 and the sound), .webp (animated, no sound) or a folder name ending in / (PNG pictures).
 """
 
-PREVIEW_FRAMES, PREVIEW_SIDE = 8, 1024
-SAMPLERS = ("ddim", "dpm++2m", "lcm", "tcd")
-DIALS = ("lip", "head", "blink", "expression")
+PREVIEW_SIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -72,107 +70,8 @@ def add_parser(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add(
-        "--image",
-        action="append",
-        metavar="FILE",
-        help="a photograph of somebody; repeat for more of the same person, the first is the one that speaks",
-    )
-    add("--audio", metavar="FILE", help="the speech: any sound file, or a video's sound")
-    add(
-        "--separate-voice",
-        action="store_true",
-        help="move the mouth by the voice alone, taken out of music or noise (needs the package audio-separator)",
-    )
-    add("--prompt", type=words, metavar="TEXT", help="what the video shows")
-    add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
-    add(
-        "--edit",
-        type=words,
-        action="append",
-        default=[],
-        metavar='"SECONDS: TEXT"',
-        help="another prompt from that time on; repeat",
-    )
-    add("--negative", type=words, metavar="TEXT", help="what the video shall not show")
-    add("--preview", metavar="FILE", help=f"also write a contact sheet of {PREVIEW_FRAMES} frames")
-    add("--landmarks", metavar="FILE", help="also write a video of the landmarks that drive the face")
-    add("--model", default="tiny", metavar="NAME", help="tiny, sd15-portraittalk, sd15-magictalk, or a folder (tiny)")
-    add("--faces", metavar="FILE", help="tiny: what finds faces: MediaPipe's .task, or an insightface folder")
-    add(
-        "--part",
-        action="append",
-        default=[],
-        metavar="PART=FILE",
-        help="sd15: another file for a part, a path or a name of `portraittalk models list`; repeat",
-    )
-    add("--device", metavar="NAME", help="where networks run (public stacks: the accelerator, if any; else cpu)")
-    add("--comfyui", type=Path, metavar="FOLDER", help="sd15: ComfyUI's folder, whose models are used")
-    add("--low-memory", action="store_true", default=None, help="sd15: slower, in less memory")
-    add("--fast", action="store_true", default=None, help="fewer steps and smaller parts: faster, not as good")
-    add("--sampler", choices=SAMPLERS, help="how a step is taken; lcm and tcd are for few_steps parts (ddim)")
-    _add_numbers(parser)
-    add(
-        "--fusion",
-        choices=("joint", "streaming", "wrapped"),
-        help="how long videos are made; streaming needs no more memory",
-    )
-    add(
-        "--frame",
-        choices=("photograph", "crop"),
-        help="what the video shows: the whole photograph, or only the square around the head (photograph; a square "
-        "portrait that sd15 takes whole stays as it draws it)",
-    )
-    add_motion(parser)
-    add_watch(parser)
-    add("--still-head", action="store_true", help="do not move the head")
-    add("--quiet", action="store_true", help="no progress bar")
+    add_options(parser)
     add_batch(parser, run)
-
-
-def _add_numbers(parser: argparse.ArgumentParser) -> None:
-    def number(name: str, kind: type, low: float, high: float, text: str, default: Any = None, unit: str = "N") -> None:
-        checked = _in_range(name, kind, low, high)
-        parser.add_argument(name, type=checked, default=default, metavar=unit, help=text)
-
-    number("--fps", float, 1, 120, "frames per second (25)", default=25.0)
-    number("--steps", int, 1, 1000, "denoising steps")
-    number(
-        "--reuse", int, 1, 100, "run the whole U-Net every so many steps only, its outer layers in between (1: always)"
-    )
-    number("--cfg", float, 0, 30, "classifier-free guidance: how strictly the prompt is followed")
-    parser.add_argument(
-        "--guide-identity",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="let --cfg strengthen the likeness as well (no for tiny, yes for sd15)",
-    )
-    number("--identity-scale", float, 0, 10, "how strictly the face is kept (lambda_id, 1)")
-    number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser itself (lambda_aud, 1)")
-    number("--reference-scale", float, 0, 1, "how much of the reference picture ReferenceNet shows (1)")
-    number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
-    size = "side of the square around the head: less is faster and softer (as in the photograph, at most 1024; sd15: "
-    number("--size", int, 64, 2048, size + "as it is drawn, a multiple of 64, 512)", unit="PIXELS")
-    number("--window", int, 1, 512, "frames that are denoised together")
-    number("--overlap", int, 0, 511, "frames that neighbouring windows share")
-    number("--face", int, 1, 1000, "whose face speaks, 1 the largest; the others stay still (1)", default=1)
-    for dial in DIALS:
-        number(f"--{dial}", float, 0, 4, f"strength of {dial} motion, 1 is as usual", default=1.0)
-
-
-def _in_range(name: str, kind: type, low: float, high: float) -> Any:
-    def checked(text: str) -> Any:
-        rule = f"`{name}` must be {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}"
-        try:
-            value = kind(text)
-        except ValueError as error:
-            raise BadInput(f"{rule}, but got {text!r}. Give a number.") from error
-        if not low <= value <= high:  # also catches nan
-            raise BadInput(f"{rule}, but got {text}. Choose one in that range.")
-        return value
-
-    return checked
 
 
 def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None = None) -> int:
@@ -183,7 +82,7 @@ def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None 
     from ..motion.motion_file import write_motion
     from ..pipeline import PortraitTalk
 
-    model = (load or PortraitTalk.load)(arguments.model, **_model_options(arguments))
+    model = (load or PortraitTalk.load)(arguments.model, **model_options(arguments))
     on_structure = functools.partial(_write_landmarks, arguments.landmarks, model) if arguments.landmarks else None
     found: list[Identity | MeshIdentity] = []
     with _progress(arguments.quiet) as (on_step, on_written):
@@ -236,7 +135,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
             f"`--edit` must begin before the sound ends ({sound.duration_s:.2f} s), but one begins at "
             f"{edits[-1][0]:g} s. Give an earlier time."
         )
-    options = _arguments(arguments)
+    options = call_options(arguments)
     if arguments.motion:
         options["motion"] = read_motion(arguments, sound.frame_count(arguments.fps))
     voice = sound
@@ -245,31 +144,6 @@ def prepare(arguments: argparse.Namespace) -> Job:
 
         voice = separate_voice(sound)
     return Job(images, sound, voice, edits, options, sound.frame_count(arguments.fps))
-
-
-def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `PortraitTalk.load` that were given; models of public files know where they run."""
-    from ..presets import PUBLIC
-
-    parts = dict(text.partition("=")[::2] for text in arguments.part)
-    bad = [text for text in arguments.part if not all(text.partition("="))]
-    if bad:
-        raise BadInput(f"`--part` must be PART=FILE, but got {bad[0]!r}. Try base=model.safetensors.")
-    device = arguments.device
-    if device is None and arguments.model in PUBLIC:
-        from ..hosts.devices import default_device
-
-        device = str(default_device())
-    options = {
-        "device": device,
-        "parts": parts or None,
-        "size": arguments.size if arguments.model in PUBLIC else None,
-        "comfyui": arguments.comfyui,
-        "low_memory": arguments.low_memory,
-        "faces": arguments.faces,
-        "fast": arguments.fast,
-    }
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_model(name: str, device: str | None) -> None:
@@ -295,24 +169,6 @@ def _check_targets(arguments: argparse.Namespace) -> None:
     sources = map(os.path.realpath, filter(None, (*arguments.image, arguments.audio, arguments.motion)))
     if len(set(names)) < len(names) or set(sources) & set(names):
         raise BadInput("Inputs and outputs must be different files, but two have the same name. Rename an output.")
-
-
-def _arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `PortraitTalk.generate` that were given; the others keep the model's defaults."""
-    from ..motion.audio_to_motion import MotionDials
-    from ..stacks.options import SamplingOptions
-
-    dials = {name: getattr(arguments, name) for name in DIALS}
-    given: dict[str, Any] = {
-        "negative": arguments.negative,
-        "fps": arguments.fps,
-        "seed": arguments.seed,
-        "dials": MotionDials(**dials, still_head=arguments.still_head),
-        "face": arguments.face,
-        "size": arguments.size,
-        "options": SamplingOptions(**{f.name: getattr(arguments, f.name) for f in fields(SamplingOptions)}),
-    }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 @contextmanager

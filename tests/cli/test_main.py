@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from portraittalk_core.cli import avatar, generate, info
+from portraittalk_core.cli import avatar, generate, info, options
 from portraittalk_core.cli.main import COMMANDS, build_parser, main
 from portraittalk_core.errors import BadMedia
 
@@ -183,7 +183,7 @@ def test_options_of_generate_are_complete(capsys):
         "overlap",
         "face",
         "model",
-        *generate.DIALS,
+        *options.DIALS,
     ]:
         assert re.search(rf"--{option}\b", text), option
 
