@@ -29,7 +29,10 @@ class PromptEdit(io.ComfyNode):
             inputs=[
                 io.Clip.Input("clip", tooltip="From Load PortraitTalk, or of the checkpoint."),
                 io.String.Input(
-                    "prompt", multiline=True, default="", tooltip="What the portrait shows from the start."
+                    "prompt",
+                    multiline=True,
+                    default="",
+                    tooltip="What the video shows, from the start. Left empty, tiny leaves the photograph as it is.",
                 ),
                 io.String.Input(
                     "negative", multiline=True, default="", tooltip="What it shall not show (cfg above 1)."

@@ -40,7 +40,7 @@ class TalkingPortrait(io.ComfyNode):
                     multiline=True,
                     default="a person",
                     tooltip="Expression and looks. Words for hair, glasses, clothes or background change the picture; "
-                    "without such words it stays what it is.",
+                    "without such words, or left empty, it stays what it is.",
                 ),
                 model_choice(),
                 seed_input("Another number, other blinks and another sway of the head."),

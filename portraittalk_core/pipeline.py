@@ -97,7 +97,7 @@ class PortraitTalk:
         self,
         images: Sequence[Float[Tensor, "3 h w"]],
         speech: Sound,
-        prompt: str,
+        prompt: str = "",
         *,
         edits: Sequence[tuple[float, str]] = (),
         negative: str = "",
@@ -119,7 +119,7 @@ class PortraitTalk:
         Args:
             images: Pictures of one person, RGB in [-1, 1], of any size; the first is the one that moves.
             speech: The recording.
-            prompt: What the video shows.
+            prompt: What the video shows; the empty one leaves the photograph of tiny as it is.
             edits: (seconds, prompt): the prompt from then on.
             negative: What shall not be seen; acts where `cfg` is above 1.
             fps: Frames a second.

@@ -33,6 +33,15 @@ def test_a_video_has_a_frame_for_every_moment_of_the_sound(random_model, portrai
     assert seen == [(1, 1)]
 
 
+def test_a_prompt_may_be_left_out(random_model, portrait):
+    given = {"options": SamplingOptions(steps=1), "seed": 1}
+    (left_out, empty) = (
+        torch.cat([frames.pixels for frames in random_model.generate([portrait[0]], hum(0.2), *prompt, **given)])
+        for prompt in ((), ("",))
+    )
+    assert len(left_out) == 5 and torch.equal(left_out, empty)
+
+
 def test_the_seed_decides_and_nothing_else(random_model, portrait):
     one, same, other = (frames_of(random_model, portrait, hum(0.2), seed=s) for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.allclose(one, other)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NEEDED = ("image", "audio", "prompt", "output")
+NEEDED = ("image", "audio", "output")
 """Options without which there is no video."""
 
 MANY = ("image", "edit", "part")
@@ -88,7 +88,9 @@ def add_batch(parser: argparse.ArgumentParser, run: Callable[..., int]) -> None:
     """
     group = parser.add_argument_group("many videos: --batch, and where it runs")
     group.add_argument(
-        "--batch", metavar="CSV", help="a table, a video a row, whose columns are options (image, audio, prompt, …)"
+        "--batch",
+        metavar="CSV",
+        help="a table, a video a row, whose columns are options (image, audio, prompt, …)",
     )
     add_engine(group)
     parser.set_defaults(run=functools.partial(_run, parser=parser, one=run))

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 EPILOG = f"""examples, the first with what comes with the package:
   portraittalk generate --image "{ASSETS / "portrait.png"}" \\
       --audio "{ASSETS / "speech.wav"}" --prompt "a person with red hair" -o out.mp4
-  portraittalk generate --image face.png --audio voice.wav --prompt "a person" \\
-      --edit "2.0: a smiling person" --still-head --preview sheet.png -o out.mp4
+  portraittalk generate --image face.png --audio voice.wav -o out.mp4
+  portraittalk generate --image face.png --audio voice.wav --edit "2.0: a smiling person" \\
+      --still-head --preview sheet.png -o out.mp4
   portraittalk generate --image group.jpg --face 2 --audio voice.wav --prompt "a smiling person" -o out.mp4
 
 The video shows the whole picture of --image; all but the head stays as it is.

@@ -41,7 +41,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="move the mouth by the voice alone, taken out of music or noise (needs the package audio-separator)",
     )
-    add("--prompt", type=words, metavar="TEXT", help="what the video shows")
+    add(
+        "--prompt",
+        type=words,
+        default="",
+        metavar="TEXT",
+        help="what the video shows; without one the photograph stays as it is (sd15 draws it all: say what there is)",
+    )
     add("-o", "--output", metavar="FILE", help="out.mp4, out.webp or a folder ending in /")
     add(
         "--edit",

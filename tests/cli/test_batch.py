@@ -80,7 +80,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(model, table, folder,
         (("image,colour", "a.png,red"), "columns that are no options: 'colour'. Known: image, audio"),
         (("image,batch", "a.png,x"), "columns that are no options: 'batch'"),
         ((TWO[0], TWO[1].replace(",7,", ",seven,")), "row 2: `--seed` must be a whole number"),
-        ((TWO[0], TWO[1], TWO[1].replace("a person", "")), "row 3: `--prompt` must be given, but is empty"),
+        ((TWO[0], TWO[1], TWO[1].replace("HERE/s.wav", "")), "row 3: `--audio` must be given, but is empty"),
         ((TWO[0], TWO[1], TWO[1]), "one.mp4 would be written 2 times. Rename one."),
         ((TWO[0],), "must have a header and rows"),
         ((TWO[0].replace("seed", "prompt"), TWO[1]), "the column 'prompt' twice"),
@@ -96,6 +96,12 @@ def test_a_table_that_cannot_be_is_refused_before_anything_begins(model, table, 
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(text, said), said
     assert model.calls == []
+
+
+@pytest.mark.parametrize("rows", [("image,audio,output", "{}"), ("image,audio,output,prompt", "{},")])
+def test_a_table_needs_no_prompt(model, table, rows):
+    assert main(table(rows[0], rows[1].format("HERE/a.png,HERE/s.wav,HERE/o.mp4"))) == 0
+    assert [call["prompt"] for call in model.calls if "prompt" in call] == [""]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def test_what_killed_workers_leave_is_deleted(model, table, folder, monkeypatch)
 
 def test_without_a_table_what_is_missing_is_named(capsys):
     assert main(["generate", "--image", "a.png"]) == 2
-    assert "required: --audio, --prompt, --output. See" in capsys.readouterr().err
+    assert "required: --audio, --output. See" in capsys.readouterr().err
     assert main(["generate", "--batch", "none.csv"]) == 2
     assert "there is no `none.csv`" in capsys.readouterr().err
     assert main([*["generate", "--image", "a", "--audio", "b", "--prompt", "c", "-o", "d.mp4", "--workers", "2"]]) == 2

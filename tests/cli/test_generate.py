@@ -77,6 +77,13 @@ def test_options_reach_the_model(model, folder):
     assert probe(folder / "out.mp4").frames == 60
 
 
+@pytest.mark.parametrize("given", [(), ("--prompt", "")])
+def test_a_prompt_may_be_left_out(model, folder, given):
+    files = ["--image", f"{folder}/a.png", "--audio", f"{folder}/s.wav", "-o", f"{folder}/out.mp4"]
+    assert main(["generate", *files, *given]) == 0
+    assert model.calls[1]["prompt"] == ""
+
+
 def test_zero_and_no_are_choices_and_not_left_out(model, folder):
     options = "--no-guide-identity --cfg 0 --identity-scale 0 --audio-scale 0 --reference-scale 0 --overlap 0"
     assert main(command(folder, *options.split())) == 0

@@ -117,3 +117,14 @@ def test_the_preview_is_a_picture_of_the_models_vae_where_that_is_at_hand(pack, 
     assert (shown - vae.decode(latent)[0] * 255).abs().max() <= 2
     away = sampling.VaePreviewer(copy.deepcopy(vae.first_stage_model).to("meta"), previewer._otherwise)
     assert away.decode_latent_to_preview(latent).size == latent.shape[-2:], "colours alone: nothing is loaded for it"
+
+
+def test_an_empty_prompt_works_to_the_end(pack, loaded):
+    said, dressed, _ = looked(pack, loaded, "")
+    assert dressed.identity.portrait is loaded[3].identity.portrait, "there is nothing to draw"
+    _, made = video(pack, loaded, dressed, said)
+    assert made.shape[0] == FRAMES and torch.isfinite(made).all()
+    border = torch.ones(made.shape[1:3], dtype=torch.bool)
+    border[8:-8, 8:-8] = False
+    apart = (made - example_picture()[:1]).abs()[:, border].mean() * 255
+    assert apart < 2, "what surrounds the head is the photograph's"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from portraittalk_core.checkpoints.native import load_text_encoder, model_folder
 from portraittalk_core.stacks.edit_details import OF_GLASSES
 from portraittalk_core.stacks.edit_regions import ASKED, REGIONS, asked_regions, region_maps
 from portraittalk_core.stacks.glasses import RIM_COLOURS, RIMS
@@ -53,6 +54,13 @@ SIZE = 64
 )
 def test_words_ask_for_regions(prompt, regions):
     assert asked_of(prompt) & set(REGIONS) == regions
+
+
+@pytest.mark.parametrize("prompt", ["", "a person"])
+def test_no_prompt_leaves_the_photograph_alone(prompt):
+    assert asked_of(prompt) == set()
+    text = load_text_encoder(model_folder("tiny") / "text.safetensors")
+    assert max(map(abs, text.expression_of(prompt).values())) < 0.01
 
 
 def asked_of(prompt):
