@@ -183,11 +183,14 @@ class Worker:
         self._model: tuple[object, Any] = (None, None)
 
     def __call__(self, row: Row) -> Made | Failed:
-        """Make the video of a row."""
+        """Make the video of a row, and the folders that it goes to."""
         from .generate import run
 
         said = io.StringIO()
         try:
+            for name in row.targets:
+                with contextlib.suppress(OSError):  # the check of targets says what is the matter
+                    Path(name).absolute().parent.mkdir(parents=True, exist_ok=True)
             with contextlib.redirect_stdout(said):
                 run(row.arguments, self._load)
         except (PortraitTalkError, OSError, RuntimeError, MemoryError) as error:  # of torch and of the system, too

@@ -47,6 +47,14 @@ def test_each_row_is_a_video_and_the_command_line_holds_elsewhere(model, table, 
     assert "one.mp4: 60 frames" in said.out and "Videos made: 2; failed: 0." in said.out
 
 
+def test_folders_are_made_and_one_that_cannot_be_is_that_rows_failure(model, table, folder, capsys):
+    rows = (TWO[0], TWO[1].replace("one.mp4", "made/of/it/one.mp4"), TWO[1].replace("one.mp4", "a.png/two.mp4"))
+    assert main(table(*rows)) == 1
+    assert (folder / "made" / "of" / "it" / "one.mp4").exists()
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: row 3 ("))
+    assert "a.png" in line and "Errno" not in line
+
+
 @pytest.mark.slow
 def test_what_is_finished_is_not_made_again(model, table, folder, capsys):
     words = [*table(*TWO), "--prompt", "somebody"]
