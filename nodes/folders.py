@@ -54,10 +54,12 @@ class LoadPhotographs(io.ComfyNode):
     @classmethod
     def execute(cls, folder: str, prefix: str = "video/") -> io.NodeOutput:
         """Return lists of IMAGE and of names."""
-        from . import folder_files
+        from . import folder_files, notes
 
         files = folder_files.files(folder, folder_files.PICTURES)
-        return io.NodeOutput([folder_files.picture(file) for file in files], folder_files.names(files, prefix))
+        with notes.gathered() as said:
+            pictures = [folder_files.picture(file) for file in files]
+        return io.NodeOutput(pictures, folder_files.names(files, prefix), ui=notes.shown([], said))
 
 
 class LoadRecordings(io.ComfyNode):

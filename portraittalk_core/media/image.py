@@ -46,6 +46,10 @@ PIL_ERRORS = (
 PROGRAMS = ("EPS", "WMF")
 """Formats that are programs, which PIL lets another program run; they are not opened."""
 
+SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
+"""Formats whose further pictures are an animation or pages. Of other files (a telephone's JPEG, say) they are the same
+picture once more, smaller or as depth."""
+
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """How pictures of telephones begin, after `ftyp`."""
 
@@ -113,8 +117,8 @@ def read_image(
 
     Rotation by EXIF is applied, transparency is flattened on mid-grey (white would shine through soft hair),
     embedded colour profiles, or what a PNG without one says of its colours, are converted to sRGB, whatever the kind;
-    gray, 16-bit, palette, Lab and CMYK pictures are accepted; of an animation the first picture is taken. A damaged
-    EXIF record or profile costs what it says, not the picture.
+    gray, 16-bit, palette, Lab and CMYK pictures are accepted; of an animation or of several pages the first
+    picture is taken, which the log says. A damaged EXIF record or profile costs what it says, not the picture.
 
     Args:
         path: The file.
@@ -136,12 +140,15 @@ def read_image(
                     f"The picture `{path}` has levels {kind}, of which nobody knows what is white. "
                     "Export it with 8 or 16 bits."
                 )
+            several = _holds_several(picture)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 upright = _decode(picture, longest_side)
         except PIL_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise BadMedia(f"The picture `{path}` is damaged ({reason}). Copy or export it again.") from error
+    if several:
+        logger.warning("`%s` holds several pictures, an animation or pages; only the first is used.", path)
     if min(upright.size) < SMALLEST_SIDE:
         raise BadMedia(f"The picture `{path}` is too narrow: {upright.width} x {upright.height} pixels. Crop it.")
     return from_pil(upright)
@@ -210,6 +217,14 @@ def _open_heif(path: Path) -> Image:
             "PNG or JPEG."
         ) from error
     return HeifImageFile(path)
+
+
+def _holds_several(picture: Image) -> bool:
+    """Return whether a picture moves or has pages; what is damaged behind the first one is not this one's fault."""
+    try:
+        return picture.format in SEQUENCES and bool(getattr(picture, "is_animated", False))
+    except PIL_ERRORS:
+        return False
 
 
 def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:

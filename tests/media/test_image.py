@@ -123,11 +123,15 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path):
         read_image(tmp_path / "a.eps")
 
 
-def test_of_an_animation_the_first_picture_is_taken(tmp_path):
+def test_of_an_animation_the_first_picture_is_taken_and_the_log_says_so(tmp_path, caplog):
     for name in ("a.png", "a.gif", "a.webp", "a.tif", "a.mpo"):
         options = {"lossless": True} if name == "a.webp" else {}
-        halves().save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (64, 40))], **options)
-        assert level(read_image(tmp_path / name), 20, 5) == pytest.approx(RED, abs=6), name
+        several = "holds several pictures" if name != "a.mpo" else ""  # a telephone's, whose second is smaller or depth
+        for more, said in (([Image.new("RGB", (64, 40))], several), ([], "")):
+            caplog.clear()
+            halves().save(tmp_path / name, save_all=True, append_images=more, **options)
+            assert level(read_image(tmp_path / name), 20, 5) == pytest.approx(RED, abs=6), name
+            assert said in caplog.text and len(caplog.records) == bool(said), name
 
 
 def test_large_jpeg_is_reduced_while_decoding(tmp_path):

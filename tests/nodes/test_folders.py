@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+from PIL import Image
 
 from portraittalk_core.checkpoints.native import ASSETS
 
@@ -30,6 +31,15 @@ def test_every_file_becomes_one_of_a_list_under_its_name(pack, inputs):
     assert names == ["take what_seed_"] and sounds[0]["waveform"].shape[:2] == (1, 1)
     for node in (nodes.LoadPhotographs, nodes.LoadRecordings):
         assert all(output.settings["is_output_list"] for output in node.define_schema().outputs)
+
+
+def test_of_an_animation_the_node_notes_that_its_first_picture_is_taken(pack, inputs):
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")]
+    read = pack("nodes.folders").LoadPhotographs.execute
+    assert read("people").ui is None
+    frames[0].save(inputs / "people" / "c.webp", save_all=True, append_images=frames[1:])
+    (note,) = read("people").ui["portraittalk_notes"]
+    assert "c.webp` holds several pictures" in note
 
 
 def test_folders_are_those_of_the_inputs(pack, inputs):
