@@ -20,13 +20,14 @@ from ..media.resampling import averaged
 from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from ..types import Frames, Identity, StructureMaps
-from .masked import SHARP, inside, softened, softness
+from .masked import SHARP, inside, luma, softened, softness
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
 _LUMA = (0.299, 0.587, 0.114)
 _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
 _AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
 _IVORY = (1.0, 0.99, 0.92)
+_COLOURED = 0.2  # range of the channels of skin, over its light, from which on a photograph is not a grey one
 _BESIDE_IRIS = 0.62  # of the way from an iris to the corner of its eye: the white
 
 _ALONG = 33  # places along a mouth at which it may be open
@@ -41,6 +42,7 @@ _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 
 # Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
 _CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
+_WARM = 0.8  # how far the tint of flesh is that of teeth in the dark
 _UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.78, 0.9, 0.7
 _SOFTER = 4.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _DETAIL = 0.75  # how much of the drawn detail there is
@@ -117,7 +119,7 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         picture: In [-1, 1].
         points: Of the face.
     """
-    luma = picture.new_tensor(_LUMA)
+    weights = picture.new_tensor(_LUMA)
     around = points[_SKIN][:, None] + points.new_tensor(_AROUND)
     skin = _sampled(picture, around.flatten(0, 1)).view(3, len(_SKIN), -1).mean(2).median(1).values.clamp(min=0.02)
     whites = [
@@ -125,9 +127,10 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         for eye, iris in zip(EYES, IRISES)
         for corner in (eye[0], eye[8])
     ]
-    white, light = (luma @ _sampled(picture, torch.stack(whites))).amax(), luma @ skin
+    white, light = (weights @ _sampled(picture, torch.stack(whites))).amax(), weights @ skin
     level = white.clamp(torch.maximum(1.1 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
-    return level * (skin / light).sqrt() * picture.new_tensor(_IVORY)
+    coloured = ((skin.amax() - skin.amin()) / light / _COLOURED).clamp(max=1)
+    return level * (skin / light).sqrt() * picture.new_tensor(_IVORY) ** coloured
 
 
 def open_mouths(
@@ -245,11 +248,15 @@ def draw_mouth(
     tongue = step((y - tongue_top) / (3 * soft)) * smooth_step((jaw - 1.5) / 4)
     lit = 0.4 + 0.6 * smooth_step((y - tongue_top) / 6)
     colour = torch.lerp(flesh * _CAVITY, flesh * (_TONGUE * lit)[:, None], tongue[:, None])
+    light = _light(frames, landmarks, x, y - above, below - y)[:, None]
+    warm = flesh / luma(flesh[..., None])[..., 0].clamp(min=0.02)
     for teeth in (LOWER_TEETH, UPPER_TEETH):
-        cover, pink, bright = draw_row(frames, teeth, x, y, soft)
-        colour = torch.lerp(colour, white * bright[:, None], cover[:, None])
-        colour = torch.lerp(colour, flesh * (_GUMS * bright)[:, None], pink[:, None])
-    colour = colour * _light(frames, landmarks, x, y - above, below - y)[:, None]
+        cover, pink, bright = (value[:, None] for value in draw_row(frames, teeth, x, y, soft))
+        # What lies in shade is lit by the flesh around it.
+        shade = (1 - bright * light).clamp(min=0)
+        colour = torch.lerp(colour, white * bright * warm ** (_WARM * shade), cover)
+        colour = torch.lerp(colour, flesh * (_GUMS * bright), pink)
+    colour = colour * light
     own, shown = seen.at(x, y, soft)
     return torch.lerp(colour, own, shown), between[:, None]
 
@@ -272,11 +279,11 @@ def _shown_teeth(
 
     Lips are apart, and between them it is bright.
     """
-    luma = picture.new_tensor(_LUMA)
+    weights = picture.new_tensor(_LUMA)
     upper, lower = points[list(LIPS[4:7])], points[list(LIPS[15:18])]
     gap = frame.local(torch.stack([upper, lower])[None].flatten(1, 2)).view(2, 3, 2)[..., 1].diff(dim=0).mean()
     between = _sampled(picture, (upper + lower) / 2).mean(1)
-    bright = (luma @ between) / (luma @ flesh).clamp(min=0.02)
+    bright = (weights @ between) / (weights @ flesh).clamp(min=0.02)
     return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4)), between
 
 

@@ -229,9 +229,8 @@ class TinyStack(CodecMethods):
         found = identify(images, PortraitFinder(self.faces), face=face, size=self.config.size, skip=skip_missing)
         if self.warp.parser is None:
             return found
-        return replace(
-            found, landmarks=lips_as_seen(self.warp.parser.segments(found.crops, found.landmarks), found.landmarks)
-        )
+        segments = self.warp.parser.segments(found.crops, found.landmarks)
+        return replace(found, landmarks=lips_as_seen(found.crops, segments, found.landmarks))
 
     @torch.no_grad()
     def listen(self, speech: Sound, fps: float = 25.0) -> SpeechFeatures:

@@ -95,13 +95,60 @@ def test_lips_between_which_nothing_is_seen_meet(points):
     nothing = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
     mouth = nothing.clone()
     mouth[:, SEGMENTS.index("mouth")] = 0.5
-    made = lips_as_seen(nothing, apart)
+    made = lips_as_seen(PICTURE, nothing, apart)
     assert float(mouth_opening(made)) < 0.007 < 0.04 < float(mouth_opening(apart))
     elsewhere = [k for k in range(478) if k not in INNER_LIPS]
     assert torch.equal(made[:, elsewhere], apart[:, elsewhere])
     middles = [[(p[:, a] + p[:, b]) / 2 for a, b in MEETING_LIPS] for p in (made, apart)]
     assert torch.allclose(*(torch.stack(m) for m in middles), atol=1e-6)
-    assert torch.allclose(lips_as_seen(mouth, apart), apart, atol=1e-6), "a mouth is seen"
-    assert torch.allclose(lips_as_seen(nothing, wide), wide, atol=1e-6), "points are never so wrong"
+    assert torch.allclose(lips_as_seen(PICTURE, mouth, apart), apart, atol=1e-6), "a mouth is seen"
+    assert torch.allclose(lips_as_seen(PICTURE, nothing, wide), wide, atol=1e-6), "points are never so wrong"
     shut_already = opened(points, 0.001)
-    assert torch.allclose(lips_as_seen(nothing, shut_already), shut_already, atol=1e-6), "nothing is pulled apart"
+    assert torch.allclose(lips_as_seen(PICTURE, nothing, shut_already), shut_already, atol=1e-6), (
+        "nothing is pulled apart"
+    )
+
+
+def band(points, first, last):
+    """Return rows between the lips of opened points: shares of the way from the upper to the lower ones."""
+    upper, lower = (float(points[0, list(half), 1].mean() + 1) * SIDE / 2 for half in zip(*MEETING_LIPS, strict=True))
+    return slice(round(upper + first * (lower - upper)), round(upper + last * (lower - upper)))
+
+
+def test_shut_lips_meet_in_the_dark_line_between_them(points):
+    apart = opened(points, 0.08)
+    picture = PICTURE.clone()
+    picture[:, :, band(apart, 0.05, 0.25)] = -0.95
+    made = lips_as_seen(picture, torch.zeros(1, len(SEGMENTS), SIDE, SIDE), apart)
+    assert float(mouth_opening(made)) < 0.007
+    upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
+    met = made[:, list(INNER_LIPS[1:10]), 1].mean()
+    assert float((met - upper) / (lower - upper)) == pytest.approx(0.15, abs=0.12)
+
+
+def test_dark_lips_that_look_like_a_mouth_are_shut(points):
+    apart = opened(points, 0.08)
+    mouth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth[:, SEGMENTS.index("mouth")] = 0.21
+    light = PICTURE.clone()
+    light[:, :, band(apart, 0.1, 0.4)] = -0.95  # a dark line, and lip below it
+    dark = PICTURE.clone()
+    dark[:, :, band(apart, 0.1, 0.9)] = -0.95  # an open mouth
+    shut_one, open_one = (float(mouth_opening(lips_as_seen(picture, mouth, apart))) for picture in (light, dark))
+    assert shut_one < 0.02 < 0.06 < open_one
+
+
+def test_points_that_lie_on_teeth_go_to_the_lips(points):
+    little = opened(points, 0.05)
+    ends = band(little, -0.4, 1.4)
+    teeth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    teeth[:, SEGMENTS.index("teeth"), ends.start + 1 : ends.stop - 1] = 1  # segments are a pixel narrower
+    picture = PICTURE.clone()
+    picture[:, :, ends] = 0.8
+    made = lips_as_seen(picture, teeth, little)
+    assert float(mouth_opening(made)) == pytest.approx(1.8 * 0.05, abs=0.015)
+    at_corners = [INNER_LIPS[0], INNER_LIPS[10]]
+    assert torch.equal(made[:, at_corners], little[:, at_corners])
+    no_teeth = torch.zeros_like(teeth)
+    no_teeth[:, SEGMENTS.index("mouth")] = teeth[:, SEGMENTS.index("teeth")]
+    assert torch.equal(lips_as_seen(picture, no_teeth, little), little), "dark lips are taken for a mouth"
