@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,72 @@ def fold_normalisation(net: nn.Module) -> nn.Module:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
     return net
+
+
+@torch.no_grad()
+def start_from_onnx(net: nn.Module, path: Path, example: Tensor) -> None:
+    """Give a network the weights of a file that `export_onnx` wrote, to train it further.
+
+    The file has its batch normalisations folded. They are unfolded so that on the example, and on what is like it, the
+    network computes in training what the file's does.
+
+    Args:
+        net: Of the same shape; changed.
+        path: The file.
+        example: A batch of its inputs.
+
+    Raises:
+        ValueError: When the file is of another network.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    values = [numpy_helper.to_array(value) for value in onnx.load(str(path)).graph.initializer]
+    writer = _Writer(fx.symbolic_trace(fold_normalisation(net)))
+    places: list[str] = []
+    for node in writer.traced.graph.nodes:
+        if node.op in ("placeholder", "output"):
+            node.meta["onnx"] = "input"
+            continue
+        before = len(writer.constants)
+        node.meta["onnx"] = writer.operation(node)
+        ends = ("",) if node.op == "get_attr" else (".weight", ".bias")
+        places += [f"{node.target}{end}" for _, end in zip(writer.constants[before:], ends, strict=False)]
+        places += [""] * (len(writer.constants) - len(places))
+    if [tuple(value.dims) for value in writer.constants] != [value.shape for value in values]:
+        raise ValueError(f"{path.name} is of another network: its weights have other shapes")
+    held = dict(net.named_parameters()) | dict(net.named_buffers())
+    biases: dict[str, Tensor] = {}
+    for place, value in zip(places, values, strict=True):
+        if place in held:
+            held[place].copy_(torch.from_numpy(value.astype(np.float32)))
+        elif place.endswith(".bias"):
+            biases[place.removesuffix(".bias")] = torch.from_numpy(value.astype(np.float32))
+    _unfold(net, biases, example)
+
+
+def _unfold(net: nn.Module, biases: dict[str, Tensor], example: Tensor) -> None:
+    """Let normalisations pass on what they get, with the folded bias, as long as batches are like the example."""
+
+    def adopt(module: nn.Module, inputs: tuple[Tensor], bias: Tensor) -> None:
+        assert isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+        module.weight.copy_((variance + module.eps).sqrt())
+        module.bias.copy_(mean + bias)
+
+    hooks = []
+    for name, module in net.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            head, _, number = name.rpartition(".")
+            bias = biases[f"{head}.{int(number) - 1}"]
+            hooks.append(module.register_forward_pre_hook(partial(adopt, bias=bias)))
+    state = net.training
+    net.eval()(example)
+    net.train(state)
+    for hook in hooks:
+        hook.remove()
 
 
 class _Writer:

@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ from .collage import collage_batch
 from .data import landmark_batch, recogniser_batch
 from .detection import detector_loss
 from .landmarks import fit_lift, landmark_loss
-from .pack import write_pack
+from .pack import start_from_pack, write_pack
 from .people import People, open_people
 from .recognition import Tutored, identity_loss
 
@@ -42,6 +42,14 @@ STEPS = {"landmarks": 3000, "detector": 2000, "recogniser": 1000}
 
 BATCH = {"landmarks": 16, "detector": 16, "recogniser": 48}
 """Crops, collages and people at once."""
+
+RATE = 2e-3
+"""Highest learning rate, of a network that begins anew."""
+
+_EXAMPLE, _EXAMPLES = (
+    10**9,
+    64,
+)  # a step that is never trained on, and how many of its inputs show what batches are like
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Recipe:
     steps: int
     """In all."""
 
-    rate: float = 2e-3
+    rate: float = RATE
     """Highest learning rate."""
 
 
@@ -73,6 +81,8 @@ def train_faces(
     minutes: float = math.inf,
     steps: dict[str, int] | None = None,
     half: bool = False,
+    start: Path | None = None,
+    rate: float = RATE,
 ) -> bool:
     """Train landmarks, detector and recogniser and write the face pack; goes on at the next call.
 
@@ -86,13 +96,18 @@ def train_faces(
         minutes: Wall time after which to stop.
         steps: Of each network, see `STEPS`; networks left out are not trained.
         half: Compute in bfloat16 what can be: twice as fast where the CPU has it.
+        start: A pack whose networks are trained further, with a `seed` of its own; None begins anew.
+        rate: Highest learning rate.
 
     Returns:
         Whether the pack is complete.
     """
     end = time.monotonic() + minutes * 60
     work_dir.mkdir(parents=True, exist_ok=True)
-    recipes = make_recipes(open_people(bank), seed, steps or STEPS, half=half)
+    people = open_people(bank)
+    recipes = [replace(recipe, rate=rate) for recipe in make_recipes(people, seed, steps or STEPS, half=half)]
+    for recipe in recipes if start is not None else ():
+        start_recipe(recipe, start, people, seed)
     finished = all(fit(recipe, work_dir=work_dir, end_s=end) for recipe in recipes)
     if finished:
         write_pack(out_dir, {recipe.name: averaged(recipe, work_dir) for recipe in recipes})
@@ -127,6 +142,24 @@ def make_recipes(people: People, seed: int, steps: dict[str, int], *, half: bool
 
     losses = {"landmarks": landmarks, "detector": faces, "recogniser": identities}
     return [Recipe(name, nets[name], losses[name], steps[name]) for name in STEPS if name in steps]
+
+
+def start_recipe(recipe: Recipe, pack: Path, people: People, seed: int) -> None:
+    """Let a recipe's network begin with the weights of a pack.
+
+    Args:
+        recipe: Of the network, which is changed.
+        pack: Folder of the ONNX files.
+        people: From whom it learns.
+        seed: Of the batch that normalisations are unfolded with.
+    """
+    draw = {
+        "landmarks": lambda: landmark_batch(people, seed, _EXAMPLE, _EXAMPLES)[0],
+        "detector": lambda: collage_batch(people, seed, _EXAMPLE, _EXAMPLES).pictures,
+        "recogniser": lambda: recogniser_batch(people, seed, _EXAMPLE, min(_EXAMPLES, len(people)))[0],
+    }
+    net = recipe.net.recogniser if isinstance(recipe.net, Tutored) else recipe.net
+    start_from_pack(pack, recipe.name, net, torch.from_numpy(draw[recipe.name]()))
 
 
 def fit(recipe: Recipe, *, work_dir: Path, end_s: float, save_every_s: float = 30.0) -> bool:
@@ -228,13 +261,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, to go on later")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bfloat16", action="store_true", help="compute in half precision, where the CPU has it")
+    parser.add_argument("--start", type=Path, metavar="PACK", help="train the networks of this pack further")
+    parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate (%(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of batches and first weights (%(default)s)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(given.threads)
     steps = {name: given.steps or STEPS[name] for name in given.only or STEPS}
     train_faces(
-        given.out / "pack", bank=given.bank, work_dir=given.out, minutes=given.minutes, steps=steps, half=given.bfloat16
+        given.out / "pack",
+        bank=given.bank,
+        seed=given.seed,
+        work_dir=given.out,
+        minutes=given.minutes,
+        steps=steps,
+        half=given.bfloat16,
+        start=given.start,
+        rate=given.rate,
     )
 
 

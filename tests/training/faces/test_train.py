@@ -19,7 +19,7 @@ from portraittalk_core.training.faces.data import (
     recogniser_batch,
 )
 from portraittalk_core.training.faces.landmarks import ANCHORS, fit_lift, landmark_loss
-from portraittalk_core.training.faces.onnx import export_onnx
+from portraittalk_core.training.faces.onnx import export_onnx, start_from_onnx
 from portraittalk_core.training.faces.photography import photograph
 from portraittalk_core.training.faces.reshaping import bend, draw_bend
 from portraittalk_core.training.faces.surfaces import lookalike, occlude, overgrow, surface
@@ -275,3 +275,46 @@ def test_a_bent_face_keeps_its_points_on_its_features(people):
     found = np.array([(x * weight).sum(), (y * weight).sum()])
     wanted = moved[topology.INNER_LIPS[15]] + (spot - points[topology.INNER_LIPS[15]])
     assert np.abs(found - wanted).max() < 0.8 and np.abs(moved - points).max() > 1
+
+
+def trained_a_little(net, example):
+    """Give normalisations statistics and weights that are not those of the beginning."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+    net.train()
+    for _ in range(30):
+        net(example)
+    return net.eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "outputs"),
+    [
+        (Recogniser, (8, 3, 112, 112), {"embedding": ["None", 512]}),
+        (Landmarker, (4, 3, 192, 192), {"fc1": ["None", 956]}),
+    ],
+)
+def test_a_network_goes_on_from_its_file(tmp_path, make, shape, outputs):
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+    torch.manual_seed(0)
+    example = torch.rand(shape) * 2 - 1
+    net = trained_a_little(make(), example)
+    export_onnx(net, tmp_path / "net.onnx", shape=("None", *shape[1:]), outputs=outputs)
+    again = make()
+    start_from_onnx(again, tmp_path / "net.onnx", example)
+    with torch.no_grad():
+        wanted, evaluated, training = net(example), again.eval()(example), again.train()(example)
+    scale = float(wanted.std())
+    assert float((evaluated - wanted).abs().max()) < 0.02 * scale, "half precision apart"
+    assert float((training - wanted).abs().max()) < 0.02 * scale, "normalisations have batches' statistics"
+    assert all(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+    file = tmp_path / "recogniser.onnx"
+    export_onnx(Recogniser().eval(), file, shape=("None", 3, 112, 112), outputs={"embedding": ["None", 512]})
+    with pytest.raises(ValueError, match="another network"):
+        start_from_onnx(Recogniser(widths=(16, 32, 64, 96)), file, torch.zeros(2, 3, 112, 112))
