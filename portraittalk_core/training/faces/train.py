@@ -106,8 +106,9 @@ def train_faces(
     work_dir.mkdir(parents=True, exist_ok=True)
     people = open_people(bank)
     recipes = [replace(recipe, rate=rate) for recipe in make_recipes(people, seed, steps or STEPS, half=half)]
-    for recipe in recipes if start is not None else ():
-        start_recipe(recipe, start, people, seed)
+    if start is not None:
+        for recipe in recipes:
+            start_recipe(recipe, start, people, seed)
     finished = all(fit(recipe, work_dir=work_dir, end_s=end) for recipe in recipes)
     if finished:
         write_pack(out_dir, {recipe.name: averaged(recipe, work_dir) for recipe in recipes})
