@@ -80,11 +80,18 @@ def share() -> None:
 
 
 def use_free_cores() -> None:
-    """Let torch use the cores that have been free since `share`, unless the user has named a number of threads."""
-    if _started and not any(name in os.environ for name in _CHOSEN):
-        import torch
+    """Let torch use the cores that have been free since `share`, unless the user has named a number of threads.
 
+    OpenCV, which does not read what the user has named, has no more threads than torch.
+    """
+    if not _started:
+        return
+    import cv2
+    import torch
+
+    if not any(name in os.environ for name in _CHOSEN):
         torch.set_num_threads(min(torch.get_num_threads(), _started[-1].free()))
+    cv2.setNumThreads(min(cv2.getNumThreads(), torch.get_num_threads()))
 
 
 def _cores() -> set[int]:

@@ -133,6 +133,9 @@ class _Actor:
     """A worker in a process of its own, built for its first job, so that what goes wrong then is that job's error."""
 
     def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # it does not read OMP_NUM_THREADS
         self._build = build
         self._worker: Callable[[Any], Any] | None = None
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import pytest
 import torch
 
@@ -66,6 +67,19 @@ def test_who_names_a_number_of_threads_gets_it(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     cores.use_free_cores()
     assert asked == [3]
+
+
+def test_opencv_has_no_more_threads_than_torch(monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", asked.append)
+    monkeypatch.setattr(cv2, "getNumThreads", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    cores.use_free_cores()
+    assert not asked, "a process of another program keeps its threads"
+    monkeypatch.setattr(cores, "_started", [CoreClock.now()])
+    cores.use_free_cores()
+    assert asked == [2]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import sys
 from functools import partial
 
+import cv2
 import pytest
 
 from portraittalk_core.errors import BadInput, MissingExtra
@@ -97,6 +98,12 @@ def test_no_worker_waits_for_a_core_that_is_not_there(monkeypatch, caplog, addre
     assert list(Engine("ray", wanted, address).run(range(9), Squares)) == []
     assert ray.begun == [(address, asked)] and counts == [count]
     assert ("2 workers instead of 4" in caplog.text) == (address is not None)
+
+
+def test_a_worker_has_one_thread_of_opencvs_too(monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", asked.append)
+    assert engines._Actor(lambda: lambda job: job + 1).work(1) == 2 and asked == [1]
 
 
 @pytest.fixture(scope="module")
