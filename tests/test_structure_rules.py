@@ -40,6 +40,30 @@ def test_sizes_and_habits(file):
             assert "cli" in file.parts, f"print in line {node.lineno}"
 
 
+def _opens_text(call: ast.Call) -> bool:
+    """Return whether a call opens a text file; what the `open` of other things is given is no mode."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name != "open" or ast.unparse(function) == "tarfile.open":
+        return name in ("read_text", "write_text")
+    place = 1 if isinstance(function, ast.Name) else 0
+    given = [*call.args[place : place + 1], *(word.value for word in call.keywords if word.arg == "mode")]
+    modes = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    if place:
+        return not any("b" in mode for mode in modes)
+    return any(mode and set(mode) <= set("rwaxt+") for mode in modes)
+
+
+def test_text_files_name_their_encoding():
+    """Where they do not, Windows takes that of the country."""
+    found = []
+    for file in sorted(file for folder in (CORE, ROOT / "nodes", ROOT / "docs") for file in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _opens_text(node) and "encoding" not in {w.arg for w in node.keywords}:
+                found.append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
 def test_every_folder_of_the_core_is_a_package():
     folders = {file.parent for file in CORE.rglob("*.py")}
     assert not [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").is_file()]

@@ -23,7 +23,7 @@ def main() -> None:
     shutil.copy(given.photograph, given.input)
     for sound in sorted(file for file in given.folder.iterdir() if file.suffix.lower() in SOUNDS):
         shutil.copy(sound, given.input)
-        graph = json.loads(GRAPH.read_text())
+        graph = json.loads(GRAPH.read_text(encoding="utf-8"))
         graph["2"]["inputs"]["image"], graph["3"]["inputs"]["audio"] = given.photograph.name, sound.name
         graph["13"]["inputs"]["filename_prefix"] = f"video/{sound.stem}"
         body = json.dumps({"prompt": graph}).encode()

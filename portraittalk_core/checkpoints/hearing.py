@@ -155,7 +155,7 @@ def save_hearing(folder: Path, hearing: Hearing) -> None:
     elif not hearing.is_shipped and hearing.file.resolve() != (folder / COPY).resolve():
         shutil.copyfile(hearing.file, folder / COPY)
     part = folder / f"{RECORD}.{os.getpid()}.part"
-    part.write_text(json.dumps(record))
+    part.write_text(json.dumps(record), encoding="utf-8")
     os.replace(part, folder / RECORD)
 
 
@@ -172,7 +172,7 @@ def load_hearing(folder: Path) -> Hearing | None:
     if not file.is_file():
         return None
     try:
-        record = dict(json.loads(file.read_text()))
+        record = dict(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise WeightsMismatch(f"{file}: must name a speech encoder, but is damaged. Copy it anew.") from error
     if not {"made by", "sign"} <= record.keys():

@@ -103,7 +103,7 @@ def _cores() -> set[int]:
 def _busy_s(cores: set[int], file: Path = _STAT) -> float | None:
     """Return how long cores have been busy, by Linux' `/proc/stat`."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     wanted, total = {f"cpu{core}" for core in cores}, 0
@@ -117,7 +117,7 @@ def _busy_s(cores: set[int], file: Path = _STAT) -> float | None:
 def _quota(file: Path) -> int:
     """Return how many cores a container's quota allows; as good as any number without one."""
     try:
-        allowed, period = file.read_text().split()
+        allowed, period = file.read_text(encoding="utf-8").split()
         return max(1, round(int(allowed) / int(period)))
     except (OSError, ValueError):
         return sys.maxsize

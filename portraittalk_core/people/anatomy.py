@@ -120,8 +120,10 @@ def _local(body: Path) -> dict[str, tuple[Int[ndarray, "k"], Float32[ndarray, "k
 
 def _skeleton(body: Path, n: int) -> tuple[ndarray, dict[str, ndarray], dict[str, list[int]]]:
     """Return weights of the kept bones, weights of the arms and the vertices of the joints."""
-    table: dict[str, Any] = json.loads((body / "rigs" / "standard" / "weights.default.json").read_text())["weights"]
-    rig: dict[str, Any] = json.loads((body / "rigs" / "standard" / "rig.default.json").read_text())
+    table: dict[str, Any] = json.loads(
+        (body / "rigs" / "standard" / "weights.default.json").read_text(encoding="utf-8")
+    )["weights"]
+    rig: dict[str, Any] = json.loads((body / "rigs" / "standard" / "rig.default.json").read_text(encoding="utf-8"))
     raw = {bone: np.zeros(n, np.float32) for bone in table}
     for bone, pairs in table.items():
         rows = np.array(pairs, np.float64).reshape(-1, 2)
@@ -135,7 +137,9 @@ def _skeleton(body: Path, n: int) -> tuple[ndarray, dict[str, ndarray], dict[str
     weights /= weights.sum(1, keepdims=True)
     parts = ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02")
     arms = {side: np.clip(sum(raw[f"{part}.{side}"] for part in parts), 0, 1) for side in "LR"}
-    groups: dict[str, Any] = json.loads((body / "mesh_metadata" / "basemesh_vertex_groups.json").read_text())
+    groups: dict[str, Any] = json.loads(
+        (body / "mesh_metadata" / "basemesh_vertex_groups.json").read_text(encoding="utf-8")
+    )
     names = (*BONES, "upperarm01.L", "upperarm01.R", "jaw")
     return weights, arms, {bone: _joint_vertices(rig[bone]["head"], groups) for bone in names}
 

@@ -31,7 +31,7 @@ IRIS_RING: Float64[ndarray, "5 3"] = np.array(
 @functools.cache
 def landmark_vertices() -> Int[ndarray, "468"]:
     """Return the vertex of the template that is nearest to each of the points of the face's surface."""
-    return np.array(json.loads(_TABLE.read_text())["vertices"], np.int64)
+    return np.array(json.loads(_TABLE.read_text(encoding="utf-8"))["vertices"], np.int64)
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def landmark_mix() -> Float32[ndarray, "468 468"]:
     where it lies, whatever the face's shape, expression and pose.
     """
     mix = np.eye(468, dtype=np.float32)
-    for row, neighbours in enumerate(json.loads(_TABLE.read_text()).get("mix", [])):
+    for row, neighbours in enumerate(json.loads(_TABLE.read_text(encoding="utf-8")).get("mix", [])):
         for neighbour, share in neighbours:
             mix[row, neighbour] += share
             mix[row, row] -= share

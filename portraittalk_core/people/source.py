@@ -59,7 +59,7 @@ def read_mesh(path: Path) -> Mesh:
     uv: list[list[str]] = []
     faces: dict[str, list[list[tuple[int, int]]]] = {}
     group = faces.setdefault("", [])
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         word, *rest = line.split() or [""]
         if word == "v":
             points.append(rest[:3])

@@ -26,7 +26,7 @@ def without_native_messages() -> Generator[None, None, None]:
         return
     try:
         sys.stderr.flush()
-        with open(os.devnull, "w") as nothing:
+        with open(os.devnull, "w", encoding="utf-8") as nothing:
             os.dup2(nothing.fileno(), 2)
         yield
     finally:

@@ -65,7 +65,7 @@ def train_averaged(
         save_state({**state, "seconds": spent + time.monotonic() - start}, out / "state.pt")
         save_modules(out / f"{name}.safetensors", average, net.config)
 
-    with open(out / f"{name}.csv", "a", newline="") as file:
+    with open(out / f"{name}.csv", "a", newline="", encoding="utf-8") as file:
         curve = csv.writer(file)
         while time.monotonic() - start < minutes * 60 and step < steps:
             falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -61,7 +61,7 @@ class Checkpoints:
         """Return the folder that a run goes on from, None where there is none."""
         mark = self.folder / _LATEST
         if mark.exists():
-            return self.folder / mark.read_text().strip()
+            return self.folder / mark.read_text(encoding="utf-8").strip()
         return self.folder if (self.folder / "state.pt").exists() else None  # of an older version
 
     def read(self, trained: Mapping[str, Tensor], average: Mapping[str, Tensor], optimiser: Any) -> State:
@@ -133,7 +133,7 @@ def _to_disk(file: Path) -> None:
 
 def _replace_text(file: Path, text: str) -> None:
     part = file.with_name(file.name + ".part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     _to_disk(part)
     os.replace(part, file)
 

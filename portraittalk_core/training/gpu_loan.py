@@ -100,7 +100,7 @@ class Loan:
     def write(self) -> None:
         """Write the report."""
         if self.file is not None:
-            self.file.write_text(json.dumps(self.report, indent=1))
+            self.file.write_text(json.dumps(self.report, indent=1), encoding="utf-8")
 
 
 class Drawing:

@@ -93,7 +93,7 @@ def make_ground(folder: Path, model: ModelConfig, sources: Mapping[str, str]) ->
     for prefix, state in nets.items():
         tensors |= {f"{prefix}.{name}": value.half().contiguous() for name, value in state.items()}
     save_tensors(tensors, made.start)
-    (folder / _RECORD).write_text(json.dumps(said, indent=1))
+    (folder / _RECORD).write_text(json.dumps(said, indent=1), encoding="utf-8")
     logger.info("begin with %s", ", ".join(f"{name}: {path}" for name, path in found.items()))
     return made
 
@@ -113,7 +113,7 @@ def _is_made(folder: Path, said: Mapping[str, str]) -> bool:
     if not record.exists():
         return False
     try:
-        before = json.loads(record.read_text())
+        before = json.loads(record.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{record} is damaged. Delete {folder}, or name another --out.") from error
     if before != said:

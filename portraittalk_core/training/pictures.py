@@ -125,7 +125,7 @@ def train_pictures(
     file = train_vae(frames, points, out, minutes, **options)
     scores = score_vae(load_vae(file), frames[-HELD_OUT:], points[-HELD_OUT:])
     logger.info("vae: %s", scores)
-    (out / SCORES).write_text(json.dumps(scores))
+    (out / SCORES).write_text(json.dumps(scores), encoding="utf-8")
     return scores
 
 

@@ -160,7 +160,7 @@ def pack_model(
     if hearing is not None and not hearing.is_shipped:
         save_hearing(folder, hearing)
     shutil.copytree(shipped / "faces", folder / "faces", dirs_exist_ok=True)
-    (folder / "record.json").write_text(json.dumps(record, indent=1))
+    (folder / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     logger.info("%s: the model", folder)
 
 

@@ -49,7 +49,7 @@ def plot_curve(source: Path, target: Path) -> None:
     """
     if not source.exists():
         return
-    with open(source, newline="") as file:
+    with open(source, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return

@@ -217,7 +217,7 @@ def train_text(
         readout = Readout(dim=encoder.dim)
     descent = Descent(nn.ModuleList([encoder, readout]), rate, steps, rising=0.08)
     started = time.monotonic()
-    with (folder / "text_curve.csv").open("w", newline="") as file:
+    with (folder / "text_curve.csv").open("w", newline="", encoding="utf-8") as file:
         curve = csv.writer(file)
         curve.writerow(["step", "seconds", "loss", "accuracy", *CLASSES])
         batches = similar_batches(np.random.default_rng([seed, 0]), batch)

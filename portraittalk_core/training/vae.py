@@ -189,7 +189,7 @@ def train_vae(
         vae.load_state_dict(_grown(out / "vae.safetensors", load_file(out / "vae.safetensors"), vae))
     average = [p.detach().clone() for p in vae.parameters()]
     began = last = time.monotonic()
-    with open(out / "vae.csv", "a", newline="") as file:
+    with open(out / "vae.csv", "a", newline="", encoding="utf-8") as file:
         log = csv.writer(file)
         while (elapsed := time.monotonic() - began) < minutes * 60:
             warm, fall = min(1.0, (step - first + 1) / 100), 0.5 * (1 + math.cos(math.pi * elapsed / (minutes * 60)))

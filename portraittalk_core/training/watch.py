@@ -64,8 +64,9 @@ class Curve:
         for name in ("curve.csv", "speed.csv", "validation.csv"):
             file = self._folder / name
             if file.exists():
-                first, *rows = file.read_text().splitlines(keepends=True)
-                file.write_text("".join([first, *(row for row in rows if int(row.partition(",")[0]) <= step)]))
+                first, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+                known = [row for row in rows if int(row.partition(",")[0]) <= step]
+                file.write_text("".join([first, *known]), encoding="utf-8")
 
     def add(self, state: State, losses: Mapping[str, Tensor], waited_s: float, rate: float) -> None:
         """Count a step.
@@ -128,7 +129,7 @@ class Curve:
 
 def _append(file: Path, row: Mapping[str, Any]) -> None:
     fresh = not file.exists()
-    with open(file, "a", newline="") as opened:
+    with open(file, "a", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         if fresh:
             writer.writerow(row)
@@ -207,7 +208,7 @@ class Guard:
         ]
         file = self._folder / "stopped.json"
         said = {"step": step, "loss": str(value), "mean": self._mean, "samples": list(names), "batches": batches}
-        file.write_text(json.dumps(said, indent=1))
+        file.write_text(json.dumps(said, indent=1), encoding="utf-8")
         what = "is not finite" if not math.isfinite(value) else f"is {value / (self._mean or 1):.0f} times the mean"
         raise TrainingStopped(
             f"the loss of step {step} {what} ({value:g}); {file} names its samples. Look at them, lower `rate`, or "

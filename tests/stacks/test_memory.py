@@ -3,6 +3,8 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from portraittalk_core import presets
 from portraittalk_core.cli.main import main
@@ -80,6 +82,32 @@ def test_a_512_window_is_planned_for_8_gb_and_grows_as_it_must():
     assert long.work == alone.work and long.kept > alone.kept  # the window decides, not the video
     magic = {s.name: s for s in plan_memory(presets.sd15_magictalk(), frames=16, size=512)}
     assert magic["denoise"].total < 7e9 and magic["reference"].total < 7e9
+
+
+class DoublesOnADevice(TorchDispatchMode):
+    """Gathers what makes float64 on another device than the CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        tensors = [each for each in tree_leaves(made) if isinstance(each, torch.Tensor)]
+        if any(each.dtype in (torch.float64, torch.complex128) and each.device.type == "meta" for each in tensors):
+            self.found.add(str(func))
+        return made
+
+
+@pytest.mark.slow
+def test_no_device_needs_float64_which_apples_do_not_have():
+    with DoublesOnADevice() as seen:
+        torch.ones(2, device="meta", dtype=torch.float64)
+    assert seen.found == {"aten.ones.default"}
+    for config in (presets.sd15_portraittalk(), presets.sd15_magictalk()):
+        with DoublesOnADevice() as seen:
+            plan_memory(config, frames=20, size=128)
+        assert not seen.found, config.name
 
 
 def test_other_models_are_refused(capsys):

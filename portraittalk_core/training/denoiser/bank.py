@@ -106,7 +106,7 @@ class EncodedBank:
         """
         if not (folder / f"latents_{size}.npy").exists():
             raise BadInput(f"{folder}: holds no latents of pictures of {size} pixels. Name another folder for them.")
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         to = RESTING if resting else ""
         names = (f"{to}landmarks", f"latents_{size}", f"{to}warped_latents_{size}", "embeddings", "unseen")
         landmarks, latents, warped, embeddings, unseen = (torch.from_numpy(np.load(folder / f"{n}.npy")) for n in names)
@@ -205,7 +205,7 @@ class BankFiles:
         for name, parts in self.found.items():
             np.save(self._folder / f"{name}.npy", torch.cat(parts).cpu().numpy())
         index = {"person": person.tolist(), "first": first.tolist(), "tags": list(tags)}
-        (self._folder / "index.json").write_text(json.dumps(index))
+        (self._folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 @torch.no_grad()

@@ -247,7 +247,7 @@ def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: d
 
 
 def _note(path: Path, step: int, loss: float) -> None:
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow([step, f"{loss:.5f}"])
     log.info("%s: step %d, loss %.4f", path.stem, step, loss)
 

@@ -188,6 +188,6 @@ def train_prior(
         if step % 50 == 49 or step == steps - 1:
             curve.append((step + 1, loss.item()))
     work_dir.mkdir(parents=True, exist_ok=True)
-    with (work_dir / "prior.csv").open("w", newline="") as file:
+    with (work_dir / "prior.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("step", "nats_per_frame"), *curve])
     return prior

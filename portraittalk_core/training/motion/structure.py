@@ -250,7 +250,7 @@ class _Run:
         row = {"step": self.steps, "seconds": round(self.spent, 1), "loss": round(loss, 4)} | shown
         path = self.out / "structure.csv"
         fresh = not path.exists()
-        with path.open("a", newline="") as file:
+        with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))
             if fresh:
                 writer.writeheader()

@@ -388,7 +388,7 @@ def record_scores(path: Path, step: int, scores: dict[str, float]) -> None:
         scores: By name, the same ones each time.
     """
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", *scores])
