@@ -39,9 +39,11 @@ PACKAGES = (
     ("tqdm", "draws progress bars"),
     ("safetensors", "reads weights"),
 )
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python", "pillow_heif": "pillow-heif"}
 
-PHOTOGRAPHS = (("mediapipe", "finds the points of a face"), ("huggingface_hub", "fetches public files"))
+SD15 = (("mediapipe", "finds the points of a face"), ("huggingface_hub", "fetches public files"))
+
+PICTURES = (("pillow_heif", "reads HEIC, the pictures of iPhones"),)
 
 TRAINING = (("accelerate", "drives the training loop"), ("matplotlib", "draws its curves"))
 
@@ -98,8 +100,10 @@ def examine() -> Iterator[Finding]:
     memory = total_memory()
     roomy = not memory or memory >= MEMORY_BYTES
     yield Finding("memory", roomy, f"{memory / 1e9:.1f} GB in all" if memory else "unknown", "use a larger machine")
-    for module, purpose in PHOTOGRAPHS:
-        yield examine_package(module, f"for photographs (sd15): {purpose}", needed=False)
+    for module, purpose in PICTURES:
+        yield examine_package(module, purpose, needed=False)
+    for module, purpose in SD15:
+        yield examine_package(module, f"for sd15: {purpose}", needed=False)
     for module, purpose in TRAINING:
         yield examine_package(module, f"for training: {purpose}", needed=False)
     yield _espeak()
