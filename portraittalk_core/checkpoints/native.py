@@ -27,7 +27,7 @@ from ..motion.structure import FaceFitter, FaceShaper
 from ..nets.adapters import Adapters
 from ..nets.dense_motion import DenseMotionNet
 from ..nets.face_parsing import FaceParsingNet
-from ..people.words import EDIT_WORDS
+from ..people.words import EDIT_WORDS, PLACE_WORDS, SCENE_WORDS
 from ..perception.clip_text import ClipTokens
 from ..perception.speech import SpeechEncoder, build_wav2vec2
 from ..perception.text import TextEncoder
@@ -244,6 +244,7 @@ def load_text_encoder(path: Path | str) -> TextEncoder:
     if config != SD15_LAYOUT:
         encoder = _load(path, "a text encoder", lambda config: TextEncoder(**config))
         encoder.words_of_others = EDIT_WORDS
+        encoder.places = (*PLACE_WORDS, *SCENE_WORDS)
         return encoder
     net = ClipTokens(empty_text_encoder(), load_clip_tokenizer(Path(path).with_name("tokenizer")))
     net.to_empty(device="cpu").reset_positions()

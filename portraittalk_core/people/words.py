@@ -118,8 +118,30 @@ LENS_WORDS: Table = {"round": ("round", "circular"), "square": ("square", "recta
 EYEWEAR = ("glasses", "spectacles", "eyeglasses")
 HAT_WORDS: Table = {"beanie": ("beanie", "knitted hat", "hat"), "cap": ("cap", "baseball cap", "hat")}
 JEWEL_WORDS: Table = {"studs": ("earrings", "stud earrings"), "hoops": ("earrings", "hoop earrings", "hoops")}
+SCENE_WORDS: Table = {
+    "beach": ("beach", "sea", "seaside", "ocean", "shore", "coast", "seashore"),
+    "snow": ("snow", "snowy", "snowing", "winter", "ski slope"),
+    "mountains": ("mountains", "mountain", "alps", "hills"),
+    "forest": ("forest", "woods", "woodland", "jungle"),
+    "autumn": ("autumn", "autumnal"),
+    "meadow": ("meadow", "field", "countryside", "flowers", "grass"),
+    "desert": ("desert", "dunes"),
+    "sky": ("sky", "clouds"),
+    "sunset": ("sunset", "sunrise", "dusk", "dawn", "golden hour"),
+    "space": ("in space", "outer space", "stars", "galaxy"),
+    "kitchen": ("kitchen",),
+    "cafe": ("cafe", "café", "restaurant", "bar", "pub", "coffee shop"),
+    "classroom": ("classroom", "school", "blackboard", "chalkboard"),
+    "stage": ("stage", "concert", "theatre", "theater", "nightclub"),
+    "studio": ("in a studio", "in the studio", "studio background", "studio backdrop", "photo studio"),
+    "hospital": ("hospital", "clinic", "corridor", "hallway"),
+    "christmas": ("christmas", "xmas"),
+}
+"""Places that only prompts speak of: they are painted without the text model, see `scenery` and `interiors`."""
+
 EDIT_WORDS = frozenset(
     [
+        *(word for phrases in SCENE_WORDS.values() for phrase in phrases for word in phrase.split()),
         "sunglasses",
         "tinted",
         "shaded",

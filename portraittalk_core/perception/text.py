@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,7 @@ class TextEncoder(nn.Module):
 
         self.words = tuple(words)
         self.words_of_others: frozenset[str] = frozenset()
+        self.places: tuple[str, ...] = ()
         self.dim, self.context = dim, context
         self.tokenizer = build_tokenizer(self.words, context)
         model: Any = CLIPTextModel(
@@ -223,7 +225,15 @@ class TextEncoder(nn.Module):
         unknown = dict.fromkeys(word for prompt in prompts for word in self.unknown_words(prompt))
         if not unknown:
             return
+        where = [word for word in unknown if any(_place_of(word, prompt) for prompt in prompts)]
         logger.warning(
-            "The text model does not know %s and ignores it.",
+            "The text model does not know %s and ignores it.%s",
             listed_words([(word, self.nearest_word(word)) for word in unknown]),
+            f" Places that it knows: {', '.join(self.places)}." if where and self.places else "",
         )
+
+
+def _place_of(word: str, prompt: str) -> bool:
+    """Say whether a prompt speaks of a word as of a place."""
+    before = r"\b(in|at|on|inside|outside|near|by|behind|against|front of)( (a|an|the|some))?( [\w-]+)?"
+    return re.search(rf"{before} {re.escape(word)}\b", prompt.lower()) is not None

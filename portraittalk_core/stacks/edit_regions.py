@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..people.palette import PLACES, WALLS
-from ..people.words import HAIR_WORDS, PLACE_WORDS, WALL_WORDS
+from ..people.words import HAIR_WORDS, PLACE_WORDS, SCENE_WORDS, WALL_WORDS
 from ..topology import EYES
 from .edit_details import BEGINNINGS, DETAILS, asked_details
+from .places import PAINTED
 
 REGIONS = (
     "older skin",
@@ -37,7 +37,7 @@ REGIONS = (
     "no glasses",
     "round glasses",
     "square glasses",
-    *(f"{name} background" for name in (*PLACES, *WALLS)),
+    *(f"{name} background" for name in PAINTED),
     "background",
 )
 """What prompts change in a picture, in the order of every tensor of regions and in that of the changes."""
@@ -60,8 +60,7 @@ _WORDS = {
     "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
-    "background": "background backdrop wall front room indoors outdoors office library bookshelf window park garden "
-    "trees nature outside street city night curtain brick library books kitchen beach home",
+    "background": "background backdrop wall front",
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
 """Words that ask for another look of a region. Expressions are none: they move the face."""
@@ -81,16 +80,19 @@ _SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moust
 
 _ALSO = {
     "park": ("park", "trees", "nature", "garden"),
-    "street": ("street", "city"),
-    "night": ("night",),
-    "bookshelf": ("bookshel", "library", "books"),
-    "brick wall": ("brick",),
-    "curtain": ("curtain",),
-    "office": ("office",),
+    "street": ("street", "city", "town", "road"),
+    "night": ("night", "city lights"),
+    "bookshelf": ("bookshelf", "bookshelves", "library", "books"),
+    "brick wall": ("brick", "bricks"),
+    "curtain": ("curtain", "curtains"),
+    "office": ("office", "meeting room", "conference room"),
     "window": ("window",),
-    "room": ("room", "kitchen", "home"),
+    "room": ("room", "home", "house", "apartment"),
 }
 """Words of places besides those of captions."""
+
+_OTHER_LIGHT = ("night", "autumn", "snow", "sunset", "christmas")
+"""Places that are rather what becomes of others: "a street at night", "a forest in autumn"."""
 
 _ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "long hair", "knitted hat", "cap", "no hat")
 
@@ -115,13 +117,14 @@ def asked_regions(prompt: str) -> Float[Tensor, "asked"]:
     spoken = re.findall(r"[a-z-]+", text)
     words = set(spoken)
     asked = {region for region, known in WORDS.items() if words & known}
-    if "background" in asked:
-        asked = asked - {"background"} | {_place(text)}
+    place = _place(text)
+    if place is not None:
+        asked = asked - {"background"} | {f"{place} background"}
     if "square glasses" in asked and (_BARE.search(text) or _ROUND.search(text)):
         asked = asked - {"square glasses"} | {"no glasses" if _BARE.search(text) else "round glasses"}
-    for place in (k for k, word in enumerate(spoken) if word == "hair"):
-        of_it = set(takewhile(lambda word: word not in BEGINNINGS, reversed(spoken[:place])))
-        of_it |= set(spoken[place + 2 : place + 5]) if spoken[place + 1 : place + 2] == ["is"] else set()
+    for at in (k for k, word in enumerate(spoken) if word == "hair"):
+        of_it = set(takewhile(lambda word: word not in BEGINNINGS, reversed(spoken[:at])))
+        of_it |= set(spoken[at + 2 : at + 5]) if spoken[at + 1 : at + 2] == ["is"] else set()
         asked |= {"hair"} if of_it & _HAIRCUTS and not of_it & _LONG else set()
         asked |= {"long hair"} if of_it & _LONG else set()
         asked |= {"colour of the hair"} if of_it & _HAIR_COLOURS else set()
@@ -137,21 +140,22 @@ def asked_regions(prompt: str) -> Float[Tensor, "asked"]:
     return torch.tensor([float(name in asked) for name in ASKED])
 
 
-def _place(text: str) -> str:
-    """Return which place a prompt speaks of; the last one that is known."""
-    known = [
-        (text.rfind(phrase), len(phrase), name)
-        for name, phrases in PLACE_WORDS.items()
-        for phrase in (*phrases, *_ALSO.get(name, ()))
-        if phrase in text
-    ]
-    known += [
-        (found.start(), len(found[0]), name)
+def _place(text: str) -> str | None:
+    """Return which place a prompt speaks of; of several, the last one that is known."""
+    phrases = [(name, phrase) for name, known in (*PLACE_WORDS.items(), *_ALSO.items()) for phrase in known]
+    phrases += [(name, phrase) for name, known in SCENE_WORDS.items() for phrase in known]
+    phrases += [
+        (name, f"{word} {noun}")
         for name, words in WALL_WORDS.items()
         for word in words
-        for found in re.finditer(rf"\b{word} (background|backdrop|wall)", text)
+        for noun in ("background", "backdrop", "wall")
     ]
-    return f"{max(known)[2]} background" if known else "background"
+    found = [
+        (name in _OTHER_LIGHT, seen.end(), len(phrase), name)
+        for name, phrase in phrases
+        for seen in re.finditer(rf"\b{phrase}\b(?! hair)", text)
+    ]
+    return max(found)[3] if found else None
 
 
 def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor, "n regions size size"]:
@@ -187,7 +191,7 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
             _soft(below - 1.8),
             *[box(1.4, 0.4, 2.4)] * 5,
             *[box(1.5, -0.6, 0.8)] * 3,
-            *[1 - oval(0.6, 1.1, 1.4)] * (len(PLACES) + len(WALLS) + 1),
+            *[1 - oval(0.6, 1.1, 1.4)] * (len(PAINTED) + 1),
         ],
         1,
     )

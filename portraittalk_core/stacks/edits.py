@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..people.palette import PLACES
+from ..people.palette import PLACES, WALLS
 from ..topology import SEGMENTS
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
 from .edit_details import HAIR_COLOURS
@@ -36,7 +36,7 @@ from .haircuts import (
 from .hats import hat_of
 from .masked import STRANDS, blurred, colourfulness, filled, luma, mean_of, recoloured, softened, softness, surely
 from .matting import before_another_place, person_share
-from .places import PAINTED, painted_place
+from .places import PAINTED, SCENES, painted_place
 from .removal import beard_of, shaven, without_frame
 from .scene import Scene
 from .wrinkles import wrinkled
@@ -47,7 +47,13 @@ _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _AS_NAMED = 0.5  # how far hair gets the colour of its name rather than the drawn one
-_PLACE_NAMED = (0.04, 0.1)  # likewise, of places: those that are drawn in the dark differ little
+_PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
+_EVEN = 0.06  # of the range: how far pixels of a wall are from its colour
+_SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not
+_NO_SUCH_PLACE = (
+    "The prompt asks for another background, but for none that tiny paints: it stays a blur. It paints "
+    f"{', '.join((*dict.fromkeys((*PLACES, *SCENES)),))}, and walls that are {', '.join(WALLS)}."
+)
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin become
@@ -188,11 +194,30 @@ def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) 
     drawn = scene.becomes("background")
     if name is None:
         place = filled(scene.drawn, surely(drawn, STRANDS))
+        scene.warn(_NO_SUCH_PLACE)
     else:
         place = painted_place(name, scene.drawn, scene.shown, drawn, scene.was("skin"))
     made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"))
-    named = _PLACE_NAMED if name in PLACES else _NAMED
-    return picture + _otherwise(scene, scene.was("background"), named) * (made - picture)
+    return picture + _elsewhere(scene, name, place) * (made - picture)
+
+
+def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
+    """Say whether a prompt names another place than the photograph shows: 1 or 0, and between for colours of walls.
+
+    An even wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
+    """
+    share = scene.was("background")
+    even = softened(scene.shown, 2.0)
+    away = (even - mean_of(even, share)).abs().amax(1, keepdim=True)
+    plain = mean_of(away, share) < _EVEN
+    if name in WALLS:
+        apart = (mean_of(scene.shown, share) - mean_of(place, share)).abs().amax(1, keepdim=True)
+        low, high = _SAME_WALL
+        return torch.where(plain, ((apart - low) / (high - low)).clamp(0, 1), 1.0)
+    if name is None:
+        return _otherwise(scene, share)
+    known = torch.ones_like(plain) if name not in PLACES else _otherwise(scene, share, _PLACE_NAMED) > 0
+    return (plain | known.bool()).float()
 
 
 def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED) -> Tensor:

@@ -1,7 +1,7 @@
 """Places behind people, out of focus as in a portrait: painted as behind rendered people, in the photograph's light.
 
-A small denoiser draws a place in some hundred cells, which says what kind of place it is and no more. So of the places
-that the painter of rendered people knows, that is taken which is most like what was drawn.
+A small denoiser draws a place in some hundred cells, which says what kind of place it is and no more. So of several
+paintings of that kind one is taken that is most like what was drawn.
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..people.background import paint_background
+from ..people.brushes import out_of_focus
+from ..people.interiors import INDOORS
 from ..people.palette import PLACES, WALLS
+from ..people.scenery import OUTDOORS
 from .masked import colourfulness, luma, mean_of, softened
 
-PAINTED = (*PLACES, *WALLS)
+SCENES = {**OUTDOORS, **INDOORS}
+"""Places that are painted for photographs, see `people.scenery.OUTDOORS`."""
+
+PAINTED = (*dict.fromkeys((*PLACES, *WALLS, *SCENES)),)
 """Places and colours of walls that can be painted."""
 
-_TRIED = 8  # pictures of a place, of which one is taken
+_TRIED, _SCENES_TRIED = 8, 3  # pictures of a place, of which one is taken
 _COMPARED = 16  # cells of a picture in which that is decided
-_BRIGHT = {"night": 0.035, "bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.16, "park": 0.25}
+_BRIGHT = {"bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.16}
+_BRIGHT |= {name: bright for name, (_, bright, _) in SCENES.items()}
 _WALL = 1.1  # of a wall's own brightness
 _USUAL = 0.26  # mean of a place in linear light, where a face has `_FACE`
 _FACE = 0.32
@@ -46,7 +53,7 @@ def painted_place(
         skin: Which of the photograph are skin.
     """
     side = picture.shape[-1]
-    tried = [_pictures(name, seed) for seed in range(_TRIED)]
+    tried = [_pictures(name, seed) for seed in range(_SCENES_TRIED if name in SCENES else _TRIED)]
     small = torch.stack([functional.adaptive_avg_pool2d(one[None], _COMPARED)[0] for one in tried])
     weight = functional.adaptive_avg_pool2d(place, _COMPARED)
     meant = functional.adaptive_avg_pool2d(drawn * place, _COMPARED) / weight.clamp(min=1e-3)
@@ -59,11 +66,11 @@ def painted_place(
     face = mean_of(luma(picture), skin).pow(2.2).clamp(0.08, 0.6)
     wanted = (
         _BRIGHT.get(name, _USUAL)
-        if name in PLACES
+        if name not in WALLS
         else _WALL * float(luma(linear.new_tensor(WALLS[name]).view(1, 3, 1, 1)))
     )
     linear = linear * (wanted * (face / _FACE).clamp(0.5, 1.5) / mean_of(luma(linear), torch.ones_like(skin)))
-    if name in PLACES:
+    if name not in WALLS:
         grey = luma(linear)
         linear = grey + colourfulness(picture) * (linear - grey)
     shown = (linear / (1 + 0.25 * linear.square())).clamp(0, 1).pow(1 / 2.2)
@@ -72,6 +79,10 @@ def painted_place(
 
 def _pictures(name: str, seed: int) -> Float[Tensor, "3 s s"]:
     """Return one in linear light, blurred at least as a lens for portraits does."""
+    if name in SCENES:
+        paint, _, focus = SCENES[name]
+        painted = out_of_focus(paint(np.random.default_rng([seed, 77])), focus)
+        return torch.from_numpy(painted.transpose(2, 0, 1).copy()).float()
     painted = paint_background(name, seed, 288)
     return torch.from_numpy(np.ascontiguousarray(cv2.GaussianBlur(painted, (0, 0), 2.2).transpose(2, 0, 1))).float()
 

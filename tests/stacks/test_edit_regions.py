@@ -39,7 +39,7 @@ SIZE = 64
         ("a man in a black shirt with long hair", {"long hair", "clothes"}),
         ("a man with no hair", {"bald head"}),
         ("a bald man", {"bald head"}),
-        ("a man with a short beard in a long corridor", {"beard"}),
+        ("a man with a short beard in a long queue", {"beard"}),
         ("a clean shaven man", {"shaven chin"}),
         ("a man without a beard, with glasses", {"shaven chin", "square glasses"}),
         ("a man with a moustache", {"mustache"}),

@@ -2,7 +2,8 @@
 
 import torch
 
-from portraittalk_core.stacks.edit_regions import REGIONS
+from portraittalk_core.people.words import SCENE_WORDS
+from portraittalk_core.stacks.edit_regions import REGIONS, asked_regions
 from portraittalk_core.stacks.hats import hat_of
 from portraittalk_core.stacks.matting import before_another_place
 from portraittalk_core.stacks.places import PAINTED, painted_place
@@ -61,3 +62,28 @@ def test_hats_are_whole():
     hat = hat_of(segments, points, none)
     assert hat[0, 0, 12, 45] > 0.9 and hat[0, 0, brow:].max() < 0.05
     assert hat_of(segments, points, none + 1).max() == 0, "what is before the eyes is no hat"
+
+
+def test_every_scene_can_be_asked_for_and_looks_like_itself():
+    for name, phrases in SCENE_WORDS.items():
+        for phrase in phrases:
+            before = phrase if phrase.startswith("in ") else f"at the {phrase}"
+            asked = asked_regions(f"a person {before}")
+            assert [REGIONS[k] for k in asked[: len(REGIONS)].nonzero()[:, 0]] == [f"{name} background"], phrase
+    sea = painted_place("beach", GREY, SHOWN, ALL, ALL).mean(-1)[0]
+    sky, sand = sea[:, :20].mean(1), sea[:, -20:].mean(1)
+    assert sky[2] > 1.2 * sky[0] and sand[0] > 1.2 * sand[2]
+    night, snow = (painted_place(name, GREY, SHOWN, ALL, ALL).mean() for name in ("night", "snow"))
+    assert snow > 2 * night
+
+
+def test_a_place_in_another_light_is_that_light():
+    for text, name in (
+        ("on a street at night", "night"),
+        ("in a snowy forest", "snow"),
+        ("at night in a city", "night"),
+    ):
+        assert asked_regions(f"a person {text}")[REGIONS.index(f"{name} background")] == 1
+    assert asked_regions("a person in a classroom")[REGIONS.index("room background")] == 0
+    assert asked_regions("a man with snowy hair")[REGIONS.index("snow background")] == 0
+    assert asked_regions("a man at work")[REGIONS.index("office background")] == 1
