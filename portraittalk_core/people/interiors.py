@@ -274,7 +274,7 @@ def hospital(rng: Generator) -> Picture:
     side = np.abs(x - vanish)
     depth = np.maximum(side / 0.5, np.abs(y - 0.42) / 0.45).clip(0.08)
     wall = side / 0.5 >= np.abs(y - 0.42) / 0.45
-    picture = np.broadcast_to(np.float32((0.66, 0.74, 0.74)), (SIZE, SIZE, 3)) * (0.75 + 0.3 * depth[..., None])
+    picture = np.broadcast_to(tint(0.66, 0.74, 0.74), (SIZE, SIZE, 3)) * (0.75 + 0.3 * depth[..., None])
     picture = over(picture, ~wall & (y > 0.42), np.asarray((0.42, 0.47, 0.48)) * (1 + 0.3 * (0.5 - depth))[..., None])
     picture = over(picture, ~wall & (y < 0.42), (0.82, 0.84, 0.84))
     near = 1 / depth

@@ -198,14 +198,14 @@ def sunset(rng: Generator) -> Picture:
     bands = clouds(rng, y / horizon, -0.05, 5)
     picture = over(picture, 0.7 * bands, np.asarray((0.95, 0.30, 0.14)) * (0.25 + 1.1 * (y / horizon)[..., None]))
     away = np.hypot(x - at, (y - horizon + 0.07) * 1.0)
-    picture = picture + np.exp(-((away / 0.16) ** 2))[..., None] * np.float32((0.9, 0.42, 0.10))
+    picture = picture + np.exp(-((away / 0.16) ** 2))[..., None] * tint(0.9, 0.42, 0.10)
     picture = over(picture, ((0.038 - away) / 0.006).clip(0, 1), (4.0, 2.6, 1.1))
     rows = np.clip(2 * int(horizon * len(y)) - np.arange(len(y)), 0, len(y) - 1)
     water = 0.55 * picture[rows] * tint(0.9, 0.85, 1.05) * (1 + 0.5 * grain(rng, 7, 80))
     glints = np.exp(-(((x - at) / (0.03 + 0.12 * (y - horizon).clip(0))) ** 2)) * (
         0.5 + grain(rng, 10, 90)[..., 0]
     ).clip(0)
-    picture = over(picture, y > horizon, water + glints[..., None] * np.float32((2.2, 1.1, 0.35)))
+    picture = over(picture, y > horizon, water + glints[..., None] * tint(2.2, 1.1, 0.35))
     land = horizon - 0.015 + jagged(rng, 0.05, 0.5) * np.abs(x - at).clip(0, 0.5) * 3
     return over(picture, (y > land) & (y < horizon), (0.035, 0.025, 0.04))
 
@@ -273,7 +273,7 @@ def night(rng: Generator) -> Picture:
                     lamp = np.asarray([(1.0, 0.66, 0.28), (0.8, 0.8, 0.75), (0.45, 0.6, 0.9)][int(rng.integers(3))])
                     picture = box(picture, (column, row, column + 0.008, row + 0.012), lamp * rng.uniform(0.3, 1.6))
         at += wide
-    glow = np.exp(-(((y - 0.66) / 0.16) ** 2))[..., None] * np.float32((0.10, 0.055, 0.025))
+    glow = np.exp(-(((y - 0.66) / 0.16) ** 2))[..., None] * tint(0.10, 0.055, 0.025)
     lamps = [(3.4, 2.0, 0.8), (3.0, 2.6, 2.0), (3.0, 0.35, 0.2), (0.5, 1.1, 2.6), (2.8, 1.3, 0.3), (0.4, 2.0, 1.0)]
     picture = lights(picture + glow, rng, 70, (0.8, 1.8), lamps, (0.40, 0.74), 0.9)
     return lights(picture, rng, 22, (1.6, 3.0), lamps, (0.52, 0.82), 0.9)
@@ -283,7 +283,7 @@ def space(rng: Generator) -> Picture:
     """Paint stars and the glow of a nebula."""
     cloud = (cv2.GaussianBlur(grain(rng, 4, 4)[..., 0], (0, 0), 3) + 0.5).clip(0)[..., None] ** 2
     other = (cv2.GaussianBlur(grain(rng, 5, 5)[..., 0], (0, 0), 3) + 0.3).clip(0)[..., None] ** 2
-    picture = 0.004 + cloud * np.float32((0.05, 0.02, 0.10)) + other * np.float32((0.015, 0.05, 0.10))
+    picture = 0.004 + cloud * tint(0.05, 0.02, 0.10) + other * tint(0.015, 0.05, 0.10)
     return lights(
         picture.astype(np.float32), rng, 420, (0.3, 0.9), [(1, 1, 1), (1, 0.8, 0.6), (0.7, 0.85, 1)], (0, 1), 0.9
     )

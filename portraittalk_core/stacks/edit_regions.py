@@ -12,10 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..people.interiors import INDOORS
+from ..people.palette import PLACES, WALLS
 from ..people.words import HAIR_WORDS, PLACE_WORDS, SCENE_WORDS, WALL_WORDS
 from ..topology import EYES
 from .edit_details import BEGINNINGS, DETAILS, asked_details
-from .places import PAINTED
+
+PAINTED = (*PLACES, *WALLS, *SCENE_WORDS)
+"""Places and colours of walls that can be painted."""
 
 REGIONS = (
     "older skin",
@@ -91,8 +95,11 @@ _ALSO = {
 }
 """Words of places besides those of captions."""
 
-_OTHER_LIGHT = ("night", "autumn", "snow", "sunset", "christmas")
-"""Places that are rather what becomes of others: "a street at night", "a forest in autumn"."""
+_OTHER_LIGHT = ("night", "autumn", "snow", "sunset")
+"""Places that are rather what becomes of others under the sky: "a street at night", "a forest in autumn"."""
+
+_RANKS = dict.fromkeys(_OTHER_LIGHT, 1) | dict.fromkeys((*INDOORS, "bookshelf", "brick wall", "curtain"), 2)
+"""Which of several places counts where one of these is among them."""
 
 _ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "long hair", "knitted hat", "cap", "no hat")
 
@@ -151,10 +158,12 @@ def _place(text: str) -> str | None:
         for noun in ("background", "backdrop", "wall")
     ]
     found = [
-        (name in _OTHER_LIGHT, seen.end(), len(phrase), name)
+        (_RANKS.get(name, 0), seen.end(), len(phrase), name)
         for name, phrase in phrases
         for seen in re.finditer(rf"\b{phrase}\b(?! hair)", text)
     ]
+    if not any(name in _OTHER_LIGHT for *_, name in found):
+        found = [(0, end, length, name) for _, end, length, name in found]
     return max(found)[3] if found else None
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..people.palette import PLACES, WALLS
-from ..topology import SEGMENTS
+from ..topology import BROWS, LOWER_BROWS, SEGMENTS
+from .ageing import bare_forehead, sagged, spotted
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
 from .edit_details import HAIR_COLOURS
-from .edit_regions import ASKED, REGIONS, region_maps
+from .edit_regions import ASKED, PAINTED, REGIONS, region_maps
 from .face_parser import FaceParser
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .haircuts import (
@@ -34,10 +35,23 @@ from .haircuts import (
     without_hair,
 )
 from .hats import hat_of
-from .masked import STRANDS, blurred, colourfulness, filled, luma, mean_of, recoloured, softened, softness, surely
+from .head_camera import face_unit
+from .masked import (
+    STRANDS,
+    blurred,
+    colourfulness,
+    filled,
+    inside,
+    luma,
+    mean_of,
+    recoloured,
+    softened,
+    softness,
+    surely,
+)
 from .matting import before_another_place, person_share
-from .places import PAINTED, SCENES, painted_place
-from .removal import beard_of, shaven, without_frame
+from .places import SCENES, painted_place
+from .removal import beard_of, pores, shaven, without_frame
 from .scene import Scene
 from .wrinkles import wrinkled
 
@@ -56,10 +70,13 @@ _NO_SUCH_PLACE = (
 )
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
-_OLDER, _YOUNGER = 0.35, 0.7  # how much deeper and fainter lines of the skin become
+_OLDER, _YOUNGER, _GLOSS = 0.5, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
+_SAGS, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
 _KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
-_PALER = 0.1  # how much of its colour the skin of the old loses
+_PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
+_PALER = 0.08  # how much of its colour the skin of the old loses
 _MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
+_SCARF = 0.75  # how far colours, over their brightness, are from hair's that are not hair's
 _GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
@@ -227,12 +244,15 @@ def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED)
 
 
 def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Lines that old faces have, and deeper ones of the skin; paler colours."""
-    skin = blurred(_bare_skin(scene, picture), 0.004)
+    """Lines and spots that old faces have, and deeper ones of the skin; paler colours; all of it sags."""
+    free = 1 - blurred(scene.was("accessory"), 0.008).mul(4).clamp(max=1) * scene.eyes
+    skin = blurred(_bare_skin(scene, picture), 0.004) * free * bare_forehead(scene.shown, scene.landmarks)
     made = picture + _OLDER * skin * _lines(picture, skin)
     made = made + _PALER * skin * (luma(made) - made)
     made = made * (1 + _MOTTLED * skin * _mottles(made))
-    return wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    made = spotted(made, skin, scene.landmarks)
+    made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    return sagged(made, scene.landmarks, _SAGS)
 
 
 def _mottles(like: Tensor) -> Tensor:
@@ -257,13 +277,33 @@ def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
     strands = (share + varied * detail / usual).clamp(0.1, 0.85)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
-    return picture + strands * torch.minimum(scene.was("hair"), person) * (recoloured(picture, old, grey) - picture)
+    strands = strands * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
+    return picture + strands * (recoloured(picture, old, grey) - picture)
+
+
+def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
+    """Return where the colour is about that of hair, however light: a scarf is none."""
+    shades = [colour / luma(colour).clamp(min=0.08) for colour in (blurred(picture, 0.004), hair)]
+    return torch.exp(-((shades[0] - shades[1]).square().sum(1, keepdim=True) / _SCARF**2).square())
 
 
 def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Fainter lines of the skin."""
-    skin = _bare_skin(scene, picture)
-    return picture - _YOUNGER * blurred(skin, 0.006) * _lines(picture, skin)
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    brows = (
+        inside(scene.landmarks[:, [*top, *low[::-1]]], picture) for top, low in zip(BROWS, LOWER_BROWS, strict=True)
+    )
+    hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
+    skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
+    lines = _lines(picture, skin)
+    smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
+    # What a line leaves is as rough as a cheek, or it would be wax.
+    light = luma(smoother)
+    left = (light - softened(light, _PORE * unit * picture.shape[-1])).square()
+    fine = pores(scene.shown, scene.landmarks)
+    usual = mean_of(fine.square(), skin).sqrt()
+    lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
+    return sagged(smoother + blurred(skin, 0.006) * lacks * fine, scene.landmarks, _FIRM)
 
 
 def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:

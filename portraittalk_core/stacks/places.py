@@ -16,20 +16,16 @@ from torch.nn import functional
 from ..people.background import paint_background
 from ..people.brushes import out_of_focus
 from ..people.interiors import INDOORS
-from ..people.palette import PLACES, WALLS
+from ..people.palette import WALLS
 from ..people.scenery import OUTDOORS
 from .masked import colourfulness, luma, mean_of, softened
 
 SCENES = {**OUTDOORS, **INDOORS}
 """Places that are painted for photographs, see `people.scenery.OUTDOORS`."""
 
-PAINTED = (*dict.fromkeys((*PLACES, *WALLS, *SCENES)),)
-"""Places and colours of walls that can be painted."""
-
 _TRIED, _SCENES_TRIED = 8, 3  # pictures of a place, of which one is taken
 _COMPARED = 16  # cells of a picture in which that is decided
-_BRIGHT = {"bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.16}
-_BRIGHT |= {name: bright for name, (_, bright, _) in SCENES.items()}
+_BRIGHT = {"bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.16} | {name: row[1] for name, row in SCENES.items()}
 _WALL = 1.1  # of a wall's own brightness
 _USUAL = 0.26  # mean of a place in linear light, where a face has `_FACE`
 _FACE = 0.32

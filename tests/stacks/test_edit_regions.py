@@ -49,7 +49,8 @@ SIZE = 64
         ("a man, plain white background", {"white background"}),
         ("a man in front of a navy wall", {"blue background"}),
         ("a man at night, indoors", {"room background"}),
-        ("a man on a beach", {"background"}),
+        ("a man on a beach", {"beach background"}),
+        ("a man before a colourful background", {"background"}),
     ],
 )
 def test_words_ask_for_regions(prompt, regions):

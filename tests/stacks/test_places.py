@@ -3,10 +3,10 @@
 import torch
 
 from portraittalk_core.people.words import SCENE_WORDS
-from portraittalk_core.stacks.edit_regions import REGIONS, asked_regions
+from portraittalk_core.stacks.edit_regions import PAINTED, REGIONS, asked_regions
 from portraittalk_core.stacks.hats import hat_of
 from portraittalk_core.stacks.matting import before_another_place
-from portraittalk_core.stacks.places import PAINTED, painted_place
+from portraittalk_core.stacks.places import SCENES, painted_place
 from portraittalk_core.topology import SEGMENTS
 
 from ..rendered_people import portraits
@@ -22,6 +22,7 @@ def test_places_have_their_colours_and_details_and_every_one_can_be_asked_for():
         name: painted_place(name, GREY, SHOWN, ALL, ALL) for name in ("white", "green", "park", "night", "bookshelf")
     }
     assert {f"{name} background" for name in PAINTED} < set(REGIONS)
+    assert set(SCENES) < set(PAINTED)
     assert made["white"].mean() > 0.65 > made["park"].mean() > made["night"].mean()
     red, green, blue = made["green"].mean((0, 2, 3)).tolist()
     assert green > 1.1 * red and green > 1.1 * blue
