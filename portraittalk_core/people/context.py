@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +13,8 @@ from numpy import ndarray
 
 from ..errors import MissingExtra
 from .glsl import frame, paint, parts, skin
+
+logger = logging.getLogger(__name__)
 
 Attributes = tuple[Any, str, tuple[str, ...]]
 """A buffer, the formats of its columns ("3f 2f") and their names."""
@@ -57,6 +61,7 @@ def _new_context() -> Any:
         import moderngl  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtra("Drawing people needs moderngl. Run: pip install moderngl.") from error
+    _load_triton()
     try:
         context: Any = moderngl.create_context(standalone=True, require=400, backend="egl")  # type: ignore[call-arg]
     except Exception as error:  # moderngl raises bare Exception where libEGL is absent
@@ -67,6 +72,14 @@ def _new_context() -> Any:
     context.enable(moderngl.DEPTH_TEST)
     context.gc_mode = "auto"  # buffers go with the objects that hold them
     return context
+
+
+def _load_triton() -> None:
+    """Load Triton, where it is, before Mesa: both bring an LLVM, and Triton after Mesa's ends the process."""
+    try:
+        importlib.import_module("triton")
+    except ImportError:
+        logger.debug("There is no Triton that Mesa could be in the way of.")
 
 
 class Graphics:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import gc
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +24,7 @@ from portraittalk_core.people.renderer import Renderer
 from portraittalk_core.people.scene import draw_scene, studio_scene
 from portraittalk_core.topology import SEGMENTS
 
+ROOT = Path(__file__).resolve().parents[2]
 WOMAN = Person(seed=3, style="bob", melanin=0.4)
 STILL = np.zeros(3, np.float32)
 
@@ -143,6 +147,13 @@ def test_missing_moderngl_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(MissingExtra, match="pip install moderngl") as caught:
         context.open_context()
     assert "\n" not in str(caught.value)
+
+
+def test_triton_can_be_loaded_after_a_picture_was_drawn(drawing: None):
+    pytest.importorskip("triton")
+    program = "from portraittalk_core.people.context import open_context; open_context(); import triton; print('alive')"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.stdout.strip() == "alive", f"it ended with {ran.returncode}: {ran.stderr[-200:]}"
 
 
 def test_a_renderer_that_goes_leaves_the_others_their_pictures(renderer: Renderer):
