@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ..portraittalk_core.errors import PortraitTalkError
+from ..portraittalk_core.errors import MissingExtra, PortraitTalkError
 
 if TYPE_CHECKING:
     from types import MethodType
@@ -21,6 +23,8 @@ class _Executes(Protocol):
 
 
 _HERE = "in the folder of this pack, with the Python that runs ComfyUI"
+
+_REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 
 _WORDS = [
     (
@@ -54,6 +58,13 @@ def speaking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def execute(cls: type[io.ComfyNode], *args: object, **kwargs: object) -> io.NodeOutput:
         try:
             return plain(cls, *args, **kwargs)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _REQUIREMENTS.read_text(encoding="utf-8"):
+                raise
+            raise MissingExtra(
+                f"PortraitTalk needs {error.name}, which the Python that runs ComfyUI does not have. Run: "
+                f'"{sys.executable}" -m pip install -r "{_REQUIREMENTS}"'
+            ) from error
         except PortraitTalkError as error:
             said = worded(str(error))
             if said == str(error):

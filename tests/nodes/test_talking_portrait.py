@@ -1,7 +1,9 @@
 """Talking Portrait becomes the nodes of the full graph; notes and wording, which need no host either."""
 
+import asyncio
 import json
 import logging
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,3 +161,34 @@ def test_fast_takes_other_parts_and_their_own_sampling(node, model):
 def test_every_sampler_of_the_core_has_the_hosts_name(pack):
     ours = set(pack("portraittalk_core.diffusion.sampler").SAMPLERS)
     assert set(pack("nodes.expanding").SAMPLERS) == ours - {"tcd"}, "ComfyUI has no sampler of that name"
+
+
+@pytest.mark.parametrize("name, remedy", [("soxr", "requirements.txt"), ("comfy.somewhere", None)])
+def test_a_package_that_was_not_installed_is_named_with_its_remedy(pack, name, remedy):
+    errors, wording = pack("portraittalk_core.errors"), pack("nodes.wording")
+
+    class Node:
+        @classmethod
+        def execute(cls):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    wanted = errors.MissingExtra if remedy else ModuleNotFoundError
+    with pytest.raises(wanted, match=remedy or "No module") as caught:
+        wording.speaking(Node).execute()
+    assert not remedy or sys.executable in str(caught.value)
+
+
+@pytest.mark.parametrize("name, remedy", [("jaxtyping", "requirements.txt"), ("comfy_api.latest", "Update ComfyUI")])
+def test_a_host_that_cannot_load_the_pack_is_told_why(pack, monkeypatch, name, remedy):
+    package = sys.modules[pack("nodes.wording").__name__.rpartition(".nodes.")[0]]
+    monkeypatch.delitem(sys.modules, f"{package.__name__}.nodes.registry", raising=False)
+    absent = ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    class Absent:
+        def find_spec(self, wanted, path=None, target=None):
+            if wanted.endswith(".nodes.registry"):
+                raise absent
+
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    with pytest.raises(ImportError, match=remedy):
+        asyncio.run(package.comfy_entrypoint())
