@@ -50,11 +50,11 @@ BEARDS = {
     "beard": BeardKind(("cheeks", "moustache", "chin"), 0.15, 0.0064, 8000, 0.62, 0.85),
     "goatee": BeardKind(("moustache", "chin"), 0.13, 0.0064, 8000, 0.6, 0.85),
     "mustache": BeardKind(("moustache",), 0.13, 0.0064, 9000, 0.6, 0.85),
-    "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.0056, 4200, 0.34, 0.5),
+    "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.005, 4200, 0.24, 0.42),
 }
 """By the word that asks for it."""
 
-_FEATHER = {"cheeks": 0.3, "moustache": 0.06, "chin": 0.14}  # softness of the edges
+_FEATHER = {"cheeks": 0.42, "moustache": 0.06, "chin": 0.14}  # softness of the edges
 _FINE = 360  # pixels of the canvas a distance of the eyes
 _TONES = 10  # of hairs that are drawn in one go
 _LAYERS = 14  # from the ends of a beard upwards: hair lies over what grows below it
@@ -191,7 +191,7 @@ def _lines(
     upper = np.clip(0.5 - below / 0.15, 0, 1) * np.clip(1.5 - np.abs(aside) / 0.4, 0, 1)
     lean = upper * np.clip(aside / 0.16, -1, 1) * 1.1 + (1 - upper) * -0.22 * np.clip(aside, -1, 1)
     angle = np.arctan2(lean, 1) + rng.normal(0, 0.3, len(roots))
-    length = kind.length * unit * rng.uniform(0.55, 1.2, len(roots)) * (0.4 + 0.6 * here)
+    length = kind.length * unit * rng.uniform(0.55, 1.2, len(roots)) * (0.22 + 0.78 * here)
     curl = rng.normal(0, 0.25, len(roots)) - 0.3 * np.sin(angle)
     steps = [roots]
     for step in range(_BENDS):

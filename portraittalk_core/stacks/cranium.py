@@ -1,4 +1,4 @@
-"""The part of a head that hair hides: an ellipsoid behind the forehead, bald or in a knitted hat."""
+"""Knitted hats, on an ellipsoid behind the forehead."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .head_camera import face_unit, head_camera, seen
-from .masked import blurred, filled, inside, luma, mean_of, softened
+from .head_camera import face_unit, head_camera
+from .masked import blurred
 
 _MIDDLE, _RADII = (0.0, -0.57, -1.28), (1.25, 1.27, 1.48)
 """Of the ellipsoid, in the head's coordinates: it runs through the points of the forehead and ends as far
 above the eyes as the chin is below them."""
-
-_NECK, _NECK_HALF = ((0.0, 0.2, -1.3), (0.0, 2.9, -1.5)), 0.78
-_LIGHT = (0.12, -0.62, 0.77)  # where a scalp shines
 
 
 @dataclass(frozen=True)
@@ -70,21 +67,6 @@ def cranium(landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"],
     return Cranium(*layers, *((layer.permute(0, 3, 1, 2).to(like)) for layer in (places + middle, normals)))
 
 
-def neck(landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"]) -> Float[Tensor, "n 1 s s"]:
-    """Return where a neck is seen if nothing hides it.
-
-    Args:
-        landmarks: In [-1, 1].
-        like: Has the size.
-    """
-    camera = head_camera(landmarks)
-    top, end = seen(camera, like.new_tensor(_NECK)).unbind(1)
-    along = (end - top) / (end - top).norm(dim=1, keepdim=True).clamp(min=1e-6)
-    aside = torch.stack([-along[:, 1], along[:, 0]], 1) * (_NECK_HALF * face_unit(landmarks))[:, None]
-    corners = torch.stack([top - aside, top + aside, end + 1.15 * aside, end - 1.15 * aside], 1)
-    return blurred(inside(corners, like), 0.008)
-
-
 def knitted(
     picture: Float[Tensor, "n 3 s s"],
     landmarks: Float[Tensor, "n 478 2"],
@@ -121,24 +103,3 @@ def knitted(
             drawn = drawn * (1 - 0.35 * blurred(here, 0.05 * unit))
         drawn, share = drawn + here * (made - drawn), torch.maximum(share, here)
     return drawn.clamp(0, 1), share
-
-
-def bare_scalp(
-    picture: Float[Tensor, "n 3 s s"],
-    skin: Float[Tensor, "n 1 s s"],
-    head: Cranium,
-) -> Float[Tensor, "n 3 s s"]:
-    """Continue the skin of a face over its head, lit as a ball is.
-
-    Args:
-        picture: The face, in [0, 1].
-        skin: Where it is seen, lips, eyes and neck left out, in [0, 1].
-        head: Of `cranium`.
-    """
-    colour = blurred(filled(picture, skin), 0.03)
-    shine = head.normals - head.normals.new_tensor(_LIGHT).view(1, 3, 1, 1)
-    lit = 0.72 + 0.3 * head.facing.pow(0.6) + 0.1 * torch.exp(-shine.square().sum(1, keepdim=True) / 0.12)
-    light = luma(picture)
-    fine = mean_of((light - softened(light, 1.2)).square(), skin).sqrt().clamp(max=0.03)
-    chance = torch.randn(1, 1, *picture.shape[-2:], generator=torch.Generator().manual_seed(0)).to(picture)
-    return (colour * lit + 1.2 * fine * softened(chance, 0.6)).clamp(0, 1)

@@ -19,8 +19,28 @@ OF_GLASSES = (
 )
 """What prompts say of glasses besides their shape."""
 
-HAIR_COLOURS = {f"{name} hair": colour for name, colour in HAIR.items()}
+_DYES = {
+    "pink": (0.60, 0.17, 0.30),
+    "blue": (0.05, 0.11, 0.38),
+    "green": (0.06, 0.25, 0.08),
+    "purple": (0.19, 0.055, 0.34),
+    "orange": (0.56, 0.17, 0.03),
+}
+"""Colours of hair that no rendered person has, in linear light."""
+
+HAIR_COLOURS = {f"{name} hair": colour for name, colour in (HAIR | _DYES).items()}
 """Colours of hair that are asked for, in linear light."""
+
+_DYE_WORDS = {
+    "pink": ("pink", "rose"),
+    "blue": ("blue", "navy", "azure"),
+    "green": ("green", "emerald"),
+    "purple": ("purple", "violet", "lilac"),
+    "orange": ("orange",),
+}
+
+HAIR_COLOUR_WORDS = {name: words for name, words in HAIR_WORDS.items() if name in HAIR} | _DYE_WORDS
+"""The words for each of them."""
 
 DETAILS = (*OF_GLASSES, *HAIR_COLOURS)
 """All that is read here."""
@@ -67,8 +87,7 @@ def _hair_colour(prompt: str) -> set[str]:
     """Return the colour of hair that a prompt names: of several, the one whose word is the longest and first."""
     found = [
         (-len(word), -(words.index(word) == 0), f"{name} hair")
-        for name, words in HAIR_WORDS.items()
-        if name in HAIR
+        for name, words in HAIR_COLOUR_WORDS.items()
         for word in words
         if re.search(rf"\b{word}(,? \w+){{0,2}} hair\b|\bhair is( \w+ and)? {word}\b", prompt)
         or (word in _ALONE and re.search(rf"\b{word}\b", prompt))

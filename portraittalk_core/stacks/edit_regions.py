@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..people.interiors import INDOORS
 from ..people.palette import PLACES, WALLS
-from ..people.words import HAIR_WORDS, PLACE_WORDS, SCENE_WORDS, WALL_WORDS
+from ..people.words import PLACE_WORDS, SCENE_WORDS, WALL_WORDS
 from ..topology import EYES
-from .edit_details import BEGINNINGS, DETAILS, asked_details
+from .edit_details import BEGINNINGS, DETAILS, HAIR_COLOUR_WORDS, asked_details
 
 PAINTED = (*PLACES, *WALLS, *SCENE_WORDS)
 """Places and colours of walls that can be painted."""
@@ -71,7 +71,7 @@ WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region,
 
 _LONG = frozenset(["long", "flowing"])
 _HAIRCUTS = frozenset(["short", "curly", "wavy", "straight", "shaved", "cropped"])
-_HAIR_COLOURS = frozenset(word for words in HAIR_WORDS.values() for phrase in words for word in phrase.split())
+_HAIR_COLOURS = frozenset(word for words in HAIR_COLOUR_WORDS.values() for phrase in words for word in phrase.split())
 _GLASSES = r"(glasses|spectacles|eyeglasses|sunglasses)"
 _ROUND, _BARE = (
     re.compile(rf"\b(round|circular)([ -][\w-]+){{0,3}} {_GLASSES}"),

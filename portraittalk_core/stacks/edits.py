@@ -22,6 +22,7 @@ from .edit_details import HAIR_COLOURS
 from .edit_regions import ASKED, PAINTED, REGIONS, region_maps
 from .face_parser import FaceParser
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
+from .hair_colours import hair_of_colour, with_strands
 from .haircuts import (
     another_haircut,
     bald,
@@ -60,7 +61,8 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
-_AS_NAMED = 0.5  # how far hair gets the colour of its name rather than the drawn one
+_CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
+_WHOLE = BEARDS["beard"].parts
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
 _EVEN = 0.06  # of the range: how far pixels of a wall are from its colour
 _SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not
@@ -133,21 +135,27 @@ def edited(
 
 
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Another colour of every strand."""
+    """Another colour of every strand: that of its name in the photograph's light, else the one that was drawn."""
+    hair = scene.was("hair")
+    old = mean_of(picture, hair.square())
+    named = sorted(scene.details & set(HAIR_COLOURS))
+    new = hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else _drawn_hair(scene)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
+    dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
+    if named:
+        dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    return picture + torch.minimum(hair, person) * (dyed - picture)
+
+
+def _drawn_hair(scene: Scene) -> Tensor:
+    """Return the colour of the hair that the denoiser drew."""
     # Hair of another colour is now and then taken for a hat.
     both = (scene.was("hair") * scene.becomes("hair", "accessory")).square()
     change = scene.change()
     most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
     sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
     new = mean_of(scene.drawn, sure + 1e-3 * both)
-    for name in sorted(scene.details & set(HAIR_COLOURS)):
-        named = new.new_tensor(HAIR_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
-        named = luma(named) + colourfulness(picture) * (named - luma(named))
-        new = new + _AS_NAMED * (named * (luma(new) / luma(named)) - new)  # how light it is the denoiser knows
-    new = new.minimum(new[:, :1] * _BLUEST)
-    old = mean_of(picture, scene.was("hair").square())
-    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
-    return picture + torch.minimum(scene.was("hair"), person) * (recoloured(picture, old, new) - picture)
+    return new.minimum(new[:, :1] * _BLUEST)
 
 
 def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -163,7 +171,10 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
     skin = scene.was("skin")
-    bare = None if shows_beard(picture, skin, scene.landmarks) else shaven(scene, picture, drawn=False)
+    worn = shows_beard(picture, skin, scene.landmarks)
+    bare = None if worn else shaven(scene, picture, drawn=False)
+    # A full beard covers what there is; so does any kind a shade of stubble that cannot be told from skin.
+    bare = picture if bare is None and (not worn or kind.parts == _WHOLE) else bare
     if bare is None:
         scene.warn("The photograph shows a beard: it is left as it is. tiny cannot exchange it.")
         return picture

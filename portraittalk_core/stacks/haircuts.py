@@ -7,18 +7,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..topology import SEGMENTS
-from .beards import lips_of
-from .cranium import Cranium, bare_scalp, cranium, knitted, neck
-from .masked import STRANDS, blurred, filled, luma, mean_of, recoloured, softened, softness, surely
+from ..topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS, SEGMENTS
+from .cranium import Cranium, cranium, knitted
+from .head_camera import face_unit
+from .masked import STRANDS, blurred, filled, inside, luma, mean_of, recoloured, softened, softness, surely
+from .removal import PATCH, pores
+from .scalp import bare_head, kept_near, scattered, skin_of_head
 from .scene import Scene
 from .strands import falling_hair, head_of_hair
 
 _STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
 _LIT_HAIR = 1.15  # of the colour of hair, where it is lit
-_OVER_EDGE = 0.02  # likewise, how far a bare head is drawn beyond its edge: what is there is mixed with the old place
-_NAPE, _NECK_SHADE = 0.9, 0.85  # where necks begin below the eyes, in their distance; how light they are
+_NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
+_SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
 
 def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -74,23 +76,49 @@ def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
     if keeps_hat(scene):
         return picture
+    return bared(scene, picture, where)
+
+
+def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Take the hair off a head.
+
+    Args:
+        scene: The photograph, and what the denoiser made of it.
+        picture: What is changed, in [0, 1].
+        where: How far it may be.
+    """
     skin, hair = scene.was("skin"), scene.was("hair")
-    head = cranium(scene.landmarks, picture, _OVER_EDGE)
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    head = bare_head(scene.landmarks, picture)
     share = softened(head.share, softness(scene.shown, skin))
-    gone = (3 * blurred(hair, _STRANDS_GO)).clamp(max=1) * where
-    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
-    seen = surely(skin, STRANDS) * (1 - scene.eyes) * (1 - lips_of(scene.landmarks, picture))
-    scalp = bare_scalp(picture, seen, head)
+    sure = surely(scene.was("background"), _STRANDS_GO)
+    place = filled(scene.shown, sure)
+    # Single hairs and tufts around hair are often taken for something else.
+    stray = (6 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure) * (1 - scene.was("clothes", "accessory"))
+    gone = torch.maximum((3 * blurred(hair, _STRANDS_GO)).clamp(max=1), stray) * where
+    # The skin beside hair is in its shade, and often hair.
+    seen = surely(skin, _SHADED * unit) * (1 - _features(scene.landmarks, picture))
+    fine = scattered(pores(scene.shown, scene.landmarks), max(3, round(PATCH * unit * picture.shape[-1])))
+    scalp = skin_of_head(picture, seen, head, fine)
     # Below the head, hair hides a neck and clothes.
+    low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
-    throat = filled(picture, surely(skin) * (head.places[:, 1:2] > 0.6))
     cloth = filled(picture, surely(scene.was("clothes")))
-    under = place + dressed * (head.places[:, 1:2] - _NAPE).clamp(0, 1) * (cloth - place)
-    under = under + neck(scene.landmarks, picture) * (1 - dressed) * (_NECK_SHADE * throat - under)
+    under = place + dressed * low * (cloth - place)
+    bare = share * (1 - low * (1 - (1 - dressed) * (head.places[:, 1:2] < _COLLAR)))
+    under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
-    left = ((skin - 0.6) / 0.3).clamp(0, 1) * (1 - share) * (1 - above)  # ears and cheeks
-    changed = torch.maximum(gone * (1 - left), share * above * (1 - seen))
-    return picture + changed * (under + share * (scalp - under) - picture)
+    kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
+    kept = torch.maximum(kept * (1 - share), surely(skin, 0.5 * _SHADED * unit) * (1 - above))
+    changed = torch.maximum(gone * (1 - kept), share * above * (1 - seen))
+    return picture + blurred(changed, 0.01 * unit) * (under - picture)
+
+
+def _features(landmarks: Tensor, like: Tensor) -> Tensor:
+    """Return where eyes, brows and lips are."""
+    brows = [[*top, *low[::-1]] for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
+    shares = [inside(landmarks[:, list(outline)], like) for outline in (*EYES, *brows, OUTER_LIPS)]
+    return (3 * blurred(torch.stack(shares).amax(0), 0.012)).clamp(max=1)
 
 
 def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -144,8 +172,9 @@ def without_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that there is skin or place where hair was."""
     if scene.wears_hat:
         return scene
-    head = cranium(scene.landmarks, where).share
-    body = torch.maximum(head, neck(scene.landmarks, where))
+    bare = bare_head(scene.landmarks, where)
+    body = bare.share * (bare.places[:, 1:2] < _COLLAR)
+    head = bare.share * (bare.places[:, 1:2] < _NAPE)
     place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
     before = scene.before.clone()
     gone = where * before[:, [hair]]

@@ -83,7 +83,10 @@ def mean_of(values: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"]) 
 
 
 def recoloured(
-    picture: Float[Tensor, "n 3 h w"], old: Float[Tensor, "n 3 #h #w"], new: Float[Tensor, "n 3 #h #w"]
+    picture: Float[Tensor, "n 3 h w"],
+    old: Float[Tensor, "n 3 #h #w"],
+    new: Float[Tensor, "n 3 #h #w"],
+    most: float = 1.6,
 ) -> Float[Tensor, "n 3 h w"]:
     """Give a surface another colour; what is light and dark in it stays so.
 
@@ -93,9 +96,10 @@ def recoloured(
         picture: In [0, 1].
         old: The colour that the surface has on the whole.
         new: The colour that it gets.
+        most: How many times as much light and dark it may have as before.
     """
     light, before, after = luma(picture), luma(old), luma(new)
-    contrast = ((after + _DARK) / (before + _DARK)).clamp(0.3, 1.6)
+    contrast = ((after + _DARK) / (before + _DARK)).clamp(0.3, most)
     made = after + contrast * (light - before)
     shade = (made / after.clamp(min=0.02)).clamp(0.2, 1.5)
     # Strands and threads that differ in colour keep half of it.

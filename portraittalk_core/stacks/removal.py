@@ -28,7 +28,7 @@ _LASHES = 0.09  # around eyes, that no skin is like
 _THICK = 0.3  # squares of the distance of the eyes that only a thick frame has
 _OVER_BROWS = 0.45  # of a brow, that a frame hides
 _BOTH = 0.4  # of a frame's larger half that the other has: else half of it was not found
-_PATCH = 0.17  # half of the side of a patch of cheek
+PATCH = 0.17  # half of the side of a patch of cheek
 _PORES = 0.035  # detail that is finer is pores
 _PLAIN = (205, 425, 187, 411, 50, 280, 151, 194, 418)  # where skin may be plain
 _AROUND_EYES = (127, 70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 356, 454, 352, 425, 205, 123, 234)
@@ -134,7 +134,7 @@ def pores(picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
     fine = light - softened(light, _PORES * float(unit.mean()) * side)
     rows: list[Tensor] = []
     for row, points, size in zip(fine[:, 0], landmarks, unit, strict=True):
-        half = max(3, round(_PATCH * float(size) * side))
+        half = max(3, round(PATCH * float(size) * side))
         at = ((points[list(_PLAIN)] + 1) * side / 2).round().long().clamp(half, side - half)
         patches = [row[y - half : y + half, x - half : x + half] for x, y in at.tolist()]
         patch = min(patches, key=lambda found: float(found.square().mean()))  # the other has hair or a shadow
