@@ -9,7 +9,7 @@ import re
 from itertools import takewhile
 
 from ..people.palette import CLOTHES, HAIR
-from ..people.words import CLOTHES_WORDS, HAIR_WORDS
+from ..people.words import CLOTHES_WORDS, HAIR_WORDS, STYLE_WORDS
 
 OF_GLASSES = (
     "dark lenses",
@@ -42,11 +42,30 @@ _DYE_WORDS = {
 HAIR_COLOUR_WORDS = {name: words for name, words in HAIR_WORDS.items() if name in HAIR} | _DYE_WORDS
 """The words for each of them."""
 
-DETAILS = (*OF_GLASSES, *HAIR_COLOURS)
+HAIRCUTS = {f"{name} cut": name for name in STYLE_WORDS if name != "bald"}
+"""Haircuts that can be drawn, and their names among `people.hair.STYLES`."""
+
+DETAILS = (*OF_GLASSES, *HAIR_COLOURS, *HAIRCUTS, "fringe")
 """All that is read here."""
 
 BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
 """Words that no description of a thing goes back beyond."""
+
+_SHAPE = r"(?:,? (?!and\b|with\b)\w+){0,3}"
+_CUTS = {
+    "afro": r"\bafro\b",
+    "bun": r"\b(bun|top ?knot)\b",
+    "ponytail": r"\b(ponytail|tied back hair)\b",
+    "bob": rf"\bbob\b|\bshoulder[ -]length{_SHAPE} hair\b",
+    "wavy": rf"\b(long|flowing){_SHAPE} (wavy|curly|curled){_SHAPE} hair\b|\b(wavy|curly){_SHAPE} long{_SHAPE} hair\b"
+    rf"|\bwavy{_SHAPE} hair\b|\bwaves\b",
+    "curly": rf"\bcurly{_SHAPE} hair\b|\bcurls\b|\bhair is curly\b",
+    "long": rf"\b(long|flowing){_SHAPE} hair\b|\bhair is (long|straight)\b",
+    "buzz": rf"\bbuzz(ed)?\b|\b(very short|cropped|shaved){_SHAPE} hair\b|\bcrew cut\b",
+    "side": rf"\b(combed|parted){_SHAPE} hair\b|\bside part(ing)?\b",
+    "short": rf"\bshort{_SHAPE} hair\b|\bhair is short\b|\bpixie\b|\bshort haircut\b",
+}
+"""In the order in which they are looked for."""
 
 _ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
 _FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
@@ -80,7 +99,16 @@ def asked_details(prompt: str) -> set[str]:
         of_it = {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
         said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
         asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
-    return asked | _hair_colour(prompt)
+    return asked | _hair_colour(prompt) | _haircut(prompt)
+
+
+def _haircut(prompt: str) -> set[str]:
+    """Return the haircut that a prompt names, and whether hair shall fall over the forehead."""
+    said = {"fringe"} if re.search(r"\b(fringe|bangs)\b", prompt) else set[str]()
+    for name, pattern in _CUTS.items():
+        if re.search(pattern, prompt):
+            return said | {f"{name} cut"}
+    return said
 
 
 def _hair_colour(prompt: str) -> set[str]:

@@ -61,6 +61,7 @@ _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as whol
 _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
+_BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
 _WHOLE = BEARDS["beard"].parts
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
@@ -143,6 +144,7 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:
+        dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
         dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS, SEGMENTS
+from ..topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS, OVAL, SEGMENTS
 from .cranium import Cranium, cranium, knitted
+from .edit_details import HAIR_COLOURS, HAIRCUTS
+from .hair_colours import hair_of_colour
+from .hairstyles import drawn_strands, grown
 from .head_camera import face_unit
 from .masked import STRANDS, blurred, filled, inside, luma, mean_of, recoloured, softened, softness, surely
+from .matting import before_another_place
 from .removal import PATCH, pores
-from .scalp import bare_head, kept_near, scattered, skin_of_head
+from .scalp import BareHead, bare_head, head_in_picture, kept_near, light_way, raster_side, scattered, skin_of_head
 from .scene import Scene
-from .strands import falling_hair, head_of_hair
+from .strands import head_of_hair
 
 _STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
-_LIT_HAIR = 1.15  # of the colour of hair, where it is lit
+_OWN = ("short", "side", "bob", "long")  # cuts in which hair lies as it mostly does
+_LONGER, _FALLING = ("long", "wavy"), 0.06  # cuts for which hair may stay; squares of the distance of the eyes
+_NEARBY = 0.7  # how far new hair has the colour of the old hair beside it
+_CONTRASTS = (0.4, 1.0)  # of drawn strands' light and dark, that is kept
+_SHADE = 0.3  # of the light, that hair takes from the skin below it
 _NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
@@ -27,6 +37,8 @@ def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
     if keeps_hat(scene):
         return picture
+    if _cut_of(scene) is not None:
+        return _styled(scene, picture, where)
     was, becomes = scene.was("hair"), scene.becomes("hair")
     # Hair ends in single strands, and the place behind it is full of them.
     place = filled(scene.shown, surely(scene.was("background"), STRANDS))
@@ -47,29 +59,120 @@ def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def long_hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Long hair behind the face and on the shoulders; what there is of hair stays."""
-    if keeps_hat(scene):
-        return picture
-    share, lit = _new_long_hair(scene)
-    colour = mean_of(picture, scene.hair.square())
-    return picture + share * (head_of_hair(colour * lit * _LIT_HAIR, scene.landmarks) - picture)
+    """Long hair behind the face and on the shoulders."""
+    return picture if keeps_hat(scene) else _styled(scene, picture, where)
 
 
-def _new_long_hair(scene: Scene) -> tuple[Tensor, Tensor]:
-    share, lit, before = falling_hair(scene.landmarks, scene.shown)
-    share = share * (1 - scene.was("clothes") * (1 - before))
-    return share * (1 - scene.was("skin", "hair", "eyes", "mouth", "teeth", "accessory")), lit
+def _cut_of(scene: Scene) -> str | None:
+    """Return which of `people.hair.STYLES` a prompt names."""
+    return min((HAIRCUTS[name] for name in scene.details & set(HAIRCUTS)), default=None)
+
+
+def _styled(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Take the hair off and let other grow; what the photograph shows of both stays its own."""
+    name = _cut_of(scene) or "long"
+    share, tone = _strands_of(scene, name)
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    hair = _lit_hair(scene, picture, share, tone, unit)
+    if name in _LONGER and _falls(scene, unit):
+        return _longer(scene, picture, share, hair, unit)
+    bare = bared(scene, picture, where)
+    shade = blurred(share.roll(round(0.1 * unit * picture.shape[-1]), 2), 0.1 * unit) * scene.was("skin")
+    bare = bare * (1 - _SHADE * shade * (1 - share))
+    made = bare + share * (hair - bare)
+    if name in _OWN:
+        within = surely(blurred(share, 0.06 * unit)) * (1 - blurred(1 - scene.was("hair"), 0.04 * unit))
+        both = blurred(scene.was("hair") * within, 0.04 * unit)
+        made = made + both * (picture - made)
+    return picture + where.amax((2, 3), keepdim=True) * (made - picture)
+
+
+def _falls(scene: Scene, unit: float) -> bool:
+    """Say whether hair beside the face falls below the eyes, so that it need only be longer."""
+    height = _head(scene).places[:, 1:2]
+    beside = scene.hair * ((height > 0.25) & (height < 2.5))
+    return bool((beside.mean((1, 2, 3)) > _FALLING * unit**2).all())
+
+
+def _longer(scene: Scene, picture: Tensor, share: Tensor, hair: Tensor, unit: float) -> Tensor:
+    """Let hair fall from below and behind the hair that there is, which stays."""
+    own, skin = scene.was("hair"), scene.was("skin", "eyes", "mouth", "teeth", "accessory")
+    down = round(0.15 * unit * picture.shape[-1])
+    hair = hair * (1 - 0.35 * blurred(own.roll(down, 2), 0.15 * unit))
+    behind = picture + share * (hair - picture)
+    made = before_another_place(picture, scene.shown, scene.was("background"), behind, own)
+    face = skin * (0.5 - (_head(scene).places[:, 1:2] - 1.1) / 0.3).clamp(0, 1)
+    front = share * (1 - own) * (1 - face)
+    return made + front * (hair - made)
+
+
+def _lit_hair(scene: Scene, picture: Tensor, share: Tensor, tone: Tensor, unit: float) -> Tensor:
+    """Return the colour of drawn hair: light and dark as much as the old hair is, and where that is."""
+    colour, own = hair_colour(scene, picture), surely(scene.hair, 0.03 * unit)
+    enough = (mean_of(own, torch.ones_like(own)) / 0.01).clamp(max=1)
+    near = blurred(filled(picture, own), 0.12 * unit)
+    close = (2 * blurred(own, 0.4 * unit)).clamp(max=1)
+    colour = colour + enough * close * _NEARBY * (near - colour)
+    light = luma(picture)
+    varied = mean_of((light - luma(near)).square(), own).sqrt() / luma(colour).mean().clamp(min=0.05)
+    usual = mean_of((tone - 1).square(), share).sqrt().clamp(min=0.05)
+    contrast = (varied / usual).clamp(*_CONTRASTS)
+    contrast = 0.7 + enough * (contrast - 0.7)
+    tone = (1 + contrast * (tone - 1)).clamp(min=0.1)
+    dark, gloss = tone.clamp(max=1.15), (tone - 1.15).clamp(min=0)
+    return (colour * dark + gloss * (0.6 * colour + 0.4 * luma(colour))).clamp(0, 1)
+
+
+def _strands_of(scene: Scene, name: str) -> tuple[Tensor, Tensor]:
+    """Return how much of each pixel drawn hair has, and how light it is."""
+    if name not in scene.made:
+        skin, side = scene.was("skin"), scene.shown.shape[-1]
+        person = scene.was("skin", "hair")
+        ways = light_way(scene.shown, skin, _head(scene)).numpy()
+        fine, strands = raster_side(side), grown(name, "fringe" in scene.details)
+        rows: list[Tensor] = []
+        for points, share, way in zip(scene.landmarks.float().numpy(), person[:, 0].float().numpy(), ways, strict=True):
+            drawn = drawn_strands(strands, head_in_picture(points, share, fine), fine, way)
+            planes = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in drawn]
+            rows.append(torch.from_numpy(np.stack(planes)))
+        planes = softened(torch.stack(rows).to(scene.shown), softness(scene.shown, skin))
+        scene.made[name] = planes[:, :1], planes[:, 1:] / planes[:, :1].clamp(min=1e-3)
+    return scene.made[name]
+
+
+def hair_colour(scene: Scene, picture: Tensor) -> Tensor:
+    """Return the colour that new hair has: that of the old, else the one that a prompt names, else that of the brows.
+
+    Args:
+        scene: The photograph.
+        picture: What has been made of it so far, in [0, 1].
+    """
+    brows = [[*top, *low[::-1]] for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
+    colour = mean_of(picture, torch.stack([inside(scene.landmarks[:, b], picture) for b in brows]).amax(0))
+    for name in sorted(scene.details & set(HAIR_COLOURS)):
+        colour = hair_of_colour(HAIR_COLOURS[name], scene.shown, scene.was("skin"))
+    known = (scene.hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
+    return colour + known * (mean_of(picture, scene.hair.square()) - colour)
+
+
+def _in_new_hair(scene: Scene, where: Tensor, name: str) -> Scene:
+    """Say where hair is after a haircut."""
+    share, _ = _strands_of(scene, name)
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    if name in _LONGER and _falls(scene, unit):
+        bare = scene
+        share = share * (1 - scene.was("skin", "eyes", "mouth", "teeth", "accessory"))
+    else:
+        bare = without_hair(scene, where.amax((2, 3), keepdim=True).expand_as(where))
+    grown_here = share * where.amax((2, 3), keepdim=True)
+    before = bare.before * (1 - grown_here)
+    before[:, [SEGMENTS.index("hair")]] += grown_here
+    return replace(bare, before=before)
 
 
 def with_long_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that it is there."""
-    if scene.wears_hat:
-        return scene
-    share, _ = _new_long_hair(scene)
-    grown = share * where.amax((2, 3), keepdim=True)
-    before = scene.before * (1 - grown)
-    before[:, [SEGMENTS.index("hair")]] += grown
-    return replace(scene, before=before)
+    return scene if scene.wears_hat else _in_new_hair(scene, where, _cut_of(scene) or "long")
 
 
 def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -89,13 +192,16 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """
     skin, hair = scene.was("skin"), scene.was("hair")
     unit = float(face_unit(scene.landmarks).mean()) / 2
-    head = bare_head(scene.landmarks, picture)
+    head = _head(scene)
     share = softened(head.share, softness(scene.shown, skin))
     sure = surely(scene.was("background"), _STRANDS_GO)
     place = filled(scene.shown, sure)
     # Single hairs and tufts around hair are often taken for something else.
-    stray = (6 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure) * (1 - scene.was("clothes", "accessory"))
-    gone = torch.maximum((3 * blurred(hair, _STRANDS_GO)).clamp(max=1), stray) * where
+    stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure) * (1 - scene.was("clothes", "accessory"))
+    face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
+    face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
+    gone = torch.maximum((6 * blurred(hair, _STRANDS_GO)).clamp(max=1), stray * (1 - face))
+    gone = gone * torch.maximum(where, where.amax((2, 3), keepdim=True) * (1 - face))
     # The skin beside hair is in its shade, and often hair.
     seen = surely(skin, _SHADED * unit) * (1 - _features(scene.landmarks, picture))
     fine = scattered(pores(scene.shown, scene.landmarks), max(3, round(PATCH * unit * picture.shape[-1])))
@@ -109,9 +215,30 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
     kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
+    sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
+    kept = torch.maximum(kept, skin * sort * (1 - above))
     kept = torch.maximum(kept * (1 - share), surely(skin, 0.5 * _SHADED * unit) * (1 - above))
     changed = torch.maximum(gone * (1 - kept), share * above * (1 - seen))
+    # Sideburns are taken for skin.
+    darker = ((luma(scalp) - luma(picture) - 0.08) / 0.08).clamp(0, 1) * scene.was("skin", "hair") * share
+    beside = ((head.places[:, :1].abs() - 0.85) / 0.1).clamp(0, 1) * (0.5 - (head.places[:, 1:2] - 0.9) / 0.2)
+    beside = beside.clamp(0, 1) * (1 - head.ears) * (6 * blurred(hair, _STRAY * unit)).clamp(max=1)
+    changed = torch.maximum(changed, (3 * blurred(darker * beside, 0.02 * unit)).clamp(max=1))
     return picture + blurred(changed, 0.01 * unit) * (under - picture)
+
+
+def _rather(picture: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return how far each pixel has one colour rather than another."""
+    apart = [(picture - colour).square().sum(1, keepdim=True).sqrt() for colour in (one, other)]
+    return (0.5 + 4 * (apart[1] - apart[0] - 0.1)).clamp(0, 1)
+
+
+def _head(scene: Scene) -> BareHead:
+    """Return where the head is without hair."""
+    if "head" not in scene.made:
+        person = (scene.was("skin") + scene.hair).clamp(max=1)
+        scene.made["head"] = bare_head(scene.landmarks, person)
+    return scene.made["head"]
 
 
 def _features(landmarks: Tensor, like: Tensor) -> Tensor:
@@ -165,6 +292,9 @@ def with_new_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that hair lies where it has been drawn, for what comes after."""
     if scene.wears_hat:
         return scene
+    name = _cut_of(scene)
+    if name is not None:
+        return _in_new_hair(scene, where, name)
     return replace(scene, before=scene.before + where * (scene.after - scene.before))
 
 
@@ -172,7 +302,7 @@ def without_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that there is skin or place where hair was."""
     if scene.wears_hat:
         return scene
-    bare = bare_head(scene.landmarks, where)
+    bare = _head(scene)
     body = bare.share * (bare.places[:, 1:2] < _COLLAR)
     head = bare.share * (bare.places[:, 1:2] < _NAPE)
     place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))

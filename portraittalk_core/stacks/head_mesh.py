@@ -6,11 +6,11 @@ It is the mean of rendered people (`training.people.mean_head` writes it), so ea
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Float32, Int
 from numpy import ndarray
 
 FILE = Path(__file__).parent.parent / "assets" / "head.npz"
@@ -24,6 +24,9 @@ _RIGID = (10, 54, 284, 67, 297, 162, 389, 127, 356, 234, 454, 33, 263, 133, 362,
 _AWAY = 18.0  # how far photographers stand, in distances of the eyes
 _NEAR, _DOUBT = 0.4, 0.35  # over which a face's own outline bends the head, and how readily it does
 _FARTHEST = 0.25  # likewise, how far at most
+_SKULL = -0.7  # above the eyes, from where on skulls are higher or lower than the mean one
+_MIDDLE, _HAIR_OVER = 0.7, 0.06  # where hair's top counts, and how thick it is at least
+_LOWEST = 0.6  # share of the mean height above there, that is believed
 _PULL = 1e-3  # towards depth that is not seen
 _LARGEST = 24  # side of triangles that are filled in one go, pixels
 
@@ -86,6 +89,10 @@ class PlacedHead:
     """Affine, from the head's coordinates to pixels."""
     unit: float
     """Pixels a distance of the eyes."""
+    bent: Float32[ndarray, "v 2"]
+    """By how much the face's own outline moves each vertex, pixels; in `pixels` already."""
+    low: float = 1.0
+    """How high the skull is, as a share of the mean one's."""
 
     def seen(self, places: Float32[ndarray, "*n 3"]) -> tuple[Float32[ndarray, "*n 2"], Float32[ndarray, "*n"]]:
         """Return where places about the head are seen, in pixels, and how near they are.
@@ -93,17 +100,24 @@ class PlacedHead:
         Args:
             places: In the head's coordinates.
         """
+        if self.low != 1:
+            places = places.copy()
+            above = np.minimum(places[..., 1] - _SKULL, 0)
+            places[..., 1] += (self.low - 1) * above
         depth = places @ self.view[2]
         flat = places @ self.camera[:3]
         return flat / (1 - depth[..., None] / _AWAY) + self.camera[3], depth
 
 
-def placed_head(landmarks: Float32[ndarray, "478 2"], side: int) -> PlacedHead:
+def placed_head(
+    landmarks: Float32[ndarray, "478 2"], side: int, person: Float32[ndarray, "s s"] | None = None
+) -> PlacedHead:
     """Fit the mean head to the points of a face: an affine camera, and an outline that is the face's own.
 
     Args:
         landmarks: In [-1, 1].
         side: Of the picture, pixels.
+        person: How much of each pixel is the person's skin or hair: no skull is higher. None: nobody knows.
     """
     mesh, points = head_mesh(), (landmarks + 1) * (side / 2) - 0.5
     head, wanted = mesh.landmarks[list(_RIGID)], points[list(_RIGID)]
@@ -116,6 +130,8 @@ def placed_head(landmarks: Float32[ndarray, "478 2"], side: int) -> PlacedHead:
         normal = rows.T @ rows + _PULL * len(rows) * np.diag([0.0, 0.0, 1.0, 0.0])
         placed = _placed(np.linalg.solve(normal, rows.T @ target).astype(np.float32))
     assert placed is not None
+    if person is not None:
+        placed = replace(placed, low=_height(placed, mesh, person))
     oval = mesh.landmarks[list(_OVAL)]
     missing = points[list(_OVAL)] - placed.seen(oval)[0]
     long = np.linalg.norm(missing, axis=1, keepdims=True) / placed.unit
@@ -124,7 +140,23 @@ def placed_head(landmarks: Float32[ndarray, "478 2"], side: int) -> PlacedHead:
     near = np.exp(-apart / (2 * _NEAR**2))
     bent = near @ missing / (near.sum(1, keepdims=True) + _DOUBT)
     pixels, depth = placed.seen(mesh.points)
-    return PlacedHead(pixels + bent.astype(np.float32), depth, placed.view, placed.camera, placed.unit)
+    return replace(placed, pixels=pixels + bent.astype(np.float32), depth=depth, bent=bent.astype(np.float32))
+
+
+def _height(placed: PlacedHead, mesh: HeadMesh, person: Float32[ndarray, "s s"]) -> float:
+    """Return how high a skull may be below the hair that is seen, as a share of the mean one's."""
+    pixels, _ = placed.seen(mesh.points)
+    right, down = (placed.camera[:3, k] for k in range(2))
+    axis = np.stack([right[:2], down[:2]], 1)  # of the plane of the face, from its x and y to pixels
+    rows, columns = np.nonzero(person > 0.5)
+    flat = (np.stack([columns, rows], 1) - placed.camera[3]) @ np.linalg.inv(axis)
+    middle = np.abs(flat[:, 0]) < _MIDDLE
+    edge = rows[middle] < 2
+    if not middle.any() or edge.any():
+        return 1.0
+    top = flat[middle, 1].min() + _HAIR_OVER
+    skull = ((pixels - placed.camera[3]) @ np.linalg.inv(axis))[:, 1].min()
+    return float(np.clip((top - _SKULL) / (skull - _SKULL), _LOWEST, 1))
 
 
 def _placed(camera: Float32[ndarray, "4 2"]) -> PlacedHead:
@@ -134,7 +166,7 @@ def _placed(camera: Float32[ndarray, "4 2"]) -> PlacedHead:
     near = near / np.linalg.norm(near) * np.sign(near[2] or 1)
     view = np.stack([right / np.linalg.norm(right), down / np.linalg.norm(down), near])
     nothing = np.zeros((0, 2), np.float32)
-    return PlacedHead(nothing, nothing[:, 0], view.astype(np.float32), camera, unit)
+    return PlacedHead(nothing, nothing[:, 0], view.astype(np.float32), camera, unit, nothing)
 
 
 def rasterised(
@@ -193,7 +225,7 @@ def _samples(
     whole = area(a, b, c)
     whole = np.where(np.abs(whole) < 1e-9, 1e-9, whole)
     weights = np.stack([area(at, b, c), area(a, at, c), area(a, b, at)], -1) / whole[..., None]
-    inside: Bool[ndarray, "t n"] = (weights >= -1e-4).all(-1) & ((at >= 0) & (at < side)).all(-1)
+    inside = np.asarray((weights >= -1e-4).all(-1) & ((at >= 0) & (at < side)).all(-1))
     which, _ = np.nonzero(inside)
     place = at[inside]
     return place[:, 1] * side + place[:, 0], numbers[which], weights[inside].astype(np.float32)

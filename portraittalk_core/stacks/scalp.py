@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -38,19 +39,22 @@ class BareHead:
     ears: Float[Tensor, "n 1 s s"]
 
 
-def bare_head(landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"]) -> BareHead:
+def bare_head(landmarks: Float[Tensor, "n 478 2"], person: Float[Tensor, "n 1 s s"]) -> BareHead:
     """Return where a head without hair is seen.
 
     Args:
         landmarks: In [-1, 1].
-        like: Has the size.
+        person: How much of each pixel is skin or hair: no skull is higher.
     """
-    side = like.shape[-1]
-    rows = [torch.from_numpy(_layers(points.float().numpy(), side)).to(like) for points in landmarks.cpu()]
+    side, like = person.shape[-1], person
+    rows = [
+        torch.from_numpy(_layers(points.float().numpy(), share, side)).to(like)
+        for points, share in zip(landmarks.cpu(), person[:, 0].float().cpu().numpy(), strict=True)
+    ]
     layers = torch.stack(rows)
     if layers.shape[-1] != side:
-        shrink = {"mode": "area"} if layers.shape[-1] > side else {"mode": "bilinear", "align_corners": False}
-        layers = functional.interpolate(layers, (side, side), **shrink)
+        small = layers.shape[-1] < side
+        layers = functional.interpolate(layers, (side, side), mode="bilinear" if small else "area")
     share = layers[:, :1].clamp(0, 1)
     values = filled(layers[:, 1:] / share.clamp(min=1e-3), share)
     normals, places, openness, ears = values.split([3, 3, 1, 1], 1)
@@ -58,10 +62,26 @@ def bare_head(landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"
     return BareHead(share, places, normals, openness, ears)
 
 
-def _layers(points: np.ndarray, side: int) -> np.ndarray:
+def raster_side(side: int) -> int:
+    """Return how many pixels a side a head is drawn with, for a picture of some."""
+    return max(1, -(-_RASTER[0] // side)) * side if side < _RASTER[0] else min(side, _RASTER[1])
+
+
+def head_in_picture(points: np.ndarray, person: np.ndarray, side: int) -> PlacedHead:
+    """Place the mean head in an enlarged or reduced picture.
+
+    Args:
+        points: Of the face, [478, 2], in [-1, 1].
+        person: How much of each pixel is skin or hair, [s, s].
+        side: Of that picture.
+    """
+    return placed_head(points, side, cv2.resize(person, (side, side), interpolation=cv2.INTER_LINEAR))
+
+
+def _layers(points: np.ndarray, person: np.ndarray, side: int) -> np.ndarray:
     mesh = head_mesh()
-    fine = max(1, -(-_RASTER[0] // side)) * side if side < _RASTER[0] else min(side, _RASTER[1])
-    head: PlacedHead = placed_head(points, fine)
+    fine = raster_side(side)
+    head = head_in_picture(points, person, fine)
     ones = np.ones_like(mesh.ears)
     values = np.concatenate([ones[:, None], mesh.normals, mesh.points, mesh.openness[:, None], mesh.ears[:, None]], 1)
     picture, _ = rasterised(head.pixels, head.depth, mesh.triangles, values, fine)
@@ -83,21 +103,38 @@ def skin_of_head(
         fine: Pores and grain, of `removal.pores`.
     """
     linear = picture.clamp(min=0).pow(_GAMMA)
-    light = _light(linear, skin, head)
+    light, _ = _light(linear, skin, head)
     albedo = filled(linear / light, skin)
     made = albedo * light * (1 + head.ears * (head.ears.new_tensor(_EARS).view(1, 3, 1, 1) - 1))
     made = made.clamp(min=0).pow(1 / _GAMMA)
     return (made + fine).clamp(0, 1)
 
 
+def light_way(
+    picture: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"], head: BareHead
+) -> Float[Tensor, "n 3"]:
+    """Return which way most of the light on a face comes from, in the head's coordinates.
+
+    Args:
+        picture: The face, in [0, 1].
+        skin: Where its skin is seen, in [0, 1].
+        head: Of `bare_head`.
+    """
+    return _light(picture.clamp(min=0).pow(_GAMMA), skin, head)[1]
+
+
 def _light(
     linear: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"], head: BareHead
-) -> Float[Tensor, "n 3 s s"]:
-    """Return what of each colour reaches the eye from each place of a head of one skin, fitted to what is seen."""
+) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n 3"]]:
+    """Return what of each colour reaches the eye from each place of a head of one skin, and which way light comes from.
+
+    Both are fitted to what is seen.
+    """
     rows = torch.cat([torch.ones_like(skin), head.normals], 1)
     face = skin * (head.places[:, 1:2] < _FACE) * (head.share > 0.99) * (1 - head.ears)
     usual = rows.new_tensor(_USUAL)
     made: list[Tensor] = []
+    ways: list[Tensor] = []
     for row, weight, value, opened in zip(rows, face, linear, head.openness.clamp(0, 1), strict=True):
         some = weight[0] > 0.5
         level = value[:, some].mean(1).clamp(min=1e-4) if bool(some.any()) else value.mean((1, 2)).clamp(min=1e-4)
@@ -107,9 +144,10 @@ def _light(
         lit = torch.einsum("ck,khw->chw", fits, row)
         lit = _DARKEST + functional.softplus((lit - _DARKEST) * 8) / 8
         way = fits[:, 1:].mean(0) + fits.new_tensor([0.0, -0.1, 0.3])
+        ways.append(functional.normalize(way, dim=0))
         half = functional.normalize(functional.normalize(way, dim=0) + fits.new_tensor([0.0, 0.0, 1.0]), dim=0)
         made.append((lit * shaded) * level[:, None, None] + level.mean() * _gloss(row[1:], half))
-    return torch.stack(made)
+    return torch.stack(made), torch.stack(ways)
 
 
 def _gloss(normals: Float[Tensor, "3 s s"], half: Float[Tensor, "3"]) -> Float[Tensor, "s s"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -49,6 +50,9 @@ class Scene:
 
     details: frozenset[str] = frozenset()
     """How what is asked for shall look, see `edit_details`."""
+
+    made: dict[str, Any] = field(default_factory=dict[str, Any], compare=False)
+    """What has been drawn for these frames already, by its name."""
 
     @property
     def wears_hat(self) -> bool:

@@ -9,51 +9,11 @@ from torch.nn import functional
 
 from ..motion.geometry import eye_distance
 from ..topology import EYES
-from .head_camera import face_unit, head_camera, seen
-from .masked import blurred, inside
 
 # In distances of the eyes.
 _THICK = 0.011  # a strand
 _CROWN = 1.3  # above the eyes: from where the hair of the head falls
-_FALL = (
-    (0.35, -1.6),
-    (0.95, -1.3),
-    (1.33, -0.7),
-    (1.45, 0.2),
-    (1.5, 1.2),
-    (1.46, 2.1),
-    (1.3, 2.6),
-    (1.0, 2.8),
-    (0.5, 2.7),
-)
-"""One edge of long hair about the head, from the crown downwards."""
-
-_SHOULDER = 0.85  # how far from the middle hair falls before clothes
 _STEPS = 14  # along a strand
-
-
-def falling_hair(
-    landmarks: Float[Tensor, "n 478 2"], like: Float[Tensor, "n c s s"]
-) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n 1 s s"], Float[Tensor, "n 1 s s"]]:
-    """Return where long hair falls, how much light reaches it, and where it is before clothes.
-
-    Args:
-        landmarks: In [-1, 1].
-        like: Has the size.
-    """
-    camera, side = head_camera(landmarks), like.shape[-1]
-    edge = [seen(camera, like.new_tensor([[x * sign, y, -1.1] for x, y in _FALL])) for sign in (-1, 1)]
-    share = inside(torch.cat([edge[0], edge[1].flip(1)], 1), like)
-    unit = face_unit(landmarks)
-    strands = strand_noise(landmarks, edge[0][:, 0].lerp(edge[1][:, 0], 0.5), side, length=0.5, bend=0.06).to(like)
-    soft = blurred(share, 0.05 * float(unit.mean()))
-    ragged = ((soft - 0.5) * 4 + 0.5 + 0.12 * strands).clamp(0, 1)
-    axis = (torch.arange(side, dtype=landmarks.dtype) * 2 + 1) / side - 1
-    middle, end = seen(camera, like.new_tensor([[0.0, 0.0, -1.1], [0.0, 2.6, -1.1]])).unbind(1)
-    way = (axis[:, None] - middle[:, 1, None, None]) / (end - middle)[:, 1, None, None].clamp(min=1e-3)
-    aside = (axis[None] - middle[:, 0, None, None] - way * (end - middle)[:, 0, None, None]) / unit[:, None, None]
-    before = (0.5 + (aside.abs() - _SHOULDER) / 0.15).clamp(0, 1)
-    return ragged, (0.45 + 0.5 * (aside.abs() / 1.3).clamp(max=1).square())[:, None], before[:, None]
 
 
 def head_of_hair(

@@ -193,14 +193,39 @@ def test_a_bald_head_is_skin_and_what_hair_hid_beside_it_is_place(photograph, po
     assert both[0, :, 6, 24].max() < -0.6, "and the place is behind it"
 
 
-def test_long_hair_has_the_hairs_colour_and_takes_nothing_from_face_and_hair(photograph, points):
-    photograph = photograph.clone()
-    photograph[..., 4:40, 24:104] = -0.5
-    made = change(photograph, photograph, points, "long hair")
-    kept = segments()[0, [SEGMENTS.index("skin"), SEGMENTS.index("hair")]].sum(0) == 1
-    assert (made - photograph)[0][:, kept].abs().max() < 1e-5
-    grown = (made - photograph)[0].abs().amax(0) > 0.1
+def chin_of(points):
+    return int((points[0, 152, 1] + 1) * SIDE / 2)
+
+
+def test_hair_that_falls_becomes_longer_and_the_face_and_it_stay(photograph, points):
+    photograph, low = photograph.clone(), chin_of(points) - 8
+    face = (slice(40, 96), slice(36, 92))
+    falling = segments(hair=(slice(4, low), slice(20, 108)), skin=face)
+    falling[:, :, 40:96, 36:92] = 0
+    falling[:, SEGMENTS.index("skin"), 40:96, 36:92] = 1
+    hair = falling[0, SEGMENTS.index("hair")] == 1
+    photograph[0][:, hair] = -0.5
+    made = change(photograph, photograph, points, "long hair", before=falling)
+    inner = -functional.max_pool2d(-(falling[:, 1:3].sum(1, keepdim=True)), 21, 1, 10)[0, 0] > 0
+    assert (made - photograph)[0][:, inner & (torch.arange(SIDE) < low - 12)[:, None]].abs().max() < 0.02
+    grown = ((made - photograph)[0].abs().amax(0) > 0.1) & ~hair
     assert grown[60:].sum() > 40 and abs(float(made[0][:, grown].mean()) + 0.55) < 0.25
+
+
+def test_a_haircut_takes_the_old_hair_off_and_has_its_colour(photograph, points):
+    photograph = photograph.clone()
+    hair = (slice(4, 100), slice(10, 118))
+    worn = segments(hair=hair, skin=(slice(34, 96), slice(36, 92)))
+    worn[:, :, 34:96, 36:92] = 0
+    worn[:, SEGMENTS.index("skin"), 34:96, 36:92] = 1
+    there = worn[0, SEGMENTS.index("hair")] == 1
+    photograph[0][:, there] = torch.tensor([0.2, -0.7, -0.7])[:, None]
+    made = change(photograph, photograph, points, "hair", "buzz cut", before=worn)
+    assert (made[..., 80:98, 12:20] - photograph[..., 80:98, 12:20]).abs().mean() > 0.2, "no ghost beside the chin"
+    assert torch.allclose(made[..., 60:80, 50:78], photograph[..., 60:80, 50:78], atol=1e-4), "the face stays"
+    top = int((points[0, 10, 1] + 1) * SIDE / 2)
+    red, green, _ = made[0, :, top - 8 : top - 2, 58:70].mean((1, 2))
+    assert red > green + 0.2
 
 
 def test_hats_stay(photograph, points, caplog):

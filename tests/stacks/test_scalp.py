@@ -11,7 +11,7 @@ from ..rendered_people import portraits
 
 POINTS = portraits()[1].float()
 SIDE = 128
-LIKE = torch.zeros(len(POINTS), 3, SIDE, SIDE)
+LIKE = torch.ones(len(POINTS), 1, SIDE, SIDE)
 
 
 def at(points, number):

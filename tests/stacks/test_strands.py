@@ -2,7 +2,7 @@
 
 import torch
 
-from portraittalk_core.stacks.strands import falling_hair, head_of_hair, strand_noise
+from portraittalk_core.stacks.strands import head_of_hair, strand_noise
 
 from ..rendered_people import portraits
 
@@ -22,14 +22,3 @@ def test_hair_of_the_head_keeps_its_colour_on_the_whole():
     colour = torch.full((1, 3, 128, 128), 0.4)
     made = head_of_hair(colour, POINTS)
     assert abs(float(made.mean()) - 0.4) < 0.01 and made.std() > 0.03
-
-
-def test_long_hair_falls_on_both_sides_of_the_face():
-    share, light, before = falling_hair(POINTS, torch.zeros(1, 3, 128, 128))
-    chin, ears = ((POINTS[0, 152] + 1) * 64).long(), ((POINTS[0, [234, 454]] + 1) * 64).long()
-    y = min(int(chin[1]), 127)
-    assert share[0, 0, y, ears[0, 0] : ears[1, 0]].mean() > 0.8
-    outside = share[0, 0, y, : max(int(ears[0, 0]) - 40, 1)]
-    assert outside.numel() == 0 or outside.max() < 0.2
-    assert before[0, 0, y, int(chin[0])] == 0, "not before the throat"
-    assert light[0, 0, y, int(chin[0])] < light[0, 0, y].max()

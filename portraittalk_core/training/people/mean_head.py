@@ -71,7 +71,7 @@ def mean_head() -> dict[str, ndarray]:
 def _mirrored(points: Float32[ndarray, "v 3"]) -> Int[ndarray, "v"]:
     from scipy.spatial import KDTree
 
-    return KDTree(points).query(points * [-1, 1, 1])[1]
+    return np.asarray(KDTree(points).query(points * [-1, 1, 1])[1])
 
 
 def _openness(points: Float32[ndarray, "v 3"], triangles: Int[ndarray, "t 3"]) -> Float32[ndarray, "v"]:
