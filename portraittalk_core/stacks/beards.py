@@ -47,15 +47,16 @@ class BeardKind:
 
 
 BEARDS = {
-    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.15, 0.0064, 8000, 0.62, 0.85),
-    "goatee": BeardKind(("moustache", "chin"), 0.13, 0.0064, 8000, 0.6, 0.85),
-    "mustache": BeardKind(("moustache",), 0.13, 0.0064, 9000, 0.6, 0.85),
+    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.15, 0.0048, 13000, 0.55, 0.8),
+    "goatee": BeardKind(("moustache", "chin"), 0.13, 0.0048, 13000, 0.55, 0.8),
+    "mustache": BeardKind(("moustache",), 0.13, 0.005, 13000, 0.55, 0.8),
     "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.005, 4200, 0.24, 0.42),
 }
 """By the word that asks for it."""
 
-_FEATHER = {"cheeks": 0.42, "moustache": 0.06, "chin": 0.14}  # softness of the edges
-_FINE = 360  # pixels of the canvas a distance of the eyes
+_FEATHER = {"cheeks": 0.3, "moustache": 0.06, "chin": 0.14}  # softness of the edges
+_TUFT = 0.07  # in distances of the eyes: of hairs that are alike
+_FINE = 440  # pixels of the canvas a distance of the eyes
 _TONES = 10  # of hairs that are drawn in one go
 _LAYERS = 14  # from the ends of a beard upwards: hair lies over what grows below it
 _BENDS = 4  # of a hair
@@ -179,7 +180,7 @@ def _lines(
     count = int(kind.hairs * (right - left) * (end - top) / unit**2)
     roots = rng.uniform((left, top), (right, end), (count, 2)).astype(np.float32)
     here = density[roots[:, 1].astype(int), roots[:, 0].astype(int)]
-    grows = rng.uniform(0, 1, count) < here**1.4
+    grows = rng.uniform(0, 1, count) < here**1.8
     roots, here = roots[grows], here[grows]
     pixels = (points + 1) * (len(density) / 2) - 0.5
     across = pixels[[362, 263]].mean(0) - pixels[[33, 133]].mean(0)
@@ -198,7 +199,11 @@ def _lines(
         turned = angle + curl * step / _BENDS
         way = np.sin(turned)[:, None] * across + np.cos(turned)[:, None] * down
         steps.append(steps[-1] + way * (length / _BENDS)[:, None])
-    tones = np.clip(0.45 + rng.normal(0, 0.24, len(roots)), 0, 1)
+    # Hairs that stand together are alike.
+    tufts = cv2.resize(rng.normal(0, 1, (48, 48)).astype(np.float32), (384, 384), interpolation=cv2.INTER_LINEAR)
+    column, row = ((roots - (left, top)) / (_TUFT * unit) * 8).astype(int).T % 384
+    tuft = tufts[row, column]
+    tones = np.clip(0.45 + 0.17 * tuft + rng.normal(0, 0.19, len(roots)), 0, 1)
     order = 1 - (below - below.min()) / max(float(np.ptp(below)), 1e-3) + rng.normal(0, 0.03, len(roots))
     return np.stack(steps, 1), tones, order
 

@@ -40,7 +40,6 @@ from .head_camera import face_unit
 from .masked import (
     STRANDS,
     blurred,
-    colourfulness,
     filled,
     inside,
     luma,
@@ -63,7 +62,7 @@ _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
-_WHOLE = BEARDS["beard"].parts
+_WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
 _EVEN = 0.06  # of the range: how far pixels of a wall are from its colour
 _SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not

@@ -198,6 +198,8 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     place = filled(scene.shown, sure)
     # Single hairs and tufts around hair are often taken for something else.
     stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure) * (1 - scene.was("clothes", "accessory"))
+    sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
+    stray = stray * (1 - sort)  # hands and necks beside hair stay
     face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
     face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
     gone = torch.maximum((6 * blurred(hair, _STRANDS_GO)).clamp(max=1), stray * (1 - face))
@@ -215,7 +217,6 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
     kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
-    sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
     kept = torch.maximum(kept, skin * sort * (1 - above))
     kept = torch.maximum(kept * (1 - share), surely(skin, 0.5 * _SHADED * unit) * (1 - above))
     changed = torch.maximum(gone * (1 - kept), share * above * (1 - seen))
