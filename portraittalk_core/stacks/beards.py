@@ -49,7 +49,7 @@ class BeardKind:
 BEARDS = {
     "beard": BeardKind(("cheeks", "moustache", "chin"), 0.15, 0.0048, 13000, 0.55, 0.8),
     "goatee": BeardKind(("moustache", "chin"), 0.13, 0.0048, 13000, 0.55, 0.8),
-    "mustache": BeardKind(("moustache",), 0.13, 0.005, 13000, 0.55, 0.8),
+    "mustache": BeardKind(("moustache",), 0.13, 0.0064, 9500, 0.62, 0.86),
     "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.005, 4200, 0.24, 0.42),
 }
 """By the word that asks for it."""
@@ -180,7 +180,7 @@ def _lines(
     count = int(kind.hairs * (right - left) * (end - top) / unit**2)
     roots = rng.uniform((left, top), (right, end), (count, 2)).astype(np.float32)
     here = density[roots[:, 1].astype(int), roots[:, 0].astype(int)]
-    grows = rng.uniform(0, 1, count) < here**1.8
+    grows = rng.uniform(0, 1, count) < here**1.5
     roots, here = roots[grows], here[grows]
     pixels = (points + 1) * (len(density) / 2) - 0.5
     across = pixels[[362, 263]].mean(0) - pixels[[33, 133]].mean(0)
@@ -203,7 +203,7 @@ def _lines(
     tufts = cv2.resize(rng.normal(0, 1, (48, 48)).astype(np.float32), (384, 384), interpolation=cv2.INTER_LINEAR)
     column, row = ((roots - (left, top)) / (_TUFT * unit) * 8).astype(int).T % 384
     tuft = tufts[row, column]
-    tones = np.clip(0.45 + 0.17 * tuft + rng.normal(0, 0.19, len(roots)), 0, 1)
+    tones = np.clip(0.45 + 0.14 * tuft + rng.normal(0, 0.19, len(roots)), 0, 1)
     order = 1 - (below - below.min()) / max(float(np.ptp(below)), 1e-3) + rng.normal(0, 0.03, len(roots))
     return np.stack(steps, 1), tones, order
 
