@@ -64,6 +64,17 @@ def test_text_files_name_their_encoding():
     assert not found
 
 
+def test_what_runs_on_a_device_asks_nothing_that_apples_gpus_lack():
+    found = []
+    for file in (file for name in ("nets", "motion", "diffusion", "hosts") for file in (CORE / name).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            said = ast.unparse(node) if isinstance(node, ast.Call) else ""
+            solves = re.match(r"torch\.(linalg\.\w+|cholesky\w*|lstsq|svd)\(", said) and "off_apple(" not in said
+            if solves or re.match(r"[\w.]*grid_sample\(.*border", said):
+                found.append(f"{file.relative_to(ROOT)}:{node.lineno}: {said}")
+    assert not found, "see media.resampling: bordered, off_apple"
+
+
 def test_every_folder_of_the_core_is_a_package():
     folders = {file.parent for file in CORE.rglob("*.py")}
     assert not [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").is_file()]

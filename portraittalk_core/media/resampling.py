@@ -16,6 +16,35 @@ _EXACT = int(cv2.__version__.partition(".")[0]) >= 5
 _LAYERS = 4
 """That OpenCV samples at once."""
 
+_APPLE = ("mps",)
+"""Devices for which torch, in versions that are promised, has neither `bordered` nor solvers of linear systems."""
+
+
+def off_apple(tensor: Tensor) -> Tensor:
+    """Return a tensor where everything can be computed: as float32 on the CPU instead of on Apple's GPU.
+
+    Torch 2.6 to 2.10 samples there neither beyond a border nor bicubically, and solves nothing
+    (pytorch/pytorch#125098, #151189, #176703).
+
+    Args:
+        tensor: Small, for it is copied.
+    """
+    return tensor.cpu().float() if tensor.device.type in _APPLE else tensor
+
+
+def bordered(
+    rows: Float[Tensor, "n c h w"], grid: Float[Tensor, "n a b 2"], mode: str = "bilinear"
+) -> Float[Tensor, "n c a b"]:
+    """Sample as `grid_sample` with `align_corners=False` does; beyond a row its edge pixels are repeated.
+
+    Args:
+        rows: Of any range.
+        grid: x and y in [-1, 1].
+        mode: bilinear or bicubic.
+    """
+    given = (off_apple(rows), off_apple(grid))
+    return functional.grid_sample(*given, mode=mode, padding_mode="border", align_corners=False).to(rows)
+
 
 def sampled(
     pictures: Float[Tensor, "#n c h w"], places: Float[Tensor, "n 2 a b"], cubic: bool = True
@@ -30,7 +59,7 @@ def sampled(
     if not (_EXACT and _for_opencv(pictures, places)):
         rows, grid = pictures.expand(len(places), -1, -1, -1), places.permute(0, 2, 3, 1)
         mode = "bicubic" if cubic else "bilinear"
-        return functional.grid_sample(rows, grid, mode=mode, padding_mode="border", align_corners=False)
+        return bordered(rows, grid, mode)
     made = places.new_empty(len(places), pictures.shape[1], *places.shape[-2:])
     height, width = pictures.shape[-2:]
     x, y = (((places[:, k] + 1) * (side / 2) - 0.5).numpy() for k, side in ((0, width), (1, height)))

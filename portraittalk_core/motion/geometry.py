@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BadInput
-from ..media.resampling import enlarged
+from ..media.resampling import bordered, enlarged, off_apple
 from ..topology import (
     BROWS,
     EYE_CORNERS,
@@ -181,7 +181,8 @@ def placement(reference: Float[Tensor, "n 478 2"], target: Float[Tensor, "n 478 
     linear = _similarity(fixed, moved, spread)
     error = fixed - moved @ linear.mT
     ridge = _SIMILARITY_PULL * 0.5 * spread[:, None, None] * torch.eye(2, device=moved.device)
-    linear = linear + torch.linalg.solve(moved.mT @ moved + ridge, moved.mT @ error).mT
+    corrected = torch.linalg.solve(off_apple(moved.mT @ moved + ridge), off_apple(moved.mT @ error))
+    linear = linear + corrected.mT.to(linear)
     shift = fixed_mean.mT - linear @ moved_mean.mT
     return torch.cat([linear, shift], 2)
 
@@ -242,8 +243,7 @@ def warp_picture(
     """
     grid = face_warp(reference, target, picture.shape[-1])
     rows = picture.float().expand(len(grid), -1, -1, -1)
-    warped = functional.grid_sample(rows, grid, mode="bicubic", padding_mode="border", align_corners=False)
-    return warped.clamp(-1, 1)  # bicubic overshoots at edges
+    return bordered(rows, grid, "bicubic").clamp(-1, 1)  # bicubic overshoots at edges
 
 
 def head_size(landmarks: Float[Tensor, "n 478 2"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n"]]:
@@ -329,8 +329,8 @@ def _smooth_field(
     field = points.new_zeros(len(points), len(axis), len(axis), 2)
     for reach, ridge in _WARP_SCALES:
         near = torch.exp(apart * (-0.5 / reach**2))
-        root = torch.linalg.cholesky(near + ridge * torch.eye(near.shape[1], device=near.device))
-        weights = torch.cholesky_solve(offsets, root)
+        root = torch.linalg.cholesky(off_apple(near + ridge * torch.eye(near.shape[1], device=near.device)))
+        weights = torch.cholesky_solve(off_apple(offsets), root).to(offsets)
         offsets = offsets - near @ weights
         x, y = (torch.exp((axis - points[..., k, None]).square() * (-0.5 / reach**2)) for k in (0, 1))
         rows = (y[..., None] * weights[:, :, None]).flatten(2).mT  # [n, size * 2, k]

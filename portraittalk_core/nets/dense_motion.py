@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import enlarged, sampled
+from ..media.resampling import bordered, enlarged, sampled
 from .small_unet import SmallUNet
 
 SHARES = ("own", "warped", "still")
@@ -97,7 +97,7 @@ def anchored(
     flow = flow.clone()
     low, high = target.amin((0, 1)), target.amax((0, 1))
     for width in ANCHORS:
-        there = functional.grid_sample(flow, target[:, :, None], padding_mode="border", align_corners=False)
+        there = bordered(flow, target[:, :, None])
         error = reference - there[..., 0].mT
         error = error * (_FARTHEST / error.norm(dim=-1, keepdim=True).clamp(min=_FARTHEST))
         ends = torch.stack([low - _REACH * width, high + _REACH * width]).add(1).mul(size / 2)

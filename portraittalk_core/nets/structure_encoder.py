@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..errors import BadInput
 from ..host import Call, InputBranch
+from ..media.resampling import bordered
 from ..sites import Site
 
 
@@ -76,7 +77,7 @@ def structure_input(
             )
     latent = reference_latent.expand(rows, -1, -1, -1)
     grid = F.affine_grid(placement.to(latent.dtype), list(latent.shape), align_corners=False)
-    placed = F.grid_sample(latent, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    placed = bordered(latent, grid, "bicubic")
     outside = (grid.abs().amax(-1) > 1)[:, None].to(latent.dtype)
     seen = latent.new_ones(rows) if present is None else present.to(latent).expand(rows)
     mask = seen[:, None, None, None]

@@ -52,3 +52,15 @@ def test_gradients_flow_where_somebody_learns(picture: torch.Tensor, places: tor
     total = sampled(pictures, places).sum() + enlarged(pictures, (80, 96)).sum() + averaged(pictures, 1).sum()
     total.backward()
     assert pictures.grad is not None and bool(pictures.grad.any())
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_what_apples_gpus_lack_is_done_on_the_cpu(monkeypatch, picture: torch.Tensor, places: torch.Tensor, mode: str):
+    rows, grid = picture.expand(2, -1, -1, -1), places.permute(0, 2, 3, 1)
+    expected = functional.grid_sample(rows, grid, mode=mode, padding_mode="border", align_corners=False)
+    assert torch.equal(resampling.bordered(rows, grid, mode), expected)
+    assert resampling.off_apple(rows) is rows
+    monkeypatch.setattr(resampling, "_APPLE", ("cpu",))  # as if this were one
+    found = resampling.bordered(rows.half(), grid, mode)
+    assert found.dtype == torch.float16 and resampling.off_apple(rows.half()).dtype == torch.float32
+    torch.testing.assert_close(found.float(), expected, atol=2e-3, rtol=0)
