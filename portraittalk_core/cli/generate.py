@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from ..pipeline import PortraitTalk
     from ..types import Frames, Identity, Sound, StructureMaps
 
+USAGE = """%(prog)s --image FILE --audio FILE [--prompt TEXT] -o FILE [options]
+       %(prog)s --batch CSV [options]"""
+
 EPILOG = f"""examples, the first with what comes with the package:
   portraittalk generate --image "{ASSETS / "portrait.png"}" \\
       --audio "{ASSETS / "speech.wav"}" --prompt "a person with red hair" -o out.mp4
@@ -66,6 +69,7 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "generate",
+        usage=USAGE,
         help="make a portrait speak a recording",
         description="Make a portrait speak a recording. The video lasts exactly as long as the recording.",
         epilog=EPILOG,

@@ -174,6 +174,8 @@ def test_the_command_line_starts_without_heavy_imports():
 def test_options_of_generate_are_complete(capsys):
     main(["generate", "--help"])
     text = capsys.readouterr().out
+    usage = "usage: portraittalk generate --image FILE --audio FILE [--prompt TEXT] -o FILE [options]\n"
+    assert text.startswith(usage), "what is needed is seen at once"
     named = "image audio prompt edit negative fps steps cfg identity-scale audio-scale seed fusion still-head preview"
     for option in [
         *named.split(),
