@@ -61,6 +61,7 @@ _CHANGED = 0.05  # of the range: what changes less is as before
 _NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
+_LIGHT_HAIR, _LIGHTER = ("blonde hair", "grey hair", "white hair"), 1.35  # how much lighter than usual it may be
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
 _WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
@@ -140,6 +141,8 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     old = mean_of(picture, hair.square())
     named = sorted(scene.details & set(HAIR_COLOURS))
     new = hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else _drawn_hair(scene)
+    if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
+        new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:

@@ -22,6 +22,7 @@ from .scalp import BareHead, bare_head, head_in_picture, kept_near, light_way, r
 from .scene import Scene
 from .strands import head_of_hair
 
+_INPAINTED = 192  # pixels a side at which edges run on into what hair hid
 _STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
 _OWN = ("short", "side", "bob", "long")  # cuts in which hair lies as it mostly does
@@ -195,9 +196,10 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     head = _head(scene)
     share = softened(head.share, softness(scene.shown, skin))
     sure = surely(scene.was("background"), _STRANDS_GO)
-    place = filled(scene.shown, sure)
+    place = _place_behind(scene, sure)
     # Single hairs and tufts around hair are often taken for something else.
-    stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure) * (1 - scene.was("clothes", "accessory"))
+    stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure)
+    stray = stray * (1 - scene.was("clothes", "accessory"))
     sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
     stray = stray * (1 - sort)  # hands and necks beside hair stay
     face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
@@ -226,6 +228,24 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     beside = beside.clamp(0, 1) * (1 - head.ears) * (6 * blurred(hair, _STRAY * unit)).clamp(max=1)
     changed = torch.maximum(changed, (3 * blurred(darker * beside, 0.02 * unit)).clamp(max=1))
     return picture + blurred(changed, 0.01 * unit) * (under - picture)
+
+
+def _place_behind(scene: Scene, sure: Tensor) -> Tensor:
+    """Return the place with what was before it filled in: edges run on into it (Bertalmio et al., 2001), then fade."""
+    soft = filled(scene.shown, sure)
+    rows: list[Tensor] = []
+    for row, known, mean in zip(scene.shown, sure[:, 0], soft, strict=True):
+        size = min(_INPAINTED, row.shape[-1])
+        known_small = cv2.resize(known.numpy(), (size, size), interpolation=cv2.INTER_AREA)
+        mixed = (known * row + (1 - known) * mean).permute(1, 2, 0).numpy()
+        small = cv2.resize(mixed, (size, size), interpolation=cv2.INTER_AREA)
+        levels = (small.clip(0, 1) * 255).round().astype(np.uint8)
+        made = cv2.inpaint(levels, (known_small < 0.9).astype(np.uint8), 4, cv2.INPAINT_NS)
+        large = cv2.resize(made.astype(np.float32) / 255, (row.shape[-1],) * 2, interpolation=cv2.INTER_CUBIC)
+        rows.append(torch.from_numpy(large).permute(2, 0, 1))
+    made = softened(torch.stack(rows).to(soft), 0.006 * soft.shape[-1])
+    near = (3 * blurred(sure, 0.1)).clamp(max=1)
+    return soft + (1 - sure) * near * (made - soft)
 
 
 def _rather(picture: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ _STRANDS = {"bun": 26, "ponytail": 26, "afro": 16, "curly": 18}
 _USUAL_STRANDS = 34  # of a card
 _WIDEST = 0.9  # quantile of locks of a bob by how far aside they hang
 _LYING = ("side", "bob", "long", "wavy", "bun", "ponytail")  # cuts whose roots lie on the skin
+_FRIZZ = 0.03  # decimetres that a hair of an afro turns aside with each step
 _SWAY = {"long": 0.035, "bob": 0.03, "wavy": 0.03, "ponytail": 0.03}  # decimetres that locks swing to their sides
 _THICK = 0.008  # of a strand, in distances of the eyes
 _FUR = {"buzz": 60000, "afro": 34000}  # hairs of fur on a scalp, where it is all there is
@@ -102,6 +103,9 @@ def _split(cards: Any, name: str, rng: np.random.Generator) -> list[Strands]:
         places = places + sway * broad / np.maximum(broad.mean(), 1e-6) * (right - left)[:, None] / broad
         out = np.broadcast_to(normal[:, None], places.shape)
         places, out, shade = (_finer(values) for values in (places, out, shade[..., None]))
+        if name == "afro":
+            frizz = np.cumsum(rng.normal(0, 1, places.shape), 2)
+            places = places + _FRIZZ * (frizz - frizz[:, :, :1])
         flat = (len(rows) * count, places.shape[2])
         kinds = (places.reshape(*flat, 3), shade.reshape(flat), out.reshape(*flat, 3))
         found.append(Strands(*(values.astype(np.float32) for values in kinds)))
