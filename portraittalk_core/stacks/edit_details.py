@@ -45,7 +45,10 @@ HAIR_COLOUR_WORDS = {name: words for name, words in HAIR_WORDS.items() if name i
 HAIRCUTS = {f"{name} cut": name for name in STYLE_WORDS if name != "bald"}
 """Haircuts that can be drawn, and their names among `people.hair.STYLES`."""
 
-DETAILS = (*OF_GLASSES, *HAIR_COLOURS, *HAIRCUTS, "fringe")
+CLOTHES_COLOURS = {f"{name} clothes": colour for name, (colour, _) in CLOTHES.colours.items()}
+"""Colours of clothes that are asked for, likewise."""
+
+DETAILS = (*OF_GLASSES, *HAIR_COLOURS, *HAIRCUTS, "fringe", *CLOTHES_COLOURS, "a garment")
 """All that is read here."""
 
 BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
@@ -67,6 +70,27 @@ _CUTS = {
 }
 """In the order in which they are looked for."""
 
+_GARMENTS = frozenset(
+    [
+        "suit",
+        "blazer",
+        "jacket",
+        "tie",
+        "hoodie",
+        "sweatshirt",
+        "dress",
+        "turtleneck",
+        "sweater",
+        "pullover",
+        "jumper",
+        "blouse",
+        "coat",
+    ]
+)
+_CLOTHES = _GARMENTS | frozenset(["shirt", "t-shirt", "tshirt", "tee", "top", "clothes", "clothing", "collar"])
+_DRESSED = re.compile(
+    r"\b(?:wearing|wears|dressed in|clothes (?:is|are)|in) ([a-z]+)\b(?! \w*(?:hair|glasses|wall|background))"
+)
 _ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
 _FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
 _LENSES = frozenset(["lens", "lenses"])
@@ -99,7 +123,7 @@ def asked_details(prompt: str) -> set[str]:
         of_it = {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
         said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
         asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
-    return asked | _hair_colour(prompt) | _haircut(prompt)
+    return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt)
 
 
 def _haircut(prompt: str) -> set[str]:
@@ -109,6 +133,18 @@ def _haircut(prompt: str) -> set[str]:
         if re.search(pattern, prompt):
             return said | {f"{name} cut"}
     return said
+
+
+def _clothes(prompt: str) -> set[str]:
+    """Return the colour of clothes that a prompt names, and whether it names a garment of its own cut."""
+    spoken = re.findall(r"[a-z-]+", prompt)
+    said: set[str] = set()
+    for place, word in enumerate(spoken):
+        if word in _CLOTHES:
+            said |= {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
+    colours = said | set(_DRESSED.findall(prompt))
+    asked = {f"{name} clothes" for name, words in CLOTHES_WORDS.items() if colours & set(words)}
+    return asked | ({"a garment"} if said & _GARMENTS else set())
 
 
 def _hair_colour(prompt: str) -> set[str]:

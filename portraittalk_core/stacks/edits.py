@@ -18,7 +18,7 @@ from ..people.palette import PLACES, WALLS
 from ..topology import BROWS, LOWER_BROWS, SEGMENTS
 from .ageing import bare_forehead, sagged, spotted
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
-from .edit_details import HAIR_COLOURS
+from .edit_details import CLOTHES_COLOURS, HAIR_COLOURS
 from .edit_regions import ASKED, PAINTED, REGIONS, region_maps
 from .face_parser import FaceParser
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
@@ -72,6 +72,8 @@ _NO_SUCH_PLACE = (
     f"{', '.join((*dict.fromkeys((*PLACES, *SCENES)),))}, and walls that are {', '.join(WALLS)}."
 )
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
+_ONE_COLOUR = 0.6  # how far all of them have one
+_CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER, _GLOSS = 0.5, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
 _SAGS, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
@@ -163,13 +165,20 @@ def _drawn_hair(scene: Scene) -> Tensor:
 
 
 def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Clothes of another colour with the folds that they have; new ones where there was skin."""
+    """Clothes of another colour, with the folds and the cut that they have."""
     was, becomes = scene.was("clothes"), scene.becomes("clothes")
-    new = blurred(filled(scene.drawn, (was * becomes).square()), _CLOTH_REACH)
+    if "a garment" in scene.details:
+        scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")
+    both = (was * becomes).square()
+    new = blurred(filled(scene.drawn, both), _CLOTH_REACH)
+    new = new + _ONE_COLOUR * (mean_of(scene.drawn, both) - new)
+    for name in sorted(scene.details & set(CLOTHES_COLOURS)):
+        named = new.new_tensor(CLOTHES_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
+        shade = (luma(new) / luma(named)).clamp(*_SHADE_OF_NAME)  # how light it is the denoiser knows, about
+        named = (shade * (luma(named) + colourfulness(picture) * (named - luma(named)))).clamp(max=1)
+        new = new + _CLOTH_NAMED * (named - new)
     old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
-    other = _otherwise(scene, was)
-    picture = picture + other * was * (recoloured(picture, old, new) - picture)
-    return picture + other * where * becomes * scene.was("skin") * (scene.drawn - picture)
+    return picture + _otherwise(scene, was) * was * (recoloured(picture, old, new) - picture)
 
 
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ RIMS = {"thin rims": 0.013, "thick rims": 0.038}
 """Half widths of rims that are asked for, in decimetres."""
 
 _METAL_RIM = 0.016  # if nothing else is said
-_NAMED = {"gold": METALS["gold"], "silver": METALS["silver"], "brown": PLASTICS["brown"], "grey": PLASTICS["grey"]}
+_GOLD = (0.60, 0.31, 0.06)  # of which frames look golden also where nothing is mirrored in them
+_NAMED = {"gold": _GOLD, "silver": METALS["silver"], "brown": PLASTICS["brown"], "grey": PLASTICS["grey"]}
 RIM_COLOURS = {f"{name} rims": colour for name, (colour, _) in CLOTHES.colours.items()} | {
     f"{name} rims": colour for name, colour in _NAMED.items()
 }
@@ -71,7 +72,7 @@ def glasses_of(kind: str, details: Collection[str]) -> Eyewear:
     glasses = GLASSES[kind]
     for name, colour in RIM_COLOURS.items():
         if name in details:
-            metal = colour in METALS.values()
+            metal = colour in (*METALS.values(), _GOLD)
             glasses = replace(glasses, tint=colour, metal=metal, rim=_METAL_RIM if metal else glasses.rim)
     for name, rim in RIMS.items():
         if name in details:

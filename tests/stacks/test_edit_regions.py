@@ -76,7 +76,7 @@ def asked_of(prompt):
         ("a woman in yellow sunglasses", {"yellow rims", "dark lenses"}),
         ("a woman with glasses with a thin gold frame", {"thin rims", "gold rims"}),
         ("a man with dark lenses and red glasses", {"dark lenses", "red rims"}),
-        ("a man in a red shirt with black-rimmed glasses", {"black rims"}),
+        ("a man in a red shirt with black-rimmed glasses", {"black rims", "red clothes"}),
         ("a man with short auburn hair", {"red hair", "short cut"}),
         ("a woman with long, dark wavy hair", {"black hair", "wavy cut"}),
         ("a woman with long hair and a curly dog", {"long cut"}),
@@ -84,7 +84,7 @@ def asked_of(prompt):
         ("a woman with a bob with bangs", {"bob cut", "fringe"}),
         ("a person with pink hair", {"pink hair"}),
         ("an elderly woman with dark brown hair", {"dark brown hair"}),
-        ("a brunette woman wearing red", {"brown hair"}),
+        ("a brunette woman wearing red", {"brown hair", "red clothes"}),
     ],
 )
 def test_words_say_how_things_look(prompt, details):
@@ -126,3 +126,15 @@ def test_regions_turn_with_the_head(maps):
     points, found = maps
     turned = torch.stack([-points[..., 1], points[..., 0]], -1)  # a quarter turn
     assert torch.allclose(region_maps(turned, SIZE), found.rot90(-1, (2, 3)), atol=1e-3)
+
+
+def test_colours_of_clothes_are_those_of_garments_alone():
+    said = {
+        "a man in a blue suit": {"blue clothes", "a garment"},
+        "a lady, dressed in green": {"green clothes"},
+        "a woman with red hair in a white t-shirt": {"white clothes"},
+        "a man in front of a red wall": set(),
+        "a man wearing black glasses": set(),
+    }
+    for prompt, wanted in said.items():
+        assert {name for name in asked_of(prompt) if name.endswith(" clothes") or name == "a garment"} == wanted
