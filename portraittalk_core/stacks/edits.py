@@ -65,7 +65,7 @@ _LIGHT_HAIR, _LIGHTER = ("blonde hair", "grey hair", "white hair"), 1.35  # how 
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
 _WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
-_EVEN = 0.06  # of the range: how far pixels of a wall are from its colour
+_EVEN = 0.08  # of the range: how far half of the pixels of a wall are from its colour, at most
 _SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not
 _NO_SUCH_PLACE = (
     "The prompt asks for another background, but for none that tiny paints: it stays a blur. It paints "
@@ -248,9 +248,7 @@ def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
     An even wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
     """
     share = scene.was("background")
-    even = softened(scene.shown, 2.0)
-    away = (even - mean_of(even, share)).abs().amax(1, keepdim=True)
-    plain = mean_of(away, share) < _EVEN
+    plain = _evenness(scene.shown, surely(share, STRANDS)) < _EVEN
     if name in WALLS:
         apart = (mean_of(scene.shown, share) - mean_of(place, share)).abs().amax(1, keepdim=True)
         low, high = _SAME_WALL
@@ -259,6 +257,14 @@ def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
         return _otherwise(scene, share)
     known = torch.ones_like(plain) if name not in PLACES else _otherwise(scene, share, _PLACE_NAMED) > 0
     return (plain | known.bool()).float()
+
+
+def _evenness(picture: Tensor, sure: Tensor) -> Tensor:
+    """Return how far half of the pixels of a part are from its colour, of the range."""
+    even = softened(picture, 2.0)
+    away = (even - mean_of(even, sure)).abs().amax(1)
+    rows = [row[where > 0.5] for row, where in zip(away, sure[:, 0], strict=True)]
+    return torch.stack([row.median() if len(row) else row.new_ones(()) for row in rows])[:, None, None, None]
 
 
 def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED) -> Tensor:

@@ -29,6 +29,7 @@ _BRIGHT = {"bookshelf": 0.14, "brick wall": 0.18, "curtain": 0.16} | {name: row[
 _WALL = 1.1  # of a wall's own brightness
 _USUAL = 0.26  # mean of a place in linear light, where a face has `_FACE`
 _FACE = 0.32
+_DARKER = (0.5, 0.85)  # at least, of places and of walls: a white wall in the shade would be a grey one
 _GRAIN = 0.05  # at most, of the range
 
 
@@ -65,7 +66,9 @@ def painted_place(
         if name not in WALLS
         else _WALL * float(luma(linear.new_tensor(WALLS[name]).view(1, 3, 1, 1)))
     )
-    linear = linear * (wanted * (face / _FACE).clamp(0.5, 1.5) / mean_of(luma(linear), torch.ones_like(skin)))
+    linear = linear * (
+        wanted * (face / _FACE).clamp(_DARKER[name in WALLS], 1.5) / mean_of(luma(linear), torch.ones_like(skin))
+    )
     if name not in WALLS:
         grey = luma(linear)
         linear = grey + colourfulness(picture) * (linear - grey)

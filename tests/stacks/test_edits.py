@@ -303,3 +303,14 @@ def test_naming_what_is_there_changes_nothing_of_clothes_and_place(photograph, p
     assert torch.allclose(made, photograph, atol=1e-6)
     other = change(photograph, plain + 0.9, points, "clothes", "background", plain=plain)
     assert (other - photograph).abs().mean() > 0.2
+
+
+def test_a_place_comes_before_an_even_wall_though_the_denoiser_drew_the_wall(photograph, points):
+    wall = photograph.clone()
+    wall[..., :40, :20] = 0.2
+    where = (..., slice(0, 40), slice(0, 20))
+    parts = segments(background=(slice(0, 40), slice(0, 20)))
+    made = change(wall, wall, points, "office background", before=parts)
+    assert (made - wall)[where].abs().mean() > 0.05
+    same = change(wall, wall, points, "grey background", before=parts)
+    assert (same - wall)[where].abs().mean() < (made - wall)[where].abs().mean()
