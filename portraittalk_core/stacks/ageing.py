@@ -31,7 +31,7 @@ _GRID = 96  # cells of the field
 _STILL = 0.1  # pixels: what moves less is left as it is
 _SPOTS, _SPOT = 38, (0.012, 0.045)  # how many, of which size in distances of the eyes
 _SPOT_TINT = (0.10, 0.19, 0.25)  # how much red, green and blue they swallow
-_CREPE = ((0.010, 0.030, 0.016), (0.03, 0.016, 0.016))  # sizes across and down in distances of the eyes, how strong
+_CREPE = ((0.010, 0.030, 0.012), (0.03, 0.016, 0.012))  # sizes across and down in distances of the eyes, how strong
 _CHEEKS = ((117, 118, 101, 36, 205, 187, 123), (346, 347, 330, 266, 425, 411, 352))
 _ROUGH = (1.5, 1.9)  # times as rough as cheeks, from which on skin of the forehead is a fringe
 

@@ -40,6 +40,7 @@ from .head_camera import face_unit
 from .masked import (
     STRANDS,
     blurred,
+    colourfulness,
     filled,
     inside,
     luma,
@@ -76,12 +77,13 @@ _ONE_COLOUR = 0.6  # how far all of them have one
 _CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER, _GLOSS = 0.5, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
+_DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
 _SAGS, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
 _KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
 _PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
 _PALER = 0.08  # how much of its colour the skin of the old loses
-_MOTTLED, _MOTTLES = 0.045, 0.011  # how much lighter and darker, redder and paler it is in places; their size
-_SCARF = 0.75  # how far colours, over their brightness, are from hair's that are not hair's
+_MOTTLED, _MOTTLES = 0.022, 0.011  # how much lighter and darker, redder and paler it is in places; their size
+_SCARF = 0.25  # of the range: how far colours are from hair of the same brightness that are not hair's
 _GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
@@ -277,7 +279,7 @@ def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Lines and spots that old faces have, and deeper ones of the skin; paler colours; all of it sags."""
     free = 1 - blurred(scene.was("accessory"), 0.008).mul(4).clamp(max=1) * scene.eyes
     skin = blurred(_bare_skin(scene, picture), 0.004) * free * bare_forehead(scene.shown, scene.landmarks)
-    made = picture + _OLDER * skin * _lines(picture, skin)
+    made = picture + _OLDER * skin * _lines(picture, skin).clamp(-_DEEPEST, _LIGHTEST)
     made = made + _PALER * skin * (luma(made) - made)
     made = made * (1 + _MOTTLED * skin * _mottles(made))
     made = spotted(made, skin, scene.landmarks)
@@ -313,8 +315,9 @@ def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
     """Return where the colour is about that of hair, however light: a scarf is none."""
-    shades = [colour / luma(colour).clamp(min=0.08) for colour in (blurred(picture, 0.004), hair)]
-    return torch.exp(-((shades[0] - shades[1]).square().sum(1, keepdim=True) / _SCARF**2).square())
+    smooth = blurred(picture, 0.004)
+    away = smooth - hair * (luma(smooth) / luma(hair).clamp(min=0.02)).clamp(max=4)
+    return torch.exp(-(away.square().sum(1, keepdim=True) / _SCARF**2).square())
 
 
 def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:

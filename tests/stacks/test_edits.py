@@ -314,3 +314,11 @@ def test_a_place_comes_before_an_even_wall_though_the_denoiser_drew_the_wall(pho
     assert (made - wall)[where].abs().mean() > 0.05
     same = change(wall, wall, points, "grey background", before=parts)
     assert (same - wall)[where].abs().mean() < (made - wall)[where].abs().mean()
+
+
+def test_clothes_get_the_colour_of_their_word_and_skin_none(photograph, points):
+    drawn = torch.full_like(photograph, -0.2)
+    made = change(photograph, drawn, points, "clothes", "red clothes", "a garment")
+    red, green, blue = made[0, :, 104:].mean((1, 2)).tolist()
+    assert red > green + 0.1 and red > blue + 0.1
+    assert torch.allclose(made[..., 44:88, 40:88], photograph[..., 44:88, 40:88], atol=1e-6)
