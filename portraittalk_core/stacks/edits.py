@@ -18,7 +18,7 @@ from ..people.palette import PLACES, WALLS
 from ..topology import BROWS, LOWER_BROWS, SEGMENTS
 from .ageing import bare_forehead, sagged, spotted
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
-from .edit_details import CLOTHES_COLOURS, HAIR_COLOURS
+from .edit_details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
 from .edit_regions import ASKED, PAINTED, REGIONS, region_maps
 from .face_parser import FaceParser
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
@@ -151,7 +151,8 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:
         dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
-        dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
+        if not scene.made.keys() & set(HAIRCUTS.values()):  # whose strands are drawn
+            dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
 
 

@@ -31,6 +31,7 @@ _NEARBY = 0.7  # how far new hair has the colour of the old hair beside it
 _CONTRASTS = (0.4, 1.0)  # of drawn strands' light and dark, that is kept
 _SHADE = 0.3  # of the light, that hair takes from the skin below it
 _NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
+_SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
 
@@ -214,7 +215,7 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
     cloth = filled(picture, surely(scene.was("clothes")))
-    under = place + dressed * low * (cloth - place)
+    under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
     bare = share * (1 - low * (1 - (1 - dressed) * (head.places[:, 1:2] < _COLLAR)))
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
@@ -277,7 +278,7 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     hat, share = knitted(picture, scene.landmarks, light)
     share = softened(share, softness(scene.shown, scene.was("skin")))
     head = cranium(scene.landmarks, picture)
-    place = filled(scene.shown, surely(scene.was("background"), _STRANDS_GO))
+    place = _place_behind(scene, surely(scene.was("background"), _STRANDS_GO))
     gone = (3 * blurred(scene.was("hair"), _STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
     picture = picture + gone * (place - picture)
     shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
