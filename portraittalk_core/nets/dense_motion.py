@@ -209,7 +209,7 @@ def warp_pixels(
     """Move a picture of any resolution.
 
     Args:
-        picture: In [-1, 1], of any layers; one is shared by all rows.
+        picture: Of any layers and range, which cubic interpolation oversteps at edges; one is shared by all rows.
         motion: Of `DenseMotionNet`.
         bend: Changes the flow at the picture's size.
 
@@ -220,4 +220,4 @@ def warp_pixels(
     # The field is nearly a translation: what is interpolated is how far it is from standing still.
     flow = enlarged(motion.flow - identity_grid(motion.flow), size, cubic=True) + identity_grid(picture)
     flow = flow if bend is None else bend(flow)
-    return sampled(picture, flow).clamp(-1, 1), enlarged(motion.shares, size)
+    return sampled(picture, flow), enlarged(motion.shares, size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -25,14 +24,13 @@ from ..nets.dense_motion import (
     sparse_motion,
     warp_pixels,
 )
-from ..topology import EYES, IRISES, POINTS, SEGMENTS
-from ..types import Frames, Identity, StructureMaps
+from ..topology import EYES, IRISES, POINTS
+from ..types import CropPlace, Frames, Identity, StructureMaps
 from .edit_regions import ASKED
 from .edits import edited
 from .face_parser import FaceParser
-from .lips import LipEdges, lip_edges, over_lips, shut
-from .masked import STRANDS, filled, surely
-from .unseen import Background, unseen
+from .layers import Layers, before_plate, taken_apart
+from .lips import LipEdges, lip_edges
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -211,30 +209,31 @@ class HeadWarp:
         wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(ASKED))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
-        behind, lips = self._known(portrait, points.cpu())
+        place = identity.places[0] if identity.places else None
+        layers, lips = self._known(portrait, points.cpu(), place)
         done, said = 0, set[str]()
         for frames in video:
             for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
-                motion = calibrated(without_rim(self.motion_of(identity, landmarks, last=True).cpu(), rest), rest)
+                motion = self.motion_of(identity, landmarks, last=True).cpu()
+                motion = calibrated(without_rim(motion, rest) if layers is None else motion, rest)
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
                 motion = motion if plain is None else all_shown(motion)
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without, said) if bool(asked.any()) else None
-                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, behind, lips)
+                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips)
                 yield replace(frames, pixels=pixels)
 
     def _known(
-        self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"]
-    ) -> tuple[Background | None, LipEdges | None]:
-        """Return what is behind the person, and where its lips end."""
+        self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"], place: CropPlace | None
+    ) -> tuple[Layers | None, LipEdges | None]:
+        """Return the person and the place behind, and where the person's lips end."""
         if self.parser is None:
             return None, None
         segments = self.parser.segments(portrait[None], landmarks)
-        place = segments[:, [SEGMENTS.index("background")]]
-        behind = Background(filled(portrait[None], surely(place, STRANDS))[0], place[0])
-        return behind, lip_edges(portrait[None], segments, landmarks)
+        layers = taken_apart(portrait, segments, landmarks, SIDE, place)
+        return layers, lip_edges(portrait[None], segments, landmarks)
 
     def _edit(
         self,
@@ -263,7 +262,7 @@ def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Fl
         motion: Of each row.
     """
     moved, shares = warp_pixels(picture, motion)
-    still = shares[:, 2:]
+    moved, still = moved.clamp(-1, 1), shares[:, 2:]
     return moved + still * (picture - moved)
 
 
@@ -316,7 +315,7 @@ def composited(
     motion: DenseMotion,
     landmarks: Float[Tensor, "n 478 2"],
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
-    behind: Background | None = None,
+    layers: Layers | None = None,
     lips: LipEdges | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
@@ -327,18 +326,17 @@ def composited(
         motion: Of each frame.
         landmarks: Of each frame, in [-1, 1].
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
-        behind: What is behind the person; None: all that the photograph does not show the decoder draws.
+        layers: The portrait taken apart; None: the shares say what moves, and all that the photograph does not show the
+            decoder draws.
         lips: Where they end in the photograph; None: they are shut there.
     """
     size = portrait.shape[-1]
-    layers = [portrait, *([] if behind is None else [behind.share]), *([] if lips is None else [lips.inside])]
-    bend = None if lips is None else partial(over_lips, edges=lips, landmarks=landmarks)
-    moved, shares = warp_pixels(torch.cat(layers)[None], motion, bend)
-    own, warped, still = shares.split(1, 1)
-    if lips is not None:
-        moved[:, :3] = shut(moved[:, :3], moved[:, -1:].clamp(0, 1), lips, landmarks)
-    shown = (warped * moved[:, :3] + still * portrait) / (warped + still).clamp(min=1e-3)
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
-    rest = large if behind is None else unseen(large, shown, moved[:, :4], own, motion.flow, landmarks, behind)
-    shown = torch.lerp(shown, rest, own)
+    if layers is None:
+        moved, shares = warp_pixels(portrait[None], motion)
+        own, warped, still = shares.split(1, 1)
+        shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
+        shown = torch.lerp(shown, large, own)
+    else:
+        shown = before_plate(large, layers, motion, landmarks, lips)
     return (shown if edit is None else edit(shown, large)).clamp(-1, 1)

@@ -2,13 +2,10 @@
 
 A denoiser of few pixels draws what comes into view, but blurred. Of hair, cheeks and collars the photograph has more
 beside the gap: what the field of motion stretches into it is sharp and looks right, unless it is stretched so far that
-it becomes streaks, or folds. There what was drawn is taken, in the colours of what is around it. Behind the head the
-photograph's own place is filled in.
+it becomes streaks, or folds. There what was drawn is taken, in the colours of what is around it.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -20,51 +17,25 @@ from ..topology import OUTER_LIPS
 from .masked import blurred, filled
 
 _SIDE = 48  # pixels, on which colours are compared: they change slowly
-_KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
+_KNOWN = 0.8  # share of a pixel on that side from which on its colour counts
 _SOFT = 0.03  # reach, in sides of the picture, over which colours go over into another
 _WHOLE, _TORN = 0.4, 0.1  # least magnification of a field that shows detail, and that shows streaks only
 _AROUND = 0.012  # reach of a tear, in sides of the picture
 _MOUTH = 1.15  # of the lips' extent: within it what is drawn is taken, and half as far again it fades
 
 
-@dataclass(frozen=True)
-class Background:
-    """What is behind somebody."""
-
-    picture: Float[Tensor, "3 s s"]
-    """The photograph with what is behind the person filled in, in [-1, 1]."""
-
-    share: Float[Tensor, "1 s s"]
-    """How far each of its pixels is none of the person, in [0, 1]."""
-
-
-def unseen(
-    drawn: Float[Tensor, "n 3 s s"],
-    shown: Float[Tensor, "n 3 s s"],
-    moved: Float[Tensor, "n 4 s s"],
-    own: Float[Tensor, "n 1 s s"],
-    flow: Float[Tensor, "n 2 m m"],
-    landmarks: Float[Tensor, "n 478 2"],
-    behind: Background,
-) -> Float[Tensor, "n 3 s s"]:
-    """Return frames for where the photograph shows nothing.
+def redrawn(
+    flow: Float[Tensor, "n 2 m m"], landmarks: Float[Tensor, "n 478 2"], size: int
+) -> Float[Tensor, "n 1 size size"]:
+    """Return how far what a photograph does not show is to be drawn anew, in [0, 1].
 
     Args:
-        drawn: Of the denoiser, in [-1, 1].
-        shown: What the photograph shows, moved or as it is.
-        moved: The photograph moved wholly, and the share of the background moved with it.
-        own: How far the photograph shows nothing, in [0, 1].
         flow: Where each cell lies in the photograph.
         landmarks: Of the frames, in [-1, 1].
-        behind: Of the photograph.
+        size: Side of the result, pixels.
     """
-    size = drawn.shape[-1]
-    uncovered = moved[:, 3:].clamp(0, 1)
-    known = ((1 - own) * (1 - uncovered) > _KNOWN).float()
     tear = enlarged(blurred(torn(flow), _AROUND), (size, size))
-    redrawn = torch.maximum(tear, _mouths(landmarks, size))
-    person = torch.lerp(moved[:, :3], toned(drawn, shown, known), redrawn)
-    return torch.lerp(person, behind.picture.expand_as(person), uncovered)
+    return torch.maximum(tear, _mouths(landmarks, size))
 
 
 def torn(flow: Float[Tensor, "n 2 m m"]) -> Float[Tensor, "n 1 m m"]:
@@ -75,14 +46,27 @@ def torn(flow: Float[Tensor, "n 2 m m"]) -> Float[Tensor, "n 1 m m"]:
     Args:
         flow: Where each cell lies in the picture, in [-1, 1].
     """
+    return ((_WHOLE - stretching(flow)[0]) / (_WHOLE - _TORN)).clamp(0, 1)
+
+
+def stretching(flow: Float[Tensor, "n 2 m m"]) -> tuple[Float[Tensor, "n 1 m m"], Float[Tensor, "n 1 m m"]]:
+    """Return the singular values of a field's Jacobian: how fast places in the picture pass by, at least and at most.
+
+    Args:
+        flow: Where each cell lies in the picture, in [-1, 1].
+
+    Returns:
+        The least, below 1 where the picture is drawn out, and negative where it is mirrored; and the greatest, above 1
+        where it is pressed together.
+    """
     side = flow.shape[-1]
     beyond = functional.pad(flow, (1, 1, 1, 1), mode="replicate")
     (a, c), (b, d) = (
         (step * (side / 4)).unbind(1)
         for step in (beyond[..., 1:-1, 2:] - beyond[..., 1:-1, :-2], beyond[..., 2:, 1:-1] - beyond[..., :-2, 1:-1])
     )
-    least = (torch.hypot(a + d, b - c) - torch.hypot(a - d, b + c)) / 2
-    return ((_WHOLE - least) / (_WHOLE - _TORN)).clamp(0, 1)[:, None]
+    turned, mirrored = torch.hypot(a + d, b - c), torch.hypot(a - d, b + c)
+    return ((turned - mirrored) / 2)[:, None], ((turned + mirrored) / 2)[:, None]
 
 
 def toned(

@@ -3,7 +3,7 @@
 import torch
 
 from portraittalk_core.nets.dense_motion import identity_grid
-from portraittalk_core.stacks.unseen import Background, toned, torn, unseen
+from portraittalk_core.stacks.unseen import redrawn, stretching, toned, torn
 
 SIDE = 256
 FAR = torch.full((1, 478, 2), 5.0)
@@ -22,29 +22,21 @@ def field(across: float = 1.0, shift: float = 0.0) -> torch.Tensor:
     return flow
 
 
-def made(flow: torch.Tensor, share: torch.Tensor, landmarks: torch.Tensor = FAR) -> torch.Tensor:
-    """Return what is not shown where all is not shown: drawn 1, moved 2, behind 3."""
-    moved = torch.cat([picture(2), share], 1)
-    own = torch.ones(1, 1, SIDE, SIDE)
-    behind = Background(picture(3)[0], share[0])
-    return unseen(picture(1), torch.zeros(1, 3, SIDE, SIDE), moved, own, flow, landmarks, behind)
-
-
-def test_it_is_the_photographs_own_pixels_and_its_place_behind_them() -> None:
-    share = torch.zeros(1, 1, SIDE, SIDE)
-    share[..., :128] = 1
-    frames = made(field(shift=0.2), share)
-    assert torch.allclose(frames[..., :128], picture(3)[..., :128], atol=1e-5)
-    assert torch.allclose(frames[..., 128:], picture(2)[..., 128:], atol=1e-5)
-
-
 def test_what_is_torn_and_what_is_in_a_mouth_is_drawn() -> None:
-    nobody = torch.zeros(1, 1, SIDE, SIDE)
-    assert torch.allclose(made(field(across=0.05), nobody), picture(1), atol=1e-4)
+    assert redrawn(field(shift=0.2), FAR, SIDE).max() == 0
+    assert torch.allclose(redrawn(field(across=0.05), FAR, SIDE), torch.ones(1, 1, SIDE, SIDE), atol=1e-4)
     mouth = torch.rand(1, 478, 2, generator=torch.Generator().manual_seed(0)) * 0.2
-    frames = made(field(), nobody, mouth)
-    assert torch.allclose(frames[..., 134:150, 134:150], picture(1)[..., 134:150, 134:150], atol=1e-5)
-    assert torch.allclose(frames[..., :90], picture(2)[..., :90], atol=1e-5)
+    share = redrawn(field(), mouth, SIDE)
+    assert share[..., 134:150, 134:150].min() == 1 and share[..., :90].max() == 0
+
+
+def test_a_field_says_how_far_it_draws_out_and_presses_together() -> None:
+    inside = slice(2, -2)
+    for across in (0.3, 1.0, 2.0, -1.0):
+        least, most = (value[..., inside, inside] for value in stretching(field(across)))
+        wanted = sorted((across, 1.0))
+        torch.testing.assert_close(least, torch.full_like(least, wanted[0]), atol=1e-3, rtol=0)
+        torch.testing.assert_close(most, torch.full_like(most, wanted[1]), atol=1e-3, rtol=0)
 
 
 def test_a_field_is_torn_where_it_stretches_far_or_folds() -> None:

@@ -1,0 +1,99 @@
+"""A head's motion to its last hair: the dense motion's field where it knows, a head in space where it does not.
+
+The network is taught to say how pixels of the person move, not of those around it, and beside a person its field runs
+back to standing still. So the outermost hairs and the rims of hats are torn. Beyond the face hair and hats are taken to
+be a plane through the middle of the head, seen by the camera that is fitted to the points (`head_camera`): near its
+edge a head that turns is nearly that. What the field knows of them it says as a smooth difference from that plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..media.resampling import averaged, enlarged, sampled
+from ..nets.dense_motion import DenseMotion, identity_grid, nearness
+from .head_camera import head_camera
+from .masked import blurred, filled
+from .unseen import stretching
+
+_SIDE = 64  # cells, on which hair moves: it does so smoothly
+_DEPTH = -0.5  # of the plane, in the head's coordinates: the middle of a head is behind the eyes by 1.3
+_FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
+_RIM = 2  # cells beside what moves surely in which the field already runs back
+_FADES = 0.08  # reach, in sides, over which the difference from the plane fades
+_SMOOTH = 0.03  # reach, in sides, over which hair moves alike
+_UNSURE = 0.02  # share below which the network says nothing of a cell
+_CROWDED, _STEPS = 1.6, 2.4  # shrinking from which on a contour is smoothed, and wholly: it would come in steps
+
+
+@dataclass(frozen=True)
+class Holds:
+    """What of a photograph stays where it is while a head moves, and how that head is seen."""
+
+    solid: Float[Tensor, "1 1 m m"]
+    """The share of the person."""
+
+    body: Float[Tensor, "1 1 m m"]
+    """The share of what may stand still: skin, clothes, hair below the chin."""
+
+    low: Float[Tensor, "1 1 m m"]
+    """How far below the chin, in [0, 1]: there is no head."""
+
+    edge: Float[Tensor, "1 1 m m"]
+    """How far a cell is held by what goes on beyond the crop, in [0, 1]."""
+
+    camera: Float[Tensor, "1 4 2"]
+    """Of `head_camera`."""
+
+
+def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 2 m m"]:
+    """Return where each cell of a moving person lies in the photograph.
+
+    Args:
+        motion: Of each frame.
+        holds: Of the photograph.
+        landmarks: Of each frame, in [-1, 1].
+    """
+    side = motion.flow.shape[-1]
+    here = identity_grid(motion.flow)
+    away = motion.flow - here
+    _, warped, still = motion.shares.split(1, 1)
+    solid, skin = sampled(torch.cat([holds.solid, holds.body], 1), motion.flow, cubic=False).split(1, 1)
+    firm = (1 - functional.max_pool2d(1 - warped * solid, 2 * _RIM + 1, 1, _RIM)).square()
+    body = still * holds.body
+    trust = (firm + body).clamp(max=1)
+    surely = away * (firm / (firm + body).clamp(min=1e-4))
+    plane = (plane_of_head(holds.camera, head_camera(landmarks), motion.flow) - here) * (1 - holds.low)
+    both = functional.interpolate(torch.cat([(surely - plane) * trust, trust], 1), (_SIDE, _SIDE), mode="area")
+    share = both[:, 2:]
+    differs = filled(both[:, :2] / share.clamp(min=1e-3), share)
+    differs = differs * torch.maximum(share, (1.5 * blurred(share, _FADES)).clamp(max=1))
+    smooth = plane + enlarged(blurred(differs, _SMOOTH), (side, side))
+    # Faces, necks and clothes are the network's, with a gradual way from what moves to what stands still.
+    known = away * (warped + _UNSURE) / (warped + body + _UNSURE)
+    kept = torch.maximum(nearness(landmarks, side, _FACE).sqrt(), skin * warped)
+    found = torch.lerp(smooth, known, kept.clamp(0, 1)) * (1 - holds.edge)
+    _, most = stretching(here + found)
+    steep = functional.max_pool2d(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 5, 1, 2)
+    return here + torch.lerp(found, averaged(found, 1, 3), averaged(steep, 1))
+
+
+def plane_of_head(
+    before: Float[Tensor, "1 4 2"], after: Float[Tensor, "n 4 2"], like: Float[Tensor, "n c m m"]
+) -> Float[Tensor, "n 2 m m"]:
+    """Return where each cell lies in the photograph if it belongs to a plane through the middle of the head.
+
+    Args:
+        before: Camera of the photograph, see `head_camera`.
+        after: Cameras of the frames.
+        like: Has the size.
+    """
+    here = identity_grid(like).flatten(2).to(after)
+    at = torch.linalg.solve(after[:, :2].mT, here - (_DEPTH * after[:, 2] + after[:, 3])[..., None])
+    there = before[:, :2].mT @ at + (_DEPTH * before[:, 2] + before[:, 3])[..., None]
+    return there.unflatten(2, like.shape[-2:]).to(like)
