@@ -167,3 +167,13 @@ def test_the_shipped_model_binds_colours(shipped: TextEncoder):
 def test_symbols_are_named_like_unknown_words(encoder: TextEncoder, caplog: pytest.LogCaptureFixture):
     encoder.encode([f"{encoder.words[0]}, \N{GRINNING FACE}"])
     assert 'does not know "\N{GRINNING FACE}"' in caplog.text
+
+
+def test_an_unknown_place_is_answered_by_those_that_are_known(shipped: TextEncoder, caplog: pytest.LogCaptureFixture):
+    shipped.warn_of_words(["a man in a blue spaceship"])
+    assert 'does not know "spaceship"' in caplog.text and "Places that it knows: room" in caplog.text
+    caplog.clear()
+    shipped.warn_of_words(["a man at the beach", "a woman in a kitchen"])
+    assert not caplog.records
+    shipped.warn_of_words(["a zebra"])
+    assert "Places" not in caplog.text
