@@ -74,7 +74,7 @@ def sparse_motion(
     fields: list[Tensor] = []
     near: list[Tensor] = []
     for width in FIELDS:
-        sums, weight = _spread(moved, target, axis, axis, width)
+        sums, weight = spread(moved, target, axis, axis, width)
         fields.append(whole + sums / (weight + _FAINT))
         near.append(weight / (weight + 1))
     return torch.cat([*fields, *near], 1)
@@ -102,7 +102,7 @@ def anchored(
         error = error * (_FARTHEST / error.norm(dim=-1, keepdim=True).clamp(min=_FARTHEST))
         ends = torch.stack([low - _REACH * width, high + _REACH * width]).add(1).mul(size / 2)
         (left, top), (right, bottom) = ends.round().long().clamp(0, size).tolist()
-        sums, weight = _spread(error, target, axis[left:right], axis[top:bottom], width)
+        sums, weight = spread(error, target, axis[left:right], axis[top:bottom], width)
         flow[:, :, top:bottom, left:right] += sums / (weight + _FADING)
     return flow
 
@@ -116,18 +116,26 @@ def nearness(points: Float[Tensor, "n k 2"], size: int, width: float) -> Float[T
         width: Of the Gaussian around each, in [-1, 1].
     """
     axis = (torch.arange(size, device=points.device, dtype=points.dtype) + 0.5) * (2 / size) - 1
-    _, weight = _spread(torch.zeros_like(points), points, axis, axis, width)
+    _, weight = spread(torch.zeros_like(points), points, axis, axis, width)
     return weight / (weight + 1)
 
 
-def _spread(
+def spread(
     values: Float[Tensor, "n k 2"],
     points: Float[Tensor, "n k 2"],
     columns: Float[Tensor, "w"],
     rows: Float[Tensor, "h"],
     width: float,
 ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 1 h w"]]:
-    """Return the sums of values and of weights around points, weighted by a Gaussian of a width."""
+    """Return the sums of values and of weights around points, weighted by a Gaussian.
+
+    Args:
+        values: Two of each point.
+        points: In [-1, 1].
+        columns: x of the cells.
+        rows: y of the cells.
+        width: Of the Gaussian, in [-1, 1].
+    """
     x = torch.exp((columns - points[..., :1]).square() * (-0.5 / width**2))
     y = torch.exp((rows - points[..., 1:]).square() * (-0.5 / width**2))
     weighted = torch.cat([y * values[..., :1], y * values[..., 1:], y], -1)

@@ -31,6 +31,7 @@ from .edits import edited
 from .face_parser import FaceParser
 from .layers import Layers, before_plate, taken_apart
 from .lips import LipEdges, lip_edges
+from .skull import with_skull
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -107,6 +108,9 @@ class HeadWarp:
     parser: FaceParser | None = None
     """Tells apart what belongs to whom; None: prompts change nothing, what a head uncovers is drawn, and teeth that the
     photograph shows stay between lips that meet."""
+
+    depths: Float[Tensor, "478"] | None = field(default=None, compare=False, repr=False)
+    """Of the points of any head, see `skull.with_skull`; None: forehead and hair go where the network has them go."""
 
     kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
     """Motions that are asked for again: by the next window, and when frames are composited."""
@@ -217,6 +221,8 @@ class HeadWarp:
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
                 motion = self.motion_of(identity, landmarks, last=True).cpu()
                 motion = calibrated(without_rim(motion, rest) if layers is None else motion, rest)
+                if self.depths is not None:
+                    motion = with_skull(motion, points.cpu(), landmarks.cpu(), self.depths.cpu())
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
                 motion = motion if plain is None else all_shown(motion)

@@ -197,6 +197,7 @@ class TinyStack(CodecMethods):
             warp=HeadWarp(
                 placed(moving, place),
                 FaceParser(placed(load_face_parsing(files["face_parsing"]), place)),
+                shaper.head.mean[:, 2].detach(),
             ),
             faces=open_faces(model_folder(name) / "faces", faces),
             codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place, multiplies=multiplies),

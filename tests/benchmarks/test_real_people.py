@@ -202,6 +202,9 @@ def test_better_means_better_than_every_baseline():
     assert wins(found, "points", "psnr mouth") == 2
     found["c"]["errors"]["warp"]["psnr mouth"] = 31.0
     assert wins(found, "points", "psnr mouth") == 1 and wins(found, "points", "psnr face") == 2
+    assert wins(found, "blendshapes", "psnr mouth") == 2, "the true points are not what it was told"
+    found["a"]["errors"]["warp blendshapes"]["psnr mouth"] = 31.0
+    assert wins(found, "blendshapes", "psnr mouth") == 1
 
 
 @pytest.mark.parametrize(
