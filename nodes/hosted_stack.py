@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
+from ..portraittalk_core.compositing.head_warp import MotionsKept
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
 from ..portraittalk_core.nets.replacing import N, with_layers
 from ..portraittalk_core.perception.mesh_identity import MeshIdentity
 from ..portraittalk_core.sites import UNetShape
 from ..portraittalk_core.stacks.base import Stack
-from ..portraittalk_core.stacks.head_warp import MotionsKept
 from ..portraittalk_core.stacks.tiny import TinyStack
 from ..portraittalk_core.types import FaceMotion, Identity
 from . import convert

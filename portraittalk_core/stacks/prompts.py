@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..compositing.edits.regions import asked_regions
 from ..errors import BadInput
 from ..host import Pass
 from ..motion.arkit import to_arkit
 from ..perception.text import EXPRESSION, TextEncoder
-from .edit_regions import asked_regions
 
 FADE_S = 0.24
 """How long one prompt takes to become the next."""

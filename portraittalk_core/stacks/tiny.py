@@ -27,6 +27,10 @@ from ..checkpoints.native import (
     model_files,
     model_folder,
 )
+from ..compositing.face_parser import FaceParser
+from ..compositing.head_warp import HeadWarp
+from ..compositing.lips import lips_as_seen
+from ..compositing.mouth import open_mouths
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import WeightsMismatch
@@ -53,10 +57,6 @@ from .conditions import (
     WarpedLatents,
     WarpedPictures,
 )
-from .face_parser import FaceParser
-from .head_warp import HeadWarp
-from .lips import lips_as_seen
-from .mouth import open_mouths
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
 

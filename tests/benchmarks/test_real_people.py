@@ -11,12 +11,12 @@ import torch
 from benchmarks import real_people
 from benchmarks.parts.real import figures, page, sheet, speed, spoken
 from benchmarks.parts.real.clips import PATHS, baselines, wins
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.media.image import resize, write_image
 from portraittalk_core.media.video import VideoWriter
 from portraittalk_core.nets.dense_motion import DenseMotionNet
 from portraittalk_core.perception.identity import identify
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import COEFFICIENTS, Face, FaceMotion, Frames, LatentVideo, Sound, SpeechFeatures
 

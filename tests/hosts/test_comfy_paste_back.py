@@ -42,7 +42,7 @@ def test_a_photograph_with_odd_sides_becomes_a_video(comfy_host, pack, dense, tm
     stack.structure = lambda motion, identity: records.StructureMaps(
         identity.landmarks[:1] + steps, torch.zeros(FRAMES, 2, 3), FPS
     )
-    stack.composite = pack("portraittalk_core.stacks.head_warp").HeadWarp(stacks.castable(dense)).composite
+    stack.composite = pack("portraittalk_core.compositing.head_warp").HeadWarp(stacks.castable(dense)).composite
     hosted = stacks.HostedStack("a", stack, stacks.HostMemory([dense]), moving=(dense,))
     image = photograph(241, 161)
     bound = result(pack("nodes.identity").LoadIdentity.execute(hosted, image))[0]

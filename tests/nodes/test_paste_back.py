@@ -212,7 +212,7 @@ def test_a_stack_of_public_files_has_its_frames_pasted_as_they_are(pack, motion,
 
 
 def test_the_photograph_moves_with_the_dense_motion(pack, motion, decoded):
-    head_warp, dense = pack("portraittalk_core.stacks.head_warp"), pack("portraittalk_core.nets.dense_motion")
+    head_warp, dense = pack("portraittalk_core.compositing.head_warp"), pack("portraittalk_core.nets.dense_motion")
     maps_of = pack("portraittalk_core.types").StructureMaps
     bound, _, _ = identified(pack, photograph(300, 200), (90, 30, 150))
     warp, stack = head_warp.HeadWarp(dense.DenseMotionNet(widths=(8, 16)).eval()), bound.hosted.stack

@@ -81,7 +81,7 @@ def test_notes_name_unknown_words_and_late_edits(pack):
 
 
 def test_what_the_core_warns_of_is_a_note_of_the_node_that_runs(pack):
-    notes, core = pack("nodes.notes"), pack("portraittalk_core.stacks.scene")._log
+    notes, core = pack("nodes.notes"), pack("portraittalk_core.compositing.scene")._log
     with notes.gathered() as said:
         core.warning("The photograph shows %s.", "a hat")
         core.warning("The photograph shows a hat.")

@@ -14,6 +14,7 @@ from portraittalk_core.checkpoints import hearing as hearings
 from portraittalk_core.checkpoints.hearing import open_hearing
 from portraittalk_core.checkpoints.native import ASSETS as SHIPPED
 from portraittalk_core.checkpoints.native import load_denoiser, load_vae, model_files
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.errors import BadInput, WeightsMismatch
 from portraittalk_core.evaluation.benchmark.people import PersonCase, Take
@@ -25,7 +26,6 @@ from portraittalk_core.media.image import read_image
 from portraittalk_core.nets.adapters import Adapters
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.conditions import AudioCondition
-from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.training import program as programs
 from portraittalk_core.training.denoiser import stages

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from portraittalk_core.compositing.head_warp import SIDE, HeadWarp
 from portraittalk_core.evaluation.benchmark.variants import VARIANTS as OF_BENCHMARK
 from portraittalk_core.evaluation.benchmark.variants import missing, prepared, tiny_stack
 from portraittalk_core.motion.geometry import placement
@@ -17,7 +18,6 @@ from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid, spar
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.base import Condition
 from portraittalk_core.stacks.conditions import StructureCondition
-from portraittalk_core.stacks.head_warp import SIDE, HeadWarp
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import Frames

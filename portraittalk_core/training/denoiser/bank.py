@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
+from ...compositing.head_warp import HeadWarp, moved_picture
 from ...errors import BadInput
 from ...media.image import to_bytes
 from ...nets.dense_motion import DenseMotion
-from ...stacks.head_warp import HeadWarp, moved_picture
 from ..dense.data import photographic
 from ..model import VAE_FACTOR
 from ..people.bank import Bank, open_bank

@@ -29,12 +29,12 @@ from ...checkpoints.native import (
     load_text_encoder,
     load_vae,
 )
+from ...compositing.head_warp import HeadWarp
 from ...config import ModelConfig, TrainingConfig
 from ...errors import BadConfig, BadInput
 from ...perception.text import TextEncoder
 from ...preparation.cache import LATENTS, SPEECH, sign_of_vae
 from ...preparation.shards import is_shards, read_index
-from ...stacks.head_warp import HeadWarp
 from ..checkpoint import State
 from ..faces.embedding import EmbedFrames
 from ..loop import Batches, Validate, train

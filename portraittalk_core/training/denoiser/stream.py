@@ -23,12 +23,12 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...compositing.head_warp import moved_picture
 from ...errors import BadInput, BadMedia
 from ...preparation import cache
 from ...preparation.samples import decoded, wave_samples
 from ...preparation.settings import FPS
 from ...preparation.shards import Sample, read_index, read_sample
-from ...stacks.head_warp import moved_picture
 from .bank import FrameEncoders
 from .pairs import Batch, Tokenize
 from .shard_bank import Readers, at_rest, resting_coefficients

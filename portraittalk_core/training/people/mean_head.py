@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
+from ...compositing.head_mesh import FILE, rasterised, vertex_normals
 from ...people.landmarks import landmark_vertices, mix_landmarks
 from ...people.person import draw_person
 from ...people.shape import fit_similarity, shape_person
 from ...people.surface import load_surface
-from ...stacks.head_mesh import FILE, rasterised, vertex_normals
 from ...topology import EYES
 
 _PEOPLE = 60  # adults whose heads are averaged

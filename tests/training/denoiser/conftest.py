@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure
-from portraittalk_core.stacks.head_warp import HeadWarp
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.training.denoiser.bank import FrameEncoders
 from portraittalk_core.training.denoiser.shard_bank import Readers
 from portraittalk_core.training.denoiser.stages import ASSETS

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.errors import BadInput
 from portraittalk_core.nets.dense_motion import DenseMotionNet
-from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser.bank import EncodedBank, FrameEncoders, changed, encode_bank, is_made
 from portraittalk_core.training.denoiser.pairs import FrameStore, PairDraws, caption_of
 from portraittalk_core.training.people.bank import draw_bank

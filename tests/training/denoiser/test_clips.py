@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.errors import BadInput
 from portraittalk_core.nets.dense_motion import DenseMotionNet
 from portraittalk_core.people.arkit import INDEX
 from portraittalk_core.people.person import Person
-from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser import clip_bank, clips
 from portraittalk_core.training.denoiser.bank import FrameEncoders
 from portraittalk_core.training.denoiser.clip_bank import FRAMES, ClipDraws, ClipStore, draw_clips, open_clip_bank

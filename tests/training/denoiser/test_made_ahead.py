@@ -9,10 +9,10 @@ import torch
 
 from portraittalk_core.checkpoints.hearing import open_hearing, sign_of_speech
 from portraittalk_core.checkpoints.native import load_speech_encoder, load_structure, load_vae
+from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.preparation.cache import sign_of_vae
 from portraittalk_core.preparation.shards import INDEX, ShardWriter, array_bytes, pack, read_samples
-from portraittalk_core.stacks.head_warp import HeadWarp
 from portraittalk_core.training.denoiser import stages
 from portraittalk_core.training.denoiser.bank import FrameEncoders
 from portraittalk_core.training.denoiser.shard_bank import Readers

@@ -1,0 +1,1 @@
+"""What prompts change in a photograph: hair, beards, glasses, age, clothes, the place."""

@@ -1,0 +1,159 @@
+"""How what a prompt asks for shall look: the colour and the width of a frame, dark lenses.
+
+The text model knows glasses as round or square. What they are like besides is read here, and drawn.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+
+from ...people.palette import CLOTHES, HAIR
+from ...people.words import CLOTHES_WORDS, HAIR_WORDS, STYLE_WORDS
+
+OF_GLASSES = (
+    "dark lenses",
+    "thin rims",
+    "thick rims",
+    *(f"{name} rims" for name in (*CLOTHES.colours, "gold", "silver")),
+)
+"""What prompts say of glasses besides their shape."""
+
+_DYES = {
+    "pink": (0.60, 0.17, 0.30),
+    "blue": (0.05, 0.11, 0.38),
+    "green": (0.06, 0.25, 0.08),
+    "purple": (0.19, 0.055, 0.34),
+    "orange": (0.56, 0.17, 0.03),
+}
+"""Colours of hair that no rendered person has, in linear light."""
+
+HAIR_COLOURS = {f"{name} hair": colour for name, colour in (HAIR | _DYES).items()}
+"""Colours of hair that are asked for, in linear light."""
+
+_DYE_WORDS = {
+    "pink": ("pink", "rose"),
+    "blue": ("blue", "navy", "azure"),
+    "green": ("green", "emerald"),
+    "purple": ("purple", "violet", "lilac"),
+    "orange": ("orange",),
+}
+
+HAIR_COLOUR_WORDS = {name: words for name, words in HAIR_WORDS.items() if name in HAIR} | _DYE_WORDS
+"""The words for each of them."""
+
+HAIRCUTS = {f"{name} cut": name for name in STYLE_WORDS if name != "bald"}
+"""Haircuts that can be drawn, and their names among `people.hair.STYLES`."""
+
+CLOTHES_COLOURS = {f"{name} clothes": colour for name, (colour, _) in CLOTHES.colours.items()}
+"""Colours of clothes that are asked for, likewise."""
+
+DETAILS = (*OF_GLASSES, *HAIR_COLOURS, *HAIRCUTS, "fringe", *CLOTHES_COLOURS, "a garment")
+"""All that is read here."""
+
+BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
+"""Words that no description of a thing goes back beyond."""
+
+_SHAPE = r"(?:,? (?!and\b|with\b)\w+){0,3}"
+_CUTS = {
+    "afro": r"\bafro\b",
+    "bun": r"\b(bun|top ?knot)\b",
+    "ponytail": r"\b(ponytail|tied back hair)\b",
+    "bob": rf"\bbob\b|\bshoulder[ -]length{_SHAPE} hair\b",
+    "wavy": rf"\b(long|flowing){_SHAPE} (wavy|curly|curled){_SHAPE} hair\b|\b(wavy|curly){_SHAPE} long{_SHAPE} hair\b"
+    rf"|\bwavy{_SHAPE} hair\b|\bwaves\b",
+    "curly": rf"\bcurly{_SHAPE} hair\b|\bcurls\b|\bhair is curly\b",
+    "long": rf"\b(long|flowing){_SHAPE} hair\b|\bhair is (long|straight)\b",
+    "buzz": rf"\bbuzz(ed)?\b|\b(very short|cropped|shaved){_SHAPE} hair\b|\bcrew cut\b",
+    "side": rf"\b(combed|parted){_SHAPE} hair\b|\bside part(ing)?\b",
+    "short": rf"\bshort{_SHAPE} hair\b|\bhair is short\b|\bpixie\b|\bshort haircut\b",
+}
+"""In the order in which they are looked for."""
+
+_GARMENTS = frozenset(
+    [
+        "suit",
+        "blazer",
+        "jacket",
+        "tie",
+        "hoodie",
+        "sweatshirt",
+        "dress",
+        "turtleneck",
+        "sweater",
+        "pullover",
+        "jumper",
+        "blouse",
+        "coat",
+    ]
+)
+_CLOTHES = _GARMENTS | frozenset(["shirt", "t-shirt", "tshirt", "tee", "top", "clothes", "clothing", "collar"])
+_DRESSED = re.compile(
+    r"\b(?:wearing|wears|dressed in|clothes (?:is|are)|in) ([a-z]+)\b(?! \w*(?:hair|glasses|wall|background))"
+)
+_ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
+_FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
+_LENSES = frozenset(["lens", "lenses"])
+_WORDS = {
+    "dark lenses": "sunglasses dark tinted shaded mirrored",
+    "thin rims": "thin fine wire delicate slim",
+    "thick rims": "thick chunky bold heavy wide",
+    "gold rims": "gold golden",
+    "silver rims": "silver metal wire steel",
+    "brown rims": "brown tortoiseshell tortoise horn chocolate",
+}
+_COLOURS = {f"{name} rims": frozenset(words) for name, words in CLOTHES_WORDS.items()}
+_FRAME_WORDS = {
+    name: frozenset(_WORDS.get(name, "").split()) | _COLOURS.get(name, frozenset()) - {"dark"} for name in OF_GLASSES
+}
+_PAIRS = frozenset(["glasses", "spectacles", "eyeglasses", "sunglasses"])
+
+
+def asked_details(prompt: str) -> set[str]:
+    """Return which of `DETAILS` a prompt speaks of.
+
+    Args:
+        prompt: In lower case.
+    """
+    spoken = re.findall(r"[a-z]+", prompt)
+    asked: set[str] = set()
+    for place, word in enumerate(spoken):
+        if word not in _PAIRS | _FRAMES | _LENSES:
+            continue
+        of_it = {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
+        said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
+        asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
+    return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt)
+
+
+def _haircut(prompt: str) -> set[str]:
+    """Return the haircut that a prompt names, and whether hair shall fall over the forehead."""
+    said = {"fringe"} if re.search(r"\b(fringe|bangs)\b", prompt) else set[str]()
+    for name, pattern in _CUTS.items():
+        if re.search(pattern, prompt):
+            return said | {f"{name} cut"}
+    return said
+
+
+def _clothes(prompt: str) -> set[str]:
+    """Return the colour of clothes that a prompt names, and whether it names a garment of its own cut."""
+    spoken = re.findall(r"[a-z-]+", prompt)
+    said: set[str] = set()
+    for place, word in enumerate(spoken):
+        if word in _CLOTHES:
+            said |= {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
+    colours = said | set(_DRESSED.findall(prompt))
+    asked = {f"{name} clothes" for name, words in CLOTHES_WORDS.items() if colours & set(words)}
+    return asked | ({"a garment"} if said & _GARMENTS else set())
+
+
+def _hair_colour(prompt: str) -> set[str]:
+    """Return the colour of hair that a prompt names: of several, the one whose word is the longest and first."""
+    found = [
+        (-len(word), -(words.index(word) == 0), f"{name} hair")
+        for name, words in HAIR_COLOUR_WORDS.items()
+        for word in words
+        if re.search(rf"\b{word}(,? \w+){{0,2}} hair\b|\bhair is( \w+ and)? {word}\b", prompt)
+        or (word in _ALONE and re.search(rf"\b{word}\b", prompt))
+    ]
+    return {min(found)[2]} if found else set()

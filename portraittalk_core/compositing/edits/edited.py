@@ -1,0 +1,379 @@
+"""What prompts change in a photograph: its own pixels where they can stay, the decoder's where they cannot.
+
+The denoiser draws the whole picture anew, and softer than a photograph. So what it *means* is taken from it: which
+colour hair and clothes have, where a beard grows, what lies behind somebody. What that looks like comes from the
+photograph wherever it shows such a thing: strands and folds keep their light and dark, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ...people.palette import PLACES, WALLS
+from ...topology import BROWS, LOWER_BROWS, SEGMENTS
+from ..face_parser import FaceParser
+from ..head_camera import face_unit
+from ..masked import (
+    STRANDS,
+    blurred,
+    colourfulness,
+    filled,
+    inside,
+    luma,
+    mean_of,
+    recoloured,
+    softened,
+    softness,
+    surely,
+)
+from ..matting import before_another_place, person_share
+from ..scene import Scene
+from .ageing import bare_forehead, sagged, spotted
+from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
+from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
+from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
+from .hair_colours import hair_of_colour, with_strands
+from .haircuts import (
+    another_haircut,
+    bald,
+    cap,
+    knitted_hat,
+    long_hair,
+    no_hat,
+    with_hat,
+    with_long_hair,
+    with_new_hair,
+    without_hair,
+)
+from .hats import hat_of
+from .places import SCENES, painted_place
+from .regions import ASKED, PAINTED, REGIONS, region_maps
+from .removal import beard_of, pores, shaven, without_frame
+from .wrinkles import wrinkled
+
+_CELLS = 64  # of the maps of regions
+_LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
+_CHANGED = 0.05  # of the range: what changes less is as before
+_NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
+_BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
+_BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
+_LIGHT_HAIR, _LIGHTER = ("blonde hair", "grey hair", "white hair"), 1.35  # how much lighter than usual it may be
+_CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
+_WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
+_PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
+_EVEN = 0.08  # of the range: how far half of the pixels of a wall are from its colour, at most
+_SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not
+_NO_SUCH_PLACE = (
+    "The prompt asks for another background, but for none that tiny paints: it stays a blur. It paints "
+    f"{', '.join((*dict.fromkeys((*PLACES, *SCENES)),))}, and walls that are {', '.join(WALLS)}."
+)
+_CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
+_ONE_COLOUR = 0.6  # how far all of them have one
+_CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
+_LINES = 0.012  # of the picture's side: how wide lines of age are at most
+_OLDER, _YOUNGER, _GLOSS = 0.5, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
+_DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
+_SAGS, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
+_KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
+_PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
+_PALER = 0.08  # how much of its colour the skin of the old loses
+_MOTTLED, _MOTTLES = 0.022, 0.011  # how much lighter and darker, redder and paler it is in places; their size
+_SCARF = 0.25  # of the range: how far colours are from hair of the same brightness that are not hair's
+_GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
+
+
+def edited(
+    shown: Float[Tensor, "n 3 s s"],
+    drawn: Float[Tensor, "n 3 s s"],
+    plain: Float[Tensor, "n 3 s s"] | None,
+    asked: Float[Tensor, "n asked"],
+    landmarks: Float[Tensor, "n 478 2"],
+    parser: FaceParser,
+    said: set[str] | None = None,
+) -> Float[Tensor, "n 3 s s"]:
+    """Change what prompts ask for and leave the rest.
+
+    Args:
+        shown: The photograph, moved, in [-1, 1].
+        drawn: What the denoiser drew for the prompt.
+        plain: The same without the prompt; None where nobody has drawn it.
+        asked: How far each of `edit_regions.ASKED` is asked for, in [0, 1].
+        landmarks: Of the frames, in [-1, 1].
+        parser: Tells hair, skin, clothes and the place apart.
+        said: What the log has been told of the same video; what is said now is added.
+    """
+    side = shown.shape[-1]
+    places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
+    eyes = places[:, [REGIONS.index("no glasses")]]
+    before = parser.segments(shown, landmarks)
+    hat = hat_of(before, landmarks, eyes)
+    before = before * (1 - hat)
+    before[:, [SEGMENTS.index("accessory")]] += hat
+    scene = Scene(
+        shown=(shown + 1) / 2,
+        drawn=(drawn + 1) / 2,
+        plain=((shown if plain is None else plain) + 1) / 2,
+        before=before,
+        after=parser.segments(drawn, landmarks),
+        landmarks=landmarks,
+        eyes=eyes,
+        hat=hat,
+        hair=before[:, [SEGMENTS.index("hair")]],
+        said=set() if said is None else said,
+        details=frozenset(name for name, much in zip(ASKED, asked.amax(0), strict=True) if much > 0.5),
+    )
+    picture = scene.shown
+    for number, region in enumerate(REGIONS):
+        wanted = asked[:, number, None, None, None]
+        if bool(wanted.any()):
+            where = places[:, [number]]
+            made = _EDITS[region](scene, picture, where)
+            picture = picture + wanted * (made - picture)
+            if region in _AFTERWARDS:
+                scene = _AFTERWARDS[region](scene, wanted * where)
+    return picture.clamp(0, 1) * 2 - 1
+
+
+def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another colour of every strand: that of its name in the photograph's light, else the one that was drawn."""
+    hair = scene.was("hair")
+    old = mean_of(picture, hair.square())
+    named = sorted(scene.details & set(HAIR_COLOURS))
+    new = hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else _drawn_hair(scene)
+    if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
+        new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
+    dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
+    if named:
+        dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
+        if not scene.made.keys() & set(HAIRCUTS.values()):  # whose strands are drawn
+            dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    return picture + torch.minimum(hair, person) * (dyed - picture)
+
+
+def _drawn_hair(scene: Scene) -> Tensor:
+    """Return the colour of the hair that the denoiser drew."""
+    # Hair of another colour is now and then taken for a hat.
+    both = (scene.was("hair") * scene.becomes("hair", "accessory")).square()
+    change = scene.change()
+    most = (change * both.sign()).flatten(1).quantile(_LARGEST_CHANGES, dim=1)[:, None, None, None]
+    sure = both * (change / most.clamp(min=_CHANGED)).clamp(0, 1).square()
+    new = mean_of(scene.drawn, sure + 1e-3 * both)
+    return new.minimum(new[:, :1] * _BLUEST)
+
+
+def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Clothes of another colour, with the folds and the cut that they have."""
+    was, becomes = scene.was("clothes"), scene.becomes("clothes")
+    if "a garment" in scene.details:
+        scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")
+    both = (was * becomes).square()
+    new = blurred(filled(scene.drawn, both), _CLOTH_REACH)
+    new = new + _ONE_COLOUR * (mean_of(scene.drawn, both) - new)
+    for name in sorted(scene.details & set(CLOTHES_COLOURS)):
+        named = new.new_tensor(CLOTHES_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
+        shade = (luma(new) / luma(named)).clamp(*_SHADE_OF_NAME)  # how light it is the denoiser knows, about
+        named = (shade * (luma(named) + colourfulness(picture) * (named - luma(named)))).clamp(max=1)
+        new = new + _CLOTH_NAMED * (named - new)
+    old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
+    return picture + _otherwise(scene, was) * was * (recoloured(picture, old, new) - picture)
+
+
+def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
+    skin = scene.was("skin")
+    worn = shows_beard(picture, skin, scene.landmarks)
+    bare = None if worn else shaven(scene, picture, drawn=False)
+    # A full beard covers what there is; so does any kind a shade of stubble that cannot be told from skin.
+    bare = picture if bare is None and (not worn or kind.parts == _WHOLE) else bare
+    if bare is None:
+        scene.warn("The photograph shows a beard: it is left as it is. tiny cannot exchange it.")
+        return picture
+    picture = bare
+    light = luma(picture)
+    lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
+    colour = beard_colour(scene.shown, scene.hair, scene.landmarks) * lit.clamp(0.4, 1.5)
+    density = beard_density(scene.landmarks, kind, picture) * skin
+    return bearded(picture, density, colour, kind, scene.landmarks, softness(scene.shown, skin))
+
+
+def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Skin where a beard was."""
+    made = shaven(scene, picture)
+    if made is None:
+        scene.warn("The photograph shows a full beard: it is left as it is. tiny cannot guess the jaw below it.")
+        return picture
+    return made
+
+
+def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Glasses before the eyes, in place of those that somebody wears."""
+    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        bare = without_frame(scene, picture, where, covered=True)
+        if bare is None:
+            scene.warn(_KEEPS_GLASSES)
+            return picture
+        picture = bare
+    glasses, soft = glasses_of(name, scene.details), softness(scene.shown, scene.was("skin"))
+    return with_glasses(picture, scene.landmarks, glasses, scene.was("hair", "background"), soft)
+
+
+def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Skin where a thin frame was."""
+    if not shows_glasses(scene.was("accessory") * where, scene.landmarks):
+        return picture
+    bare = without_frame(scene, picture, where)
+    if bare is None:
+        scene.warn(_KEEPS_GLASSES)
+    return picture if bare is None else bare
+
+
+def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Another place behind somebody of whom not a hair changes: painted, or as it was drawn."""
+    drawn = scene.becomes("background")
+    if name is None:
+        place = filled(scene.drawn, surely(drawn, STRANDS))
+        scene.warn(_NO_SUCH_PLACE)
+    else:
+        place = painted_place(name, scene.drawn, scene.shown, drawn, scene.was("skin"))
+    made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"))
+    return picture + _elsewhere(scene, name, place) * (made - picture)
+
+
+def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
+    """Say whether a prompt names another place than the photograph shows: 1 or 0, and between for colours of walls.
+
+    An even wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
+    """
+    share = scene.was("background")
+    plain = _evenness(scene.shown, surely(share, STRANDS)) < _EVEN
+    if name in WALLS:
+        apart = (mean_of(scene.shown, share) - mean_of(place, share)).abs().amax(1, keepdim=True)
+        low, high = _SAME_WALL
+        return torch.where(plain, ((apart - low) / (high - low)).clamp(0, 1), 1.0)
+    if name is None:
+        return _otherwise(scene, share)
+    known = torch.ones_like(plain) if name not in PLACES else _otherwise(scene, share, _PLACE_NAMED) > 0
+    return (plain | known.bool()).float()
+
+
+def _evenness(picture: Tensor, sure: Tensor) -> Tensor:
+    """Return how far half of the pixels of a part are from its colour, of the range."""
+    even = softened(picture, 2.0)
+    away = (even - mean_of(even, sure)).abs().amax(1)
+    rows = [row[where > 0.5] for row, where in zip(away, sure[:, 0], strict=True)]
+    return torch.stack([row.median() if len(row) else row.new_ones(()) for row in rows])[:, None, None, None]
+
+
+def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED) -> Tensor:
+    """Say how far a prompt asks for something else than there is: naming what a photograph shows changes little."""
+    low, high = named
+    return ((mean_of(scene.change(), share) - low) / (high - low)).clamp(0, 1)
+
+
+def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Lines and spots that old faces have, and deeper ones of the skin; paler colours; all of it sags."""
+    free = 1 - blurred(scene.was("accessory"), 0.008).mul(4).clamp(max=1) * scene.eyes
+    skin = blurred(_bare_skin(scene, picture), 0.004) * free * bare_forehead(scene.shown, scene.landmarks)
+    made = picture + _OLDER * skin * _lines(picture, skin).clamp(-_DEEPEST, _LIGHTEST)
+    made = made + _PALER * skin * (luma(made) - made)
+    made = made * (1 + _MOTTLED * skin * _mottles(made))
+    made = spotted(made, skin, scene.landmarks)
+    made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    return sagged(made, scene.landmarks, _SAGS)
+
+
+def _mottles(like: Tensor) -> Tensor:
+    """Return how much lighter each place of an old skin is: in red less than in green and blue."""
+    chance = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 1, 64, 64, generator=chance).to(like)
+    large = functional.interpolate(noise, like.shape[-2:], mode="bicubic", align_corners=False)
+    spots = blurred(large, _MOTTLES)
+    return spots / spots.std().clamp(min=1e-3) * like.new_tensor([0.5, 1.0, 1.1]).view(1, 3, 1, 1)
+
+
+def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Grey strands among those that there are."""
+    old = mean_of(picture, scene.was("hair").square())
+    light = luma(old)
+    lit = mean_of(luma(picture), scene.was("skin"))
+    grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
+    grey = grey + 0.06 * (old - light)
+    share, varied = _GREY
+    bright = luma(picture)
+    detail = bright - blurred(bright, STRANDS)  # strands of its own: noise would lie across them
+    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
+    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
+    strands = strands * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
+    return picture + strands * (recoloured(picture, old, grey) - picture)
+
+
+def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
+    """Return where the colour is about that of hair, however light: a scarf is none."""
+    smooth = blurred(picture, 0.004)
+    away = smooth - hair * (luma(smooth) / luma(hair).clamp(min=0.02)).clamp(max=4)
+    return torch.exp(-(away.square().sum(1, keepdim=True) / _SCARF**2).square())
+
+
+def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Fainter lines of the skin."""
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    brows = (
+        inside(scene.landmarks[:, [*top, *low[::-1]]], picture) for top, low in zip(BROWS, LOWER_BROWS, strict=True)
+    )
+    hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
+    skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
+    lines = _lines(picture, skin)
+    smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
+    # What a line leaves is as rough as a cheek, or it would be wax.
+    light = luma(smoother)
+    left = (light - softened(light, _PORE * unit * picture.shape[-1])).square()
+    fine = pores(scene.shown, scene.landmarks)
+    usual = mean_of(fine.square(), skin).sqrt()
+    lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
+    return sagged(smoother + blurred(skin, 0.006) * lacks * fine, scene.landmarks, _FIRM)
+
+
+def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
+    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture)) * (1 - beard_of(scene))
+
+
+def _lines(picture: Tensor, skin: Tensor) -> Tensor:
+    """Return the lines of the skin, without its pores and the grain of the photograph."""
+    reach = _LINES * float(picture.shape[-1])
+    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), _LINES))
+
+
+_EDITS = {
+    "older skin": _older,
+    "younger skin": _younger,
+    "hair": another_haircut,
+    "long hair": long_hair,
+    "bald head": bald,
+    "knitted hat": knitted_hat,
+    "cap": cap,
+    "no hat": no_hat,
+    "colour of the hair": _hair_colour,
+    "greying hair": _greying,
+    "clothes": _clothes,
+    "shaven chin": _shaven,
+    **{name: partial(_beard, kind) for name, kind in BEARDS.items()},
+    "no glasses": _no_glasses,
+    **{name: partial(_glasses, name) for name in GLASSES},
+    **{f"{name} background": partial(_background, name) for name in PAINTED},
+    "background": partial(_background, None),
+}
+
+_AFTERWARDS = {
+    "hair": with_new_hair,
+    "long hair": with_long_hair,
+    "bald head": without_hair,
+    "knitted hat": with_hat,
+}
+"""What changes where hair is, for the changes that come later."""

@@ -1,0 +1,65 @@
+"""Colours of hair as a photograph would show them: in the light of its face, and with strands."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..masked import STRANDS, blurred, colourfulness, luma, mean_of, softened
+from .strands import strands_of_head
+
+_SKIN = 0.3  # of linear light, that skin reflects on the whole in a photograph of usual exposure
+_EXPOSED = (0.5, 1.25)  # how much darker and lighter hair is, at most, where a face is dark or light
+_TONE = (1.4, 0.92, 0.66)  # of skin in white light, of its brightness
+_CAST, _CASTS = 0.5, (0.75, 1.35)  # how much of a face's tint is that of the light, within what limits
+_LIT = 0.85  # of the light: strands shade one another
+_LIGHTER = 0.15  # of the range: by which hair whose strands are to be seen has become lighter
+_STRANDED = 0.13  # of hair's light: deviation of its strands
+
+
+def hair_of_colour(
+    colour: tuple[float, float, float], picture: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n 3 1 1"]:
+    """Return what hair of some colour looks like on the whole in a photograph.
+
+    Args:
+        colour: In linear light.
+        picture: The photograph, in [0, 1].
+        skin: Where skin is seen; it says how bright the light is.
+    """
+    light = mean_of(luma(picture).clamp(min=0).pow(2.2), skin)
+    exposed = (light / _SKIN).sqrt().clamp(*_EXPOSED)
+    face = mean_of(picture.clamp(min=0).pow(2.2), skin)
+    tint = face / luma(face).clamp(min=1e-4) / picture.new_tensor(_TONE).view(1, 3, 1, 1)
+    tint = tint.clamp(min=0.02).pow(_CAST).clamp(*_CASTS)
+    named = (picture.new_tensor(colour).view(1, 3, 1, 1) * tint * _LIT * exposed).pow(1 / 2.2)
+    return luma(named) + colourfulness(picture) * (named - luma(named))
+
+
+def with_strands(
+    picture: Float[Tensor, "n 3 s s"],
+    old: Float[Tensor, "n 3 1 1"],
+    colour: Float[Tensor, "n 3 1 1"],
+    hair: Float[Tensor, "n 1 s s"],
+    landmarks: Float[Tensor, "n 478 2"],
+    softness: float = 0.0,
+) -> Float[Tensor, "n 3 s s"]:
+    """Draw strands where hair shows none: what was black has hardly any light and dark to be kept.
+
+    Args:
+        picture: The hair in its new colour, in [0, 1].
+        old: The colour that it had, on the whole.
+        colour: The new one.
+        hair: Its share of each pixel.
+        landmarks: Of the face, in [-1, 1].
+        softness: Of the photograph, pixels: how far it blurs a line.
+    """
+    light, usual = luma(picture), _STRANDED * luma(colour)
+    detail = (light - blurred(light, STRANDS)).square()
+    has = blurred(detail * hair, 0.05) / blurred(hair, 0.05).clamp(min=0.05)
+    lighter = ((luma(colour) - luma(old)) / _LIGHTER).clamp(0, 1)
+    missing = lighter * (usual.square() - has).clamp(min=0).sqrt() / luma(colour).clamp(min=0.02)
+    if float((missing * hair).amax()) < 0.02:
+        return picture
+    strands = softened(strands_of_head(landmarks, picture).clamp(-2, 2), softness)
+    return (picture * (1 + missing * strands)).clamp(0, 1)

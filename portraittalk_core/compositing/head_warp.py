@@ -1,0 +1,348 @@
+"""The photograph, moved: dense motion put to work on a person and a motion, and pixels that exist taken from it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..media.image import resize
+from ..media.resampling import enlarged
+from ..motion.geometry import contours, face_warp, placement
+from ..nets.dense_motion import (
+    DenseMotion,
+    DenseMotionNet,
+    anchored,
+    identity_grid,
+    lengths,
+    nearness,
+    sparse_motion,
+    warp_pixels,
+)
+from ..topology import EYES, IRISES, POINTS
+from ..types import CropPlace, Frames, Identity, StructureMaps
+from .edits.edited import edited
+from .edits.regions import ASKED
+from .face_parser import FaceParser
+from .layers import Layers, before_plate, taken_apart
+from .lips import LipEdges, lip_edges
+from .skull import with_skull
+
+SIDE = 128
+"""Side of the reference that the network sees, and of its maps."""
+
+LARGEST = 1024
+"""Side in pixels of the largest crop that is moved unasked: beyond, time grows and little is seen of it."""
+
+KEPT = 512
+"""Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
+
+_EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
+_ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
+
+_LIDS, _EYE = [*EYES[0], *EYES[1]], 0.05  # points of both eyes, and their reach in [-1, 1]
+_AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
+
+_AT_ONCE = 4_000_000  # pixels that are composited together
+_RIM = 2  # cells of the maps around a head that show a little of it
+_BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
+_HARDLY = 0.05  # of [-1, 1]: moved so far, a place is no longer as at rest
+_NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left its rim behind
+
+
+class MotionsKept:
+    """The motions of one person's latest frames, known by their points: the same points move in the same way."""
+
+    def __init__(self) -> None:
+        self._person: tuple[Tensor, Tensor, torch.device] | None = None
+        self._rows: OrderedDict[bytes, DenseMotion] = OrderedDict()
+
+    def get(
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], make: Callable[[Tensor], DenseMotion], last: bool
+    ) -> DenseMotion:
+        """Return motions, and make those that are not kept.
+
+        Args:
+            identity: The person; another one's motions are forgotten.
+            landmarks: Of each frame.
+            make: Gives the motion of landmarks.
+            last: Nobody asks for these frames again.
+        """
+        self._know(identity, landmarks.device)
+        keys = [row.tobytes() for row in landmarks.detach().float().cpu().numpy()]
+        missing = [place for place, key in enumerate(keys) if key not in self._rows]
+        if missing:
+            made = make(landmarks[missing])
+            for row, place in enumerate(missing):
+                self._rows[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
+        rows = [self._rows[key] for key in keys]
+        for key in keys:
+            if last:
+                self._rows.pop(key, None)
+            else:
+                self._rows.move_to_end(key)
+        while len(self._rows) > KEPT:
+            self._rows.popitem(last=False)
+        return DenseMotion(torch.stack([row.flow for row in rows]), torch.stack([row.shares for row in rows]))
+
+    def _know(self, identity: Identity, device: torch.device) -> None:
+        known = self._person
+        same = known is not None and known[0] is identity.crops and known[1] is identity.landmarks
+        if not (same and known is not None and known[2] == device):
+            self._person = (identity.crops, identity.landmarks, device)
+            self._rows.clear()
+
+
+@dataclass(frozen=True)
+class HeadWarp:
+    """Moves a person's first picture as the points of the face say."""
+
+    net: DenseMotionNet
+    """The dense motion."""
+
+    parser: FaceParser | None = None
+    """Tells apart what belongs to whom; None: prompts change nothing, what a head uncovers is drawn, and teeth that the
+    photograph shows stay between lips that meet."""
+
+    depths: Float[Tensor, "478"] | None = field(default=None, compare=False, repr=False)
+    """Of the points of any head, see `skull.with_skull`; None: forehead and hair go where the network has them go."""
+
+    kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
+    """Motions that are asked for again: by the next window, and when frames are composited."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return next(self.net.parameters()).device
+
+    @torch.no_grad()
+    def motion(
+        self,
+        picture: Float[Tensor, "1 3 s s"],
+        reference: Float[Tensor, "1 478 2"],
+        landmarks: Float[Tensor, "n 478 2"],
+    ) -> DenseMotion:
+        """Return how the picture's pixels move.
+
+        Args:
+            picture: The reference in [-1, 1].
+            reference: Its points.
+            landmarks: Where they are to be, one row a frame.
+        """
+        rows, half = len(landmarks), SIDE // 2
+        small = functional.interpolate(picture.to(landmarks.device), (SIDE, SIDE), mode="area")
+        fixed = reference.to(landmarks).expand(rows, -1, -1)
+        sparse = sparse_motion(fixed, landmarks, placement(fixed, landmarks), half)
+        found = self.net(
+            small.expand(rows, -1, -1, -1).contiguous(memory_format=torch.channels_last),
+            contours(fixed[:1], half).expand(rows, -1, -1, -1),
+            contours(landmarks, half),
+            sparse,
+        )
+        flow = anchored(found.flow, fixed[:, _ANCHORS], landmarks[:, _ANCHORS])
+        # Where points are near, the smooth field between them is the better one, but for lids, see `_ANCHORS`.
+        near = enlarged(sparse[:, 5:], flow.shape[-2:]).square() * (1 - nearness(landmarks[:, _LIDS], SIDE, _EYE))
+        smooth = face_warp(fixed[:1], landmarks, SIDE).permute(0, 3, 1, 2)
+        agree = torch.exp(-(lengths(smooth - flow) / _AGREE).square())
+        return replace(found, flow=torch.lerp(flow, smooth, near * agree))
+
+    def warped(
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None
+    ) -> Float[Tensor, "n 3 s s"]:
+        """Return the person's first crop moved to each frame, what stands still left where it is.
+
+        It is what the denoiser is shown of the photograph. What the photograph does not show is only stretched.
+
+        Args:
+            identity: The person.
+            landmarks: Points of each frame, in [-1, 1].
+            size: Side of the result in pixels; None: the crop's.
+        """
+        picture = identity.crops[:1].to(landmarks.device)
+        if size is not None and size != picture.shape[-1]:
+            picture = functional.interpolate(picture, (size, size), mode="area")
+        return moved_picture(picture, self.motion_of(identity, landmarks))
+
+    def motion_of(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], last: bool = False) -> DenseMotion:
+        """Return how the person's first crop moves, computed once for each frame.
+
+        Args:
+            identity: The person.
+            landmarks: Points of each frame, in [-1, 1].
+            last: Nobody asks for these frames again.
+        """
+        picture, points = (value[:1].to(landmarks.device) for value in (identity.crops, identity.landmarks))
+        return self.kept.get(identity, landmarks, lambda rows: self.motion(picture, points, rows), last)
+
+    def composite(
+        self,
+        video: Iterable[Frames],
+        identity: Identity,
+        maps: StructureMaps,
+        size: int | None = None,
+        edits: Float[Tensor, "frames *regions"] | float = 0.0,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
+    ) -> Iterator[Frames]:
+        """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
+
+        `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
+        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`. What it
+        does not show is `unseen.unseen`: its own pixels too, as far as they go.
+
+        Args:
+            video: Decoded frames in order.
+            identity: The person, whose `portrait` is the photograph in its own resolution.
+            maps: Of all frames.
+            size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
+            edits: See `Stack.composite`.
+            plain: Likewise; where it is given, frames are looks: the person as in the photograph, all of it shown.
+
+        Yields:
+            As many frames.
+        """
+        portrait = identity.crops[0] if identity.portrait is None else identity.portrait
+        size = size or min(portrait.shape[-1], LARGEST)
+        if portrait.shape[-1] != size:
+            portrait = resize(portrait, size, size)
+        wanted = torch.as_tensor(edits).float()
+        wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(ASKED))
+        points = identity.landmarks[:1].to(self.device)
+        rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
+        place = identity.places[0] if identity.places else None
+        layers, lips = self._known(portrait, points.cpu(), place)
+        done, said = 0, set[str]()
+        for frames in video:
+            for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
+                landmarks = maps.landmarks[done : done + len(part)].to(self.device)
+                motion = self.motion_of(identity, landmarks, last=True).cpu()
+                motion = calibrated(without_rim(motion, rest) if layers is None else motion, rest)
+                if self.depths is not None:
+                    motion = with_skull(motion, points.cpu(), landmarks.cpu(), self.depths.cpu())
+                asked = wanted[done : done + len(part)]
+                without = None if plain is None else plain[done : done + len(part)].float()
+                motion = motion if plain is None else all_shown(motion)
+                done += len(part)
+                edit = self._edit(asked, landmarks.cpu(), without, said) if bool(asked.any()) else None
+                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips)
+                yield replace(frames, pixels=pixels)
+
+    def _known(
+        self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"], place: CropPlace | None
+    ) -> tuple[Layers | None, LipEdges | None]:
+        """Return the person and the place behind, and where the person's lips end."""
+        if self.parser is None:
+            return None, None
+        segments = self.parser.segments(portrait[None], landmarks)
+        layers = taken_apart(portrait, segments, landmarks, SIDE, place)
+        return layers, lip_edges(portrait[None], segments, landmarks)
+
+    def _edit(
+        self,
+        asked: Float[Tensor, "n asked"],
+        landmarks: Float[Tensor, "n 478 2"],
+        plain: Tensor | None,
+        said: set[str],
+    ) -> Callable[[Tensor, Tensor], Tensor] | None:
+        if self.parser is None:
+            return None
+        parser = self.parser
+
+        def edit(shown: Tensor, drawn: Tensor) -> Tensor:
+            size = shown.shape[-1]
+            without = None if plain is None else resize(plain, size, size)
+            return edited(shown, drawn, without, asked, landmarks, parser, said)
+
+        return edit
+
+
+def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
+    """Move a picture; what stands still stays to the pixel.
+
+    Args:
+        picture: In [-1, 1].
+        motion: Of each row.
+    """
+    moved, shares = warp_pixels(picture, motion)
+    moved, still = moved.clamp(-1, 1), shares[:, 2:]
+    return moved + still * (picture - moved)
+
+
+def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
+    """Leave out the rim of a head in the photograph where the head has moved away from it.
+
+    What stands still begins where the head ended, and there its outermost hairs are: left behind, they are a pale line
+    around nothing. They are to be drawn.
+
+    Args:
+        motion: Of each frame.
+        rest: Of the head as it is in the photograph, one row.
+
+    Returns:
+        The same motion, some of what stands still being drawn.
+    """
+    _, _, still = rest.shares.split(1, 1)
+    rim = functional.max_pool2d(1 - still, 2 * _RIM + 1, 1, _RIM)
+    away = lengths(motion.flow - identity_grid(motion.flow)) * motion.shares[:, 1:2]
+    near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
+    moved = enlarged(near, away.shape[-2:])
+    left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
+    return replace(motion, shares=motion.shares + torch.cat([left, torch.zeros_like(left), -left], 1))
+
+
+def calibrated(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
+    """Take away what the network's field is off where nothing has moved, so that a head at rest is the photograph.
+
+    Args:
+        motion: Of each frame.
+        rest: Of the head as it is in the photograph, one row.
+
+    Returns:
+        The same motion; what has moved far stays as it is, for the network errs differently there.
+    """
+    away = lengths(motion.flow - rest.flow)
+    error = rest.flow - identity_grid(rest.flow)
+    return replace(motion, flow=motion.flow - torch.exp(-(away / _HARDLY).square()) * error)
+
+
+def all_shown(motion: DenseMotion) -> DenseMotion:
+    """Return the motion of a photograph that is not moved: all of it is shown, whatever the network doubts."""
+    own, warped, still = motion.shares.split(1, 1)
+    return replace(motion, shares=torch.cat([torch.zeros_like(own), warped, still + own], 1))
+
+
+def composited(
+    decoded: Float[Tensor, "n 3 d d"],
+    portrait: Float[Tensor, "3 s s"],
+    motion: DenseMotion,
+    landmarks: Float[Tensor, "n 478 2"],
+    edit: Callable[[Tensor, Tensor], Tensor] | None = None,
+    layers: Layers | None = None,
+    lips: LipEdges | None = None,
+) -> Float[Tensor, "n 3 s s"]:
+    """Mix decoded frames and the photograph, see `HeadWarp.composite`.
+
+    Args:
+        decoded: Frames in [-1, 1].
+        portrait: The photograph in the crop.
+        motion: Of each frame.
+        landmarks: Of each frame, in [-1, 1].
+        edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
+        layers: The portrait taken apart; None: the shares say what moves, and all that the photograph does not show the
+            decoder draws.
+        lips: Where they end in the photograph; None: they are shut there.
+    """
+    size = portrait.shape[-1]
+    large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
+    if layers is None:
+        moved, shares = warp_pixels(portrait[None], motion)
+        own, warped, still = shares.split(1, 1)
+        shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
+        shown = torch.lerp(shown, large, own)
+    else:
+        shown = before_plate(large, layers, motion, landmarks, lips)
+    return (shown if edit is None else edit(shown, large)).clamp(-1, 1)

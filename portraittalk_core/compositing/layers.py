@@ -1,0 +1,181 @@
+"""A photograph in two layers: a person, cut out with a soft matte, before a clean plate of the place.
+
+A network's shares are those of cells four pixels wide, and where it takes a rim of hair or of a hat for still, or a
+piece of the place for moved, a head that turns leaves ghosts. Here the place never moves and the person always does as
+one: what is moved is the person's light, `photograph - (1 - matte) * plate`, so that strands of hair carry nothing of
+the old place along, and a head at rest is the photograph to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..media.resampling import enlarged
+from ..nets.dense_motion import DenseMotion, identity_grid, warp_pixels
+from ..topology import SEGMENTS
+from ..types import CropPlace
+from .edits.hats import hat_of
+from .head_camera import head_camera
+from .head_field import Holds, head_field
+from .lips import LipEdges, over_lips, shut
+from .masked import STRANDS, blurred, filled, surely
+from .other_half import other_half
+from .unseen import redrawn, toned
+
+_STRAY = 0.15  # share of a person below which a pixel is all place, and of a place below which it is all person
+_SURELY_PLACE = 0.9  # share from which on a pixel between parts of a hat is what is behind it
+_EDGE = 0.45  # of [-1, 1]: within it of the crop's edge what goes on beyond the crop moves less and less
+_FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which is not mirrored
+_RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
+_KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
+_SEEN = 0.05  # share of the other half from which on a pixel is its
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A photograph taken apart."""
+
+    portrait: Float[Tensor, "3 s s"]
+    """The photograph, in [-1, 1]."""
+
+    landmarks: Float[Tensor, "1 478 2"]
+    """Of the face, in [-1, 1]."""
+
+    person: Float[Tensor, "3 s s"]
+    """The person's light, which the matte has been multiplied into."""
+
+    matte: Float[Tensor, "1 s s"]
+    """The share of the person in each pixel."""
+
+    plate: Float[Tensor, "3 s s"]
+    """The photograph with what is behind the person filled in, in [-1, 1]."""
+
+    holds: Holds
+    """What keeps parts of it where they are."""
+
+    top: float
+    """Where the photograph ends above, in [-1, 1] of the crop; minus infinity where it goes on."""
+
+
+def taken_apart(
+    portrait: Float[Tensor, "3 s s"],
+    segments: Float[Tensor, "1 segments s s"],
+    landmarks: Float[Tensor, "1 478 2"],
+    side: int,
+    place: CropPlace | None = None,
+) -> Layers:
+    """Take a photograph apart.
+
+    Args:
+        portrait: The crop of the photograph, in [-1, 1].
+        segments: Of it, see `topology.SEGMENTS`.
+        landmarks: In [-1, 1].
+        side: Of the maps that say what is held, cells.
+        place: Of the crop in its photograph; None: it goes on at all sides.
+    """
+    behind = segments[:, [SEGMENTS.index("background")]]
+    behind = ((behind - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
+    hat = hat_of(segments, landmarks, torch.zeros_like(behind))
+    behind = behind * (1 - hat * ((_SURELY_PLACE - behind) / (1 - _SURELY_PLACE)).clamp(0, 1))
+    plate = filled(portrait[None], surely(behind, STRANDS))[0]
+    ends = _ends(place)
+    small = functional.interpolate(torch.cat([segments, behind], 1), (side, side), mode="area")
+    return Layers(
+        portrait,
+        landmarks,
+        portrait - behind[0] * plate,
+        1 - behind[0],
+        plate,
+        _holds(small[:, :-1], 1 - small[:, -1:], landmarks, ends),
+        ends[1] if ends[1] >= -1 else -torch.inf,
+    )
+
+
+def _ends(place: CropPlace | None) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom end of the photograph, in [-1, 1] of the crop."""
+    if place is None:
+        return -torch.inf, -torch.inf, torch.inf, torch.inf
+    left, top = (-2 * start / place.side - 1 for start in (place.left, place.top))
+    return left, top, left + 2 * place.width / place.side, top + 2 * place.height / place.side
+
+
+def _holds(
+    segments: Float[Tensor, "1 segments m m"],
+    solid: Float[Tensor, "1 1 m m"],
+    landmarks: Float[Tensor, "1 478 2"],
+    ends: tuple[float, float, float, float],
+) -> Holds:
+    """Say what of a photograph may stand still while the head moves.
+
+    Shoulders, neck and clothes may, hair and hats only below the chin. What goes on beyond the crop or the photograph
+    stays at its edge, but for a head that a photograph cuts off: it moves, and what is beyond is mirrored.
+    """
+
+    def part(*names: str) -> Tensor:
+        return segments[:, [SEGMENTS.index(name) for name in names]].sum(1, keepdim=True)
+
+    here = identity_grid(segments)
+    chin, eyes = float(landmarks[0, 152, 1]), float(landmarks[0, [33, 263], 1].mean())
+    low = (1.5 * (here[:, 1:] - chin) / max(chin - eyes, 0.05)).clamp(0, 1)
+    body = (part("skin", "clothes") + low * part("hair", "accessory")).clamp(0, 1)
+    left, top, right, bottom = (min(max(end, -1.0), 1.0) for end in ends)
+    x, y = here.expand(1, -1, *solid.shape[-2:]).split(1, 1)
+    away = [x - left, right - x, bottom - y, *([y - top] if ends[1] < -1 else [])]
+    edge = torch.stack(away).amin(0)
+    ring = (edge < 2 * _RING / solid.shape[-1]).float()
+    somebody = blurred(solid * ring, _ALONG) / blurred(ring, _ALONG).clamp(min=1e-3)
+    near = (1 - edge / _EDGE).clamp(0, 1)
+    near = near * near * (3 - 2 * near) * (2.5 * somebody).clamp(0, 1)
+    return Holds(solid, body, low, near, head_camera(landmarks))
+
+
+def before_plate(
+    drawn: Float[Tensor, "n 3 s s"],
+    layers: Layers,
+    motion: DenseMotion,
+    landmarks: Float[Tensor, "n 478 2"],
+    lips: LipEdges | None,
+) -> Float[Tensor, "n 3 s s"]:
+    """Return a person who moves before the place, which stands still.
+
+    Args:
+        drawn: The denoiser's frames, for what a photograph cannot show, in [-1, 1].
+        layers: Of the photograph.
+        motion: Of each frame.
+        landmarks: Of each frame, in [-1, 1].
+        lips: Where they end in the photograph; None: they are shut there.
+    """
+    size = drawn.shape[-1]
+    motion = DenseMotion(head_field(motion, layers.holds, landmarks), motion.shares)
+    bend = partial(_bent, layers=layers, lips=lips, landmarks=landmarks)
+    parts = [layers.person, layers.matte, *([] if lips is None else [lips.inside])]
+    moved, shares = warp_pixels(torch.cat(parts)[None], motion, bend)
+    matte, own = moved[:, 3:4].clamp(0, 1), shares[:, :1]
+    shown = moved[:, :3] + (1 - matte) * layers.plate
+    if lips is not None:
+        shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
+    known = (1 - own > _KNOWN).float()
+    shown = torch.lerp(shown, toned(drawn, shown, known), own * matte * redrawn(motion.flow, landmarks, size))
+    for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
+        whole = enlarged(share, (size, size))
+        half, _ = warp_pixels(layers.portrait[None], DenseMotion(flow, motion.shares[row : row + 1]))
+        beside = (whole < _SEEN) * matte[row : row + 1] * (blurred(whole, 0.1) > _SEEN)
+        shown[row] = torch.lerp(shown[row : row + 1], toned(half, shown[row : row + 1], beside), whole)[0]
+    return shown
+
+
+def _bent(
+    flow: Float[Tensor, "n 2 s s"], layers: Layers, lips: LipEdges | None, landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 2 s s"]:
+    """Bend a field for lips that close, and mirror what would come from above the photograph."""
+    flow = flow if lips is None else over_lips(flow, lips, landmarks)
+    line = layers.top + _FRAME
+    cut = (flow[:, 1:] < line) & (identity_grid(flow)[:, 1:] >= line)
+    mirrored = torch.cat([flow[:, :1], 2 * line - flow[:, 1:]], 1)
+    return torch.where(cut, mirrored, flow) if bool(cut.any()) else flow

@@ -1,0 +1,324 @@
+"""Prompts change what they ask for, in the photograph's own pixels, and leave the rest."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from portraittalk_core.compositing.edits.edited import edited
+from portraittalk_core.compositing.edits.regions import ASKED
+from portraittalk_core.compositing.masked import luma
+from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
+
+from ...rendered_people import portraits
+
+SIDE = 128
+
+
+class Segments:
+    """Says of the photograph and of what was drawn what it is told."""
+
+    def __init__(self, before, after):
+        self.given = [before, after]
+
+    def segments(self, pictures, landmarks):
+        return self.given.pop(0)
+
+
+def segments(**boxes):
+    """A head: hair above row 40, skin to row 90, clothes below; the sides are background; or other boxes."""
+    found = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    places = {
+        "skin": (slice(0, 96), slice(32, 96)),
+        "hair": (slice(4, 40), slice(24, 104)),
+        "clothes": (slice(96, SIDE), slice(0, SIDE)),
+    }
+    for name, place in (places | boxes).items():
+        if place is not None:
+            found[:, :, place[0], place[1]] = 0
+            found[:, SEGMENTS.index(name), place[0], place[1]] = 1
+    found[:, 0] = 1 - found[:, 1:].sum(1)
+    return found
+
+
+@pytest.fixture
+def photograph():
+    return torch.nn.functional.interpolate(portraits()[0][:1], (SIDE, SIDE), mode="area") * 0.6
+
+
+@pytest.fixture
+def points():
+    return portraits()[1][:1].float()
+
+
+def change(photograph, drawn, points, *regions, before=None, after=None, plain=None):
+    before = segments() if before is None else before
+    asked = torch.tensor([[float(region in regions) for region in ASKED]])
+    parser = Segments(before, before if after is None else after)
+    return edited(photograph, drawn, plain, asked, points, parser)
+
+
+def fine(picture):
+    return (picture - torch.nn.functional.avg_pool2d(picture, 5, 1, 2))[..., 3:-3, 3:-3]  # edges have no neighbours
+
+
+def correlation(one, other):
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
+
+
+def test_hair_and_clothes_take_the_drawn_colour_and_keep_their_light_and_dark(photograph, points):
+    drawn = photograph.clone()
+    red, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ([0.2, -0.7, -0.7], [-0.6, -0.5, 0.4]))
+    hair, clothes = (slice(4, 40), slice(24, 104)), (slice(96, SIDE), slice(0, SIDE))
+    for region, there, colour in (("colour of the hair", hair, red), ("clothes", clothes, blue)):
+        drawn = photograph * 0 + colour
+        made = change(photograph, drawn, points, region)
+        new, old = (p[..., there[0], there[1]] for p in (made, photograph))
+        assert (new.mean((2, 3)) - colour[..., 0, 0]).abs().max() < 0.12, region
+        assert correlation(fine(luma(new)), fine(luma(old))) > 0.95, region
+        assert torch.allclose(made[..., 50:90, :], photograph[..., 50:90, :], atol=1e-6), "the face is the photograph's"
+
+
+def test_a_colour_that_is_there_already_changes_nothing(photograph, points):
+    same = ("colour of the hair", "clothes", "background", "no glasses", "shaven chin")
+    made = change(photograph, photograph, points, *same)
+    inside = segments()[:, 1:].sum(1, keepdim=True)
+    assert ((made - photograph).abs() * inside).max() < 0.12 and (made - photograph).abs().mean() < 0.01
+
+
+def test_another_place_lies_behind_a_person_of_whom_nothing_changes(photograph, points):
+    made = change(photograph, torch.full_like(photograph, -0.8), points, "background")
+    person = segments()[:, 1:].sum(1, keepdim=True)
+    within = -functional.max_pool2d(-functional.pad(person, (10,) * 4, mode="replicate"), 21, 1)[0, 0] > 0
+    assert (made - photograph)[0][:, within].abs().max() < 0.02
+    place = functional.max_pool2d(functional.pad(person, (10,) * 4, mode="replicate"), 21, 1)[0, 0] == 0
+    assert (made[0][:, place] + 0.8).abs().max() < 1e-4
+
+
+def test_a_place_that_is_known_is_painted(photograph, points):
+    drawn = torch.full_like(photograph, -0.8)
+    made = change(photograph, drawn, points, "park background")
+    place = segments()[0, 0] == 1
+    assert (made[0, :, place] - drawn[0, :, place]).abs().mean() > 0.3 and made[0, :, place].std() > 0.05
+
+
+def worn_glasses(photograph, points, lenses=None, thick=1):
+    """Return a face that wears a dark bar before the eyes, its segments, and where the bar is."""
+    row = int((points[0, [168, 6], 1].mean() + 1) * SIDE / 2)
+    bar = (slice(row - thick, row + thick), slice(36, 92))
+    pictured = photograph.clone()
+    pictured[..., bar[0], bar[1]] = -0.95
+    if lenses is not None:
+        pictured[..., row - 2 : row + 22, 36:92] = lenses
+    return pictured, segments(accessory=bar), bar
+
+
+def test_glasses_that_are_worn_are_taken_off_or_exchanged(photograph, points):
+    pictured, worn, bar = worn_glasses(photograph, points)
+    there = (..., *bar)
+    off = change(pictured, photograph, points, "no glasses", before=worn)
+    assert (off - pictured)[there].mean() > 0.3, "skin is lighter than the frame was"
+    assert torch.allclose(off[..., bar[0].stop + 12 :, :], pictured[..., bar[0].stop + 12 :, :], atol=1e-6)
+    other = change(pictured, photograph, points, "round glasses", before=worn)
+    alone = change(off, photograph, points, "round glasses")
+    assert (other - alone)[there].abs().mean() < 0.25 < (pictured - alone)[there].abs().mean()
+
+
+def test_half_a_frame_is_left_alone(photograph, points, caplog):
+    pictured, _, bar = worn_glasses(photograph, points)
+    half = segments(accessory=(bar[0], slice(36, 64)))
+    assert torch.allclose(change(pictured, photograph, points, "no glasses", before=half), pictured, atol=1e-6)
+    assert "hard to see" in caplog.text
+
+
+def test_a_thick_frame_is_left_alone(photograph, points, caplog):
+    pictured, worn, _ = worn_glasses(photograph, points, thick=5)
+    assert torch.allclose(change(pictured, photograph, points, "no glasses", before=worn), pictured, atol=1e-6)
+    assert "thick" in caplog.text
+
+
+def test_dark_glasses_are_left_alone(photograph, points, caplog):
+    pictured, worn, _ = worn_glasses(photograph, points, lenses=-0.9)
+    for region in ("round glasses", "no glasses"):
+        assert torch.allclose(change(pictured, photograph, points, region, before=worn), pictured, atol=1e-6)
+    assert caplog.text.count("glasses that are thick, dark") == 2
+
+
+def test_glasses_are_before_the_eyes(photograph, points):
+    made = change(photograph, photograph, points, "square glasses")
+    changed = (made - photograph).abs().amax(1)[0]
+    row = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2)
+    assert changed[row - 12 : row + 14].max() > 0.2 and changed[row + 30 :].max() < 1e-5
+
+
+def test_a_beard_has_the_hairs_colour_and_leaves_the_lips(photograph, points):
+    chin = ((points[0, [152, 17]].mean(0) + 1) * SIDE / 2).long()
+    photograph = photograph.clone()
+    photograph[..., 4:40, 24:104] = torch.tensor([0.5, 0.2, -0.4]).view(1, 3, 1, 1)  # fair hair
+    wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
+    made = change(photograph, photograph, points, "beard", before=wide)
+    y, x = int(chin[1]), int(chin[0])
+    there = made[0, :, y - 3 : y + 4, x - 8 : x + 9].mean((1, 2))
+    assert there[0] > there[1] > there[2] and (there - photograph[0, :, y, x]).abs().max() > 0.05
+    lips = ((points[0, list(OUTER_LIPS)].mean(0) + 1) * SIDE / 2).long()
+    middle = (slice(None), int(lips[1]), int(lips[0]))
+    assert torch.allclose(made[0][middle], photograph[0][middle], atol=0.03)
+    assert torch.allclose(made[..., :50, :], photograph[..., :50, :], atol=1e-6)
+
+
+def test_a_moustache_is_shaven_and_a_bare_face_stays(photograph, points):
+    wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
+    assert torch.allclose(change(photograph, photograph, points, "shaven chin", before=wide), photograph, atol=1e-6)
+    grown = change(photograph, photograph, points, "mustache", before=wide)
+    shaved = change(grown, photograph, points, "shaven chin", before=wide)
+    there = (grown - photograph).abs().amax(1, keepdim=True) > 0.2
+    assert there.sum() > 30
+    left, was = ((p - photograph).abs().mean(1, keepdim=True)[there].mean() for p in (shaved, grown))
+    assert left < 0.6 * was
+    eyes = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2) + 8
+    assert torch.allclose(shaved[..., :eyes, :], grown[..., :eyes, :], atol=1e-6)
+
+
+def test_a_bald_head_is_skin_and_what_hair_hid_beside_it_is_place(photograph, points):
+    photograph = photograph.clone()
+    photograph[..., :20] = photograph[..., 108:] = 0.7
+    hair = segments(hair=(slice(0, 40), slice(20, 108)))
+    made = change(photograph, photograph, points, "bald head", before=hair, after=segments(hair=None))
+    corner = made[0, :, 6, 24]
+    assert torch.allclose(corner, torch.full_like(corner, 0.7), atol=0.1)
+    top = ((points[0, 10] + 1) * SIDE / 2).long()
+    crown, skin = made[0, :, int(top[1]) - 8, int(top[0])], photograph[0, :, 50:90, 40:88].mean((1, 2))
+    assert torch.allclose(crown, skin, atol=0.25)
+    both = change(photograph, photograph * 0 - 0.9, points, "bald head", "background", before=hair)
+    assert torch.allclose(both[0, :, int(top[1]) - 8, int(top[0])], crown, atol=0.2), "the head is no place"
+    assert both[0, :, 6, 24].max() < -0.6, "and the place is behind it"
+
+
+def chin_of(points):
+    return int((points[0, 152, 1] + 1) * SIDE / 2)
+
+
+def test_hair_that_falls_becomes_longer_and_the_face_and_it_stay(photograph, points):
+    photograph, low = photograph.clone(), chin_of(points) - 8
+    face = (slice(40, 96), slice(36, 92))
+    falling = segments(hair=(slice(4, low), slice(20, 108)), skin=face)
+    falling[:, :, 40:96, 36:92] = 0
+    falling[:, SEGMENTS.index("skin"), 40:96, 36:92] = 1
+    hair = falling[0, SEGMENTS.index("hair")] == 1
+    photograph[0][:, hair] = -0.5
+    made = change(photograph, photograph, points, "long hair", before=falling)
+    inner = -functional.max_pool2d(-(falling[:, 1:3].sum(1, keepdim=True)), 21, 1, 10)[0, 0] > 0
+    assert (made - photograph)[0][:, inner & (torch.arange(SIDE) < low - 12)[:, None]].abs().max() < 0.02
+    grown = ((made - photograph)[0].abs().amax(0) > 0.1) & ~hair
+    assert grown[60:].sum() > 40 and abs(float(made[0][:, grown].mean()) + 0.55) < 0.25
+
+
+def test_a_haircut_takes_the_old_hair_off_and_has_its_colour(photograph, points):
+    photograph = photograph.clone()
+    hair = (slice(4, 100), slice(10, 118))
+    worn = segments(hair=hair, skin=(slice(34, 96), slice(36, 92)))
+    worn[:, :, 34:96, 36:92] = 0
+    worn[:, SEGMENTS.index("skin"), 34:96, 36:92] = 1
+    there = worn[0, SEGMENTS.index("hair")] == 1
+    photograph[0][:, there] = torch.tensor([0.2, -0.7, -0.7])[:, None]
+    made = change(photograph, photograph, points, "hair", "buzz cut", before=worn)
+    assert (made[..., 80:98, 12:20] - photograph[..., 80:98, 12:20]).abs().mean() > 0.2, "no ghost beside the chin"
+    assert torch.allclose(made[..., 60:80, 50:78], photograph[..., 60:80, 50:78], atol=1e-4), "the face stays"
+    top = int((points[0, 10, 1] + 1) * SIDE / 2)
+    red, green, _ = made[0, :, top - 8 : top - 2, 58:70].mean((1, 2))
+    assert red > green + 0.2
+
+
+def test_hats_stay(photograph, points, caplog):
+    brow = int((points[0, 105, 1] + 1) * SIDE / 2)
+    worn = segments(hair=None, accessory=(slice(4, brow - 10), slice(24, 104)))
+    for region in ("bald head", "knitted hat", "hair", "long hair", "no hat"):
+        made = change(photograph, photograph * 0, points, region, before=worn, after=segments())
+        assert torch.allclose(made, photograph, atol=1e-6), region
+    assert caplog.text.count("shows a hat") == 5
+
+
+def test_a_knitted_hat_covers_the_head_and_leaves_the_face(photograph, points):
+    made = change(photograph, photograph, points, "knitted hat")
+    top, eyes = (int((points[0, k, 1] + 1) * SIDE / 2) for k in (10, 168))
+    changed = (made - photograph).abs().amax(1)[0]
+    x = int((points[0, 10, 0] + 1) * SIDE / 2)
+    assert changed[top - 8, x] > 0.1 and changed[eyes:, 50:90].max() < 0.02
+
+
+def test_hair_that_goes_shows_the_place_behind_it_and_hair_that_comes_has_the_old_colour(photograph, points):
+    photograph = photograph.clone()
+    photograph[..., :, :24] = photograph[..., :, 104:] = 0.7
+    photograph[..., 4:40, 24:104] = -0.5
+    bald = segments(hair=None)
+    made = change(photograph, torch.full_like(photograph, 0.1), points, "hair", after=bald)
+    corner = made[0, :, 12, 26]  # hair beside the head
+    assert torch.allclose(corner, torch.full_like(corner, 0.7), atol=0.05)
+    skin = photograph[0, :, 44:92, 36:92].mean((1, 2))
+    assert torch.allclose(made[0, :, 12, 64], skin, atol=0.1), "drawn skin, of the colour of the face"
+    long = segments(hair=(slice(4, 92), slice(16, 36)))
+    drawn = torch.full_like(photograph, -0.9)
+    both = change(photograph, drawn, points, "hair", "background", after=long)
+    grown = both[0, :, 60:88, 18:22]
+    assert abs(float(grown.mean()) + 0.5) < 0.2, "as dark as the hair was"
+    assert abs(float(both[0, :, 100:120, 2:6].mean()) - float(photograph[0, :, 100:120, 2:6].mean())) < 0.05
+
+
+def test_age_deepens_lines_and_youth_smooths_them(photograph, points):
+    old, young = (change(photograph, photograph, points, region) for region in ("older skin", "younger skin"))
+    there = (slice(None), slice(None), slice(50, 62), slice(44, 84))
+    deviation = {name: float(fine(p)[there].std()) for name, p in (("old", old), ("is", photograph), ("young", young))}
+    assert deviation["old"] > 1.15 * deviation["is"] > 1.3 * deviation["young"]
+    assert torch.allclose(old[..., 122:, :], photograph[..., 122:, :], atol=1e-6), "a chin sags, clothes do not"
+    assert torch.allclose(young[..., 122:, :], photograph[..., 122:, :], atol=1e-6)
+
+
+def test_hair_greys_in_strands_and_takes_the_colour_of_its_name(photograph, points):
+    hair = (..., slice(6, 36), slice(28, 100))
+    photograph = photograph.clone()
+    strands = torch.rand(photograph[hair].shape[-1], generator=torch.Generator().manual_seed(0))
+    photograph[hair] = 0.1 * strands - 0.9
+    grey = change(photograph, photograph, points, "greying hair")[hair]
+    assert grey.mean() > photograph[hair].mean() + 0.1 and grey.std() > 1.5 * photograph[hair].std()
+    brown = torch.full_like(photograph, -0.4)
+    named, drawn = (change(photograph, brown, points, "colour of the hair", *more)[hair] for more in (["red hair"], []))
+    assert (named[:, 0] - named[:, 2]).mean() > (drawn[:, 0] - drawn[:, 2]).mean() + 0.1
+
+
+def test_what_nobody_asks_for_stays(photograph, points):
+    assert torch.allclose(change(photograph, -photograph, points), photograph, atol=1e-6)
+
+
+def test_another_haircut_leaves_glasses_on(photograph, points):
+    eyes = points[0, [33, 263]].mean(0)
+    row = int((eyes[1] + 1) * SIDE / 2)
+    worn = segments(accessory=(slice(row - 2, row + 2), slice(32, 100)))
+    made = change(photograph, torch.full_like(photograph, 0.9), points, "hair", before=worn, after=segments())
+    there = (..., slice(row - 3, row + 3), slice(36, 96))
+    assert torch.allclose(made[there], photograph[there], atol=1e-5)
+
+
+def test_naming_what_is_there_changes_nothing_of_clothes_and_place(photograph, points):
+    plain = photograph * 0.9
+    made = change(photograph, plain + 0.05, points, "clothes", "background", plain=plain)
+    assert torch.allclose(made, photograph, atol=1e-6)
+    other = change(photograph, plain + 0.9, points, "clothes", "background", plain=plain)
+    assert (other - photograph).abs().mean() > 0.2
+
+
+def test_a_place_comes_before_an_even_wall_though_the_denoiser_drew_the_wall(photograph, points):
+    wall = photograph.clone()
+    wall[..., :40, :20] = 0.2
+    where = (..., slice(0, 40), slice(0, 20))
+    parts = segments(background=(slice(0, 40), slice(0, 20)))
+    made = change(wall, wall, points, "office background", before=parts)
+    assert (made - wall)[where].abs().mean() > 0.05
+    same = change(wall, wall, points, "grey background", before=parts)
+    assert (same - wall)[where].abs().mean() < (made - wall)[where].abs().mean()
+
+
+def test_clothes_get_the_colour_of_their_word_and_skin_none(photograph, points):
+    drawn = torch.full_like(photograph, -0.2)
+    made = change(photograph, drawn, points, "clothes", "red clothes", "a garment")
+    red, green, blue = made[0, :, 104:].mean((1, 2)).tolist()
+    assert red > green + 0.1 and red > blue + 0.1
+    assert torch.allclose(made[..., 44:88, 40:88], photograph[..., 44:88, 40:88], atol=1e-6)

@@ -1,0 +1,162 @@
+"""A person who moves before a place that stands still."""
+
+import pytest
+import torch
+
+from portraittalk_core.compositing.head_camera import _HEAD, seen
+from portraittalk_core.compositing.head_field import head_field, plane_of_head
+from portraittalk_core.compositing.layers import Layers, before_plate, taken_apart
+from portraittalk_core.compositing.other_half import HALVES, other_half
+from portraittalk_core.media.resampling import enlarged
+from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid
+from portraittalk_core.topology import MIRROR, OVAL, SEGMENTS
+from portraittalk_core.types import CropPlace
+
+SIZE, SIDE = 256, 128
+OWN, WARPED, STILL = range(3)
+DRAWN = torch.zeros(1, 3, SIZE, SIZE)
+
+
+def noise(seed: int, cells: int = 24) -> torch.Tensor:
+    coarse = torch.rand(1, 3, cells, cells, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="bilinear")[0]
+
+
+def camera(yaw: float = 0.0) -> torch.Tensor:
+    """A head of a sixth of the picture's side in eye distances, turned to the right of the picture."""
+    turn = torch.tensor(yaw)
+    across = torch.stack([turn.cos(), torch.zeros(()), turn.sin()])
+    rows = torch.stack([across, torch.tensor([0.0, 1.0, 0.0])], 1)
+    return torch.cat([rows, torch.zeros(1, 2)])[None] * 0.22
+
+
+def face(yaw: float = 0.0) -> torch.Tensor:
+    """Points of a turned head; those that no head in space is known of lie in the middle of the forehead."""
+    points = seen(camera(yaw), torch.tensor([_HEAD[10]])).repeat(1, 478, 1)
+    points[:, list(_HEAD)] = seen(camera(yaw), torch.tensor(list(_HEAD.values())))
+    points[:, 152] = seen(camera(yaw), torch.tensor([[0.0, 1.8, 0.1]]))[:, 0]
+    return points
+
+
+def disc(size: int, radius: float, down: float = 0.0) -> torch.Tensor:
+    here = identity_grid(torch.zeros(1, 1, size, size))
+    return ((here[:, :1].square() + (here[:, 1:] - down).square()).sqrt() < radius).float()
+
+
+def segments(size: int, radius: float) -> torch.Tensor:
+    """Hair in a disc, a place around it."""
+    found = torch.zeros(1, len(SEGMENTS), size, size)
+    found[:, SEGMENTS.index("hair")] = disc(size, radius)[:, 0]
+    found[:, SEGMENTS.index("background")] = 1 - disc(size, radius)[:, 0]
+    return found
+
+
+def motion(away: torch.Tensor, share: torch.Tensor) -> DenseMotion:
+    """What is moved, and of which share; the rest stands still."""
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE)) + away
+    return DenseMotion(flow, torch.cat([torch.zeros_like(share), share, 1 - share], 1))
+
+
+@pytest.fixture
+def layers() -> Layers:
+    return taken_apart(noise(1), segments(SIZE, 0.5), face(), SIDE)
+
+
+def test_a_person_at_rest_is_the_photograph(layers: Layers) -> None:
+    rest = motion(torch.zeros(1, 2, SIDE, SIDE), disc(SIDE, 0.5))
+    made = before_plate(DRAWN, layers, rest, face(), None)
+    torch.testing.assert_close(made[0], noise(1), atol=1e-3, rtol=0)
+
+
+def test_places_never_move_and_heads_leave_nothing_behind() -> None:
+    photograph = torch.lerp(torch.full((3, SIZE, SIZE), -0.5), torch.full((3, SIZE, SIZE), 0.8), disc(SIZE, 0.5)[0])
+    layers = taken_apart(photograph, segments(SIZE, 0.5), face(), SIDE)
+    shift = torch.tensor([0.1, 0.0])
+    # The network takes a rim of the head for still, and its field runs back to the place's.
+    known = disc(SIDE, 0.42)
+    away = -shift.view(1, 2, 1, 1) * known
+    made = before_plate(DRAWN, layers, motion(away, known), face() + shift, None)
+    middle = made[0, :, SIZE // 2]
+    left, right = (round((x + 1) * SIZE / 2) for x in (-0.4, 0.6))
+    assert torch.allclose(middle[:, left + 4 : right - 4], torch.tensor(0.8), atol=0.03), "the head, moved as one"
+    assert torch.allclose(middle[:, : left - 4], torch.tensor(-0.5), atol=0.03), "no ghost of its rim"
+    assert torch.allclose(middle[:, right + 4 :], torch.tensor(-0.5), atol=0.03)
+
+
+def test_a_textured_place_stays_where_it_is(layers: Layers) -> None:
+    shift = torch.tensor([0.06, 0.0])
+    away = -shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE)
+    made = before_plate(DRAWN, layers, motion(away, torch.ones(1, 1, SIDE, SIDE)), face() + shift, None)
+    far = (1 - disc(SIZE, 0.65))[0] > 0
+    assert torch.allclose(made[0][far.expand(3, -1, -1)], noise(1)[far.expand(3, -1, -1)], atol=1e-3)
+
+
+def test_hair_beyond_the_face_turns_as_a_plane_through_the_head() -> None:
+    holds = taken_apart(noise(1), segments(SIZE, 0.6), face(), SIDE).holds
+    nothing = motion(torch.zeros(1, 2, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE))
+    flow = head_field(nothing, holds, face(0.3))
+    plane = plane_of_head(camera(), camera(0.3), flow)
+    beside = (slice(None), slice(None), SIDE // 4, SIDE // 5)
+    torch.testing.assert_close(flow[beside], plane[beside], atol=0.01, rtol=0)
+    assert (plane[:, 0] - identity_grid(plane)[:, 0]).abs().max() > 0.05, "it moves"
+    below = flow[..., -8:, :] - identity_grid(flow)[..., -8:, :]
+    assert below.abs().max() < 5e-3, "there are shoulders"
+
+
+def test_what_goes_on_beyond_the_crop_stays_at_its_edge() -> None:
+    shift = torch.tensor([0.0, 0.1])
+    away, every = -shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE), torch.ones(1, 1, SIDE, SIDE)
+    for place, moved in ((CropPlace(10, 10, 100, 200, 200), 0.0), (CropPlace(10, 0, 100, 200, 200), 0.1)):
+        holds = taken_apart(noise(1), segments(SIZE, 1.5), face(), SIDE, place).holds
+        top = head_field(motion(away, every), holds, face() + shift)[0, 1, 0, SIDE // 2]
+        assert float(-1 + 1 / SIDE - top) == pytest.approx(moved, abs=0.02)
+
+
+def test_what_would_come_from_beyond_a_photograph_is_its_mirror_image() -> None:
+    place = CropPlace(10, 0, 100, 200, 200)
+    layers = taken_apart(noise(1), segments(SIZE, 1.5), face(), SIDE, place)
+    shift = torch.tensor([0.0, 16 * 2 / SIZE])
+    away, every = -shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE), torch.ones(1, 1, SIDE, SIDE)
+    made = before_plate(DRAWN, layers, motion(away, every), face() + shift, None)[0, :, :40, 100:150]
+    # Of the two lines above, which may be a frame, nothing is mirrored.
+    torch.testing.assert_close(made[:, 4:18], made[:, 20:34].flip(1), atol=0.2, rtol=0)
+    assert made[:, :14].std(1).mean() > 0.1, "no streaks"
+
+
+def half_seen(much: float) -> torch.Tensor:
+    """A face of which the half in the right of the picture is pressed together."""
+    points = torch.rand(1, 478, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    points[:, :, 1] *= 1.2
+    middle = torch.tensor([k == m for k, m in enumerate(MIRROR)])
+    left = points[:, :, 0].abs()
+    sign = torch.ones(478)
+    for k, other in enumerate(MIRROR):
+        if k < other:
+            sign[k], sign[other] = -1.0, 1.0
+            points[:, other] = points[:, k]
+            left[:, other] = left[:, k]
+    points[:, :, 0] = torch.where(middle, torch.zeros(()), left * sign)
+    angle = torch.linspace(0, 2 * torch.pi, len(OVAL) + 1)[:-1]
+    points[0, list(OVAL)] = torch.stack([0.55 * angle.sin(), -0.7 * angle.cos()], 1)
+    right = points[:, :, 0] > 0
+    points[:, :, 0] = torch.where(right, points[:, :, 0] * much, points[:, :, 0])
+    return points
+
+
+def test_a_half_that_a_photograph_hides_is_the_other_one_mirrored() -> None:
+    whole = half_seen(1.0)
+    here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    assert not other_half(here, whole, whole), "of a head at rest nothing"
+    pressed = torch.cat([torch.where(here[:, :1] > 0, 0.2, 1.0) * here[:, :1], here[:, 1:]], 1)
+    found = other_half(pressed, half_seen(0.2), whole)
+    assert list(found) == [0]
+    flow, share = found[0]
+    cheek = (0, 0, SIDE // 2, round(1.4 * SIDE / 2))
+    assert float(share[cheek]) > 0.75 and float(share[0, 0, :, : SIDE // 2 - 4].max()) < 0.05
+    assert float(flow[cheek]) == pytest.approx(-0.4, abs=0.06), "from the other side"
+    inside = enlarged(share, (SIZE, SIZE))[0, 0]
+    assert float(inside[:, round(1.62 * SIZE / 2) :].max()) < 0.05, "nothing beside the face"
+
+
+def test_both_halves_are_mirror_images() -> None:
+    assert {MIRROR[k] for k in HALVES[0]} == set(HALVES[1])

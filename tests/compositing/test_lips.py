@@ -1,0 +1,154 @@
+"""Lips close over the teeth that a photograph shows."""
+
+import pytest
+import torch
+
+from portraittalk_core.compositing.lips import lip_edges, lips_as_seen, over_lips, shut
+from portraittalk_core.motion.geometry import eye_distance, mouth_opening
+from portraittalk_core.nets.dense_motion import identity_grid
+from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
+
+from ..rendered_people import portraits
+
+SIDE = 256
+PICTURE = torch.tensor([0.2, -0.4, -0.4]).view(1, 3, 1, 1).expand(1, 3, SIDE, SIDE)
+"""All lips."""
+
+
+def opened(points, by):
+    """Move the points of the inner lips apart, in distances of the eyes."""
+    made = points.clone()
+    down = by * float(eye_distance(points)[0]) / 2
+    for upper, lower in MEETING_LIPS:
+        middle = (points[:, upper] + points[:, lower]) / 2
+        made[:, upper], made[:, lower] = middle, middle
+        made[:, upper, 1] -= down
+        made[:, lower, 1] += down
+    return made
+
+
+@pytest.fixture
+def points():
+    return portraits()[1][:1].float()
+
+
+@pytest.fixture
+def smiling(points):
+    """A mouth that is open by a tenth, and teeth that reach a little beyond its points."""
+    open_points = opened(points, 0.1)
+    segments = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    inner = (open_points[0, list(INNER_LIPS)] + 1) * SIDE / 2
+    (left, top), (right, bottom) = inner.amin(0).round().int().tolist(), inner.amax(0).round().int().tolist()
+    segments[:, SEGMENTS.index("teeth"), top - 2 : bottom + 2, left + 6 : right - 6] = 1
+    return open_points, segments, (top - 2, bottom + 2, (left + right) // 2)
+
+
+def test_a_photograph_with_shut_lips_has_no_edges(points):
+    assert lip_edges(PICTURE, torch.zeros(1, len(SEGMENTS), SIDE, SIDE), opened(points, 0.0)) is None
+
+
+def test_edges_are_where_the_teeth_end(smiling):
+    open_points, segments, _ = smiling
+    edges = lip_edges(PICTURE, segments, open_points)
+    pixel = 2 / SIDE / float(eye_distance(open_points)[0])
+    assert edges.opening == pytest.approx(float(mouth_opening(open_points)[0]))
+    assert 1 * pixel < float(edges.beyond[:, 16].min()) and float(edges.beyond[:, 16].max()) < 6 * pixel
+    assert edges.beyond.shape[0] == 2 and edges.beyond.min() >= 0
+
+
+def test_a_mouth_as_open_as_in_the_photograph_is_left_alone(smiling):
+    open_points, segments, _ = smiling
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    same = over_lips(flow, lip_edges(PICTURE, segments, open_points), open_points)
+    assert torch.equal(same, flow)
+
+
+def test_nothing_between_the_lips_is_seen_when_they_meet(smiling, points):
+    open_points, segments, (top, bottom, column) = smiling
+    shut = opened(points, 0.0)
+    flow = identity_grid(torch.zeros(2, 1, SIDE, SIDE)).repeat(2, 1, 1, 1)  # nothing moves: teeth stay
+    made = over_lips(flow, lip_edges(PICTURE, segments, open_points), torch.cat([open_points, shut]))
+    assert torch.equal(made[0], flow[0]), "each frame by itself"
+    source = (made[1, 1, :, column] + 1) * SIDE / 2
+    inside = (source > top + 1) & (source < bottom - 1)
+    assert int(inside.sum()) <= 2 < bottom - top - 4
+    assert torch.equal(made[1, :, :, :40], flow[1, :, :, :40]) and torch.equal(made[1, :, :80], flow[1, :, :80])
+    assert (source[1:] >= source[:-1] - 0.01).all(), "nothing is folded"
+
+
+def test_a_tooth_that_is_left_between_lips_that_meet_gets_their_colour(smiling, points):
+    open_points, segments, (_, _, column) = smiling
+    edges = lip_edges(PICTURE, segments, open_points)
+    assert torch.allclose(edges.colour, PICTURE[0, :, 0, 0], atol=1e-6)
+    white = torch.ones(2, 3, SIDE, SIDE)
+    both = torch.cat([opened(points, 0.0), open_points])
+    row = int((both[0, list(MEETING_LIPS[0]), 1].mean() + 1) * SIDE / 2)
+    made = shut(white, torch.ones(2, 1, SIDE, SIDE), edges, both)
+    assert (made[0, :, row, column] < edges.colour).all(), "darker than lips are"
+    assert torch.equal(made[1], white[1]), "a mouth that is open shows teeth"
+    assert torch.equal(made[0, :, : row - 20], white[0, :, : row - 20])
+    assert torch.equal(shut(white, torch.zeros(2, 1, SIDE, SIDE), edges, both), white), "there are none"
+
+
+def test_lips_between_which_nothing_is_seen_meet(points):
+    apart, wide = opened(points, 0.05), opened(points, 0.2)
+    nothing = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth = nothing.clone()
+    mouth[:, SEGMENTS.index("mouth")] = 0.5
+    made = lips_as_seen(PICTURE, nothing, apart)
+    assert float(mouth_opening(made)) < 0.007 < 0.04 < float(mouth_opening(apart))
+    elsewhere = [k for k in range(478) if k not in INNER_LIPS]
+    assert torch.equal(made[:, elsewhere], apart[:, elsewhere])
+    middles = [[(p[:, a] + p[:, b]) / 2 for a, b in MEETING_LIPS] for p in (made, apart)]
+    assert torch.allclose(*(torch.stack(m) for m in middles), atol=1e-6)
+    assert torch.allclose(lips_as_seen(PICTURE, mouth, apart), apart, atol=1e-6), "a mouth is seen"
+    assert torch.allclose(lips_as_seen(PICTURE, nothing, wide), wide, atol=1e-6), "points are never so wrong"
+    shut_already = opened(points, 0.001)
+    assert torch.allclose(lips_as_seen(PICTURE, nothing, shut_already), shut_already, atol=1e-6), (
+        "nothing is pulled apart"
+    )
+
+
+def band(points, first, last):
+    """Return rows between the lips of opened points: shares of the way from the upper to the lower ones."""
+    upper, lower = (float(points[0, list(half), 1].mean() + 1) * SIDE / 2 for half in zip(*MEETING_LIPS, strict=True))
+    return slice(round(upper + first * (lower - upper)), round(upper + last * (lower - upper)))
+
+
+def test_shut_lips_meet_in_the_dark_line_between_them(points):
+    apart = opened(points, 0.08)
+    picture = PICTURE.clone()
+    picture[:, :, band(apart, 0.05, 0.25)] = -0.95
+    made = lips_as_seen(picture, torch.zeros(1, len(SEGMENTS), SIDE, SIDE), apart)
+    assert float(mouth_opening(made)) < 0.007
+    upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
+    met = made[:, list(INNER_LIPS[1:10]), 1].mean()
+    assert float((met - upper) / (lower - upper)) == pytest.approx(0.15, abs=0.12)
+
+
+def test_dark_lips_that_look_like_a_mouth_are_shut(points):
+    apart = opened(points, 0.08)
+    mouth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth[:, SEGMENTS.index("mouth")] = 0.21
+    light = PICTURE.clone()
+    light[:, :, band(apart, 0.1, 0.4)] = -0.95  # a dark line, and lip below it
+    dark = PICTURE.clone()
+    dark[:, :, band(apart, 0.1, 0.9)] = -0.95  # an open mouth
+    shut_one, open_one = (float(mouth_opening(lips_as_seen(picture, mouth, apart))) for picture in (light, dark))
+    assert shut_one < 0.02 < 0.06 < open_one
+
+
+def test_points_that_lie_on_teeth_go_to_the_lips(points):
+    little = opened(points, 0.05)
+    ends = band(little, -0.4, 1.4)
+    teeth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    teeth[:, SEGMENTS.index("teeth"), ends.start + 1 : ends.stop - 1] = 1  # segments are a pixel narrower
+    picture = PICTURE.clone()
+    picture[:, :, ends] = 0.8
+    made = lips_as_seen(picture, teeth, little)
+    assert float(mouth_opening(made)) == pytest.approx(1.8 * 0.05, abs=0.015)
+    at_corners = [INNER_LIPS[0], INNER_LIPS[10]]
+    assert torch.equal(made[:, at_corners], little[:, at_corners])
+    no_teeth = torch.zeros_like(teeth)
+    no_teeth[:, SEGMENTS.index("mouth")] = teeth[:, SEGMENTS.index("teeth")]
+    assert torch.equal(lips_as_seen(picture, no_teeth, little), little), "dark lips are taken for a mouth"

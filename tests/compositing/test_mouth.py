@@ -1,0 +1,122 @@
+"""Teeth are fixed to skull and jaw, and an open mouth shows them; a shut one shows the photograph."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from portraittalk_core import ASSETS
+from portraittalk_core.checkpoints.native import load_structure
+from portraittalk_core.compositing.mouth import SeenMouth, open_mouths, teeth_colour, with_mouths
+from portraittalk_core.compositing.teeth import LIPS, LOWER_TEETH, UPPER_TEETH, along, draw_row, mouth_frames
+from portraittalk_core.media.image import read_image
+from portraittalk_core.motion.structure import structure_maps
+from portraittalk_core.stacks.tiny import TinyStack
+from portraittalk_core.types import COEFFICIENTS, FaceMotion, Frames
+
+JAW, YAW = COEFFICIENTS.index("jawOpen"), 0
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return load_structure(ASSETS / "tiny" / "structure.safetensors")
+
+
+@pytest.fixture(scope="module")
+def person():
+    return TinyStack.load("tiny").identify([read_image(ASSETS / "portrait.png")])
+
+
+def moving(person, networks, jaw, turned=0.0):
+    coefficients, pose = torch.zeros(len(jaw), len(COEFFICIENTS)), torch.zeros(len(jaw), 6)
+    coefficients[:, JAW] = torch.tensor(jaw)
+    pose[:, YAW], pose[:, 5] = turned, 1
+    return structure_maps(FaceMotion(coefficients, pose, 25.0), person, *networks)
+
+
+def test_only_the_jaw_carries_the_lower_teeth(person, networks):
+    maps = moving(person, networks, [0.0, 0.3, 0.6])
+    frames = mouth_frames(maps.landmarks, person.landmarks[:1], *networks)
+    nose = frames.local(maps.landmarks[:, [1, 2]])[..., 1].mean(1)
+    assert (nose - nose[0]).abs().max() < 1.5  # the skull stays where it is, in millimetres
+    assert frames.jaw[0] < 1.5 and frames.jaw[1] > frames.jaw[0] + 3 and frames.jaw[2] > frames.jaw[1] + 3
+    assert torch.allclose(frames.local(frames.outside(maps.landmarks)), maps.landmarks, atol=1e-4)
+
+
+@pytest.mark.parametrize("turn", [-0.25, 0.0, 0.25])
+def test_the_middle_of_a_row_is_behind_the_lips(person, networks, turn):
+    """A head that turns to the right of the picture shows what is deeper further to the left of its lips."""
+    frames = mouth_frames(moving(person, networks, [0.4], turn).landmarks, person.landmarks[:1], *networks)
+    x, y, soft = torch.linspace(-3.5, 3.5, 701)[None], torch.zeros(1, 701), torch.full((1, 1), 0.1)
+    middle = x[0, draw_row(frames, UPPER_TEETH, x, y, soft)[2][0].argmin()]
+    assert middle == pytest.approx(-5 * float(frames.yaw.sin()), abs=0.05)
+    assert float(frames.yaw) == pytest.approx(turn, abs=0.12)
+
+
+def test_rows_are_above_and_below(person, networks):
+    frames = mouth_frames(moving(person, networks, [0.6]).landmarks, person.landmarks[:1], *networks)
+    x, soft = torch.zeros(1, 3), torch.full((1, 1), 0.3)
+    jaw = float(frames.jaw)
+    y = torch.tensor([[-4.0, jaw / 2, jaw + 4.0]])
+    upper, lower = (draw_row(frames, teeth, x, y, soft)[0][0].tolist() for teeth in (UPPER_TEETH, LOWER_TEETH))
+    assert upper == [1, 0, 0] and lower == [0, 0, 1]
+
+
+def test_an_open_mouth_shows_teeth_and_a_shut_one_the_photograph(person, networks):
+    maps = moving(person, networks, [0.0, 0.7])
+    grey = Frames(torch.full((2, 3, 256, 256), -0.2), 25.0)
+    (drawn,) = open_mouths([grey], person, maps, *networks)
+    change = (drawn.pixels - grey.pixels).abs().amax(1)
+    assert change[0].max() < 0.05
+    between = (maps.landmarks[1, [13, 14]].mean(0) * 128 + 128).long()
+    lips = maps.landmarks[1, LIPS, 1] * 128 + 128
+    rows = drawn.pixels[1, :, int(lips.min()) : int(lips.max()), between[0]]
+    assert rows.amax() - rows.amin() > 0.15  # bright teeth, and dark between them
+    outside = change[1].clone()
+    box = (maps.landmarks[1, LIPS] * 128 + 128).long()
+    outside[box[:, 1].min() - 2 : box[:, 1].max() + 3, box[:, 0].min() - 2 : box[:, 0].max() + 3] = 0
+    assert outside.max() == 0
+    parts = open_mouths([replace(grey, pixels=grey.pixels[k : k + 1]) for k in range(2)], person, maps, *networks)
+    assert torch.allclose(torch.cat([part.pixels for part in parts]), drawn.pixels, atol=2e-3)
+
+
+def test_soft_photographs_have_soft_teeth(person, networks):
+    maps = moving(person, networks, [0.7])
+    grey = Frames(torch.full((1, 3, 256, 256), -0.2), 25.0)
+    soft = replace(person, portrait=functional.avg_pool2d(person.crops[:1], 7, 1, 3)[0])
+    box = (maps.landmarks[0, LIPS] * 128 + 128).long()
+    rows = slice(int(box[5, 1]) + 4, int(box[16, 1]) - 4)  # between the lips, not at their edges
+    detail = []
+    for who in (replace(person, portrait=person.crops[0]), soft):
+        (drawn,) = open_mouths([grey], who, maps, *networks)
+        detail.append(float(drawn.pixels[0, 1, rows, box[3, 0] : box[7, 0]].diff(dim=0).abs().max()))
+    assert detail[1] < 0.6 * detail[0]
+
+
+def test_own_teeth_stay_as_they_are(person, networks):
+    """A photograph with an open mouth, driven to itself, is itself."""
+    reference = moving(person, networks, [0.6]).landmarks
+    picture = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    seen = SeenMouth.of(picture, reference, *networks)
+    frames = mouth_frames(reference, reference, *networks)
+    drawn = with_mouths(picture[None], frames, reference, seen)[0]
+    x, y = (reference[0, LIPS] * 128 + 128).mean(0).long().tolist()
+    top = int(reference[0, 13, 1] * 128 + 128) + 2  # what is lower goes with the jaw
+    assert torch.allclose(drawn[:, top, x - 3 : x + 3], picture[:, top, x - 3 : x + 3], atol=0.02), y
+
+
+def test_teeth_are_lit_as_the_face_is(person):
+    picture, points = person.crops[0], person.landmarks[0]
+    light = teeth_colour(picture, points)
+    dark = teeth_colour((picture + 1) * 0.4 - 1, points)
+    blue = teeth_colour((picture + 1) * torch.tensor([0.6, 0.8, 1.0])[:, None, None] - 1, points)
+    assert dark.mean() < light.mean() < 0.9
+    assert blue[2] / blue[0] > light[2] / light[0]
+
+
+def test_a_line_goes_through_its_points():
+    line = torch.tensor([[[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]]])
+    assert along(torch.tensor([[-5.0, 0.0, 1.0, 2.0, 9.0]]), line)[0].tolist() == pytest.approx([1, 1, 3, 2, 2])
