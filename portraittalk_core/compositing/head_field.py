@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ..media.resampling import averaged, enlarged, sampled
 from ..nets.dense_motion import DenseMotion, identity_grid, nearness
+from ..topology import EYES, OUTER_LIPS
 from .head_camera import head_camera
 from .masked import blurred, filled
 from .unseen import stretching
@@ -29,6 +30,7 @@ _FADES = 0.08  # reach, in sides, over which the difference from the plane fades
 _SMOOTH = 0.03  # reach, in sides, over which hair moves alike
 _UNSURE = 0.02  # share below which the network says nothing of a cell
 _CROWDED, _STEPS = 1.6, 2.4  # shrinking from which on a contour is smoothed, and wholly: it would come in steps
+_FEATURES, _FEATURE = [*EYES[0], *EYES[1], *OUTER_LIPS], 0.05  # lids and lips that close, and their reach in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     found = torch.lerp(smooth, known, kept.clamp(0, 1)) * (1 - holds.edge)
     _, most = stretching(here + found)
     steep = functional.max_pool2d(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 5, 1, 2)
-    return here + torch.lerp(found, averaged(found, 1, 3), averaged(steep, 1))
+    steep = averaged(steep, 1) * (1 - nearness(landmarks[:, _FEATURES], side, _FEATURE)).clamp(0, 1)
+    return here + torch.lerp(found, averaged(found, 1, 3), steep)
 
 
 def plane_of_head(

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from portraittalk_core.compositing.head_camera import _HEAD, seen
-from portraittalk_core.compositing.head_field import head_field, plane_of_head
+from portraittalk_core.compositing.head_field import Holds, head_field, plane_of_head
 from portraittalk_core.compositing.layers import Layers, before_plate, taken_apart
 from portraittalk_core.compositing.other_half import HALVES, other_half
 from portraittalk_core.media.resampling import enlarged
 from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid
-from portraittalk_core.topology import MIRROR, OVAL, SEGMENTS
+from portraittalk_core.topology import EYES, MIRROR, OVAL, SEGMENTS
 from portraittalk_core.types import CropPlace
 
 SIZE, SIDE = 256, 128
@@ -101,6 +101,23 @@ def test_hair_beyond_the_face_turns_as_a_plane_through_the_head() -> None:
     assert (plane[:, 0] - identity_grid(plane)[:, 0]).abs().max() > 0.05, "it moves"
     below = flow[..., -8:, :] - identity_grid(flow)[..., -8:, :]
     assert below.abs().max() < 5e-3, "there are shoulders"
+
+
+def test_lids_that_close_keep_their_field_however_steep() -> None:
+    """Contours that are pressed together are smoothed elsewhere, or they would come in steps."""
+    here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    moves = torch.zeros(1, 2, SIDE, SIDE)
+    moves[:, 1] = 0.06 * torch.tanh(here[:, 1] / 0.01)  # half of the pixels around a line are pressed into it
+    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
+    holds = Holds(solid=whole, body=none, low=none, edge=none, camera=camera())
+    on_the_line = face().clone()
+    lids = [*EYES[0], *EYES[1]]
+    on_the_line[:, lids] = torch.stack([torch.linspace(-0.1, 0.1, len(lids)), torch.zeros(len(lids))], -1)
+    field = head_field(motion(moves, whole), holds, on_the_line)
+    changed = (field - here - moves)[0, 1].abs()
+    rows = slice(SIDE // 2 - 2, SIDE // 2 + 2)
+    at_lids, elsewhere = changed[rows, SIDE // 2 - 4 : SIDE // 2 + 4], changed[rows, SIDE // 2 + 20 : SIDE // 2 + 28]
+    assert float(at_lids.max()) < 0.25 * float(elsewhere.max())
 
 
 def test_what_goes_on_beyond_the_crop_stays_at_its_edge() -> None:
