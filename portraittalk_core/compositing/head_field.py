@@ -23,7 +23,7 @@ from .masked import blurred, filled
 from .unseen import stretching
 
 _SIDE = 64  # cells, on which hair moves: it does so smoothly
-_DEPTH = -0.5  # of the plane, in the head's coordinates: the middle of a head is behind the eyes by 1.3
+_DEPTH = -1.3  # of the plane, in the head's coordinates: the middle of a head is as far behind the eyes
 _FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
 _RIM = 2  # cells beside what moves surely in which the field already runs back
 _FADES = 0.08  # reach, in sides, over which the difference from the plane fades
