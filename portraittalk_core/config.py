@@ -93,7 +93,7 @@ class SamplingConfig:
     exaggerates, 0 ignores the prompt."""
 
     edit_cfg: float | None = None
-    """The same for prompts that ask for another look of a photograph, see `stacks.edit_regions`; None: `cfg`."""
+    """The same for prompts that ask for another look of a photograph, see `compositing.edits.regions`; None: `cfg`."""
 
     plain_size: int | None = None
     """Side in pixels at which frames are denoised where no prompt asks for another look: what is drawn then is little,

@@ -24,6 +24,9 @@ BROWS = ((70, 63, 105, 66, 107), (336, 296, 334, 293, 300))
 LOWER_BROWS = ((46, 53, 52, 65, 55), (285, 295, 282, 283, 276))
 """The lower edges likewise."""
 
+BROW_OUTLINES = tuple((*top, *low[::-1]) for top, low in zip(BROWS, LOWER_BROWS))
+"""All around each brow."""
+
 NOSE = ((168, 6, 197, 195, 5, 4, 1), (98, 97, 2, 326, 327))
 """The ridge downwards, and the wings from the left of the picture."""
 

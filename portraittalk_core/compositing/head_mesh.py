@@ -13,13 +13,11 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
+from ..topology import OVAL
+
 FILE = Path(__file__).parent.parent / "assets" / "head.npz"
 """Of the mesh."""
 
-_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
 _RIGID = (10, 54, 284, 67, 297, 162, 389, 127, 356, 234, 454, 33, 263, 133, 362, 168, 6, 197, 5, 4, 2, 9, 151)
 _AWAY = 18.0  # how far photographers stand, in distances of the eyes
 _NEAR, _DOUBT = 0.4, 0.35  # over which a face's own outline bends the head, and how readily it does
@@ -132,8 +130,8 @@ def placed_head(
     assert placed is not None
     if person is not None:
         placed = replace(placed, low=_height(placed, mesh, person))
-    oval = mesh.landmarks[list(_OVAL)]
-    missing = points[list(_OVAL)] - placed.seen(oval)[0]
+    oval = mesh.landmarks[list(OVAL)]
+    missing = points[list(OVAL)] - placed.seen(oval)[0]
     long = np.linalg.norm(missing, axis=1, keepdims=True) / placed.unit
     missing = missing * np.minimum(1, _FARTHEST / np.maximum(long, 1e-6))
     apart = ((mesh.points[:, None] - oval) ** 2).sum(-1)

@@ -191,8 +191,8 @@ class HeadWarp:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
         `own * decoded + warped * warp(photograph) + still * photograph`, at the photograph's resolution. The shares are
-        those of the dense motion; where prompts ask for another appearance, the photograph is `edits.edited`. What it
-        does not show is `unseen.unseen`: its own pixels too, as far as they go.
+        those of the dense motion; where prompts ask for another appearance, `edits.edited` changes it. With
+        `layers`, the person moves before the place, and what is not seen is its own pixels too, as far as they go.
 
         Args:
             video: Decoded frames in order.

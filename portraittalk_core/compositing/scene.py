@@ -49,7 +49,7 @@ class Scene:
     """What has been warned of, in these frames or in others of the same video."""
 
     details: frozenset[str] = frozenset()
-    """How what is asked for shall look, see `edit_details`."""
+    """How what is asked for shall look, see `edits.details`."""
 
     made: dict[str, Any] = field(default_factory=dict[str, Any], compare=False)
     """What has been drawn for these frames already, by its name."""

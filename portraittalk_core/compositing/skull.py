@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..motion.geometry import eye_line
-from ..nets.dense_motion import DenseMotion, identity_grid, lengths, nearness, spread
+from ..nets.dense_motion import DenseMotion, cell_axis, identity_grid, lengths, nearness, spread
 from ..topology import BROWS, EYE_CORNERS, LOWER_BROWS, OVAL
 
 _NOSE = (168, 6, 197, 195, 5, 4, 1, 2, 98, 327, 8, 122, 351, 193, 417, 114, 343, 188, 412, 174, 399, 236, 456, 198, 420)
@@ -74,7 +74,7 @@ def skull_flow(
     """
     depths = depths.to(landmarks)
     moved, middle = _fitted(reference, landmarks, depths)
-    axis = (torch.arange(size, device=landmarks.device, dtype=landmarks.dtype) + 0.5) * (2 / size) - 1
+    axis = cell_axis(size, landmarks)
     sums, weight = spread(depths[None, :, None].expand(len(landmarks), -1, 2), landmarks, axis, axis, _DEEP)
     far = 1e-8  # of the points, where depth is that of the nearest
     deep = (sums[:, 0] + far * depths.mean()) / (weight[:, 0] + far)

@@ -66,7 +66,7 @@ def sparse_motion(
         Two fields of displacement from the output to the reference (x, y each, one a width of `FIELDS`), and how near
         points are, one a width, in [0, 1].
     """
-    axis = (torch.arange(size, device=target.device, dtype=target.dtype) + 0.5) * (2 / size) - 1
+    axis = cell_axis(size, target)
     grid = torch.stack([axis[None].expand(size, -1), axis[:, None].expand(-1, size)])
     whole = torch.einsum("ncd,dyx->ncyx", affine[:, :, :2], grid) + affine[:, :, 2, None, None] - grid
     # Displacements beyond the affine motion, so that far from all points the affine motion is left.
@@ -93,7 +93,7 @@ def anchored(
         target: The same points in the output.
     """
     size = flow.shape[-1]
-    axis = (torch.arange(size, device=flow.device, dtype=flow.dtype) + 0.5) * (2 / size) - 1
+    axis = cell_axis(size, flow)
     flow = flow.clone()
     low, high = target.amin((0, 1)), target.amax((0, 1))
     for width in ANCHORS:
@@ -107,6 +107,16 @@ def anchored(
     return flow
 
 
+def cell_axis(size: int, like: Tensor) -> Float[Tensor, "size"]:
+    """Return the centres of a row of cells, in [-1, 1].
+
+    Args:
+        size: How many cells.
+        like: Has their type and device.
+    """
+    return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * (2 / size) - 1
+
+
 def nearness(points: Float[Tensor, "n k 2"], size: int, width: float) -> Float[Tensor, "n 1 size size"]:
     """Return how near points are, in [0, 1].
 
@@ -115,7 +125,7 @@ def nearness(points: Float[Tensor, "n k 2"], size: int, width: float) -> Float[T
         size: Side of the map, cells.
         width: Of the Gaussian around each, in [-1, 1].
     """
-    axis = (torch.arange(size, device=points.device, dtype=points.dtype) + 0.5) * (2 / size) - 1
+    axis = cell_axis(size, points)
     _, weight = spread(torch.zeros_like(points), points, axis, axis, width)
     return weight / (weight + 1)
 

@@ -253,7 +253,7 @@ class Stack(Protocol):
             maps: Of `structure`, of all frames.
             size: Side of the result in pixels; None: as large as the photograph's crop, and at most
                 `head_warp.LARGEST`.
-            edits: How far, in [0, 1], prompts ask for each of `edit_regions.ASKED`: one number for all, one
+            edits: How far, in [0, 1], prompts ask for each of `edits.regions.ASKED`: one number for all, one
                 a frame, or one a frame and change, as `prompts.appearance_edits` says it.
             plain: Frames decoded without the prompts, where there are any: what differs is then what prompts change.
 

@@ -24,7 +24,7 @@ FADE_S = 0.24
 
 
 def appearance_edits(prompts: PromptTrack, frames: int) -> Float[Tensor, "frames asked"]:
-    """Say in which frames a prompt asks for another appearance of which `edit_regions.ASKED`, in [0, 1].
+    """Say in which frames a prompt asks for another appearance of which `edits.regions.ASKED`, in [0, 1].
 
     Args:
         prompts: Over time.

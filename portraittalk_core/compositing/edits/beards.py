@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
-from ...topology import BROWS, LOWER_BROWS, MIRROR, OUTER_LIPS
+from ...topology import BROW_OUTLINES, MIRROR, OUTER_LIPS
 from ..head_camera import face_unit
 from ..masked import blurred, inside, luma, mean_of, softened
 
@@ -224,7 +224,7 @@ def beard_colour(
     axis = (torch.arange(side, dtype=landmarks.dtype) * 2 + 1) / side - 1
     height, unit = landmarks[:, [105, 334], 1].mean(1), face_unit(landmarks)
     lower = ((axis[None] - height[:, None]) / unit[:, None] * 4 + 0.5).clamp(0, 1)[:, None, :, None]
-    edges = [landmarks[:, [*top, *low[::-1]]] for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
+    edges = [landmarks[:, list(outline)] for outline in BROW_OUTLINES]
     brows = sum((inside(edge, picture) for edge in edges), torch.zeros_like(hair))
     colour = 0.65 * mean_of(picture, brows)
     for weight in (hair.square(), hair.square() * lower):

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...people.palette import PLACES, WALLS
-from ...topology import BROWS, LOWER_BROWS, SEGMENTS
+from ...topology import BROW_OUTLINES, SEGMENTS
 from ..face_parser import FaceParser
 from ..head_camera import face_unit
 from ..masked import (
@@ -324,9 +324,7 @@ def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
 def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Fainter lines of the skin."""
     unit = float(face_unit(scene.landmarks).mean()) / 2
-    brows = (
-        inside(scene.landmarks[:, [*top, *low[::-1]]], picture) for top, low in zip(BROWS, LOWER_BROWS, strict=True)
-    )
+    brows = (inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES)
     hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
     skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
     lines = _lines(picture, skin)

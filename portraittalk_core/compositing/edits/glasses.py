@@ -67,7 +67,7 @@ def glasses_of(kind: str, details: Collection[str]) -> Eyewear:
 
     Args:
         kind: Of `GLASSES`.
-        details: Some of `edit_details.OF_GLASSES`.
+        details: Some of `details.OF_GLASSES`.
     """
     glasses = GLASSES[kind]
     for name, colour in RIM_COLOURS.items():

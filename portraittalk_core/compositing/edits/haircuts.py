@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS, OVAL, SEGMENTS
+from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
 from ..head_camera import face_unit
 from ..masked import STRANDS, blurred, filled, inside, luma, mean_of, recoloured, softened, softness, surely
 from ..matting import before_another_place
@@ -149,8 +149,9 @@ def hair_colour(scene: Scene, picture: Tensor) -> Tensor:
         scene: The photograph.
         picture: What has been made of it so far, in [0, 1].
     """
-    brows = [[*top, *low[::-1]] for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
-    colour = mean_of(picture, torch.stack([inside(scene.landmarks[:, b], picture) for b in brows]).amax(0))
+    colour = mean_of(
+        picture, torch.stack([inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]).amax(0)
+    )
     for name in sorted(scene.details & set(HAIR_COLOURS)):
         colour = hair_of_colour(HAIR_COLOURS[name], scene.shown, scene.was("skin"))
     known = (scene.hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
@@ -265,8 +266,7 @@ def _head(scene: Scene) -> BareHead:
 
 def _features(landmarks: Tensor, like: Tensor) -> Tensor:
     """Return where eyes, brows and lips are."""
-    brows = [[*top, *low[::-1]] for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
-    shares = [inside(landmarks[:, list(outline)], like) for outline in (*EYES, *brows, OUTER_LIPS)]
+    shares = [inside(landmarks[:, list(outline)], like) for outline in (*EYES, *BROW_OUTLINES, OUTER_LIPS)]
     return (3 * blurred(torch.stack(shares).amax(0), 0.012)).clamp(max=1)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ...topology import BROWS, EYES, LOWER_BROWS
+from ...topology import BROW_OUTLINES, EYES
 from ..head_camera import face_unit
 from ..masked import blurred, filled, inside, luma, mean_of, softened
 from ..scene import Scene
@@ -70,7 +70,7 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
         return None
     eyes = sum((inside(scene.landmarks[:, list(eye)], picture) for eye in EYES), torch.zeros_like(found)).clamp(max=1)
     gone = _grown(line, _RIM * unit) * (1 - _grown(eyes, _LIDS * unit))
-    brows = [inside(scene.landmarks[:, [*top, *low[::-1]]], gone) for top, low in zip(BROWS, LOWER_BROWS, strict=True)]
+    brows = [inside(scene.landmarks[:, list(outline)], gone) for outline in BROW_OUTLINES]
     if not covered and max(float(mean_of(gone, brow).amax()) for brow in brows) > _OVER_BROWS:
         return None
     halves = [float((gone * half).sum((1, 2, 3)).amin()) for half in _halves(scene.landmarks, gone)]
