@@ -11,7 +11,6 @@ from numpy.random import Generator
 
 from .brushes import SIZE, Picture, box, gradient, grain, grid_of, lights, over, tint
 
-_DAYLIGHT = (2.3, 2.5, 2.7)
 _LAMP = (2.8, 1.9, 0.95)
 
 
