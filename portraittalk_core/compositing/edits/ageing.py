@@ -1,4 +1,4 @@
-"""What years do to the shape and the colours of a face: brows, cheeks and jaws sag, lips thin, skin spots.
+"""What years do to the shape and the colours of a face: brows, cheeks and jaws sag, lips thin, skin spots, hair greys.
 
 Eyes, the line between the lips and the outline of the forehead stay where they are, so that the points of the face
 still fit it.
@@ -12,9 +12,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...media.resampling import enlarged
-from ...topology import EYES, MIRROR
+from ...topology import BROW_OUTLINES, EYES, MIRROR
 from ..head_camera import face_unit
-from ..masked import blurred, inside, luma, mean_of, softened
+from ..masked import (
+    STRANDS,
+    blurred,
+    colourfulness,
+    filled,
+    inside,
+    luma,
+    mean_of,
+    recoloured,
+    softened,
+    softness,
+    surely,
+)
+from ..matting import person_share
+from ..scene import Scene
+from .beards import lips_of
+from .removal import beard_of, pores
+from .wrinkles import wrinkled
 
 # How far points of one side move, in distances of the eyes: down, and away from the middle.
 _SAGS = {
@@ -29,11 +46,110 @@ _REACH = 0.13  # distances of the eyes, over which a point takes the skin along
 _ALONE = 0.12  # share of the weight that all that is far from any point has
 _GRID = 96  # cells of the field
 _STILL = 0.1  # pixels: what moves less is left as it is
-_SPOTS, _SPOT = 38, (0.012, 0.045)  # how many, of which size in distances of the eyes
-_SPOT_TINT = (0.10, 0.19, 0.25)  # how much red, green and blue they swallow
-_CREPE = ((0.010, 0.030, 0.012), (0.03, 0.016, 0.012))  # sizes across and down in distances of the eyes, how strong
+_SPOTS, _SPOT, _JAGGED = 26, (0.008, 0.05), 0.02  # how many, of which size in distances of the eyes, how uneven
+_SPOT_TINT = (0.12, 0.2, 0.26)  # how much red, green and blue they swallow
+_BLOTCHES = ((0.32, 0.016), (0.11, 0.012))  # sizes in distances of the eyes, how much lighter and redder
+_REDDER = (-0.2, 0.8, 0.75)  # how they differ in red, green and blue
 _CHEEKS = ((117, 118, 101, 36, 205, 187, 123), (346, 347, 330, 266, 425, 411, 352))
 _ROUGH = (1.5, 1.9)  # times as rough as cheeks, from which on skin of the forehead is a fringe
+_LINES = 0.012  # of the picture's side: how wide lines of age are at most
+_OLDER, _YOUNGER, _GLOSS = 0.35, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
+_DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
+_OLD, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
+_PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
+_PALE_LIPS = 0.35  # how far lips lose their colour
+_PALER = 0.08  # how much of its colour the skin of the old loses
+_GREY_BROWS = 0.3  # how far hairs of the face become as light as grey hair
+_DARK_HAIR = (0.04, 0.16)  # of the range: how much darker than skin they are
+_REDDEST = 0.65  # share of its red that hair has more than green: a scarf may have
+_SCARF = 0.25  # of the range: how far colours are from hair of the same brightness that are not hair's
+_GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
+
+
+def older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Lines and spots that old faces have, and deeper ones of the skin; paler colours; all of it sags."""
+    free = 1 - blurred(scene.was("accessory"), 0.008).mul(4).clamp(max=1) * scene.eyes
+    skin = blurred(_bare_skin(scene, picture), 0.004) * free * bare_forehead(scene.shown, scene.landmarks)
+    made = picture + _OLDER * skin * _lines(picture, skin).clamp(-_DEEPEST, _LIGHTEST)
+    made = made + _PALER * skin * (luma(made) - made)
+    lips = lips_of(scene.landmarks, made) * (1 - scene.was("mouth", "teeth"))
+    made = made + _PALE_LIPS * lips * (
+        mean_of(made, skin) * luma(made) / luma(mean_of(made, skin)).clamp(min=0.02) - made
+    )
+    made = spotted(made, skin, scene.landmarks)
+    made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    return sagged(made, scene.landmarks, _OLD)
+
+
+def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Fainter lines of the skin."""
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    brows = (inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES)
+    hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
+    skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
+    lines = _lines(picture, skin)
+    smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
+    # What a line leaves is as rough as a cheek, or it would be wax.
+    light = luma(smoother)
+    left = (light - softened(light, _PORE * unit * picture.shape[-1])).square()
+    fine = pores(scene.shown, scene.landmarks)
+    usual = mean_of(fine.square(), skin).sqrt()
+    lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
+    return sagged(smoother + blurred(skin, 0.006) * lacks * fine, scene.landmarks, _FIRM)
+
+
+def greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Grey strands among those that there are, in brows and beards too."""
+    red, green, _ = picture.split(1, 1)
+    natural = ((_REDDEST - (red - green) / (red + 0.02)) / 0.1).clamp(0, 1)
+    hair = scene.was("hair").square() * natural + 1e-6
+    old = mean_of(picture, hair)
+    old = mean_of(picture, hair * (_coloured_as(picture, old) + 1e-4))  # without what is no hair
+    light = luma(old)
+    lit = mean_of(luma(picture), scene.was("skin"))
+    grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
+    grey = grey + 0.06 * (old - light)
+    share, varied = _GREY
+    bright = luma(picture)
+    detail = bright - blurred(bright, STRANDS)  # strands of its own: noise would lie across them
+    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
+    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
+    strands = strands * natural * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
+    made = picture + strands * (recoloured(picture, old, grey) - picture)
+    return made + _hair_of_face(scene, picture) * (_greyer(made) + _GREY_BROWS * (luma(grey) - luma(made)) - made)
+
+
+def _greyer(picture: Tensor) -> Tensor:
+    return 0.4 * picture + 0.6 * luma(picture)
+
+
+def _hair_of_face(scene: Scene, picture: Tensor) -> Tensor:
+    """Return the share of brows and beards: of what is darker there than the skin around."""
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    brows = [inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]
+    where = (2 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.02 * unit)).clamp(max=1)
+    where = torch.maximum(where, beard_of(scene, hairs=True))
+    darker = luma(filled(picture, surely(scene.was("skin")) * (1 - where)) - picture)
+    low, high = _DARK_HAIR
+    return where * ((darker - low) / (high - low)).clamp(0, 1) * scene.was("skin", "hair") * (1 - scene.hat)
+
+
+def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
+    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture)) * (1 - beard_of(scene))
+
+
+def _lines(picture: Tensor, skin: Tensor) -> Tensor:
+    """Return the lines of the skin, without its pores and the grain of the photograph."""
+    reach = _LINES * float(picture.shape[-1])
+    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), _LINES))
+
+
+def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
+    """Return where the colour is about that of hair, however light: a scarf is none."""
+    smooth = blurred(picture, 0.004)
+    away = smooth - hair * (luma(smooth) / luma(hair).clamp(min=0.02)).clamp(max=4)
+    return torch.exp(-(away.square().sum(1, keepdim=True) / _SCARF**2).square())
 
 
 def sagged(
@@ -76,7 +192,7 @@ def sagged(
 def spotted(
     picture: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"], landmarks: Float[Tensor, "n 478 2"]
 ) -> Float[Tensor, "n 3 s s"]:
-    """Give skin the brown spots and the fine crumpled relief of age.
+    """Give skin the brown spots and the uneven red of age; a picture in black and white stays so.
 
     Args:
         picture: In [0, 1].
@@ -84,28 +200,35 @@ def spotted(
         landmarks: In [-1, 1].
     """
     side, chance = picture.shape[-1], torch.Generator().manual_seed(7)
-    unit = float(face_unit(landmarks).mean()) * side / 2
-    middle = landmarks[0, 168].cpu() * side / 2 + side / 2
+    unit = float(face_unit(landmarks).mean()) / 2  # of the picture's side
+    middle = landmarks[0, 168].cpu() / 2 + 0.5
+    axis = (torch.arange(side) + 0.5) / side
+    x, y = axis[None], axis[:, None]
+    jagged = _noise(chance, side, _JAGGED * unit)
     shares = torch.zeros(1, 1, side, side)
-    y, x = torch.meshgrid(torch.arange(side).float(), torch.arange(side).float(), indexing="ij")
     for _ in range(_SPOTS):
         at = middle + unit * (torch.rand(2, generator=chance) * torch.tensor([2.6, 3.0]) - torch.tensor([1.3, 1.0]))
         size, strong, turn = torch.rand(3, generator=chance).tolist()
-        radius = unit * (_SPOT[0] + (_SPOT[1] - _SPOT[0]) * size**2)
+        radius = unit * (_SPOT[0] + (_SPOT[1] - _SPOT[0]) * size**3)
         across = (x - at[0]) * (1 + 0.5 * turn) + 0.4 * turn * (y - at[1])
-        away = ((across.square() + (y - at[1]).square()) / radius**2).clamp(max=20)
-        shares = torch.maximum(shares, (0.25 + 0.75 * strong) * torch.exp(-away.square())[None, None])
+        away = (across.square() + (y - at[1]).square()).sqrt() / radius + 0.25 * jagged
+        shares = torch.maximum(shares, (0.2 + 0.6 * strong) * ((1.2 - away) / 0.7).clamp(0, 1))
     tint = picture.new_tensor(_SPOT_TINT).view(1, 3, 1, 1)
-    made = picture * (1 - tint * skin * softened(shares.to(picture), 0.3))
-    for wide, high, strong in _CREPE:
-        noise = torch.randn(1, 1, side, side, generator=chance).to(picture)
-        rough = _stretched(noise, wide * unit) - _stretched(noise, 2.5 * high * unit)
-        made = made * (1 + strong * skin * rough / rough.std().clamp(min=1e-4))
+    colour = colourfulness(picture)
+    tint = luma(tint) + colour * (tint - luma(tint))
+    made = picture * (1 - tint * skin * softened(shares.to(picture), 0.5))
+    for size, strong in _BLOTCHES:
+        red = 0.3 + colour * (picture.new_tensor(_REDDER).view(1, 3, 1, 1) - 0.3)
+        made = made * (1 + strong * skin * red * _noise(chance, side, size * unit).to(picture))
     return made.clamp(0, 1)
 
 
-def _stretched(noise: Tensor, pixels: float) -> Tensor:
-    return softened(noise, max(0.5, pixels))
+def _noise(chance: torch.Generator, side: int, size: float) -> Float[Tensor, "1 1 s s"]:
+    """Return smooth noise of deviation 1, whose patches have a size in sides of the picture."""
+    cells = max(4, min(side, round(1 / size)))
+    coarse = torch.randn(1, 1, cells, cells, generator=chance)
+    noise = functional.interpolate(coarse, (side, side), mode="bicubic", align_corners=False)
+    return noise / noise.std().clamp(min=1e-4)
 
 
 def bare_forehead(picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 s s"]:
@@ -121,7 +244,7 @@ def bare_forehead(picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n
     fine = (light - softened(light, 0.05 * unit * side)).square()
     cheeks = [mean_of(fine, inside(landmarks[:, list(cheek)], picture)) for cheek in _CHEEKS]
     usual = torch.stack(cheeks).amin(0).sqrt().clamp(min=4e-3)  # the other has hair or a shadow
-    rough = ((blurred(fine, 0.05 * unit).sqrt() / usual - _ROUGH[0]) / (_ROUGH[1] - _ROUGH[0])).clamp(0, 1)
+    rough = ((blurred(fine, 0.05 * unit).clamp(min=0).sqrt() / usual - _ROUGH[0]) / (_ROUGH[1] - _ROUGH[0])).clamp(0, 1)
     axis = (torch.arange(side, device=picture.device) * 2 + 1) / side - 1
     brows = landmarks[:, [105, 334]]
     across = functional.normalize(brows[:, 1] - brows[:, 0], dim=-1)[:, :, None, None]

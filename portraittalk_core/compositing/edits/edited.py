@@ -15,15 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...people.palette import PLACES, WALLS
-from ...topology import BROW_OUTLINES, SEGMENTS
+from ...topology import SEGMENTS
 from ..face_parser import FaceParser
-from ..head_camera import face_unit
 from ..masked import (
     STRANDS,
     blurred,
     colourfulness,
     filled,
-    inside,
     luma,
     mean_of,
     recoloured,
@@ -33,8 +31,8 @@ from ..masked import (
 )
 from ..matting import before_another_place, person_share
 from ..scene import Scene
-from .ageing import bare_forehead, sagged, spotted
-from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, lips_of, shows_beard
+from .ageing import greying, older, younger
+from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .hair_colours import hair_of_colour, with_strands
@@ -53,8 +51,7 @@ from .haircuts import (
 from .hats import hat_of
 from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
-from .removal import beard_of, pores, shaven, without_frame
-from .wrinkles import wrinkled
+from .removal import shaven, without_frame
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
@@ -75,16 +72,7 @@ _NO_SUCH_PLACE = (
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
 _CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
-_LINES = 0.012  # of the picture's side: how wide lines of age are at most
-_OLDER, _YOUNGER, _GLOSS = 0.5, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
-_DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
-_SAGS, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
 _KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
-_PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
-_PALER = 0.08  # how much of its colour the skin of the old loses
-_MOTTLED, _MOTTLES = 0.022, 0.011  # how much lighter and darker, redder and paler it is in places; their size
-_SCARF = 0.25  # of the range: how far colours are from hair of the same brightness that are not hair's
-_GREY, _GREY_LIGHT = (0.5, 0.2), (0.5, 0.12)  # share of grey strands and how it differs; of white, and at least more
 
 
 def edited(
@@ -276,81 +264,9 @@ def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED)
     return ((mean_of(scene.change(), share) - low) / (high - low)).clamp(0, 1)
 
 
-def _older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Lines and spots that old faces have, and deeper ones of the skin; paler colours; all of it sags."""
-    free = 1 - blurred(scene.was("accessory"), 0.008).mul(4).clamp(max=1) * scene.eyes
-    skin = blurred(_bare_skin(scene, picture), 0.004) * free * bare_forehead(scene.shown, scene.landmarks)
-    made = picture + _OLDER * skin * _lines(picture, skin).clamp(-_DEEPEST, _LIGHTEST)
-    made = made + _PALER * skin * (luma(made) - made)
-    made = made * (1 + _MOTTLED * skin * _mottles(made))
-    made = spotted(made, skin, scene.landmarks)
-    made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
-    return sagged(made, scene.landmarks, _SAGS)
-
-
-def _mottles(like: Tensor) -> Tensor:
-    """Return how much lighter each place of an old skin is: in red less than in green and blue."""
-    chance = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, 1, 64, 64, generator=chance).to(like)
-    large = functional.interpolate(noise, like.shape[-2:], mode="bicubic", align_corners=False)
-    spots = blurred(large, _MOTTLES)
-    return spots / spots.std().clamp(min=1e-3) * like.new_tensor([0.5, 1.0, 1.1]).view(1, 3, 1, 1)
-
-
-def _greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Grey strands among those that there are."""
-    old = mean_of(picture, scene.was("hair").square())
-    light = luma(old)
-    lit = mean_of(luma(picture), scene.was("skin"))
-    grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
-    grey = grey + 0.06 * (old - light)
-    share, varied = _GREY
-    bright = luma(picture)
-    detail = bright - blurred(bright, STRANDS)  # strands of its own: noise would lie across them
-    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
-    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
-    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
-    strands = strands * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
-    return picture + strands * (recoloured(picture, old, grey) - picture)
-
-
-def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:
-    """Return where the colour is about that of hair, however light: a scarf is none."""
-    smooth = blurred(picture, 0.004)
-    away = smooth - hair * (luma(smooth) / luma(hair).clamp(min=0.02)).clamp(max=4)
-    return torch.exp(-(away.square().sum(1, keepdim=True) / _SCARF**2).square())
-
-
-def _younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Fainter lines of the skin."""
-    unit = float(face_unit(scene.landmarks).mean()) / 2
-    brows = (inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES)
-    hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
-    skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
-    lines = _lines(picture, skin)
-    smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
-    # What a line leaves is as rough as a cheek, or it would be wax.
-    light = luma(smoother)
-    left = (light - softened(light, _PORE * unit * picture.shape[-1])).square()
-    fine = pores(scene.shown, scene.landmarks)
-    usual = mean_of(fine.square(), skin).sqrt()
-    lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
-    return sagged(smoother + blurred(skin, 0.006) * lacks * fine, scene.landmarks, _FIRM)
-
-
-def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
-    return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture)) * (1 - beard_of(scene))
-
-
-def _lines(picture: Tensor, skin: Tensor) -> Tensor:
-    """Return the lines of the skin, without its pores and the grain of the photograph."""
-    reach = _LINES * float(picture.shape[-1])
-    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), _LINES))
-
-
 _EDITS = {
-    "older skin": _older,
-    "younger skin": _younger,
+    "older skin": older,
+    "younger skin": younger,
     "hair": another_haircut,
     "long hair": long_hair,
     "bald head": bald,
@@ -358,7 +274,7 @@ _EDITS = {
     "cap": cap,
     "no hat": no_hat,
     "colour of the hair": _hair_colour,
-    "greying hair": _greying,
+    "greying hair": greying,
     "clothes": _clothes,
     "shaven chin": _shaven,
     **{name: partial(_beard, kind) for name, kind in BEARDS.items()},

@@ -38,6 +38,7 @@ _DARK_LENSES = 0.72  # of the light of cheeks
 _TONE = (0.04, 0.11)  # of the range: how far a beard is from the skin that is expected there
 _ROUGH = (1.4, 2.4)  # times as rough as cheeks, which hairs are
 _BEARD = 0.16  # of the lip or the chin, that hair covers on faces with a beard
+_SURELY = 0.42  # likewise, of beards that are no folds of a smile and no shadows
 _FULL = 0.3  # of the jaw beside the chin, from which on too little skin is known
 _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told
 _SHADES = (0.72, 1.08)  # of the skin's light, that a shaven chin may have
@@ -168,17 +169,21 @@ def shaven(scene: Scene, picture: Tensor, drawn: bool = True) -> Tensor | None:
     return picture + beard * (made - picture)
 
 
-def beard_of(scene: Scene) -> Tensor:
-    """Return where a face has a beard, wherever one may grow; nowhere where there is none.
+def beard_of(scene: Scene, hairs: bool = False) -> Tensor:
+    """Return where a face has a beard; nowhere where there is none, or a shade of one.
 
     Args:
         scene: The photograph.
+        hairs: Only where hairs are seen, not wherever they may be.
     """
     area = beard_density(scene.landmarks, BEARDS["beard"], scene.shown)
-    return torch.zeros_like(area) if _beard(scene, False) is None else (2 * area).clamp(max=1)
+    found = _beard(scene, False, _SURELY)
+    if found is None:
+        return torch.zeros_like(area)
+    return found[0] if hairs else (2 * area).clamp(max=1)
 
 
-def _beard(scene: Scene, drawn: bool) -> tuple[Tensor, Tensor, bool] | None:
+def _beard(scene: Scene, drawn: bool, least: float = _BEARD) -> tuple[Tensor, Tensor, bool] | None:
     """Return the share of a beard, the skin that is expected in its place, and whether that is a guess only."""
     points, shown = scene.landmarks, scene.shown
     unit = float(face_unit(points).mean()) / 2
@@ -198,11 +203,11 @@ def _beard(scene: Scene, drawn: bool) -> tuple[Tensor, Tensor, bool] | None:
     light = luma(shown)
     fine = (light - softened(light, 0.04 * unit * shown.shape[-1])).square()
     usual = mean_of(fine, bare).sqrt().clamp(min=2e-3)
-    rough = ((blurred(fine, 0.05 * unit).sqrt() / usual - _ROUGH[0]) / (_ROUGH[1] - _ROUGH[0])).clamp(0, 1)
+    rough = ((blurred(fine, 0.05 * unit).clamp(min=0).sqrt() / usual - _ROUGH[0]) / (_ROUGH[1] - _ROUGH[0])).clamp(0, 1)
     hairy = tone * rough * face
     whole, chin, lip = (beard_density(points, BEARDS[kind], shown) for kind in ("beard", "goatee", "mustache"))
     covered = max(float(mean_of(hairy, part).amax()) for part in (chin, lip))
-    if covered < _BEARD:
+    if covered < least:
         return None
     cheeks = float(mean_of(hairy, (whole - chin - lip).clamp(min=0)).amax())
     guess = cheeks > _FULL or float(usual.amax()) > _GRAINY

@@ -27,10 +27,13 @@ def test_jaws_sag_and_eyes_stay():
 
 def test_spots_are_brown_and_only_on_skin():
     face, skin = torch.full((1, 3, SIDE, SIDE), 0.6), torch.ones(1, 1, SIDE, SIDE)
+    face[:, 2] -= 0.1
     made = spotted(face, skin, POINTS)
     spot = made.mean(1).flatten().argmin()
-    red, _, blue = made[0].flatten(1)[:, spot].tolist()
-    assert red > blue + 0.03
+    red, _, blue = (made / face)[0].flatten(1)[:, spot].tolist()
+    assert red > blue + 0.05
+    grey = face[:, :1].expand(-1, 3, -1, -1)
+    assert torch.equal(spotted(grey, skin, POINTS), spotted(grey, skin, POINTS)[:, [2, 1, 0]]), "no colour of its own"
     assert torch.equal(spotted(face, 0 * skin, POINTS), face)
 
 

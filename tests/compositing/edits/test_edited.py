@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from portraittalk_core.compositing.edits import ageing, removal
 from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.regions import ASKED
-from portraittalk_core.compositing.masked import luma
+from portraittalk_core.compositing.masked import blurred, luma
 from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
 
 from ...rendered_people import portraits
@@ -282,6 +283,43 @@ def test_hair_greys_in_strands_and_takes_the_colour_of_its_name(photograph, poin
     brown = torch.full_like(photograph, -0.4)
     named, drawn = (change(photograph, brown, points, "colour of the hair", *more)[hair] for more in (["red hair"], []))
     assert (named[:, 0] - named[:, 2]).mean() > (drawn[:, 0] - drawn[:, 2]).mean() + 0.1
+
+
+def test_a_red_scarf_that_is_taken_for_hair_does_not_grey(photograph, points):
+    photograph = photograph.clone()
+    scarf, hair = (..., slice(6, 36), slice(28, 80)), (..., slice(6, 36), slice(84, 100))
+    photograph[scarf] = torch.tensor([0.2, -0.8, -0.7]).view(3, 1, 1)
+    photograph[hair] = torch.tensor([0.1, -0.1, -0.4]).view(3, 1, 1)
+    grey = change(photograph, photograph, points, "greying hair")
+    assert (grey - photograph)[scarf][..., 4:-4, 4:-4].abs().max() < 0.05
+    assert colour(grey[hair]) < 0.75 * colour(photograph[hair])
+
+
+def colour(picture):
+    return (picture[:, 0] - picture[:, 2]).mean()
+
+
+def test_brows_grey_with_the_hair(photograph, points):
+    skin = segments(skin=(slice(0, SIDE), slice(0, SIDE)), hair=(slice(0, 6), slice(0, SIDE)), clothes=None)
+    x, y = ((points[0, [105, 66, 52, 53]].mean(0) + 1) * SIDE / 2).long().tolist()
+    brow = (..., slice(y - 1, y + 2), slice(x - 3, x + 4))
+    photograph = torch.full_like(photograph, 0.3)
+    photograph[brow] = torch.tensor([-0.4, -0.6, -0.8]).view(3, 1, 1)
+    grey = change(photograph, photograph, points, "greying hair", before=skin)
+    assert colour(grey[brow]) < 0.7 * colour(photograph[brow]) and grey[brow].mean() > photograph[brow].mean()
+    assert (grey - photograph)[..., y + 20 :, :].abs().max() < 1e-5
+
+
+def test_rounding_makes_no_beard_of_a_smooth_face(photograph, points, monkeypatch):
+    def rounded(values, reach):
+        return blurred(values, reach) - 1e-9  # means of squares come out so where all of them are nearly 0
+
+    monkeypatch.setattr(removal, "blurred", rounded)
+    monkeypatch.setattr(ageing, "blurred", rounded)
+    wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
+    even = torch.full_like(photograph, 0.2)
+    for region in ("shaven chin", "older skin", "younger skin"):
+        assert torch.isfinite(change(even, even, points, region, before=wide)).all()
 
 
 def test_what_nobody_asks_for_stays(photograph, points):
