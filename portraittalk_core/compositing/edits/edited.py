@@ -31,7 +31,7 @@ from ..masked import (
 )
 from ..matting import before_another_place, person_share
 from ..scene import Scene
-from .ageing import greying, older, younger
+from .age import greying, older, younger
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses

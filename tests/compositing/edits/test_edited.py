@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from portraittalk_core.compositing.edits import ageing, removal
+from portraittalk_core.compositing.edits import age, ageing, removal
 from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.regions import ASKED
 from portraittalk_core.compositing.masked import blurred, luma
@@ -316,6 +316,7 @@ def test_rounding_makes_no_beard_of_a_smooth_face(photograph, points, monkeypatc
 
     monkeypatch.setattr(removal, "blurred", rounded)
     monkeypatch.setattr(ageing, "blurred", rounded)
+    monkeypatch.setattr(age, "blurred", rounded)
     wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
     even = torch.full_like(photograph, 0.2)
     for region in ("shaven chin", "older skin", "younger skin"):
