@@ -118,6 +118,17 @@ def surely(share: Float[Tensor, "n 1 s s"], reach: float = 0.0) -> Float[Tensor,
     return ((near - _SURE) / (1 - _SURE)).clamp(0, 1)
 
 
+def grown(share: Float[Tensor, "n c s s"], reach: float) -> Float[Tensor, "n c s s"]:
+    """Return the share of what is within reach of something.
+
+    Args:
+        share: Masks.
+        reach: In sides of the picture.
+    """
+    half = max(1, round(reach * share.shape[-1]))
+    return functional.max_pool2d(functional.pad(share, (half,) * 4, mode="replicate"), 2 * half + 1, 1)
+
+
 def inside(outlines: Float[Tensor, "n k 2"], like: Float[Tensor, "n c s s"]) -> Float[Tensor, "n 1 s s"]:
     """Return how much of each pixel lies inside an outline.
 

@@ -23,7 +23,8 @@ from ..matting import person_share
 from ..scene import Scene
 from .ageing import bare_forehead, sagged, spotted
 from .beards import lips_of
-from .removal import beard_of, pores
+from .removal import pores
+from .shaving import beard_of
 from .wrinkles import wrinkled
 
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most

@@ -51,7 +51,8 @@ from .haircuts import (
 from .hats import hat_of
 from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
-from .removal import shaven, without_frame
+from .removal import without_frame
+from .shaving import shaven
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
@@ -194,7 +195,7 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Skin where a beard was."""
     made = shaven(scene, picture)
     if made is None:
-        scene.warn("The photograph shows a full beard: it is left as it is. tiny cannot guess the jaw below it.")
+        scene.warn("The photograph shows a beard that stays: what is below it tiny does not know.")
         return picture
     return made
 

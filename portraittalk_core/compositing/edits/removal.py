@@ -1,4 +1,4 @@
-"""What is taken off faces: frames of glasses and beards, in whose place skin grows.
+"""What is taken off faces: frames of glasses, in whose place skin grows.
 
 Its colour is that of the skin around, and its pores are those of the same photograph's cheeks. Where too little is
 known of what was hidden, nothing is taken off.
@@ -14,9 +14,8 @@ from torch.nn import functional
 
 from ...topology import BROW_OUTLINES, EYES
 from ..head_camera import face_unit
-from ..masked import blurred, filled, inside, luma, mean_of, softened
+from ..masked import blurred, grown, inside, luma, mean_of, softened
 from ..scene import Scene
-from .beards import BEARDS, beard_density, lips_of
 
 # In distances of the eyes, where nothing else is said.
 _FRAME = (0.06, 0.25)  # share of a frame from which on a pixel may be one, and its line is
@@ -35,13 +34,6 @@ _AROUND_EYES = (127, 70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 356, 454, 35
 _BARE = ((117, 118, 101, 36, 205, 187, 123), (346, 347, 330, 266, 425, 411, 352))
 _LENSES = ((230, 229, 228, 119, 120), (450, 449, 448, 348, 349))
 _DARK_LENSES = 0.72  # of the light of cheeks
-_TONE = (0.04, 0.11)  # of the range: how far a beard is from the skin that is expected there
-_ROUGH = (1.4, 2.4)  # times as rough as cheeks, which hairs are
-_BEARD = 0.16  # of the lip or the chin, that hair covers on faces with a beard
-_SURELY = 0.42  # likewise, of beards that are no folds of a smile and no shadows
-_FULL = 0.3  # of the jaw beside the chin, from which on too little skin is known
-_GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told
-_SHADES = (0.72, 1.08)  # of the skin's light, that a shaven chin may have
 
 
 def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = False) -> Tensor | None:
@@ -58,7 +50,7 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
     if _dark_lenses(scene):
         return None
     unit, side = float(face_unit(scene.landmarks).mean()) / 2, picture.shape[-1]
-    where = where * _grown(inside(scene.landmarks[:, list(_AROUND_EYES)], picture), 0.08 * unit) * (1 - scene.hat)
+    where = where * grown(inside(scene.landmarks[:, list(_AROUND_EYES)], picture), 0.08 * unit) * (1 - scene.hat)
     worn = scene.was("accessory") * where
     # Frames are thin: what they hide is lighter or darker on both sides.
     wide = 2 * max(1, round(_WIDEST * unit * side)) + 1
@@ -70,14 +62,14 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
     if float((worn > 0.5).float().sum((1, 2, 3)).amax()) > _THICK * (unit * side) ** 2:
         return None
     eyes = sum((inside(scene.landmarks[:, list(eye)], picture) for eye in EYES), torch.zeros_like(found)).clamp(max=1)
-    gone = _grown(line, _RIM * unit) * (1 - _grown(eyes, _LIDS * unit))
+    gone = grown(line, _RIM * unit) * (1 - grown(eyes, _LIDS * unit))
     brows = [inside(scene.landmarks[:, list(outline)], gone) for outline in BROW_OUTLINES]
     if not covered and max(float(mean_of(gone, brow).amax()) for brow in brows) > _OVER_BROWS:
         return None
     halves = [float((gone * half).sum((1, 2, 3)).amin()) for half in _halves(scene.landmarks, gone)]
     if min(halves) < _BOTH * max(halves):
         return None
-    return _skin_instead(scene, picture, gone, _grown(eyes, _LASHES * unit))
+    return _skin_instead(scene, picture, gone, grown(eyes, _LASHES * unit))
 
 
 def _halves(landmarks: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,74 +135,3 @@ def pores(picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
         count = -(-side // len(tile))
         rows.append(tile.repeat(count, count)[:side, :side])
     return torch.stack(rows)[:, None]
-
-
-def _grown(share: Tensor, reach: float) -> Tensor:
-    """Return the share of what is within reach of something, in sides of the picture."""
-    half = max(1, round(reach * share.shape[-1]))
-    return functional.max_pool2d(functional.pad(share, (half,) * 4, mode="replicate"), 2 * half + 1, 1)
-
-
-def shaven(scene: Scene, picture: Tensor, drawn: bool = True) -> Tensor | None:
-    """Take a beard off a face; the picture as it is where there is none, None where it hides cheeks or cannot be told.
-
-    Args:
-        scene: The photograph, and what the denoiser made of it.
-        picture: What is changed, in [0, 1].
-        drawn: Whether it drew the face without a beard.
-    """
-    found = _beard(scene, drawn)
-    if found is None:
-        return picture
-    beard, expected, full = found
-    if full:
-        return None
-    made = expected + pores(scene.shown, scene.landmarks)
-    return picture + beard * (made - picture)
-
-
-def beard_of(scene: Scene, hairs: bool = False) -> Tensor:
-    """Return where a face has a beard; nowhere where there is none, or a shade of one.
-
-    Args:
-        scene: The photograph.
-        hairs: Only where hairs are seen, not wherever they may be.
-    """
-    area = beard_density(scene.landmarks, BEARDS["beard"], scene.shown)
-    found = _beard(scene, False, _SURELY)
-    if found is None:
-        return torch.zeros_like(area)
-    return found[0] if hairs else (2 * area).clamp(max=1)
-
-
-def _beard(scene: Scene, drawn: bool, least: float = _BEARD) -> tuple[Tensor, Tensor, bool] | None:
-    """Return the share of a beard, the skin that is expected in its place, and whether that is a guess only."""
-    points, shown = scene.landmarks, scene.shown
-    unit = float(face_unit(points).mean()) / 2
-    face = scene.was("skin", "hair", "mouth")
-    lips = _grown(lips_of(points, shown), 0.03 * unit)
-    area = _grown(beard_density(points, BEARDS["beard"], shown), 0.08 * unit) * (1 - lips)
-    bare = sum((inside(points[:, list(cheek)], shown) for cheek in _BARE), torch.zeros_like(area))
-    known = (scene.was("skin") - 0.8).clamp(min=0) * 5 * (1 - _grown(area, 0.06 * unit)) * (1 - lips) + bare
-    known = known.clamp(max=1)
-    expected = filled(shown, known)
-    if drawn:
-        light, meant = luma(scene.drawn), filled(luma(scene.drawn), known)
-        expected = expected * softened(light / meant.clamp(min=0.05), 0.05 * unit * shown.shape[-1]).clamp(*_SHADES)
-    smooth = blurred(shown, 0.02 * unit)
-    away = (smooth - expected).abs().amax(1, keepdim=True)
-    tone = ((away - _TONE[0]) / (_TONE[1] - _TONE[0])).clamp(0, 1)
-    light = luma(shown)
-    fine = (light - softened(light, 0.04 * unit * shown.shape[-1])).square()
-    usual = mean_of(fine, bare).sqrt().clamp(min=2e-3)
-    rough = ((blurred(fine, 0.05 * unit).clamp(min=0).sqrt() / usual - _ROUGH[0]) / (_ROUGH[1] - _ROUGH[0])).clamp(0, 1)
-    hairy = tone * rough * face
-    whole, chin, lip = (beard_density(points, BEARDS[kind], shown) for kind in ("beard", "goatee", "mustache"))
-    covered = max(float(mean_of(hairy, part).amax()) for part in (chin, lip))
-    if covered < least:
-        return None
-    cheeks = float(mean_of(hairy, (whole - chin - lip).clamp(min=0)).amax())
-    guess = cheeks > _FULL or float(usual.amax()) > _GRAINY
-    spread = (3 * blurred(hairy, 0.08 * unit)).clamp(max=1)
-    beard = blurred(area * face * torch.maximum(tone, rough) * spread, 0.03 * unit)
-    return (1.5 * beard).clamp(max=1) * (1 - lips), expected, guess

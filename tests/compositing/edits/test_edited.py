@@ -179,6 +179,34 @@ def test_a_moustache_is_shaven_and_a_bare_face_stays(photograph, points):
     assert torch.allclose(shaved[..., :eyes, :], grown[..., :eyes, :], atol=1e-6)
 
 
+def test_a_full_beard_goes_only_where_the_denoiser_took_it_off(photograph, points, caplog):
+    wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
+    grown = change(photograph, photograph, points, "beard", before=wide)
+    there = (grown - photograph).abs().amax(1, keepdim=True) > 0.15
+    assert there.sum() > 300
+    shaved = change(grown, photograph, points, "shaven chin", before=wide, plain=grown)
+    assert not caplog.records
+    left, was = ((p - photograph).abs().mean(1, keepdim=True)[there].mean() for p in (shaved, grown))
+    assert left < 0.5 * was
+    x, y = ((points[0, [13, 14]].mean(0) + 1) * SIDE / 2).long().tolist()
+    lips = (..., slice(y - 1, y + 2), slice(x - 5, x + 6))
+    assert torch.allclose(shaved[lips], grown[lips], atol=0.05)
+    eyes = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2) + 8
+    assert torch.allclose(shaved[..., :eyes, :], grown[..., :eyes, :], atol=1e-6)
+    kept = change(grown, grown, points, "shaven chin", before=wide, plain=grown)
+    assert torch.allclose(kept, grown, atol=1e-6) and "beard that stays" in caplog.text
+
+
+def test_what_a_denoiser_leaves_of_a_bare_face_stays(photograph, points, caplog):
+    wide = segments(skin=(slice(40, SIDE), slice(24, 104)), clothes=None)
+    x, y = ((points[0, 164] + 1) * SIDE / 2).long().tolist()
+    folds = photograph.clone()
+    folds[..., y - 2 : y + 3, x - 12 : x - 4] -= 0.25 * torch.tensor([0.0, 1.0]).repeat(4)  # of a smile
+    plain = functional.avg_pool2d(folds, 3, 1, 1)
+    made = change(folds, plain + 0.01, points, "shaven chin", before=wide, plain=plain)
+    assert torch.allclose(made, folds, atol=1e-6) and not caplog.records
+
+
 def test_a_bald_head_is_skin_and_what_hair_hid_beside_it_is_place(photograph, points):
     photograph = photograph.clone()
     photograph[..., :20] = photograph[..., 108:] = 0.7
