@@ -23,7 +23,7 @@ from .scalp import bare_head, scattered, skin_of_head
 _TONE = (0.05, 0.12)  # of the range: how far hairs are from the skin that is expected there
 _ROUGH = (1.6, 2.4)  # times as rough as cheeks, which hairs are
 _CHANGE, _CHANGE_BELOW = (0.07, 0.15), (0.035, 0.09)  # of the range: what the denoiser changes where it takes hair off
-_BEARD = 0.42  # of the lip or the chin, that hair covers: less may be folds of a smile, or shadows
+_BEARD = 0.6  # of the lip or the chin, that hair covers: less may be folds of a smile, or shadows
 _TAKEN_OFF = 0.07  # of the range: change of lip or chin, from which on the denoiser took a beard off
 _NOT_TAKEN = 0.02  # likewise, below which it saw none
 _FULL = 0.55  # of the jaw beside the chin, from which on the denoiser has to know what is below it
@@ -74,10 +74,10 @@ def beard_of(scene: Scene, hairs: bool = False) -> Float[Tensor, "n 1 s s"]:
     """
     whole, chin, lip = _parts(scene)
     skin = _skin(scene, whole)
-    hairy = skin.rough * _tone(scene, filled(scene.shown, skin.known)) * scene.was("skin", "hair", "mouth")
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    hairy = skin.rough * _tone(scene, _continued(scene, skin.known, unit)) * scene.was("skin", "hair", "mouth")
     if max(float(mean_of(hairy, part).amax()) for part in (chin, lip)) < _BEARD:
         return torch.zeros_like(whole)
-    unit = float(face_unit(scene.landmarks).mean()) / 2
     spread = (3 * blurred(hairy * whole, 0.03 * unit)).clamp(0, 1)
     return spread * (1 - lips_of(scene.landmarks, whole)) if hairs else (2 * whole).clamp(max=1)
 
