@@ -24,6 +24,7 @@ from .unseen import stretching
 
 _SIDE = 64  # cells, on which hair moves: it does so smoothly
 _DEPTH = -1.3  # of the plane, in the head's coordinates: the middle of a head is as far behind the eyes
+_WORN = 0.15  # depth of glasses, likewise
 _FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
 _RIM = 2  # cells beside what moves surely in which the field already runs back
 _FADES = 0.08  # reach, in sides, over which the difference from the plane fades
@@ -31,6 +32,9 @@ _SMOOTH = 0.03  # reach, in sides, over which hair moves alike
 _UNSURE = 0.02  # share below which the network says nothing of a cell
 _CROWDED, _STEPS = 1.6, 2.4  # shrinking from which on a contour is smoothed, and wholly: it would come in steps
 _FEATURES, _FEATURE = [*EYES[0], *EYES[1], *OUTER_LIPS], 0.05  # lids and lips that close, and their reach in [-1, 1]
+_JAW = 0.14  # reach of lips in [-1, 1] within which skin is drawn out because jaws move
+_DRAWN_OUT, _TEARING = 0.7, 0.3  # least magnification below which a field is evened out, and from which on wholly
+_EVENINGS, _AROUND = 10, 3  # how often; cells around such a place
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Holds:
 
     low: Float[Tensor, "1 1 m m"]
     """How far below the chin, in [0, 1]: there is no head."""
+
+    glasses: Float[Tensor, "1 1 m m"]
+    """The share of frames of glasses, which no brow and no cheek bends."""
 
     edge: Float[Tensor, "1 1 m m"]
     """How far a cell is held by what goes on beyond the crop, in [0, 1]."""
@@ -79,24 +86,63 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     # Faces, necks and clothes are the network's, with a gradual way from what moves to what stands still.
     known = away * (warped + _UNSURE) / (warped + body + _UNSURE)
     kept = torch.maximum(nearness(landmarks, side, _FACE).sqrt(), skin * warped)
-    found = torch.lerp(smooth, known, kept.clamp(0, 1)) * (1 - holds.edge)
+    found = torch.lerp(smooth, known, kept.clamp(0, 1))
+    found = _with_rigid_glasses(found, here, holds, landmarks) * (1 - holds.edge)
+    lively = nearness(landmarks[:, _FEATURES], side, _FEATURE).clamp(max=1)
+    jaw = nearness(landmarks[:, list(OUTER_LIPS)], side, _JAW).clamp(max=1)
+    found = _without_tears(found, here, 1 - torch.maximum(lively, jaw))
     _, most = stretching(here + found)
     steep = functional.max_pool2d(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 5, 1, 2)
-    steep = averaged(steep, 1) * (1 - nearness(landmarks[:, _FEATURES], side, _FEATURE)).clamp(0, 1)
+    steep = averaged(steep, 1) * (1 - lively)
     return here + torch.lerp(found, averaged(found, 1, 3), steep)
 
 
-def plane_of_head(
-    before: Float[Tensor, "1 4 2"], after: Float[Tensor, "n 4 2"], like: Float[Tensor, "n c m m"]
+def _without_tears(
+    away: Float[Tensor, "n 2 m m"], here: Float[Tensor, "1 2 m m"], where: Float[Tensor, "n 1 m m"]
 ) -> Float[Tensor, "n 2 m m"]:
-    """Return where each cell lies in the photograph if it belongs to a plane through the middle of the head.
+    """Even a field out where it draws a picture out to streaks or folds it.
+
+    A cheek that turns away leaves its outline, which hair behind it does not follow. Between the two a field in cells
+    jumps, unevenly: outlines get teeth, and strands and cables are torn to pieces that fly beside the head.
+
+    Args:
+        away: By how much each cell of the picture lies elsewhere.
+        here: Where each cell is.
+        where: How far it may be evened out.
+    """
+    for _ in range(_EVENINGS):
+        least, _ = stretching(here + away)
+        torn = ((_DRAWN_OUT - least) / (_DRAWN_OUT - _TEARING)).clamp(0, 1)
+        if not bool(torn.any()):
+            break
+        near = averaged(functional.max_pool2d(torn, 2 * _AROUND + 1, 1, _AROUND), _AROUND)
+        away = torch.lerp(away, averaged(away, _AROUND, 2), near * where)
+    return away
+
+
+def _with_rigid_glasses(
+    away: Float[Tensor, "n 2 m m"], here: Float[Tensor, "1 2 m m"], holds: Holds, landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 2 m m"]:
+    """Let frames of glasses go with the head: brows that fall behind them would bend them."""
+    if not bool(holds.glasses.any()):
+        return away
+    rigid = plane_of_head(holds.camera, head_camera(landmarks), away, _WORN) - here
+    share = sampled(holds.glasses, here + rigid, cubic=False)
+    return torch.lerp(away, rigid, share)
+
+
+def plane_of_head(
+    before: Float[Tensor, "1 4 2"], after: Float[Tensor, "n 4 2"], like: Float[Tensor, "n c m m"], depth: float = _DEPTH
+) -> Float[Tensor, "n 2 m m"]:
+    """Return where each cell lies in the photograph if it belongs to a plane through the head.
 
     Args:
         before: Camera of the photograph, see `head_camera`.
         after: Cameras of the frames.
         like: Has the size.
+        depth: Of the plane, in the head's coordinates; by default it goes through the middle.
     """
     here = identity_grid(like).flatten(2).to(after)
-    at = torch.linalg.solve(after[:, :2].mT, here - (_DEPTH * after[:, 2] + after[:, 3])[..., None])
-    there = before[:, :2].mT @ at + (_DEPTH * before[:, 2] + before[:, 3])[..., None]
+    at = torch.linalg.solve(after[:, :2].mT, here - (depth * after[:, 2] + after[:, 3])[..., None])
+    there = before[:, :2].mT @ at + (depth * before[:, 2] + before[:, 3])[..., None]
     return there.unflatten(2, like.shape[-2:]).to(like)

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import enlarged
-from ..nets.dense_motion import DenseMotion, identity_grid, warp_pixels
-from ..topology import SEGMENTS
+from ..media.resampling import averaged, enlarged
+from ..nets.dense_motion import DenseMotion, identity_grid, nearness, warp_pixels
+from ..topology import EYES, SEGMENTS
 from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
@@ -33,6 +33,7 @@ _SURELY_PLACE = 0.9  # share from which on a pixel between parts of a hat is wha
 _EDGE = 0.45  # of [-1, 1]: within it of the crop's edge what goes on beyond the crop moves less and less
 _FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which is not mirrored
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
+_BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
 _SEEN = 0.05  # share of the other half from which on a pixel is its
 
@@ -132,7 +133,10 @@ def _holds(
     somebody = blurred(solid * ring, _ALONG) / blurred(ring, _ALONG).clamp(min=1e-3)
     near = (1 - edge / _EDGE).clamp(0, 1)
     near = near * near * (3 - 2 * near) * (2.5 * somebody).clamp(0, 1)
-    return Holds(solid, body, low, near, head_camera(landmarks))
+    eyes = nearness(landmarks[:, [*EYES[0], *EYES[1]]], solid.shape[-1], _BEFORE_EYES)
+    frames = functional.max_pool2d((2 * part("accessory")).clamp(max=1), 3, 1, 1)
+    glasses = averaged(frames, 1) * (1.2 * eyes).clamp(max=1)
+    return Holds(solid, body, low, glasses, near, head_camera(landmarks))
 
 
 def before_plate(

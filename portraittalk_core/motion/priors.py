@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..perception.speech import resample_rows, speech_level
+from .blinks import whole_blinks
 
 CHANNELS = ("yaw", "pitch", "roll", "x", "y", "smile", "brow_raise", "gaze_x", "gaze_y", "blink")
 """Columns of a free motion. Angles in radians, x and y in picture widths, the others in words of
@@ -44,6 +45,23 @@ class PriorState:
     """The last frame, columns and units of `CHANNELS`."""
     change: Float[Tensor, "b channels"]
     """Its difference from the one before."""
+
+
+def drawing_for(loudness: Float[Tensor, "frames"], seed: int) -> torch.Generator:
+    """Return the source of a recording's motion: another recording's is another, also by the same seed.
+
+    The densities know of speech only how lively it is. Drawn from one source, people who said different things turned
+    their heads alike, frame by frame.
+
+    Args:
+        loudness: Level of each frame, dB of full scale.
+        seed: The user's.
+    """
+    # Where each half is loudest is the same on all machines, which may differ in the last bits of the levels.
+    mark = len(loudness)
+    for half in loudness.chunk(2):
+        mark = 1_000_003 * mark + int(half.argmax())
+    return torch.Generator().manual_seed((seed + 0x9E3779B1 * mark) % 2**63)
 
 
 def activity(loudness: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
@@ -204,8 +222,7 @@ class MotionPrior(nn.Module):
         motion, _ = self.sample(look_ahead(lively)[None], generator)
         smooth = sum(GROUPS[:1])
         motion[..., :smooth] = _smooth(motion[..., :smooth])
-        # A lid that trembles by a few hundredths is the noise of the draw, not a blink.
-        motion[..., -1] = ((motion[..., -1] - 0.08) / 0.84).clamp(0, 1)
+        motion[0, :, -1] = whole_blinks(motion[0, :, -1], RATE_HZ, generator)
         tracks = resample_rows(motion[0], RATE_HZ, fps, len(loudness))
         return dict(zip(CHANNELS, tracks.unbind(-1), strict=True))
 

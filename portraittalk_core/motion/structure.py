@@ -36,6 +36,16 @@ KEPT: tuple[tuple[float, tuple[str, ...]], ...] = (
 where they look; lids that hang a little, but no blink; of the mouth only what belongs to its shape, nothing that opens
 it. What a motion asks of one in a line takes the place of all in the line."""
 
+OPPOSED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("mouthFrown",), ("mouthSmile", "cheekSquint", "mouthDimple")),
+    (("mouthSmile",), ("mouthFrown",)),
+    (("browDown",), ("browInnerUp", "browOuterUp")),
+    (("browInnerUp", "browOuterUp"), ("browDown",)),
+    (("eyeWide",), ("eyeSquint", "eyeBlink")),
+)
+"""Blendshapes that are asked for, and those which a face cannot have at the same time: nobody is sad with a smile."""
+
+_DRIFT, _MEANT = 0.1, 0.35  # of what is asked: faces drift as far by themselves; from there on it is a mood
 _KNEE = 0.75
 _LEAST_ROOM = 0.12
 _MEETINGS = (*MEETING_LIPS, *(pair for eye in MEETING_LIDS for pair in eye))
@@ -330,12 +340,19 @@ def kept_expression(
     Returns:
         What the face is to do, see `KEPT`.
     """
-    wanted = asked.clone()
+    kept = torch.zeros_like(asked)
     for most, names in KEPT:
-        rows = [COEFFICIENTS.index(full) for name in names for full in sides(name)]
+        rows = _columns(names)
         left = 1 - asked[:, rows].amax(1, keepdim=True).clamp(0, 1)
-        wanted[:, rows] += keep * has[:, rows].clamp(max=most) * left
-    return clamp_coefficients(wanted)
+        kept[:, rows] = keep * has[:, rows].clamp(max=most) * left
+    for mood, others in OPPOSED:
+        meant = ((asked[:, _columns(mood)].amax(1, keepdim=True) - _DRIFT) / (_MEANT - _DRIFT)).clamp(0, 1)
+        kept[:, _columns(others)] *= 1 - meant
+    return clamp_coefficients(asked + kept)
+
+
+def _columns(names: tuple[str, ...]) -> list[int]:
+    return [COEFFICIENTS.index(full) for name in names for full in sides(name)]
 
 
 def _posed(

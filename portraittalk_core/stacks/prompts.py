@@ -16,7 +16,7 @@ from torch import Tensor
 from ..compositing.edits.regions import asked_regions
 from ..errors import BadInput
 from ..host import Pass
-from ..motion.arkit import to_arkit
+from ..motion.feelings import shown_feelings
 from ..perception.text import EXPRESSION, TextEncoder
 
 FADE_S = 0.24
@@ -145,4 +145,4 @@ def _shares(entered: Float[Tensor, "frames prompts"]) -> Float[Tensor, "frames p
 
 def expression_offsets(text: TextEncoder, tokens: Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"]:
     """Return what tokens of prompts ask of the face (a smile, raised brows), as offsets of `types.COEFFICIENTS`."""
-    return to_arkit(dict(zip(EXPRESSION, text.expression(tokens).float().unbind(1), strict=True)))
+    return shown_feelings(text.expression(tokens).float(), EXPRESSION)

@@ -26,6 +26,7 @@ from ..hosts.diffusers_host import DiffusersHost
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import MotionDials
 from ..motion.mesh_motion import MeshMaps, MeshMotion, mesh_maps, prior_to_pose
+from ..motion.priors import drawing_for
 from ..nets.audio_to_mesh import VERTICES, encode_at_rate, frame_count
 from ..nets.audio_to_pose import STYLES, move_head
 from ..nets.reference_net import ReferenceFeatures, ReferenceNet
@@ -246,7 +247,7 @@ class PublicStack(CodecMethods):
                 moved = self.loader.wait(move_head(net, features.waveform.to(self.device), seed % STYLES))
             return resample_rows(moved, MESH_FPS, features.fps, frames)
         _, prior = load_motion(ASSETS / "tiny" / "motion.safetensors")
-        free = prior.generate(features.loudness, features.fps, torch.Generator().manual_seed(seed))
+        free = prior.generate(features.loudness, features.fps, drawing_for(features.loudness, seed))
         zero = torch.zeros_like(features.loudness)
         return prior_to_pose(torch.stack([free.get(name, zero) for name in POSE], 1))
 

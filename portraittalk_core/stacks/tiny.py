@@ -38,7 +38,7 @@ from ..hosts.devices import lowered, open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import CONTOUR_SIGMA, draw_lines, placement
-from ..motion.priors import MotionPrior
+from ..motion.priors import MotionPrior, drawing_for
 from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
 from ..perception.identity import Finder, identify
@@ -252,7 +252,7 @@ class TinyStack(CodecMethods):
         expression: Float[Tensor, "n 52"] | None = None,
     ) -> FaceMotion:
         """Return how the face moves with the speech; see `Stack.move`."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = drawing_for(features.loudness, seed)
         motion = generate_motion(features, self.audio_to_motion, self.prior, dials or MotionDials(), generator)
         if expression is None:
             return motion

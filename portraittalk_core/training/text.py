@@ -22,6 +22,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..checkpoints.writing import save_tensors
+from ..motion.feelings import OFFSETS
 from ..people.caption import Caption, Fragment, compose
 from ..people.words import VALUES, meanings, vocabulary
 from ..perception.text import EXPRESSION, TextEncoder
@@ -31,16 +32,6 @@ logger = logging.getLogger(__name__)
 
 CLASSES: dict[str, tuple[str, ...]] = {name: ("", *meanings(name)) for name in VALUES}
 """What the readouts tell apart, by attribute; class 0 is "not mentioned"."""
-
-OFFSETS: dict[str, dict[str, float]] = {
-    "": {},
-    "neutral": {},
-    "smiling": {"smile": 0.75, "brow_raise": 0.1},
-    "sad": {"smile": -0.4, "brow_raise": 0.1, "brow_frown": 0.4},
-    "surprised": {"brow_raise": 0.85},
-    "angry": {"smile": -0.3, "brow_frown": 0.85},
-}
-"""The expression coefficients that a word adds to the motion."""
 
 IGNORED = -100
 _UNKNOWN = Fragment(" qwertz", {})
@@ -257,4 +248,6 @@ def _classes(spoken: dict[str, str], absent: int) -> list[int]:
 
 
 def _offsets() -> Float[Tensor, "classes 3"]:
-    return torch.tensor([[OFFSETS[value].get(name, 0.0) for name in EXPRESSION] for value in CLASSES["expression"]])
+    return torch.tensor(
+        [[OFFSETS.get(value, {}).get(name, 0.0) for name in EXPRESSION] for value in CLASSES["expression"]]
+    )

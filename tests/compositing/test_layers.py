@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from portraittalk_core.compositing.head_camera import _HEAD, seen
+from portraittalk_core.compositing.head_camera import _HEAD, head_camera, seen
 from portraittalk_core.compositing.head_field import Holds, head_field, plane_of_head
 from portraittalk_core.compositing.layers import Layers, before_plate, taken_apart
 from portraittalk_core.compositing.other_half import HALVES, other_half
+from portraittalk_core.compositing.unseen import stretching
 from portraittalk_core.media.resampling import enlarged
 from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid
 from portraittalk_core.topology import EYES, MIRROR, OVAL, SEGMENTS
@@ -109,7 +110,7 @@ def test_lids_that_close_keep_their_field_however_steep() -> None:
     moves = torch.zeros(1, 2, SIDE, SIDE)
     moves[:, 1] = 0.06 * torch.tanh(here[:, 1] / 0.01)  # half of the pixels around a line are pressed into it
     whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
-    holds = Holds(solid=whole, body=none, low=none, edge=none, camera=camera())
+    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
     on_the_line = face().clone()
     lids = [*EYES[0], *EYES[1]]
     on_the_line[:, lids] = torch.stack([torch.linspace(-0.1, 0.1, len(lids)), torch.zeros(len(lids))], -1)
@@ -118,6 +119,45 @@ def test_lids_that_close_keep_their_field_however_steep() -> None:
     rows = slice(SIDE // 2 - 2, SIDE // 2 + 2)
     at_lids, elsewhere = changed[rows, SIDE // 2 - 4 : SIDE // 2 + 4], changed[rows, SIDE // 2 + 20 : SIDE // 2 + 28]
     assert float(at_lids.max()) < 0.25 * float(elsewhere.max())
+
+
+def test_no_outline_is_torn_off_what_does_not_follow_it() -> None:
+    """A cheek turns away from hair that stays: what is drawn out between them is drawn out evenly."""
+    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
+    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
+    cheek = disc(SIDE, 0.4)
+    moved = motion(torch.cat([0.06 * cheek, torch.zeros_like(cheek)], 1), whole)
+    around = torch.linspace(0, 2 * torch.pi, len(OVAL) + 1)[:-1]
+    points = face()
+    points[:, list(OVAL)] = 0.4 * torch.stack([around.cos(), around.sin()], -1)
+    before, after = moved.flow, head_field(moved, holds, points)
+    assert float(stretching(before)[0].amin()) < 0, "the outline is torn off"
+    assert float(stretching(after)[0][..., 2:-2, 2:-2].amin()) > 0.15
+    torch.testing.assert_close(after[..., 60:68, 60:68], before[..., 60:68, 60:68], atol=0.004, rtol=0)
+
+
+def test_glasses_are_not_bent_by_brows_and_turn_with_the_head() -> None:
+    points, bare = face(), segments(SIZE, 0.8)
+    for eye, corners in zip(EYES, ((33, 133), (362, 263)), strict=True):
+        points[:, [k for k in eye if k not in _HEAD]] = points[:, list(corners)].mean(1, keepdim=True)
+    row, column = (round((float(value) + 1) * SIZE / 2) for value in points[0, [362, 263]].mean(0).flip(0))
+    worn = bare.clone()
+    worn[..., row - 6 : row + 6, column - 20 : column + 20] = 0
+    worn[:, SEGMENTS.index("accessory"), row - 6 : row + 6, column - 20 : column + 20] = 1
+    at = (slice(None), slice(None), row // 2, column // 2)
+    whole = torch.ones(1, 1, SIDE, SIDE)
+    frowning = motion(torch.cat([0 * whole, 0.04 * whole], 1), whole)
+
+    def holds(found: torch.Tensor) -> Holds:
+        return taken_apart(noise(1), found, points, SIDE).holds
+
+    moved = [head_field(frowning, holds(found), points) - identity_grid(frowning.flow) for found in (bare, worn)]
+    assert float(moved[0][at].abs().max()) > 0.03 and float(moved[1][at].abs().max()) < 0.006
+    turned = head_field(motion(0 * whole.repeat(1, 2, 1, 1), whole), holds(worn), face(0.2) + 0.05)
+    at = (slice(None), slice(None), (row + 6) // 2, (column + 6) // 2)  # where they are now
+    expected = plane_of_head(head_camera(points), head_camera(face(0.2) + 0.05), turned, depth=0.15)
+    assert float((expected - identity_grid(turned))[at].abs().max()) > 0.02, "the head turns"
+    torch.testing.assert_close(turned[at], expected[at], atol=0.01, rtol=0)
 
 
 def test_what_goes_on_beyond_the_crop_stays_at_its_edge() -> None:

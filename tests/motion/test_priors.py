@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_motion
-from portraittalk_core.motion.priors import CHANNELS, LOOK_AHEAD, MotionPrior, activity, look_ahead
+from portraittalk_core.motion.priors import CHANNELS, LOOK_AHEAD, MotionPrior, activity, drawing_for, look_ahead
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,15 @@ def test_seeds_differ_and_repeat(prior):
     one, same, other = (prior.generate(loudness, 25.0, seeded(s)) for s in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in CHANNELS)
     assert (one["yaw"] - other["yaw"]).abs().max() > 0.01
+
+
+def test_who_says_something_else_moves_otherwise_by_the_same_seed(prior):
+    said = -20 + 8 * torch.sin(torch.arange(75) / 3.0)
+    other = said.flip(0)
+    one, same, another = (prior.generate(x, 25.0, drawing_for(x, 0))["yaw"] for x in (said, said + 1e-4, other))
+    assert (one - same).abs().max() < 1e-3
+    assert float(torch.corrcoef(torch.stack([one, another]))[0, 1]) < 0.9
+    assert drawing_for(said, 0).initial_seed() != drawing_for(said, 1).initial_seed()
 
 
 @pytest.mark.parametrize("fps", [12.0, 25.0, 30.0])

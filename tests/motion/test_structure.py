@@ -20,6 +20,7 @@ from portraittalk_core.motion.structure import (
     fit_motion,
     follow,
     from_head,
+    kept_expression,
     structure_maps,
     to_head,
 )
@@ -278,6 +279,18 @@ def test_the_smile_of_the_reference_stays_until_the_motion_sets_its_own(nets):
 
     assert read(still(1), 1.0) > 0.45 and read(still(1), 0.0) < 0.25
     assert read(asked, 1.0) < read(still(1), 1.0) - 0.25
+
+
+def test_nobody_is_sad_with_a_smile_but_a_face_that_drifts_keeps_its_own():
+    smiles = blendshapes(mouthSmile=0.9, cheekSquint=0.5, browInnerUp=0.4)[None]
+    smile, brow = column("mouthSmileLeft"), column("browInnerUp")
+
+    def kept(**asked: float) -> torch.Tensor:
+        return kept_expression(blendshapes(**asked)[None], smiles)[0]
+
+    assert kept(mouthFrown=0.08)[smile] > 0.8
+    assert kept(mouthFrown=0.4)[smile] == 0 and kept(mouthFrown=0.4)[brow] > 0.35
+    assert kept(browDown=0.5)[brow] == 0 and kept(browDown=0.5)[smile] > 0.85
 
 
 def test_what_is_kept_names_blendshapes_once():
