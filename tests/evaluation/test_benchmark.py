@@ -179,6 +179,16 @@ def test_a_stopped_run_loses_no_finished_clip(settings, monkeypatch):
     assert run(settings)[1] == ["p001_s0 full"]
 
 
+def test_every_network_of_a_model_counts_towards_its_name(tmp_path):
+    (tmp_path / "faces").mkdir()
+    named = set()
+    for file in ("denoiser.safetensors", "faces/det.onnx", "faces/recogniser.onnx"):
+        for content in (b"first", b"second"):
+            (tmp_path / file).write_bytes(content)
+            named.add(settings_module.fingerprint.__wrapped__(str(tmp_path)))
+    assert len(named) == 6
+
+
 @pytest.mark.slow
 def test_all_variants(settings):
     made, labels = run(settings, variants=("all",), people=1)

@@ -151,6 +151,8 @@ class CaseFiles:
 def fingerprint(model: str) -> str:
     """Name a model's weights: changed files, or another speech encoder that they hear with, another name.
 
+    The face pack counts: what it finds in a photograph decides what is made of it.
+
     Args:
         model: `tiny`, or a folder of weights.
 
@@ -158,7 +160,7 @@ def fingerprint(model: str) -> str:
         Twelve hexadecimal digits.
     """
     digest, folder = hashlib.sha256(), model_folder(model)
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in (*sorted(folder.glob("*.safetensors")), *sorted((folder / "faces").glob("*.onnx"))):
         digest.update(file.read_bytes())
     if heard := read_json(folder / RECORD):  # of a file that lies elsewhere; where does not matter
         digest.update(json.dumps(heard.get("sign")).encode())
