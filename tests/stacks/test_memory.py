@@ -39,6 +39,21 @@ def test_the_meter_counts_what_is_alive_at_once():
     assert most(lambda: F.scaled_dot_product_attention(query, query, query)) == query.nbytes  # no 300 x 300
 
 
+def test_what_an_operation_makes_is_known_from_the_form_of_what_it_is_given():
+    whole, halves = torch.empty(6, 4, dtype=torch.long, device="meta"), torch.empty(4, dtype=torch.half, device="meta")
+    pictures = torch.empty(2, 32, 8, 8, device="meta")
+
+    def run():
+        for _ in range(2):  # the second time from memory
+            yield from (whole + 1, whole + 1.0, whole * halves, whole.t() * 2, halves / 3)
+            yield from (F.layer_norm(pictures, (8,)), F.group_norm(pictures, 4), F.group_norm(pictures.half(), 4))
+            yield from (F.linear(pictures, pictures[0, :5, 0], pictures[0, 0, 0, :5]), F.gelu(halves), F.silu(halves))
+
+    with MemoryMeter().running():
+        found = [(made.shape, made.stride(), made.dtype) for made in run()]
+    assert found == [(made.shape, made.stride(), made.dtype) for made in run()]
+
+
 def test_the_meter_tells_stages_apart_and_leaves_weights_out():
     meter = MemoryMeter()
     with meter.running():
