@@ -1,5 +1,6 @@
 """A whole model whose denoiser is random: what a test of the machinery needs, without the shipped denoiser."""
 
+import gc
 import shutil
 from collections import Counter
 
@@ -15,6 +16,19 @@ from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.types import Identity
 
 from .rendered_people import portraits
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect no garbage while tests are collected, then seldom, and pass over what they import: all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 10, 10)  # by default 700, and what is alive is walked through all the time
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -79,12 +79,12 @@ def drawing(random_model, monkeypatch):
 
 def test_a_prompt_that_changes_the_photograph_is_drawn_once(drawing, portrait):
     model, asked = drawing
-    video = model.generate([portrait[0]], hum(0.4), "a man with glasses", options=SamplingOptions(cfg=1.0))
-    assert torch.cat([frames.pixels for frames in video]).shape == (10, 3, 256, 256)
+    video = model.generate([portrait[0]], hum(0.12), "a man with glasses", options=SamplingOptions(cfg=1.0))
+    assert torch.cat([frames.pixels for frames in video]).shape == (3, 3, 256, 256)
     assert [each[:3] for each in asked] == [
         ("a man with glasses", 1, True),
         ("", 1, True),  # beside it, to know what the prompt changes
-        ("a man with glasses", 10, False),
+        ("a man with glasses", 3, False),
     ]
     before, after = asked[0][3], asked[2][3]
     assert not torch.equal(before.crops[0], after.crops[0]) and torch.equal(before.embeddings, after.embeddings)

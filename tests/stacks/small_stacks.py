@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import gc
 import weakref
 from collections.abc import Callable, Generator
@@ -152,7 +154,7 @@ class SmallLoader(NetworkLoader):
         self.reads.append(name)
         if name == self.missing:
             raise OSError(f"{name} is gone")
-        made = MAKERS[name](self.spec.is_aniportrait)
+        made = _copied(*_made(name, self.spec.is_aniportrait))
         self._made.append((name, weakref.ref(getattr(made, "net", made))))
         return made
 
@@ -245,3 +247,16 @@ MAKERS: dict[str, Callable[[bool], Any]] = {
     ),
     "text_beside": lambda _: _random(8, lambda: KeyValues(SHAPE.cross_dim, _sites())),
 }
+
+
+@functools.cache
+def _made(name: str, aniportrait: bool) -> tuple[Any, dict[int, Tensor]]:
+    """Return what is read over and over, and its tensors by their ids: copies have the same ones."""
+    made = MAKERS[name](aniportrait)
+    net = getattr(made, "net", made)
+    return made, {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+
+
+def _copied(made: Any, tensors: dict[int, Tensor]) -> Any:
+    """Return modules of their own, as if they had been read: quicker than to draw random weights again."""
+    return copy.deepcopy(made, dict(tensors))

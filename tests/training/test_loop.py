@@ -58,7 +58,14 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path):
         assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+@pytest.mark.usefixtures("plots")
+def test_the_curve_is_drawn(tmp_path):
+    train(Line(), batches, replace(CONFIG, save_every_s=9e9), tmp_path, max_steps=2)
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("plots")
 def test_the_loss_falls_and_the_curve_says_so(tmp_path):
     train(
         Line(), batches, replace(CONFIG, rate=0.1, save_every_s=9e9), tmp_path, max_steps=200

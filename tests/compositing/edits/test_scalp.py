@@ -40,8 +40,9 @@ def test_the_nearest_triangle_is_seen_and_values_change_evenly():
 
 
 def test_a_bare_head_has_a_cranium_above_the_forehead_and_ears_beside_the_eyes():
-    head = bare_head(POINTS, LIKE)
-    for row, points in enumerate(POINTS):
+    people = POINTS[::2]  # each once
+    head = bare_head(people, LIKE[::2])
+    for row, points in enumerate(people):
         unit = float(face_unit(points[None])) * SIDE / 2
         x, y = at(points, 10)
         assert head.share[row, 0, y, x] > 0.95 and head.share[row, 0, max(0, int(y - 0.4 * unit)), x] > 0.95
