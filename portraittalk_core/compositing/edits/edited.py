@@ -34,6 +34,7 @@ from ..scene import Scene
 from .age import greying, older, younger
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
+from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .hair_colours import hair_of_colour, with_strands
 from .haircuts import (
@@ -204,6 +205,7 @@ def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes, in place of those that somebody wears."""
     if shows_glasses(scene.was("accessory") * where, scene.landmarks):
         bare = without_frame(scene, picture, where, covered=True)
+        bare = without_thick_frame(scene, picture, where) if bare is None else bare
         if bare is None:
             scene.warn(_KEEPS_GLASSES)
             return picture
@@ -213,10 +215,11 @@ def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Skin where a thin frame was."""
+    """Skin where a frame was."""
     if not shows_glasses(scene.was("accessory") * where, scene.landmarks):
         return picture
     bare = without_frame(scene, picture, where)
+    bare = without_thick_frame(scene, picture, where) if bare is None else bare
     if bare is None:
         scene.warn(_KEEPS_GLASSES)
     return picture if bare is None else bare

@@ -47,7 +47,7 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
         where: Around the eyes.
         covered: Whether other glasses come there, so that a brow which a frame crosses may fade.
     """
-    if _dark_lenses(scene):
+    if has_dark_lenses(scene):
         return None
     unit, side = float(face_unit(scene.landmarks).mean()) / 2, picture.shape[-1]
     where = where * grown(inside(scene.landmarks[:, list(_AROUND_EYES)], picture), 0.08 * unit) * (1 - scene.hat)
@@ -86,7 +86,8 @@ def _closed(picture: Tensor, wide: int) -> Tensor:
     return -functional.max_pool2d(-high, wide, 1)
 
 
-def _dark_lenses(scene: Scene) -> bool:
+def has_dark_lenses(scene: Scene) -> bool:
+    """Say whether what is around the eyes is much darker than cheeks."""
     light = blurred(luma(scene.shown), 0.005)
 
     def brightness(outlines: tuple[tuple[int, ...], ...]) -> Tensor:
@@ -102,13 +103,20 @@ def _skin_instead(scene: Scene, picture: Tensor, gone: Tensor, eyes: Tensor) -> 
     side = picture.shape[-1]
     unknown = torch.maximum(gone, eyes)  # whose lashes are no skin
     reach = max(3, round(0.06 * unit * side))
-    rows = [_drawn_across(row, mask[0], reach) for row, mask in zip(picture, unknown, strict=True)]
+    rows = [drawn_across(row, mask[0], reach) for row, mask in zip(picture, unknown, strict=True)]
     made = torch.stack(rows).to(picture)
     fine = pores(scene.shown, scene.landmarks)
     return picture + blurred(gone, 0.012 * unit) * (made + fine - picture)
 
 
-def _drawn_across(picture: Float[Tensor, "3 s s"], gone: Float[Tensor, "s s"], reach: int) -> Float[Tensor, "3 s s"]:
+def drawn_across(picture: Float[Tensor, "3 s s"], gone: Float[Tensor, "s s"], reach: int) -> Float[Tensor, "3 s s"]:
+    """Continue what is around gaps into them: Telea's inpainting.
+
+    Args:
+        picture: In [0, 1].
+        gone: Where gaps are.
+        reach: How far it looks, pixels.
+    """
     levels = (picture.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     mask = (gone > 0.04).byte().cpu().numpy()
     made = cv2.inpaint(levels, mask, reach, cv2.INPAINT_TELEA)

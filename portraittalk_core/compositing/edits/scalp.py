@@ -110,6 +110,26 @@ def skin_of_head(
     return (made + fine).clamp(0, 1)
 
 
+def continued_skin(
+    picture: Float[Tensor, "n 3 s s"],
+    skin: Float[Tensor, "n 1 s s"],
+    landmarks: Float[Tensor, "n 478 2"],
+    person: Float[Tensor, "n 1 s s"],
+    reach: float,
+) -> Float[Tensor, "n 3 s s"]:
+    """Continue the skin of a face, without its pores, over what hides the rest of it.
+
+    Args:
+        picture: The face, in [0, 1].
+        skin: Where its skin is seen and nothing else, in [0, 1].
+        landmarks: In [-1, 1].
+        person: How much of each pixel is skin or hair.
+        reach: Over which the mean head's relief is smoothed, for it is not quite this one's; in sides of the picture.
+    """
+    head = bare_head(landmarks, person)
+    return blurred(skin_of_head(picture, skin, head, torch.zeros_like(skin)), reach)
+
+
 def light_way(
     picture: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"], head: BareHead
 ) -> Float[Tensor, "n 3"]:

@@ -18,7 +18,7 @@ from ..masked import blurred, filled, grown, inside, luma, mean_of, softened, su
 from ..scene import Scene
 from .beards import BEARDS, beard_density, lips_of
 from .removal import PATCH, pores
-from .scalp import bare_head, scattered, skin_of_head
+from .scalp import continued_skin, scattered
 
 _TONE = (0.05, 0.12)  # of the range: how far hairs are from the skin that is expected there
 _ROUGH = (1.6, 2.4)  # times as rough as cheeks, which hairs are
@@ -178,6 +178,5 @@ def _tone(scene: Scene, expected: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 
 
 
 def _continued(scene: Scene, known: Float[Tensor, "n 1 s s"], unit: float) -> Float[Tensor, "n 3 s s"]:
-    """Return the skin of a face, without pores, wherever the mean head has some."""
-    head = bare_head(scene.landmarks, scene.was("skin", "hair"))
-    return blurred(skin_of_head(scene.shown, known, head, torch.zeros_like(known)), _SMOOTH * unit)
+    person = scene.was("skin", "hair")
+    return continued_skin(scene.shown, known, scene.landmarks, person, _SMOOTH * unit)

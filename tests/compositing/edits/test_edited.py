@@ -137,6 +137,40 @@ def test_a_thick_frame_is_left_alone(photograph, points, caplog):
     assert "thick" in caplog.text
 
 
+def thick_rims(photograph, points):
+    """Return a face in a thick grey frame with a veil on its lenses, where the frame is and where the eyes are."""
+    frame, eyes = torch.zeros(1, 1, SIDE, SIDE), []
+    veiled = photograph.clone()
+    for corners in ((33, 133), (362, 263)):
+        x, y = ((points[0, list(corners)].mean(0) + 1) * SIDE / 2).round().long().tolist()
+        frame[..., y - 11 : y + 12, x - 12 : x + 13] = 1
+        frame[..., y - 7 : y + 8, x - 8 : x + 9] = 0
+        veiled[..., y - 7 : y + 8, x - 8 : x + 9] += 0.15
+        eyes.append((..., slice(y - 1, y + 2), slice(x - 3, x + 4)))
+    return torch.where(frame > 0, -0.2, veiled), frame, eyes
+
+
+def test_a_thick_frame_around_both_eyes_comes_off_with_the_veil_of_its_lenses(photograph, points, caplog):
+    pictured, frame, eyes = thick_rims(photograph, points)
+    worn = segments(skin=(slice(0, 110), slice(16, 112)), hair=(slice(0, 8), slice(0, SIDE)))
+    worn = worn * (1 - frame)
+    worn[:, [SEGMENTS.index("accessory")]] += frame
+    off = change(pictured, photograph, points, "no glasses", before=worn)
+    assert not caplog.records
+    there = frame.expand_as(off) > 0
+    assert (off - photograph)[there].abs().mean() < 0.45 * (pictured - photograph)[there].abs().mean()
+    for eye in eyes:
+        assert (off - photograph)[eye].mean().abs() < 0.6 * (pictured - photograph)[eye].mean().abs()
+    assert torch.allclose(off[..., 100:, :], pictured[..., 100:, :], atol=1e-6)
+    open_below = worn.clone()
+    row = int((points[0, [33, 263], 1].mean() + 1) * SIDE / 2) + 6
+    taken = open_below[:, [SEGMENTS.index("accessory")], row:]
+    open_below[:, [SEGMENTS.index("skin")], row:] += taken
+    open_below[:, [SEGMENTS.index("accessory")], row:] = 0
+    kept = change(pictured, pictured, points, "no glasses", before=open_below)
+    assert torch.allclose(kept, pictured, atol=1e-6) and "they stay" in caplog.text, "half of it is not found"
+
+
 def test_dark_glasses_are_left_alone(photograph, points, caplog):
     pictured, worn, _ = worn_glasses(photograph, points, lenses=-0.9)
     for region in ("round glasses", "no glasses"):
