@@ -74,7 +74,7 @@ _NO_SUCH_PLACE = (
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
 _CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
-_KEEPS_GLASSES = "The photograph shows glasses that are thick, dark, over brows or hard to see: they stay."
+_KEEPS_GLASSES = "The photograph shows glasses that are dark, or that are not seen whole: they stay."
 
 
 def edited(
