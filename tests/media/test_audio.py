@@ -200,3 +200,8 @@ def test_another_rate_is_librosas_to_the_bit(rate, samples):
     noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
     wanted = librosa.resample(noise, orig_sr=rate, target_sr=audio.SPEECH_RATE, res_type="soxr_hq")
     assert np.array_equal(audio._resampled(noise, rate), wanted)
+
+
+def test_silence_is_not_filtered(monkeypatch):
+    monkeypatch.setattr("scipy.signal.sosfiltfilt", None)
+    assert torch.equal(speech_waveform(Sound(torch.zeros(2, 480), 48_000)), torch.zeros(160))
