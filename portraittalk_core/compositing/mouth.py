@@ -27,6 +27,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
 _AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
 _IVORY = (1.0, 0.99, 0.92)
+_SKIN_TINT = 0.5  # power of the tint of skin that teeth have
 _COLOURED = 0.2  # range of the channels of skin, over its light, from which on a photograph is not a grey one
 _BESIDE_IRIS = 0.62  # of the way from an iris to the corner of its eye: the white
 
@@ -44,9 +45,11 @@ _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
 _WARM = 0.8  # how far the tint of flesh is that of teeth in the dark
 _UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.78, 0.9, 0.7
+_UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _SOFTER = 4.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _DETAIL = 0.75  # how much of the drawn detail there is
 _LEVEL = 0.45  # how far what is drawn says how bright a mouth is
+_TINT = 0.9  # and of which colour: denoisers, too blurred to tell teeth from lips, make them brown
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
     white, light = (weights @ _sampled(picture, torch.stack(whites))).amax(), weights @ skin
     level = white.clamp(torch.maximum(1.1 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
     coloured = ((skin.amax() - skin.amin()) / light / _COLOURED).clamp(max=1)
-    return level * (skin / light).sqrt() * picture.new_tensor(_IVORY) ** coloured
+    return level * (skin / light) ** _SKIN_TINT * picture.new_tensor(_IVORY) ** coloured
 
 
 def open_mouths(
@@ -195,7 +198,9 @@ def with_mouths(
     for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
         change = colour * 2 - 1 - part.to(colour)
         level = _evened(change, within, reach)
-        part += (within * (_DETAIL * (change - level) + seen.level * level)).to(part)
+        light = luma(level[None])[0]
+        tint = (level - light) * max(seen.level, _TINT)
+        part += (within * (_DETAIL * (change - level) + seen.level * light + tint)).to(part)
         part.clamp_(-1, 1)
     return drawn
 
@@ -252,6 +257,10 @@ def draw_mouth(
     warm = flesh / luma(flesh[..., None])[..., 0].clamp(min=0.02)
     for teeth in (LOWER_TEETH, UPPER_TEETH):
         cover, pink, bright = (value[:, None] for value in draw_row(frames, teeth, x, y, soft))
+        if teeth is LOWER_TEETH:
+            bright = (
+                bright * torch.lerp(x.new_tensor(_UNDER_UPPER_TEETH), x.new_tensor(1.0), smooth_step(y / 5))[:, None]
+            )
         # What lies in shade is lit by the flesh around it.
         shade = (1 - bright * light).clamp(min=0)
         colour = torch.lerp(colour, white * bright * warm ** (_WARM * shade), cover)

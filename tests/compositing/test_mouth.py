@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from portraittalk_core import ASSETS
 from portraittalk_core.checkpoints.native import load_structure
-from portraittalk_core.compositing.mouth import SeenMouth, open_mouths, teeth_colour, with_mouths
+from portraittalk_core.compositing.mouth import SeenMouth, draw_mouth, open_mouths, teeth_colour, with_mouths
 from portraittalk_core.compositing.teeth import LIPS, LOWER_TEETH, UPPER_TEETH, along, draw_row, mouth_frames
 from portraittalk_core.media.image import read_image
 from portraittalk_core.motion.structure import structure_maps
@@ -94,6 +94,28 @@ def test_soft_photographs_have_soft_teeth(person, networks):
         (drawn,) = open_mouths([grey], who, maps, *networks)
         detail.append(float(drawn.pixels[0, 1, rows, box[3, 0] : box[7, 0]].diff(dim=0).abs().max()))
     assert detail[1] < 0.6 * detail[0]
+
+
+def test_teeth_are_not_brown_because_what_was_drawn_is(person, networks):
+    """A denoiser that mixes lips and teeth says how light a mouth is, not of which colour."""
+    maps = moving(person, networks, [0.5])
+    brown = torch.tensor([0.1, -0.3, -0.6])[:, None, None].expand(3, 256, 256)
+    (drawn,) = open_mouths([Frames(brown[None].clone(), 25.0)], person, maps, *networks)
+    x, y = (maps.landmarks[0, 13] * 128 + 128).long().tolist()
+    tooth = drawn.pixels[0, :, y + 3 : y + 5, x - 4 : x + 4].mean((1, 2))
+    assert float(tooth[0] - tooth[2]) < 0.6 * float(brown[0, 0, 0] - brown[2, 0, 0])
+
+
+def test_lower_teeth_are_in_the_shade_of_the_upper_ones_until_the_jaw_falls(person, networks):
+    reference = person.landmarks[:1]
+    light = []
+    for jaw in (0.25, 0.7):
+        maps = moving(person, networks, [jaw])
+        frames = mouth_frames(maps.landmarks, reference, *networks)
+        seen = SeenMouth.of(person.crops[0], reference, *networks)
+        edge = frames.outside(torch.tensor([[[2.0, float(frames.jaw) - 1.0]]]))
+        light.append(float(draw_mouth(frames, maps.landmarks, edge, seen, 1 / 256)[0].mean()))
+    assert light[0] < 0.93 * light[1]
 
 
 def test_own_teeth_stay_as_they_are(person, networks):
