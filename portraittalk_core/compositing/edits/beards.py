@@ -19,6 +19,9 @@ from ...topology import BROW_OUTLINES, MIRROR, OUTER_LIPS
 from ..head_camera import face_unit
 from ..masked import blurred, inside, luma, mean_of, softened
 
+BARE = (50, 205, 203, 49, 6, 279, 423, 425, 280, 347, 6, 118)
+"""Points around cheeks and nose, where no beard grows."""
+
 _CHEEK = ((137,), (177,), (213,), (192, 187), (212, 216), (216, 186), (92, 186), (165, 92), (167, 165), (164, 2))
 _JAW = ((152,), (148,), (176,), (149,), (150,), (136,), (172,), (58,), (132,), (93, 132))
 _MOUSTACHE = ((57, 186), (216, 186), (92, 206), (165,), (165, 167), (167, 97), (164, 2))
@@ -61,7 +64,6 @@ _LAYERS = 14  # from the ends of a beard upwards: hair lies over what grows belo
 _BENDS = 4  # of a hair
 _ENOUGH = 0.004  # share of a picture that hair has whose colour is known
 _BLUER = 0.04  # than red: what is so is no hair
-_BARE = (50, 205, 203, 49, 6, 279, 423, 425, 280, 347, 6, 118)  # cheeks and nose
 _DARKER = 0.68  # than those: a chin with a beard
 _ROOTS = 0.7  # of the hair's colour, of what is seen between hairs
 
@@ -246,5 +248,5 @@ def shows_beard(
     """
     light = luma(picture)
     chin = mean_of(light, beard_density(landmarks, BEARDS["goatee"], picture) * skin)
-    bare = mean_of(light, inside(landmarks[:, list(_BARE)], picture) * skin)
+    bare = mean_of(light, inside(landmarks[:, list(BARE)], picture) * skin)
     return bool((chin < _DARKER * bare).all())

@@ -48,7 +48,18 @@ HAIRCUTS = {f"{name} cut": name for name in STYLE_WORDS if name != "bald"}
 CLOTHES_COLOURS = {f"{name} clothes": colour for name, (colour, _) in CLOTHES.colours.items()}
 """Colours of clothes that are asked for, likewise."""
 
-DETAILS = (*OF_GLASSES, *HAIR_COLOURS, *HAIRCUTS, "fringe", *CLOTHES_COLOURS, "a garment")
+DETAILS = (
+    *OF_GLASSES,
+    *HAIR_COLOURS,
+    *HAIRCUTS,
+    "cropped",
+    "curls",
+    "straight",
+    "fringe",
+    "square lenses",
+    *CLOTHES_COLOURS,
+    "a garment",
+)
 """All that is read here."""
 
 BEGINNINGS = frozenset(["a", "an", "the", "with", "and", "in", "of", "has", "wearing", "her", "his"])
@@ -64,7 +75,7 @@ _CUTS = {
     rf"|\bwavy{_SHAPE} hair\b|\bwaves\b",
     "curly": rf"\bcurly{_SHAPE} hair\b|\bcurls\b|\bhair is curly\b",
     "long": rf"\b(long|flowing){_SHAPE} hair\b|\bhair is (long|straight)\b",
-    "buzz": rf"\bbuzz(ed)?\b|\b(very short|cropped|shaved){_SHAPE} hair\b|\bcrew cut\b",
+    "buzz": rf"\bbuzz(ed)?\b|\b(very short|cropped|shaved){_SHAPE} hair\b|\bhair is (cropped|shaved)\b|\bcrew cut\b",
     "side": rf"\b(combed|parted){_SHAPE} hair\b|\bside part(ing)?\b",
     "short": rf"\bshort{_SHAPE} hair\b|\bhair is short\b|\bpixie\b|\bshort haircut\b",
 }
@@ -106,6 +117,7 @@ _COLOURS = {f"{name} rims": frozenset(words) for name, words in CLOTHES_WORDS.it
 _FRAME_WORDS = {
     name: frozenset(_WORDS.get(name, "").split()) | _COLOURS.get(name, frozenset()) - {"dark"} for name in OF_GLASSES
 }
+_SQUARE = re.compile(r"\b(square|rectangular)([ -][\w-]+){0,3} (glasses|spectacles|eyeglasses|sunglasses)\b")
 _PAIRS = frozenset(["glasses", "spectacles", "eyeglasses", "sunglasses"])
 
 
@@ -123,12 +135,15 @@ def asked_details(prompt: str) -> set[str]:
         of_it = {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
         said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
         asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
+    asked |= {"square lenses"} if _SQUARE.search(prompt) else set()
     return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt)
 
 
 def _haircut(prompt: str) -> set[str]:
-    """Return the haircut that a prompt names, and whether hair shall fall over the forehead."""
+    """Return the haircut that a prompt names, how strictly, and whether it has a fringe."""
     said = {"fringe"} if re.search(r"\b(fringe|bangs)\b", prompt) else set[str]()
+    said |= {word for word in ("cropped", "curls") if re.search(rf"\b{word}\b", prompt)}
+    said |= {"straight"} if re.search(rf"\bstraight{_SHAPE} hair\b|\bhair is straight\b", prompt) else set()
     for name, pattern in _CUTS.items():
         if re.search(pattern, prompt):
             return said | {f"{name} cut"}

@@ -33,7 +33,7 @@ from ..matting import before_another_place, person_share
 from ..scene import Scene
 from .age import greying, older, younger
 from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
-from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS
+from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .hair_colours import hair_of_colour, with_strands
@@ -54,6 +54,7 @@ from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
 from .shaving import shaven
+from .worn import has_hair_colour, worn_beard, worn_lenses
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
@@ -65,7 +66,7 @@ _LIGHT_HAIR, _LIGHTER = ("blonde hair", "white hair"), 1.35  # how much lighter 
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
 _WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
 _PLACE_NAMED = (0.03, 0.05)  # likewise, of places: those that are drawn in the dark differ little
-_EVEN = 0.08  # of the range: how far half of the pixels of a wall are from its colour, at most
+_EVEN, _BLANK = 0.08, 0.05  # of the range: how far half of the pixels of a wall, or of a blank one, are from its colour
 _SAME_WALL = (0.06, 0.14)  # of the range: distance of two colours of walls that are the same, and that are not
 _NO_SUCH_PLACE = (
     "The prompt asks for another background, but for none that tiny paints: it stays a blur. It paints "
@@ -134,6 +135,8 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     hair = scene.was("hair")
     old = mean_of(picture, hair.square())
     named = sorted(scene.details & set(HAIR_COLOURS))
+    if named and has_hair_colour(scene, named[0]):
+        return picture
     new = hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else _drawn_hair(scene)
     if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
         new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
@@ -177,6 +180,10 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
     skin = scene.was("skin")
+    known = worn_beard(scene)
+    if known is not None and BEARDS[known] == kind:
+        scene.warn("The photograph shows such a beard already: it is left as it is.")
+        return picture
     worn = shows_beard(picture, skin, scene.landmarks)
     bare = None if worn else shaven(scene, picture, drawn=False)
     # A full beard covers what there is; so does any kind a shade of stubble that cannot be told from skin.
@@ -203,7 +210,13 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes, in place of those that somebody wears."""
-    if shows_glasses(scene.was("accessory") * where, scene.landmarks):
+    frame = scene.was("accessory") * where
+    if shows_glasses(frame, scene.landmarks):
+        shaped = name == "round glasses" or "square lenses" in scene.details
+        looks = scene.details & set(OF_GLASSES)
+        if not looks and (not shaped or worn_lenses(frame, scene.landmarks) == name):
+            scene.warn("The photograph shows such glasses already: they are left as they are.")
+            return picture
         bare = without_frame(scene, picture, where, covered=True)
         bare = without_thick_frame(scene, picture, where) if bare is None else bare
         if bare is None:
@@ -225,6 +238,12 @@ def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture if bare is None else bare
 
 
+def _earrings(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Nothing: the denoiser draws none, and redraws hair for their sake."""
+    scene.warn("Earrings are left as they are: tiny cannot draw them.")
+    return picture
+
+
 def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another place behind somebody of whom not a hair changes: painted, or as it was drawn."""
     drawn = scene.becomes("background")
@@ -240,18 +259,19 @@ def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) 
 def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
     """Say whether a prompt names another place than the photograph shows: 1 or 0, and between for colours of walls.
 
-    An even wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
+    A blank wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
     """
     share = scene.was("background")
-    plain = _evenness(scene.shown, surely(share, STRANDS)) < _EVEN
+    even = _evenness(scene.shown, surely(share, STRANDS))
     if name in WALLS:
         apart = (mean_of(scene.shown, share) - mean_of(place, share)).abs().amax(1, keepdim=True)
         low, high = _SAME_WALL
-        return torch.where(plain, ((apart - low) / (high - low)).clamp(0, 1), 1.0)
+        return torch.where(even < _EVEN, ((apart - low) / (high - low)).clamp(0, 1), 1.0)
     if name is None:
         return _otherwise(scene, share)
-    known = torch.ones_like(plain) if name not in PLACES else _otherwise(scene, share, _PLACE_NAMED) > 0
-    return (plain | known.bool()).float()
+    if name not in PLACES:
+        return torch.ones_like(even)
+    return ((even < _BLANK) | (_otherwise(scene, share, _PLACE_NAMED) > 0)).float()
 
 
 def _evenness(picture: Tensor, sure: Tensor) -> Tensor:
@@ -277,6 +297,7 @@ _EDITS = {
     "knitted hat": knitted_hat,
     "cap": cap,
     "no hat": no_hat,
+    "earrings": _earrings,
     "colour of the hair": _hair_colour,
     "greying hair": greying,
     "clothes": _clothes,

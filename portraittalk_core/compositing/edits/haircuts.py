@@ -21,6 +21,7 @@ from .hairstyles import drawn_strands, grown
 from .removal import PATCH, pores
 from .scalp import BareHead, bare_head, head_in_picture, kept_near, light_way, raster_side, scattered, skin_of_head
 from .strands import head_of_hair
+from .worn_hair import WornHair, worn_hair
 
 _INPAINTED = 192  # pixels a side at which edges run on into what hair hid
 _STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
@@ -32,12 +33,13 @@ _CONTRASTS = (0.4, 1.0)  # of drawn strands' light and dark, that is kept
 _SHADE = 0.3  # of the light, that hair takes from the skin below it
 _NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
 _SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
+_OTHER_WORDS = {"buzz": "cropped", "curly": "curls"}  # of cuts, that mean more or less than those
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
 
 def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another haircut, or none, or something on the head: new hair is drawn, what hair no longer hides is uncovered."""
-    if keeps_hat(scene):
+    if keeps_hat(scene) or _keeps_cut(scene, _cut_of(scene)):
         return picture
     if _cut_of(scene) is not None:
         return _styled(scene, picture, where)
@@ -62,12 +64,38 @@ def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def long_hair(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Long hair behind the face and on the shoulders."""
-    return picture if keeps_hat(scene) else _styled(scene, picture, where)
+    keeps = keeps_hat(scene) or _keeps_cut(scene, _cut_of(scene) or "long")
+    return picture if keeps else _styled(scene, picture, where)
 
 
 def _cut_of(scene: Scene) -> str | None:
     """Return which of `people.hair.STYLES` a prompt names."""
     return min((HAIRCUTS[name] for name in scene.details & set(HAIRCUTS)), default=None)
+
+
+def _shows_cut(scene: Scene, name: str | None) -> bool:
+    """Say whether the photograph shows a haircut already; None: a fringe, or straight hair, if that is asked for."""
+    worn = _worn(scene)
+    if "fringe" in scene.details and not worn.fringe:
+        return False
+    if name is None:
+        return "fringe" in scene.details or ("straight" in scene.details and worn.straight)
+    other = _OTHER_WORDS.get(name, name)
+    return worn.is_cut(other if other in scene.details else name)
+
+
+def _keeps_cut(scene: Scene, name: str | None) -> bool:
+    """Likewise, and say so."""
+    shows = _shows_cut(scene, name)
+    if shows:
+        scene.warn("The photograph shows such hair already: it is left as it is.")
+    return shows
+
+
+def _worn(scene: Scene) -> WornHair:
+    if "worn hair" not in scene.made:
+        scene.made["worn hair"] = worn_hair(scene.shown, scene.hair, scene.landmarks)
+    return scene.made["worn hair"]
 
 
 def _styled(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -175,12 +203,13 @@ def _in_new_hair(scene: Scene, where: Tensor, name: str) -> Scene:
 
 def with_long_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that it is there."""
-    return scene if scene.wears_hat else _in_new_hair(scene, where, _cut_of(scene) or "long")
+    name = _cut_of(scene) or "long"
+    return scene if scene.wears_hat or _shows_cut(scene, name) else _in_new_hair(scene, where, name)
 
 
 def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """No hair: the skin of the face continued over the head, beside it the place, below it what was drawn."""
-    if keeps_hat(scene):
+    if keeps_hat(scene) or _keeps_cut(scene, "bald"):
         return picture
     return bared(scene, picture, where)
 
@@ -312,9 +341,9 @@ def keeps_hat(scene: Scene) -> bool:
 
 def with_new_hair(scene: Scene, where: Tensor) -> Scene:
     """Say that hair lies where it has been drawn, for what comes after."""
-    if scene.wears_hat:
-        return scene
     name = _cut_of(scene)
+    if scene.wears_hat or _shows_cut(scene, name):
+        return scene
     if name is not None:
         return _in_new_hair(scene, where, name)
     return replace(scene, before=scene.before + where * (scene.after - scene.before))

@@ -30,6 +30,7 @@ REGIONS = (
     "knitted hat",
     "cap",
     "no hat",
+    "earrings",
     "colour of the hair",
     "greying hair",
     "clothes",
@@ -60,7 +61,8 @@ _WORDS = {
     "bald head": "bald",
     "knitted hat": "hat beanie",
     "cap": "cap",
-    "hair": "earrings studs hoops afro bob bun ponytail curls buzz fringe bangs hairline parting",
+    "earrings": "earrings earring studs hoops",
+    "hair": "afro bob bun ponytail curls buzz fringe bangs hairline parting",
     "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
     "turtleneck blouse collar",
@@ -78,6 +80,7 @@ _ROUND, _BARE = (
     re.compile(rf"\b(no|without)( \w+){{0,2}} {_GLASSES}"),
 )
 _BALD = re.compile(r"\bshaved head\b|\b(no|without)( any)? hair\b")
+_MIDDLE_AGED = re.compile(r"\bmiddle[ -]aged\b")  # neither old nor young
 _HATLESS = re.compile(r"\b(no|without)( \w+)? (hat|cap|beanie)\b")
 _CHIN_BEARD = re.compile(r"\bchin beards?\b")
 _SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moustache|goatee|stubble|facial hair)")
@@ -101,7 +104,8 @@ _OTHER_LIGHT = ("night", "autumn", "snow", "sunset")
 _RANKS = dict.fromkeys(_OTHER_LIGHT, 1) | dict.fromkeys((*INDOORS, "bookshelf", "brick wall", "curtain"), 2)
 """Which of several places counts where one of these is among them."""
 
-_ON_HEADS = ("no glasses", "round glasses", "square glasses", "hair", "long hair", "knitted hat", "cap", "no hat")
+_WORN = ("no glasses", "round glasses", "square glasses", "knitted hat", "cap", "no hat", "earrings")
+_ON_HEADS = (*_WORN, "hair", "long hair")
 
 _SOFT = 0.12
 """Width of the edges of regions, in distances of the eyes."""
@@ -113,7 +117,7 @@ def asked_regions(prompt: str) -> Float[Tensor, "asked"]:
     Args:
         prompt: In the words of captions.
     """
-    text = prompt.lower().replace("-haired", " hair")
+    text = _MIDDLE_AGED.sub("", prompt.lower().replace("-haired", " hair"))
     shaven = _SHAVEN.search(text)
     if shaven:
         text = text.replace(shaven[0], "")
@@ -196,7 +200,7 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         [
             oval(0.6, 1.2, 1.6),
             oval(0.6, 1.2, 1.6),
-            *[around] * 8,
+            *[around] * 9,
             _soft(below - 1.8),
             *[box(1.4, 0.4, 2.4)] * 5,
             *[box(1.5, -0.6, 0.8)] * 3,

@@ -261,7 +261,7 @@ def chin_of(points):
 
 
 def test_hair_that_falls_becomes_longer_and_the_face_and_it_stay(photograph, points):
-    photograph, low = photograph.clone(), chin_of(points) - 8
+    photograph, low = photograph.clone(), chin_of(points) - 20
     face = (slice(40, 96), slice(36, 92))
     falling = segments(hair=(slice(4, low), slice(20, 108)), skin=face)
     falling[:, :, 40:96, 36:92] = 0
