@@ -10,6 +10,7 @@ from ..head_camera import face_unit
 from ..masked import (
     STRANDS,
     blurred,
+    colourfulness,
     filled,
     inside,
     luma,
@@ -23,12 +24,16 @@ from ..matting import person_share
 from ..scene import Scene
 from .ageing import bare_forehead, sagged, spotted
 from .beards import lips_of
+from .details import HAIR_COLOURS
+from .hair_colours import hair_of_colour
 from .removal import pores
 from .shaving import beard_of
 from .wrinkles import wrinkled
 
 _LINES = 0.012  # of the picture's side: how wide lines of age are at most
 _OLDER, _YOUNGER, _GLOSS = 0.35, 0.7, 0.3  # how much deeper and fainter lines of the skin become, and fainter lights
+_FOLDS, _SHALLOWER = 0.03, 0.4  # of the picture's side: how wide folds are; how much fainter they become
+_COLOURLESS, _WHITE = (0.12, 0.3), (0.35, 0.5)  # tint of hair that is grey, and its light as a share of skin's
 _DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
 _OLD, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
 _PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
@@ -64,13 +69,32 @@ def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
     lines = _lines(picture, skin)
     smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
+    folds = _lines(smoother, skin, _FOLDS).clamp(-_DEEPEST, 0)
+    smoother = smoother - _SHALLOWER * blurred(skin, 0.01) * folds
     # What a line leaves is as rough as a cheek, or it would be wax.
     light = luma(smoother)
     left = (light - softened(light, _PORE * unit * picture.shape[-1])).square()
     fine = pores(scene.shown, scene.landmarks)
     usual = mean_of(fine.square(), skin).sqrt()
     lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
-    return sagged(smoother + blurred(skin, 0.006) * lacks * fine, scene.landmarks, _FIRM)
+    made = _without_grey(scene, smoother + blurred(skin, 0.006) * lacks * fine)
+    return sagged(made, scene.landmarks, _FIRM)
+
+
+def _without_grey(scene: Scene, picture: Tensor) -> Tensor:
+    """Return a picture whose hair, where it is grey on the whole, is brown as most is; not in black and white."""
+    hair = scene.was("hair").square()
+    if scene.details & set(HAIR_COLOURS) or bool((colourfulness(scene.shown) < 1).any()):
+        return picture
+    old, skin = mean_of(picture, hair), mean_of(picture, scene.was("skin"))
+    tint = (old.amax(1, keepdim=True) - old.amin(1, keepdim=True)) / luma(old).clamp(min=0.02)
+    (dull, some), (dark, light) = _COLOURLESS, _WHITE
+    grey = ((some - tint) / (some - dull)).clamp(0, 1)
+    grey = grey * ((luma(old) / luma(skin).clamp(min=0.02) - dark) / (light - dark)).clamp(0, 1)
+    new = hair_of_colour(HAIR_COLOURS["brown hair"], scene.shown, scene.was("skin"))
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
+    share = grey * (1.3 * torch.minimum(scene.was("hair"), person)).clamp(max=1) * _coloured_as(picture, old)
+    return picture + share * (recoloured(picture, old, new) - picture)
 
 
 def greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -114,10 +138,10 @@ def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
     return surely(scene.was("skin")) * (1 - lips_of(scene.landmarks, picture)) * (1 - beard_of(scene))
 
 
-def _lines(picture: Tensor, skin: Tensor) -> Tensor:
+def _lines(picture: Tensor, skin: Tensor, wide: float = _LINES) -> Tensor:
     """Return the lines of the skin, without its pores and the grain of the photograph."""
-    reach = _LINES * float(picture.shape[-1])
-    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), _LINES))
+    reach = wide * float(picture.shape[-1])
+    return luma(softened(picture, 0.12 * reach) - blurred(filled(picture, skin), wide))
 
 
 def _coloured_as(picture: Tensor, hair: Tensor) -> Tensor:

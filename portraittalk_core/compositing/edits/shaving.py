@@ -25,7 +25,6 @@ _ROUGH = (1.6, 2.4)  # times as rough as cheeks, which hairs are
 _CHANGE, _CHANGE_BELOW = (0.07, 0.15), (0.035, 0.09)  # of the range: what the denoiser changes where it takes hair off
 _BEARD = 0.6  # of the lip or the chin, that hair covers: less may be folds of a smile, or shadows
 _TAKEN_OFF = 0.07  # of the range: change of lip or chin, from which on the denoiser took a beard off
-_NOT_TAKEN = 0.02  # likewise, below which it saw none
 _FULL = 0.55  # of the jaw beside the chin, from which on the denoiser has to know what is below it
 _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told without it
 _DARK = (0.62, 0.5)  # of the light of cheeks: skin is hardly so dark
@@ -94,8 +93,7 @@ def _found(scene: Scene, drawn: bool) -> tuple[Tensor | None, Tensor] | None:
     if drawn:
         change = blurred(scene.change(), 0.02 * unit)
         change = (change - 2 * mean_of(change, skin.known)).clamp(min=0)
-    changes = [float(mean_of(change, part).amax()) for part in (chin, lip)]
-    taken = max(changes) > _TAKEN_OFF
+    taken = max(float(mean_of(change, part).amax()) for part in (chin, lip)) > _TAKEN_OFF
     tone = _tone(scene, expected)
     hairy = tone * skin.rough
     covered = [float(mean_of(hairy, part).amax()) for part in (chin, lip)]
@@ -103,9 +101,7 @@ def _found(scene: Scene, drawn: bool) -> tuple[Tensor | None, Tensor] | None:
     if not taken:
         if max(covered) < _BEARD:
             return None
-        seen = [not drawn or much > _NOT_TAKEN for much in changes]
-        sure = any(much > _BEARD and also for much, also in zip(covered, seen, strict=True))
-        if not sure or cheeks > _FULL or skin.grain > _GRAINY:
+        if cheeks > _FULL or skin.grain > _GRAINY:
             return None, expected
     changed, changed_below = (((change - low) / (high - low)).clamp(0, 1) for low, high in (_CHANGE, _CHANGE_BELOW))
     area = grown(whole, _AREA * unit) * oval

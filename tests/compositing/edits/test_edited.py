@@ -357,6 +357,18 @@ def test_a_red_scarf_that_is_taken_for_hair_does_not_grey(photograph, points):
     assert colour(grey[hair]) < 0.75 * colour(photograph[hair])
 
 
+def test_young_hair_is_not_grey_unless_its_colour_is_named_or_all_is_black_and_white(photograph, points):
+    hair = (..., slice(10, 32), slice(32, 96))
+    photograph = photograph.clone()
+    photograph[hair] = torch.tensor([0.32, 0.3, 0.28]).view(3, 1, 1)
+    brown = change(photograph, photograph, points, "younger skin")[hair]
+    assert colour(brown) > colour(photograph[hair]) + 0.1 and brown.mean() < photograph[hair].mean() - 0.3
+    white = change(photograph, photograph, points, "younger skin", "white hair")[hair]
+    assert torch.allclose(white, photograph[hair], atol=0.02)
+    black = photograph.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert torch.allclose(change(black, black, points, "younger skin")[hair], black[hair], atol=0.02)
+
+
 def colour(picture):
     return (picture[:, 0] - picture[:, 2]).mean()
 
