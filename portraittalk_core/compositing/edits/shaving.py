@@ -21,11 +21,12 @@ from .removal import PATCH, pores
 from .scalp import continued_skin, scattered
 
 _TONE = (0.05, 0.12)  # of the range: how far hairs are from the skin that is expected there
+_DENSE = (0.1, 0.18)  # likewise, of more than a shade of stubble
 _ROUGH = (1.6, 2.4)  # times as rough as cheeks, which hairs are
 _CHANGE, _CHANGE_BELOW = (0.07, 0.15), (0.035, 0.09)  # of the range: what the denoiser changes where it takes hair off
 _BEARD = 0.6  # of the lip or the chin, that hair covers: less may be folds of a smile, or shadows
 _TAKEN_OFF = 0.07  # of the range: change of lip or chin, from which on the denoiser took a beard off
-_FULL = 0.55  # of the jaw beside the chin, from which on the denoiser has to know what is below it
+_FULL = 0.7  # of the jaw beside the chin, from which on the denoiser has to know what is below it
 _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told without it
 _DARK = (0.62, 0.5)  # of the light of cheeks: skin is hardly so dark
 # In distances of the eyes.
@@ -97,7 +98,8 @@ def _found(scene: Scene, drawn: bool) -> tuple[Tensor | None, Tensor] | None:
     tone = _tone(scene, expected)
     hairy = tone * skin.rough
     covered = [float(mean_of(hairy, part).amax()) for part in (chin, lip)]
-    cheeks = float(mean_of(hairy, (whole - chin - lip).clamp(min=0)).amax())
+    dense = _tone(scene, expected, _DENSE) * skin.rough
+    cheeks = float(mean_of(dense, (whole - chin - lip).clamp(min=0)).amax())
     if not taken:
         if max(covered) < _BEARD:
             return None
@@ -167,10 +169,13 @@ def _skin(scene: Scene, whole: Float[Tensor, "n 1 s s"]) -> _Skin:
     return _Skin(known * (1 - grown(strange, 0.06 * unit)), rough, float(usual.amax()))
 
 
-def _tone(scene: Scene, expected: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 1 s s"]:
+def _tone(
+    scene: Scene, expected: Float[Tensor, "n 3 s s"], bounds: tuple[float, float] = _TONE
+) -> Float[Tensor, "n 1 s s"]:
+    """Return how surely a place has another colour than skin."""
     unit = float(face_unit(scene.landmarks).mean()) / 2
     away = (blurred(scene.shown, 0.02 * unit) - blurred(expected, 0.02 * unit)).abs().amax(1, keepdim=True)
-    return ((away - _TONE[0]) / (_TONE[1] - _TONE[0])).clamp(0, 1)
+    return ((away - bounds[0]) / (bounds[1] - bounds[0])).clamp(0, 1)
 
 
 def _continued(scene: Scene, known: Float[Tensor, "n 1 s s"], unit: float) -> Float[Tensor, "n 3 s s"]:
