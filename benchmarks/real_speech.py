@@ -22,7 +22,8 @@ from portraittalk_core.topology import EYE_CORNERS, MEETING_LIPS, OUTER_LIPS
 from portraittalk_core.types import FaceMotion, Identity
 
 from .parts.program import command_line
-from .parts.real.listening import Listener, Spoken, column, spoken_clips
+from .parts.real.listening import Listener, column, spoken_clips
+from .parts.real.readings import Readings
 from .parts.real.scores import pooled
 from .parts.rendered.scores import best_lag
 
@@ -44,7 +45,10 @@ def main() -> None:
     given = parser.parse_args()
     listener = Listener.load(given.model)
     clips = spoken_clips(given.clips, given.task, given.readings)
-    found = [_tracks(listener, clip) for clip in clips]
+    found: list[Tracks] = []
+    for clip in clips:
+        shapes = listener.hear(clip.waveform, clip.fps, len(clip.seen.found))
+        found.append(compared(shapes, clip.seen.filled(), clip.fps))
     lines = [f"| | all | {' | '.join(clip.name for clip in clips)} |", "|---" * (len(clips) + 2) + "|"]
     for name in found[0]:
         each = [f"{pooled([tracks[name]]):.2f}" for tracks in found]
@@ -56,12 +60,16 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _tracks(listener: Listener, clip: Spoken) -> Tracks:
-    seen = clip.seen.filled()
-    frames = len(seen.points)
-    shapes = listener.hear(clip.waveform, clip.fps, frames)
+def compared(shapes: Float[Tensor, "f 52"], seen: Readings, fps: float) -> Tracks:
+    """Return what is compared.
+
+    Args:
+        shapes: What is heard.
+        seen: What MediaPipe reads, without gaps.
+        fps: Pictures a second.
+    """
     tracks: Tracks = {name: (column(shapes, name), seen.track(name)) for name in SEEN}
-    drawn = _drawn(shapes, seen.points, clip.fps)
+    drawn = _drawn(shapes, seen.points, fps)
     tracks["gap of the lips"] = _gap(drawn), _gap(seen.points)
     tracks["width of the lips"] = _width(drawn), _width(seen.points)
     return tracks

@@ -145,6 +145,15 @@ def _train_speech(arguments: argparse.Namespace, out: Path) -> bool:
     return True
 
 
+def _train_mouth(arguments: argparse.Namespace, out: Path) -> bool:
+    from ..checkpoints.native import ASSETS
+    from ..training.speech.mouth import train_mouth
+
+    start = Path(arguments.start) if arguments.start else ASSETS / "tiny"
+    train_mouth(out, start.parent if start.is_file() else start, work_dir=out / "work", **_given(arguments, "seed"))
+    return True
+
+
 def _train_structure(arguments: argparse.Namespace, out: Path) -> bool:
     from ..training.motion.structure import train_structure
 
@@ -235,6 +244,9 @@ PARTS: dict[str, Part] = {
     "people": Part("rendered people, from whom nearly all parts learn", _draw_people, _DRAWN),
     "text": Part("reads prompts: captions of people", _train_text, frozenset(("seed",))),
     "speech": Part("hears speech, moves mouth and head: synthetic voices", _train_speech, frozenset(("seed", "start"))),
+    "mouth": Part(
+        "moves the mouth by what is heard already: synthetic voices", _train_mouth, frozenset(("seed", "start"))
+    ),
     "structure": Part(
         "reads a face's points and moves them: people's geometry", _train_structure, frozenset(("minutes", "seed"))
     ),

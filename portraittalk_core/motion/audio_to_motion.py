@@ -28,9 +28,10 @@ Without it the jaw was ahead of the speaker by half a frame of 40 ms in the mean
 (`benchmarks/real_speech.py`); jaws have mass, the synthetic voices' mouths have none.
 """
 
-_TOO_WEAK = {"mouthPucker": 1.35}
-"""What the network, sure of synthetic voices and less so of real ones, says too weakly: the 95th percentile in six real
-clips is .38, where MediaPipe reads .52 in their pictures (jawOpen .38 and .34)."""
+_STRENGTHS = {"jawOpen": 0.85, "mouthClose": 0.85, "mouthPucker": 1.45}
+"""What the network says too strongly or, sure of synthetic voices and less so of real ones, too weakly: the 95th
+percentiles in six real clips are .43 and .35, where MediaPipe reads .34 and .52 in their pictures. Lips close as far as
+the jaw is open."""
 
 _PARTING = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
 _SHUT = (0.075, 0.175)  # mouthRollUpper from which on lips come together, and at which they are; at an m it is 0.25
@@ -50,6 +51,8 @@ _NEAREST_TO_SPEECH_DB = 20.0
 _SHORTEST_SILENCE_S = 0.15
 _LONGEST_CLICK_S = 0.12
 _RAMP_S = 0.1
+_LONG_SILENCE_S, _OPENING_S, _TAKING_OVER_S = 0.4, 0.2, 0.12
+_READY = {"jawOpen": 0.15, "mouthLowerDown": 0.08, "mouthUpperUp": 0.03}
 
 
 class AudioToMotion(nn.Module):
@@ -147,17 +150,39 @@ def silence_gate(loudness: Float[Tensor, "frames"], fps: float) -> Float[Tensor,
         fps: Frames a second.
 
     Returns:
-        0 in silences, 1 in speech, a raised-cosine ramp of 0.1 s between. The ramps lie in the speech, so that the
-        mouth is closed in a silence from its first frame to its last.
+        0 in silences, 1 in speech. Where speech ends, a raised-cosine ramp of 0.1 s lies in it: mouths close with the
+        voice, not after it. Where it begins there is none: mouths are open already, see `opening`.
     """
     silent = silent_frames(loudness, fps)
     reach = max(1, round(_RAMP_S * fps))
     gate = torch.ones_like(loudness)
     for step in range(reach, -1, -1):
-        near = functional.max_pool1d(silent.to(gate)[None], 2 * step + 1, 1, step)[0] > 0
+        near = functional.pad(silent.to(gate), (0, step))[step:] > 0
         value = 0.5 - 0.5 * torch.cos(torch.tensor(torch.pi * step / (reach + 1)))
         gate = torch.where(near, value.to(gate), gate)
     return gate
+
+
+def opening(loudness: Float[Tensor, "frames"], fps: float) -> Float[Tensor, "frames"]:
+    """Return how far mouths are open for speech that is about to begin, 0 to 1.
+
+    Nobody opens the mouth when the voice begins. In six clips of real people all six had it open before each phrase,
+    for the breath, by half of what they open it to speak, and for 0.2 to 0.5 s. Here it opens within the last 0.2 s of
+    a silence of 0.4 s or more, so that silence is a closed mouth, and what is said takes over in the first 0.12 s.
+
+    Args:
+        loudness: Level of each frame, dB of full scale.
+        fps: Frames a second.
+    """
+    silent = silent_frames(loudness, fps)
+    long = _lasting(silent, max(1, round(_LONG_SILENCE_S * fps)))
+    begins = torch.zeros_like(loudness)
+    begins[1:] = (long[:-1] & ~silent[1:]).to(begins)
+    rise, fall = (max(1, round(length_s * fps)) for length_s in (_OPENING_S, _TAKING_OVER_S))
+    steps = torch.arange(-rise, fall, device=loudness.device) + 0.5
+    shape = 0.5 + 0.5 * torch.cos(torch.pi * steps / torch.where(steps < 0, rise, fall))
+    around = functional.pad(begins, (fall - 1, rise)).unfold(0, rise + fall, 1)
+    return (around * shape.flip(0)).amax(1)  # what begins `rise` frames later is the last of a window
 
 
 def delay_rows(track: Float[Tensor, "frames d"], frames: float) -> Float[Tensor, "frames d"]:
@@ -185,14 +210,18 @@ def shut_lips(mouth: Float[Tensor, "frames columns"], columns: Sequence[str]) ->
     if not {"jawOpen", "mouthClose", "mouthRollUpper"} <= set(columns):
         return mouth
     at = {name: number for number, name in enumerate(columns)}
-    low, high = _SHUT
-    sure = ((mouth[:, at["mouthRollUpper"]] - low) / (high - low)).clamp(0, 1)
-    sure = sure.square() * (3 - 2 * sure)
+    sure = _surely_shut(mouth, columns)
     shut = mouth.clone()
     shut[:, at["mouthClose"]] = torch.maximum(mouth[:, at["mouthClose"]], sure * mouth[:, at["jawOpen"]])
     parted = [at[name] for name in _PARTING if name in at]
     shut[:, parted] *= (1 - sure)[:, None]
     return shut
+
+
+def _surely_shut(mouth: Float[Tensor, "frames columns"], columns: Sequence[str]) -> Float[Tensor, "frames"]:
+    low, high = _SHUT
+    sure = ((mouth[:, list(columns).index("mouthRollUpper")] - low) / (high - low)).clamp(0, 1)
+    return sure.square() * (3 - 2 * sure)
 
 
 def heard_mouth(
@@ -204,15 +233,21 @@ def heard_mouth(
         features: What is said.
         a2m: Reads the mouth off it.
         delay_s: By how much it is later than the network says, seconds.
-        gated: Whether it is closed in silences.
+        gated: Whether it is closed in silences, until it opens for what comes.
 
     Returns:
         Columns as in `a2m.columns`, 0 or more.
     """
-    strengths = [_TOO_WEAK.get(name, 1.0) for name in a2m.columns]
-    mouth = shut_lips(a2m(features.hidden), a2m.columns)
-    mouth = delay_rows(mouth * mouth.new_tensor(strengths), delay_s * features.fps)
-    return mouth * silence_gate(features.loudness, features.fps)[:, None] if gated else mouth
+    heard = a2m(features.hidden)
+    heard = heard * heard.new_tensor([_STRENGTHS.get(name, 1.0) for name in a2m.columns])
+    mouth = delay_rows(shut_lips(heard, a2m.columns), delay_s * features.fps)
+    if not gated:
+        return mouth
+    open_ = opening(features.loudness, features.fps)
+    if "mouthRollUpper" in a2m.columns:  # the lips of a p are shut before it is heard
+        open_ = open_ * (1 - delay_rows(_surely_shut(heard, a2m.columns)[:, None], delay_s * features.fps)[:, 0])
+    ready = mouth.new_tensor([_READY.get(name, 0.0) for name in a2m.columns])
+    return torch.maximum(mouth * silence_gate(features.loudness, features.fps)[:, None], open_[:, None] * ready)
 
 
 @torch.no_grad()

@@ -69,33 +69,33 @@ def _round(pucker: float, funnel: float) -> dict[str, float]:
 
 
 _SHAPES: dict[str, Shape] = {
-    **dict.fromkeys("aɑä", _shape(1.0, 0.7, 0.68, **_spread(0.1, 0.2))),
-    "æ": _shape(1.0, 0.8, 0.62, **_spread(0.25, 0.25)),
-    **dict.fromkeys("ɐʌ", _shape(0.9, 0.5, 0.48, **_spread(0.05, 0.15))),
+    **dict.fromkeys("aɑä", _shape(1.0, 0.7, 0.62, **_spread(0.1, 0.2))),
+    "æ": _shape(1.0, 0.8, 0.6, **_spread(0.25, 0.25)),
+    **dict.fromkeys("ɐʌ", _shape(0.9, 0.5, 0.5, **_spread(0.05, 0.15))),
     "ɒ": _shape(1.0, 0.9, 0.52, **_round(0.2, 0.15)),
-    **dict.fromkeys("ɛ", _shape(1.0, 0.8, 0.45, **_spread(0.25, 0.25))),
-    **dict.fromkeys("eɘ", _shape(1.0, 0.9, 0.34, **_spread(0.35, 0.28))),
+    **dict.fromkeys("ɛ", _shape(1.0, 0.8, 0.5, **_spread(0.25, 0.25))),
+    **dict.fromkeys("eɘ", _shape(1.0, 0.9, 0.42, **_spread(0.35, 0.28))),
     **dict.fromkeys("əɚ", _shape(0.55, 0.3, 0.29, **_spread(0.05, 0.1))),
     **dict.fromkeys("ɜɝɞ", _shape(0.9, 0.7, 0.34, **_round(0.2, 0.08))),
-    **dict.fromkeys("ɪɨ", _shape(0.8, 0.7, 0.26, **_spread(0.3, 0.22))),
-    "i": _shape(1.0, 1.0, 0.19, **_spread(0.55, 0.32)),
-    **dict.fromkeys("ɔ", _shape(1.0, 1.0, 0.42, **_round(0.45, 0.18))),
-    **dict.fromkeys("oɤ", _shape(1.0, 1.1, 0.28, **_round(0.7, 0.12))),
-    **dict.fromkeys("ʊʏ", _shape(0.9, 1.0, 0.2, **_round(0.65, 0.05))),
-    **dict.fromkeys("uʉɯ", _shape(1.0, 1.2, 0.14, **_round(0.95, 0.02))),
+    **dict.fromkeys("ɪɨ", _shape(0.8, 0.7, 0.36, **_spread(0.3, 0.22))),
+    "i": _shape(1.0, 1.0, 0.27, **_spread(0.55, 0.32)),
+    **dict.fromkeys("ɔ", _shape(1.0, 1.0, 0.3, **_round(0.45, 0.18))),
+    **dict.fromkeys("oɤ", _shape(1.0, 1.1, 0.2, **_round(0.6, 0.12))),
+    **dict.fromkeys("ʊʏ", _shape(0.9, 1.0, 0.14, **_round(0.4, 0.05))),
+    **dict.fromkeys("uʉɯ", _shape(1.4, 1.2, 0.08, **_round(0.75, 0.02))),
     "y": _shape(1.0, 1.2, 0.13, **_round(0.95, 0.02)),
     **dict.fromkeys("øɵ", _shape(1.0, 1.1, 0.24, **_round(0.7, 0.08))),
     "œ": _shape(1.0, 1.0, 0.36, **_round(0.45, 0.15)),
-    **dict.fromkeys("mbp", _shape(1.6, 0.3, 0.06)),
+    **dict.fromkeys("mbp", _shape(1.6, 0.1, 0.06)),
     **dict.fromkeys("fvɱ", _shape(1.4, 0.6, 0.05)),
     **dict.fromkeys("βɸ", _shape(1.2, 1.2, 0.06, mouthPucker=0.25, mouthClose=0.04, mouthPress=0.2)),
-    **dict.fromkeys("wʍɥ", _shape(1.3, 1.5, 0.07, **_round(1.0, 0.0))),
+    **dict.fromkeys("wʍɥ", _shape(1.3, 2.0, 0.04, **_round(1.0, 0.0))),
     **dict.fromkeys("ʃʒɕʑʂʐ", _shape(1.1, 1.4, 0.06, jawForward=0.25, **_round(0.5, 0.2), mouthUpperUp=0.1)),
-    **dict.fromkeys("sz", _shape(1.1, 0.6, 0.07, jawForward=0.1, **_spread(0.25, 0.3))),
-    **dict.fromkeys("tdnɲcɟʈɖɳ", _shape(0.6, 0.25, 0.14, **_spread(0.1, 0.18))),
-    **dict.fromkeys("lɫɬɭʎ", _shape(0.5, 0.3, 0.24, **_spread(0.1, 0.2))),
+    **dict.fromkeys("sz", _shape(1.1, 0.6, 0.1, jawForward=0.1, **_spread(0.25, 0.3))),
+    **dict.fromkeys("tdnɲcɟʈɖɳ", _shape(0.8, 0.25, 0.1, **_spread(0.1, 0.18))),
+    **dict.fromkeys("lɫɬɭʎ", _shape(0.5, 0.3, 0.3, **_spread(0.1, 0.2))),
     **dict.fromkeys("rɾɽ", _shape(0.5, 0.3, 0.22, **_round(0.05, 0.03))),
-    **dict.fromkeys("ɹɻ", _shape(0.8, 0.9, 0.15, **_round(0.45, 0.1))),
+    **dict.fromkeys("ɹɻ", _shape(0.8, 0.9, 0.12, **_round(0.45, 0.1))),
     **dict.fromkeys("θð", _shape(0.8, 0.6, 0.18, **_spread(0.05, 0.3))),
     **dict.fromkeys("kgɡŋqɣɴ", _shape(0.35, 0.15, 0.21, **_spread(0.1, 0.12))),
     **dict.fromkeys("xχʁʀħ", _shape(0.4, 0.2, 0.26, **_spread(0.05, 0.12))),
@@ -115,6 +115,10 @@ _HELD: tuple[tuple[str, float, dict[str, float]], ...] = (
 """What is reached whatever stands beside it, seconds in which lips come there, and where: shut, or the lower lip at the
 upper teeth. Lips stay as rounded or as wide as they are."""
 _OPENERS = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
+_JAW_REACH, _LIPS_REACH = (0.02, 0.2), (0.03, 0.3)
+"""How far the say of a phoneme reaches: it falls to a third within so many seconds and so much of the phoneme's length
+of its middle. Rounding is prepared for longer than the jaw (Benguerel and Cowan, 1974)."""
+
 _PAUSE = Shape({}, 1.2, 1.2)
 _SHORTEST_PAUSE_S = 0.12
 _GAIN = 1.2
@@ -202,7 +206,7 @@ def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float
         held = _closure(time_s, (middle - half)[here], (middle + half)[here], ramp_s)
         track = torch.lerp(track, goal, held[:, None])
     pause = torch.tensor([letter == "" and e - s > _SHORTEST_PAUSE_S for letter, s, e in segments])
-    track *= 1 - _closure(time_s, start[pause] + 0.04, end[pause] - 0.04, 0.08)[:, None]
+    track *= 1 - _closure(time_s, start[pause], end[pause] - 0.1, 0.1)[:, None]
 
     position = ((torch.arange(frames) + 0.5) / fps * GRID_HZ).clamp(max=len(time_s) - 1.001)
     low = position.long()
@@ -213,12 +217,13 @@ def _blended(
     shapes: list[Shape], start: Float[Tensor, "n"], end: Float[Tensor, "n"], time_s: Float[Tensor, "t"]
 ) -> Float[Tensor, "t k"]:
     """Return the mean of what phonemes ask for, weighted by their say at each time."""
-    reach_s = 0.045 + 0.35 * (end - start).clamp(0.02, 0.25)
-    fades = torch.exp(-(time_s - 0.5 * (start + end)[:, None]).abs() / reach_s[:, None])
+    lasts_s, away_s = (end - start).clamp(0.02, 0.25), (time_s - 0.5 * (start + end)[:, None]).abs()
+    jaw, lips = (torch.exp(-away_s / (least + share * lasts_s)[:, None]) for least, share in (_JAW_REACH, _LIPS_REACH))
     asked = torch.stack([shape_row(shape.asks) for shape in shapes])
     columns: list[Tensor] = []
     for name, column in zip(MOUTH, asked.unbind(1), strict=True):
-        say = torch.tensor([s.jaw if name.startswith("jaw") else s.lips for s in shapes])[:, None] * fades
+        of_jaw = name.startswith("jaw")
+        say = torch.tensor([s.jaw if of_jaw else s.lips for s in shapes])[:, None] * (jaw if of_jaw else lips)
         # The shape before the first sound and after the last is a closed mouth.
         columns.append(column @ say / (say.sum(0) + 0.02))
     return _smooth(torch.stack(columns, 1), 0.02) * _GAIN

@@ -53,7 +53,7 @@ def test_parts_are_named_in_order_each_in_a_line(capsys):
     assert main(["train", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = [next(i for i, line in enumerate(lines) if line.startswith(f"  {name} ")) for name in PARTS]
-    assert next(iter(PARTS)) == "people" and list(PARTS)[-1] == "denoiser" and len(PARTS) == 10
+    assert next(iter(PARTS)) == "people" and list(PARTS)[-1] == "denoiser" and len(PARTS) == 11
     assert at == list(range(at[0], at[0] + len(PARTS)))
 
 

@@ -1,1 +1,1 @@
-"""Train what listens: `train.train_speech`. The speech encoder, audio-to-motion and the prior."""
+"""Train what listens: `train.train_speech` encoder, audio-to-motion, prior; `mouth.train_mouth` the second alone."""

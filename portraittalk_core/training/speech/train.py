@@ -30,12 +30,10 @@ from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES, Phoneme, mouth_track
 from ..descent import Descent
 from ..motion.idle import train_prior
 from .augmentation import augment, uniform, warp
+from .scores import FPS, TRACK_HZ, correlation, evaluate_speech
 
 logger = logging.getLogger(__name__)
 
-FPS = 25.0
-TRACK_HZ = 100
-"""Rate of the mouth tracks kept with the recordings; finer than video so that they can be stretched."""
 RECORDING_S = 9.0
 LOUD = 0.5
 """Chance of loud noise or music, see `augmentation.augment`."""
@@ -167,17 +165,6 @@ def make_batch(
     return torch.stack(sounds), torch.stack(mouths)
 
 
-def correlation(a: Float[Tensor, "*b frames"], b: Float[Tensor, "*b frames"]) -> Float[Tensor, "*b"]:
-    """Return Pearson's r along the last dimension; 0 where one side does not move.
-
-    Args:
-        a: Tracks.
-        b: Tracks.
-    """
-    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-6)
-
-
 def column_spread(corpus: list[Recording]) -> Float[Tensor, "k"]:
     """Return the standard deviation of each column of the mouths of a corpus, at least 0.01.
 
@@ -202,59 +189,6 @@ def speech_loss(found: Float[Tensor, "b f k"], wanted: Float[Tensor, "b f k"], s
     moving = (wanted.std(1) > 0.2 * spread) * weight
     shape = ((1 - correlation(found.mT, wanted.mT)) * moving).mean()
     return place + 2 * speed + 0.3 * shape
-
-
-@torch.no_grad()
-def evaluate_speech(
-    encoder: SpeechEncoder, a2m: AudioToMotion, corpus: list[Recording], max_lag: int = 5
-) -> dict[str, float]:
-    """Score encoder and audio-to-motion on whole recordings, clean and degraded, each always in the same way.
-
-    Args:
-        encoder: Listens.
-        a2m: Moves the mouth.
-        corpus: Recordings that were not trained on.
-        max_lag: Frames at most by which the mouth is looked for earlier or later.
-
-    Returns:
-        The mean r of each column, as `r_jawOpen`, and the mean best lag of the jaw in frames, positive where it is
-        late, all clean; in noise and music `loud_r_jawOpen`, and `loud_rest`, how far the jaw is open where it should
-        be shut.
-    """
-    encoder.eval()
-    a2m.eval()
-    scores: list[Tensor] = []
-    rows: list[tuple[float, float, float]] = []
-    for number, recording in enumerate(corpus):
-        sound = recording.samples.float() / 32768
-        frames = round(len(sound) / SPEECH_RATE * FPS)
-        found = a2m(encoder.encode(sound, FPS, frames).hidden)
-        wanted = resample_rows(recording.track.float(), TRACK_HZ, FPS, frames)
-        scores.append(correlation(found.T, wanted.T))
-        loud = augment(sound, torch.Generator().manual_seed(number), None, 1.0)
-        jaw = a2m(encoder.encode(loud, FPS, frames).hidden)[:, 0]
-        shut = jaw[wanted[:, 0] < 0.01]
-        lag = best_lag(found[:, 0], wanted[:, 0], max_lag)
-        rows.append((lag, float(correlation(jaw, wanted[:, 0])), float(shut.mean()) if len(shut) else 0.0))
-    r = dict(zip((f"r_{name}" for name in a2m.columns), torch.stack(scores).mean(0).tolist(), strict=True))
-    means = torch.tensor(rows).mean(0).tolist()
-    return r | dict(zip(("lag_frames", "loud_r_jawOpen", "loud_rest"), means, strict=True))
-
-
-def best_lag(found: Float[Tensor, "frames"], wanted: Float[Tensor, "frames"], most: int) -> int:
-    """Return by how many frames a track is late: the shift at which the two correlate best.
-
-    Args:
-        found: The track.
-        wanted: What it should be.
-        most: Frames at most, in both directions.
-    """
-
-    def score(lag: int) -> float:
-        a, b = (found[lag:], wanted[: len(wanted) - lag]) if lag >= 0 else (found[:lag], wanted[-lag:])
-        return float(correlation(a, b))
-
-    return max(range(-most, most + 1), key=score)
 
 
 def build_tiny_listener(seed: int, start: Path | None = None) -> tuple[SpeechEncoder, AudioToMotion]:
@@ -371,12 +305,27 @@ def save_listener(out_dir: Path, encoder: SpeechEncoder, a2m: AudioToMotion, pri
         a2m: Trained with it.
         prior: Trained.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
+    _save(encoder.model, encoder.config, out_dir / "speech.safetensors")
+    save_motion(out_dir, a2m, prior)
+
+
+def save_motion(out_dir: Path, a2m: AudioToMotion, prior: MotionPrior) -> None:
+    """Write motion.safetensors alone; as `save_listener`.
+
+    Args:
+        out_dir: Where it goes.
+        a2m: Trained.
+        prior: Trained.
+    """
     joined = torch.nn.ModuleDict({"audio_to_motion": a2m, "prior": prior})
     configs = {"audio_to_motion": a2m.config, "prior": prior.config}
-    for name, module, config in (("speech", encoder.model, encoder.config), ("motion", joined, configs)):
-        tensors = {k: v.detach().half().contiguous() for k, v in module.state_dict().items()}
-        save_tensors(tensors, out_dir / f"{name}.safetensors", {"config": json.dumps(config)})
+    _save(joined, configs, out_dir / "motion.safetensors")
+
+
+def _save(module: nn.Module, config: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().half().contiguous() for k, v in module.state_dict().items()}
+    save_tensors(tensors, path, {"config": json.dumps(config)})
 
 
 def record_scores(path: Path, step: int, scores: dict[str, float]) -> None:

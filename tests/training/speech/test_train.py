@@ -5,14 +5,9 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
-from portraittalk_core.training.speech.train import (
-    best_lag,
-    correlation,
-    evaluate_speech,
-    make_recording,
-    speech_loss,
-    train_speech,
-)
+from portraittalk_core.training.speech.mouth import train_mouth
+from portraittalk_core.training.speech.scores import best_lag, correlation, evaluate_speech
+from portraittalk_core.training.speech.train import make_recording, speech_loss, train_speech
 from portraittalk_core.types import MOUTH
 from portraittalk_core.voices.mouth_shapes import shape_row
 from portraittalk_core.voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
@@ -67,6 +62,23 @@ def test_training_goes_on_where_it_was_and_from_an_encoder(tmp_path):
     assert train_speech(tmp_path / "out", **small) == scores  # nothing is left to do
     with (work / "speech.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["2"]
+
+
+@pytest.mark.slow
+def test_a_mouth_learns_anew_over_an_encoder_and_a_prior_that_stay(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    for name, count in (("corpus_0_0.1", 2), ("recorded_0_0.1", 1), ("held_out", 1)):
+        torch.save(recordings(count), work / f"{name}.pt")
+    small = {"minutes": 0.1, "lessons": 2, "batch": 2, "steps": 3, "work_dir": work}
+    scores = train_mouth(tmp_path / "out", ASSETS / "tiny", **small)
+    was, now = (load_motion(folder / "motion.safetensors") for folder in (ASSETS / "tiny", tmp_path / "out"))
+    assert all(torch.equal(was[1].state_dict()[name], tensor) for name, tensor in now[1].state_dict().items())
+    assert not torch.equal(was[0].leave.weight, now[0].leave.weight) and now[0].columns == MOUTH
+    assert not (tmp_path / "out" / "speech.safetensors").exists()
+    assert train_mouth(tmp_path / "out", ASSETS / "tiny", **small) == scores  # nothing is left to do
+    (work / "mouth.pt").unlink()
+    assert train_mouth(tmp_path / "out", ASSETS / "tiny", **small) == scores  # and a second run is the first
 
 
 def test_a_column_that_hardly_moves_counts_as_the_jaw_does():
