@@ -32,6 +32,7 @@ _SMOOTH = 0.03  # reach, in sides, over which hair moves alike
 _UNSURE = 0.02  # share below which the network says nothing of a cell
 _CROWDED, _STEPS = 1.6, 2.4  # shrinking from which on a contour is smoothed, and wholly: it would come in steps
 _FEATURES, _FEATURE = [*EYES[0], *EYES[1], *OUTER_LIPS], 0.05  # lids and lips that close, and their reach in [-1, 1]
+_LIVELY = 4  # of their nearness: what is a quarter near is left as it is
 _JAW = 0.14  # reach of lips in [-1, 1] within which skin is drawn out because jaws move
 _DRAWN_OUT, _TEARING = 0.7, 0.3  # least magnification below which a field is evened out, and from which on wholly
 _EVENINGS, _AROUND = 10, 3  # how often; cells around such a place
@@ -90,7 +91,8 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     found = _with_rigid_glasses(found, here, holds, landmarks) * (1 - holds.edge)
     lively = nearness(landmarks[:, _FEATURES], side, _FEATURE).clamp(max=1)
     jaw = nearness(landmarks[:, list(OUTER_LIPS)], side, _JAW).clamp(max=1)
-    found = _without_tears(found, here, 1 - torch.maximum(lively, jaw))
+    # Evening out acts again and again: where lids are only a little near, it would undo them wholly in the end.
+    found = _without_tears(found, here, (1 - _LIVELY * lively).clamp(min=0) * (1 - jaw))
     _, most = stretching(here + found)
     steep = functional.max_pool2d(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 5, 1, 2)
     steep = averaged(steep, 1) * (1 - lively)

@@ -121,6 +121,21 @@ def test_lids_that_close_keep_their_field_however_steep() -> None:
     assert float(at_lids.max()) < 0.25 * float(elsewhere.max())
 
 
+def test_skin_of_lids_is_drawn_out_as_they_close() -> None:
+    """What evens fields out again and again undid wholly what is but near the eyes: lids stayed open."""
+    here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    moves = torch.zeros(1, 2, SIDE, SIDE)
+    moves[:, 1] = -0.8 * here[:, 1].clamp(-0.05, 0.05) * torch.exp(-((here[:, 0] / 0.15) ** 2))
+    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
+    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
+    closing = face().clone()
+    lids = [*EYES[0], *EYES[1]]
+    closing[:, lids] = torch.stack([torch.linspace(-0.1, 0.1, len(lids)), torch.zeros(len(lids))], -1)
+    field = head_field(motion(moves, whole), holds, closing)
+    changed = (field - here - moves)[0, 1, :, SIDE // 2 - 6 : SIDE // 2 + 6].abs()
+    assert float(changed[SIDE // 2 - 5 : SIDE // 2 + 5].max()) < 0.1 * 0.04
+
+
 def test_no_outline_is_torn_off_what_does_not_follow_it() -> None:
     """A cheek turns away from hair that stays: what is drawn out between them is drawn out evenly."""
     whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
