@@ -5,6 +5,7 @@
 Clips of stage 2's bank, denoised in one step from pure noise: with the mouth in what is shown (points and moved
 photograph) and with a mouth at rest there, heard and not. Squared error of the clean latents around the mouth, their
 variance over time being the last column: a branch that hears nothing of use leaves as much of what moves as there is.
+Then the first case again without temporal attention.
 """
 
 from __future__ import annotations
@@ -35,8 +36,15 @@ FRAMES = 16
 _REACH = 0.12
 """How far around the middle of the mouth counts, in [-1, 1] units."""
 
-CASES = {"shown, heard": (0.0, False), "shown only": (0.0, True), "heard only": (1.0, False), "neither": (1.0, True)}
-"""By name: the chance that the mouth is withheld, and whether the speech is."""
+CASES = {
+    "shown, heard": (0.0, False, False),
+    "shown only": (0.0, True, False),
+    "heard only": (1.0, False, False),
+    "neither": (1.0, True, False),
+    "shown, heard, no temporal attention": (0.0, False, True),
+}
+"""By name: the chance that the mouth is withheld, whether the speech is, and whether frames are on their own; the last,
+for what is taken away stays away."""
 
 
 def main() -> None:
@@ -44,20 +52,23 @@ def main() -> None:
     parser = command_line("withheld_mouth", __doc__)
     parser.add_argument("weights", type=Path, nargs="*", help="trained over the shipped denoiser; none: that alone")
     parser.add_argument("--bank", type=Path, default=RUNS / "stage2" / "bank2")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures whose latents are denoised (256)")
     parser.add_argument("--clips", type=int, default=16)
     given = parser.parse_args()
     text = load_text_encoder(ASSETS / "text.safetensors")
     vae = load_vae(ASSETS / "vae.safetensors")
     objective = build_objective(presets.tiny(), TrainingConfig(stage=2), text, vae).eval()
     load_weights(objective, ASSETS / "denoiser.safetensors", *given.weights)
-    clips = open_clip_bank(given.bank)
+    clips = open_clip_bank(given.bank, given.size)
     store = ClipStore(clips, FRAMES, torch.device("cpu"))
     sys.stdout.write("| mouth | error | of what moves | what moves |\n|---|---|---|---|\n")
-    for name, (withheld, deaf) in CASES.items():
+    for name, (withheld, deaf, alone) in CASES.items():
         no = {"drop_text": 0.0, "drop_identity": 0.0, "drop_reference": 0.0, "drop_audio": 0.0}
         options = {"clips": 1, "frames": FRAMES, "drop_mouth": withheld, **no}
         draws = ClipDraws(clips.bank, text.tokenize, seed=77, **options)  # pyright: ignore[reportArgumentType]
         rows: list[list[float]] = []
+        if alone:
+            _silence_temporal(objective)
         for number in range(given.clips):
             batch = store.gather(draws[number])
             assert batch.features is not None
@@ -86,6 +97,14 @@ def _errors(objective: Objective, batch: Batch, seed: int) -> list[float]:
 
     apart = moving(clean) - moving(batch.latents)
     return [mean((clean - batch.latents).square()), mean(apart.square()), mean(moving(batch.latents).square())]
+
+
+@torch.no_grad()
+def _silence_temporal(objective: Objective) -> None:
+    """Set the output layers of temporal attention to zero."""
+    for path, value in objective.animate_net.temporal.named_parameters():
+        if "proj_out." in path:
+            value.zero_()
 
 
 def _around_mouth(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor, "n 1 size size"]:

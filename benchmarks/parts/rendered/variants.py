@@ -12,7 +12,7 @@ from torch import Tensor
 
 from portraittalk_core.compositing.head_warp import SIDE, HeadWarp
 from portraittalk_core.evaluation.benchmark.variants import VARIANTS as OF_BENCHMARK
-from portraittalk_core.evaluation.benchmark.variants import missing, prepared, tiny_stack
+from portraittalk_core.evaluation.benchmark.variants import prepared, tiny_stack
 from portraittalk_core.motion.geometry import placement
 from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid, sparse_motion
 from portraittalk_core.pipeline import PortraitTalk
@@ -101,16 +101,6 @@ def _smooth(model: PortraitTalk) -> PortraitTalk:
 def _of_benchmark(key: str) -> Callable[[PortraitTalk], PortraitTalk]:
     wanted = next(variant for variant in OF_BENCHMARK if variant.key == key)
     return lambda model: prepared(model, wanted)
-
-
-def lacking(model: PortraitTalk) -> list[str]:
-    """Say which parts the weights have not learned, so that nothing can be taken away.
-
-    Args:
-        model: Of the tiny kind.
-    """
-    found = ((v, missing(model, v)) for v in OF_BENCHMARK if v.key in ("no-audio", "no-temporal"))
-    return [f"**{v.title}** was not made: {reason}." for v, reason in found if reason]
 
 
 VARIANTS = (
