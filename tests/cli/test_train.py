@@ -198,10 +198,10 @@ def test_each_run_of_a_stage_begins_with_all_before_it(root, monkeypatch):
     out = root / "r"
     argv = ["train", "--stage", "2", "--config", "tiny.toml", "--out", str(out), "--vae", "v.safetensors"]
     assert main([*argv, "--start", "d.safetensors"]) == 0
-    assert [config.parts for (config, _), _ in calls] == [("audio",), ("temporal", "audio")]
-    assert [place for (_, place), _ in calls] == [out / "run0", out / "run1"]
-    first = Path("d.safetensors")
-    assert [options["start"] for _, options in calls] == [(first,), (first, out / "run0" / "model.safetensors")]
+    assert [config.parts for (config, _), _ in calls] == [("audio",), *[("temporal", "audio")] * 2]
+    assert [place for (_, place), _ in calls] == [out / f"run{k}" for k in range(3)]
+    before = (Path("d.safetensors"), *(out / f"run{k}" / "model.safetensors" for k in range(2)))
+    assert [options["start"] for _, options in calls] == [before[: k + 1] for k in range(3)]
     assert all(options["vae"] == Path("v.safetensors") for _, options in calls)
 
 
