@@ -53,7 +53,7 @@ CHANGES = (
 )
 """Of the little video: seconds and prompts."""
 
-EDITED = 20
+EDITED = 14
 """Frame of the edits."""
 
 
