@@ -64,8 +64,7 @@ def older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Fainter lines of the skin."""
     unit = float(face_unit(scene.landmarks).mean()) / 2
-    brows = (inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES)
-    hairy = (3 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.06 * unit)).clamp(max=1)
+    hairy = (3 * blurred(_brows(scene, picture), 0.06 * unit)).clamp(max=1)
     skin = _bare_skin(scene, picture) * (1 - hairy) * bare_forehead(scene.shown, scene.landmarks)
     lines = _lines(picture, skin)
     smoother = picture - blurred(skin, 0.006) * (_YOUNGER * lines.clamp(max=0) + _GLOSS * lines.clamp(min=0))
@@ -126,12 +125,17 @@ def _greyer(picture: Tensor) -> Tensor:
 def _hair_of_face(scene: Scene, picture: Tensor) -> Tensor:
     """Return the share of brows and beards: of what is darker there than the skin around."""
     unit = float(face_unit(scene.landmarks).mean()) / 2
-    brows = [inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]
-    where = (2 * blurred(sum(brows, torch.zeros_like(picture[:, :1])), 0.02 * unit)).clamp(max=1)
+    where = (2 * blurred(_brows(scene, picture), 0.02 * unit)).clamp(max=1)
     where = torch.maximum(where, beard_of(scene, hairs=True))
     darker = luma(filled(picture, surely(scene.was("skin")) * (1 - where)) - picture)
     low, high = _DARK_HAIR
     return where * ((darker - low) / (high - low)).clamp(0, 1) * scene.was("skin", "hair") * (1 - scene.hat)
+
+
+def _brows(scene: Scene, picture: Tensor) -> Tensor:
+    """Return what lies within the outlines of brows."""
+    brows = (inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES)
+    return sum(brows, torch.zeros_like(picture[:, :1]))
 
 
 def _bare_skin(scene: Scene, picture: Tensor) -> Tensor:
