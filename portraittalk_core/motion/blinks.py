@@ -34,13 +34,15 @@ def whole_blinks(lid: Float[Tensor, "frames"], rate: float, generator: torch.Gen
     """
     closed = torch.zeros_like(lid)
     time_s = torch.arange(len(lid), device=lid.device) / rate
+    longest = math.ceil((_CLOSING_S + _SHUT_S + _OPENING_S) * rate) + 1
     patience = _patience_s(generator)
     ready, last = True, -patience * float(torch.rand((), generator=generator))
     for frame, value in enumerate(lid.tolist()):
         since = frame / rate - last
         if (ready and value > _BEGINS and since >= _APART_S) or since >= patience:
             last, ready, patience = frame / rate, False, _patience_s(generator)
-            closed = torch.maximum(closed, _blink(time_s - last + 0.5 / rate).to(closed))
+            part = slice(frame, frame + longest)
+            closed[part] = torch.maximum(closed[part], _blink(time_s[part] - last + 0.5 / rate).to(closed))
         ready = ready or value < _ENDS
     return closed
 
