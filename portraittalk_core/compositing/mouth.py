@@ -26,8 +26,9 @@ from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_
 _LUMA = (0.299, 0.587, 0.114)
 _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
 _AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
-_IVORY = (1.0, 0.99, 0.92)
-_SKIN_TINT = 0.5  # power of the tint of skin that teeth have
+_IVORY = (1.0, 1.0, 0.96)
+_SKIN_TINT = 0.3  # power of the tint of skin that teeth have
+_LEAST_WHITE = 1.25  # of the light of skin: eyes in the shade say too little
 _COLOURED = 0.2  # range of the channels of skin, over its light, from which on a photograph is not a grey one
 _BESIDE_IRIS = 0.62  # of the way from an iris to the corner of its eye: the white
 
@@ -40,16 +41,21 @@ _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pi
 _OPENS = (1.2, 3.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
 _RIM = 0.6  # of lips around what the photograph shows
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
+_SHADOW = 4.5  # of the upper lip
+_WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
-# Shares of the colour of lips, and of light. On six clips darker ones looked crisper and were further from the truth.
-_CAVITY, _TONGUE, _GUMS = 0.5, 0.9, 0.9
-_WARM = 0.8  # how far the tint of flesh is that of teeth in the dark
-_UNDER_UPPER_LIP, _ABOVE_LOWER_LIP, _CORNERS = 0.78, 0.9, 0.7
+# Shares of the colour of lips, and of light.
+_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.46, 0.95, 0.6, 0.9
+_WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
+_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.52, 0.8, 0.9, 0.75
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
+_TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
+
 _SOFTER = 4.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
-_DETAIL = 0.75  # how much of the drawn detail there is
-_LEVEL = 0.45  # how far what is drawn says how bright a mouth is
-_TINT = 0.9  # and of which colour: denoisers, too blurred to tell teeth from lips, make them brown
+_BLURRED = 0.6  # pixels of blur from which on a photograph counts as a soft one
+_DETAIL = 0.7  # how much of the drawn detail there is in a soft one: teeth in a wrong place err twice
+_LEVEL = 0.5  # how far what is drawn says how bright a mouth is there; denoisers know better, but never draw a tooth
+_TINT = 0.85  # and of which colour: denoisers, too blurred to tell teeth from lips, make them brown
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ class SeenMouth:
     """How far its light is blurred beyond that of a sharp photograph: the deviation of a Gaussian, pixels."""
     level: float
     """How far what is drawn says how bright a mouth is: wholly where the photograph shows teeth, for what is stretched
-    from it is all teeth."""
+    from it is all teeth; wholly, too, in sharp photographs, where a blur between the lips is seen."""
+    detail: float
+    """How much of the drawn detail there is."""
 
     @classmethod
     def of(
@@ -92,11 +100,12 @@ class SeenMouth:
         red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
         flesh = _sampled(picture, red).median(1).values
         shows, own = _shown_teeth(picture, points, frame, flesh)
-        level = _LEVEL + (1 - _LEVEL) * shows
         white = torch.lerp(teeth_colour(picture, points), own, shows)
         shown = (picture[None] + 1) / 2
         soft = _SOFTER * (softness(shown, inside(landmarks[:, list(OVAL)], shown)) - SHARP)
-        return cls(picture, landmarks, frame, white, flesh, soft, level)
+        blurred = float(smooth_step(picture.new_tensor(soft / _BLURRED)))
+        level, detail = 1 - (1 - _LEVEL) * (1 - shows) * blurred, 1 - (1 - _DETAIL) * blurred
+        return cls(picture, landmarks, frame, white, flesh, soft, level, detail)
 
     def at(
         self, x: Float[Tensor, "n k"], y: Float[Tensor, "n k"], soft: Float[Tensor, "n 1"]
@@ -131,7 +140,7 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         for corner in (eye[0], eye[8])
     ]
     white, light = (weights @ _sampled(picture, torch.stack(whites))).amax(), weights @ skin
-    level = white.clamp(torch.maximum(1.1 * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
+    level = white.clamp(torch.maximum(_LEAST_WHITE * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
     coloured = ((skin.amax() - skin.amin()) / light / _COLOURED).clamp(max=1)
     return level * (skin / light) ** _SKIN_TINT * picture.new_tensor(_IVORY) ** coloured
 
@@ -200,7 +209,7 @@ def with_mouths(
         level = _evened(change, within, reach)
         light = luma(level[None])[0]
         tint = (level - light) * max(seen.level, _TINT)
-        part += (within * (_DETAIL * (change - level) + seen.level * light + tint)).to(part)
+        part += (within * (seen.detail * (change - level) + seen.level * light + tint)).to(part)
         part.clamp_(-1, 1)
     return drawn
 
@@ -249,9 +258,9 @@ def draw_mouth(
     between = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
     white, flesh = seen.white[None, :, None], seen.flesh[None, :, None]
     jaw = frames.jaw[:, None]
-    tongue_top = 0.45 * jaw + 0.02 * x.square()
+    tongue_top = _TONGUE_TOP * jaw + 0.02 * x.square()
     tongue = step((y - tongue_top) / (3 * soft)) * smooth_step((jaw - 1.5) / 4)
-    lit = 0.4 + 0.6 * smooth_step((y - tongue_top) / 6)
+    lit = _TONGUE_BACK + (1 - _TONGUE_BACK) * smooth_step((y - tongue_top) / 6)
     colour = torch.lerp(flesh * _CAVITY, flesh * (_TONGUE * lit)[:, None], tongue[:, None])
     light = _light(frames, landmarks, x, y - above, below - y)[:, None]
     warm = flesh / luma(flesh[..., None])[..., 0].clamp(min=0.02)
@@ -271,11 +280,13 @@ def draw_mouth(
 
 
 def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:
-    """Return how much light lips leave: little below the upper one and towards the corners."""
+    """Return how much light lips leave: little below the upper one, unless it is wide open, and towards the corners."""
     ends = frames.local(landmarks[:, [LIPS[0], LIPS[10]]])[..., 0]
     half = ((ends[:, 1:] - ends[:, :1]) / 2).clamp(min=1)
     beside = ((x - ends.mean(1, keepdim=True)) / half).abs()
-    upper = torch.lerp(x.new_tensor(_UNDER_UPPER_LIP), x.new_tensor(1.0), smooth_step(from_above / 4.5))
+    wide = smooth_step((from_above + from_below - _WIDE[0]) / (_WIDE[1] - _WIDE[0]))
+    darkest = torch.lerp(x.new_tensor(_UNDER_UPPER_LIP), x.new_tensor(_UNDER_WIDE), wide)
+    upper = torch.lerp(darkest, torch.ones_like(x), smooth_step(from_above / _SHADOW))
     lower = torch.lerp(x.new_tensor(_ABOVE_LOWER_LIP), x.new_tensor(1.0), smooth_step(from_below / 2.5))
     corners = torch.lerp(x.new_tensor(1.0), x.new_tensor(_CORNERS), smooth_step((beside - 0.35) / 0.65))
     return upper * lower * corners

@@ -24,6 +24,10 @@ _MEET, _NOSE, _LOWER_LIP = [13, 14], [2, 98, 327, 97, 326], [17, 18, 84, 314]
 _JAW_SHARE = 0.92  # of the way of the lower lip's red that the lower front teeth go: the lip draws back from them
 _BEHIND = 5.0  # from the middle of the lips to the front teeth
 _LEAST_WIDTH = 0.05
+_LINE = 0.06  # how dark lines between teeth are, the less the wider they are drawn
+_BULGE, _NECK = 0.12, 0.15  # how much darker teeth are at their sides and at their gums
+_GLINT, _GLINT_AT, _GLINT_SIZE = 0.1, (0.45, 0.62), (0.16, 0.2)  # of wet teeth: light; place and size, of a tooth's
+_INTO_DARK = 30.0  # millimetres of depth over which light falls to a third
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Teeth:
     """How far from the middle each ends, seen from the front."""
     depths: tuple[float, ...]
     """How far behind the front ones it ends there."""
+    uneven: tuple[float, ...]
+    """How much further each tooth of the whole row ends, from the left of the picture to the right."""
+    shades: tuple[float, ...]
+    """How bright each of half a row is beside the first: canines are darker."""
     bright: float
     """How much light reaches them."""
 
@@ -47,7 +55,9 @@ UPPER_TEETH = Teeth(
     gums=(-8.8, -7.7, -8.7, -7.7, -7.3, -6.8),
     sides=(8.3, 14.3, 19.0, 22.0, 24.3, 26.5),
     depths=(0.8, 3.6, 9.2, 15.5, 22.0, 31.5),
-    bright=1.0,
+    uneven=(0.0, 0.2, -0.3, -0.1, 0.1, 0.0, 0.15, -0.25, 0.15, 0.1, -0.2, 0.0),
+    shades=(1.0, 0.97, 0.9, 0.93, 0.9, 0.88),
+    bright=0.95,
 )
 """Crowns as wide and as high as adults' usually are, to about half a millimetre, on an arch as wide as theirs."""
 
@@ -56,7 +66,9 @@ LOWER_TEETH = Teeth(
     gums=(6.8, 6.8, 8.2, 6.3, 6.0, 6.0),
     sides=(5.2, 10.6, 15.6, 19.4, 22.0, 25.0),
     depths=(2.8, 4.6, 9.2, 15.0, 21.5, 31.8),
-    bright=0.88,
+    uneven=(0.0, -0.2, 0.2, 0.1, -0.3, 0.2, -0.1, 0.35, -0.1, 0.0, 0.2, -0.1),
+    shades=(1.0, 0.98, 0.91, 0.92, 0.9, 0.88),
+    bright=0.92,
 )
 """Likewise; closed, they stand behind the upper ones. Lips part before teeth do: two millimetres higher than lips that
 meet say, they were nearer to the truth in six clips, and look it."""
@@ -152,7 +164,8 @@ def draw_row(
     number = torch.where(which >= middle, which - middle, middle - 1 - which)
     bulge = (2 * part - 1).abs()  # 0 in the middle of a tooth, 1 at its sides, where corners are round
     rounded = -bulge if upper else bulge
-    edge = x.new_tensor(teeth.edges)[number] + 0.9 * rounded * bulge**3
+    out = x.new_tensor(teeth.uneven)[which] * (1.0 if upper else -1.0)
+    edge = x.new_tensor(teeth.edges)[number] + out + 0.9 * rounded * bulge**3
     gum = x.new_tensor(teeth.gums)[number] - 1.2 * rounded * bulge
     lowered = -depth * frames.pitch.sin()[:, None]
     if not upper:
@@ -162,10 +175,13 @@ def draw_row(
     cover = there * step((edge - y if upper else y - edge) / soft)
     pink = cover * step((gum - y if upper else y - gum) / soft)
     line = 0.3 + soft  # between two teeth
-    between = 0.14 / line * torch.exp(-(torch.minimum(part, 1 - part) * width / line).square())
+    between = _LINE / line * torch.exp(-(torch.minimum(part, 1 - part) * width / line).square())
     towards_edge = ((y - gum) / (edge - gum)).clamp(0, 1)
-    round_tooth = (1 - 0.14 * bulge.square()) * (0.92 + 0.08 * torch.sin(torch.pi * towards_edge))
-    return cover, pink, teeth.bright * round_tooth * (1 - between) * torch.exp((depth + _BEHIND) / 30)
+    round_tooth = (1 - _BULGE * bulge.square()) * (1 - _NECK * (1 - towards_edge).square())
+    away = ((value - at) / size for value, at, size in zip((part, towards_edge), _GLINT_AT, _GLINT_SIZE, strict=True))
+    glint = _GLINT * torch.exp(-sum(value.square() for value in away))
+    shade = teeth.bright * x.new_tensor(teeth.shades)[number] * (round_tooth + glint)
+    return cover, pink, shade * (1 - between) * torch.exp((depth + _BEHIND) / _INTO_DARK)
 
 
 def _seen_ends(frames: MouthFrames, teeth: Teeth) -> tuple[Float[Tensor, "n ends"], Float[Tensor, "ends"]]:
