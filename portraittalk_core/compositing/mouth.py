@@ -7,6 +7,7 @@ as the face is. How bright it is on the whole the denoiser knows better, where t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,7 @@ _OPENS = (1.2, 3.0)  # gap that is still the photograph's, and how much more is 
 _RIM = 0.6  # of lips around what the photograph shows
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
+_BLURRED = 0.4  # of blur, from which on a photograph counts as a soft one
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
 # Shares of the colour of lips, and of light.
@@ -51,10 +53,9 @@ _UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.52, 0.8, 0.9, 0.75
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
-_SOFTER = 4.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
-_BLURRED = 0.6  # pixels of blur from which on a photograph counts as a soft one
-_DETAIL = 0.7  # how much of the drawn detail there is in a soft one: teeth in a wrong place err twice
-_LEVEL = 0.5  # how far what is drawn says how bright a mouth is there; denoisers know better, but never draw a tooth
+_SOFTER = 2.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_DETAIL = 0.6  # how much of the drawn detail there is in a soft one: teeth in a wrong place err twice
+_LEVEL = 0.4  # how far what is drawn says how bright a mouth is there; denoisers know better, but never draw a tooth
 _TINT = 0.85  # and of which colour: denoisers, too blurred to tell teeth from lips, make them brown
 
 
@@ -102,15 +103,24 @@ class SeenMouth:
         shows, own = _shown_teeth(picture, points, frame, flesh)
         white = torch.lerp(teeth_colour(picture, points), own, shows)
         shown = (picture[None] + 1) / 2
-        soft = _SOFTER * (softness(shown, inside(landmarks[:, list(OVAL)], shown)) - SHARP)
-        blurred = float(smooth_step(picture.new_tensor(soft / _BLURRED)))
-        level, detail = 1 - (1 - _LEVEL) * (1 - shows) * blurred, 1 - (1 - _DETAIL) * blurred
+        blur = math.sqrt(max(softness(shown, inside(landmarks[:, list(OVAL)], shown)) ** 2 - SHARP**2, 0.0))
+        unsure = (1 - shows) * float(smooth_step(blur * _pixel_mm(frame, picture) / _BLURRED)[0])
+        level, detail = 1 - (1 - _LEVEL) * unsure, 1 - (1 - _DETAIL) * unsure
+        soft = _SOFTER * blur
         return cls(picture, landmarks, frame, white, flesh, soft, level, detail)
 
     def at(
-        self, x: Float[Tensor, "n k"], y: Float[Tensor, "n k"], soft: Float[Tensor, "n 1"]
+        self, frames: MouthFrames, places: Float[Tensor, "n k 2"], pixel: float
     ) -> tuple[Float[Tensor, "n 3 k"], Float[Tensor, "n 1 k"]]:
-        """Return the photograph's colours at places of the skull, and how much of each it shows between its lips."""
+        """Return the photograph's colours at places of the skull, and how much of each it shows between its lips.
+
+        Args:
+            frames: Where the mouths are.
+            places: In pictures, in [-1, 1].
+            pixel: The side of a pixel: nothing ends more sharply.
+        """
+        x, y = frames.local(places).unbind(-1)
+        soft = _edge_mm(frames, pixel)
         above, below = self.frame.lips(self.landmarks, x.reshape(1, -1))
         jaw = float(self.frame.jaw)
         if jaw > _APART:  # what is lower goes with the jaw
@@ -118,8 +128,8 @@ class SeenMouth:
         above, below = above.view_as(x), below.view_as(x)
         open_there = smooth_step((below - above) / _APART - 1.2)
         shown = step((torch.minimum(y - above, below - y) + _RIM) / soft) * open_there
-        places = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
-        return _sampled(self.picture, places).view(3, *x.shape).transpose(0, 1), shown[:, None]
+        there = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
+        return _sampled(self.picture, there).view(3, *x.shape).transpose(0, 1), shown[:, None]
 
 
 def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]) -> Float[Tensor, "3"]:
@@ -198,11 +208,14 @@ def with_mouths(
     axes = ((torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1).to(landmarks)
     places = [torch.meshgrid(axes[columns], axes[rows], indexing="xy") for rows, columns in boxes]
     at = torch.stack([torch.stack(xy, -1).flatten(0, 1) for xy in places])
-    colours, between = draw_mouth(frames, landmarks, at, seen, 2 / min(size, seen.picture.shape[-1]))
+    pixel = 2 / min(size, seen.picture.shape[-1])
+    colours, between = draw_mouth(frames, landmarks, at, seen, pixel)
     colours, between = (value.unflatten(-1, sides) for value in (colours, between))
-    if seen.soft > 0:  # as soft as the rest of the face
-        spread = softened(torch.cat([colours * between, between], 1), seen.soft)
-        colours = spread[:, :3] / spread[:, 3:].clamp(min=1e-3)
+    own, shown = (value.unflatten(-1, sides) for value in seen.at(frames, at, pixel))
+    if seen.soft > 0:  # as soft as the rest of the face, which the photograph's own is already
+        spread = softened(torch.cat([colours * between, shown * between, between], 1), seen.soft)
+        colours, shown = (spread[:, :4] / spread[:, 4:].clamp(min=1e-3)).split((3, 1), 1)
+    colours = torch.lerp(colours, own, shown)
     reaches = (_EVEN * frames.across.norm(dim=1) / 2 * size).round().long().clamp(min=1).tolist()
     for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
         change = colour * 2 - 1 - part.to(colour)
@@ -239,7 +252,7 @@ def draw_mouth(
     seen: SeenMouth,
     pixel: float,
 ) -> tuple[Float[Tensor, "n 3 k"], Float[Tensor, "n 1 k"]]:
-    """Draw what is between the lips at some places of pictures.
+    """Draw what is between the lips at some places of pictures, as if the photograph showed nothing of it.
 
     Args:
         frames: Where the mouths are.
@@ -252,7 +265,7 @@ def draw_mouth(
         Colours in [0, 1], and how far each place is between open lips.
     """
     x, y = frames.local(places).unbind(-1)
-    soft = (_EDGE_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_EDGE)
+    soft = _edge_mm(frames, pixel)
     above, below = frames.lips(landmarks, x)
     wide_enough = smooth_step((below - above - _OPENS[0]) / _OPENS[1])
     between = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
@@ -274,9 +287,7 @@ def draw_mouth(
         shade = (1 - bright * light).clamp(min=0)
         colour = torch.lerp(colour, white * bright * warm ** (_WARM * shade), cover)
         colour = torch.lerp(colour, flesh * (_GUMS * bright), pink)
-    colour = colour * light
-    own, shown = seen.at(x, y, soft)
-    return torch.lerp(colour, own, shown), between[:, None]
+    return colour * light, between[:, None]
 
 
 def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:
@@ -305,6 +316,16 @@ def _shown_teeth(
     between = _sampled(picture, (upper + lower) / 2).mean(1)
     bright = (weights @ between) / (weights @ flesh).clamp(min=0.02)
     return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4)), between
+
+
+def _edge_mm(frames: MouthFrames, pixel: float) -> Float[Tensor, "n 1"]:
+    """Return over how many millimetres things end in pictures of such pixels."""
+    return (_EDGE_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_EDGE)
+
+
+def _pixel_mm(frame: MouthFrames, picture: Float[Tensor, "3 s s"]) -> Float[Tensor, "1"]:
+    """Return how large a pixel of a picture is, in millimetres."""
+    return 2 / picture.shape[-1] / frame.across.norm(dim=1)
 
 
 def _sampled(picture: Float[Tensor, "3 s s"], places: Float[Tensor, "k 2"]) -> Float[Tensor, "3 k"]:

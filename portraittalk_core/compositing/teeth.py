@@ -24,6 +24,7 @@ _MEET, _NOSE, _LOWER_LIP = [13, 14], [2, 98, 327, 97, 326], [17, 18, 84, 314]
 _JAW_SHARE = 0.92  # of the way of the lower lip's red that the lower front teeth go: the lip draws back from them
 _BEHIND = 5.0  # from the middle of the lips to the front teeth
 _LEAST_WIDTH = 0.05
+_ROUND, _LOWER_ROUND = 0.9, 0.5  # millimetres that corners of teeth are short of their middles
 _LINE = 0.06  # how dark lines between teeth are, the less the wider they are drawn
 _BULGE, _NECK = 0.12, 0.15  # how much darker teeth are at their sides and at their gums
 _GLINT, _GLINT_AT, _GLINT_SIZE = 0.1, (0.45, 0.62), (0.16, 0.2)  # of wet teeth: light; place and size, of a tooth's
@@ -165,7 +166,7 @@ def draw_row(
     bulge = (2 * part - 1).abs()  # 0 in the middle of a tooth, 1 at its sides, where corners are round
     rounded = -bulge if upper else bulge
     out = x.new_tensor(teeth.uneven)[which] * (1.0 if upper else -1.0)
-    edge = x.new_tensor(teeth.edges)[number] + out + 0.9 * rounded * bulge**3
+    edge = x.new_tensor(teeth.edges)[number] + out + (_ROUND if upper else _LOWER_ROUND) * rounded * bulge**3
     gum = x.new_tensor(teeth.gums)[number] - 1.2 * rounded * bulge
     lowered = -depth * frames.pitch.sin()[:, None]
     if not upper:
