@@ -102,6 +102,7 @@ _SHAPES: dict[str, Shape] = {
     **dict.fromkeys("hɦʔʕ", _shape(0.2, 0.1, 0.28, **_spread(0.05, 0.12))),
     **dict.fromkeys("jʝçʲ", _shape(0.8, 0.8, 0.16, **_spread(0.4, 0.22))),
 }
+_SOFT = "ʲ"
 STOPS = frozenset("pbtdkgɡcɟʈɖqʔ")
 """Symbols that begin with a closed vocal tract; the closure may be silent."""
 _HELD: tuple[tuple[str, float, dict[str, float]], ...] = (
@@ -126,8 +127,12 @@ _GAIN = 1.2
 
 
 def _letters(symbol: str) -> str:
-    """Return the letters of a symbol that have a mouth shape; of an affricate only its release."""
+    """Return the letters of a symbol that have a mouth shape; of an affricate only its release.
+
+    What is palatalised is the sound that it is: the lips of a soft p are shut.
+    """
     plain = "".join(c for c in unicodedata.normalize("NFC", symbol) if c in _SHAPES)
+    plain = plain.replace(_SOFT, "") or plain[:1]
     return plain[-1:] if plain[:1] in STOPS and len(plain) > 1 else plain
 
 

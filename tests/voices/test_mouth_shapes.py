@@ -37,6 +37,15 @@ def test_m_b_and_p_close_over_any_vowel(lips, vowel):
     assert mouth["mouthPress"] > 0.2 and mouth["mouthLowerDown"] < 0.02 and mouth["mouthUpperUp"] < 0.02
 
 
+@pytest.mark.parametrize("soft", ["pʲ", "bʲ", "mʲ", "mʲʲ"])
+def test_soft_m_b_and_p_close_too(soft):
+    assert middle("a", soft, "a")["mouthClose"] == pytest.approx(middle("a", soft[0], "a")["mouthClose"], abs=0.01)
+
+
+def test_what_is_palatal_alone_has_a_mouth_of_its_own():
+    assert middle("a", "ʲ", "a") == middle("a", "j", "a") != middle("a", "x", "a")
+
+
 def test_lips_stay_round_while_they_are_shut():
     assert middle("u", "b", "u")["mouthPucker"] > 0.5 > 0.1 > middle("i", "b", "i")["mouthPucker"]
 
