@@ -86,13 +86,16 @@ def upright_square(
     return np.concatenate([scale * turn, shift[:, None]], 1).astype(np.float32)
 
 
-def cut(picture: UInt8[ndarray, "h w 3"], matrix: Float32[ndarray, "2 3"], size: int) -> UInt8[ndarray, "size size 3"]:
-    """Cut a square out of a picture, black beyond its edge; where it shrinks much, pixels are averaged first.
+def cut(
+    picture: UInt8[ndarray, "h w 3"], matrix: Float32[ndarray, "2 3"], size: int, *, edge: bool = False
+) -> UInt8[ndarray, "size size 3"]:
+    """Cut a square out of a picture; where it shrinks much, pixels are averaged first.
 
     Args:
         picture: RGB or BGR.
         matrix: From the picture to the square, in pixels.
         size: Side of the square in pixels.
+        edge: Whether the picture's edge goes on beyond it; else there is black.
     """
     import cv2
 
@@ -104,4 +107,5 @@ def cut(picture: UInt8[ndarray, "h w 3"], matrix: Float32[ndarray, "2 3"], size:
         picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
         shift = matrix[:, 2] + matrix[:, :2] @ ((grow - 1) / 2)
         matrix = np.concatenate([matrix[:, :2] * grow, shift[:, None]], 1)
-    return cv2.warpAffine(picture, matrix.astype(np.float32), (size, size), flags=cv2.INTER_LINEAR)
+    beyond = cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(picture, matrix.astype(np.float32), (size, size), flags=cv2.INTER_LINEAR, borderMode=beyond)

@@ -16,6 +16,10 @@ from .face_nets import LANDMARK_SIZE, RECOGNISER_SIZE
 LOOKS = 2
 """How often the landmark network looks at a face: each time in the square that the look before shows to be right."""
 
+STEP_BACK = 0.25
+"""A picture in which no face is found is looked at from further away, this share of its longer side around it: of a
+turned face that fills a picture the detector is less sure."""
+
 TILES = (2, 4, 8)
 """Of a picture in which no face is found, squares of a half, a quarter and an eighth are searched too."""
 
@@ -78,6 +82,7 @@ class FaceSearch:
             The faces, the largest first.
         """
         faces = self._placed(picture, self._detect(picture, 0, 0))
+        faces = faces or self._placed(picture, self._step_back(picture))
         faces = faces or self._placed(picture, self._search(picture))
         return sorted(faces, key=lambda face: -float(np.ptp(face.points[:468, 0])))
 
@@ -91,6 +96,11 @@ class FaceSearch:
             if _agree(one.five, five_points(points)):
                 faces.append(FoundFace(points, one.score))
         return faces
+
+    def _step_back(self, picture: Picture) -> list[_Candidate]:
+        """Look at a picture with a margin around it."""
+        margin = round(STEP_BACK * max(picture.shape[:2]))
+        return self._detect(np.pad(picture, ((margin, margin), (margin, margin), (0, 0))), -margin, -margin)
 
     def _search(self, picture: Picture) -> list[_Candidate]:
         """Look at parts of a picture."""
@@ -121,12 +131,15 @@ class FaceSearch:
     def embed(self, picture: Picture, points: Float32[ndarray, "478 2"]) -> Float32[ndarray, "512"]:
         """Return the embedding of a face, of unit length.
 
+        Beyond the picture its edge goes on, as in the crops of `identify`: black there would say who it is.
+
         Args:
             picture: BGR.
             points: The face's.
         """
         matrix = similarity(five_points(points), ARCFACE_POINTS)
-        vector = np.asarray(self.recogniser.get_feat(cut(picture, matrix, RECOGNISER_SIZE)), np.float32).flatten()
+        aligned = cut(picture, matrix, RECOGNISER_SIZE, edge=True)
+        vector = np.asarray(self.recogniser.get_feat(aligned), np.float32).flatten()
         return vector / max(float(np.linalg.norm(vector)), 1e-8)
 
     def place(

@@ -159,6 +159,17 @@ def test_a_cut_that_shrinks_keeps_places(times):
     assert (y * found).sum() / found.sum() == pytest.approx(30, abs=0.1)
 
 
+def test_who_it_is_does_not_hang_on_where_the_picture_ends(analyser, people):
+    margin = 60
+    for picture, points in zip(people[0][::2], people[1][::2]):
+        top = int(((points[:, 1].min() + 1) * 128).round())
+        short = picture[:, top:]  # the photograph ends at the forehead
+        framed = F.pad(short[None], (margin,) * 4, mode="replicate")[0]
+        at = (points + 1) * 128 - torch.tensor([0.0, top])
+        own, again = analyser.embed(short, at), analyser.embed(framed, at + margin)
+        assert own @ again > 0.98
+
+
 def test_parts_of_a_picture_cover_it():
     for parts in (2, 4):
         seen = np.zeros((700, 1000), bool)
@@ -187,6 +198,28 @@ class OneBox:
 
 def test_a_face_that_two_networks_see_differently_is_none():
     assert FaceSearch(OneBox(), OneBox(), OneBox(), 256).find(np.zeros((256, 256, 3), np.uint8)) == []
+
+
+class FromAfar(OneBox):
+    """A detector that sees nobody in a picture without a margin."""
+
+    def detect(self, picture):
+        return super().detect(picture) if not picture[:, 0].any() else (np.zeros((0, 5)), None)
+
+
+class FacesWhereSeen(FaceSearch):
+    def place(self, picture, around, five, looks=2):
+        points = np.repeat(five.mean(0)[None], 478, 0)
+        for rows, at in zip((*map(list, topology.EYES), [4], [61], [291]), five):
+            points[rows] = at
+        return points
+
+
+def test_a_face_that_is_not_found_is_looked_for_from_further_away():
+    net = FromAfar()
+    (found,) = FacesWhereSeen(net, net, net, 240).find(np.full((160, 160, 3), 200, np.uint8))
+    # With a margin of 40 pixels the picture is as large as the detector's.
+    assert np.allclose(five_points(found.points), ARCFACE_POINTS + [30, 20], atol=1e-3)
 
 
 class Nobody:

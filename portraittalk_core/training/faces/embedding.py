@@ -77,7 +77,7 @@ def align(
 ) -> Float[Tensor, "b 3 112 112"]:
     """Cut the square in which the similarity of least squares puts five points at their places.
 
-    Beyond the picture there is black, as insightface has it.
+    Beyond the picture its edge goes on, as generation has it.
 
     Args:
         pixels: In [-1, 1].
@@ -94,7 +94,7 @@ def align(
     shift = b_mean[:, 0] - turn * a_mean[:, 0]
     theta = torch.stack([turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag], 1).view(-1, 2, 3)
     grid = F.affine_grid(theta, [len(pixels), 3, _SIZE, _SIZE], align_corners=False)
-    return F.grid_sample(pixels + 1, grid, padding_mode="zeros", align_corners=False) - 1
+    return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
 def load_onnx(file: Path, device: torch.device | str) -> Any:

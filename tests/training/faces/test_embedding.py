@@ -33,6 +33,18 @@ def test_the_embedding_is_that_of_the_face_analyser(portraits):
     assert (vectors @ found.T).argmax(1).tolist() == [0, 1, 2, 3]
 
 
+def test_faces_at_the_edge_of_a_picture_are_embedded_as_generation_embeds_them(portraits):
+    pytest.importorskip("insightface", reason="insightface is not installed: pip install insightface onnxruntime")
+    analyser, embed = FaceAnalyser(PACK), EmbedFrames(PACK, "cpu")
+    for picture, points in zip(*portraits):
+        at = (points + 1) * 128
+        top = int(at[:, 1].min())
+        left = top // 2
+        cut, placed = picture[:, top:, left : left + 256 - top], at - torch.tensor([left, top])
+        (vector,) = embed(cut[None], (placed / (128 - top / 2) - 1)[None])
+        assert vector @ analyser.embed(cut, placed) > 0.98
+
+
 def test_bytes_serve_as_well_as_floats(portraits):
     pixels, points = portraits
     as_bytes = ((pixels + 1) * 127.5).round().byte()
