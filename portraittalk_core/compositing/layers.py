@@ -23,7 +23,7 @@ from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
 from .head_field import Holds, head_field
-from .lips import LipEdges, over_lips, shut
+from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
 from .other_half import other_half
 from .unseen import redrawn, toned
@@ -166,6 +166,8 @@ def before_plate(
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
     known = (1 - own > _KNOWN).float()
     shown = torch.lerp(shown, toned(drawn, shown, known), own * matte * redrawn(motion.flow, landmarks, size))
+    if lips is not None:
+        shown = seamed(shown, landmarks)
     for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
         whole = enlarged(share, (size, size))
         half, _ = warp_pixels(layers.portrait[None], DenseMotion(flow, motion.shares[row : row + 1]))

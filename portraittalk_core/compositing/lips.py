@@ -30,6 +30,7 @@ _PLACES = 33  # along the mouth at which its edges are looked for
 _HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
 _REACH = 0.16  # beyond an edge within which pixels move
 _BAND = 0.04  # beyond the line in which lips meet where teeth may be left
+_SEAM, _ALONG = 2.0, 4  # pixels around that line, and along it, that are evened out
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
 _OPEN, _CLOSED = 0.22, 0.12  # mean share between points of lips that are surely apart, and of such that surely meet
@@ -260,6 +261,42 @@ def shut(
         near = _near_the_line(landmarks[row : row + 1], rows, columns, frames.shape[-1])
         share = met[row] * near * (_SURELY * inside[row, :, rows, columns]).clamp(0, 1)
         made[row, :, rows, columns] = part + share * (torch.minimum(part, line) - part)
+    return made
+
+
+def seamed(frames: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
+    """Even out the line in which lips meet that the photograph shows apart.
+
+    Two edges that come from different places meet within a pixel, which may show a bit of either, or of the dark
+    between them: a row of dashes. Along the line a mouth changes little.
+
+    Args:
+        frames: In [-1, 1].
+        landmarks: Of the frames, in [-1, 1].
+    """
+    met = smooth_step((_SHOWS - mouth_opening(landmarks)) / (_SHOWS - _SHUT))
+    made = frames.clone()
+    for row in met.nonzero()[:, 0].tolist():
+        rows, columns = _around(landmarks[row], frames.shape[-1])
+        one = landmarks[row : row + 1]
+        frame, pixel = _frames(one), 2 / frames.shape[-1] / float(eye_distance(one)[0])
+        x, y = frame.local(_places(rows, columns, frames.shape[-1])).unbind(-1)
+        upper, lower = frame.local(one[:, LIPS]).chunk(2, 1)
+        line = torch.lerp(upper, lower, 0.5)
+        away = y - along(x, line)
+        steps = torch.arange(-_ALONG, _ALONG + 1).to(x)
+        beside = (x[..., None] + steps * pixel).flatten(1)
+        there = torch.stack([beside, along(beside, line) + away.repeat_interleave(len(steps), 1)], -1)
+        found = functional.grid_sample(
+            frames[row : row + 1], frame.outside(there)[:, None].to(frames), padding_mode="border", align_corners=False
+        )
+        weights = (-2 * (steps / _ALONG).square()).exp().to(frames)
+        even = (found[0, :, 0].unflatten(1, (-1, len(steps))) * weights).sum(-1) / weights.sum()
+        near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
+        near = near * smooth_step(torch.minimum(x - upper[:, :1, 0], upper[:, -1:, 0] - x) / (_ALONG * pixel))
+        part = made[row, :, rows, columns]
+        share = (met[row] * near).view(1, *part.shape[1:]).to(frames)
+        made[row, :, rows, columns] = torch.lerp(part, even.view_as(part), share)
     return made
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from portraittalk_core.compositing.lips import lip_edges, lips_as_seen, over_lips, shut
+from portraittalk_core.compositing.lips import lip_edges, lips_as_seen, over_lips, seamed, shut
 from portraittalk_core.motion.geometry import eye_distance, mouth_opening
 from portraittalk_core.nets.dense_motion import identity_grid
 from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
@@ -88,6 +88,23 @@ def test_a_tooth_that_is_left_between_lips_that_meet_gets_their_colour(smiling, 
     assert torch.equal(made[1], white[1]), "a mouth that is open shows teeth"
     assert torch.equal(made[0, :, : row - 20], white[0, :, : row - 20])
     assert torch.equal(shut(white, torch.zeros(2, 1, SIDE, SIDE), edges, both), white), "there are none"
+
+
+def test_lips_meet_in_a_line_not_in_dashes(points):
+    """Every second pixel of the line is black: all of it becomes the darker, and nothing else changes."""
+    both = torch.cat([opened(points, 0.0), opened(points, 0.1)])
+    frames = PICTURE.repeat(2, 1, 1, 1)
+    middle = both[0, list(MEETING_LIPS[4])].mean(0)
+    x, y = ((middle + 1) * SIDE / 2).long().tolist()
+    frames[:, :, y, x - 8 : x + 8 : 2] = -1
+    made = seamed(frames, both)
+    line, was = made[0, 0, y, x - 4 : x + 4], frames[0, 0, y, x - 4 : x + 4]
+    assert line.max() - line.min() < 0.2 * (was.max() - was.min())
+    assert was.min() < line.mean() < was.max()
+    assert torch.equal(made[1], frames[1]), "an open mouth has no such line"
+    assert torch.equal(made[0, :, : y - 16], frames[0, :, : y - 16])
+    even = PICTURE.repeat(2, 1, 1, 1)
+    assert torch.allclose(seamed(even, both), even, atol=1e-6)
 
 
 def test_lips_between_which_nothing_is_seen_meet(points):
