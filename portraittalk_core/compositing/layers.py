@@ -167,7 +167,7 @@ def before_plate(
     known = (1 - own > _KNOWN).float()
     shown = torch.lerp(shown, toned(drawn, shown, known), own * matte * redrawn(motion.flow, landmarks, size))
     if lips is not None:
-        shown = seamed(shown, landmarks)
+        shown = seamed(shown, lips, landmarks)
     for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
         whole = enlarged(share, (size, size))
         half, _ = warp_pixels(layers.portrait[None], DenseMotion(flow, motion.shares[row : row + 1]))

@@ -30,7 +30,7 @@ _PLACES = 33  # along the mouth at which its edges are looked for
 _HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
 _REACH = 0.16  # beyond an edge within which pixels move
 _BAND = 0.04  # beyond the line in which lips meet where teeth may be left
-_SEAM, _ALONG = 2.0, 4  # pixels around that line, and along it, that are evened out
+_THIN, _SEAM, _ALONG = 3.0, 2.0, 4  # pixels of a gap that is seen as a line; around and along it, that are evened out
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
 _OPEN, _CLOSED = 0.22, 0.12  # mean share between points of lips that are surely apart, and of such that surely meet
@@ -264,17 +264,23 @@ def shut(
     return made
 
 
-def seamed(frames: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 3 s s"]:
-    """Even out the line in which lips meet that the photograph shows apart.
+def seamed(
+    frames: Float[Tensor, "n 3 s s"], edges: LipEdges, landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 3 s s"]:
+    """Even out the line in which lips meet, or nearly so, that the photograph shows apart.
 
-    Two edges that come from different places meet within a pixel, which may show a bit of either, or of the dark
-    between them: a row of dashes. Along the line a mouth changes little.
+    Two edges that come from different places meet within a pixel or two, which may show a bit of either, or of the
+    teeth and the dark between them: a row of dashes. Along the line a mouth changes little.
 
     Args:
         frames: In [-1, 1].
+        edges: Of the photograph.
         landmarks: Of the frames, in [-1, 1].
     """
-    met = smooth_step((_SHOWS - mouth_opening(landmarks)) / (_SHOWS - _SHUT))
+    opening = mouth_opening(landmarks)
+    gap = opening * eye_distance(landmarks) * frames.shape[-1] / 2
+    share = (opening - _MEET) / (edges.opening - _MEET)
+    met = smooth_step((_THIN - gap) / (_THIN / 2)) * smooth_step((0.9 - share) / 0.3)
     made = frames.clone()
     for row in met.nonzero()[:, 0].tolist():
         rows, columns = _around(landmarks[row], frames.shape[-1])
@@ -295,8 +301,8 @@ def seamed(frames: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
         near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
         near = near * smooth_step(torch.minimum(x - upper[:, :1, 0], upper[:, -1:, 0] - x) / (_ALONG * pixel))
         part = made[row, :, rows, columns]
-        share = (met[row] * near).view(1, *part.shape[1:]).to(frames)
-        made[row, :, rows, columns] = torch.lerp(part, even.view_as(part), share)
+        weight = (met[row] * near).view(1, *part.shape[1:]).to(frames)
+        made[row, :, rows, columns] = torch.lerp(part, even.view_as(part), weight)
     return made
 
 

@@ -90,21 +90,32 @@ def test_a_tooth_that_is_left_between_lips_that_meet_gets_their_colour(smiling, 
     assert torch.equal(shut(white, torch.zeros(2, 1, SIDE, SIDE), edges, both), white), "there are none"
 
 
-def test_lips_meet_in_a_line_not_in_dashes(points):
-    """Every second pixel of the line is black: all of it becomes the darker, and nothing else changes."""
-    both = torch.cat([opened(points, 0.0), opened(points, 0.1)])
+def test_lips_meet_in_a_line_not_in_dashes(smiling, points):
+    """Where every second pixel of the line is black, all of them become darker, and nothing else changes."""
+    open_points, segments, _ = smiling
+    edges = lip_edges(PICTURE, segments, open_points)
+    both = torch.cat([opened(points, 0.0), open_points])
     frames = PICTURE.repeat(2, 1, 1, 1)
     middle = both[0, list(MEETING_LIPS[4])].mean(0)
     x, y = ((middle + 1) * SIDE / 2).long().tolist()
     frames[:, :, y, x - 8 : x + 8 : 2] = -1
-    made = seamed(frames, both)
+    made = seamed(frames, edges, both)
     line, was = made[0, 0, y, x - 4 : x + 4], frames[0, 0, y, x - 4 : x + 4]
     assert line.max() - line.min() < 0.2 * (was.max() - was.min())
     assert was.min() < line.mean() < was.max()
     assert torch.equal(made[1], frames[1]), "an open mouth has no such line"
     assert torch.equal(made[0, :, : y - 16], frames[0, :, : y - 16])
     even = PICTURE.repeat(2, 1, 1, 1)
-    assert torch.allclose(seamed(even, both), even, atol=1e-6)
+    assert torch.allclose(seamed(even, edges, both), even, atol=1e-6)
+
+
+def test_a_photograph_whose_lips_hardly_part_is_itself(smiling, points):
+    _, segments, _ = smiling
+    hardly = opened(points, 0.03)
+    noise = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    edges = lip_edges(PICTURE, segments, hardly)
+    assert torch.equal(seamed(noise, edges, hardly), noise)
+    assert not torch.equal(seamed(noise, edges, opened(points, 0.01)), noise)
 
 
 def test_lips_between_which_nothing_is_seen_meet(points):
