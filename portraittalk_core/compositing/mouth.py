@@ -40,7 +40,10 @@ _AHEAD = 64  # frames whose mouths are found together: for a few it takes as lon
 _APART = 2.0  # between lips that are open
 _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
 _OPENS = (1.2, 3.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
-_RIM = 0.6  # of lips around what the photograph shows
+_RIM, _RIM_PIXELS = (
+    0.6,
+    1.3,
+)  # of lips around what the photograph shows; at least so many pixels, or dots lie between
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
 _BLURRED = 0.4  # of blur, from which on a photograph counts as a soft one
@@ -127,7 +130,8 @@ class SeenMouth:
             below = below.clamp(max=jaw - _APART / 2)
         above, below = above.view_as(x), below.view_as(x)
         open_there = smooth_step((below - above) / _APART - 1.2)
-        shown = step((torch.minimum(y - above, below - y) + _RIM) / soft) * open_there
+        rim = (_RIM_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_RIM)
+        shown = step((torch.minimum(y - above, below - y) + rim) / soft) * open_there
         there = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
         return _sampled(self.picture, there).view(3, *x.shape).transpose(0, 1), shown[:, None]
 
