@@ -40,10 +40,7 @@ _AHEAD = 64  # frames whose mouths are found together: for a few it takes as lon
 _APART = 2.0  # between lips that are open
 _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
 _OPENS = (1.2, 3.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
-_RIM, _RIM_PIXELS = (
-    0.6,
-    1.3,
-)  # of lips around what the photograph shows; at least so many pixels, or dots lie between
+_RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at least so many pixels, or dots lie between
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
 _BLURRED = 0.4  # of blur, from which on a photograph counts as a soft one
