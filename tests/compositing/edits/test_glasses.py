@@ -40,6 +40,10 @@ def test_rims_that_are_seen_are_worn():
     assert not shows_glasses(worn, POINTS[:1])
     worn[..., 60:66, 40:150] = 1
     assert shows_glasses(worn, POINTS[:1])
+    nose = int((POINTS[0, 168, 0] + 1) * SIDE / 2)
+    worn[..., nose:] = 0
+    worn[..., 50:90, 40:nose] = 1
+    assert not shows_glasses(worn, POINTS[:1]), "paint around one eye"
 
 
 def test_frames_have_the_colour_and_the_width_and_lenses_the_darkness_that_are_asked_for():
