@@ -6,7 +6,7 @@ over the cheeks, and every hair begins in the skin. So only the colour and the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ BARE = (50, 205, 203, 49, 6, 279, 423, 425, 280, 347, 6, 118)
 _CHEEK = ((137,), (177,), (213,), (192, 187), (212, 216), (216, 186), (92, 186), (165, 92), (167, 165), (164, 2))
 _JAW = ((152,), (148,), (176,), (149,), (150,), (136,), (172,), (58,), (132,), (93, 132))
 _MOUSTACHE = ((57, 186), (216, 186), (92, 206), (165,), (165, 167), (167, 97), (164, 2))
+_TRIMMED = ((61, 57), (57, 186), (186, 92), (165, 92), (165, 167), (167, 164), (164, 2, 164))
 _LIP = ((0,), (37,), (39,), (40,), (185,), (61,))
 _CHIN = ((18,), (83, 182), (204, 182), (211, 204), (170, 211), (149, 140), (176,), (148,), (152,))
 _BELOW = 1.05  # of the jaw's distance from the lip: beards end a little below it
@@ -35,7 +36,7 @@ class BeardKind:
     """How a kind of beard looks; lengths are in distances of the eyes."""
 
     parts: tuple[str, ...]
-    """Where it grows: `cheeks`, `moustache`, `chin`."""
+    """Where it grows: `cheeks`, `moustache`, `chin`, or `trimmed`: a moustache that follows the lip."""
     length: float
     """Of a hair."""
     width: float
@@ -46,18 +47,28 @@ class BeardKind:
     """How much of the skin is dark below the hairs."""
     opacity: float
     """Of a hair: real ones are thinner than those that are drawn."""
+    thinner: float = 1.0
+    """Power of the density of cheeks: above 1 beards begin there with single hairs."""
 
 
 BEARDS = {
-    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.15, 0.0048, 13000, 0.55, 0.8),
-    "goatee": BeardKind(("moustache", "chin"), 0.13, 0.0048, 13000, 0.55, 0.8),
-    "mustache": BeardKind(("moustache",), 0.13, 0.0064, 9500, 0.62, 0.86),
+    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.14, 0.0046, 13000, 0.5, 0.8, 1.8),
+    "goatee": BeardKind(("trimmed", "chin"), 0.13, 0.0048, 13000, 0.55, 0.8),
+    "mustache": BeardKind(("trimmed",), 0.1, 0.0048, 12000, 0.42, 0.8),
     "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.005, 4200, 0.24, 0.42),
 }
 """By the word that asks for it."""
 
-_FEATHER = {"cheeks": 0.3, "moustache": 0.06, "chin": 0.14}  # softness of the edges
+AREAS = {
+    "beard": replace(BEARDS["beard"], thinner=1.0),
+    "goatee": replace(BEARDS["goatee"], parts=("moustache", "chin")),
+    "mustache": replace(BEARDS["mustache"], parts=("moustache",)),
+}
+"""Likewise, where they may be in a photograph: people's moustaches are wider than drawn ones."""
+
+_FEATHER = {"cheeks": 0.3, "moustache": 0.06, "trimmed": 0.06, "chin": 0.14}  # softness of the edges
 _TUFT = 0.07  # in distances of the eyes: of hairs that are alike
+_UNDER_LIP, _UNDER_JAW, _SHADE = 0.42, 0.8, 0.28  # below the upper lip: where shade is; how much darker it is
 _FINE = 440  # pixels of the canvas a distance of the eyes
 _TONES = 10  # of hairs that are drawn in one go
 _LAYERS = 14  # from the ends of a beard upwards: hair lies over what grows below it
@@ -82,7 +93,8 @@ def beard_density(
     total = torch.zeros_like(like[:, :1])
     for part in kind.parts:
         mask = blurred(inside(_outline(landmarks, part), like), _FEATHER[part] * unit / 2)
-        total = torch.maximum(total, ((mask - 0.1) / 0.85).clamp(0, 1))
+        part_here = ((mask - 0.1) / 0.85).clamp(0, 1)
+        total = torch.maximum(total, part_here.pow(kind.thinner) if part == "cheeks" else part_here)
     return total * (1 - lips_of(landmarks, like))
 
 
@@ -127,6 +139,7 @@ def _outline(landmarks: Float[Tensor, "n 478 2"], part: str) -> Float[Tensor, "n
     half: dict[str, tuple[tuple[int, ...], ...]] = {
         "cheeks": (*_CHEEK[::-1], *_JAW[::-1]),
         "moustache": (*_MOUSTACHE[::-1], *_LIP[::-1]),
+        "trimmed": (*_TRIMMED[::-1], *_LIP[::-1]),
         "chin": _CHIN,
     }
     names = half[part]
@@ -134,7 +147,7 @@ def _outline(landmarks: Float[Tensor, "n 478 2"], part: str) -> Float[Tensor, "n
         torch.stack([landmarks[:, [MIRROR[k] if other else k for k in name]].mean(1) for name in names], 1)
         for other in (False, True)
     ]
-    if part != "moustache":
+    if part not in ("moustache", "trimmed"):
         low, middle = [k for k, name in enumerate(names) if name in _JAW], landmarks[:, [0]]
         for side in sides:
             side[:, low] = middle + _BELOW * (side[:, low] - middle)
@@ -158,7 +171,9 @@ def _hairs(density: Tensor, points: Float[Tensor, "478 2"], kind: BeardKind) -> 
     lines = ((lines - (left, top)) * fine * 16).round().astype(np.int32)
     layer = np.floor(order * _LAYERS).clip(0, _LAYERS - 1) * _TONES + np.floor(tones * _TONES).clip(0, _TONES - 1)
     thick = max(1, round(kind.width * unit * fine))
-    for number in np.unique(layer):
+    groups = np.unique(layer)
+    chance = np.random.default_rng(1).random(len(groups))  # or the lightest would lie on all others
+    for number in groups[np.lexsort((chance, groups // _TONES))]:
         level = 60 + int(170 * (number % _TONES) / (_TONES - 1))
         cv2.polylines(canvas, list(lines[layer == number]), False, level, thick, shift=4)
     there = canvas > 0
@@ -192,7 +207,10 @@ def _lines(
     # A moustache is parted in the middle; beards fall, and run together below the chin.
     upper = np.clip(0.5 - below / 0.15, 0, 1) * np.clip(1.5 - np.abs(aside) / 0.4, 0, 1)
     lean = upper * np.clip(aside / 0.16, -1, 1) * 1.1 + (1 - upper) * -0.22 * np.clip(aside, -1, 1)
-    angle = np.arctan2(lean, 1) + rng.normal(0, 0.3, len(roots))
+    # Hairs that stand together are alike, and run alike.
+    column, row = ((roots - (left, top)) / (_TUFT * unit) * 8).astype(int).T % 384
+    tuft, way_of_tuft = (_smooth_noise(rng)[row, column] for _ in range(2))
+    angle = np.arctan2(lean, 1) + 0.3 * way_of_tuft + rng.normal(0, 0.2, len(roots))
     length = kind.length * unit * rng.uniform(0.55, 1.2, len(roots)) * (0.22 + 0.78 * here)
     curl = rng.normal(0, 0.25, len(roots)) - 0.3 * np.sin(angle)
     steps = [roots]
@@ -200,13 +218,16 @@ def _lines(
         turned = angle + curl * step / _BENDS
         way = np.sin(turned)[:, None] * across + np.cos(turned)[:, None] * down
         steps.append(steps[-1] + way * (length / _BENDS)[:, None])
-    # Hairs that stand together are alike.
-    tufts = cv2.resize(rng.normal(0, 1, (48, 48)).astype(np.float32), (384, 384), interpolation=cv2.INTER_LINEAR)
-    column, row = ((roots - (left, top)) / (_TUFT * unit) * 8).astype(int).T % 384
-    tuft = tufts[row, column]
-    tones = np.clip(0.45 + 0.14 * tuft + rng.normal(0, 0.19, len(roots)), 0, 1)
+    # Under the lip and below the jaw a beard is in its own shade.
+    shade = np.exp(-(((below - _UNDER_LIP) / 0.07) ** 2)) * np.clip(1.4 - np.abs(aside) / 0.3, 0, 1)
+    shade = np.maximum(shade, np.clip((below - _UNDER_JAW) / 0.3, 0, 1))
+    tones = np.clip(0.5 + 0.16 * tuft - _SHADE * shade + rng.normal(0, 0.19, len(roots)), 0, 1)
     order = 1 - (below - below.min()) / max(float(np.ptp(below)), 1e-3) + rng.normal(0, 0.03, len(roots))
     return np.stack(steps, 1), tones, order
+
+
+def _smooth_noise(rng: np.random.Generator) -> Float32[ndarray, "384 384"]:
+    return cv2.resize(rng.normal(0, 1, (48, 48)).astype(np.float32), (384, 384), interpolation=cv2.INTER_LINEAR)
 
 
 def beard_colour(
@@ -233,7 +254,7 @@ def beard_colour(
         red, _, blue = found.split(1, 1)
         enough = (weight.mean((-2, -1), keepdim=True) / _ENOUGH).clamp(max=1) * (blue < red + _BLUER)
         colour = colour + enough * (found - colour)
-    return luma(colour) * 0.2 + colour * 0.74  # greyer and darker than hair of the head
+    return luma(colour) * 0.08 + colour * 0.86  # a little darker than hair of the head
 
 
 def shows_beard(
@@ -247,6 +268,6 @@ def shows_beard(
         landmarks: In [-1, 1].
     """
     light = luma(picture)
-    chin = mean_of(light, beard_density(landmarks, BEARDS["goatee"], picture) * skin)
+    chin = mean_of(light, beard_density(landmarks, AREAS["goatee"], picture) * skin)
     bare = mean_of(light, inside(landmarks[:, list(BARE)], picture) * skin)
     return bool((chin < _DARKER * bare).all())

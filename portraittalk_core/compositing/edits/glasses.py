@@ -139,7 +139,7 @@ def _light(
 
 
 def _layers(points: Float[Tensor, "478 2"], kind: Eyewear, side: int, aside: float) -> Float32[ndarray, "7 s s"]:
-    """Return the shares of frame, temples and lenses, what these mirror, how low in a lens a pixel is, and two of light.
+    """Return the shares of frame, temples and lenses, what these mirror, how low a pixel is, and two of light.
 
     Those say how far frame and temples are lit and shine, times their share.
     """

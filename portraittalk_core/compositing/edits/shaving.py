@@ -16,7 +16,7 @@ from ...topology import BROW_OUTLINES, EYES, OVAL
 from ..head_camera import face_unit
 from ..masked import blurred, filled, grown, inside, luma, mean_of, softened, surely
 from ..scene import Scene
-from .beards import BEARDS, beard_density, lips_of
+from .beards import AREAS, beard_density, lips_of
 from .removal import PATCH, pores
 from .scalp import continued_skin, scattered
 
@@ -131,7 +131,7 @@ def _found(scene: Scene, drawn: bool) -> tuple[Tensor | None, Tensor] | None:
 
 def _parts(scene: Scene) -> list[Float[Tensor, "n 1 s s"]]:
     """Return where a full beard grows, and of it chin and lip."""
-    return [beard_density(scene.landmarks, BEARDS[kind], scene.shown) for kind in ("beard", "goatee", "mustache")]
+    return [beard_density(scene.landmarks, AREAS[kind], scene.shown) for kind in ("beard", "goatee", "mustache")]
 
 
 def _below(heights: Float[Tensor, "n"], over: float, like: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s 1"]:

@@ -16,7 +16,7 @@ from ...people.palette import HAIR
 from ..head_camera import face_unit, head_camera, seen
 from ..masked import blurred, filled, inside, luma, mean_of, softened
 from ..scene import Scene
-from .beards import BARE, BEARDS, beard_density, lips_of
+from .beards import AREAS, BARE, beard_density, lips_of
 from .details import HAIR_COLOURS
 from .hair_colours import hair_of_colour
 
@@ -61,13 +61,13 @@ def _tone(colour: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3"]:
 
 
 def worn_beard(scene: Scene) -> str | None:
-    """Return which of `BEARDS` a face wears; None where there is none, or no more than stubble.
+    """Return which of `AREAS` a face wears; None where there is none, or no more than stubble.
 
     Args:
         scene: The photograph.
     """
     points, shown, skin = scene.landmarks, scene.shown, scene.was("skin")
-    whole, chin, lip = (beard_density(points, BEARDS[kind], shown) for kind in ("beard", "goatee", "mustache"))
+    whole, chin, lip = (beard_density(points, AREAS[kind], shown) for kind in ("beard", "goatee", "mustache"))
     cheeks, lower = (whole - chin - lip).clamp(min=0), (chin - lip).clamp(min=0)
     unit = float(face_unit(points).mean()) / 2
     face = inside(points[:, list(BARE)], shown)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from portraittalk_core.compositing.edits.beards import BEARDS, beard_colour, beard_density, bearded, shows_beard
+from portraittalk_core.compositing.edits import beards
+from portraittalk_core.compositing.edits.beards import AREAS, BEARDS, beard_colour, beard_density, bearded, shows_beard
 from portraittalk_core.topology import OUTER_LIPS
 
 from ...rendered_people import portraits
@@ -65,3 +66,27 @@ def test_a_dark_chin_is_a_beard():
     assert not shows_beard(face, skin, POINTS)
     dark = face - 0.5 * beard_density(POINTS, BEARDS["beard"], LIKE)
     assert shows_beard(dark, skin, POINTS)
+
+
+def test_drawn_moustaches_follow_the_lip_and_cheeks_begin_with_single_hairs():
+    drawn, found = (beard_density(POINTS, kinds["mustache"], LIKE) for kinds in (BEARDS, AREAS))
+    assert at(drawn, 164) > 0.5
+    assert drawn.sum() < 0.8 * found.sum()
+    assert max(at(drawn, 216), at(drawn, 436)) < 0.1, "nothing hangs beside the mouth"
+    thin, dense = (beard_density(POINTS, kinds["beard"], LIKE) for kinds in (BEARDS, AREAS))
+    edge = (dense > 0.1) & (dense < 0.6)
+    assert thin[edge].mean() < 0.8 * dense[edge].mean()
+    assert (thin[dense > 0.95] > 0.9).all()
+
+
+def test_beards_are_darker_under_the_lip(monkeypatch):
+    kind, colour = BEARDS["beard"], torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1)
+    large = torch.full((1, 3, 256, 256), 0.8)
+    density = beard_density(POINTS, kind, large)
+    shaded = bearded(large, density, colour, kind, POINTS)[0].mean(0)
+    monkeypatch.setattr(beards, "_SHADE", 0.0)
+    plain = bearded(large, density, colour, kind, POINTS)[0].mean(0)
+    x = int((POINTS[0, 17, 0] + 1) * 128)
+    lip, chin = (int((POINTS[0, k, 1] + 1) * 128) for k in (17, 199))
+    darker = (shaded / plain)[:, x - 8 : x + 9].mean(1)
+    assert darker[lip + 3 : lip + 9].mean() < 0.97 < darker[chin - 3 : chin + 4].mean()

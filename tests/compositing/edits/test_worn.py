@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_face_parsing
-from portraittalk_core.compositing.edits.beards import BEARDS, beard_density, bearded
+from portraittalk_core.compositing.edits.beards import AREAS, beard_density, bearded
 from portraittalk_core.compositing.edits.details import HAIR_COLOURS
 from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.hair_colours import hair_of_colour
@@ -97,8 +97,8 @@ def test_beards_are_known_by_where_they_grow(parser):
     assert worn_beard(bare) is None
     colour = torch.tensor([0.1, 0.08, 0.07]).view(1, 3, 1, 1)
     for name in ("beard", "mustache", "goatee"):
-        density = beard_density(bare.landmarks, BEARDS[name], bare.shown) * bare.was("skin")
-        grown = bearded(bare.shown, density, colour, BEARDS[name], bare.landmarks)
+        density = beard_density(bare.landmarks, AREAS[name], bare.shown) * bare.was("skin")
+        grown = bearded(bare.shown, density, colour, AREAS[name], bare.landmarks)
         assert worn_beard(scene(parser, ROUND_GLASSES, grown)) == name
 
 
