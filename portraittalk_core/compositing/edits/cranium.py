@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..head_camera import face_unit, head_camera
-from ..masked import blurred
+from ..masked import blurred, colourfulness, luma
 
 _MIDDLE, _RADII = (0.0, -0.57, -1.28), (1.25, 1.27, 1.48)
 """Of the ellipsoid, in the head's coordinates: it runs through the points of the forehead and ends as far
@@ -76,7 +76,7 @@ def knitted(
     """Draw a knitted hat.
 
     Args:
-        picture: In [0, 1]; only its size counts.
+        picture: In [0, 1]; its size counts, and whether it has colours.
         landmarks: In [-1, 1].
         light: How bright the face is.
         colour: Of the wool.
@@ -86,6 +86,7 @@ def knitted(
     """
     inner, fold = cranium(landmarks, picture, 0.1), cranium(landmarks, picture, 0.15)
     wool = picture.new_tensor(colour).view(1, 3, 1, 1)
+    wool = luma(wool) + colourfulness(picture) * (wool - luma(wool))
     drawn, share = torch.zeros_like(picture), torch.zeros_like(picture[:, :1])
     unit = float(face_unit(landmarks).mean()) / 2
     for part, top, ribs in ((inner, None, 60.0), (fold, -0.95, 44.0)):

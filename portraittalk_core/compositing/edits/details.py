@@ -48,6 +48,9 @@ HAIRCUTS = {f"{name} cut": name for name in STYLE_WORDS if name != "bald"}
 CLOTHES_COLOURS = {f"{name} clothes": colour for name, (colour, _) in CLOTHES.colours.items()}
 """Colours of clothes that are asked for, likewise."""
 
+HAT_COLOURS = {f"{name} hat": colour for name, (colour, _) in CLOTHES.colours.items()}
+"""Colours of hats, likewise."""
+
 DETAILS = (
     *OF_GLASSES,
     *HAIR_COLOURS,
@@ -58,6 +61,7 @@ DETAILS = (
     "fringe",
     "square lenses",
     *CLOTHES_COLOURS,
+    *HAT_COLOURS,
     "a garment",
 )
 """All that is read here."""
@@ -105,6 +109,7 @@ _DRESSED = re.compile(
 _ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
 _FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
 _LENSES = frozenset(["lens", "lenses"])
+_HATS = frozenset(["hat", "beanie"])
 _WORDS = {
     "dark lenses": "sunglasses dark tinted shaded mirrored",
     "thin rims": "thin fine wire delicate slim",
@@ -136,7 +141,7 @@ def asked_details(prompt: str) -> set[str]:
         said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
         asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
     asked |= {"square lenses"} if _SQUARE.search(prompt) else set()
-    return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt)
+    return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt) | _hat_colour(spoken)
 
 
 def _haircut(prompt: str) -> set[str]:
@@ -160,6 +165,14 @@ def _clothes(prompt: str) -> set[str]:
     colours = said | set(_DRESSED.findall(prompt))
     asked = {f"{name} clothes" for name, words in CLOTHES_WORDS.items() if colours & set(words)}
     return asked | ({"a garment"} if said & _GARMENTS else set())
+
+
+def _hat_colour(spoken: list[str]) -> set[str]:
+    """Return the colour of a hat that a prompt names."""
+    said: set[str] = set()
+    for place in (place for place, word in enumerate(spoken) if word in _HATS):
+        said |= set(takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place])))
+    return {f"{name} hat" for name, words in CLOTHES_WORDS.items() if said & (set(words) - {"dark"})}
 
 
 def _hair_colour(prompt: str) -> set[str]:

@@ -15,7 +15,7 @@ from ..masked import STRANDS, blurred, filled, inside, luma, mean_of, recoloured
 from ..matting import before_another_place
 from ..scene import Scene
 from .cranium import Cranium, cranium, knitted
-from .details import HAIR_COLOURS, HAIRCUTS
+from .details import HAIR_COLOURS, HAIRCUTS, HAT_COLOURS
 from .hair_colours import hair_of_colour
 from .hairstyles import drawn_strands, grown
 from .removal import PATCH, pores
@@ -304,7 +304,7 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     if keeps_hat(scene):
         return picture
     light = mean_of(luma(picture), scene.was("skin"))
-    hat, share = knitted(picture, scene.landmarks, light)
+    hat, share = knitted(picture, scene.landmarks, light, *_wool(scene))
     share = softened(share, softness(scene.shown, scene.was("skin")))
     head = cranium(scene.landmarks, picture)
     place = _place_behind(scene, surely(scene.was("background"), _STRANDS_GO))
@@ -312,6 +312,13 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     picture = picture + gone * (place - picture)
     shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
     return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
+
+
+def _wool(scene: Scene) -> list[tuple[float, float, float]]:
+    """Return the colour of wool that a prompt names, as a picture has it; none where it names none."""
+    named = sorted(scene.details & set(HAT_COLOURS))
+    # Wool is lit and shaded: black would be a hole, white a light.
+    return [tuple(0.05 + 1.4 * part ** (1 / 2.2) for part in HAT_COLOURS[name]) for name in named[:1]]
 
 
 def cap(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ _ROUND, _BARE = (
 )
 _BALD = re.compile(r"\bshaved head\b|\b(no|without)( any)? hair\b")
 _MIDDLE_AGED = re.compile(r"\bmiddle[ -]aged\b")  # neither old nor young
-_HATLESS = re.compile(r"\b(no|without)( \w+)? (hat|cap|beanie)\b")
+_HATLESS = re.compile(r"\b(no|without)( (?!and\b|or\b|with\b|wearing\b)\w+){0,2} (hat|cap|beanie)\b")
 _CHIN_BEARD = re.compile(r"\bchin beards?\b")
 _SHAVEN = re.compile(r"shaven|\b(no|without)( an?)?( \w+)? (beard|mustache|moustache|goatee|stubble|facial hair)")
 

@@ -76,7 +76,10 @@ def relief(
     share = there.astype(np.float32)
     if metal:
         heights, levels = zip(*_MIRRORED, strict=True)
-        lit, shine = np.interp(y - _HORIZON, heights, levels), _METAL_GLOSS * gloss**_METAL_GLOSSY
+        lit, shine = (
+            np.interp(np.asarray(y, np.float32) - _HORIZON, heights, levels),
+            _METAL_GLOSS * gloss**_METAL_GLOSSY,
+        )
     else:
         lit, shine = _SHADED + _DIFFUSE * falls, _GLOSS * gloss**_GLOSSY
     return (share * lit).astype(np.float32), (share * shine).astype(np.float32)

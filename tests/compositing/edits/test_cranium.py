@@ -44,3 +44,12 @@ def test_a_knitted_hat_is_above_the_brows():
             x, y = ((points[point] + 1) * SIDE / 2).long().tolist()
             assert share[row, 0, y, x] == 0, point
     assert hat[share.expand_as(hat) > 0.9].std() > 0.02, "it has ribs"
+
+
+def test_wool_has_a_colour_only_where_the_picture_has_colours():
+    grey = torch.full_like(LIKE, 0.5)
+    red = grey + torch.tensor([0.2, -0.1, -0.1]).view(1, 3, 1, 1)
+    for picture, least, most in ((red, 0.2, 1.0), (grey, 0.0, 1e-3)):
+        hat, share = knitted(picture, POINTS, torch.tensor(0.6), (0.7, 0.2, 0.2))
+        spread = (hat.amax(1, keepdim=True) - hat.amin(1, keepdim=True))[share > 0.9].mean()
+        assert least <= spread <= most

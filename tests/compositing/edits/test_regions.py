@@ -141,3 +141,15 @@ def test_colours_of_clothes_are_those_of_garments_alone():
     }
     for prompt, wanted in said.items():
         assert {name for name in asked_of(prompt) if name.endswith(" clothes") or name == "a garment"} == wanted
+
+
+def test_the_colour_of_a_hat_is_the_hats_alone():
+    def said(prompt):
+        found = asked_regions(prompt)
+        return {name for name, much in zip(ASKED, found.tolist(), strict=True) if much}
+
+    assert said("a woman wearing a dark red beanie") == {"knitted hat", "red hat"}
+    both = said("a man with a blue hat and a green shirt")
+    assert {"blue hat", "green clothes"} <= both and not both & {"green hat", "blue clothes"}
+    assert not said("a man without a red hat") & {"red hat", "knitted hat"}
+    assert {"no glasses", "knitted hat"} <= said("a man without glasses and with a hat")
