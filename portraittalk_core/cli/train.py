@@ -82,6 +82,7 @@ def add_parser(commands: Any) -> None:
         help="what they say (speech_clips.npz in --clips); with shards the speech encoder: a file, wav2vec2 or shipped "
         "(what made their features; for a public base wav2vec2 where it is; else shipped)",
     )
+    add("--recordings", metavar="FILE", help="table of people's recordings and texts, for speech to go on with (none)")
     add("--data", metavar="FOLDER", help="shards of `prepare`, or pictures as a stage encodes them (bank in --out)")
     for name, whose in (("vae", "VAE"), ("text", "text encoder"), ("warp", "dense motion")):
         add(f"--{name}", metavar="FILE", help=f"weights of the {whose}")

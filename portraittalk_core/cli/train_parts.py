@@ -137,10 +137,17 @@ def _train_text(arguments: argparse.Namespace, out: Path) -> bool:
 
 
 def _train_speech(arguments: argparse.Namespace, out: Path) -> bool:
+    from ..checkpoints.native import ASSETS
+    from ..training.speech.recorded import train_on_recordings
     from ..training.speech.train import train_speech
 
     start = Path(arguments.start) if arguments.start else None
     start = start.parent if start is not None and start.is_file() else start
+    if arguments.recordings:
+        shipped = ASSETS / "tiny"
+        table = Path(arguments.recordings)
+        train_on_recordings(out, start or shipped, table, work_dir=out / "work", **_given(arguments, "seed"))
+        return True
     train_speech(out, start=start, work_dir=out / "work", **_given(arguments, "seed"))
     return True
 
@@ -243,7 +250,11 @@ _DRAWN = frozenset(("shards", "textures", "seed"))
 PARTS: dict[str, Part] = {
     "people": Part("rendered people, from whom nearly all parts learn", _draw_people, _DRAWN),
     "text": Part("reads prompts: captions of people", _train_text, frozenset(("seed",))),
-    "speech": Part("hears speech, moves mouth and head: synthetic voices", _train_speech, frozenset(("seed", "start"))),
+    "speech": Part(
+        "hears speech, moves mouth and head: synthetic voices, recordings",
+        _train_speech,
+        frozenset(("seed", "start", "recordings")),
+    ),
     "mouth": Part(
         "moves the mouth by what is heard already: synthetic voices", _train_mouth, frozenset(("seed", "start"))
     ),

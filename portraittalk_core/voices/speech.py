@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 from typing import Any
 
 import torch
@@ -20,13 +21,16 @@ from ..types import SPEECH_RATE
 from . import flite
 from .mouth_shapes import STOPS, Phoneme, mouth_track
 
-__all__ = ["HELD_OUT_VOICES", "TRAIN_VOICES", "Phoneme", "mouth_track", "synthesise"]
+__all__ = ["HELD_OUT_VOICES", "TRAIN_VOICES", "Phoneme", "mouth_track", "spell", "synthesise"]
 
 _LIBRARY = "libespeak-ng.so.1"
 _SYNCHRONOUS, _OPTIONS = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on errors
 _PHONEME_EVENT, _RATE, _PITCH, _UTF8 = 7, 1, 3, 1
+_IPA, _SEPARATOR = 0x02, "_"
 _QUIET_DB = 35.0
 _LONGEST_CLOSURE_S = 0.16
+_MARKS = str.maketrans("", "", "ˈˌːˑ-")
+_EAST_SLAVIC = ("ru", "be", "uk")
 
 _LANGUAGES = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "de", "fr", "es", "it", "nl", "pt-br", "sv", "pl")
 _VARIANTS = ("m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f3", "f4", "klatt", "klatt2", "klatt3", "klatt4")
@@ -119,6 +123,43 @@ def synthesise(
     waveform = torch.frombuffer(bytearray(b"".join(chunks)), dtype=torch.int16).float() / 32768
     phonemes = _phonemes(waveform, events, sample_rate)
     return _resample(waveform, sample_rate), phonemes
+
+
+def spell(text: str, voice: str = "en-us") -> list[list[str]]:
+    """Return the phonemes of a text, word by word, without saying it.
+
+    Args:
+        text: In the voice's language.
+        voice: A language of espeak-ng.
+
+    Returns:
+        IPA without stress and length, vowels after a glide apart from it.
+
+    Raises:
+        MissingExtra: Without the library.
+        BadInput: For an unknown voice.
+    """
+    library, _ = _library()
+    if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        raise BadInput(f"`voice` must be one that `espeak-ng --voices` lists, but got {voice!r}. Try 'en-us'.")
+    phonemes_of = library.espeak_TextToPhonemes
+    phonemes_of.restype, phonemes_of.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    given = ctypes.create_string_buffer(text.encode())
+    rest = ctypes.c_void_p(ctypes.addressof(given))
+    words: list[list[str]] = []
+    while rest.value:  # a clause at a time
+        clause = phonemes_of(ctypes.byref(rest), _UTF8, _IPA | ord(_SEPARATOR) << 8) or b""
+        for word in re.sub(r"\([^)]*\)", "", clause.decode()).split():  # a change of language stands in brackets
+            symbols = [symbol for part in word.split(_SEPARATOR) for symbol in _symbols(part, voice)]
+            words += [symbols] if symbols else []
+    return words
+
+
+def _symbols(part: str, voice: str) -> list[str]:
+    plain = part.translate(_MARKS)
+    if voice in _EAST_SLAVIC:  # where espeak-ng writes a y for what has no round lips
+        plain = plain.replace("y", "ɨ")
+    return [plain[0], plain[1:]] if len(plain) > 1 and plain[0] == "j" else [plain] if plain else []
 
 
 def _resample(waveform: Float[Tensor, "n"], sample_rate: int) -> Float[Tensor, "m"]:

@@ -43,3 +43,20 @@ def test_voices_differ_and_an_unknown_one_is_named():
 def test_without_the_library_the_cure_is_named():
     with pytest.raises(MissingExtra, match="apt-get install -y espeak-ng"):
         speech._library("libno-such-espeak.so")
+
+
+@needs_espeak
+def test_spelling_keeps_words_apart_and_drops_stress():
+    assert speech.spell("My puppy; a map.") == [["m", "aɪ"], ["p", "ʌ", "p", "i"], ["ɐ"], ["m", "æ", "p"]]
+
+
+@needs_espeak
+def test_russian_has_no_round_lips_where_it_is_written_y_and_glides_stand_alone():
+    assert [word[1] for word in speech.spell("ты был", "ru")] == ["ɨ", "ɨ"]
+    assert speech.spell("моя", "ru")[0][-2:] == ["j", "a"]
+
+
+@needs_espeak
+def test_spelling_in_an_unknown_language_is_an_error():
+    with pytest.raises(BadInput, match="voice"):
+        speech.spell("a", "no-such-language")

@@ -76,12 +76,16 @@ def make_recording(voices: tuple[str, ...], generator: torch.Generator) -> Recor
         now = start + len(sound) / SPEECH_RATE
     samples = torch.cat(pieces)
     samples = samples / samples.abs().max().clamp(min=1e-3) * 0.9
-    track = mouth_track(_merge_pauses(phonemes), TRACK_HZ, len(samples) / SPEECH_RATE)
+    track = mouth_track(joined_pauses(phonemes), TRACK_HZ, len(samples) / SPEECH_RATE)
     return Recording((samples * 32767).short(), track.half())
 
 
-def _merge_pauses(phonemes: list[Phoneme]) -> list[Phoneme]:
-    """Join pauses that touch, so that their length is judged as a whole."""
+def joined_pauses(phonemes: list[Phoneme]) -> list[Phoneme]:
+    """Join pauses that touch, so that their length is judged as a whole.
+
+    Args:
+        phonemes: In order.
+    """
     merged: list[Phoneme] = []
     for phoneme in phonemes:
         if merged and merged[-1].symbol == "" and phoneme.symbol == "":
