@@ -102,7 +102,7 @@ def align(waveforms: Sequence[Float[Tensor, "n"]], said: Sequence[Words], rounds
     Args:
         waveforms: At 16 kHz; some minutes of them together.
         said: In each of them.
-        rounds: Of the training.
+        rounds: Of the training, 1 or more.
 
     Returns:
         One for each recording.
@@ -115,6 +115,7 @@ def align(waveforms: Sequence[Float[Tensor, "n"]], said: Sequence[Words], rounds
     numbers = {name: k for k, name in enumerate(names)}
     states = [np.array([numbers[name] for name in chain.names]) for chain in chains]
     paths = [_first_guess(r, chain) for r, chain in zip(rows, chains, strict=True)]
+    scores: list[Array] = []
     for _ in range(rounds):
         model = _Gaussians.fitted(rows, [s[p] for s, p in zip(states, paths, strict=True)], len(names))
         scores = [model.scores(r, s) for r, s in zip(rows, states, strict=True)]
