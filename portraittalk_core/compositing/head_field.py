@@ -24,6 +24,8 @@ from .unseen import stretching
 
 _SIDE = 64  # cells, on which hair moves: it does so smoothly
 _DEPTH = -1.3  # of the plane, in the head's coordinates: the middle of a head is as far behind the eyes
+_BETWEEN = 2  # cells around frames that go with them
+_LIDS, _LID = [160, 159, 158, 144, 145, 153, 387, 386, 385, 373, 374, 380], 0.035  # what does not, reach in [-1, 1]
 _WORN = 0.15  # depth of glasses, likewise
 _FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
 _RIM = 2  # cells beside what moves surely in which the field already runs back
@@ -130,7 +132,11 @@ def _with_rigid_glasses(
         return away
     rigid = plane_of_head(holds.camera, head_camera(landmarks), away, _WORN) - here
     share = sampled(holds.glasses, here + rigid, cubic=False)
-    return torch.lerp(away, rigid, share)
+    # Where skin would bring its piece of a frame along there would be two.
+    left = sampled(holds.glasses, here + away, cubic=False)
+    near = (2 * functional.max_pool2d(torch.maximum(share, left), 2 * _BETWEEN + 1, 1, _BETWEEN)).clamp(max=1)
+    lids = nearness(landmarks[:, _LIDS], away.shape[-1], _LID).mul(1.5).clamp(max=1)
+    return torch.lerp(away, rigid, torch.maximum(share, averaged(near, 1) * (1 - lids)))
 
 
 def plane_of_head(

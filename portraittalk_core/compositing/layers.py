@@ -35,6 +35,7 @@ _FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, whic
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
 _BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
+_BESIDE = 3  # cells around glasses in which the other half is no help
 _SEEN = 0.05  # share of the other half from which on a pixel is its
 
 
@@ -169,11 +170,19 @@ def before_plate(
     if lips is not None:
         shown = seamed(shown, lips, landmarks)
     for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
-        whole = enlarged(share, (size, size))
+        # Of glasses two halves that do not meet make two rims.
+        worn = _seen_there(layers.holds.glasses, torch.cat([motion.flow[row : row + 1], flow]))
+        whole = enlarged(share * (1 - worn.amax(0, keepdim=True)), (size, size))
         half, _ = warp_pixels(layers.portrait[None], DenseMotion(flow, motion.shares[row : row + 1]))
         beside = (whole < _SEEN) * matte[row : row + 1] * (blurred(whole, 0.1) > _SEEN)
         shown[row] = torch.lerp(shown[row : row + 1], toned(half, shown[row : row + 1], beside), whole)[0]
     return shown
+
+
+def _seen_there(part: Float[Tensor, "1 1 m m"], flow: Float[Tensor, "n 2 k k"]) -> Float[Tensor, "n 1 k k"]:
+    """Return where a part of a photograph is seen, and a little around."""
+    moved = functional.grid_sample(part.expand(len(flow), -1, -1, -1), flow.permute(0, 2, 3, 1), align_corners=False)
+    return averaged((3 * functional.max_pool2d(moved, 2 * _BESIDE + 1, 1, _BESIDE)).clamp(max=1), 1)
 
 
 def _bent(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from portraittalk_core.compositing.head_camera import _HEAD, head_camera, seen
 from portraittalk_core.compositing.head_field import Holds, head_field, plane_of_head
@@ -173,6 +174,18 @@ def test_glasses_are_not_bent_by_brows_and_turn_with_the_head() -> None:
     expected = plane_of_head(head_camera(points), head_camera(face(0.2) + 0.05), turned, depth=0.15)
     assert float((expected - identity_grid(turned))[at].abs().max()) > 0.02, "the head turns"
     torch.testing.assert_close(turned[at], expected[at], atol=0.01, rtol=0)
+
+
+def test_skin_that_moves_behind_glasses_makes_no_second_pair() -> None:
+    points, worn = face(), segments(SIZE, 0.8)
+    row, column = (round((float(value) + 1) * SIZE / 2) for value in points[0, [362, 263]].mean(0).flip(0))
+    bar = (slice(row - 10, row - 6), slice(column - 20, column + 20))
+    worn[..., bar[0], bar[1]] = 0
+    worn[:, SEGMENTS.index("accessory"), bar[0], bar[1]] = 1
+    holds, whole = taken_apart(noise(1), worn, points, SIDE).holds, torch.ones(1, 1, SIDE, SIDE)
+    found = head_field(motion(torch.cat([0 * whole, 0.06 * whole], 1), whole), holds, points)
+    shown = functional.grid_sample(holds.glasses, found.permute(0, 2, 3, 1), align_corners=False)
+    assert 0.9 < float(shown.sum() / holds.glasses.sum()) < 1.45
 
 
 def test_what_goes_on_beyond_the_crop_stays_at_its_edge() -> None:
