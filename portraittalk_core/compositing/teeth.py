@@ -179,8 +179,8 @@ def draw_row(
     between = _LINE / line * torch.exp(-(torch.minimum(part, 1 - part) * width / line).square())
     towards_edge = ((y - gum) / (edge - gum)).clamp(0, 1)
     round_tooth = (1 - _BULGE * bulge.square()) * (1 - _NECK * (1 - towards_edge).square())
-    away = ((value - at) / size for value, at, size in zip((part, towards_edge), _GLINT_AT, _GLINT_SIZE, strict=True))
-    glint = _GLINT * torch.exp(-sum(value.square() for value in away))
+    (across, up), (wide, high) = _GLINT_AT, _GLINT_SIZE
+    glint = _GLINT * torch.exp(-((part - across) / wide).square() - ((towards_edge - up) / high).square())
     shade = teeth.bright * x.new_tensor(teeth.shades)[number] * (round_tooth + glint)
     return cover, pink, shade * (1 - between) * torch.exp((depth + _BEHIND) / _INTO_DARK)
 
