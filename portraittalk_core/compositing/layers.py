@@ -25,13 +25,14 @@ from .head_camera import head_camera
 from .head_field import Holds, head_field
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
+from .matting import loose_locks
 from .other_half import other_half
 from .unseen import redrawn, toned
 
 _STRAY = 0.15  # share of a person below which a pixel is all place, and of a place below which it is all person
 _SURELY_PLACE = 0.9  # share from which on a pixel between parts of a hat is what is behind it
 _EDGE = 0.45  # of [-1, 1]: within it of the crop's edge what goes on beyond the crop moves less and less
-_FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which is not mirrored
+_FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which says nothing of the place
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
 _BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
@@ -85,8 +86,10 @@ def taken_apart(
     behind = ((behind - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
     hat = hat_of(segments, landmarks, torch.zeros_like(behind))
     behind = behind * (1 - hat * ((_SURELY_PLACE - behind) / (1 - _SURELY_PLACE)).clamp(0, 1))
-    plate = filled(portrait[None], surely(behind, STRANDS))[0]
+    hair = segments[:, [SEGMENTS.index("hair")]]
+    behind = behind * (1 - loose_locks((portrait[None] + 1) / 2, behind, hair))
     ends = _ends(place)
+    plate = _plate(portrait[None], surely(behind, STRANDS), ends)[0]
     small = functional.interpolate(torch.cat([segments, behind], 1), (side, side), mode="area")
     return Layers(
         portrait,
@@ -105,6 +108,26 @@ def _ends(place: CropPlace | None) -> tuple[float, float, float, float]:
         return -torch.inf, -torch.inf, torch.inf, torch.inf
     left, top = (-2 * start / place.side - 1 for start in (place.left, place.top))
     return left, top, left + 2 * place.width / place.side, top + 2 * place.height / place.side
+
+
+def _plate(
+    portrait: Float[Tensor, "1 3 s s"], place: Float[Tensor, "1 1 s s"], ends: tuple[float, float, float, float]
+) -> Float[Tensor, "1 3 s s"]:
+    """Fill in what is behind a person.
+
+    What goes on beyond a photograph is its last row or column, often a frame's: nothing in the photograph is filled
+    with it.
+
+    Args:
+        portrait: The crop, in [-1, 1].
+        place: Where surely nobody is.
+        ends: Of the photograph, see `_ends`.
+    """
+    x, y = identity_grid(portrait).split(1, 1)
+    away = torch.stack(torch.broadcast_tensors(x - ends[0], y - ends[1], ends[2] - x, ends[3] - y)).amin(0)
+    shown = (away > _FRAME).to(portrait)
+    plate = filled(portrait, place * shown)
+    return plate if bool(shown.all()) else torch.lerp(filled(portrait, place), plate, shown)
 
 
 def _holds(

@@ -13,6 +13,10 @@ _EDGE = 0.02  # of the picture's side: how far from the edge of a person pixels 
 _TOLD = 0.18  # by how much of the range person and place differ where their mixture can be read
 _BESIDE = 0.15  # of the range: how far from all mixtures of the two a pixel is neither
 _NEAR = 0.12  # of the range: how much a mixed pixel's own colour may differ from the person's further in
+_LOCKS = 0.06  # of the picture's side: how far from the rest of somebody tips of their hair may be
+_AROUND = 0.05  # likewise: how far from somebody the place is surely as it is
+_CALM = 0.06  # of the range: how much a place may vary in which a lock of hair is told from it
+_HAIRY = 0.25, 0.6  # of the way from place to hair: of less a pixel is place, from the second on hair
 _WRAP, _WRAP_REACH = 0.35, 0.02  # how much of the new place's light falls on the edge of a person
 
 
@@ -42,6 +46,32 @@ def person_share(
     edge = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, _EDGE)).clamp(max=1)
     share = person + told * edge * (softened(read.clamp(0, 1), 0.5) - person)
     return share, inner, outer
+
+
+def loose_locks(
+    picture: Float[Tensor, "n 3 s s"], place: Float[Tensor, "n 1 s s"], hair: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n 1 s s"]:
+    """Return how far pixels beside somebody are tips of hair that were taken for the place, in [0, 1].
+
+    Before a place that is calm, what has the colour of the hair beside it is hair.
+
+    Args:
+        picture: In [0, 1].
+        place: The share of the place in each pixel.
+        hair: The share of hair.
+    """
+    far = surely(place, _AROUND)
+    outer = filled(picture, far)
+    inner = filled(picture, surely(hair, 0.008))
+    apart = inner - outer
+    told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
+    read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
+    beside = (picture - outer - read.clamp(max=1.5) * apart).square().sum(1, keepdim=True)
+    varies = filled((picture - blurred(outer, _AROUND)).square().sum(1, keepdim=True), far)
+    calm = torch.exp(-blurred(varies, _LOCKS) / _CALM**2)
+    near = (8 * blurred(hair, _LOCKS)).clamp(max=1)
+    least, most = _HAIRY
+    return told * torch.exp(-beside / _BESIDE**2) * calm * near * ((read - least) / (most - least)).clamp(0, 1)
 
 
 def before_another_place(

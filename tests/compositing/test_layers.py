@@ -228,6 +228,31 @@ def half_seen(much: float) -> torch.Tensor:
     return points
 
 
+def test_a_place_is_not_filled_with_what_goes_on_beyond_its_photograph() -> None:
+    """The photograph ends at the right of a head, in a dark frame, of which the crop's rest is made."""
+    end = round(0.8 * SIZE)
+    photograph = torch.full((3, SIZE, SIZE), 0.8)
+    photograph[:, :, end - 2 :] = -0.9
+    place = CropPlace(0, -50, SIZE, 400, end)
+    layers = taken_apart(photograph, segments(SIZE, 0.58), face(), SIDE, place)
+    head = disc(SIZE, 0.58)[0].bool().expand(3, -1, -1)[..., : end - 3]
+    assert torch.allclose(layers.plate[..., : end - 3][head], torch.tensor(0.8), atol=1e-3)
+    whole = taken_apart(photograph, segments(SIZE, 0.58), face(), SIDE)
+    torch.testing.assert_close(layers.plate[..., end:], whole.plate[..., end:])
+
+
+def test_tips_of_hair_that_were_taken_for_the_place_go_with_the_hair() -> None:
+    tip = disc(SIZE, 0.03, 0.0).roll(round(0.3 * SIZE), -1)  # a lock beside the head
+    person = (disc(SIZE, 0.5) + tip).clamp(max=1)
+    photograph = torch.lerp(torch.full((3, SIZE, SIZE), 0.7), torch.full((3, SIZE, SIZE), -0.6), person[0])
+    layers = taken_apart(photograph, segments(SIZE, 0.5), face(), SIDE)
+    lock = tip[0, 0] > 0
+    assert float(layers.matte[0][lock].mean()) > 0.9
+    assert torch.allclose(layers.plate[:, lock], torch.tensor(0.7), atol=0.1), "it leaves nothing behind"
+    busy = taken_apart(torch.where(person > 0, photograph, noise(1, 40))[0], segments(SIZE, 0.5), face(), SIDE)
+    assert float(busy.matte[0][(1 - person)[0, 0] > 0].mean()) < 0.02, "of places full of colours nothing is taken"
+
+
 def test_a_half_that_a_photograph_hides_is_the_other_one_mirrored() -> None:
     whole = half_seen(1.0)
     here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
