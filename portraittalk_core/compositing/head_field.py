@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.resampling import averaged, enlarged, sampled
-from ..nets.dense_motion import DenseMotion, identity_grid, nearness
+from ..nets.dense_motion import DenseMotion, identity_grid, lengths, nearness
 from ..topology import EYES, OUTER_LIPS
 from .head_camera import head_camera
 from .masked import blurred, filled
+from .teeth import smooth_step
 from .unseen import stretching
 
 _SIDE = 64  # cells, on which hair moves: it does so smoothly
@@ -37,6 +38,9 @@ _FEATURES, _FEATURE = [*EYES[0], *EYES[1], *OUTER_LIPS], 0.05  # lids and lips t
 _LIVELY = 4  # of their nearness: what is a quarter near is left as it is
 _JAW = 0.14  # reach of lips in [-1, 1] within which skin is drawn out because jaws move
 _DRAWN_OUT, _TEARING = 0.7, 0.3  # least magnification below which a field is evened out, and from which on wholly
+_EDGE, _LEAST_EDGE, _ROOM = 0.45, 0.16, 5  # of [-1, 1]: from where motion runs out, most and least; of its length
+_NECK = 1.5  # of how far below a chin something is: the body
+_CHIN = 0.04  # of [-1, 1]: reach of points of the face, which no end holds
 _EVENINGS, _AROUND = 10, 3  # how often; cells around such a place
 
 
@@ -56,8 +60,11 @@ class Holds:
     glasses: Float[Tensor, "1 1 m m"]
     """The share of frames of glasses, which no brow and no cheek bends."""
 
-    edge: Float[Tensor, "1 1 m m"]
-    """How far a cell is held by what goes on beyond the crop, in [0, 1]."""
+    ends: Float[Tensor, "1 2 m m"]
+    """How far the crop or the photograph goes on, in [-1, 1]: to the nearest end but the lower one, and to that."""
+
+    beyond: Float[Tensor, "1 1 m m"]
+    """How surely somebody goes on beyond the nearest end, in [0, 1]."""
 
     camera: Float[Tensor, "1 4 2"]
     """Of `head_camera`."""
@@ -90,7 +97,7 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     known = away * (warped + _UNSURE) / (warped + body + _UNSURE)
     kept = torch.maximum(nearness(landmarks, side, _FACE).sqrt(), skin * warped)
     found = torch.lerp(smooth, known, kept.clamp(0, 1))
-    found = _with_rigid_glasses(found, here, holds, landmarks) * (1 - holds.edge)
+    found = _held(_with_rigid_glasses(found, here, holds, landmarks), holds, landmarks)
     lively = nearness(landmarks[:, _FEATURES], side, _FEATURE).clamp(max=1)
     jaw = nearness(landmarks[:, list(OUTER_LIPS)], side, _JAW).clamp(max=1)
     # Evening out acts again and again: where lids are only a little near, it would undo them wholly in the end.
@@ -122,6 +129,28 @@ def _without_tears(
         near = averaged(functional.max_pool2d(torn, 2 * _AROUND + 1, 1, _AROUND), _AROUND)
         away = torch.lerp(away, averaged(away, _AROUND, 2), near * where)
     return away
+
+
+def _held(
+    away: Float[Tensor, "n 2 m m"], holds: Holds, landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 2 m m"]:
+    """Let a person's motion run out towards the ends of the crop, where it is pasted back, but for the face.
+
+    Hair that hardly moves does so within a few cells: further in it goes with the head. Bodies stand still, and slow
+    down from below the chin on.
+
+    Args:
+        away: By how much each cell of the picture lies elsewhere.
+        holds: Of the photograph.
+        landmarks: Of each frame, in [-1, 1].
+    """
+    above, below = holds.ends.split(1, 1)
+    most = (lengths(away) * holds.beyond * (above < _EDGE)).amax((1, 2, 3), keepdim=True)
+    beside = smooth_step(1 - above / (_ROOM * most).clamp(_LEAST_EDGE, _EDGE))
+    body = smooth_step(1 - below / _EDGE) * (_NECK * holds.low).clamp(max=1)
+    body = torch.maximum(body, smooth_step(1 - below / _LEAST_EDGE))
+    face = nearness(landmarks, away.shape[-1], _CHIN)
+    return away * (1 - torch.maximum(beside, body) * holds.beyond * (1 - face))
 
 
 def _with_rigid_glasses(

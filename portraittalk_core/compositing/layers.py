@@ -31,7 +31,6 @@ from .unseen import redrawn, toned
 
 _STRAY = 0.15  # share of a person below which a pixel is all place, and of a place below which it is all person
 _SURELY_PLACE = 0.9  # share from which on a pixel between parts of a hat is what is behind it
-_EDGE = 0.45  # of [-1, 1]: within it of the crop's edge what goes on beyond the crop moves less and less
 _FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which says nothing of the place
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
 _BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
@@ -151,16 +150,15 @@ def _holds(
     body = (part("skin", "clothes") + low * part("hair", "accessory")).clamp(0, 1)
     left, top, right, bottom = (min(max(end, -1.0), 1.0) for end in ends)
     x, y = here.expand(1, -1, *solid.shape[-2:]).split(1, 1)
-    away = [x - left, right - x, bottom - y, *([y - top] if ends[1] < -1 else [])]
-    edge = torch.stack(away).amin(0)
+    away = torch.stack([x - left, right - x, *([y - top] if ends[1] < -1 else [])]).amin(0)
+    edge = torch.minimum(away, bottom - y)
     ring = (edge < 2 * _RING / solid.shape[-1]).float()
     somebody = blurred(solid * ring, _ALONG) / blurred(ring, _ALONG).clamp(min=1e-3)
-    near = (1 - edge / _EDGE).clamp(0, 1)
-    near = near * near * (3 - 2 * near) * (2.5 * somebody).clamp(0, 1)
     eyes = nearness(landmarks[:, [*EYES[0], *EYES[1]]], solid.shape[-1], _BEFORE_EYES)
     frames = functional.max_pool2d((2 * part("accessory")).clamp(max=1), 3, 1, 1)
     glasses = averaged(frames, 1) * (1.2 * eyes).clamp(max=1)
-    return Holds(solid, body, low, glasses, near, head_camera(landmarks))
+    away = torch.cat([away, bottom - y], 1)
+    return Holds(solid, body, low, glasses, away, (2.5 * somebody).clamp(0, 1), head_camera(landmarks))
 
 
 def before_plate(

@@ -105,13 +105,18 @@ def test_hair_beyond_the_face_turns_as_a_plane_through_the_head() -> None:
     assert below.abs().max() < 5e-3, "there are shoulders"
 
 
+def everywhere() -> Holds:
+    """Nothing but a head, which nothing holds."""
+    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
+    return Holds(whole, body=none, low=none, glasses=none, ends=whole.repeat(1, 2, 1, 1), beyond=none, camera=camera())
+
+
 def test_lids_that_close_keep_their_field_however_steep() -> None:
     """Contours that are pressed together are smoothed elsewhere, or they would come in steps."""
     here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
     moves = torch.zeros(1, 2, SIDE, SIDE)
     moves[:, 1] = 0.06 * torch.tanh(here[:, 1] / 0.01)  # half of the pixels around a line are pressed into it
-    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
-    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
+    whole, holds = torch.ones(1, 1, SIDE, SIDE), everywhere()
     on_the_line = face().clone()
     lids = [*EYES[0], *EYES[1]]
     on_the_line[:, lids] = torch.stack([torch.linspace(-0.1, 0.1, len(lids)), torch.zeros(len(lids))], -1)
@@ -127,8 +132,7 @@ def test_skin_of_lids_is_drawn_out_as_they_close() -> None:
     here = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
     moves = torch.zeros(1, 2, SIDE, SIDE)
     moves[:, 1] = -0.8 * here[:, 1].clamp(-0.05, 0.05) * torch.exp(-((here[:, 0] / 0.15) ** 2))
-    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
-    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
+    whole, holds = torch.ones(1, 1, SIDE, SIDE), everywhere()
     closing = face().clone()
     lids = [*EYES[0], *EYES[1]]
     closing[:, lids] = torch.stack([torch.linspace(-0.1, 0.1, len(lids)), torch.zeros(len(lids))], -1)
@@ -139,8 +143,7 @@ def test_skin_of_lids_is_drawn_out_as_they_close() -> None:
 
 def test_no_outline_is_torn_off_what_does_not_follow_it() -> None:
     """A cheek turns away from hair that stays: what is drawn out between them is drawn out evenly."""
-    whole, none = torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, 1, SIDE, SIDE)
-    holds = Holds(solid=whole, body=none, low=none, glasses=none, edge=none, camera=camera())
+    whole, holds = torch.ones(1, 1, SIDE, SIDE), everywhere()
     cheek = disc(SIDE, 0.4)
     moved = motion(torch.cat([0.06 * cheek, torch.zeros_like(cheek)], 1), whole)
     around = torch.linspace(0, 2 * torch.pi, len(OVAL) + 1)[:-1]
@@ -195,6 +198,31 @@ def test_what_goes_on_beyond_the_crop_stays_at_its_edge() -> None:
         holds = taken_apart(noise(1), segments(SIZE, 1.5), face(), SIDE, place).holds
         top = head_field(motion(away, every), holds, face() + shift)[0, 1, 0, SIDE // 2]
         assert float(-1 + 1 / SIDE - top) == pytest.approx(moved, abs=0.02)
+
+
+def test_hair_near_the_end_of_a_crop_goes_with_a_head_that_hardly_moves() -> None:
+    place, every = CropPlace(10, 10, 100, 200, 200), torch.ones(1, 1, SIDE, SIDE)
+    holds = taken_apart(noise(1), segments(SIZE, 1.5), face(), SIDE, place).holds
+    row = round(0.1 * SIDE)  # 0.2 from the upper end
+    for far, goes in ((0.02, 0.9), (0.1, 0.6)):
+        shift = torch.tensor([0.0, far])
+        moved = motion(-shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE), every)
+        found = (identity_grid(every) - head_field(moved, holds, face() + shift))[0, 1, row, SIDE // 2]
+        assert (float(found) > goes * far) == (far == 0.02)
+
+
+def test_no_end_of_a_photograph_holds_a_chin() -> None:
+    points, every = face(), torch.ones(1, 1, SIDE, SIDE)
+    chin = float(points[0, 152, 1])
+    side = 100
+    place = CropPlace(10, 10, side, 10 + round((chin + 1.3) / 2 * side), 200)  # the photograph ends 0.3 below it
+    holds = taken_apart(noise(1), segments(SIZE, 1.5), points, SIDE, place).holds
+    down = torch.tensor([0.0, 0.08])
+    moved = motion(-down.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE), every)
+    away = (identity_grid(every) - head_field(moved, holds, points + down))[0, 1, :, SIDE // 2]
+    at = round((chin + 0.08 + 1) / 2 * SIDE) - 2
+    assert float(away[at]) > 0.85 * 0.08
+    assert float(away[round((chin + 1.3) / 2 * SIDE) - 1]) < 0.3 * 0.08, "what is below it stays"
 
 
 def test_what_would_come_from_beyond_a_photograph_is_its_mirror_image() -> None:
