@@ -121,13 +121,17 @@ def _without_tears(
         here: Where each cell is.
         where: How far it may be evened out.
     """
+    away, rows = away.clone(), torch.arange(len(away), device=away.device)
     for _ in range(_EVENINGS):
-        least, _ = stretching(here + away)
+        part = away[rows]
+        least, _ = stretching(here + part)
         torn = ((_DRAWN_OUT - least) / (_DRAWN_OUT - _TEARING)).clamp(0, 1)
-        if not bool(torn.any()):
+        left = torn.amax((1, 2, 3)) > 0  # a frame that is whole stays as it is
+        if not bool(left.any()):
             break
+        rows, part, torn = rows[left], part[left], torn[left]
         near = averaged(functional.max_pool2d(torn, 2 * _AROUND + 1, 1, _AROUND), _AROUND)
-        away = torch.lerp(away, averaged(away, _AROUND, 2), near * where)
+        away[rows] = torch.lerp(part, averaged(part, _AROUND, 2), near * where[rows])
     return away
 
 

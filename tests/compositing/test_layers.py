@@ -155,6 +155,16 @@ def test_no_outline_is_torn_off_what_does_not_follow_it() -> None:
     torch.testing.assert_close(after[..., 60:68, 60:68], before[..., 60:68, 60:68], atol=0.004, rtol=0)
 
 
+def test_a_frame_beside_a_torn_one_is_as_it_is_alone() -> None:
+    whole, holds = torch.ones(1, 1, SIDE, SIDE), everywhere()
+    cheek = disc(SIDE, 0.4)
+    torn = torch.cat([0.06 * cheek, torch.zeros_like(cheek)], 1)
+    both = head_field(motion(torch.cat([0 * torn, torn]), whole.repeat(2, 1, 1, 1)), holds, face().repeat(2, 1, 1))
+    for row, moves in enumerate((0 * torn, torn)):
+        alone = head_field(motion(moves, whole), holds, face())
+        torch.testing.assert_close(both[row : row + 1], alone, atol=1e-6, rtol=0)
+
+
 def test_glasses_are_not_bent_by_brows_and_turn_with_the_head() -> None:
     points, bare = face(), segments(SIZE, 0.8)
     for eye, corners in zip(EYES, ((33, 133), (362, 263)), strict=True):
