@@ -39,7 +39,7 @@ _LIVELY = 4  # of their nearness: what is a quarter near is left as it is
 _JAW = 0.14  # reach of lips in [-1, 1] within which skin is drawn out because jaws move
 _DRAWN_OUT, _TEARING = 0.7, 0.3  # least magnification below which a field is evened out, and from which on wholly
 _EDGE, _LEAST_EDGE, _ROOM = 0.45, 0.16, 5  # of [-1, 1]: from where motion runs out, most and least; of its length
-_NECK = 1.5  # of how far below a chin something is: the body
+_NECK = 4  # of how far below a chin something is: the body
 _CHIN = 0.04  # of [-1, 1]: reach of points of the face, which no end holds
 _EVENINGS, _AROUND = 10, 3  # how often; cells around such a place
 
@@ -124,7 +124,8 @@ def _without_tears(
     away, rows = away.clone(), torch.arange(len(away), device=away.device)
     for _ in range(_EVENINGS):
         part = away[rows]
-        least, _ = stretching(here + part)
+        least = stretching(here + part)[0][..., 1:-1, 1:-1]  # cells at the border have half their neighbours
+        least = functional.pad(least, (1, 1, 1, 1), value=1.0)
         torn = ((_DRAWN_OUT - least) / (_DRAWN_OUT - _TEARING)).clamp(0, 1)
         left = torn.amax((1, 2, 3)) > 0  # a frame that is whole stays as it is
         if not bool(left.any()):
