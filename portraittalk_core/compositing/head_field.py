@@ -25,7 +25,7 @@ from .unseen import stretching
 
 _SIDE = 64  # cells, on which hair moves: it does so smoothly
 _DEPTH = -1.3  # of the plane, in the head's coordinates: the middle of a head is as far behind the eyes
-_BETWEEN = 2  # cells around frames that go with them
+_BETWEEN = 1  # cells around frames that go with them: of two, cheeks went along
 _LIDS, _LID = [160, 159, 158, 144, 145, 153, 387, 386, 385, 373, 374, 380], 0.035  # what does not, reach in [-1, 1]
 _WORN = 0.15  # depth of glasses, likewise
 _FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
