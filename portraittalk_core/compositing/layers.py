@@ -23,6 +23,7 @@ from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
 from .head_field import Holds, head_field
+from .lids import lid_seams, over_lids
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
 from .matting import loose_locks
@@ -188,6 +189,7 @@ def before_plate(
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
     known = (1 - own > _KNOWN).float()
     shown = torch.lerp(shown, toned(drawn, shown, known), own * matte * redrawn(motion.flow, landmarks, size))
+    shown = lid_seams(shown, layers.landmarks, landmarks)
     if lips is not None:
         shown = seamed(shown, lips, landmarks)
     for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
@@ -210,7 +212,7 @@ def _bent(
     flow: Float[Tensor, "n 2 s s"], layers: Layers, lips: LipEdges | None, landmarks: Float[Tensor, "n 478 2"]
 ) -> Float[Tensor, "n 2 s s"]:
     """Bend a field for lips that close, and mirror what would come from above the photograph."""
-    flow = flow if lips is None else over_lips(flow, lips, landmarks)
+    flow = over_lids(flow if lips is None else over_lips(flow, lips, landmarks), layers.landmarks, landmarks)
     line = layers.top + _FRAME
     cut = (flow[:, 1:] < line) & (identity_grid(flow)[:, 1:] >= line)
     mirrored = torch.cat([flow[:, :1], 2 * line - flow[:, 1:]], 1)

@@ -98,7 +98,7 @@ def _beyond_points(
     inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
 ) -> tuple[Float[Tensor, "2 places"], float]:
     """Return how far beyond their points lips end, see `LipEdges.beyond`, and how surely the mouth is open."""
-    frame = _frames(landmarks)
+    frame = frames_of_eyes(landmarks)
     upper, lower = frame.local(landmarks[:, LIPS]).chunk(2, 1)
     x = torch.linspace(float(upper[0, 0, 0]), float(upper[0, -1, 0]), _PLACES)[None].to(landmarks)
     between = frame.outside(torch.stack([x, (along(x, upper) + along(x, lower)) / 2], -1))
@@ -166,7 +166,7 @@ def _at_edges(
     Segments say so roughly; near there it is where light and whiteness fall most.
     """
     beyond, _ = _beyond_points(inside, landmarks)
-    frame, made = _frames(landmarks), landmarks.clone()
+    frame, made = frames_of_eyes(landmarks), landmarks.clone()
     lines = frame.local(landmarks[:, LIPS]).chunk(2, 1)
     places = torch.linspace(float(lines[0][0, 0, 0]), float(lines[0][0, -1, 0]), _PLACES).to(landmarks)
     near = torch.arange(-_NEAR, _NEAR + _STEP / 2, _STEP).to(landmarks)
@@ -281,35 +281,54 @@ def seamed(
     gap = opening * eye_distance(landmarks) * frames.shape[-1] / 2
     share = (opening - _MEET) / (edges.opening - _MEET)
     met = smooth_step((_THIN - gap) / (_THIN / 2)) * smooth_step((0.9 - share) / 0.3)
-    made = frames.clone()
+    made, mouths = frames.clone(), frames_of_eyes(landmarks)
     for row in met.nonzero()[:, 0].tolist():
-        rows, columns = _around(landmarks[row], frames.shape[-1])
-        one = landmarks[row : row + 1]
-        frame, pixel = _frames(one), 2 / frames.shape[-1] / float(eye_distance(one)[0])
-        x, y = frame.local(_places(rows, columns, frames.shape[-1])).unbind(-1)
-        upper, lower = frame.local(one[:, LIPS]).chunk(2, 1)
-        line = torch.lerp(upper, lower, 0.5)
-        away = y - along(x, line)
-        steps = torch.arange(-_ALONG, _ALONG + 1).to(x)
-        beside = (x[..., None] + steps * pixel).flatten(1)
-        there = torch.stack([beside, along(beside, line) + away.repeat_interleave(len(steps), 1)], -1)
-        found = functional.grid_sample(
-            frames[row : row + 1], frame.outside(there)[:, None].to(frames), padding_mode="border", align_corners=False
-        )
-        weights = (-2 * (steps / _ALONG).square()).exp().to(frames)
-        even = (found[0, :, 0].unflatten(1, (-1, len(steps))) * weights).sum(-1) / weights.sum()
-        near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
-        near = near * smooth_step(torch.minimum(x - upper[:, :1, 0], upper[:, -1:, 0] - x) / (_ALONG * pixel))
-        part = made[row, :, rows, columns]
-        weight = (met[row] * near).view(1, *part.shape[1:]).to(frames)
-        made[row, :, rows, columns] = torch.lerp(part, even.view_as(part), weight)
+        frame, where = mouths.rows(slice(row, row + 1)), _around(landmarks[row], frames.shape[-1])
+        upper, lower = frame.local(landmarks[row : row + 1, LIPS]).chunk(2, 1)
+        made[row] = evened_along(frames[row], frame, torch.lerp(upper, lower, 0.5), where, met[row])
+    return made
+
+
+def evened_along(
+    picture: Float[Tensor, "3 s s"],
+    frame: MouthFrames,
+    line: Float[Tensor, "1 p 2"],
+    where: tuple[slice, slice],
+    share: Float[Tensor, ""],
+) -> Float[Tensor, "3 s s"]:
+    """Even a picture out along a line, a pixel or two around it.
+
+    Args:
+        picture: In [-1, 1].
+        frame: One row.
+        line: Points from the left to the right, in the frame's coordinates.
+        where: Rows and columns around it.
+        share: How far, in [0, 1].
+    """
+    side = picture.shape[-1]
+    pixel = 2 / side / float(frame.across.norm())
+    x, y = frame.local(places_of(*where, side)).unbind(-1)
+    away = y - along(x, line)
+    steps = torch.arange(-_ALONG, _ALONG + 1).to(x)
+    beside = (x[..., None] + steps * pixel).flatten(1)
+    there = torch.stack([beside, along(beside, line) + away.repeat_interleave(len(steps), 1)], -1)
+    at = frame.outside(there)[:, None].to(picture)
+    found = functional.grid_sample(picture[None], at, padding_mode="border", align_corners=False)[0, :, 0]
+    weights = (-2 * (steps / _ALONG).square()).exp().to(picture)
+    even = (found.unflatten(1, (-1, len(steps))) * weights).sum(-1) / weights.sum()
+    near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
+    near = near * smooth_step(torch.minimum(x - line[:, :1, 0], line[:, -1:, 0] - x) / (_ALONG * pixel))
+    made, (rows, columns) = picture.clone(), where
+    part = made[:, rows, columns]
+    weight = (share * near).view(1, *part.shape[1:]).to(picture)
+    made[:, rows, columns] = torch.lerp(part, even.view_as(part), weight)
     return made
 
 
 def _near_the_line(landmarks: Float[Tensor, "1 478 2"], rows: slice, columns: slice, side: int) -> Tensor:
     """Return how near pixels are to where lips meet, in [0, 1]."""
-    frame = _frames(landmarks)
-    x, y = frame.local(_places(rows, columns, side)).unbind(-1)
+    frame = frames_of_eyes(landmarks)
+    x, y = frame.local(places_of(rows, columns, side)).unbind(-1)
     upper, lower = (along(x, half) for half in frame.local(landmarks[:, LIPS]).chunk(2, 1))
     away = (y - (upper + lower) / 2).abs()
     return smooth_step((_BAND - away) / (_BAND / 2)).view(1, rows.stop - rows.start, -1)
@@ -318,8 +337,11 @@ def _near_the_line(landmarks: Float[Tensor, "1 478 2"], rows: slice, columns: sl
 def _bent(
     flow: Tensor, rows: slice, columns: slice, side: int, edges: LipEdges, landmarks: Tensor, share: Tensor
 ) -> Tensor:
-    frame, photograph = _frames(landmarks), _frames(edges.landmarks)
-    at, source = frame.local(_places(rows, columns, side)), photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
+    frame, photograph = frames_of_eyes(landmarks), frames_of_eyes(edges.landmarks)
+    at, source = (
+        frame.local(places_of(rows, columns, side)),
+        photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None]),
+    )
     moved = source[..., 1]
     ends = frame.local(landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
     middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
@@ -344,7 +366,7 @@ def _beyond(x: Tensor, photograph: MouthFrames, edges: LipEdges, side_of_mouth: 
     return along(x, torch.stack([places, edges.beyond[side_of_mouth]], -1)[None])
 
 
-def _frames(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
+def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
     """Return frames of mouths whose unit is the distance of the eyes."""
     none = torch.zeros(len(landmarks))
     across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
@@ -352,7 +374,7 @@ def _frames(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
     return MouthFrames(corners, across, none, none, none)
 
 
-def _places(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:
+def places_of(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:
     """Return the centres of some pixels of a picture, in [-1, 1]."""
     axis = (torch.arange(side) * 2 + 1) / side - 1
     return torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]

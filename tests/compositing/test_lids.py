@@ -1,0 +1,73 @@
+"""Lids close over the eyes that a photograph shows open."""
+
+import pytest
+import torch
+
+from portraittalk_core.compositing.lids import lid_seams, over_lids
+from portraittalk_core.nets.dense_motion import identity_grid
+from portraittalk_core.topology import EYES, MEETING_LIDS
+
+from ..rendered_people import portraits
+
+SIDE = 256
+
+
+def opened(points, share):
+    """Let the upper lids down until eyes are open by a share of what they are."""
+    made = points.clone()
+    for upper, lower in (pair for eye in MEETING_LIDS for pair in eye):
+        made[:, upper] = torch.lerp(points[:, lower], points[:, upper], share)
+    return made
+
+
+@pytest.fixture
+def points():
+    return portraits()[1][:1].float()
+
+
+def source_rows(flow, points, eye):
+    """Return the rows of the photograph that a column through an eye shows, and those of the eye's edges there."""
+    x = int((points[0, list(eye), 0].mean() + 1) * SIDE / 2)
+    ys = (points[0, list(eye), 1] + 1) * SIDE / 2
+    return (flow[0, 1, :, x] + 1) * SIDE / 2, float(ys.min()), float(ys.max())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("eye", EYES)
+def test_nothing_of_an_eye_is_seen_when_it_shuts(points, eye, share):
+    """Also where points stop a little before they meet, as those of shut eyes do."""
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE))  # nothing moves: the eye stays
+    made = over_lids(flow, points, opened(points, share))
+    rows, top, bottom = source_rows(made, points, eye)
+    assert int(((rows > top + 1) & (rows < bottom - 1)).sum()) <= 2 < bottom - top - 3
+    assert (rows[1:] >= rows[:-1] - 0.01).all(), "nothing is folded"
+    assert torch.equal(made[..., SIDE // 2 + 40 :, :], flow[..., SIDE // 2 + 40 :, :]), "the mouth stays"
+
+
+def test_open_and_hardly_closing_eyes_are_left_alone(points):
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    for share in (1.3, 1.0, 0.9):
+        assert torch.equal(over_lids(flow, points, opened(points, share)), flow)
+    shut = opened(points, 0.05)
+    assert torch.equal(over_lids(flow, shut, opened(points, 0.0)), flow), "eyes that the photograph shows shut"
+
+
+def test_each_frame_and_each_eye_closes_by_itself(points):
+    both = torch.cat([points, opened(points, 0.0)])
+    left = list(EYES[0])
+    both[1, left] = points[0, left]
+    flow = identity_grid(torch.zeros(2, 1, SIDE, SIDE)).expand(2, -1, -1, -1)
+    made = over_lids(flow, points, both)
+    assert torch.equal(made[0], flow[0])
+    left_half = slice(0, int((points[0, 133, 0] + 1) * SIDE / 2) - 12)
+    assert torch.equal(made[1, :, :, left_half], flow[1, :, :, left_half]) and not torch.equal(made[1], flow[1])
+
+
+def test_lids_meet_in_a_line_not_in_steps(points):
+    picture = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    shut = opened(points, 0.0)
+    made = lid_seams(picture, points, shut)
+    x, y = ((shut[0, 159] + 1) * SIDE / 2).long().tolist()
+    along = slice(x - 3, x + 4)
+    assert made[0, :, y, along].std() < 0.5 * picture[0, :, y, along].std()
+    assert torch.equal(lid_seams(picture, points, points), picture)
