@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..topology import EYES
-from .lips import evened_along, frames_of_eyes, places_of
+from .lips import evened_along, frames_of_eyes, missing, places_of
 from .teeth import MouthFrames, along, smooth_step
 
 _SHUT, _AS_SEEN = 0.25, 0.6
@@ -107,8 +107,7 @@ def _bent(
     for now, was, way in ((frame[1], photograph[1], -1.0), (frame[2], photograph[2], 1.0)):
         outside = way * (at[..., 1] - along(at[..., 0], now))
         from_edge = way * (source[..., 1] - along(source[..., 0], was))
-        near = smooth_step((_REACH - outside) / _REACH) * middle * (outside > 0)
-        moved = moved + way * near * (outside - from_edge).clamp(min=0)
+        moved = moved + way * middle * missing(outside, from_edge, _REACH)
     there = photograph[0].outside(torch.stack([source[..., 0], moved], -1))
     return there[0].view(*flow.shape[1:], 2).permute(2, 0, 1)
 

@@ -338,10 +338,8 @@ def _bent(
     flow: Tensor, rows: slice, columns: slice, side: int, edges: LipEdges, landmarks: Tensor, share: Tensor
 ) -> Tensor:
     frame, photograph = frames_of_eyes(landmarks), frames_of_eyes(edges.landmarks)
-    at, source = (
-        frame.local(places_of(rows, columns, side)),
-        photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None]),
-    )
+    at = frame.local(places_of(rows, columns, side))
+    source = photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
     moved = source[..., 1]
     ends = frame.local(landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
     middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
@@ -354,10 +352,20 @@ def _bent(
         # Both count outwards from the edge; the edge that is seen moves to the points as the mouth closes.
         outside = way * (at[..., 1] - now) - share * more
         from_edge = way * (source[..., 1] - was) - more
-        near = smooth_step((_REACH - outside) / _REACH) * middle * (outside > 0)
-        moved = moved + way * near * (outside - from_edge).clamp(min=0)
+        moved = moved + way * middle * missing(outside, from_edge, _REACH)
     there = photograph.outside(torch.stack([source[..., 0], moved], -1))
     return there[0].view(*flow.shape[1:], 2).permute(2, 0, 1)
+
+
+def missing(outside: Tensor, from_edge: Tensor, reach: float) -> Tensor:
+    """Return how much further outwards the photograph is to be looked at, so that an edge covers what is behind it.
+
+    Args:
+        outside: How far beyond the edge a pixel of the frame is.
+        from_edge: How far beyond it in the photograph what it shows is.
+        reach: Within which pixels move.
+    """
+    return smooth_step((reach - outside) / reach) * (outside > 0) * (outside - from_edge).clamp(min=0)
 
 
 def _beyond(x: Tensor, photograph: MouthFrames, edges: LipEdges, side_of_mouth: int) -> Tensor:
