@@ -16,16 +16,20 @@ demo: $(VENV)/installed
 		--prompt "$(PROMPT)" -o demo.mp4 --preview demo.png
 	@echo "The video is $(CURDIR)/demo.mp4. Some of its frames are in demo.png."
 
+# Two processes of one thread each: two threads of one process wait for each other more than they do.
+TEST_JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist loadfile
+
 test: $(VENV)/ready
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 # The slow ones too: minutes more.
 test-all: $(VENV)/ready
-	@$(BIN)/python -m pytest -q -m "not gpu"
+	@$(PYTEST) -m "not gpu"
 
 # The default tests with a figure for every file; fails below the floor of pyproject.toml.
 coverage: $(VENV)/ready
-	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
+	@$(PYTEST) --cov --cov-report=term:skip-covered
 
 # Against a real ComfyUI: COMFYUI_PATH (default ~/comfy/ComfyUI), run by COMFYUI_PYTHON, which needs its requirements,
 # ours, pytest and, for the browser tests, playwright with Chromium. What is missing is said first. A line for each
