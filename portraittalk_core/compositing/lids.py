@@ -3,7 +3,7 @@
 A field of motion is smooth, so of an eye that shuts a strip of white and iris would be left between the lids, the more
 so as points of lids that are shut lie a tenth of the eye's width apart. So where an eye is less open than in the
 photograph, what lies above the upper lid's edge comes from above it in the photograph, and what lies below the lower
-one's from below.
+one's from below. Skin near an edge is drawn out for it, as a lid unfolds; brows stay.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ as they say."""
 _OPEN = 0.02  # gap of lids, in distances of the eyes, from which on an eye can close
 _UPPER = 0.9  # of the way that lids meet, which the upper one goes
 _REACH = 0.3  # of the distance of the eyes: beyond an edge within which pixels move
+_RIM = 0.02  # of a lid, with its lashes, that is not drawn out
+_UNFOLDS = 3.0  # times as wide as in the photograph skin beside an edge may be
 _CLOSES = 0.85  # share of the photograph's opening below which a lid closes: more than points tremble
 _CORNERS = 0.04  # before the corners of an eye from where on they do not
 
@@ -107,7 +109,9 @@ def _bent(
     for now, was, way in ((frame[1], photograph[1], -1.0), (frame[2], photograph[2], 1.0)):
         outside = way * (at[..., 1] - along(at[..., 0], now))
         from_edge = way * (source[..., 1] - along(source[..., 0], was))
-        moved = moved + way * middle * missing(outside, from_edge, _REACH)
+        # Skin unfolds behind an edge. What is further away stays: brows do not come down with lids.
+        skin = torch.minimum(outside, _RIM + (outside - _RIM) / _UNFOLDS)
+        moved = moved + way * middle * missing(skin, from_edge, _REACH)
     there = photograph[0].outside(torch.stack([source[..., 0], moved], -1))
     return there[0].view(*flow.shape[1:], 2).permute(2, 0, 1)
 

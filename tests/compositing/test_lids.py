@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from portraittalk_core.compositing.lids import lid_seams, over_lids
 from portraittalk_core.nets.dense_motion import identity_grid
@@ -42,6 +43,18 @@ def test_nothing_of_an_eye_is_seen_when_it_shuts(points, eye, share):
     assert int(((rows > top + 1) & (rows < bottom - 1)).sum()) <= 2 < bottom - top - 3
     assert (rows[1:] >= rows[:-1] - 0.01).all(), "nothing is folded"
     assert torch.equal(made[..., SIDE // 2 + 40 :, :], flow[..., SIDE // 2 + 40 :, :]), "the mouth stays"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.7])
+def test_brows_do_not_come_down_with_lids(points, share):
+    """A brow may be as near to the lid as an eighth of the distance of the eyes."""
+    lids = points[:, [159, 386]]
+    near = 0.125 * (points[:, 263] - points[:, 33]).norm()
+    brows = torch.stack([lids[..., 0], lids[..., 1] - near], -1)
+    flow = identity_grid(torch.zeros(1, 1, SIDE, SIDE))
+    made = over_lids(flow, points, opened(points, share))
+    there = functional.grid_sample(made, brows[:, None], align_corners=False)[0, :, 0].T
+    assert (there - brows[0]).norm(dim=1).max() * SIDE / 2 < 1
 
 
 def test_open_and_hardly_closing_eyes_are_left_alone(points):
