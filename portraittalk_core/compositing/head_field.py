@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..media.resampling import averaged, enlarged, sampled
 from ..nets.dense_motion import DenseMotion, identity_grid, lengths, nearness
-from ..topology import EYES, OUTER_LIPS
+from ..topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS
 from .head_camera import head_camera
 from .masked import blurred, filled
 from .teeth import smooth_step
@@ -27,6 +27,7 @@ _SIDE = 64  # cells, on which hair moves: it does so smoothly
 _DEPTH = -1.3  # of the plane, in the head's coordinates: the middle of a head is as far behind the eyes
 _BETWEEN = 1  # cells around frames that go with them: of two, cheeks went along
 _LIDS, _LID = [160, 159, 158, 144, 145, 153, 387, 386, 385, 373, 374, 380], 0.035  # what does not, reach in [-1, 1]
+_BROWS = [k for line in (*BROWS, *LOWER_BROWS) for k in line]
 _WORN = 0.15  # depth of glasses, likewise
 _FACE = 0.07  # of [-1, 1]: within it of a point of the face the field is kept as it is
 _RIM = 2  # cells beside what moves surely in which the field already runs back
@@ -169,8 +170,10 @@ def _with_rigid_glasses(
     # Where skin would bring its piece of a frame along there would be two.
     left = sampled(holds.glasses, here + away, cubic=False)
     near = (2 * functional.max_pool2d(torch.maximum(share, left), 2 * _BETWEEN + 1, 1, _BETWEEN)).clamp(max=1)
-    lids = nearness(landmarks[:, _LIDS], away.shape[-1], _LID).mul(1.5).clamp(max=1)
-    return torch.lerp(away, rigid, torch.maximum(share, averaged(near, 1) * (1 - lids)))
+    lids, brows = (nearness(landmarks[:, k], away.shape[-1], _LID).mul(1.5).clamp(max=1) for k in (_LIDS, _BROWS))
+    # Lids and brows beside a frame move as they do; of a frame itself brows bring nothing along.
+    near = torch.maximum(left, averaged(near, 1) * (1 - brows)) * (1 - lids)
+    return torch.lerp(away, rigid, torch.maximum(share, near))
 
 
 def plane_of_head(

@@ -11,7 +11,7 @@ from portraittalk_core.compositing.other_half import HALVES, other_half
 from portraittalk_core.compositing.unseen import stretching
 from portraittalk_core.media.resampling import enlarged
 from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid
-from portraittalk_core.topology import EYES, MIRROR, OVAL, SEGMENTS
+from portraittalk_core.topology import EYES, LOWER_BROWS, MIRROR, OVAL, SEGMENTS
 from portraittalk_core.types import CropPlace
 
 SIZE, SIDE = 256, 128
@@ -187,6 +187,23 @@ def test_glasses_are_not_bent_by_brows_and_turn_with_the_head() -> None:
     expected = plane_of_head(head_camera(points), head_camera(face(0.2) + 0.05), turned, depth=0.15)
     assert float((expected - identity_grid(turned))[at].abs().max()) > 0.02, "the head turns"
     torch.testing.assert_close(turned[at], expected[at], atol=0.01, rtol=0)
+
+
+def test_brows_beside_glasses_rise() -> None:
+    points, worn = face(), segments(SIZE, 0.8)
+    row, column = (round((float(value) + 1) * SIZE / 2) for value in points[0, [362, 263]].mean(0).flip(0))
+    bar = (slice(row - 20, row - 16), slice(column - 20, column + 20))
+    worn[..., bar[0], bar[1]] = 0
+    worn[:, SEGMENTS.index("accessory"), bar[0], bar[1]] = 1
+    brow = torch.linspace(column - 20, column + 20, 5)
+    points[:, LOWER_BROWS[1], 0] = brow * 2 / SIZE - 1
+    points[:, LOWER_BROWS[1], 1] = (row - 26) * 2 / SIZE - 1  # six pixels above the frame
+    whole = torch.ones(1, 1, SIDE, SIDE)
+    rising = motion(torch.cat([0 * whole, 0.03 * whole], 1), whole)
+    holds = taken_apart(noise(1), worn, points, SIDE).holds
+    moved = (head_field(rising, holds, points) - identity_grid(whole))[0, 1, :, column // 2]
+    assert float(moved[row // 2 - 13]) > 0.01, "the brow goes"
+    assert abs(float(moved[row // 2 - 9])) < 0.01, "the frame stays"
 
 
 def test_skin_that_moves_behind_glasses_makes_no_second_pair() -> None:
