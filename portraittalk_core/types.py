@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from .topology import IBUG, OVAL, POINTS
@@ -228,8 +228,8 @@ class LatentVideo:
 class Frames:
     """Pictures of a video, or of a part of one."""
 
-    pixels: Float[Tensor, "frames 3 h w"]
-    """Red, green and blue, in [-1, 1]."""
+    pixels: Float[Tensor, "frames 3 h w"] | UInt8[Tensor, "frames 3 h w"]
+    """Red, green and blue, in [-1, 1]; what is about to be written may be bytes, 0 to 255."""
 
     fps: float
     """Frames a second."""

@@ -208,7 +208,7 @@ def _framed(
     if frame == "crop" or not places or drawn:
         yield from chunks
     else:
-        yield from paste_back(chunks, job.images[0], places[0])
+        yield from paste_back(chunks, job.images[0], places[0], levels=True)
 
 
 def _write(
@@ -236,9 +236,11 @@ def _write(
 
 
 def _for_preview(frame: Tensor) -> Tensor:
-    from ..media.image import resize  # eight frames of a photograph's size would fill the memory
+    from ..media.image import from_bytes, resize
 
-    height, width = frame.shape[-2:]
+    if not frame.is_floating_point():
+        frame = from_bytes(frame)
+    height, width = frame.shape[-2:]  # eight frames of a photograph's size would fill the memory
     share = PREVIEW_SIDE / max(height, width)
     return frame if share >= 1 else resize(frame, max(1, round(height * share)), max(1, round(width * share)))
 

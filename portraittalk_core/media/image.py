@@ -59,7 +59,7 @@ SMALLEST_SIDE = 32
 
 def to_bytes(pixels: Float[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:
     """Convert pixels from [-1, 1] to 0...255, rounding to nearest; values outside are clipped."""
-    return pixels.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def from_bytes(levels: UInt8[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..errors import BadInput
 from ..types import CropPlace, Frames
-from .image import cut_square, resize
+from .image import cut_square, resize, to_bytes
 from .resampling import enlarged
 
 LONGEST_SIDE = 3840
@@ -41,7 +41,9 @@ _SAME = 0.25  # larger differences at the border are things that moved
 _MEMORY = 0.9  # share of the past in the colour shift: a shift that follows each frame would flicker
 
 
-def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace) -> Iterator[Frames]:
+def paste_back(
+    frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace, levels: bool = False
+) -> Iterator[Frames]:
     """Put the frames of a crop back into their photograph.
 
     Where the crop reaches the picture's edge there is nothing to blend with, and its frame goes to the edge. Where the
@@ -52,6 +54,8 @@ def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
         frames: Square pictures of the crop, of any size, such as `PortraitTalk.generate` yields.
         photograph: The picture that was given to `identify`, RGB in [-1, 1].
         place: Where the crop lies in it: the first of `identity.places`.
+        levels: Whether pixels are bytes, 0 to 255, as a writer takes them: what the crop does not cover is then
+            converted once, not in every frame.
 
     Yields:
         Frames of the photograph's size, in order and as many; of a large photograph one at a time. Odd sides stay odd:
@@ -62,11 +66,12 @@ def paste_back(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
             square.
     """
     rows, columns = covered(place)
+    ground = to_bytes(photograph) if levels else photograph
     at_once = max(1, _PIXELS_AT_ONCE // (place.height * place.width))
     for part in paste_over(frames, photograph, place):
         for pixels in part.pixels.split(at_once):
-            whole = photograph.repeat(len(pixels), 1, 1, 1)
-            whole[:, :, rows, columns] = pixels
+            whole = ground.repeat(len(pixels), 1, 1, 1)
+            whole[:, :, rows, columns] = to_bytes(pixels) if levels else pixels
             yield replace(part, pixels=whole)
 
 
@@ -143,8 +148,11 @@ class _Paste:
 
     def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 rows columns"]:
         side, (rows, columns) = self.place.side, _inside(self.place)
-        matched = (frame.float() + self._shift(frame)).clamp(-1, 1)
-        large = matched if side == self.size else resize(matched, side, side)
+        matched = (frame.float() + self._shift(frame)).clamp_(-1, 1)
+        if side > self.size:  # nothing to average: `resize` would take three times as long
+            large = enlarged(matched[None], (side, side), cubic=True)[0].clamp_(-1, 1)
+        else:
+            large = matched if side == self.size else resize(matched, side, side)
         return torch.lerp(self.there, large[:, rows, columns], self.mask * self._moved(frame)[rows, columns])
 
     def _moved(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "side side"]:

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 import portraittalk_core as pt
-from portraittalk_core.media.image import cut_square, resize, to_pil
+from portraittalk_core.media.image import cut_square, resize, to_bytes, to_pil
 from portraittalk_core.media.paste_back import COLOUR_LIMIT, FEATHER, covered, paste_back, paste_over
+from portraittalk_core.media.resampling import enlarged
 from portraittalk_core.media.video import probe, read_video
 from portraittalk_core.perception.identity import identify
 from portraittalk_core.types import CropPlace, Face, Frames
@@ -115,8 +116,18 @@ def test_where_nothing_moves_a_large_photograph_stays_as_sharp_as_it_is():
     assert torch.equal(second[:, ~middle], picture[:, ~middle])
     assert float((second - picture)[:, middle].abs().mean()) > 0.1
     inner = (slice(None), slice(place.top + 54, place.top + 66), slice(place.left + 54, place.left + 66))
-    softer = resize(small, place.side, place.side)[:, 54:66, 54:66]
+    softer = enlarged(small[None], (place.side, place.side), cubic=True)[0, :, 54:66, 54:66].clamp(-1, 1)
     assert torch.allclose(third[inner], softer, atol=0.01), "what has moved does not become sharper when it rests"
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_writer_gets_the_same_pictures_as_bytes(place):
+    frames = [Frames(torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1, 25.0)]
+    floats, levels = (
+        torch.cat([part.pixels for part in paste_back(frames, photograph(place), place, levels=asked)])
+        for asked in (False, True)
+    )
+    assert levels.dtype == torch.uint8 and torch.equal(levels, to_bytes(floats))
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
