@@ -11,7 +11,7 @@ from torch.nn import functional
 from portraittalk_core import ASSETS
 from portraittalk_core.checkpoints.native import load_structure
 from portraittalk_core.compositing.masked import softened
-from portraittalk_core.compositing.mouth import SeenMouth, draw_mouth, open_mouths, teeth_colour, with_mouths
+from portraittalk_core.compositing.mouth import SeenMouth, _light, draw_mouth, open_mouths, teeth_colour, with_mouths
 from portraittalk_core.compositing.teeth import LIPS, LOWER_TEETH, UPPER_TEETH, along, draw_row, mouth_frames
 from portraittalk_core.media.image import read_image
 from portraittalk_core.motion.structure import structure_maps
@@ -136,6 +136,18 @@ def test_light_comes_in_where_a_mouth_is_wide_open(person, networks):
         lips[:, LIPS[11:]] = lower
         light.append(float(draw_mouth(frames, lips, below, seen, 1 / 256)[0].mean()))
     assert light[1] > 1.15 * light[0]
+
+
+def test_little_light_comes_in_through_a_slit(person, networks):
+    """Far below the upper lip, whose own shadow ends there."""
+    light = []
+    for jaw in (0.25, 0.8):
+        maps = moving(person, networks, [jaw])
+        frames = mouth_frames(maps.landmarks, person.landmarks[:1], *networks)
+        above, below = frames.lips(maps.landmarks, torch.zeros(1, 1))
+        far = torch.full((1, 1), 5.0)
+        light.append(float(_light(frames, maps.landmarks, torch.zeros(1, 1), far, below - above - far)))
+    assert light[0] < 0.92 * light[1]
 
 
 @pytest.mark.parametrize("teeth", [UPPER_TEETH, LOWER_TEETH])
