@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import real_people
 from benchmarks.parts.real import figures, page, sheet, speed, spoken
-from benchmarks.parts.real.clips import PATHS, baselines, wins
+from benchmarks.parts.real.clips import ITSELF, PATHS, baselines, wins
 from portraittalk_core.compositing.head_warp import HeadWarp
 from portraittalk_core.media.image import resize, write_image
 from portraittalk_core.media.video import VideoWriter
@@ -164,7 +164,7 @@ def test_a_run_measures_every_part_and_does_nothing_twice(folders, monkeypatch):
     clip = held["clips"]["c1_anna"]
     assert clip["frames"] == 4 and clip["looks"]["true"]["found"] == 4
     for way in PATHS:
-        assert set(clip["errors"]) >= {f"ours {way}", *baselines(way)}
+        assert set(clip["errors"]) >= {f"ours {way}", *baselines(way), *baselines(way, itself=True)}
         assert figures.of_clips({"c1_anna": clip})[f"{way}: yaw r"]["value"] > 0.9, "the head goes to the right"
     assert clip["errors"]["warp"]["psnr face"] > clip["errors"]["still"]["psnr face"] + 3
     assert "MediaPipe must find a face" in held["clips"]["c2_nobody"]["left out"]
@@ -205,6 +205,28 @@ def test_better_means_better_than_every_baseline():
     assert wins(found, "blendshapes", "psnr mouth") == 2, "the true points are not what it was told"
     found["a"]["errors"]["warp blendshapes"]["psnr mouth"] = 31.0
     assert wins(found, "blendshapes", "psnr mouth") == 1
+
+
+def test_baselines_that_move_the_photograph_itself_are_counted_apart():
+    found = {"a": clip(30.0, 29.0)}
+    title = f"points: better than every baseline {ITSELF}, psnr mouth"
+    assert title not in counted(found), "not measured, as in runs of before"
+    found["a"]["errors"] |= {name: {score: 31.0 for score in figures.ERRORS} for name in baselines("points", True)}
+    found["a"]["errors"]["still"] = found["a"]["errors"]["decoded points"] = {s: 0.0 for s in figures.ERRORS}
+    assert wins(found, "points", "psnr mouth") == 1 and wins(found, "points", "psnr mouth", itself=True) == 0
+    assert counted(found)[title]["value"] == 0 and title not in figures.bounds()
+    assert f"| warp {ITSELF} |" in page.tables({"clips": found})
+
+
+def counted(found):
+    look = {"frames": 1, "found": 1, "asked": 1, "right": 1}
+    tracks = {name: [0.0, 1.0] for name in figures.FOLLOWED}
+    looks = {name: look | {"tracks": tracks} for name in (*PATHS, "true")}
+    for row in found.values():
+        row |= {"looks": looks, "tracks": tracks}
+        for scores in row["errors"].values():
+            scores |= {f"{kind} whole": 0.0 for kind in ("psnr", "ssim")}
+    return figures.of_clips(found)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from portraittalk_core.compositing.head_warp import LARGEST
 from portraittalk_core.errors import NoFaceFound
-from portraittalk_core.media.image import contact_sheet, from_bytes, to_bytes, write_image
+from portraittalk_core.media.image import contact_sheet, from_bytes, resize, to_bytes, write_image
 from portraittalk_core.media.paste_back import paste_back
 from portraittalk_core.motion.geometry import warp_picture
 from portraittalk_core.types import Identity, StructureMaps
@@ -33,6 +34,9 @@ BASELINES = ("still", "warp", "dense", "decoded")
 """What the finished video is compared with: the photograph as it is, moved by smooth fields between the points, moved
 by the dense motion, and what the denoiser drew without the photograph. All of them are told the same motion; `warp` is
 that of the true points, which stands in the table beside both ways."""
+
+ITSELF = "of the photograph itself"
+"""How a baseline is called that is done as ours is: it moves the photograph in its own resolution, resampled once."""
 
 _COLUMNS = 8
 
@@ -93,9 +97,9 @@ def one(session: Session, path: Path, target: Path) -> dict[str, Any]:
 
     row["errors"]["still"] = errors(finished("still", true[:1].expand(len(true), -1, -1, -1)), true, points)
     for name, way in (("warp", "points"), ("warp blendshapes", "blendshapes")):
-        row["errors"][name] = errors(
-            finished(name.replace(" ", "_"), _smoothly_moved(identity, maps[way])), true, points
-        )
+        for called, picture in ((name, identity.crops[:1].cpu()), (f"{name} {ITSELF}", own_pixels(identity))):
+            moved = _smoothly_moved(picture, identity, maps[way])
+            row["errors"][called] = errors(finished(called.replace(" ", "_"), moved), true, points)
     pictures = {"true": true}
     features = heard(stack, clip.sound, clip.fps, len(true))
     for way in PATHS:
@@ -106,6 +110,8 @@ def one(session: Session, path: Path, target: Path) -> dict[str, Any]:
         shown = {"ours": crops(made.finished, place, SIDE)}
         shown |= {name: finished(f"{way}_{name}", frames) for name, frames in beside.items()}
         row["errors"] |= {f"{name} {way}": errors(frames, true, points) for name, frames in shown.items()}
+        itself, _ = moved_by_dense_motion(stack, identity, maps[way], own_pixels(identity))
+        row["errors"][f"dense {way} {ITSELF}"] = errors(finished(f"{way}_dense_itself", itself), true, points)
         row["looks"][way] = look(session.read, stack, made.finished, photograph, still, session.gallery)
         pictures |= {f"{name} {way}": frames for name, frames in shown.items()}
         say(clip.name, way, "made")
@@ -128,10 +134,23 @@ def true_readings(session: Session, clip: Clip) -> Readings:
     return cached(session.given.out / "truth" / name, lambda: read_frames(session.read, frames)).filled()
 
 
-def _smoothly_moved(identity: Identity, maps: StructureMaps) -> Float[Tensor, "f 3 s s"]:
+def own_pixels(identity: Identity) -> Float[Tensor, "1 3 s s"]:
+    """Return the crop of the photograph in the resolution in which the product moves it.
+
+    Args:
+        identity: Of the photograph.
+    """
+    portrait = identity.crops[0] if identity.portrait is None else identity.portrait
+    side = min(portrait.shape[-1], LARGEST)
+    return (portrait if portrait.shape[-1] == side else resize(portrait, side, side))[None].cpu()
+
+
+def _smoothly_moved(
+    picture: Float[Tensor, "1 3 s s"], identity: Identity, maps: StructureMaps
+) -> Float[Tensor, "f 3 s s"]:
     reference = identity.landmarks[:1].cpu()
     parts = maps.landmarks.cpu().split(8)
-    return torch.cat([warp_picture(identity.crops[:1].cpu(), reference, part) for part in parts])
+    return torch.cat([warp_picture(picture, reference, part) for part in parts])
 
 
 def _strip(pictures: dict[str, Float[Tensor, "f 3 s s"]]) -> Float[Tensor, "3 h w"]:
@@ -156,25 +175,29 @@ def followed(found: dict[str, Any], way: str, name: str) -> dict[str, float]:
     return {"value": pooled(tracks), "mean": sum(own) / len(own), "least": min(own)}
 
 
-def wins(found: dict[str, Any], way: str, score: str) -> int:
+def wins(found: dict[str, Any], way: str, score: str, itself: bool = False) -> int:
     """Count the clips in which the finished video is better than every baseline.
 
     Args:
         found: Of `measure`.
         way: Of `PATHS`.
         score: Such as `psnr mouth`.
+        itself: Whether baselines move the photograph itself, as ours does.
     """
     return sum(
-        all(row["errors"][f"ours {way}"][score] > row["errors"][other][score] for other in baselines(way))
+        all(row["errors"][f"ours {way}"][score] > row["errors"][other][score] for other in baselines(way, itself))
         for row in found.values()
     )
 
 
-def baselines(way: str) -> list[str]:
+def baselines(way: str, itself: bool = False) -> list[str]:
     """Name the baselines of one way.
 
     Args:
         way: Of `PATHS`.
+        itself: Whether those that move a picture move the photograph itself.
     """
     alone = ("still", "warp") if way == "points" else ("still",)
-    return [name if name in alone else f"{name} {way}" for name in BASELINES]
+    names = [name if name in alone else f"{name} {way}" for name in BASELINES]
+    moving = ("warp", "dense") if itself else ()
+    return [f"{name} {ITSELF}" if name.startswith(moving) else name for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .clips import PATHS, followed, wins
+from .clips import ITSELF, PATHS, baselines, followed, wins
 from .looking import IRIS_LIMIT
 from .spoken import CLOSED
 
@@ -78,6 +78,10 @@ def of_clips(found: dict[str, Any]) -> dict[str, Figure]:
             figures[f"{way}: {name} r"] = _figure(r["value"], len(made), best["value"], note)
         for name in ERRORS:
             figures[f"{way}: better than every baseline, {name}"] = _figure(wins(made, way, name), len(found))
+            if all(set(baselines(way, itself=True)) <= row["errors"].keys() for row in made.values()):
+                figures[f"{way}: better than every baseline {ITSELF}, {name}"] = _figure(
+                    wins(made, way, name, itself=True), len(found)
+                )
         figures[f"{way}: sharpness, moving"] = _mean(seen, true, "sharpness moving")
         figures[f"{way}: outside the head, of 255"] = _mean(seen, true, "outside")
         figures[f"{way}: where nothing moves, deviation over time, of 255"] = _mean(seen, true, "restless")

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from portraittalk_core.compositing.head_warp import moved_picture
 from portraittalk_core.media.image import cut_square, from_bytes, resize, to_bytes
 from portraittalk_core.media.paste_back import paste_back
 from portraittalk_core.media.video import VideoWriter, read_video
@@ -117,7 +118,7 @@ def crops(levels: UInt8[Tensor, "f 3 h w"], place: CropPlace, size: int | None =
 
 
 def moved_by_dense_motion(
-    stack: Any, identity: Identity, maps: StructureMaps
+    stack: Any, identity: Identity, maps: StructureMaps, picture: Float[Tensor, "1 3 s s"] | None = None
 ) -> tuple[Float[Tensor, "f 3 s s"], Float[Tensor, "f m m"]]:
     """Move the photograph's crop by the dense motion alone, and say what it takes to stand still.
 
@@ -125,6 +126,7 @@ def moved_by_dense_motion(
         stack: Tiny.
         identity: The person.
         maps: The motion.
+        picture: The crop in another resolution; None: that which the model sees.
 
     Returns:
         The moved crops, and the share of standing still of each cell of the motion.
@@ -132,7 +134,8 @@ def moved_by_dense_motion(
     pictures: list[Tensor] = []
     still: list[Tensor] = []
     for part in maps.landmarks.to(stack.device).split(_AT_ONCE):
-        pictures.append(stack.warp.warped(identity, part).cpu())
+        shown = identity.crops[:1] if picture is None else picture
+        pictures.append(moved_picture(shown.to(stack.device), stack.warp.motion_of(identity, part)).cpu())
         crop, points = (value[:1].to(stack.device) for value in (identity.crops, identity.landmarks))
         still.append(stack.warp.motion(crop, points, part).shares[:, 2].cpu())
     return torch.cat(pictures), torch.cat(still)
