@@ -25,6 +25,10 @@ _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unk
 _NEAR = 0.05  # share of known pixels within reach that is enough
 _SURE = 0.9  # share from which on a pixel is nothing else
 _DARK = 0.12  # of the range: what is darker has hardly less contrast
+_SKIN = 0.3  # of linear light, that skin reflects on the whole in a photograph of usual exposure
+_EXPOSED = (0.5, 1.25)  # how much darker and lighter things are, at most, where a face is dark or light
+_TONE = (1.4, 0.92, 0.66)  # of skin in white light, of its brightness
+_CAST, _CASTS = 0.5, (0.75, 1.35)  # how much of a face's tint is that of the light, within what limits
 
 
 def luma(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
@@ -80,6 +84,25 @@ def mean_of(values: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"]) 
         weight: Of each pixel.
     """
     return (values * weight).sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp(min=1e-4)
+
+
+def as_photographed(
+    colour: tuple[float, float, float], picture: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n 3 1 1"]:
+    """Return what a surface of some colour looks like on the whole in a photograph.
+
+    Args:
+        colour: In linear light.
+        picture: The photograph, in [0, 1].
+        skin: Where skin is seen; it says how bright the light is, and what tint it has.
+    """
+    light = mean_of(luma(picture).clamp(min=0).pow(2.2), skin)
+    exposed = (light / _SKIN).sqrt().clamp(*_EXPOSED)
+    face = mean_of(picture.clamp(min=0).pow(2.2), skin)
+    tint = face / luma(face).clamp(min=1e-4) / picture.new_tensor(_TONE).view(1, 3, 1, 1)
+    tint = tint.clamp(min=0.02).pow(_CAST).clamp(*_CASTS)
+    named = (picture.new_tensor(colour).view(1, 3, 1, 1) * tint * exposed).pow(1 / 2.2)
+    return luma(named) + colourfulness(picture) * (named - luma(named))
 
 
 def recoloured(

@@ -19,16 +19,16 @@ OF_GLASSES = (
 )
 """What prompts say of glasses besides their shape."""
 
-_DYES = {
+DYES = {
     "pink": (0.60, 0.17, 0.30),
     "blue": (0.05, 0.11, 0.38),
     "green": (0.06, 0.25, 0.08),
     "purple": (0.19, 0.055, 0.34),
     "orange": (0.56, 0.17, 0.03),
 }
-"""Colours of hair that no rendered person has, in linear light."""
+"""Colours of hair that nobody has from birth, in linear light."""
 
-HAIR_COLOURS = {f"{name} hair": colour for name, colour in (HAIR | _DYES).items()}
+HAIR_COLOURS = {f"{name} hair": colour for name, colour in (HAIR | DYES).items()}
 """Colours of hair that are asked for, in linear light."""
 
 _DYE_WORDS = {

@@ -10,18 +10,20 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from ...people.palette import PLACES, WALLS
 from ...topology import SEGMENTS
 from ..face_parser import FaceParser
+from ..head_camera import face_unit
 from ..masked import (
     STRANDS,
+    as_photographed,
     blurred,
-    colourfulness,
     filled,
+    grown,
     luma,
     mean_of,
     recoloured,
@@ -32,8 +34,8 @@ from ..masked import (
 from ..matting import before_another_place, person_share
 from ..scene import Scene
 from .age import greying, older, younger
-from .beards import BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
-from .details import CLOTHES_COLOURS, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
+from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
+from .details import CLOTHES_COLOURS, DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .hair_colours import hair_of_colour, with_strands
@@ -53,8 +55,8 @@ from .hats import hat_of
 from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
-from .shaving import shaven
-from .worn import has_hair_colour, worn_beard, worn_lenses
+from .shaving import beard_of, shaven
+from .worn import has_clothes_colour, has_hair_colour, worn_beard, worn_lenses
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
@@ -74,7 +76,9 @@ _NO_SUCH_PLACE = (
 )
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
-_CLOTH_NAMED, _SHADE_OF_NAME = 0.7, (0.7, 1.25)  # how far it is that of its name, lighter and darker by how much
+_CLOTH_NAMED = 0.85  # how far it is that of its name
+_ENDS = 0.25  # in distances of the eyes: how far beyond its usual place a beard ends
+_HAIRY = (0.2, 0.8)  # of how far a beard is from skin on the whole: what is none yet, and what is nothing but
 _KEEPS_GLASSES = "The photograph shows glasses that are dark, or that are not seen whole: they stay."
 
 
@@ -137,7 +141,8 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     named = sorted(scene.details & set(HAIR_COLOURS))
     if named and has_hair_colour(scene, named[0]):
         return picture
-    new = hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else _drawn_hair(scene)
+    new = _named_hair(scene)
+    new = _drawn_hair(scene) if new is None else new
     if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
         new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
@@ -146,7 +151,31 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
         if not scene.made.keys() & set(HAIRCUTS.values()):  # whose strands are drawn
             dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
+    if named and named[0].removesuffix(" hair") not in DYES:
+        picture = _with_beard(scene, picture, new)
     return picture + torch.minimum(hair, person) * (dyed - picture)
+
+
+def _named_hair(scene: Scene) -> Tensor | None:
+    """Return the colour of hair that a prompt names, as the photograph would show it."""
+    named = sorted(scene.details & set(HAIR_COLOURS))
+    return hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else None
+
+
+def _with_beard(scene: Scene, picture: Tensor, new: Tensor) -> Tensor:
+    """Give a beard that the photograph shows the colour of the hair: of its own colour nobody grows two."""
+    kind = worn_beard(scene)
+    if kind is None:
+        return picture
+    area = beard_density(scene.landmarks, AREAS[kind], picture)
+    reach = _ENDS * float(face_unit(scene.landmarks).mean()) / 2
+    where = blurred(grown(area, reach), reach / 2) * beard_of(scene, hairs=True)
+    bare = filled(picture, surely(scene.was("skin")) * (1 - where))
+    apart = (picture - bare).abs().amax(1, keepdim=True)
+    usual = mean_of(apart.square(), where.square()).sqrt()
+    low, high = _HAIRY
+    hairs = where * ((apart / usual.clamp(min=0.02) - low) / (high - low)).clamp(0, 1)
+    return picture + hairs * (recoloured(picture, mean_of(picture, hairs.pow(4)), new) - picture)
 
 
 def _drawn_hair(scene: Scene) -> Tensor:
@@ -169,12 +198,19 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     new = blurred(filled(scene.drawn, both), _CLOTH_REACH)
     new = new + _ONE_COLOUR * (mean_of(scene.drawn, both) - new)
     for name in sorted(scene.details & set(CLOTHES_COLOURS)):
-        named = new.new_tensor(CLOTHES_COLOURS[name]).pow(1 / 2.2).view(1, 3, 1, 1)
-        shade = (luma(new) / luma(named)).clamp(*_SHADE_OF_NAME)  # how light it is the denoiser knows, about
-        named = (shade * (luma(named) + colourfulness(picture) * (named - luma(named)))).clamp(max=1)
+        named = as_photographed(CLOTHES_COLOURS[name], scene.shown, scene.was("skin"))
         new = new + _CLOTH_NAMED * (named - new)
     old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
-    return picture + _otherwise(scene, was) * was * (recoloured(picture, old, new) - picture)
+    share = torch.where(_surely_other_clothes(scene), 1.0, _otherwise(scene, was))
+    return picture + share * was * (recoloured(picture, old, new) - picture)
+
+
+def _surely_other_clothes(scene: Scene) -> Bool[Tensor, "n 1 1 1"]:
+    """Say whether clothes are of one colour, and surely of another than a prompt names."""
+    was = scene.was("clothes")
+    even = _evenness(scene.shown, surely(was)) < _EVEN
+    named = scene.details & set(CLOTHES_COLOURS)
+    return even & (bool(named) and not has_clothes_colour(scene, named))
 
 
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -194,7 +230,9 @@ def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Ten
     picture = bare
     light = luma(picture)
     lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
-    colour = beard_colour(scene.shown, scene.hair, scene.landmarks) * lit.clamp(0.4, 1.5)
+    colour = _named_hair(scene)
+    colour = beard_colour(scene.shown, scene.hair, scene.landmarks) if colour is None else colour
+    colour = colour * lit.clamp(0.4, 1.5)
     density = beard_density(scene.landmarks, kind, picture) * skin
     return bearded(picture, density, colour, kind, scene.landmarks, softness(scene.shown, skin))
 

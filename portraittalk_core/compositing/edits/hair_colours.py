@@ -5,13 +5,9 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from ..masked import STRANDS, blurred, colourfulness, luma, mean_of, softened
+from ..masked import STRANDS, as_photographed, blurred, luma, softened
 from .strands import strands_of_head
 
-_SKIN = 0.3  # of linear light, that skin reflects on the whole in a photograph of usual exposure
-_EXPOSED = (0.5, 1.25)  # how much darker and lighter hair is, at most, where a face is dark or light
-_TONE = (1.4, 0.92, 0.66)  # of skin in white light, of its brightness
-_CAST, _CASTS = 0.5, (0.75, 1.35)  # how much of a face's tint is that of the light, within what limits
 _LIT = 0.85  # of the light: strands shade one another
 _LIGHTER = 0.15  # of the range: by which hair whose strands are to be seen has become lighter
 _STRANDED = 0.13  # of hair's light: deviation of its strands
@@ -27,13 +23,8 @@ def hair_of_colour(
         picture: The photograph, in [0, 1].
         skin: Where skin is seen; it says how bright the light is.
     """
-    light = mean_of(luma(picture).clamp(min=0).pow(2.2), skin)
-    exposed = (light / _SKIN).sqrt().clamp(*_EXPOSED)
-    face = mean_of(picture.clamp(min=0).pow(2.2), skin)
-    tint = face / luma(face).clamp(min=1e-4) / picture.new_tensor(_TONE).view(1, 3, 1, 1)
-    tint = tint.clamp(min=0.02).pow(_CAST).clamp(*_CASTS)
-    named = (picture.new_tensor(colour).view(1, 3, 1, 1) * tint * _LIT * exposed).pow(1 / 2.2)
-    return luma(named) + colourfulness(picture) * (named - luma(named))
+    red, green, blue = (_LIT * share for share in colour)
+    return as_photographed((red, green, blue), picture, skin)
 
 
 def with_strands(

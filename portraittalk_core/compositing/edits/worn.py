@@ -1,4 +1,4 @@
-"""What faces wear in a photograph: beards, the shape of glasses, and colours of hair.
+"""What people wear in a photograph: beards, the shape of glasses, and colours of hair and clothes.
 
 Naming what a photograph shows already changes nothing; so it must be known.
 """
@@ -6,6 +6,7 @@ Naming what a photograph shows already changes nothing; so it must be known.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import torch
 from jaxtyping import Float
@@ -14,10 +15,10 @@ from torch.nn import functional
 
 from ...people.palette import HAIR
 from ..head_camera import face_unit, head_camera, seen
-from ..masked import blurred, filled, inside, luma, mean_of, softened
+from ..masked import as_photographed, blurred, filled, inside, luma, mean_of, softened
 from ..scene import Scene
 from .beards import AREAS, BARE, beard_density, lips_of
-from .details import HAIR_COLOURS
+from .details import CLOTHES_COLOURS, HAIR_COLOURS
 from .hair_colours import hair_of_colour
 
 _TINT, _OFFSET = 0.4, 0.1  # how much tints count beside brightness; of it, below which there is hardly any
@@ -51,6 +52,21 @@ def has_hair_colour(scene: Scene, name: str) -> bool:
     for other in known:
         known[other] = float((_tone(hair_of_colour(HAIR_COLOURS[other], scene.shown, skin)) - own).norm(dim=1).mean())
     return known[name] < _SAME and known[name] < min(known.values()) + _NEAREST
+
+
+def has_clothes_colour(scene: Scene, names: Collection[str]) -> bool:
+    """Say whether clothes may have one of some colours already: none is much nearer.
+
+    Args:
+        scene: The photograph.
+        names: Of `details.CLOTHES_COLOURS`.
+    """
+    own = _tone(mean_of(scene.shown, scene.was("clothes").square()))
+    away = {
+        name: float((_tone(as_photographed(colour, scene.shown, scene.was("skin"))) - own).norm(dim=1).mean())
+        for name, colour in CLOTHES_COLOURS.items()
+    }
+    return min(away[name] for name in names) < min(away.values()) + _NEAREST
 
 
 def _tone(colour: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3"]:

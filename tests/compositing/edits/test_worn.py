@@ -9,7 +9,7 @@ from portraittalk_core.compositing.edits.details import HAIR_COLOURS
 from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.hair_colours import hair_of_colour
 from portraittalk_core.compositing.edits.regions import REGIONS, asked_regions, region_maps
-from portraittalk_core.compositing.edits.worn import has_hair_colour, worn_beard, worn_lenses
+from portraittalk_core.compositing.edits.worn import has_clothes_colour, has_hair_colour, worn_beard, worn_lenses
 from portraittalk_core.compositing.edits.worn_hair import worn_hair
 from portraittalk_core.compositing.face_parser import FaceParser
 from portraittalk_core.compositing.scene import Scene
@@ -125,3 +125,43 @@ def test_what_is_named_as_it_is_stays(parser, row, prompt, caplog):
 @pytest.mark.parametrize(("row", "prompt"), [(SHORT, "curly hair"), (LONG, "a bob"), (CURLY, "short blonde hair")])
 def test_another_wish_is_obeyed(parser, row, prompt):
     assert made(parser, row, prompt).mean() > 0.02
+
+
+def test_a_moustache_takes_the_colour_that_is_asked_of_the_hair_and_skin_does_not(parser):
+    bare = scene(parser, ROUND_GLASSES)
+    black = torch.tensor([0.1, 0.08, 0.07]).view(1, 3, 1, 1)
+    density = beard_density(bare.landmarks, AREAS["mustache"], bare.shown) * bare.was("skin")
+    worn = bearded(bare.shown, density, black, AREAS["mustache"], bare.landmarks) * 2 - 1
+    asked = asked_regions("a person with white hair")[None]
+    dyed = edited(worn, worn, None, asked, bare.landmarks, parser)
+    lip = density[0, 0] > 0.8 * density.max()
+    assert float((dyed - worn)[0, :, lip].mean()) > 0.25
+    chin = beard_density(bare.landmarks, AREAS["goatee"], bare.shown)[0, 0] * (density[0, 0] == 0) > 0.5
+    assert float((dyed - worn)[0, :, chin].abs().mean()) < 0.03
+    pink = edited(worn, worn, None, asked_regions("a person with pink hair")[None], bare.landmarks, parser)
+    assert (pink - worn)[0, :, lip].abs().max() < 1e-4, "who dyes their hair leaves their beard"
+
+
+def test_a_beard_that_is_asked_for_has_the_colour_that_is_asked_of_the_hair(parser):
+    picture, points = PICTURES[LONG : LONG + 1], POINTS[LONG : LONG + 1]
+    chin = beard_density(points, AREAS["goatee"], picture)[0, 0] > 0.9
+    means = {}
+    for prompt in ("a beard", "a beard and red hair", "a beard and white hair"):
+        made = edited(picture, picture, None, asked_regions(prompt)[None], points, parser)
+        means[prompt] = (made[0, :, chin].mean(1) + 1) / 2
+    red, white, own = means["a beard and red hair"], means["a beard and white hair"], means["a beard"]
+    assert red[0] - red[2] > own[0] - own[2] + 0.05 and white.mean() > own.mean() + 0.15
+
+
+def test_clothes_of_one_colour_take_the_one_that_is_named_whatever_was_drawn(parser):
+    known = scene(parser, SHORT)
+    grey = known.shown + known.was("clothes") * (0.4 + 0.1 * (known.shown - 0.5) - known.shown)
+    dressed = scene(parser, SHORT, grey)
+    assert has_clothes_colour(dressed, ["grey clothes"]) and not has_clothes_colour(dressed, ["pink clothes"])
+    picture, cloth = grey * 2 - 1, known.was("clothes")[0, 0] > 0.95
+    asked = asked_regions("a person wearing pink")[None]
+    made = edited(picture, picture, None, asked, known.landmarks, parser)
+    red, green, _ = made[0, :, cloth].mean(1).tolist()
+    assert red > green + 0.15
+    asked = asked_regions("a person wearing grey")[None]
+    assert (edited(picture, picture, None, asked, known.landmarks, parser) - picture).abs().max() < 1e-4
