@@ -45,6 +45,9 @@ class Scene:
     hair: Float[Tensor, "n 1 s s"]
     """Where hair is in the photograph, whatever becomes of it."""
 
+    hand: Float[Tensor, "n 1 s s"] | float = 0.0
+    """Where a hand is before hair or the place, of its skin."""
+
     said: set[str] = field(default_factory=set)
     """What has been warned of, in these frames or in others of the same video."""
 

@@ -52,7 +52,7 @@ class BeardKind:
 
 
 BEARDS = {
-    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.14, 0.0046, 13000, 0.5, 0.8, 1.8),
+    "beard": BeardKind(("cheeks", "moustache", "chin"), 0.14, 0.0046, 13000, 0.5, 0.8, 2.0),
     "goatee": BeardKind(("trimmed", "chin"), 0.13, 0.0048, 13000, 0.55, 0.8),
     "mustache": BeardKind(("trimmed",), 0.1, 0.0048, 12000, 0.42, 0.8),
     "stubble": BeardKind(("cheeks", "moustache", "chin"), 0.02, 0.005, 4200, 0.24, 0.42),
@@ -76,7 +76,8 @@ _BENDS = 4  # of a hair
 _ENOUGH = 0.004  # share of a picture that hair has whose colour is known
 _BLUER = 0.04  # than red: what is so is no hair
 _DARKER = 0.68  # than those: a chin with a beard
-_ROOTS = 0.7  # of the hair's colour, of what is seen between hairs
+_BESIDE = 0.5  # how far a beard has the colour of the hair beside it, which is in the shade
+_ROOTS = 0.76  # of the hair's colour, of what is seen between hairs
 
 
 def beard_density(
@@ -249,11 +250,11 @@ def beard_colour(
     edges = [landmarks[:, list(outline)] for outline in BROW_OUTLINES]
     brows = sum((inside(edge, picture) for edge in edges), torch.zeros_like(hair))
     colour = 0.65 * mean_of(picture, brows)
-    for weight in (hair.square(), hair.square() * lower):
+    for weight, share in ((hair.square(), 1.0), (hair.square() * lower, _BESIDE)):
         found = mean_of(picture, weight)
         red, _, blue = found.split(1, 1)
         enough = (weight.mean((-2, -1), keepdim=True) / _ENOUGH).clamp(max=1) * (blue < red + _BLUER)
-        colour = colour + enough * (found - colour)
+        colour = colour + share * enough * (found - colour)
     return luma(colour) * 0.08 + colour * 0.86  # a little darker than hair of the head
 
 

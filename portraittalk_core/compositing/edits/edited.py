@@ -49,13 +49,14 @@ from .haircuts import (
     with_hat,
     with_long_hair,
     with_new_hair,
-    without_hair,
 )
+from .hands import with_hands
 from .hats import hat_of
 from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
 from .shaving import beard_of, shaven
+from .uncovered import without_hair
 from .worn import has_clothes_colour, has_hair_colour, worn_beard, worn_lenses
 
 _CELLS = 64  # of the maps of regions
@@ -122,6 +123,8 @@ def edited(
         said=set() if said is None else said,
         details=frozenset(name for name, much in zip(ASKED, asked.amax(0), strict=True) if much > 0.5),
     )
+    if bool(asked[:, _BEHIND_HANDS].any()):
+        scene = with_hands(scene)
     picture = scene.shown
     for number, region in enumerate(REGIONS):
         wanted = asked[:, number, None, None, None]
@@ -145,14 +148,15 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     new = _drawn_hair(scene) if new is None else new
     if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
         new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
+    if named and named[0].removesuffix(" hair") not in DYES:
+        picture = _with_beard(scene, picture, new)
+    if scene.made.keys() & set(HAIRCUTS.values()):  # which have been drawn in it
+        return picture
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:
         dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
-        if not scene.made.keys() & set(HAIRCUTS.values()):  # whose strands are drawn
-            dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
-    if named and named[0].removesuffix(" hair") not in DYES:
-        picture = _with_beard(scene, picture, new)
+        dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
 
 
@@ -346,6 +350,11 @@ _EDITS = {
     **{f"{name} background": partial(_background, name) for name in PAINTED},
     "background": partial(_background, None),
 }
+
+_BEHIND_HANDS = [
+    k for k, name in enumerate(REGIONS) if name in ("hair", "long hair", "bald head") or name.endswith("background")
+]
+"""What may be behind a hand."""
 
 _AFTERWARDS = {
     "hair": with_new_hair,

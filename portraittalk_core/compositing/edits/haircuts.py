@@ -9,32 +9,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
+from ...topology import BROW_OUTLINES, SEGMENTS
 from ..head_camera import face_unit
-from ..masked import STRANDS, blurred, filled, inside, luma, mean_of, recoloured, softened, softness, surely
-from ..matting import before_another_place
+from ..head_mesh import PlacedHead
+from ..masked import (
+    STRANDS,
+    blurred,
+    colourfulness,
+    filled,
+    inside,
+    luma,
+    mean_of,
+    recoloured,
+    softened,
+    softness,
+    surely,
+)
 from ..scene import Scene
 from .cranium import Cranium, cranium, knitted
 from .details import HAIR_COLOURS, HAIRCUTS, HAT_COLOURS
 from .hair_colours import hair_of_colour
-from .hairstyles import drawn_strands, grown
+from .hair_drawing import drawn_strands
+from .hairstyles import grown
 from .removal import PATCH, pores
-from .scalp import BareHead, bare_head, head_in_picture, kept_near, light_way, raster_side, scattered, skin_of_head
+from .scalp import head_of, light_way, scattered
 from .strands import head_of_hair
+from .uncovered import STRANDS_GO, bared, place_behind, without_hair
 from .worn_hair import WornHair, worn_hair
 
-_INPAINTED = 192  # pixels a side at which edges run on into what hair hid
-_STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
-_HAIRLINE = -0.75  # in distances of the eyes below them: where it is
-_OWN = ("short", "side", "bob", "long")  # cuts in which hair lies as it mostly does
-_LONGER, _FALLING = ("long", "wavy"), 0.06  # cuts for which hair may stay; squares of the distance of the eyes
-_NEARBY = 0.7  # how far new hair has the colour of the old hair beside it
-_CONTRASTS = (0.4, 1.0)  # of drawn strands' light and dark, that is kept
+_NEARBY = 0.5  # how far new hair has the light and the colour of the old hair beside it
+_CONTRASTS = (0.8, 1.15)  # of drawn strands' light and dark, that is kept
+_BODY = -1.2  # depth of a body
 _SHADE = 0.3  # of the light, that hair takes from the skin below it
-_NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
-_SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
+_GRAIN = 0.7  # of the grain of a photograph, that is that of its hair
+_WARMER = (0.0, 0.06, 0.18)  # powers by which each colour is darker in the shade, for light goes through hair
+_GLOSS, _WHITE = 1.15, 0.4  # times as light as hair is, from where on it shines; how white shine is
 _OTHER_WORDS = {"buzz": "cropped", "curly": "curls"}  # of cuts, that mean more or less than those
-_SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
 
 def another_haircut(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -99,89 +109,74 @@ def _worn(scene: Scene) -> WornHair:
 
 
 def _styled(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Take the hair off and let other grow; what the photograph shows of both stays its own."""
+    """Take the hair off and let other grow."""
     name = _cut_of(scene) or "long"
     share, tone = _strands_of(scene, name)
     unit = float(face_unit(scene.landmarks).mean()) / 2
     hair = _lit_hair(scene, picture, share, tone, unit)
-    if name in _LONGER and _falls(scene, unit):
-        return _longer(scene, picture, share, hair, unit)
     bare = bared(scene, picture, where)
     shade = blurred(share.roll(round(0.1 * unit * picture.shape[-1]), 2), 0.1 * unit) * scene.was("skin")
+    shade = shade * (1 - scene.hand)
     bare = bare * (1 - _SHADE * shade * (1 - share))
     made = bare + share * (hair - bare)
-    if name in _OWN:
-        within = surely(blurred(share, 0.06 * unit)) * (1 - blurred(1 - scene.was("hair"), 0.04 * unit))
-        both = blurred(scene.was("hair") * within, 0.04 * unit)
-        made = made + both * (picture - made)
     return picture + where.amax((2, 3), keepdim=True) * (made - picture)
 
 
-def _falls(scene: Scene, unit: float) -> bool:
-    """Say whether hair beside the face falls below the eyes, so that it need only be longer."""
-    height = _head(scene).places[:, 1:2]
-    beside = scene.hair * ((height > 0.25) & (height < 2.5))
-    return bool((beside.mean((1, 2, 3)) > _FALLING * unit**2).all())
-
-
-def _longer(scene: Scene, picture: Tensor, share: Tensor, hair: Tensor, unit: float) -> Tensor:
-    """Let hair fall from below and behind the hair that there is, which stays."""
-    own, skin = scene.was("hair"), scene.was("skin", "eyes", "mouth", "teeth", "accessory")
-    down = round(0.15 * unit * picture.shape[-1])
-    hair = hair * (1 - 0.35 * blurred(own.roll(down, 2), 0.15 * unit))
-    behind = picture + share * (hair - picture)
-    made = before_another_place(picture, scene.shown, scene.was("background"), behind, own)
-    face = skin * (0.5 - (_head(scene).places[:, 1:2] - 1.1) / 0.3).clamp(0, 1)
-    front = share * (1 - own) * (1 - face)
-    return made + front * (hair - made)
-
-
 def _lit_hair(scene: Scene, picture: Tensor, share: Tensor, tone: Tensor, unit: float) -> Tensor:
-    """Return the colour of drawn hair: light and dark as much as the old hair is, and where that is."""
+    """Return the colour of drawn hair in the light of the photograph, and with its grain."""
     colour, own = hair_colour(scene, picture), surely(scene.hair, 0.03 * unit)
     enough = (mean_of(own, torch.ones_like(own)) / 0.01).clamp(max=1)
-    near = blurred(filled(picture, own), 0.12 * unit)
+    old = mean_of(picture, own)
+    near = colour * (blurred(filled(luma(picture), own), 0.2 * unit) / luma(old).clamp(min=0.02)).clamp(0.6, 1.5)
     close = (2 * blurred(own, 0.4 * unit)).clamp(max=1)
     colour = colour + enough * close * _NEARBY * (near - colour)
     light = luma(picture)
-    varied = mean_of((light - luma(near)).square(), own).sqrt() / luma(colour).mean().clamp(min=0.05)
+    varied = mean_of((light - luma(blurred(filled(picture, own), 0.2 * unit))).square(), own).sqrt()
     usual = mean_of((tone - 1).square(), share).sqrt().clamp(min=0.05)
-    contrast = (varied / usual).clamp(*_CONTRASTS)
-    contrast = 0.7 + enough * (contrast - 0.7)
-    tone = (1 + contrast * (tone - 1)).clamp(min=0.1)
-    dark, gloss = tone.clamp(max=1.15), (tone - 1.15).clamp(min=0)
-    return (colour * dark + gloss * (0.6 * colour + 0.4 * luma(colour))).clamp(0, 1)
+    contrast = (varied / luma(old).clamp(min=0.05) / usual).clamp(*_CONTRASTS)
+    tone = (1 + (1 + enough * (contrast - 1)) * (tone - 1)).clamp(min=0.1)
+    dark, gloss = tone.clamp(max=_GLOSS), (tone - _GLOSS).clamp(min=0)
+    shine = colour + _WHITE * (0.25 + 0.75 * luma(colour) - colour)
+    grain = scattered(pores(scene.shown, scene.landmarks), max(3, round(PATCH * unit * picture.shape[-1])))
+    warm = dark.clamp(max=1) ** (dark.new_tensor(_WARMER).view(1, 3, 1, 1) * colourfulness(scene.shown))
+    return (colour * dark * warm + gloss * shine + _GRAIN * grain).clamp(0, 1)
 
 
 def _strands_of(scene: Scene, name: str) -> tuple[Tensor, Tensor]:
     """Return how much of each pixel drawn hair has, and how light it is."""
     if name not in scene.made:
-        skin, side = scene.was("skin"), scene.shown.shape[-1]
-        person = scene.was("skin", "hair")
-        ways = light_way(scene.shown, skin, _head(scene)).numpy()
-        fine, strands = raster_side(side), grown(name, "fringe" in scene.details)
+        skin, side, head = scene.was("skin"), scene.shown.shape[-1], head_of(scene)
+        ways, rooms = light_way(scene.shown, skin, head).numpy(), map(_room, head.placed, map(len, head.depths))
+        above, below = (min(room) for room in zip(*rooms, strict=True))
+        hair = grown(name, "fringe" in scene.details, (above, below))
         rows: list[Tensor] = []
-        for points, share, way in zip(scene.landmarks.float().numpy(), person[:, 0].float().numpy(), ways, strict=True):
-            drawn = drawn_strands(strands, head_in_picture(points, share, fine), fine, way)
+        for placed, depth, way in zip(head.placed, head.depths, ways, strict=True):
+            drawn = drawn_strands(hair, placed, depth, way)
             planes = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in drawn]
             rows.append(torch.from_numpy(np.stack(planes)))
         planes = softened(torch.stack(rows).to(scene.shown), softness(scene.shown, skin))
-        scene.made[name] = planes[:, :1], planes[:, 1:] / planes[:, :1].clamp(min=1e-3)
+        scene.made[name] = planes[:, :1] * (1 - scene.hand), planes[:, 1:] / planes[:, :1].clamp(min=1e-3)
     return scene.made[name]
 
 
+def _room(head: PlacedHead, side: int) -> tuple[float, float]:
+    """Return how far above and below the eyes a picture of so many pixels goes, to a tenth of their distance."""
+    _, down, near, origin = head.camera[:, 1]
+    middle = origin + _BODY * near
+    return round(float(middle / down), 1), round(float((side - middle) / down), 1)
+
+
 def hair_colour(scene: Scene, picture: Tensor) -> Tensor:
-    """Return the colour that new hair has: that of the old, else the one that a prompt names, else that of the brows.
+    """Return the colour that new hair has: the one that a prompt names, else that of the old, else that of the brows.
 
     Args:
         scene: The photograph.
         picture: What has been made of it so far, in [0, 1].
     """
-    colour = mean_of(
-        picture, torch.stack([inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]).amax(0)
-    )
     for name in sorted(scene.details & set(HAIR_COLOURS)):
-        colour = hair_of_colour(HAIR_COLOURS[name], scene.shown, scene.was("skin"))
+        return hair_of_colour(HAIR_COLOURS[name], scene.shown, scene.was("skin"))
+    brows = torch.stack([inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]).amax(0)
+    colour = mean_of(picture, brows)
     known = (scene.hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
     return colour + known * (mean_of(picture, scene.hair.square()) - colour)
 
@@ -189,12 +184,7 @@ def hair_colour(scene: Scene, picture: Tensor) -> Tensor:
 def _in_new_hair(scene: Scene, where: Tensor, name: str) -> Scene:
     """Say where hair is after a haircut."""
     share, _ = _strands_of(scene, name)
-    unit = float(face_unit(scene.landmarks).mean()) / 2
-    if name in _LONGER and _falls(scene, unit):
-        bare = scene
-        share = share * (1 - scene.was("skin", "eyes", "mouth", "teeth", "accessory"))
-    else:
-        bare = without_hair(scene, where.amax((2, 3), keepdim=True).expand_as(where))
+    bare = without_hair(scene, where.amax((2, 3), keepdim=True).expand_as(where))
     grown_here = share * where.amax((2, 3), keepdim=True)
     before = bare.before * (1 - grown_here)
     before[:, [SEGMENTS.index("hair")]] += grown_here
@@ -214,91 +204,6 @@ def bald(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return bared(scene, picture, where)
 
 
-def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Take the hair off a head.
-
-    Args:
-        scene: The photograph, and what the denoiser made of it.
-        picture: What is changed, in [0, 1].
-        where: How far it may be.
-    """
-    skin, hair = scene.was("skin"), scene.was("hair")
-    unit = float(face_unit(scene.landmarks).mean()) / 2
-    head = _head(scene)
-    share = softened(head.share, softness(scene.shown, skin))
-    sure = surely(scene.was("background"), _STRANDS_GO)
-    place = _place_behind(scene, sure)
-    # Single hairs and tufts around hair are often taken for something else.
-    stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure)
-    stray = stray * (1 - scene.was("clothes", "accessory"))
-    sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
-    stray = stray * (1 - sort)  # hands and necks beside hair stay
-    face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
-    face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
-    gone = torch.maximum((6 * blurred(hair, _STRANDS_GO)).clamp(max=1), stray * (1 - face))
-    gone = gone * torch.maximum(where, where.amax((2, 3), keepdim=True) * (1 - face))
-    # The skin beside hair is in its shade, and often hair.
-    seen = surely(skin, _SHADED * unit) * (1 - _features(scene.landmarks, picture))
-    fine = scattered(pores(scene.shown, scene.landmarks), max(3, round(PATCH * unit * picture.shape[-1])))
-    scalp = skin_of_head(picture, seen, head, fine)
-    # Below the head, hair hides a neck and clothes.
-    low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
-    dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
-    cloth = filled(picture, surely(scene.was("clothes")))
-    under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
-    bare = share * (1 - low * (1 - (1 - dressed) * (head.places[:, 1:2] < _COLLAR)))
-    under = under + bare * (scalp - under)
-    above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
-    kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
-    kept = torch.maximum(kept, skin * sort * (1 - above))
-    kept = torch.maximum(kept * (1 - share), surely(skin, 0.5 * _SHADED * unit) * (1 - above))
-    changed = torch.maximum(gone * (1 - kept), share * above * (1 - seen))
-    # Sideburns are taken for skin.
-    darker = ((luma(scalp) - luma(picture) - 0.08) / 0.08).clamp(0, 1) * scene.was("skin", "hair") * share
-    beside = ((head.places[:, :1].abs() - 0.85) / 0.1).clamp(0, 1) * (0.5 - (head.places[:, 1:2] - 0.9) / 0.2)
-    beside = beside.clamp(0, 1) * (1 - head.ears) * (6 * blurred(hair, _STRAY * unit)).clamp(max=1)
-    changed = torch.maximum(changed, (3 * blurred(darker * beside, 0.02 * unit)).clamp(max=1))
-    return picture + blurred(changed, 0.01 * unit) * (under - picture)
-
-
-def _place_behind(scene: Scene, sure: Tensor) -> Tensor:
-    """Return the place with what was before it filled in: edges run on into it (Bertalmio et al., 2001), then fade."""
-    soft = filled(scene.shown, sure)
-    rows: list[Tensor] = []
-    for row, known, mean in zip(scene.shown, sure[:, 0], soft, strict=True):
-        size = min(_INPAINTED, row.shape[-1])
-        known_small = cv2.resize(known.numpy(), (size, size), interpolation=cv2.INTER_AREA)
-        mixed = (known * row + (1 - known) * mean).permute(1, 2, 0).numpy()
-        small = cv2.resize(mixed, (size, size), interpolation=cv2.INTER_AREA)
-        levels = (small.clip(0, 1) * 255).round().astype(np.uint8)
-        made = cv2.inpaint(levels, (known_small < 0.9).astype(np.uint8), 4, cv2.INPAINT_NS)
-        large = cv2.resize(made.astype(np.float32) / 255, (row.shape[-1],) * 2, interpolation=cv2.INTER_CUBIC)
-        rows.append(torch.from_numpy(large).permute(2, 0, 1))
-    made = softened(torch.stack(rows).to(soft), 0.006 * soft.shape[-1])
-    near = (3 * blurred(sure, 0.1)).clamp(max=1)
-    return soft + (1 - sure) * near * (made - soft)
-
-
-def _rather(picture: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return how far each pixel has one colour rather than another."""
-    apart = [(picture - colour).square().sum(1, keepdim=True).sqrt() for colour in (one, other)]
-    return (0.5 + 4 * (apart[1] - apart[0] - 0.1)).clamp(0, 1)
-
-
-def _head(scene: Scene) -> BareHead:
-    """Return where the head is without hair."""
-    if "head" not in scene.made:
-        person = (scene.was("skin") + scene.hair).clamp(max=1)
-        scene.made["head"] = bare_head(scene.landmarks, person)
-    return scene.made["head"]
-
-
-def _features(landmarks: Tensor, like: Tensor) -> Tensor:
-    """Return where eyes, brows and lips are."""
-    shares = [inside(landmarks[:, list(outline)], like) for outline in (*EYES, *BROW_OUTLINES, OUTER_LIPS)]
-    return (3 * blurred(torch.stack(shares).amax(0), 0.012)).clamp(max=1)
-
-
 def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A knitted hat, and the place where hair was that is beneath it now."""
     if keeps_hat(scene):
@@ -307,8 +212,8 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     hat, share = knitted(picture, scene.landmarks, light, *_wool(scene))
     share = softened(share, softness(scene.shown, scene.was("skin")))
     head = cranium(scene.landmarks, picture)
-    place = _place_behind(scene, surely(scene.was("background"), _STRANDS_GO))
-    gone = (3 * blurred(scene.was("hair"), _STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
+    place = place_behind(scene, surely(scene.was("background"), STRANDS_GO))
+    gone = (3 * blurred(scene.was("hair"), STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
     picture = picture + gone * (place - picture)
     shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
     return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
@@ -354,25 +259,6 @@ def with_new_hair(scene: Scene, where: Tensor) -> Scene:
     if name is not None:
         return _in_new_hair(scene, where, name)
     return replace(scene, before=scene.before + where * (scene.after - scene.before))
-
-
-def without_hair(scene: Scene, where: Tensor) -> Scene:
-    """Say that there is skin or place where hair was."""
-    if scene.wears_hat:
-        return scene
-    bare = _head(scene)
-    body = bare.share * (bare.places[:, 1:2] < _COLLAR)
-    head = bare.share * (bare.places[:, 1:2] < _NAPE)
-    place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
-    before = scene.before.clone()
-    gone = where * before[:, [hair]]
-    before[:, [hair]] -= gone
-    before[:, [place]] += gone * (1 - body)
-    before[:, [skin]] += gone * body
-    moved = where * head * before[:, [place]]
-    before[:, [place]] -= moved
-    before[:, [skin]] += moved
-    return replace(scene, before=before)
 
 
 def with_hat(scene: Scene, where: Tensor) -> Scene:

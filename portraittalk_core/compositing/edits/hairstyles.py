@@ -1,46 +1,56 @@
-"""Hairstyles on a photograph: they grow on the mean head as on rendered people, and are drawn hair by hair."""
+"""Hairstyles on a photograph: they grow on the mean head as on rendered people, and fall in locks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-import cv2
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from ...people.hair import STYLES, Head, comb_field, grow_cards, scalp, smoothstep, tangent
+from ...people.hair import STYLES, Cards, Head, comb_field, grow_cards, scalp, smoothstep, tangent
 from ...people.shape import Similarity, fit_similarity
-from ..head_mesh import HeadMesh, PlacedHead, head_mesh, rasterised
+from ..head_mesh import HeadMesh, head_mesh
+from .curls import curled_mass
+from .falling import Fall, falling
+from .hair_light import openness
+from .locks import Guides, LockKind, Strands, locks_of
 
 _HAIRLINE = (0.5, 0.03)  # of the mean head, in radians: see `people.hair.scalp`
-_STRANDS = {"bun": 26, "ponytail": 26, "afro": 16, "curly": 18}
-_USUAL_STRANDS = 34  # of a card
-_WIDEST = 0.9  # quantile of locks of a bob by how far aside they hang
+_TIED = LockKind(3, 12, gather=0.0, clump=0.05, flat=0.12, wave=0.02, core=0.4)
+_LOCKS = {
+    "bob": LockKind(3, 11, gather=0.2, clump=0.3, wave=0.05, ends=(0.94, 1.0)),
+    "short": LockKind(2, 9, gather=0.3, clump=0.6, wave=0.05, core=0.0),
+    "side": LockKind(3, 9, gather=0.3, clump=0.6, wave=0.06, core=0.6),
+    "curly": LockKind(1, 18, gather=0.0, clump=0.55, flat=0.8, wave=0.0),
+    "bun": _TIED,
+    "ponytail": _TIED,
+}
+_USUAL_LOCKS = LockKind()
+_FALLS = {
+    "bob": Fall(1.75, uneven=0.06, layered=0.1, inwards=0.5, full=0.2),
+    "long": Fall(3.3, uneven=0.25),
+    "wavy": Fall(3.1, uneven=0.25, full=0.22, wave=0.13, long=1.5),
+}
 _LYING = ("side", "bob", "long", "wavy", "bun", "ponytail")  # cuts whose roots lie on the skin
-_FRIZZ = 0.03  # decimetres that a hair of an afro turns aside with each step
-_SWAY = {"long": 0.035, "bob": 0.03, "wavy": 0.03, "ponytail": 0.03}  # decimetres that locks swing to their sides
-_THICK = 0.008  # of a strand, in distances of the eyes
-_FUR = {"buzz": 60000, "afro": 34000}  # hairs of fur on a scalp, where it is all there is
+_FUR = {"buzz": 60000}  # hairs of fur on a scalp, where it is all there is
 _USUAL_FUR = 26000
-_FINE = 400  # pixels of the canvas a distance of the eyes
-_LAYERS, _TONES = 18, 24
-_TONE = 96.0  # level of the canvas that is the hair's own colour
-_BETWEEN, _DENSE = 0.02, 0.95  # likewise, between hairs; how much of what is there is hair, too
-_HIDDEN = 0.06  # in distances of the eyes: how far behind a surface hair is still drawn
+_LONGEST_FUR = 0.2  # decimetres
 _HEAD = 6.9  # height above which the template is a head
+_TIPS = 0.35  # in distances of the eyes: how far below the end of a picture tips are at most, on the whole
+_COUNTED = 40000  # places by which the density of hair is known
 
 
 @dataclass(frozen=True)
-class Strands:
-    """Hairs in the head's coordinates, all of as many places."""
+class Hair:
+    """Hair on the mean head."""
 
-    places: Float32[ndarray, "n k 3"]
-    light: Float32[ndarray, "n k"]
-    """How much light reaches them."""
-    outward: Float32[ndarray, "n k 3"]
+    strands: list[Strands]
+    opened: list[Float32[ndarray, "n k ways"]]
+    """Of `hair_light.openness`, for each place of each strand."""
 
 
 def _frame(mesh: HeadMesh) -> Similarity:
@@ -49,12 +59,14 @@ def _frame(mesh: HeadMesh) -> Similarity:
     return fit_similarity(mesh.points[head] * np.array([1, -1, 1], np.float32), mesh.reference[head])
 
 
-def grown(name: str, fringe: bool = False, seed: int = 0) -> list[Strands]:
+@functools.lru_cache(maxsize=4)
+def grown(name: str, fringe: bool = False, room: tuple[float, float] = (9.0, 9.0), seed: int = 0) -> Hair:
     """Grow a hairstyle on the mean head.
 
     Args:
         name: Of `people.hair.STYLES`.
         fringe: Whether hair falls over the forehead.
+        room: How far above and below the eyes there is a picture, in their distance: no hair goes on for long beyond.
         seed: Of every hair.
     """
     mesh, rng = head_mesh(), np.random.default_rng(seed)
@@ -64,71 +76,49 @@ def grown(name: str, fringe: bool = False, seed: int = 0) -> list[Strands]:
     same = Similarity(1.0, np.eye(3), np.zeros(3))
     head = Head(points, normals, same, _HAIRLINE)
     surface = cast(Any, SimpleNamespace(triangles=mesh.triangles, reference=mesh.reference, ears=mesh.ears))
-    found = [_fur(mesh, head, name, rng)]
-    cards = grow_cards(surface, head, name, fringe, rng)
-    if cards is not None:
-        found += _split(cards, name, rng)
     back = frame.rotation.astype(np.float32)
-    return [Strands(frame.back(s.places) * flip, s.light, (s.outward @ back) * flip) for s in found if len(s.places)]
+
+    def placed(places: ndarray, directions: ndarray) -> tuple[ndarray, ndarray]:
+        return (frame.back(places) * flip).astype(np.float32), ((directions @ back) * flip).astype(np.float32)
+
+    fur = _fur(mesh, head, name, rng)
+    found = [Strands(*_swapped(placed(fur.places, fur.outward), fur.light))]
+    locks = _LOCKS.get(name, _USUAL_LOCKS)
+    if name in _FALLS:
+        fall = replace(_FALLS[name], end=min(_FALLS[name].end, room[1] + _TIPS))
+        found += locks_of(falling(mesh, _HAIRLINE, fall, fringe, rng), locks, rng)
+    elif name == "afro":
+        found.append(curled_mass(mesh, _HAIRLINE, room[0], rng))
+    elif (cards := grow_cards(surface, head, name, fringe, rng)) is not None:
+        for guides in _guides(cards):
+            left, normal = placed(guides.left, guides.normal)
+            right, _ = placed(guides.right, guides.normal)
+            found += locks_of(Guides(left, right, normal), locks, rng)
+    found = [part for part in found if len(part.places)]
+    every = np.concatenate([part.places.reshape(-1, 3) for part in found if part.thick is None])
+    every = every[:: max(1, len(every) // _COUNTED)]
+    opened = [openness(part.places.reshape(-1, 3), every).reshape(*part.places.shape[:2], -1) for part in found]
+    return Hair(found, opened)
 
 
-def _split(cards: Any, name: str, rng: np.random.Generator) -> list[Strands]:
-    """Return the strands that cards are painted with."""
+def _swapped(both: tuple[ndarray, ndarray], light: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    return both[0], light, both[1]
+
+
+def _guides(cards: Cards) -> list[Guides]:
+    """Return cards as guides, those of as many places together.
+
+    Args:
+        cards: Of `people.hair.grow_cards`.
+    """
     starts = np.nonzero(np.diff(np.concatenate([[2.0], cards.card[::2, 1]])) < 0)[0]
     ends = np.append(starts[1:], len(cards.card) // 2)
-    count = _STRANDS.get(name, _USUAL_STRANDS)
-    found: list[Strands] = []
+    found: list[Guides] = []
     for steps in np.unique(ends - starts):
         rows = (starts[ends - starts == steps])[:, None] + np.arange(steps)
-        wide = np.abs(cards.points[2 * rows, 0]).max(1)
-        rows = rows[wide <= np.quantile(wide, _WIDEST)] if name == "bob" else rows  # ears spread some
-        left, right = cards.points[2 * rows], cards.points[2 * rows + 1]
         normal = (cards.normals[2 * rows] + cards.normals[2 * rows + 1]) / 2
-        light = cards.card[2 * rows, 3]
-        across = np.sort(rng.uniform(-0.15, 1.15, (len(rows), count)), 1)
-        t = np.linspace(0, 1, steps)[None, None, :, None]
-        turn = rng.uniform(0, 6.28, (len(rows), count, 1, 1)) + 5 * t
-        wander = rng.normal(0, 0.12, (len(rows), count, 1, 1)) * np.sin(turn)
-        way = across[..., None, None] + wander * t
-        places = left[:, None] + way * (right - left)[:, None]
-        # Strands lie in a lock as thick as a third of its breadth, and end one by one.
-        broad = np.linalg.norm(right - left, axis=-1, keepdims=True)[:, None]
-        depth = rng.uniform(-0.22, 0.12, (len(rows), count, 1, 1))
-        places = places + depth * broad * normal[:, None] * np.minimum(1, 3 * t)
-        short = rng.uniform(0.72, 1.0, (len(rows), count, 1))
-        places = _shortened(places, short)
-        shade = light[:, None] * np.exp(rng.normal(0, 0.13, (len(rows), count, 1))) * (1 + 0.9 * depth[..., 0])
-        shade = shade * np.exp(rng.normal(0, 0.2, (len(rows), 1, 1)))  # locks differ more than strands
-        sway = _SWAY.get(name, 0.0) * np.sin(rng.uniform(0, 6.28, (len(rows), 1, 1, 1)) + 7 * t) * t
-        places = places + sway * broad / np.maximum(broad.mean(), 1e-6) * (right - left)[:, None] / broad
-        out = np.broadcast_to(normal[:, None], places.shape)
-        places, out, shade = (_finer(values) for values in (places, out, shade[..., None]))
-        if name == "afro":
-            frizz = np.cumsum(rng.normal(0, 1, places.shape), 2)
-            places = places + _FRIZZ * (frizz - frizz[:, :, :1])
-        flat = (len(rows) * count, places.shape[2])
-        kinds = (places.reshape(*flat, 3), shade.reshape(flat), out.reshape(*flat, 3))
-        found.append(Strands(*(values.astype(np.float32) for values in kinds)))
+        found.append(Guides(cards.points[2 * rows], cards.points[2 * rows + 1], normal))
     return found
-
-
-def _finer(values: ndarray) -> ndarray:
-    """Return paths with a place between every two, on a cubic through four of them."""
-    ends = np.concatenate([values[:, :, :1], values, values[:, :, -1:]], 2)
-    between = (9 * (ends[:, :, 1:-2] + ends[:, :, 2:-1]) - ends[:, :, :-3] - ends[:, :, 3:]) / 16
-    found = np.empty((*values.shape[:2], 2 * values.shape[2] - 1, values.shape[3]), values.dtype)
-    found[:, :, ::2], found[:, :, 1::2] = values, between
-    return found
-
-
-def _shortened(places: ndarray, share: ndarray) -> ndarray:
-    """Return paths cut off at a share of their length, with as many places."""
-    steps = places.shape[2]
-    at = np.linspace(0, steps - 1, steps) * share
-    low = np.minimum(at.astype(int), steps - 2)
-    part = (at - low)[..., None]
-    first, second = (np.take_along_axis(places, (low + k)[..., None], 2) for k in range(2))
-    return first + part * (second - first)
 
 
 def _fur(mesh: HeadMesh, head: Head, name: str, rng: np.random.Generator) -> Strands:
@@ -147,10 +137,11 @@ def _fur(mesh: HeadMesh, head: Head, name: str, rng: np.random.Generator) -> Str
     root, normal, at, above = root[grows], normal[grows], at[grows], above[grows]
     d = at - np.array([0, 7.5, 0.3])
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
-    length = style.fur * (0.30 + 0.70 * smoothstep(-0.3, 0.5, d[:, 1])) * (0.25 + 0.75 * smoothstep(0.0, 0.35, above))
+    fur = min(style.fur, _LONGEST_FUR)
+    length = fur * (0.30 + 0.70 * smoothstep(-0.3, 0.5, d[:, 1])) * (0.25 + 0.75 * smoothstep(0.0, 0.35, above))
     curly = name in ("afro", "curly")
     if curly:
-        length = style.fur * (0.2 + 0.8 * smoothstep(-0.02, 0.35, above))
+        length = fur * (0.2 + 0.8 * smoothstep(-0.02, 0.35, above))
     comb = tangent(comb_field(d.astype(np.float32), name, 0.2), normal)
     steps = 9 if curly else 4
     t = np.linspace(0, 1, steps)[None, :, None]
@@ -164,81 +155,3 @@ def _fur(mesh: HeadMesh, head: Head, name: str, rng: np.random.Generator) -> Str
     if curly:  # the middle of so much hair is dark
         light = light * (0.55 + 0.45 * t[..., 0])
     return Strands(places.astype(np.float32), light.astype(np.float32), np.broadcast_to(normal[:, None], places.shape))
-
-
-def drawn_strands(
-    strands: list[Strands], head: PlacedHead, side: int, light: Float32[ndarray, "3"]
-) -> Float32[ndarray, "2 s s"]:
-    """Draw hairs, those that are nearer over those behind, and none that the head hides.
-
-    Args:
-        strands: Of `grown`.
-        head: Where the head is.
-        side: Of the picture, pixels.
-        light: Which way it comes from, in the head's coordinates.
-
-    Returns:
-        How much of each pixel is hair, and that times how light it is, the hair's own colour being 1.
-    """
-    mesh = head_mesh()
-    _, surface = rasterised(head.pixels, head.depth, mesh.triangles, mesh.ears[:, None], side)
-    parts = [_segments(part, head, surface, light) for part in strands]
-    lines, depth, tone = (np.concatenate(found) for found in zip(*parts, strict=True))
-    usual = float(np.average(tone))
-    fine = int(np.clip(np.ceil(_FINE / head.unit), 1, 6))
-    canvas = np.zeros((side * fine, side * fine), np.uint8)
-    at = ((lines + 0.5) * fine * 16 - 8).round().astype(np.int32)
-    level = np.clip(tone / usual * _TONE, 8, 255)
-    step = np.floor((level - 8) / 248 * _TONES).clip(0, _TONES - 1).astype(int)
-    order = np.argsort(np.argsort(depth)) * _LAYERS // max(1, len(depth))
-    thick = max(1, round(_THICK * head.unit * fine))
-    rng = np.random.default_rng(1)
-    group = order * _TONES + step
-    sort = np.argsort(group, kind="stable")
-    bounds = np.searchsorted(group[sort], np.unique(group))
-    groups = np.split(sort, bounds[1:])
-    for layer in range(_LAYERS):
-        mine = [g for g in groups if group[g[0]] // _TONES == layer]
-        rng.shuffle(mine)  # or the lightest would lie on all others
-        for rows in mine:
-            value = int(8 + (group[rows[0]] % _TONES + 0.5) / _TONES * 248)
-            cv2.polylines(canvas, list(at[rows]), False, value, thick, cv2.LINE_8, 4)
-    there = (canvas > 0).astype(np.float32)
-    planes = (there, canvas.astype(np.float32))
-    share, tone = (cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes)
-    near = cv2.GaussianBlur(np.stack([share, tone], -1), (0, 0), max(0.5, _BETWEEN * head.unit))
-    more = np.clip(_DENSE * near[..., 0] - share, 0, 1)  # of the hair below, between those that are drawn
-    tone = tone + more * near[..., 1] / np.maximum(near[..., 0], 1e-3)
-    share = share + more
-    return np.stack([share, tone * share.sum() / max(float(tone.sum()), 1e-6)])
-
-
-def _segments(
-    strands: Strands, head: PlacedHead, surface: Float32[ndarray, "s s"], light: Float32[ndarray, "3"]
-) -> tuple[ndarray, ndarray, ndarray]:
-    """Return what of hairs is seen as lines of two points, how near it is and how light."""
-    from scipy.spatial import KDTree
-
-    side = len(surface)
-    pixels, depth = head.seen(strands.places)
-    near = KDTree(head_mesh().points).query(strands.places[:, 0])[1]
-    pixels = pixels + head.bent[near][:, None]
-    way = np.diff(strands.places, axis=1)
-    way = way / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
-    middle, nearness = (pixels[:, 1:] + pixels[:, :-1]) / 2, (depth[:, 1:] + depth[:, :-1]) / 2
-    out = strands.outward[:, 1:] / np.maximum(np.linalg.norm(strands.outward[:, 1:], axis=-1, keepdims=True), 1e-6)
-    tone = _lit(way, out, light, head.view[2]) * (strands.light[:, 1:] + strands.light[:, :-1]) / 2
-    at = middle.round().astype(int).clip(0, side - 1)
-    seen = nearness > surface[at[..., 1], at[..., 0]] - _HIDDEN
-    seen &= ((middle > -20) & (middle < side + 20)).all(-1)
-    lines = np.stack([pixels[:, :-1], pixels[:, 1:]], 2)
-    return lines[seen], nearness[seen], tone[seen]
-
-
-def _lit(way: ndarray, out: ndarray, light: ndarray, view: ndarray) -> ndarray:
-    """Return how light hairs are: Kajiya and Kay's model (1989), as rendered people's hair has it."""
-    along, seen = way @ light, way @ view
-    sines = np.sqrt(np.maximum(0, 1 - along**2)), np.sqrt(np.maximum(0, 1 - seen**2))
-    wrap = np.clip((out @ light + 0.35) / 1.35, 0, 1)
-    gloss = np.maximum(0, sines[0] * sines[1] - along * seen) ** 14
-    return wrap * (0.55 + 0.45 * sines[0]) + 0.4 + 0.7 * wrap * gloss

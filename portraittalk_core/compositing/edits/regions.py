@@ -72,7 +72,9 @@ WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region,
 """Words that ask for another look of a region. Expressions are none: they move the face."""
 
 _LONG = frozenset(["long", "flowing"])
-_HAIRCUTS = frozenset(["short", "curly", "wavy", "straight", "shaved", "cropped"])
+_HAIRCUTS = frozenset(
+    ["short", "curly", "wavy", "straight", "shaved", "cropped", "parted", "combed", "tied", "length", "shoulder-length"]
+)
 _HAIR_COLOURS = frozenset(word for words in HAIR_COLOUR_WORDS.values() for phrase in words for word in phrase.split())
 _GLASSES = r"(glasses|spectacles|eyeglasses|sunglasses)"
 _ROUND, _BARE = (

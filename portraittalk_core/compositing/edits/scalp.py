@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
 from ..head_mesh import PlacedHead, head_mesh, placed_head, rasterised
 from ..masked import blurred, filled
+from ..scene import Scene
 
 _RASTER = (512, 900)  # least and most pixels a side at which the mesh is filled
 _GAMMA = 2.2
@@ -37,6 +38,10 @@ class BareHead:
     normals: Float[Tensor, "n 3 s s"]
     openness: Float[Tensor, "n 1 s s"]
     ears: Float[Tensor, "n 1 s s"]
+    placed: tuple[PlacedHead, ...]
+    """The mean head in pictures of `raster_side` pixels."""
+    depths: tuple[Float32[np.ndarray, "m m"], ...]
+    """How near it is at each of their pixels; -inf where it is not."""
 
 
 def bare_head(landmarks: Float[Tensor, "n 478 2"], person: Float[Tensor, "n 1 s s"]) -> BareHead:
@@ -47,11 +52,12 @@ def bare_head(landmarks: Float[Tensor, "n 478 2"], person: Float[Tensor, "n 1 s 
         person: How much of each pixel is skin or hair: no skull is higher.
     """
     side, like = person.shape[-1], person
-    rows = [
-        torch.from_numpy(_layers(points.float().numpy(), share, side)).to(like)
+    found = [
+        _layers(points.float().numpy(), share, side)
         for points, share in zip(landmarks.cpu(), person[:, 0].float().cpu().numpy(), strict=True)
     ]
-    layers = torch.stack(rows)
+    rows, placed, depths = zip(*found, strict=True)
+    layers = torch.stack([torch.from_numpy(row).to(like) for row in rows])
     if layers.shape[-1] != side:
         small = layers.shape[-1] < side
         layers = functional.interpolate(layers, (side, side), mode="bilinear" if small else "area")
@@ -59,7 +65,15 @@ def bare_head(landmarks: Float[Tensor, "n 478 2"], person: Float[Tensor, "n 1 s 
     values = filled(layers[:, 1:] / share.clamp(min=1e-3), share)
     normals, places, openness, ears = values.split([3, 3, 1, 1], 1)
     normals = normals / normals.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    return BareHead(share, places, normals, openness, ears)
+    return BareHead(share, places, normals, openness, ears, placed, depths)
+
+
+def head_of(scene: Scene) -> BareHead:
+    """Return where the head is without hair."""
+    if "head" not in scene.made:
+        person = (scene.was("skin") + scene.hair).clamp(max=1)
+        scene.made["head"] = bare_head(scene.landmarks, person)
+    return scene.made["head"]
 
 
 def raster_side(side: int) -> int:
@@ -78,14 +92,14 @@ def head_in_picture(points: np.ndarray, person: np.ndarray, side: int) -> Placed
     return placed_head(points, side, cv2.resize(person, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
-def _layers(points: np.ndarray, person: np.ndarray, side: int) -> np.ndarray:
+def _layers(points: np.ndarray, person: np.ndarray, side: int) -> tuple[np.ndarray, PlacedHead, np.ndarray]:
     mesh = head_mesh()
     fine = raster_side(side)
     head = head_in_picture(points, person, fine)
     ones = np.ones_like(mesh.ears)
     values = np.concatenate([ones[:, None], mesh.normals, mesh.points, mesh.openness[:, None], mesh.ears[:, None]], 1)
-    picture, _ = rasterised(head.pixels, head.depth, mesh.triangles, values, fine)
-    return picture.transpose(2, 0, 1).copy()
+    picture, depth = rasterised(head.pixels, head.depth, mesh.triangles, values, fine)
+    return picture.transpose(2, 0, 1).copy(), head, depth
 
 
 def skin_of_head(

@@ -210,21 +210,6 @@ def chin_of(points):
     return int((points[0, 152, 1] + 1) * SIDE / 2)
 
 
-def test_hair_that_falls_becomes_longer_and_the_face_and_it_stay(photograph, points):
-    photograph, low = photograph.clone(), chin_of(points) - 20
-    face = (slice(40, 96), slice(36, 92))
-    falling = segments(hair=(slice(4, low), slice(20, 108)), skin=face)
-    falling[:, :, 40:96, 36:92] = 0
-    falling[:, SEGMENTS.index("skin"), 40:96, 36:92] = 1
-    hair = falling[0, SEGMENTS.index("hair")] == 1
-    photograph[0][:, hair] = -0.5
-    made = change(photograph, photograph, points, "long hair", before=falling)
-    inner = -functional.max_pool2d(-(falling[:, 1:3].sum(1, keepdim=True)), 21, 1, 10)[0, 0] > 0
-    assert (made - photograph)[0][:, inner & (torch.arange(SIDE) < low - 12)[:, None]].abs().max() < 0.02
-    grown = ((made - photograph)[0].abs().amax(0) > 0.1) & ~hair
-    assert grown[60:].sum() > 40 and abs(float(made[0][:, grown].mean()) + 0.55) < 0.25
-
-
 def test_a_haircut_takes_the_old_hair_off_and_has_its_colour(photograph, points):
     photograph = photograph.clone()
     hair = (slice(4, 100), slice(10, 118))

@@ -26,6 +26,8 @@ SIZE = 64
         ("a man without his round glasses", {"no glasses"}),
         ("somebody wearing red", {"clothes"}),
         ("a bearded man in front of a bookshelf", {"beard", "bookshelf background"}),
+        ("a man with parted hair", {"hair"}),
+        ("a woman with shoulder length hair", {"hair"}),
         ("a woman with a bob, wearing earrings and a blue t-shirt", {"hair", "earrings", "clothes"}),
         ("a woman wearing a hat", {"knitted hat"}),
         ("a woman wearing a cap", {"cap"}),

@@ -1,0 +1,140 @@
+"""Heads from which hair is taken: skin, clothes and the place where it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
+from ..head_camera import face_unit
+from ..masked import blurred, filled, inside, luma, mean_of, softened, softness, surely
+from ..matting import loose_locks
+from ..scene import Scene
+from .removal import PATCH, pores
+from .scalp import head_of, kept_near, scattered, skin_of_head
+
+_INPAINTED = 192  # pixels a side at which edges run on into what hair hid
+STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
+_HAIRLINE = -0.75  # in distances of the eyes below them: where it is
+_NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
+_SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
+_SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
+
+_TIPS = 0.05  # likewise, how far tips reach beyond those that are found
+_OTHER = 0.2  # of the range: how far colours of clothes and hair differ that are told apart
+
+
+def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
+    """Take the hair off a head.
+
+    Args:
+        scene: The photograph, and what the denoiser made of it.
+        picture: What is changed, in [0, 1].
+        where: How far it may be.
+    """
+    skin, hair = scene.was("skin"), scene.was("hair")
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    head = head_of(scene)
+    share = softened(head.share, softness(scene.shown, skin))
+    sure = surely(scene.was("background"), STRANDS_GO)
+    place = place_behind(scene, sure)
+    # Single hairs and tufts around hair are often taken for something else.
+    stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure)
+    stray = stray * (1 - scene.was("clothes", "accessory"))
+    sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
+    locks = _locks_beside(scene, unit)
+    stray = torch.maximum(stray * (1 - sort), locks)  # necks beside hair stay
+    face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
+    face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
+    gone = torch.maximum((6 * blurred(hair, STRANDS_GO)).clamp(max=1), stray * (1 - face))
+    gone = gone * (1 - _dressed(scene, picture)) * (1 - scene.hand)
+    gone = gone * torch.maximum(where, where.amax((2, 3), keepdim=True) * (1 - face))
+    # The skin beside hair is in its shade, and often hair.
+    seen = surely(skin, _SHADED * unit) * (1 - _features(scene.landmarks, picture))
+    fine = scattered(pores(scene.shown, scene.landmarks), max(3, round(PATCH * unit * picture.shape[-1])))
+    scalp = skin_of_head(picture, seen, head, fine)
+    # Below the head, hair hides a neck and clothes.
+    low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
+    dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
+    cloth = filled(picture, surely(scene.was("clothes")))
+    under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
+    bare = share * (1 - low * (1 - (1 - dressed) * (head.places[:, 1:2] < _COLLAR)))
+    under = under + bare * (scalp - under)
+    above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
+    kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
+    kept = torch.maximum(kept, skin * sort * (1 - above)) * (1 - locks)
+    kept = torch.maximum(kept * (1 - share), surely(skin, 0.5 * _SHADED * unit) * (1 - above))
+    changed = torch.maximum(gone * (1 - kept), share * above * (1 - seen))
+    # Sideburns are taken for skin.
+    darker = ((luma(scalp) - luma(picture) - 0.08) / 0.08).clamp(0, 1) * scene.was("skin", "hair") * share
+    beside = ((head.places[:, :1].abs() - 0.85) / 0.1).clamp(0, 1) * (0.5 - (head.places[:, 1:2] - 0.9) / 0.2)
+    beside = beside.clamp(0, 1) * (1 - head.ears) * (6 * blurred(hair, _STRAY * unit)).clamp(max=1)
+    changed = torch.maximum(changed, (3 * blurred(darker * beside, 0.02 * unit)).clamp(max=1))
+    return picture + blurred(changed, 0.01 * unit) * (under - picture)
+
+
+def _locks_beside(scene: Scene, unit: float) -> Tensor:
+    """Return how far pixels are tips of hair that were taken for the place."""
+    locks = loose_locks(scene.shown, scene.was("background"), scene.hair) * (1 - scene.was("skin").square())
+    return (6 * blurred(locks * (1 - scene.hand), _TIPS * unit)).clamp(max=1)
+
+
+def _dressed(scene: Scene, picture: Tensor) -> Tensor:
+    """Return how far pixels are clothes, and no hair over them."""
+    clothes = scene.was("clothes")
+    cloth, hair = (mean_of(picture, surely(share)) for share in (clothes, scene.was("hair")))
+    told = ((cloth - hair).square().sum(1, keepdim=True).sqrt() / _OTHER).clamp(max=1)
+    return ((clothes - 0.5) / 0.3).clamp(0, 1) * (1 - told * (1 - _rather(picture, cloth, hair)))
+
+
+def place_behind(scene: Scene, sure: Tensor) -> Tensor:
+    """Return the place with what was before it filled in: edges run on into it (Bertalmio et al., 2001), then fade."""
+    soft = filled(scene.shown, sure)
+    rows: list[Tensor] = []
+    for row, known, mean in zip(scene.shown, sure[:, 0], soft, strict=True):
+        size = min(_INPAINTED, row.shape[-1])
+        known_small = cv2.resize(known.numpy(), (size, size), interpolation=cv2.INTER_AREA)
+        mixed = (known * row + (1 - known) * mean).permute(1, 2, 0).numpy()
+        small = cv2.resize(mixed, (size, size), interpolation=cv2.INTER_AREA)
+        levels = (small.clip(0, 1) * 255).round().astype(np.uint8)
+        made = cv2.inpaint(levels, (known_small < 0.9).astype(np.uint8), 4, cv2.INPAINT_NS)
+        large = cv2.resize(made.astype(np.float32) / 255, (row.shape[-1],) * 2, interpolation=cv2.INTER_CUBIC)
+        rows.append(torch.from_numpy(large).permute(2, 0, 1))
+    made = softened(torch.stack(rows).to(soft), 0.006 * soft.shape[-1])
+    near = (3 * blurred(sure, 0.1)).clamp(max=1)
+    return soft + (1 - sure) * near * (made - soft)
+
+
+def _rather(picture: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return how far each pixel has one colour rather than another."""
+    apart = [(picture - colour).square().sum(1, keepdim=True).sqrt() for colour in (one, other)]
+    return (0.5 + 4 * (apart[1] - apart[0] - 0.1)).clamp(0, 1)
+
+
+def _features(landmarks: Tensor, like: Tensor) -> Tensor:
+    """Return where eyes, brows and lips are."""
+    shares = [inside(landmarks[:, list(outline)], like) for outline in (*EYES, *BROW_OUTLINES, OUTER_LIPS)]
+    return (3 * blurred(torch.stack(shares).amax(0), 0.012)).clamp(max=1)
+
+
+def without_hair(scene: Scene, where: Tensor) -> Scene:
+    """Say that there is skin or place where hair was."""
+    if scene.wears_hat:
+        return scene
+    bare = head_of(scene)
+    body = bare.share * (bare.places[:, 1:2] < _COLLAR)
+    head = bare.share * (bare.places[:, 1:2] < _NAPE)
+    place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
+    before = scene.before.clone()
+    gone = where * before[:, [hair]]
+    before[:, [hair]] -= gone
+    before[:, [place]] += gone * (1 - body)
+    before[:, [skin]] += gone * body
+    moved = where * head * before[:, [place]]
+    before[:, [place]] -= moved
+    before[:, [skin]] += moved
+    return replace(scene, before=before)
