@@ -30,7 +30,7 @@ from portraittalk_core.motion.priors import CHANNELS
 from portraittalk_core.people.person import draw_person
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.training.motion.idle import idle_motion
-from portraittalk_core.training.speech.train import TRACK_HZ, stored_corpus
+from portraittalk_core.training.speech.corpus import TRACK_HZ, stored_corpus
 from portraittalk_core.types import MOUTH, POSE, SPEECH_RATE
 from portraittalk_core.voices.speech import HELD_OUT_VOICES
 

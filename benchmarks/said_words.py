@@ -44,18 +44,28 @@ COMPARED = ("jawOpen", "gap of the lips", "width of the lips", "mouthPucker", "m
 _EDGE_S = 0.1
 
 
+def spelled(name: str, length_s: float) -> list[Phoneme]:
+    """Return what is said.
+
+    Args:
+        name: Of the clip, in `SAID`.
+        length_s: Of its sound, seconds.
+    """
+    marks = [(s, float(t)) for s, t in re.findall(r"([^\s\d.]+)([\d.]+)", SAID[name])]
+    ends = [*(begin for _, begin in marks[1:]), length_s]
+    said = [
+        Phoneme("" if symbol == "-" else symbol, begin, end) for (symbol, begin), end in zip(marks, ends, strict=True)
+    ]
+    return [Phoneme("", 0.0, said[0].start_s), *said]
+
+
 def phonemes(clip: Spoken) -> list[Phoneme]:
     """Return what is said.
 
     Args:
         clip: One of `SAID`.
     """
-    marks = [(s, float(t)) for s, t in re.findall(r"([^\s\d.]+)([\d.]+)", SAID[clip.name.rpartition("_")[2]])]
-    ends = [*(begin for _, begin in marks[1:]), len(clip.waveform) / SPEECH_RATE]
-    said = [
-        Phoneme("" if symbol == "-" else symbol, begin, end) for (symbol, begin), end in zip(marks, ends, strict=True)
-    ]
-    return [Phoneme("", 0.0, said[0].start_s), *said]
+    return spelled(clip.name.rpartition("_")[2], len(clip.waveform) / SPEECH_RATE)
 
 
 @torch.inference_mode()

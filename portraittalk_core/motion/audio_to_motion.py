@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,6 +20,7 @@ from ..errors import BadInput
 from ..perception.speech import speech_level
 from ..types import MOUTH, POSE, FaceMotion, SpeechFeatures
 from .arkit import blendshapes, to_arkit
+from .closures import LASTS_S, PRESSED, held, shut_lips, surely_shut
 from .priors import MotionPrior
 
 ARTICULATION_DELAY_S = 0.02
@@ -32,10 +34,6 @@ _STRENGTHS = {"jawOpen": 0.85, "mouthClose": 0.85, "mouthPucker": 1.45}
 """What the network says too strongly or, sure of synthetic voices and less so of real ones, too weakly: the 95th
 percentiles in six real clips are .43 and .35, where MediaPipe reads .34 and .52 in their pictures. Lips close as far as
 the jaw is open."""
-
-_PARTING = ("mouthFunnel", "mouthLowerDown", "mouthUpperUp")
-_SHUT = (0.075, 0.175)  # mouthRollUpper from which on lips come together, and at which they are; at an m it is 0.25
-_PRESSED = ("mouthPress", "mouthRollLower", "mouthRollUpper")
 
 _CALM, _CALM_YAW = 0.5, 0.3
 """Of how far the process moves heads that the prior learned from, and of how far it turns them.
@@ -64,25 +62,47 @@ class AudioToMotion(nn.Module):
         depth: Residual blocks.
         kernel: Frames that a block sees.
         columns: What it says: blendshapes by name, those without a side for both.
+        closures: Whether it says, too, how likely lips are shut.
     """
 
     def __init__(
-        self, dim: int = 128, width: int = 96, depth: int = 3, kernel: int = 5, columns: Sequence[str] = MOUTH
+        self,
+        dim: int = 128,
+        width: int = 96,
+        depth: int = 3,
+        kernel: int = 5,
+        columns: Sequence[str] = MOUTH,
+        closures: bool = False,
     ) -> None:
         super().__init__()
-        self.config = {"dim": dim, "width": width, "depth": depth, "kernel": kernel, "columns": list(columns)}
+        self.config: dict[str, Any] = {"dim": dim, "width": width, "depth": depth, "kernel": kernel}
+        self.config |= {"columns": list(columns)} | ({"closures": True} if closures else {})
         self.columns = tuple(columns)
         self.enter = nn.Linear(dim, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, kernel, padding="same") for _ in range(depth))
         self.leave = nn.Linear(width, len(columns))
+        self.close = nn.Linear(width, 1) if closures else None
 
     def forward(self, hidden: Float[Tensor, "*b frames dim"]) -> Float[Tensor, "*b frames columns"]:
         """Return the blendshapes of `columns` in [0, 1] for every frame."""
+        return self.hear(hidden)[0]
+
+    def hear(
+        self, hidden: Float[Tensor, "*b frames dim"]
+    ) -> tuple[Float[Tensor, "*b frames columns"], Float[Tensor, "*b frames"] | None]:
+        """Return the blendshapes, and the log-odds that lips are shut.
+
+        Args:
+            hidden: Speech features.
+
+        Returns:
+            Blendshapes of `columns` in [0, 1], and log-odds of an m, b or p; None where the network does not say them.
+        """
         state = self.enter(hidden)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             state = state + functional.gelu(convolution(norm(state).transpose(-1, -2)).transpose(-1, -2))
-        return self.leave(state).sigmoid()
+        return self.leave(state).sigmoid(), None if self.close is None else self.close(state)[..., 0]
 
 
 @dataclass(frozen=True)
@@ -197,33 +217,6 @@ def delay_rows(track: Float[Tensor, "frames d"], frames: float) -> Float[Tensor,
     return torch.lerp(late[1:], late[:-1], frames - whole)
 
 
-def shut_lips(mouth: Float[Tensor, "frames columns"], columns: Sequence[str]) -> Float[Tensor, "frames columns"]:
-    """Shut lips that are more likely shut than not.
-
-    A network that is not sure of an m, b or p says the mean of a mouth that is shut and one that is open, which is
-    neither. The upper lip is rolled in for these sounds alone, so that it says how sure the network is.
-
-    Args:
-        mouth: A track of a mouth.
-        columns: What it is made of; nothing happens where what shuts lips is not among them.
-    """
-    if not {"jawOpen", "mouthClose", "mouthRollUpper"} <= set(columns):
-        return mouth
-    at = {name: number for number, name in enumerate(columns)}
-    sure = _surely_shut(mouth, columns)
-    shut = mouth.clone()
-    shut[:, at["mouthClose"]] = torch.maximum(mouth[:, at["mouthClose"]], sure * mouth[:, at["jawOpen"]])
-    parted = [at[name] for name in _PARTING if name in at]
-    shut[:, parted] *= (1 - sure)[:, None]
-    return shut
-
-
-def _surely_shut(mouth: Float[Tensor, "frames columns"], columns: Sequence[str]) -> Float[Tensor, "frames"]:
-    low, high = _SHUT
-    sure = ((mouth[:, list(columns).index("mouthRollUpper")] - low) / (high - low)).clamp(0, 1)
-    return sure.square() * (3 - 2 * sure)
-
-
 def heard_mouth(
     features: SpeechFeatures, a2m: AudioToMotion, delay_s: float = ARTICULATION_DELAY_S, gated: bool = True
 ) -> Float[Tensor, "frames columns"]:
@@ -238,14 +231,15 @@ def heard_mouth(
     Returns:
         Columns as in `a2m.columns`, 0 or more.
     """
-    heard = a2m(features.hidden)
+    heard, log_odds = a2m.hear(features.hidden)
     heard = heard * heard.new_tensor([_STRENGTHS.get(name, 1.0) for name in a2m.columns])
-    mouth = delay_rows(shut_lips(heard, a2m.columns), delay_s * features.fps)
+    late = delay_s * features.fps
+    sure = held(surely_shut(heard, a2m.columns, features.fps, log_odds), late, LASTS_S * features.fps)
+    mouth = shut_lips(delay_rows(heard, late), a2m.columns, sure)
     if not gated:
         return mouth
     open_ = opening(features.loudness, features.fps)
-    if "mouthRollUpper" in a2m.columns:  # the lips of a p are shut before it is heard
-        open_ = open_ * (1 - delay_rows(_surely_shut(heard, a2m.columns)[:, None], delay_s * features.fps)[:, 0])
+    open_ = open_ * (1 - sure)  # the lips of a p are shut before it is heard
     ready = mouth.new_tensor([_READY.get(name, 0.0) for name in a2m.columns])
     return torch.maximum(mouth * silence_gate(features.loudness, features.fps)[:, None], open_[:, None] * ready)
 
@@ -278,7 +272,7 @@ def generate_motion(
     """
     worn = blendshapes(**(rest_expression or {}))
     mouth = heard_mouth(features, a2m)
-    strength = [min(dials.lip, 1.0) if name in _PRESSED else dials.lip for name in a2m.columns]
+    strength = [min(dials.lip, 1.0) if name in PRESSED else dials.lip for name in a2m.columns]
     words = dict(zip(a2m.columns, (mouth * mouth.new_tensor(strength)).unbind(-1), strict=True))
     free = prior.generate(features.loudness, features.fps, generator)
     words |= {name: free[name] * dials.expression for name in ("smile", "brow_raise", "gaze_x", "gaze_y")}

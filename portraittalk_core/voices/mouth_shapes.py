@@ -105,12 +105,11 @@ _SHAPES: dict[str, Shape] = {
 _SOFT = "ʲ"
 STOPS = frozenset("pbtdkgɡcɟʈɖqʔ")
 """Symbols that begin with a closed vocal tract; the closure may be silent."""
+HELD_SHUT = {"jawOpen": 0.06, "mouthClose": 0.06, "mouthPress": 0.25, "mouthRollLower": 0.3, "mouthRollUpper": 0.25}
+"""A mouth at an m, a b or a p."""
+
 _HELD: tuple[tuple[str, float, dict[str, float]], ...] = (
-    (
-        "mbp",
-        0.07,
-        {"jawOpen": 0.06, "mouthClose": 0.06, "mouthPress": 0.25, "mouthRollLower": 0.3, "mouthRollUpper": 0.25},
-    ),
+    ("mbp", 0.07, HELD_SHUT),
     ("fvɱ", 0.06, {"jawOpen": 0.05, "mouthRollLower": 0.9, "mouthUpperUp": 0.65, "mouthShrugLower": 0.4}),
 )
 """What is reached whatever stands beside it, seconds in which lips come there, and where: shut, or the lower lip at the
@@ -136,8 +135,15 @@ def _letters(symbol: str) -> str:
     return plain[-1:] if plain[:1] in STOPS and len(plain) > 1 else plain
 
 
-def _segments(phonemes: list[Phoneme]) -> list[tuple[str, float, float]]:
-    """Split diphthongs into their vowels; the first gets the larger share."""
+def segments(phonemes: list[Phoneme]) -> list[tuple[str, float, float]]:
+    """Split diphthongs into their vowels; the first gets the larger share.
+
+    Args:
+        phonemes: In order; what has no shape is left out.
+
+    Returns:
+        Letters, empty for a pause, each with the second at which it begins and that at which it ends.
+    """
     found: list[tuple[str, float, float]] = []
     for phoneme in phonemes:
         letters, start, end = _letters(phoneme.symbol), phoneme.start_s, phoneme.end_s
@@ -194,23 +200,23 @@ def mouth_track(phonemes: list[Phoneme], fps: float, duration_s: float) -> Float
         Columns as in `MOUTH`, in [0, 1]; `round(duration_s * fps)` frames, at least one.
     """
     frames = max(1, round(duration_s * fps))
-    segments = _segments(phonemes)
+    parts = segments(phonemes)
     time_s = torch.arange(int(duration_s * GRID_HZ) + 2) / GRID_HZ
-    if not segments:
+    if not parts:
         return torch.zeros(frames, len(MOUTH))
-    start = torch.tensor([s for _, s, _ in segments])
-    end = torch.tensor([e for _, _, e in segments])
-    track = _blended([_SHAPES[letter] if letter else _PAUSE for letter, _, _ in segments], start, end, time_s)
+    start = torch.tensor([s for _, s, _ in parts])
+    end = torch.tensor([e for _, _, e in parts])
+    track = _blended([_SHAPES[letter] if letter else _PAUSE for letter, _, _ in parts], start, end, time_s)
     middle, half = 0.5 * (start + end), (0.5 * (end - start) - 0.02).clamp(0.005, 0.05)
     openers = [MOUTH.index(name) for name in _OPENERS]
     for letters, ramp_s, asks in _HELD:
-        here = torch.tensor([letter != "" and letter in letters for letter, _, _ in segments])
+        here = torch.tensor([letter != "" and letter in letters for letter, _, _ in parts])
         goal = track.clone()
         goal[:, openers] = 0
         goal[:, [MOUTH.index(name) for name in asks]] = torch.tensor(list(asks.values()))
         held = _closure(time_s, (middle - half)[here], (middle + half)[here], ramp_s)
         track = torch.lerp(track, goal, held[:, None])
-    pause = torch.tensor([letter == "" and e - s > _SHORTEST_PAUSE_S for letter, s, e in segments])
+    pause = torch.tensor([letter == "" and e - s > _SHORTEST_PAUSE_S for letter, s, e in parts])
     track *= 1 - _closure(time_s, start[pause], end[pause] - 0.1, 0.1)[:, None]
 
     position = ((torch.arange(frames) + 0.5) / fps * GRID_HZ).clamp(max=len(time_s) - 1.001)

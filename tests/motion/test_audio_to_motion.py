@@ -11,7 +11,6 @@ from portraittalk_core.motion.audio_to_motion import (
     delay_rows,
     generate_motion,
     heard_mouth,
-    shut_lips,
     silence_gate,
     silent_frames,
 )
@@ -52,7 +51,7 @@ def test_lips_that_are_shut_for_the_first_sound_do_not_part_before_it(nets):
     features = speech()
     a2m = AudioToMotion()
     shut = torch.zeros(100, len(MOUTH))
-    a2m.forward = lambda _: shut
+    a2m.hear = lambda _: (shut, None)
     jaw = heard_mouth(features, a2m)[65:70, MOUTH.index("jawOpen")]
     assert (jaw.diff() > 0).all() and jaw[0] > 0 and 0.1 < jaw[-1] <= 0.15
     shut[:, MOUTH.index("mouthRollUpper")] = 0.25
@@ -213,14 +212,6 @@ def test_what_is_heard_has_names_of_its_own(nets):
     jaw = AudioToMotion(columns=("jawOpen",))
     motion = generate_motion(speech(), jaw, nets[1], MotionDials(expression=0), torch.Generator().manual_seed(0))
     assert [n for n, c in zip(COEFFICIENTS, motion.coefficients.T) if n in SPOKEN and c.any()] == ["jawOpen"]
-
-
-def test_lips_that_are_likely_shut_are_shut():
-    mouth = torch.tensor([[0.3, 0.02, roll, 0.2] for roll in (0.0, 0.05, 0.125, 0.2, 0.25)])
-    shut = shut_lips(mouth, ("jawOpen", "mouthClose", "mouthRollUpper", "mouthLowerDown"))
-    torch.testing.assert_close(shut[:, 1], torch.tensor([0.02, 0.02, 0.15, 0.3, 0.3]))
-    torch.testing.assert_close(shut[:, 3], torch.tensor([0.2, 0.2, 0.1, 0.0, 0.0]))
-    assert torch.equal(shut[:, [0, 2]], mouth[:, [0, 2]]) and torch.equal(shut_lips(mouth, tuple("abcd")), mouth)
 
 
 def test_a_stronger_mouth_opens_further_and_is_not_pressed_more(nets):

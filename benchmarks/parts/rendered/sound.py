@@ -15,7 +15,7 @@ from portraittalk_core.evaluation.benchmark.people import rotation_of
 from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.perception.speech import resample_rows
 from portraittalk_core.pipeline import PortraitTalk
-from portraittalk_core.training.speech.train import TRACK_HZ, make_recording
+from portraittalk_core.training.speech.corpus import TRACK_HZ, make_recording
 from portraittalk_core.types import SPEECH_RATE, Sound
 from portraittalk_core.voices.speech import HELD_OUT_VOICES
 

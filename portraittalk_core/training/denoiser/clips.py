@@ -32,7 +32,7 @@ from ...voices.speech import TRAIN_VOICES
 from ..motion.idle import idle_motion
 from ..people.draw import Shot, draw_shots
 from ..speech.augmentation import augment, uniform
-from ..speech.train import FPS, TRACK_HZ, Recording, stored_corpus
+from ..speech.corpus import FPS, TRACK_HZ, Recording, stored_corpus
 
 CLEAN = 0.4
 """Chance that a recording is left as espeak-ng made it."""

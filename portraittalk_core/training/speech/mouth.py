@@ -19,8 +19,10 @@ from ...perception.speech import SpeechEncoder, resample_rows
 from ...types import SPEECH_RATE
 from ...voices.flite import VOICES
 from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
+from .corpus import RECORDED, Recording, column_spread, make_batch, stored_corpus
+from .losses import mouth_loss
 from .scores import FPS, evaluate_speech
-from .train import RECORDED, Recording, column_spread, descend, make_batch, save_motion, speech_loss, stored_corpus
+from .train import descend, save_motion
 
 Lesson = tuple[Float[Tensor, "b frames dim"], Float[Tensor, "b frames k"]]
 """What is heard, and the mouth."""
@@ -49,7 +51,7 @@ def train_mouth(
         out_dir: Where the file goes.
         start: Folder of the speech encoder and of the motion whose prior is kept.
         seed: Of corpus, lessons and first weights.
-        minutes: Of espeak-ng's speech; flite's comes on top, see `train.RECORDED`.
+        minutes: Of espeak-ng's speech; flite's comes on top, see `corpus.RECORDED`.
         lessons: Batches of degraded speech, each encoded once.
         batch: Crops in each.
         steps: Of the training, a lesson each, all lessons in turn.
@@ -69,13 +71,13 @@ def train_mouth(
     spread = column_spread(corpus)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
-        a2m = AudioToMotion(dim=encoder.dim)
+        a2m = AudioToMotion(dim=encoder.dim, closures=True)
 
     def loss(step: int) -> Tensor:
         a2m.train()
         hidden, wanted = (part.float() for part in taught[step % len(taught)])
-        found = a2m(_blurred(hidden, torch.Generator().manual_seed(seed * 7_368_787 + step)))
-        return speech_loss(found, wanted, spread)
+        hidden = _blurred(hidden, torch.Generator().manual_seed(seed * 7_368_787 + step))
+        return mouth_loss(a2m, hidden, wanted, spread)
 
     descend(a2m, loss, lambda: evaluate_speech(encoder, a2m, held_out), learning_rate, steps, work_dir / "mouth")
     save_motion(out_dir, a2m, prior)
@@ -104,7 +106,7 @@ def stored_lessons(
 @torch.no_grad()
 def _lesson(encoder: SpeechEncoder, corpus: list[Recording], batch: int, seed: int) -> Lesson:
     encoder.eval()
-    sound, mouth = make_batch(corpus, batch, torch.Generator().manual_seed(seed))
+    sound, mouth, _ = make_batch(corpus, batch, torch.Generator().manual_seed(seed))
     hidden = resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, mouth.shape[1])
     return hidden.half(), mouth.half()
 

@@ -1,40 +1,30 @@
 """Go on with what listens on recordings of people, beside the synthetic voices that it has learned from.
 
-Half of every batch is recorded. What is recorded is understood once (`voices.recorded`) and kept; utterances of one
-speaker are joined into recordings of about nine seconds, as the synthetic ones are.
+Two thirds of every batch are recorded. What is recorded is understood once (`voices.recorded`) and kept; utterances of
+one speaker are joined into recordings of about nine seconds, as the synthetic ones are.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...checkpoints.native import load_motion, load_speech_encoder
-from ...checkpoints.writing import save_state
 from ...errors import BadInput
-from ...perception.speech import SpeechEncoder, resample_rows
+from ...motion.audio_to_motion import AudioToMotion
 from ...types import SPEECH_RATE
 from ...voices.flite import VOICES
-from ...voices.mouth_shapes import Phoneme, mouth_track
+from ...voices.mouth_shapes import Phoneme
 from ...voices.recorded import Utterance, read_transcripts, understand
 from ...voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
 from .augmentation import uniform
-from .scores import FPS, TRACK_HZ, evaluate_speech
-from .train import (
-    RECORDED,
-    RECORDING_S,
-    Recording,
-    column_spread,
-    descend,
-    joined_pauses,
-    make_batch,
-    save_listener,
-    speech_loss,
-    stored_corpus,
-)
+from .corpus import RECORDED, RECORDING_S, Recording, column_spread, make_batch, stored, stored_corpus, understood
+from .losses import Pupil
+from .scores import evaluate_speech
+from .train import descend, save_listener
 
 _EDGE_S = 0.15
 _FADE = 160
@@ -48,9 +38,9 @@ def train_on_recordings(
     transcripts: Path,
     seed: int = 0,
     minutes: float = 40.0,
-    steps: int = 360,
+    steps: int = 700,
     batch: int = 12,
-    learning_rate: float = 6e-4,
+    learning_rate: float = 8e-4,
     work_dir: Path = Path("runs/speech"),
 ) -> dict[str, float]:
     """Train encoder and audio-to-motion further; writes `speech.safetensors` and `motion.safetensors`.
@@ -62,9 +52,9 @@ def train_on_recordings(
         start: Folder of both files as they are.
         transcripts: Table of the recordings, see `voices.recorded`.
         seed: Of corpora and batches.
-        minutes: Of espeak-ng's speech; flite's comes on top, see `train.RECORDED`.
+        minutes: Of espeak-ng's speech; flite's comes on top, see `corpus.RECORDED`.
         steps: Of the training.
-        batch: Crops a step, half of them recorded.
+        batch: Crops a step, two thirds of them recorded.
         learning_rate: Highest.
         work_dir: Of the corpora, made once, the checkpoint and the curve `recorded.csv`.
 
@@ -77,31 +67,44 @@ def train_on_recordings(
     ]
     recorded = stored_recordings(work_dir / f"people_{seed}.pt", transcripts, seed)
     held_out = stored_corpus(work_dir / "held_out.pt", 3.0, HELD_OUT_VOICES, seed + 7919)
-    encoder, (a2m, prior) = load_speech_encoder(start / "speech.safetensors"), load_motion(start / "motion.safetensors")
-    modules = nn.ModuleDict({"encoder": encoder.model, "a2m": a2m}).requires_grad_(True)
+    encoder, (known, prior) = (
+        load_speech_encoder(start / "speech.safetensors"),
+        load_motion(start / "motion.safetensors"),
+    )
+    a2m = with_closures(known, seed)
+    pupil = Pupil(encoder, a2m).requires_grad_(True)
     spread = column_spread(spoken)
 
     def loss(step: int) -> Tensor:
-        modules.train()
-        halves = ((spoken, batch - batch // 2), (recorded, batch // 2))
+        pupil.train()
+        shares = ((spoken, batch - 2 * batch // 3), (recorded, 2 * batch // 3))
         parts: list[Tensor] = []
-        for number, (corpus, size) in enumerate(halves):
+        for number, (corpus, size) in enumerate(shares):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + 7_000_003 * (number + 1) + step)
-            sound, wanted = make_batch(corpus, size, generator)
+            crops = make_batch(corpus, size, generator)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(2 * step + number)  # dropout draws from the global generator
-                found = a2m(_heard(encoder, sound, wanted.shape[1]))
-            parts.append(speech_loss(found, wanted, spread) * size / batch)
+                parts.append(pupil.loss(crops, spread) * size / batch)
         return torch.stack(parts).sum()
 
     path = work_dir / "recorded"
-    descend(modules, loss, lambda: evaluate_speech(encoder, a2m, held_out), learning_rate, steps, path)
+    descend(pupil, loss, lambda: evaluate_speech(encoder, a2m, held_out), learning_rate, steps, path)
     save_listener(out_dir, encoder, a2m, prior)
     return evaluate_speech(encoder, a2m, held_out)
 
 
-def _heard(encoder: SpeechEncoder, sound: Float[Tensor, "b n"], frames: int) -> Float[Tensor, "b frames dim"]:
-    return resample_rows(encoder(sound), SPEECH_RATE / encoder.stride, FPS, frames)
+def with_closures(a2m: AudioToMotion, seed: int) -> AudioToMotion:
+    """Return audio-to-motion that says when lips are shut, too; what it has learned it keeps.
+
+    Args:
+        a2m: Of any version.
+        seed: Of the weights that are new.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # module initialisers draw from the global generator; the fork puts it back
+        grown = AudioToMotion(**a2m.config | dict[str, Any](closures=True))
+    grown.load_state_dict(a2m.state_dict(), strict=False)
+    return grown
 
 
 def stored_recordings(path: Path, transcripts: Path, seed: int) -> list[Recording]:
@@ -115,7 +118,8 @@ def stored_recordings(path: Path, transcripts: Path, seed: int) -> list[Recordin
     Raises:
         BadInput: When nothing in the table can be used.
     """
-    if not path.exists():
+
+    def make() -> list[Recording]:
         made = [
             recording
             for lines in read_transcripts(transcripts).values()
@@ -126,9 +130,9 @@ def stored_recordings(path: Path, transcripts: Path, seed: int) -> list[Recordin
                 f"The recordings of `{transcripts}` must hold speech that fits their texts and make up 6 s a speaker, "
                 "but none do. Add recordings of 0.25 to 30 s."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_state([(r.samples, r.track) for r in made], path)
-    return [Recording(*pair) for pair in torch.load(path, weights_only=True)]
+        return made
+
+    return stored(path, make)
 
 
 def join_utterances(utterances: list[Utterance], generator: torch.Generator) -> list[Recording]:
@@ -157,10 +161,7 @@ def join_utterances(utterances: list[Utterance], generator: torch.Generator) -> 
             phonemes += [Phoneme(p.symbol, start + p.start_s, start + p.end_s) for p in spoken]
             now = start + len(sound) / SPEECH_RATE
         if now >= _SHORTEST_S:
-            samples = torch.cat(pieces)
-            samples = samples / samples.abs().max().clamp(min=1e-3) * 0.9
-            track = mouth_track(joined_pauses(phonemes), TRACK_HZ, len(samples) / SPEECH_RATE)
-            made.append(Recording((samples * 32767).short(), track.half()))
+            made.append(understood(torch.cat(pieces), phonemes))
     return made
 
 

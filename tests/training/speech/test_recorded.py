@@ -1,17 +1,19 @@
 """What people recorded becomes training data: joined, with its mouth, beside synthetic voices."""
 
 import csv
+import sys
 
 import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
-from portraittalk_core.errors import BadInput
+from portraittalk_core.errors import BadInput, MissingExtra
 from portraittalk_core.training.speech import recorded, transcripts
+from portraittalk_core.training.speech.corpus import make_batch
 from portraittalk_core.training.speech.recorded import join_utterances, stored_recordings, train_on_recordings
 from portraittalk_core.training.speech.scores import TRACK_HZ
-from portraittalk_core.training.speech.train import make_batch
 from portraittalk_core.types import MOUTH, SPEECH_RATE
+from portraittalk_core.voices import hibari
 from portraittalk_core.voices.mouth_shapes import Phoneme
 from portraittalk_core.voices.recorded import Utterance, read_transcripts
 
@@ -91,13 +93,47 @@ def test_the_table_of_public_recordings(tmp_path):
         transcripts.main(["--digits", places["stamps"], "--out", str(out)])
 
 
+def test_prompts_have_the_language_of_their_text(tmp_path):
+    (tmp_path / "ru").mkdir()
+    (tmp_path / "ru" / "vm-press.g722").touch()
+    text, out = tmp_path / "core-sounds-ru.txt", tmp_path / "t.tsv"
+    text.write_text("vm-press: Нажмите #\n", encoding="utf-8")
+    transcripts.main(["--prompts", str(tmp_path / "ru"), str(text), "--out", str(out)])
+    line = read_transcripts(out)["ivrvoice"][0]
+    assert (line.voice, line.text) == ("ru", "Нажмите решётка")
+
+
+def test_a_neural_voice_is_recorded_once(tmp_path, monkeypatch):
+    spoken = []
+
+    def speak(said, speed, seed):
+        spoken.append(said)
+        return torch.zeros(2 * hibari.SAMPLE_RATE)
+
+    monkeypatch.setattr(hibari, "speak", speak)
+    monkeypatch.setattr(hibari, "text", lambda generator: f"word {int(torch.randint(99, (), generator=generator))}.")
+    arguments = ["--hibari", str(tmp_path / "said"), "--minutes", "0.1", "--out", str(tmp_path / "t.tsv")]
+    transcripts.main(arguments)
+    lines = read_transcripts(tmp_path / "t.tsv")["hibari"]
+    assert [line.text for line in lines] == spoken and len(lines) == 3 and len(set(spoken)) > 1
+    transcripts.main(arguments)
+    assert len(spoken) == 3 and read_transcripts(tmp_path / "t.tsv")["hibari"] == lines
+
+
+def test_whoever_lacks_the_neural_voice_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    hibari._voice.cache_clear()
+    with pytest.raises(MissingExtra, match="pip install hibari-tts"):
+        hibari.speak("a", 1.0, 0)
+
+
 @pytest.mark.slow
 def test_a_listener_goes_on_with_recordings(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     made = join_utterances([utterance(0.5)] * 24, torch.Generator().manual_seed(1))
     for name in ("corpus_0_0.1", "recorded_0_0.1", "held_out", "people_0"):
-        torch.save([(one.samples, one.track) for one in made[:1]], work / f"{name}.pt")
+        torch.save([(one.samples, one.track, one.sounds) for one in made[:1]], work / f"{name}.pt")
     small = {"minutes": 0.1, "batch": 2, "steps": 2, "work_dir": work, "start": ASSETS / "tiny"}
     out = tmp_path / "out"
     scores = train_on_recordings(out, transcripts=tmp_path / "none.tsv", **small)

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from portraittalk_core.checkpoints.native import ASSETS, load_motion, load_speech_encoder
+from portraittalk_core.training.speech.corpus import make_recording
+from portraittalk_core.training.speech.losses import speech_loss
 from portraittalk_core.training.speech.mouth import train_mouth
 from portraittalk_core.training.speech.scores import best_lag, correlation, evaluate_speech
-from portraittalk_core.training.speech.train import make_recording, speech_loss, train_speech
+from portraittalk_core.training.speech.train import train_speech
 from portraittalk_core.types import MOUTH
 from portraittalk_core.voices.mouth_shapes import shape_row
 from portraittalk_core.voices.speech import HELD_OUT_VOICES, TRAIN_VOICES
@@ -35,13 +37,13 @@ def test_the_shipped_listener_hears_voices_it_never_heard():
     assert scores["r_mouthRollLower"] > 0.6 and scores["r_mouthPucker"] > 0.6 and scores["loud_r_jawOpen"] > 0.6
 
 
-def recordings(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def recordings(count: int) -> list[tuple[torch.Tensor, ...]]:
     """Return noise that swells as a jaw opens."""
     made = []
     for number in range(count):
         jaw = 0.5 - 0.5 * torch.cos(torch.arange(700) / 15)
         sound = torch.randn(700 * 160, generator=torch.Generator().manual_seed(number)) * jaw.repeat_interleave(160)
-        made.append(((sound * 3000).short(), shape_row({"jawOpen": 1.0}) * jaw[:, None]))
+        made.append(((sound * 3000).short(), shape_row({"jawOpen": 1.0}) * jaw[:, None], (jaw > 0.5).to(torch.int8)))
     return made
 
 
