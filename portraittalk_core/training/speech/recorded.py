@@ -38,9 +38,9 @@ def train_on_recordings(
     transcripts: Path,
     seed: int = 0,
     minutes: float = 40.0,
-    steps: int = 700,
+    steps: int = 1600,
     batch: int = 12,
-    learning_rate: float = 8e-4,
+    learning_rate: float = 1e-3,
     work_dir: Path = Path("runs/speech"),
 ) -> dict[str, float]:
     """Train encoder and audio-to-motion further; writes `speech.safetensors` and `motion.safetensors`.
