@@ -41,9 +41,11 @@ def test_evidence_that_rises_and_falls_is_one_closure_at_its_peak():
 def test_a_network_that_says_closures_shuts_lips_by_them():
     a2m = AudioToMotion(dim=4, closures=True).requires_grad_(False)
     assert AudioToMotion(**a2m.config).close is not None and AudioToMotion(dim=4).close is None
-    a2m.close.weight.zero_()
-    features = SpeechFeatures(torch.zeros(20, 4), torch.full((20,), -20.0), 25.0)
     jaw, close = MOUTH.index("jawOpen"), MOUTH.index("mouthClose")
+    for layer in (a2m.close, a2m.leave):  # half open, whatever is said
+        layer.weight.zero_()
+    a2m.leave.bias.zero_()[close] = -3.0
+    features = SpeechFeatures(torch.zeros(20, 4), torch.full((20,), -20.0), 25.0)
     for odds, shut in ((-9.0, False), (9.0, True)):
         a2m.close.bias.fill_(odds)
         mouth = heard_mouth(features, a2m)
