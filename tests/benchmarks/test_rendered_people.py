@@ -86,6 +86,14 @@ def test_a_picture_is_named_by_the_nearest_rendering():
     assert scores.named(after, {"none": before, "same": before}) == "none"
 
 
+def test_a_picture_is_named_by_what_changes_and_not_by_its_exposure():
+    before = torch.zeros(3, 256, 256)
+    after = before + 0.06
+    after[:, 100:140, 60:200] = 0.4
+    made = torch.where(after > 0.2, 0.35, before)
+    assert scores.named(made, {"none": before, "round": after}) == "round"
+
+
 def test_edits_ask_for_what_is_not_there_and_can_be_seen(drawing):
     seen = set()
     for number in range(12):
