@@ -51,8 +51,8 @@ class PasteBack(io.ComfyNode):
                     min=0,
                     max=2048,
                     step=64,
-                    tooltip="Side of the square around the head that is moved, in pixels. 0: as in the photograph, up "
-                    "to 1024. Smaller is faster and softer.",
+                    tooltip="Side of the square around the head that is moved, in pixels. 0: as in the photograph, "
+                    "its fine detail included; the crop alone up to 1024. Smaller is faster and softer.",
                 ),
                 io.Float.Input(
                     "edits",

@@ -59,7 +59,7 @@ def paste(
     """
     count = _check(images, motion, size)
     shown = _shown(bound, photograph, count) if whole else None
-    frames = _composited(images, bound, motion, size, edits)
+    frames = _composited(images, bound, motion, size, edits, fine=whole)
     if shown is None:
         first = next(frames)
         side = first.pixels.shape[-1]
@@ -123,7 +123,7 @@ def _check_memory(count: int, height: int, width: int) -> None:
 
 
 def _composited(
-    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float
+    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float, fine: bool
 ) -> Iterator[Frames]:
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
@@ -135,11 +135,11 @@ def _composited(
     looks = bound.looks.over(len(images)) if bound.looks else None
     if looks is None or len(looks.spans) == 1:
         look = bound.each[looks.spans[0].number if looks else 0]
-        return look.stack.composite(decoded(images), look.identity, maps, size or None, edits)
+        return look.stack.composite(decoded(images), look.identity, maps, size or None, edits, fine=fine)
 
     def video(span: Span) -> Iterator[Frames]:
         rows, look = images[span.first : span.end], looks.each[span.number]
-        return look.stack.composite(decoded(rows), look.identity, span.of_maps(maps), size or None, edits)
+        return look.stack.composite(decoded(rows), look.identity, span.of_maps(maps), size or None, edits, fine=fine)
 
     return joined(map(video, looks.spans), looks.spans, looks.weights)
 

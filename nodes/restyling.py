@@ -38,9 +38,9 @@ class _Moving:
     def __init__(self, hosted: HostedStack, stack: Stack) -> None:
         self._hosted, self._stack, self.decode = hosted, stack, stack.decode
 
-    def composite(self, *given: Any) -> Iterator[Frames]:
+    def composite(self, *given: Any, **options: Any) -> Iterator[Frames]:
         self._hosted.bring_moving()
-        return self._stack.composite(*given)
+        return self._stack.composite(*given, **options)
 
 
 def dressed(

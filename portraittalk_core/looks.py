@@ -54,7 +54,8 @@ def restyled(
     unguided = replace(how.get("options") or SamplingOptions(), cfg=1.0)
     decoded = drawn(prompts, **how)
     plain = drawn(PromptTrack("", (), rest.fps, 1), **how | {"options": unguided})
-    made = stack.composite(decoded, identity, rest, size, asked, torch.cat([frames.pixels for frames in plain]))
+    without = torch.cat([frames.pixels for frames in plain])
+    made = stack.composite(decoded, identity, rest, size, asked, without, fine=True)
     (portrait,) = torch.cat([frames.pixels for frames in made])
     side = identity.crops.shape[-1]
     first = resize(portrait, side, side)[None].to(identity.crops)

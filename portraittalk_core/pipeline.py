@@ -108,6 +108,7 @@ class PortraitTalk:
         face: int | None = None,
         options: SamplingOptions | None = None,
         size: int | None = None,
+        fine: bool = False,
         on_step: OnStep | None = None,
         on_preview: OnPreview | None = None,
         on_structure: Callable[[StructureMaps | MeshMaps], None] | None = None,
@@ -130,6 +131,7 @@ class PortraitTalk:
             options: How the video is denoised; what is left out is the stack's own.
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
+            fine: Whether the frames are to go back into a large photograph, likewise.
             on_step: Called after every step with (done, total); an exception from it ends the work.
             on_preview: Gets the clean latents that a frame is heading for, likewise; see `previews.quick_decoder`.
             on_structure: Gets the structure maps before denoising.
@@ -166,7 +168,7 @@ class PortraitTalk:
             on_structure(maps)
         asked = appearance_edits(prompts, len(features.hidden))
         common: dict[str, Any] = {"negative": negative, "seed": seed, "options": options}
-        common |= {"on_step": on_step, "on_preview": on_preview}
+        common |= {"on_step": on_step, "on_preview": on_preview, "fine": fine}
         rest = stack.rest(identity, fps) if bool(asked.any()) else None
         if rest is None:
             video = self._made(identity, maps, features, prompts, size, asked, **common)
@@ -182,11 +184,12 @@ class PortraitTalk:
         prompts: PromptTrack,
         size: int | None,
         asked: Float[Tensor, "frames regions"] | float = 0.0,
+        fine: bool = False,
         **how: Any,
     ) -> Iterator[Frames]:
         latents = self.animate(identity, maps, features, prompts, **how)
         decoded = (frames for video in latents for frames in self.stack.decode(video))
-        return self.stack.composite(decoded, identity, maps, size, asked)
+        return self.stack.composite(decoded, identity, maps, size, asked, fine=fine)
 
     def _looks(
         self,
@@ -199,6 +202,7 @@ class PortraitTalk:
         *,
         options: SamplingOptions | None,
         on_step: OnStep | None,
+        fine: bool,
         **how: Any,
     ) -> Iterator[Frames]:
         """Draw what each prompt makes of the photograph once, and move that, so that it is the same in every frame."""
@@ -212,7 +216,7 @@ class PortraitTalk:
             chosen = options if look is identity else plain
             inside = (span.of_maps(maps), span.of_features(features))
             steps = counts(span)
-            return self._made(look, *inside, track, size, options=chosen, on_step=steps, edited=False, **how)
+            return self._made(look, *inside, track, size, options=chosen, on_step=steps, fine=fine, edited=False, **how)
 
         return joined(map(video, spans), spans, prompts.weights)
 

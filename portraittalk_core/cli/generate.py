@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None 
             on_step=on_step,
             on_preview=watcher(arguments, model),
             **job.options,
+            fine=arguments.frame != "crop",
             on_structure=on_structure,
             on_identity=found.append,
             on_motion=functools.partial(write_motion, arguments.save_motion) if arguments.save_motion else None,

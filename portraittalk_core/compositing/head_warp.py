@@ -29,6 +29,7 @@ from ..types import CropPlace, Frames, Identity, StructureMaps
 from .edits.edited import edited
 from .edits.regions import ASKED
 from .face_parser import FaceParser
+from .fine_detail import FineDetail
 from .layers import Layers, before_plate, taken_apart
 from .lips import LipEdges, lip_edges
 from .skull import with_skull
@@ -38,6 +39,9 @@ SIDE = 128
 
 LARGEST = 1024
 """Side in pixels of the largest crop that is moved unasked: beyond, time grows and little is seen of it."""
+
+FINEST = 2560
+"""Side in pixels of the largest crop that gets its photograph's detail back where it moves."""
 
 KEPT = 512
 """Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
@@ -187,6 +191,7 @@ class HeadWarp:
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
         plain: Float[Tensor, "frames 3 d d"] | None = None,
+        fine: bool = False,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -201,23 +206,27 @@ class HeadWarp:
             size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
             edits: See `Stack.composite`.
             plain: Likewise; where it is given, frames are looks: the person as in the photograph, all of it shown.
+            fine: Likewise.
 
         Yields:
             As many frames.
         """
-        portrait = identity.crops[0] if identity.portrait is None else identity.portrait
-        size = size or min(portrait.shape[-1], LARGEST)
-        if portrait.shape[-1] != size:
-            portrait = resize(portrait, size, size)
+        photograph = identity.crops[0] if identity.portrait is None else identity.portrait
+        asked_size, size = size, size or min(photograph.shape[-1], LARGEST)
+        portrait = photograph if photograph.shape[-1] == size else resize(photograph, size, size)
         wanted = torch.as_tensor(edits).float()
         wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(ASKED))
         points = identity.landmarks[:1].to(self.device)
         rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
         place = identity.places[0] if identity.places else None
         layers, lips = self._known(portrait, points.cpu(), place)
+        detail = None
+        if fine and asked_size is None and layers is not None and photograph.shape[-1] > size:
+            detail = FineDetail.of(photograph, portrait, layers.matte, FINEST)
         done, said = 0, set[str]()
+        at_once = max(1, _AT_ONCE // (size if detail is None else detail.person.shape[-1]) ** 2)
         for frames in video:
-            for part in frames.pixels.split(max(1, _AT_ONCE // size**2)):
+            for part in frames.pixels.split(at_once):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
                 motion = self.motion_of(identity, landmarks, last=True).cpu()
                 motion = calibrated(without_rim(motion, rest) if layers is None else motion, rest)
@@ -228,7 +237,7 @@ class HeadWarp:
                 motion = motion if plain is None else all_shown(motion)
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without, said) if bool(asked.any()) else None
-                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips)
+                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips, detail)
                 yield replace(frames, pixels=pixels)
 
     def _known(
@@ -323,7 +332,8 @@ def composited(
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     layers: Layers | None = None,
     lips: LipEdges | None = None,
-) -> Float[Tensor, "n 3 s s"]:
+    detail: FineDetail | None = None,
+) -> Float[Tensor, "n 3 l l"]:
     """Mix decoded frames and the photograph, see `HeadWarp.composite`.
 
     Args:
@@ -335,14 +345,17 @@ def composited(
         layers: The portrait taken apart; None: the shares say what moves, and all that the photograph does not show the
             decoder draws.
         lips: Where they end in the photograph; None: they are shut there.
+        detail: What a larger photograph has besides; None: the result is as large as `portrait`. Needs `layers`.
     """
-    size = portrait.shape[-1]
+    size, moved = portrait.shape[-1], None
     large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
     if layers is None:
-        moved, shares = warp_pixels(portrait[None], motion)
+        warped_picture, shares = warp_pixels(portrait[None], motion)
         own, warped, still = shares.split(1, 1)
-        shown = (warped * moved + still * portrait) / (warped + still).clamp(min=1e-3)
+        shown = (warped * warped_picture + still * portrait) / (warped + still).clamp(min=1e-3)
         shown = torch.lerp(shown, large, own)
     else:
-        shown = before_plate(large, layers, motion, landmarks, lips)
-    return (shown if edit is None else edit(shown, large)).clamp(-1, 1)
+        moved = before_plate(large, layers, motion, landmarks, lips)
+        shown = moved.pixels
+    made = (shown if edit is None else edit(shown, large)).clamp(-1, 1)
+    return made if detail is None or moved is None else detail.added(made, moved)

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import averaged, enlarged
-from ..nets.dense_motion import DenseMotion, identity_grid, nearness, warp_pixels
+from ..media.resampling import averaged, enlarged, sampled
+from ..nets.dense_motion import DenseMotion, identity_grid, nearness, pixel_flow, warp_pixels
 from ..topology import EYES, SEGMENTS
 from ..types import CropPlace
 from .edits.hats import hat_of
@@ -64,6 +64,23 @@ class Layers:
 
     top: float
     """Where the photograph ends above, in [-1, 1] of the crop; minus infinity where it goes on."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A person who moves before a place."""
+
+    pixels: Float[Tensor, "n 3 s s"]
+    """The pictures, in [-1, 1]."""
+
+    flow: Float[Tensor, "n 2 s s"]
+    """Where each pixel of the person lies in the photograph, in [-1, 1]."""
+
+    matte: Float[Tensor, "n 1 s s"]
+    """The share of the person in each pixel."""
+
+    own: Float[Tensor, "n 1 s s"]
+    """How far the person's are the photograph's own, where `flow` says."""
 
 
 def taken_apart(
@@ -168,7 +185,7 @@ def before_plate(
     motion: DenseMotion,
     landmarks: Float[Tensor, "n 478 2"],
     lips: LipEdges | None,
-) -> Float[Tensor, "n 3 s s"]:
+) -> Moved:
     """Return a person who moves before the place, which stands still.
 
     Args:
@@ -182,24 +199,28 @@ def before_plate(
     motion = DenseMotion(head_field(motion, layers.holds, landmarks), motion.shares)
     bend = partial(_bent, layers=layers, lips=lips, landmarks=landmarks)
     parts = [layers.person, layers.matte, *([] if lips is None else [lips.inside])]
-    moved, shares = warp_pixels(torch.cat(parts)[None], motion, bend)
-    matte, own = moved[:, 3:4].clamp(0, 1), shares[:, :1]
+    flow = pixel_flow(motion, (size, size), bend)
+    moved = sampled(torch.cat(parts)[None], flow)
+    matte, drawn_there = moved[:, 3:4].clamp(0, 1), enlarged(motion.shares[:, :1], (size, size))
     shown = moved[:, :3] + (1 - matte) * layers.plate
     if lips is not None:
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
-    known = (1 - own > _KNOWN).float()
-    shown = torch.lerp(shown, toned(drawn, shown, known), own * matte * redrawn(motion.flow, landmarks, size))
+    known = (1 - drawn_there > _KNOWN).float()
+    drawn_there = drawn_there * redrawn(motion.flow, landmarks, size)
+    shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
+    own = 1 - drawn_there
     shown = lid_seams(shown, layers.landmarks, landmarks)
     if lips is not None:
         shown = seamed(shown, lips, landmarks)
-    for row, (flow, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
+    for row, (other, share) in other_half(motion.flow, layers.landmarks, landmarks).items():
         # Of glasses two halves that do not meet make two rims.
-        worn = _seen_there(layers.holds.glasses, torch.cat([motion.flow[row : row + 1], flow]))
+        worn = _seen_there(layers.holds.glasses, torch.cat([motion.flow[row : row + 1], other]))
         whole = enlarged(share * (1 - worn.amax(0, keepdim=True)), (size, size))
-        half, _ = warp_pixels(layers.portrait[None], DenseMotion(flow, motion.shares[row : row + 1]))
+        half, _ = warp_pixels(layers.portrait[None], DenseMotion(other, motion.shares[row : row + 1]))
         beside = (whole < _SEEN) * matte[row : row + 1] * (blurred(whole, 0.1) > _SEEN)
         shown[row] = torch.lerp(shown[row : row + 1], toned(half, shown[row : row + 1], beside), whole)[0]
-    return shown
+        own[row] *= 1 - whole[0]
+    return Moved(shown, flow, matte, own)
 
 
 def _seen_there(part: Float[Tensor, "1 1 m m"], flow: Float[Tensor, "n 2 k k"]) -> Float[Tensor, "n 1 k k"]:

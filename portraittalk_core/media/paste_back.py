@@ -38,6 +38,7 @@ _PIXELS_AT_ONCE = 4_000_000  # of the photograph: frames that are handed on toge
 _CELLS = 16  # the border is compared in so many cells a side
 _PARTS = 32  # a frame stands still or moves in so many cells a side
 _SAME = 0.25  # larger differences at the border are things that moved
+_LOOKED_AT = 640  # pixels a side that are compared, of large frames every second one or third
 _MEMORY = 0.9  # share of the past in the colour shift: a shift that follows each frame would flicker
 
 
@@ -128,8 +129,8 @@ class _Paste:
     place: CropPlace
     size: int
     there: Float[Tensor, "3 rows columns"]  # the part of the photograph that the crop covers
-    own: Float[Tensor, "3 size size"]  # the photograph in the crop, as large as the frames
-    border: Float[Tensor, "1 size size"]  # 1 where frame and photograph are compared
+    own: Float[Tensor, "3 some some"]  # the photograph in the crop, as large as the frames, of which some are compared
+    border: Float[Tensor, "1 some some"]  # 1 where frame and photograph are alike
     reach: Float[Tensor, "cells cells"]  # how much a cell of the border says about each cell
     mask: Float[Tensor, "rows columns"]  # share of the frame, over the part of the crop inside the photograph
     known: Float[Tensor, "4 cells"] | None = None
@@ -137,25 +138,26 @@ class _Paste:
 
     @classmethod
     def prepare(cls, photograph: Float[Tensor, "3 h w"], place: CropPlace, size: int) -> _Paste:
-        own = resize(cut_square(photograph, place), size, size)
-        near = 1 - _ramps(place, size)
+        own = resize(cut_square(photograph, place), size, size)[_some(size)]
+        near = 1 - _ramps(place, size)[None][_some(size)]
         cell = (torch.arange(_CELLS).float() + 0.5) / _CELLS
         places = torch.cartesian_prod(cell, cell)
         reach = 1 / (torch.cdist(places, places).square() + 1 / _CELLS**2)
         down, across = covered(place)
         mask = _ramps(place, place.side)[_inside(place)]
-        return cls(place, size, photograph[:, down, across], own, (near > 0)[None].float(), reach, mask)
+        return cls(place, size, photograph[:, down, across], own, (near > 0).float(), reach, mask)
 
     def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 rows columns"]:
         side, (rows, columns) = self.place.side, _inside(self.place)
-        matched = (frame.float() + self._shift(frame)).clamp_(-1, 1)
+        some = frame[_some(self.size)].float()
+        matched = (frame.float() + self._shift(some)).clamp_(-1, 1)
         if side > self.size:  # nothing to average: `resize` would take three times as long
             large = enlarged(matched[None], (side, side), cubic=True)[0].clamp_(-1, 1)
         else:
             large = matched if side == self.size else resize(matched, side, side)
-        return torch.lerp(self.there, large[:, rows, columns], self.mask * self._moved(frame)[rows, columns])
+        return torch.lerp(self.there, large[:, rows, columns], self.mask * self._moved(some)[rows, columns])
 
-    def _moved(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "side side"]:
+    def _moved(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "side side"]:
         """Return where something has moved so far: what moves and rests again does not change its sharpness."""
         apart = functional.adaptive_max_pool2d((frame - self.own).abs().amax(0, keepdim=True), _PARTS)
         wide = functional.max_pool2d(apart[None], 3, 1, 1)[0]
@@ -164,7 +166,7 @@ class _Paste:
         side = self.place.side
         return enlarged(share[None], (side, side))[0, 0]
 
-    def _shift(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 size size"] | float:
+    def _shift(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "3 size size"] | float:
         """Return what is added to a frame's colours: the difference at the border, carried smoothly inwards."""
         difference = self.own - frame
         same = self.border * (difference.abs().amax(0, keepdim=True) < _SAME)
@@ -175,6 +177,12 @@ class _Paste:
         carried = self.known @ self.reach
         shift = (carried[:3] / carried[3:]).clamp(-COLOUR_LIMIT, COLOUR_LIMIT).view(1, 3, _CELLS, _CELLS)
         return enlarged(shift, (self.size, self.size))[0]
+
+
+def _some(size: int) -> tuple[slice, slice, slice]:
+    """Return which rows and columns of a frame are compared with the photograph: changes are no points."""
+    step = max(1, size // _LOOKED_AT)
+    return slice(None), slice(None, None, step), slice(None, None, step)
 
 
 def _inside(place: CropPlace) -> tuple[slice, slice]:

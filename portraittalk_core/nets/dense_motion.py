@@ -221,21 +221,33 @@ def identity_grid(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "1 2 h w"]:
     return torch.stack([x[None].expand(height, -1), y[:, None].expand(-1, width)])[None]
 
 
+def pixel_flow(
+    motion: DenseMotion, size: Sequence[int], bend: Callable[[Tensor], Tensor] | None = None
+) -> Float[Tensor, "n 2 h w"]:
+    """Return where each pixel lies in the picture that is moved, in [-1, 1].
+
+    Args:
+        motion: Of `DenseMotionNet`.
+        size: Height and width, pixels.
+        bend: Changes the flow at that size.
+    """
+    # The field is nearly a translation: what is interpolated is how far it is from standing still.
+    flow = enlarged(motion.flow - identity_grid(motion.flow), size, cubic=True)
+    flow = flow + identity_grid(flow)
+    return flow if bend is None else bend(flow)
+
+
 def warp_pixels(
-    picture: Float[Tensor, "#n c h w"], motion: DenseMotion, bend: Callable[[Tensor], Tensor] | None = None
+    picture: Float[Tensor, "#n c h w"], motion: DenseMotion
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 3 h w"]]:
     """Move a picture of any resolution.
 
     Args:
         picture: Of any layers and range, which cubic interpolation oversteps at edges; one is shared by all rows.
         motion: Of `DenseMotionNet`.
-        bend: Changes the flow at the picture's size.
 
     Returns:
         The moved pictures, and the shares at their size.
     """
     size = picture.shape[-2:]
-    # The field is nearly a translation: what is interpolated is how far it is from standing still.
-    flow = enlarged(motion.flow - identity_grid(motion.flow), size, cubic=True) + identity_grid(picture)
-    flow = flow if bend is None else bend(flow)
-    return sampled(picture, flow), enlarged(motion.shares, size)
+    return sampled(picture, pixel_flow(motion, size)), enlarged(motion.shares, size)

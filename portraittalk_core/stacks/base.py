@@ -244,6 +244,7 @@ class Stack(Protocol):
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
         plain: Float[Tensor, "frames 3 d d"] | None = None,
+        fine: bool = False,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -256,6 +257,8 @@ class Stack(Protocol):
             edits: How far, in [0, 1], prompts ask for each of `edits.regions.ASKED`: one number for all, one
                 a frame, or one a frame and change, as `prompts.appearance_edits` says it.
             plain: Frames decoded without the prompts, where there are any: what differs is then what prompts change.
+            fine: Whether frames of a larger photograph that go back into it are as large as it, up to
+                `head_warp.FINEST`, with the detail that it has; counts where `size` is None.
 
         Yields:
             As many frames. A stack without such a path gives the frames as they are.
@@ -346,6 +349,7 @@ class CodecMethods:
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
         plain: Float[Tensor, "frames 3 d d"] | None = None,
+        fine: bool = False,
     ) -> Iterator[Frames]:
         """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
         return iter(frames)

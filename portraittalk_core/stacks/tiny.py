@@ -293,9 +293,10 @@ class TinyStack(CodecMethods):
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
         plain: Float[Tensor, "frames 3 d d"] | None = None,
+        fine: bool = False,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
-        moved = self.warp.composite(frames, identity, maps, size, edits, plain)
+        moved = self.warp.composite(frames, identity, maps, size, edits, plain, fine)
         return open_mouths(moved, identity, maps, self.fitter, self.shaper)
 
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:

@@ -64,7 +64,7 @@ class Stack:
     def structure(self, motion, identity):
         return motion
 
-    def composite(self, frames, identity, maps, size=None, edits=0.0):
+    def composite(self, frames, identity, maps, size=None, edits=0.0, fine=False):
         self.asked.append((maps, size))
         own = identity.portrait
         if size:
