@@ -102,7 +102,7 @@ def test_pictures_fade_from_one_look_to_the_next(pack, bound):
     asked = [(torch.zeros(1, 1, 1), {pack("nodes.encoding").LOOKS: torch.ones(FRAMES, 6)})]
     given = []
     composite = bound.hosted.stack.composite
-    bound.hosted.stack.composite = lambda *args: given.append(args[-1]) or composite(*args)
+    bound.hosted.stack.composite = lambda *args, **named: given.append(args[-1]) or composite(*args, **named)
     made = pack("nodes.paste_back").PasteBack.execute(decoded, bound, motion, frame="crop", positive=asked).args[0]
     assert given == [0.0, 0.0]
     corner = made[:, 2, 2].mean(-1)

@@ -202,7 +202,7 @@ def test_another_version_of_the_picture_can_be_pasted_into(pack, motion, decoded
 def test_a_stack_of_public_files_has_its_frames_pasted_as_they_are(pack, motion, decoded):
     image = photograph(240, 200)
     bound, _, _ = identified(pack, image, (60, 40, 120))
-    bound.hosted.stack.composite = lambda frames, identity, maps, size=None, edits=0.0: iter(frames)
+    bound.hosted.stack.composite = lambda frames, identity, maps, size=None, edits=0.0, fine=False: iter(frames)
     bound = replace(bound, identity=replace(bound.identity, portrait=None))
     made = pasted(pack, decoded, bound, motion)
     (place,) = bound.identity.places
