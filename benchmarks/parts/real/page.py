@@ -86,8 +86,8 @@ def _errors(found: dict[str, Any]) -> str:
     names = ["still", "warp"]
     for way in PATHS:
         others = [name for itself in (False, True) for name in baselines(way, itself)]
-        names += [name for name in others if name not in names] + [f"ours {way}"]
-    names = [name for name in names if all(name in row["errors"] for row in made.values())]
+        names += [*others, f"ours {way}"]
+    names = [name for name in dict.fromkeys(names) if all(name in row["errors"] for row in made.values())]
     clips = list(made)
     lines = [
         "| frames | PSNR mouth, face, whole, dB | SSIM mouth, face, whole | "
