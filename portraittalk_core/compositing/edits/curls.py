@@ -11,13 +11,13 @@ from .falling import scattered
 from .locks import Strands
 
 # In distances of the eyes.
-_CURLS, _PLACES = 36000, 9
+_CURLS, _PLACES = 32000, 13
 _HIGH = 1.0  # how far from the scalp the mass reaches above a head
 _LOWEST = 0.6  # of that height, that a mass has where there is no room for more
 _ROUND = (0.028, 0.058)  # radius of a curl
 _TURNS = (0.8, 1.5)  # of what is seen of one
 _LONG = 0.06  # how far it runs along its axis meanwhile
-_UNEVEN = 0.07  # of the mass's outline
+_UNEVEN = 0.05  # of the mass's outline
 _WITHIN = 0.45  # power of how far out curls are: those within are hidden
 _SKULL = 1.9  # height of the mean head's crown above the eyes
 _MIDDLE = np.array([0.0, -0.45, -1.35])  # from which hair stands away

@@ -12,14 +12,14 @@ from .hair_light import lit
 from .hairstyles import Hair
 from .locks import Strands
 
-_THICK = 0.007  # of a strand, in distances of the eyes
+_THICK = 0.0055  # of a strand, in distances of the eyes
 _FINE = 400  # pixels of the canvas a distance of the eyes
 _LAYERS, _TONES = 40, 32
 _THICKEST, _WIDTHS = 0.12, 8  # of the dense middle of a lock, in distances of the eyes; how many there are
 _LIGHTEST = 0.998  # share of hairs whose light and dark are told apart
 _BETWEEN, _DENSE = 0.02, 0.95  # likewise, between hairs; how much of what is there is hair, too
 _HIDDEN = 0.06  # in distances of the eyes: how far behind a surface hair is still drawn
-_OVER = 0.1  # likewise, within which strands lie over one another by chance
+_OVER = 0.14  # likewise, within which strands lie over one another by chance
 _SUNK = 0.04  # likewise, how far below its strands the middle of a lock is
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
+from scipy.ndimage import uniform_filter1d
 
 from ...people.hair import STYLES, Cards, Head, comb_field, grow_cards, scalp, smoothstep, tangent
 from ...people.shape import Similarity, fit_similarity
@@ -22,7 +23,7 @@ from .locks import Guides, LockKind, Strands, locks_of
 _HAIRLINE = (0.5, 0.03)  # of the mean head, in radians: see `people.hair.scalp`
 _TIED = LockKind(3, 12, gather=0.0, clump=0.05, flat=0.12, wave=0.02, core=0.4)
 _LOCKS = {
-    "bob": LockKind(3, 11, gather=0.2, clump=0.3, wave=0.05, ends=(0.94, 1.0)),
+    "bob": LockKind(3, 14, gather=0.2, clump=0.3, wave=0.05, ends=(0.94, 1.0)),
     "short": LockKind(2, 9, gather=0.3, clump=0.6, wave=0.05, core=0.0),
     "side": LockKind(3, 9, gather=0.3, clump=0.6, wave=0.06, core=0.6),
     "curly": LockKind(1, 18, gather=0.0, clump=0.55, flat=0.8, wave=0.0),
@@ -38,9 +39,10 @@ _FALLS = {
 _LYING = ("side", "bob", "long", "wavy", "bun", "ponytail")  # cuts whose roots lie on the skin
 _FUR = {"buzz": 60000}  # hairs of fur on a scalp, where it is all there is
 _USUAL_FUR = 26000
-_LONGEST_FUR = 0.2  # decimetres
+_LONGEST_FUR = {"afro": 0.07}  # decimetres, below curls that are drawn themselves
 _HEAD = 6.9  # height above which the template is a head
 _TIPS = 0.35  # in distances of the eyes: how far below the end of a picture tips are at most, on the whole
+_EVEN = 5  # places along a strand over which light is evened out: it is known in cells
 _COUNTED = 40000  # places by which the density of hair is known
 
 
@@ -98,7 +100,8 @@ def grown(name: str, fringe: bool = False, room: tuple[float, float] = (9.0, 9.0
     every = np.concatenate([part.places.reshape(-1, 3) for part in found if part.thick is None])
     every = every[:: max(1, len(every) // _COUNTED)]
     opened = [openness(part.places.reshape(-1, 3), every).reshape(*part.places.shape[:2], -1) for part in found]
-    return Hair(found, opened)
+    even = [uniform_filter1d(part, min(_EVEN, part.shape[1]), 1, mode="nearest") for part in opened]
+    return Hair(found, even)
 
 
 def _swapped(both: tuple[ndarray, ndarray], light: ndarray) -> tuple[ndarray, ndarray, ndarray]:
@@ -137,9 +140,9 @@ def _fur(mesh: HeadMesh, head: Head, name: str, rng: np.random.Generator) -> Str
     root, normal, at, above = root[grows], normal[grows], at[grows], above[grows]
     d = at - np.array([0, 7.5, 0.3])
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
-    fur = min(style.fur, _LONGEST_FUR)
+    fur = min(style.fur, _LONGEST_FUR.get(name, style.fur))
     length = fur * (0.30 + 0.70 * smoothstep(-0.3, 0.5, d[:, 1])) * (0.25 + 0.75 * smoothstep(0.0, 0.35, above))
-    curly = name in ("afro", "curly")
+    curly = name == "curly"
     if curly:
         length = fur * (0.2 + 0.8 * smoothstep(-0.02, 0.35, above))
     comb = tangent(comb_field(d.astype(np.float32), name, 0.2), normal)

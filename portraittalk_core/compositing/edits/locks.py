@@ -34,7 +34,7 @@ class LockKind:
 
     tufts: int = 3
     """Into which it parts."""
-    strands: int = 11
+    strands: int = 14
     """Of a tuft."""
     gather: float = 0.45
     """How far its tufts run together towards the tip, from 0 to 1."""

@@ -21,6 +21,7 @@ _INPAINTED = 192  # pixels a side at which edges run on into what hair hid
 STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
 _NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
+_NECK = 1.1  # half as wide as necks are at most
 _SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
@@ -62,7 +63,7 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
     cloth = filled(picture, surely(scene.was("clothes")))
     under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
-    bare = share * (1 - low * (1 - (1 - dressed) * (head.places[:, 1:2] < _COLLAR)))
+    bare = share * (1 - low * (1 - (1 - dressed) * _neck(head.places)))
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
     kept = ((kept_near(skin, head, unit) - 0.6) / 0.3).clamp(0, 1) * (1 - above)  # ears and cheeks
@@ -77,9 +78,17 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture + blurred(changed, 0.01 * unit) * (under - picture)
 
 
+def _neck(places: Tensor) -> Tensor:
+    """Return which places of the mean head are no shoulders: those are dressed, or where hair hid them nobody knows."""
+    low = (places[:, 1:2] > _NAPE + 0.5).float()
+    aside = ((places[:, :1].abs() - _NECK) / 0.2 + 0.5).clamp(0, 1)
+    return (places[:, 1:2] < _COLLAR) * (1 - low * aside)
+
+
 def _locks_beside(scene: Scene, unit: float) -> Tensor:
     """Return how far pixels are tips of hair that were taken for the place."""
-    locks = loose_locks(scene.shown, scene.was("background"), scene.hair) * (1 - scene.was("skin").square())
+    locks = loose_locks(scene.shown, scene.was("background"), scene.hair)
+    locks = locks * (1 - scene.was("skin").square()) * (1 - scene.was("clothes", "accessory"))
     return (6 * blurred(locks * (1 - scene.hand), _TIPS * unit)).clamp(max=1)
 
 
@@ -126,7 +135,7 @@ def without_hair(scene: Scene, where: Tensor) -> Scene:
     if scene.wears_hat:
         return scene
     bare = head_of(scene)
-    body = bare.share * (bare.places[:, 1:2] < _COLLAR)
+    body = bare.share * _neck(bare.places)
     head = bare.share * (bare.places[:, 1:2] < _NAPE)
     place, skin, hair = (SEGMENTS.index(name) for name in ("background", "skin", "hair"))
     before = scene.before.clone()
