@@ -38,7 +38,7 @@ SHOWN = (0, 8, 16, 24, 34, 44, 56, 66)
 PROMPTS = (
     "a person",
     "a person in a park",
-    "a person with red hair",
+    "a person with long red hair",
     "an old person",
     "a person wearing round glasses",
     "a person with a beard",
