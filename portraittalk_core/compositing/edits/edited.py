@@ -77,6 +77,7 @@ _NO_SUCH_PLACE = (
 )
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
+_PLAIN = 0.05  # likewise, of clothes: stripes of a colour that is named are not even
 _CLOTH_NAMED = 0.85  # how far it is that of its name
 _ENDS = 0.25  # in distances of the eyes: how far beyond its usual place a beard ends
 _HAIRY = (0.2, 0.8)  # of how far a beard is from skin on the whole: what is none yet, and what is nothing but
@@ -212,7 +213,7 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _surely_other_clothes(scene: Scene) -> Bool[Tensor, "n 1 1 1"]:
     """Say whether clothes are of one colour, and surely of another than a prompt names."""
     was = scene.was("clothes")
-    even = _evenness(scene.shown, surely(was)) < _EVEN
+    even = _evenness(scene.shown, surely(was)) < _PLAIN
     named = scene.details & set(CLOTHES_COLOURS)
     return even & (bool(named) and not has_clothes_colour(scene, named))
 
