@@ -113,7 +113,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     number("--audio-scale", float, 0, 10, "how strongly the sound acts on the denoiser itself (lambda_aud, 1)")
     number("--reference-scale", float, 0, 1, "how much of the reference picture ReferenceNet shows (1)")
     number("--seed", int, 0, 2**63 - 1, "another number, another head motion and noise (0)", default=0)
-    size = "side of the square around the head: less is faster and softer (as in the photograph, beyond 1024 with its fine detail only; sd15: "
+    size = "side of the square around the head: less is faster and softer (as in the photograph; sd15: "
     number("--size", int, 64, 2048, size + "as it is drawn, a multiple of 64, 512)", unit="PIXELS")
     number("--window", int, 1, 512, "frames that are denoised together")
     number("--overlap", int, 0, 511, "frames that neighbouring windows share")
