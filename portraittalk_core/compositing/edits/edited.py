@@ -38,7 +38,7 @@ from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, beard
 from .details import CLOTHES_COLOURS, DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
-from .hair_colours import hair_of_colour, with_strands
+from .hair_colours import named_colour, with_strands
 from .haircuts import (
     another_haircut,
     bald,
@@ -145,7 +145,7 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     named = sorted(scene.details & set(HAIR_COLOURS))
     if named and has_hair_colour(scene, named[0]):
         return picture
-    new = _named_hair(scene)
+    new = named_colour(scene)
     new = _drawn_hair(scene) if new is None else new
     if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
         new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
@@ -159,12 +159,6 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
         dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
-
-
-def _named_hair(scene: Scene) -> Tensor | None:
-    """Return the colour of hair that a prompt names, as the photograph would show it."""
-    named = sorted(scene.details & set(HAIR_COLOURS))
-    return hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else None
 
 
 def _with_beard(scene: Scene, picture: Tensor, new: Tensor) -> Tensor:
@@ -235,7 +229,7 @@ def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Ten
     picture = bare
     light = luma(picture)
     lit = blurred(filled(light, skin.clamp(min=0.02)), 0.02) / mean_of(light, skin).clamp(min=0.05)
-    colour = _named_hair(scene)
+    colour = named_colour(scene)
     colour = beard_colour(scene.shown, scene.hair, scene.landmarks) if colour is None else colour
     colour = colour * lit.clamp(0.4, 1.5)
     density = beard_density(scene.landmarks, kind, picture) * skin

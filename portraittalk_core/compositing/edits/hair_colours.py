@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..masked import STRANDS, as_photographed, blurred, luma, softened
+from ..scene import Scene
+from .details import HAIR_COLOURS
 from .strands import strands_of_head
 
 _LIT = 0.85  # of the light: strands shade one another
@@ -25,6 +27,16 @@ def hair_of_colour(
     """
     red, green, blue = (_LIT * share for share in colour)
     return as_photographed((red, green, blue), picture, skin)
+
+
+def named_colour(scene: Scene) -> Float[Tensor, "n 3 1 1"] | None:
+    """Return the colour of hair that a prompt names, as the photograph would show it; None where it names none.
+
+    Args:
+        scene: The photograph.
+    """
+    named = sorted(scene.details & set(HAIR_COLOURS))
+    return hair_of_colour(HAIR_COLOURS[named[0]], scene.shown, scene.was("skin")) if named else None
 
 
 def with_strands(

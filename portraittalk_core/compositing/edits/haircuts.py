@@ -27,8 +27,8 @@ from ..masked import (
 )
 from ..scene import Scene
 from .cranium import Cranium, cranium, knitted
-from .details import HAIR_COLOURS, HAIRCUTS, HAT_COLOURS
-from .hair_colours import hair_of_colour
+from .details import HAIRCUTS, HAT_COLOURS
+from .hair_colours import named_colour
 from .hair_drawing import drawn_strands
 from .hairstyles import grown
 from .removal import PATCH, pores
@@ -173,8 +173,9 @@ def hair_colour(scene: Scene, picture: Tensor) -> Tensor:
         scene: The photograph.
         picture: What has been made of it so far, in [0, 1].
     """
-    for name in sorted(scene.details & set(HAIR_COLOURS)):
-        return hair_of_colour(HAIR_COLOURS[name], scene.shown, scene.was("skin"))
+    named = named_colour(scene)
+    if named is not None:
+        return named
     brows = torch.stack([inside(scene.landmarks[:, list(outline)], picture) for outline in BROW_OUTLINES]).amax(0)
     colour = mean_of(picture, brows)
     known = (scene.hair.mean((-2, -1), keepdim=True) / 0.02).clamp(max=1)
