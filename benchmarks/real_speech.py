@@ -1,10 +1,11 @@
-"""Does the mouth do what real speakers' mouths do? Pearson's r and the best lag.
+"""Does the mouth do what real speakers' mouths do? Pearson's r, the best lag, and how far it moves beside theirs.
 
     python -m benchmarks.real_speech --clips FOLDER --task FACE_LANDMARKER [--model FOLDER]
 
 The mouth that is heard in the sound of real clips is compared with what MediaPipe reads in their pictures: the
 blendshapes, and the gap and the width of the lips of the points that it moves, the clip's own first frame being the
-photograph. r is over all clips, each about its own mean. Needs mediapipe.
+photograph. r is over all clips, each about its own mean. *Moves* is the standard deviation of what is heard over that
+of what is seen, over all clips the root mean square of their own. Needs mediapipe.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from .parts.rendered.scores import best_lag
 
 SEEN = ("jawOpen", "mouthPucker", "mouthFunnel", "mouthClose", "mouthRollLower", "mouthRollUpper", "mouthPress")
 """Blendshapes that are compared."""
+
+_NOSE = 2  # where its base meets the lip
+
+MOVED = ("gap of the lips", "width of the lips", "upper lip", "lower lip")
+"""Of which is told how far they move."""
 
 Tracks = dict[str, tuple[Float[Tensor, "f"], Float[Tensor, "f"]]]
 """What is heard and what is seen, by name."""
@@ -57,6 +63,11 @@ def main() -> None:
         lags = [best_lag(*tracks[name]) for tracks in found]
         mean = sum(lags) / len(lags)
         lines.append(f"| {name}, frames late | {mean:+.1f} | {' | '.join(f'{lag:+d}' for lag in lags)} |")
+    for name in MOVED:
+        spread = torch.tensor([[float(track.std()) for track in tracks[name]] for tracks in found])
+        heard, seen = spread.square().mean(0).sqrt()
+        each = [f"{own:.2f}" for own in (spread[:, 0] / spread[:, 1]).tolist()]
+        lines.append(f"| {name}, moves | {heard / seen:.2f} | {' | '.join(each)} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -72,6 +83,8 @@ def compared(shapes: Float[Tensor, "f 52"], seen: Readings, fps: float) -> Track
     drawn = _drawn(shapes, seen.points, fps)
     tracks["gap of the lips"] = _gap(drawn), _gap(seen.points)
     tracks["width of the lips"] = _width(drawn), _width(seen.points)
+    for name, side in (("upper lip", 0), ("lower lip", 1)):
+        tracks[name] = _below_nose(drawn, side), _below_nose(seen.points, side)
     return tracks
 
 
@@ -93,6 +106,12 @@ def _eyes(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
 def _gap(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
     upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
     return (points[:, lower, 1] - points[:, upper, 1]).mean(1) / _eyes(points)
+
+
+def _below_nose(points: Float[Tensor, "f 478 2"], side: int) -> Float[Tensor, "f"]:
+    """Return how far the inner edge of a lip is from the base of the nose, of the distance of the eyes."""
+    lip = points[:, [pair[side] for pair in MEETING_LIPS]].mean(1)
+    return (lip - points[:, _NOSE]).norm(dim=1) / _eyes(points)
 
 
 def _width(points: Float[Tensor, "f 478 2"]) -> Float[Tensor, "f"]:
