@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .diffusion.ahead import ahead
 from .diffusion.latent_fusion import OnPreview, OnStep, outside_inference, sample_video
 from .diffusion.sampler import make_sampler
 from .diffusion.wrapped_windows import sample_wrapped
@@ -132,7 +133,8 @@ class PortraitTalk:
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
             fine: Whether the frames are to go back into a large photograph, likewise.
-            on_step: Called after every step with (done, total); an exception from it ends the work.
+            on_step: Called after every step with (done, total); an exception from it ends the work. On a CPU frames are
+                denoised while others are composited, and it is called in a thread of its own; see `diffusion.ahead`.
             on_preview: Gets the clean latents that a frame is heading for, likewise; see `previews.quick_decoder`.
             on_structure: Gets the structure maps before denoising.
             on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
@@ -189,6 +191,8 @@ class PortraitTalk:
     ) -> Iterator[Frames]:
         latents = self.animate(identity, maps, features, prompts, **how)
         decoded = (frames for video in latents for frames in self.stack.decode(video))
+        if torch.device(self.stack.device).type == "cpu":  # on a GPU nobody has tried it
+            decoded = ahead(decoded)
         return self.stack.composite(decoded, identity, maps, size, asked, fine=fine)
 
     def _looks(

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from portraittalk_core import pipeline
 from portraittalk_core.checkpoints import native as weights
 from portraittalk_core.errors import BadInput, NoFaceFound
 from portraittalk_core.media.audio import read_sound
@@ -25,6 +26,11 @@ def hum(seconds: float, rate: int = SPEECH_RATE) -> Sound:
 def frames_of(model, portrait, sound, sampling=None, **arguments):
     options = SamplingOptions(steps=1, **(sampling or {}))
     return torch.cat([f.pixels for f in model.generate([portrait[0]], sound, "a man", options=options, **arguments)])
+
+
+@pytest.fixture
+def one_after_the_other(monkeypatch):
+    monkeypatch.setattr(pipeline, "ahead", lambda items: items)
 
 
 def test_a_video_has_a_frame_for_every_moment_of_the_sound(random_model, portrait):
@@ -57,6 +63,7 @@ def test_streaming_one_window_equals_joint(random_model, portrait):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_after_the_other")
 def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model, portrait):
     steps = []
     chunks = random_model.generate(
@@ -70,6 +77,18 @@ def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model
     assert len(first.pixels) == 6 and steps == [1]
     assert not first.pixels.is_inference()  # or the caller could not change it in place
     assert 6 + sum(len(c.pixels) for c in chunks) == 25
+
+
+def test_frames_that_are_made_ahead_are_the_same(random_model, portrait, monkeypatch):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    options = {"window": 4, "overlap": 2, "fusion": "streaming"}
+    try:
+        made = frames_of(random_model, portrait, hum(0.4), options)
+        monkeypatch.setattr(pipeline, "ahead", lambda items: items)
+        assert torch.equal(frames_of(random_model, portrait, hum(0.4), options), made)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, portrait):
@@ -174,6 +193,7 @@ def test_frames_name_their_model(random_model, spoken):
     assert spoken[0].model == random_model.stack.config.name == "tiny"
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_frames_that_do_not_see_one_another_come_as_soon_as_they_are_made(random_model, portrait, monkeypatch):
     monkeypatch.setattr(type(random_model.stack.adapters), "temporal_branches", lambda self: [])
     steps = []

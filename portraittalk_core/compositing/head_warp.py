@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -60,9 +61,13 @@ _NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left i
 
 
 class MotionsKept:
-    """The motions of one person's latest frames, known by their points: the same points move in the same way."""
+    """The motions of one person's latest frames, known by their points: the same points move in the same way.
+
+    One thread may ask for the next frames while another composites the last.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._person: tuple[Tensor, Tensor, torch.device] | None = None
         self._rows: OrderedDict[bytes, DenseMotion] = OrderedDict()
 
@@ -77,21 +82,25 @@ class MotionsKept:
             make: Gives the motion of landmarks.
             last: Nobody asks for these frames again.
         """
-        self._know(identity, landmarks.device)
         keys = [row.tobytes() for row in landmarks.detach().float().cpu().numpy()]
-        missing = [place for place, key in enumerate(keys) if key not in self._rows]
+        with self._lock:
+            self._know(identity, landmarks.device)
+            known = {key: self._rows[key] for key in keys if key in self._rows}
+        missing = [place for place, key in enumerate(keys) if key not in known]
         if missing:
             made = make(landmarks[missing])
             for row, place in enumerate(missing):
-                self._rows[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
-        rows = [self._rows[key] for key in keys]
-        for key in keys:
-            if last:
-                self._rows.pop(key, None)
-            else:
-                self._rows.move_to_end(key)
-        while len(self._rows) > KEPT:
-            self._rows.popitem(last=False)
+                known[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
+        with self._lock:
+            for key in keys:
+                if last:
+                    self._rows.pop(key, None)
+                else:
+                    self._rows[key] = known[key]
+                    self._rows.move_to_end(key)
+            while len(self._rows) > KEPT:
+                self._rows.popitem(last=False)
+        rows = [known[key] for key in keys]
         return DenseMotion(torch.stack([row.flow for row in rows]), torch.stack([row.shares for row in rows]))
 
     def _know(self, identity: Identity, device: torch.device) -> None:

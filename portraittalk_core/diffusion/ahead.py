@@ -1,0 +1,86 @@
+"""Make the next frames while the last ones are used: two cores then have something to do.
+
+Pictures of a few hundred pixels are too small for torch to split an operation well over several cores. Denoising and
+compositing are: each frame waits for the one alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+_LOOKS_S = 0.05  # how often a thread that waits for room looks whether anybody still wants what it made
+
+
+@dataclass(frozen=True)
+class _Made(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True)
+class _Ended:
+    error: BaseException | None
+
+
+def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
+    """Iterate in another thread, some items ahead of whoever takes them.
+
+    Where torch may use one thread only, nothing is made ahead. What `items` raises is raised here, after what it made
+    before. Whoever closes this iterator, or leaves it with an exception, waits until the item that is being made is
+    done; then `items` is closed, in its own thread.
+
+    Args:
+        items: Takes no part in what happens here: what both use must bear it.
+        count: Items that may wait to be taken, from 1.
+
+    Yields:
+        The same items in order.
+    """
+    threads = torch.get_num_threads()
+    if threads < 2:
+        yield from items
+        return
+    waiting: queue.Queue[_Made[T] | _Ended] = queue.Queue(count)
+    unwanted, learns = threading.Event(), torch.is_grad_enabled()
+
+    def hand_on(made: _Made[T] | _Ended) -> None:
+        while not unwanted.is_set():
+            try:
+                return waiting.put(made, timeout=_LOOKS_S)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        torch.set_num_threads(threads)  # a new thread would take what the environment says
+        error: BaseException | None = None
+        try:
+            with torch.set_grad_enabled(learns):
+                while not unwanted.is_set() and (made := next(items, _NOTHING)) is not _NOTHING:
+                    hand_on(_Made(made))  # pyright: ignore[reportArgumentType]
+        except BaseException as raised:  # noqa: BLE001: it is raised where items are taken
+            error = raised
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+            hand_on(_Ended(error))
+
+    worker = threading.Thread(target=work, name="portraittalk-ahead", daemon=True)
+    worker.start()
+    try:
+        while isinstance(made := waiting.get(), _Made):
+            yield made.value
+        if made.error is not None:
+            raise made.error
+    finally:
+        unwanted.set()
+        worker.join()
+
+
+_NOTHING = object()
