@@ -267,6 +267,10 @@ class TrainingConfig:
     drop_mouth: float = 0.15
     """Chance that structure shows a clip's mouth at rest, so that speech must say how it moves; speech stays then."""
 
+    other_audio: float = 0.0
+    """Chance that a clip whose mouth is shown hears what another clip of the batch says, so that what is shown is
+    believed before what is heard: rendered mouths say a sound as one table has it, real ones do not. Not of shards."""
+
     min_snr: float = 0.0
     """Gamma of min-SNR weighting (Hang et al., arXiv 2303.09556), a sample's own weight; 0: samples count alike."""
 

@@ -161,7 +161,7 @@ class StructureCondition(Condition):
 
 
 class AudioCondition(Condition):
-    """What is being said (AudioNet), or that nothing is known of it, which training shows as well."""
+    """What is being said (AudioNet). Where nothing is known of it the frames are those of stage 1, which knew no sound."""
 
     couples_frames = False
 
@@ -179,11 +179,8 @@ class AudioCondition(Condition):
     def branches(self, host: Host, frames: Int[Tensor, "n"], uncond: bool, device: torch.device) -> list[Branch]:
         """Return the branches of the frames; speech around them is heard too, each frame listens to its neighbours."""
         audio = self._adapters.animate_net.audio
-        if not self._adapters.hears:
+        if self._features is None or not self._adapters.hears:
             return []
-        if self._features is None:
-            unknown = torch.zeros(len(frames), audio.feature_dim, device=device)
-            return list(self._adapters.audio_branches(unknown, self._scale))
         first, last = max(0, int(frames.min()) - audio.window), int(frames.max()) + audio.window
         known = self._features.hidden if self._features.attended is None else self._features.attended
         heard = known[first : last + 1].to(device)

@@ -132,6 +132,7 @@ class ClipDraws(Dataset[Draw]):
         drop_reference: float = 0.1,
         drop_audio: float = 0.1,
         drop_mouth: float = 0.15,
+        other_audio: float = 0.0,
     ) -> None:
         """Set what is drawn.
 
@@ -147,16 +148,19 @@ class ClipDraws(Dataset[Draw]):
             drop_audio: Chance that it loses its speech.
             drop_mouth: Chance that structure shows its mouth at rest, so that only speech says what it does. Never
                 together with a lost speech.
+            other_audio: Chance that a clip whose mouth is shown hears what the next one of the step says.
 
         Raises:
-            BadInput: When stretches are to be longer than clips.
+            BadInput: When stretches are to be longer than clips, or other speech is wanted of a single one.
         """
+        if other_audio and clips < 2:
+            raise BadInput(f"`other_audio` needs `refs` of 2 or more, but got {clips}: one clip has no other beside it.")
         if frames > FRAMES:
             raise BadInput(f"`clip` must be at most {FRAMES} frames, as clips are stored, but got {frames}.")
         self._tags, self._tokenize = bank.tags, tokenize
         self._seed, self._clips, self._frames = seed, clips, frames
         self._drops = torch.tensor([drop_text, drop_identity, drop_reference, drop_audio])
-        self._drop_mouth = drop_mouth
+        self._drop_mouth, self._other_audio = drop_mouth, other_audio
         self._count = len(bank.tags) // (FRAMES + 1)
 
     def __getitem__(self, step: int) -> Draw:
@@ -174,8 +178,9 @@ class ClipDraws(Dataset[Draw]):
             )
         ]
         no_mouth = (draw[4] < self._drop_mouth) & ~no_audio
-        owner = torch.arange(self._clips)
-        return Draw(references, targets, owner, self._tokenize(captions), no_identity, no_reference, no_audio, no_mouth)
+        other = (torch.rand(self._clips, generator=generator) < self._other_audio) & ~no_mouth
+        owner, ids = torch.arange(self._clips), self._tokenize(captions)
+        return Draw(references, targets, owner, ids, no_identity, no_reference, no_audio, no_mouth, other)
 
 
 class ClipStore:
@@ -208,7 +213,9 @@ class ClipStore:
         ramp = torch.arange(self._frames, device=self._device)
         rows = (d.targets[:, None] + ramp).flatten()
         clip, shift = d.references // (FRAMES + 1), d.targets - d.references - 1
-        features = self._features[clip[:, None], shift[:, None] + ramp].float() * ~d.no_audio[:, None, None]
+        spoken = self._features[clip[:, None], shift[:, None] + ramp].float()
+        heard = _either(d.other_audio, spoken.roll(1, 0), spoken)
+        features = heard * ~d.no_audio[:, None, None]
 
         def each(value: Tensor) -> Tensor:
             return value.repeat_interleave(self._frames, 0)

@@ -46,6 +46,9 @@ class Draw:
     no_mouth: Bool[Tensor, "n"]
     """Which targets go without the mouth in what structure shows."""
 
+    other_audio: Bool[Tensor, "n"]
+    """Which targets hear what another clip says."""
+
     def to(self, device: torch.device) -> Draw:
         """Return the draw on a device.
 
@@ -159,7 +162,7 @@ class PairDraws(Dataset[Draw]):
             )
         ]
         none = torch.zeros(len(targets), dtype=torch.bool)
-        return Draw(references, targets, owner, self._tokenize(captions), no_identity, no_reference, none, none)
+        return Draw(references, targets, owner, self._tokenize(captions), no_identity, no_reference, none, none, none)
 
     def _choose(self, person: int, generator: torch.Generator) -> list[int]:
         """Return the reference and the targets, of which the reference may be one: a portrait at rest."""

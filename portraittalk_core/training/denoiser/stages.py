@@ -164,6 +164,8 @@ def train_stage(
             f"{model.name}: `audio_dim` must be {hearing.width}, the width of {hearing.name}, but got "
             f"{model.audio_dim}. Set it, or name another encoder with `--speech`."
         )
+    if config.other_audio and is_shards(people):
+        raise BadConfig("`other_audio` is for rendered people alone, but the clips are shards. Set it to 0.")
     encoder = load_text_encoder(text)
     objective = build_objective(model, config, encoder, load_vae(vae))
     check_picture_size(model, config.size, streamed=config.stream)
@@ -304,7 +306,7 @@ def _clips(model: ModelConfig, config: TrainingConfig, data: Path, text: TextEnc
     _opened(model, clips.bank, data)
     if (found := clips.features.shape[-1]) != model.audio_dim:
         raise BadInput(f"{data}: must hold speech features as wide as `audio_dim`, {model.audio_dim}, but got {found}.")
-    names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth")
+    names = ("drop_text", "drop_identity", "drop_reference", "drop_audio", "drop_mouth", "other_audio")
     drops = {name: getattr(config, name) for name in names}
     draws = ClipDraws(clips.bank, text.tokenize, seed=config.seed, clips=config.refs, frames=config.clip, **drops)
     return draw_batches(draws, lambda device: ClipStore(clips, config.clip, device).gather, config.workers)

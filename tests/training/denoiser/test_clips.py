@@ -206,6 +206,20 @@ def test_each_clip_gets_the_pictures_of_its_own_kind(bank, text):
         assert torch.equal(batch.shown[k], source.landmarks[row])
 
 
+def test_a_shown_mouth_may_hear_another_clip(bank, text):
+    """Only where the mouth is shown: a withheld one has nothing but its own speech to follow."""
+    options = {"seed": 3, "clips": 8, "frames": 2, "drop_audio": 0.0, "drop_mouth": 0.5, **NONE}
+    draw = ClipDraws(bank.bank, text.tokenize, **options, other_audio=1.0)[0]
+    store = ClipStore(bank, 2, DEVICE)
+    own = store.gather(ClipDraws(bank.bank, text.tokenize, **options)[0])
+    mixed = store.gather(draw)
+    assert torch.equal(draw.other_audio, ~draw.no_mouth) and 0 < draw.no_mouth.sum() < 8
+    expected = torch.where(draw.no_mouth[:, None, None], own.features, own.features.roll(1, 0))
+    assert torch.equal(mixed.features, expected) and torch.equal(mixed.latents, own.latents)
+    with pytest.raises(BadInput, match="`other_audio` needs `refs` of 2 or more"):
+        ClipDraws(bank.bank, text.tokenize, **{**options, "clips": 1}, other_audio=0.5)
+
+
 def test_speech_and_mouth_are_never_withheld_together(bank, text):
     heard = batch_of(bank, text, drop_audio=1.0, drop_mouth=1.0)
     assert not heard.features.any() and torch.equal(heard.shown, heard.landmarks)
