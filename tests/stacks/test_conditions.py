@@ -94,6 +94,15 @@ def test_frames_that_windows_share_are_moved_and_encoded_once(random_model, avat
 
 
 @torch.no_grad()
+def test_an_unknown_sound_leaves_the_audio_branch_out(random_model, avatar_identity):
+    """Frames are then those of stage 1, such as a look, which is drawn before anything is said."""
+    adapters, (_, speech) = random_model.stack.adapters, parts(random_model, 2, avatar_identity)
+    frames, device = torch.arange(2), torch.device("cpu")
+    assert AudioCondition(adapters, None).branches(None, frames, False, device) == []
+    assert len(AudioCondition(adapters, speech).branches(None, frames, False, device)) > 0
+
+
+@torch.no_grad()
 def test_a_reference_of_no_strength_is_not_even_looked_at(random_model, host, avatar_identity):
     text = random_model.stack.text.encode([""])
 
