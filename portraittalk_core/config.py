@@ -59,8 +59,7 @@ class ScheduleConfig:
     """Share of noise that the last training step adds, in (0, 1)."""
 
     beta_schedule: str = "scaled_linear"
-    """How the steps between go from one to the other: `linear`, `scaled_linear` (its square roots are linear) or
-    `squaredcos_cap_v2`, which takes neither from them."""
+    """How steps lie between: `linear`, `scaled_linear` (its square roots), `squaredcos_cap_v2` (needs neither)."""
 
     prediction_type: str = "epsilon"
     """What the denoiser predicts: `epsilon` (the noise), `v_prediction` (velocity) or `sample` (the clean latents)."""
@@ -89,8 +88,7 @@ class SamplingConfig:
     """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do. 1: always."""
 
     cfg: float = 7.0
-    """Classifier-free guidance: how strongly the prompt is followed. 1 follows as trained and costs nothing, more
-    exaggerates, 0 ignores the prompt."""
+    """Classifier-free guidance: how strongly the prompt is followed. 1: as trained, at no cost; 0: not at all."""
 
     edit_cfg: float | None = None
     """The same for prompts that ask for another look of a photograph, see `compositing.edits.regions`; None: `cfg`."""
@@ -100,8 +98,7 @@ class SamplingConfig:
     and soft all the same. None: `ModelConfig.size`."""
 
     guide_identity: bool = False
-    """Whether `cfg` guides identity along with the text, as where a stack's networks dropped both together in
-    training. False: identity is seen in every pass."""
+    """Whether `cfg` guides identity, too, as where training dropped both together. False: every pass sees identity."""
 
     identity_scale: float = 1.0
     """lambda_id: how strongly identity is added beside the text. 1 is as trained, 0 leaves it out."""
@@ -268,8 +265,7 @@ class TrainingConfig:
     """Chance that structure shows a clip's mouth at rest, so that speech must say how it moves; speech stays then."""
 
     other_audio: float = 0.0
-    """Chance that a clip whose mouth is shown hears what another clip of the batch says, so that what is shown is
-    believed before what is heard: rendered mouths say a sound as one table has it, real ones do not. Not of shards."""
+    """Chance that a clip whose mouth is shown hears another clip, so that what is shown is believed; not of shards."""
 
     min_snr: float = 0.0
     """Gamma of min-SNR weighting (Hang et al., arXiv 2303.09556), a sample's own weight; 0: samples count alike."""

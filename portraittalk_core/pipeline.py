@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from .motion.audio_to_motion import MotionDials
     from .motion.mesh_motion import MeshMaps, MeshMotion
 
-
 RECONSTRUCTED_AT_ONCE = 8
 """Pictures that go through the VAE together: its maps are many times as large as they are."""
 
@@ -133,8 +132,7 @@ class PortraitTalk:
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
             fine: Whether the frames are to go back into a large photograph, likewise.
-            on_step: Called after every step with (done, total); an exception from it ends the work. On a CPU frames are
-                denoised while others are composited, and it is called in a thread of its own; see `diffusion.ahead`.
+            on_step: Called with (done, total) after every step, in the denoising thread; an exception ends the work.
             on_preview: Gets the clean latents that a frame is heading for, likewise; see `previews.quick_decoder`.
             on_structure: Gets the structure maps before denoising.
             on_identity: Gets what `Stack.identify` returns, likewise; its `places` say where the frames belong in the
@@ -191,8 +189,7 @@ class PortraitTalk:
     ) -> Iterator[Frames]:
         latents = self.animate(identity, maps, features, prompts, **how)
         decoded = (frames for video in latents for frames in self.stack.decode(video))
-        if torch.device(self.stack.device).type == "cpu":  # on a GPU nobody has tried it
-            decoded = ahead(decoded)
+        decoded = ahead(decoded) if self.stack.device.type == "cpu" else decoded  # on a GPU nobody has tried it
         return self.stack.composite(decoded, identity, maps, size, asked, fine=fine)
 
     def _looks(
