@@ -154,7 +154,9 @@ class ClipDraws(Dataset[Draw]):
             BadInput: When stretches are to be longer than clips, or other speech is wanted of a single one.
         """
         if other_audio and clips < 2:
-            raise BadInput(f"`other_audio` needs `refs` of 2 or more, but got {clips}: one clip has no other beside it.")
+            raise BadInput(
+                f"`other_audio` needs `refs` of 2 or more, but got {clips}: one clip has no other beside it."
+            )
         if frames > FRAMES:
             raise BadInput(f"`clip` must be at most {FRAMES} frames, as clips are stored, but got {frames}.")
         self._tags, self._tokenize = bank.tags, tokenize
