@@ -161,7 +161,7 @@ class StructureCondition(Condition):
 
 
 class AudioCondition(Condition):
-    """What is being said (AudioNet). Where nothing is known of it the frames are those of stage 1, which knew no sound."""
+    """What is being said (AudioNet). Where nothing is known of it frames are those of stage 1, which knew no sound."""
 
     couples_frames = False
 
