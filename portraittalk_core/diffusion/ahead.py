@@ -1,7 +1,7 @@
 """Make the next frames while the last ones are used: two cores then have something to do.
 
-Pictures of a few hundred pixels are too small for torch to split an operation well over several cores. Denoising and
-compositing are: each frame waits for the one alone.
+Pictures of a few hundred pixels are too small for torch to split an operation well over several cores. But compositing
+a frame needs nothing of the frames after it, which can be denoised meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 T = TypeVar("T")
 
 _LOOKS_S = 0.05  # how often a thread that waits for room looks whether anybody still wants what it made
+_NOTHING = object()  # in place of an item where there is none
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
     done; then `items` is closed, in its own thread.
 
     Args:
-        items: Takes no part in what happens here: what both use must bear it.
+        items: What it shares with whoever takes them must bear two threads.
         count: Items that may wait to be taken, from 1.
 
     Yields:
@@ -64,7 +65,7 @@ def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
             with torch.set_grad_enabled(learns):
                 while not unwanted.is_set() and (made := next(items, _NOTHING)) is not _NOTHING:
                     hand_on(_Made(made))  # pyright: ignore[reportArgumentType]
-        except BaseException as raised:  # noqa: BLE001: it is raised where items are taken
+        except BaseException as raised:  # an interrupt, too: it is raised where items are taken
             error = raised
         finally:
             if isinstance(items, Generator):
@@ -81,6 +82,3 @@ def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
     finally:
         unwanted.set()
         worker.join()
-
-
-_NOTHING = object()
