@@ -122,6 +122,10 @@ def test_unknown_stages_and_missing_beginnings_are_named(tmp_path, folders, grou
         train_stage(RUN, tmp_path / "s", **{**options, "warp": tmp_path / "none"})
     with pytest.raises(BadInput, match="stage 2 needs `speech`"):
         train_stage(TrainingConfig(stage=2), tmp_path / "s", start=(vae_file,), **options)
+    (tmp_path / "index.json").write_text('{"shards": []}')
+    with pytest.raises(BadConfig, match="`other_audio` is for rendered people alone"):
+        other = TrainingConfig(stage=2, other_audio=0.5)
+        train_stage(other, tmp_path / "s", start=(vae_file,), **{**options, "people": tmp_path})
     assert not (tmp_path / "s").exists() and not (tmp_path / "b").exists()
 
 
