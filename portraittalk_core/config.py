@@ -88,7 +88,7 @@ class SamplingConfig:
     """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do. 1: always."""
 
     cfg: float = 7.0
-    """Classifier-free guidance: how strongly the prompt is followed. 1: as trained, at no cost; 0: not at all."""
+    """Classifier-free guidance: how strongly the prompt is followed. 1: as trained, free; 0: not; more: exaggerated."""
 
     edit_cfg: float | None = None
     """The same for prompts that ask for another look of a photograph, see `compositing.edits.regions`; None: `cfg`."""

@@ -79,19 +79,42 @@ def test_streaming_hands_out_frames_before_the_last_window_is_begun(random_model
     assert 6 + sum(len(c.pixels) for c in chunks) == 25
 
 
-def test_frames_that_are_made_ahead_are_the_same(random_model, portrait, monkeypatch):
-    threads = torch.get_num_threads()
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_frames_that_are_made_ahead_are_the_same(random_model, portrait, monkeypatch):
     options = {"window": 4, "overlap": 2, "fusion": "streaming"}
-    try:
-        made = frames_of(random_model, portrait, hum(0.4), options)
-        monkeypatch.setattr(pipeline, "ahead", lambda items: items)
-        assert torch.equal(frames_of(random_model, portrait, hum(0.4), options), made)
-    finally:
-        torch.set_num_threads(threads)
+    made = frames_of(random_model, portrait, hum(0.4), options)
+    monkeypatch.setattr(pipeline, "ahead", lambda items: items)
+    assert torch.equal(frames_of(random_model, portrait, hum(0.4), options), made)
 
 
-def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, portrait):
+@pytest.mark.usefixtures("two_threads")
+def test_videos_of_one_model_that_are_made_in_turn_are_the_same(random_model, portrait):
+    """Each is denoised ahead in a thread of its own, by one U-Net; the motions of both are kept in one place."""
+    options = SamplingOptions(steps=1, window=4, overlap=2, fusion="streaming")
+    people = [[portrait[0]], [portrait[0].flip(2)]]
+
+    def video(person):
+        return (frames.pixels for frames in random_model.generate(person, hum(0.4), "a man", options=options))
+
+    alone = [torch.cat(list(video(person))) for person in people]
+    in_turn = [torch.cat(parts) for parts in zip(*zip(*map(video, people), strict=True), strict=True)]
+    for made, expected in zip(in_turn, alone, strict=True):  # the motion of other numbers of frames rounds otherwise
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-4)
+    assert (in_turn[0] - in_turn[1]).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_an_interrupt_passes_through_and_leaves_the_unet_bare(random_model, portrait, request, ahead):
+    if ahead:
+        request.getfixturevalue("two_threads")
     args = (torch.randn(1, 8, 32, 32), torch.tensor(5), torch.randn(1, 77, 128))
     with torch.no_grad(), random_model.host.open() as host:
         before = host.unet(*args).sample

@@ -92,6 +92,7 @@ class MotionsKept:
             for row, place in enumerate(missing):
                 known[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
         with self._lock:
+            self._know(identity, landmarks.device)  # meanwhile it may have been another's turn
             for key in keys:
                 if last:
                     self._rows.pop(key, None)

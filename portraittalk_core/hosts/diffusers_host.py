@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from typing_extensions import Self
+
+_RUNNING: WeakKeyDictionary[object, threading.RLock] = WeakKeyDictionary()
+"""For each U-Net, who runs it: what hosts hold on it while they do is not for another thread's run."""
 
 _PLAIN = {"DownBlock2D": False, "CrossAttnDownBlock2D": True}
 
@@ -97,7 +102,8 @@ class DiffusersHost:
     All hooks are module hooks, made once an attachment and on the U-Net only while `denoise` runs, as is what lets
     kernels run (`diffusers_fused`).
     Between calls the attention processors and layers are those that the U-Net has, so a U-Net without branches computes
-    exactly what it did before, whoever calls it, and a U-Net called directly never meets a branch. Works with and
+    exactly what it did before, whoever calls it, and a U-Net called directly never meets a branch. Of several threads
+    that run hosts of one U-Net, such as videos that are denoised ahead, each waits for the others. Works with and
     without autograd, not with gradient checkpointing (the recomputation would run without the branches).
 
     Args:
@@ -115,6 +121,7 @@ class DiffusersHost:
         self.unet = unet
         self.shape = shape_of(unet)
         self._multiplies = multiplies
+        self._running = _RUNNING.setdefault(unet, threading.RLock())
         self._text, self._fused = TextOnce(unet), FusedLayers(unet)
         self._inner, self._searched = InnerLayers(unet, self.shape), SearchedConvolutions()
         self._layers, self._skips = self.shape.layer_sites(), self.shape.skip_sites()
@@ -197,6 +204,7 @@ class DiffusersHost:
         acting = [one for a in self._attachments for one in a.acting if not spared or self._acts(one.branch)]
         before = [one.count for one in acting]
         with ExitStack() as stack:
+            stack.enter_context(self._running)
             stack.enter_context(self._text.installed())
             stack.enter_context(self._fused.installed(latents))
             stack.enter_context(lowered(self._multiplies, latents.device))
