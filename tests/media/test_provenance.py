@@ -64,9 +64,10 @@ def decoded(path) -> tuple[np.ndarray, np.ndarray]:
 def test_it_is_said_and_nothing_else_changes(tmp_path, name, count):
     tagged, silent = write(tmp_path / name, count), write(tmp_path / f"b{name}", count, None)
     assert read_provenance(tagged) == MADE and read_provenance(silent) is None
-    # Of 1000 videos of the same pictures x264 codes one otherwise, by some levels; of three one is surely as usual.
-    again = (write(tmp_path / f"b{name}", count, None) for _ in range(3))
-    assert any(all(map(np.array_equal, decoded(tagged), decoded(other))) for other in again)
+    (pictures, sound), (others, other_sound) = decoded(tagged), decoded(silent)
+    # x264 codes one small video in a thousand otherwise, by some levels of some pixels, with the same settings.
+    assert np.abs(pictures.astype(float) - others).mean() <= (1 if name.endswith("mp4") else 0)
+    assert np.array_equal(sound, other_sound)
     assert sorted(file.name for file in tmp_path.iterdir()) == [name, f"b{name}"]
 
 
