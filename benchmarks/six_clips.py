@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from portraittalk_core.checkpoints.native import load_text_encoder, load_vae
-from portraittalk_core.config import TrainingConfig, from_mapping, toml_values
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.config_file import from_mapping, toml_values
 from portraittalk_core.metrics.functional.image import psnr
 from portraittalk_core.preparation.samples import decoded as picture_of
 from portraittalk_core.preparation.shards import read_samples

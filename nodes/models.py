@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..portraittalk_core.checkpoints.catalogue import comfyui_of
 from ..portraittalk_core.checkpoints.native import model_files, read_denoiser
-from ..portraittalk_core.config import read_toml
+from ..portraittalk_core.config_file import read_toml
 from ..portraittalk_core.errors import BadConfig
 from ..portraittalk_core.presets import PUBLIC
 from ..portraittalk_core.stacks.public import PublicStack

@@ -1,28 +1,12 @@
-"""What a model is made of, and how it is trained: frozen records, read from TOML, checked all at once.
+"""What a model is made of, how it generates, and how it is trained: frozen records that know nothing of files.
 
-Size is data: the tiny model and the SD1.5 stack are two values of `ModelConfig`.
+Size is data: the tiny model and the SD1.5 stack are two values of `ModelConfig`. Each field says its unit and range;
+whoever uses a value checks it. `config_file` reads the records.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-from .errors import BadConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
-
-T = TypeVar("T")
-
-RENAMED = {"text_scale": "cfg"}
-"""Keys that older files have, and what they are called now."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,10 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The noise schedule in diffusers' words, see `diffusion.schedule.NoiseSchedule`; the defaults are SD1.5's."""
+    """The noise schedule, in the words of diffusers' schedulers; see `diffusion.schedule.NoiseSchedule`.
+
+    The defaults are those of SD1.5.
+    """
 
     beta_start: float = 0.00085
     """Share of noise that the first of 1000 training steps adds, in (0, 1)."""
@@ -59,7 +46,8 @@ class ScheduleConfig:
     """Share of noise that the last training step adds, in (0, 1)."""
 
     beta_schedule: str = "scaled_linear"
-    """How steps lie between: `linear`, `scaled_linear` (its square roots), `squaredcos_cap_v2` (needs neither)."""
+    """How the steps between go from one to the other: `linear`, `scaled_linear` (its square roots are linear) or
+    `squaredcos_cap_v2`, which takes neither from them."""
 
     prediction_type: str = "epsilon"
     """What the denoiser predicts: `epsilon` (the noise), `v_prediction` (velocity) or `sample` (the clean latents)."""
@@ -85,10 +73,12 @@ class SamplingConfig:
     """How a step is taken: one of `diffusion.sampler.SAMPLERS`."""
 
     reuse: int = 1
-    """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do. 1: always."""
+    """Every so many steps, from 1, the U-Net runs whole; in the steps between only its outer layers do, on what the
+    inner ones gave last (DeepCache, Ma et al., arXiv 2312.00858). 1 is exact."""
 
     cfg: float = 7.0
-    """Classifier-free guidance: how strongly the prompt is followed. 1: as trained, free; 0: not; more: exaggerated."""
+    """Classifier-free guidance: how strongly the prompt is followed, at least 0. 1 follows as trained and costs no
+    second pass, more exaggerates, 0 ignores the prompt."""
 
     edit_cfg: float | None = None
     """The same for prompts that ask for another look of a photograph, see `compositing.edits.regions`; None: `cfg`."""
@@ -98,7 +88,8 @@ class SamplingConfig:
     and soft all the same. None: `ModelConfig.size`."""
 
     guide_identity: bool = False
-    """Whether `cfg` guides identity, too, as where training dropped both together. False: every pass sees identity."""
+    """Whether `cfg` guides identity along with the text, as where a stack's networks dropped both together in
+    training. False: identity is seen in every pass."""
 
     identity_scale: float = 1.0
     """lambda_id: how strongly identity is added beside the text. 1 is as trained, 0 leaves it out."""
@@ -170,7 +161,8 @@ class ModelConfig:
     """Frames of the longest window that temporal attention can see."""
 
     occlusion_fade: float = 2.0
-    """How soon the reference yields to the denoiser: the power of `nets.occlusion_net`, from 1. Older weights: 2."""
+    """How soon the reference's pixels yield to the denoiser's as the noise goes: the power of sigma in
+    `nets.occlusion_net`, 1 or more. Weights that do not say so have 2."""
 
     vae_factor: int = 8
     """Side of a frame over the side of its latent."""
@@ -178,7 +170,10 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How one stage is trained, see `training.denoiser.assembly`; guidance relies on the chances `drop_*`."""
+    """How one stage is trained; see `training.denoiser.assembly` for what a stage updates.
+
+    Chances lie in [0, 1]; classifier-free guidance later relies on those of leaving a condition out (`drop_*`).
+    """
 
     stage: int = 1
     """1: identity and appearance on single frames; 2: structure, temporal attention and audio on clips."""
@@ -265,7 +260,9 @@ class TrainingConfig:
     """Chance that structure shows a clip's mouth at rest, so that speech must say how it moves; speech stays then."""
 
     other_audio: float = 0.0
-    """Chance that a clip whose mouth is shown hears another clip, so that what is shown is believed; not of shards."""
+    """Chance that a clip whose mouth is shown hears what another clip of the batch says, so that what is shown is
+    believed before what is heard: rendered mouths say a sound as one table has it, real ones do not. It needs `refs`
+    of 2 or more and is refused for shards."""
 
     min_snr: float = 0.0
     """Gamma of min-SNR weighting (Hang et al., arXiv 2303.09556), a sample's own weight; 0: samples count alike."""
@@ -280,13 +277,16 @@ class TrainingConfig:
     """Batches whose gradients are averaged for one step."""
 
     recompute: bool = False
-    """Gradient checkpointing: what the backward pass needs is computed again, for a fraction of the memory."""
+    """Gradient checkpointing: what the backward pass needs is computed again, which takes a second forward pass and a
+    fraction of the memory."""
 
     compiled: bool = False
-    """Whether residual and feed-forward layers of the U-Net are compiled (`torch.compile`)."""
+    """Whether residual and feed-forward layers of the U-Net are compiled (`torch.compile`) when they first run; see
+    `training.denoiser.compiling`."""
 
     unet_rank: int = 0
-    """Rank of matrices (LoRA) that are learned beside the U-Net's attentions, which stay; 0: they are learned."""
+    """Rank of matrices (LoRA, Hu et al., arXiv 2106.09685) that are learned beside the U-Net's attentions while the
+    U-Net itself stays; 0: the U-Net is learned itself, where the stage and `parts` say so."""
 
     precision: str = "no"
     """Mixed precision, `no` or `bf16`, as Accelerate calls them. With `bf16` what is frozen is kept in it."""
@@ -311,90 +311,3 @@ class TrainingConfig:
 
     validate_every: int = 0
     """Steps between two rounds of validation videos; 0: none."""
-
-
-def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "configuration") -> T:
-    """Build a configuration record from plain values, recursing into nested records.
-
-    Args:
-        cls: The record's class, a frozen dataclass.
-        values: By field, else defaults; of older files too (`RENAMED`). Whole numbers serve as floats, lists as tuples.
-        where: What the values come from, for the message.
-
-    Raises:
-        BadConfig: Naming every unknown key and every value of the wrong type at once, so that a file is fixed in one
-            go.
-    """
-    problems: list[str] = []
-    made = _build(cls, values, "", problems)
-    if problems:
-        raise BadConfig(f"{where}: " + "; ".join(problems))
-    return made
-
-
-def _build(cls: type[T], values: Mapping[str, Any], prefix: str, problems: list[str]) -> T:
-    known = get_type_hints(cls)
-    fields: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if key not in known:
-            key = RENAMED.get(key, key)
-        if key not in known:
-            problems.append(f"unknown key `{name}` (known: {', '.join(known)})")
-            continue
-        fields[key] = _convert(known[key], value, name, problems)
-    try:
-        return cls(**fields)
-    except TypeError as error:
-        problems.append(str(error))
-        return cls()
-
-
-def _convert(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
-    if dataclasses.is_dataclass(kind):
-        if isinstance(value, Mapping):
-            return _build(kind, value, f"{name}.", problems)  # pyright: ignore[reportArgumentType]
-        problems.append(f"`{name}` must be a table, but got {value!r}")
-        return value
-    if get_origin(kind) is tuple:
-        if not isinstance(value, (list, tuple)):
-            problems.append(f"`{name}` must be a list, but got {value!r}")
-            return value
-        return tuple(_convert(get_args(kind)[0], v, f"{name}[{k}]", problems) for k, v in enumerate(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, str, bool) and not (
-        isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    ):
-        problems.append(f"`{name}` must be {kind.__name__}, but got {value!r}")
-    return value
-
-
-def to_mapping(config: Any) -> dict[str, Any]:
-    """Return a configuration record as plain values, ready for JSON; the inverse of `from_mapping`."""
-    return dataclasses.asdict(config)
-
-
-def read_toml(cls: type[T], path: str | Path, **overrides: Any) -> T:
-    """Read a configuration record from a TOML file.
-
-    Args:
-        cls: The record's class.
-        path: The file.
-        **overrides: Fields that win over the file's; those that are None do not count.
-
-    Raises:
-        BadConfig: For a file that cannot be read, and as `from_mapping`.
-    """
-    values = toml_values(path)
-    return from_mapping(cls, {**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
-
-
-def toml_values(path: str | Path) -> dict[str, Any]:
-    """Return what the TOML file at `path` holds, as plain values; raises `BadConfig` for one that cannot be read."""
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadConfig(f"{path}: cannot be read ({error.strerror}). Give the path of a TOML file.") from error
-    except (ValueError, RecursionError) as error:
-        raise BadConfig(f"{path}: is no TOML file ({error}). Fix it.") from error

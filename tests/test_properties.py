@@ -228,7 +228,8 @@ JSON = st.recursive(
     )
 )
 def test_configurations_are_read_or_refused(values):
-    from portraittalk_core.config import ModelConfig, TrainingConfig, from_mapping
+    from portraittalk_core.config import ModelConfig, TrainingConfig
+    from portraittalk_core.config_file import from_mapping
 
     for kind in (TrainingConfig, ModelConfig):
         try:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..config import from_mapping, toml_values
+from ..config_file import from_mapping, toml_values
 from ..errors import BadConfig, BadInput, MissingExtra
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from .. import builders
-from ..config import ModelConfig, from_mapping, to_mapping
+from ..config import ModelConfig
+from ..config_file import from_mapping, to_mapping
 from ..errors import BadInput, WeightsMismatch
 from ..hosts.diffusers_models import build_tiny_vae
 from ..hosts.kl_vae import KlVae

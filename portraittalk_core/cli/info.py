@@ -187,7 +187,7 @@ def _describe_metadata(metadata: dict[str, str]) -> list[str]:
 
 def describe_model(name: str) -> list[str]:
     """Return the configuration of a model and its files; raise `BadInput` for an unknown one."""
-    from ..config import to_mapping
+    from ..config_file import to_mapping
     from ..presets import PRESETS
 
     folder = ASSETS / name if name in PRESETS else Path(name)

@@ -109,7 +109,8 @@ def _plan_training(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..checkpoints.hearing import open_hearing
-    from ..config import TrainingConfig, from_mapping, toml_values
+    from ..config import TrainingConfig
+    from ..config_file import from_mapping, toml_values
     from ..errors import BadInput
     from ..training.memory import CARDS_GB, fits, plan_step, remedies
     from ..training.model import check_picture_size, read_model

@@ -172,7 +172,8 @@ def read_configs(arguments: argparse.Namespace) -> list[TrainingConfig]:
         BadConfig: When the file cannot be read, or has unknown keys or values of the wrong type.
         BadInput: When the file has no run of the stage.
     """
-    from ..config import TrainingConfig, from_mapping
+    from ..config import TrainingConfig
+    from ..config_file import from_mapping
 
     chosen = {"stage": arguments.stage, "minutes": arguments.minutes, "seed": arguments.seed}
     overrides = {name: value for name, value in chosen.items() if value is not None}
@@ -210,7 +211,7 @@ def read_model(arguments: argparse.Namespace) -> ModelConfig | None:
 
 def _recipe(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Return `--config` and what it holds."""
-    from ..config import toml_values
+    from ..config_file import toml_values
 
     path = recipe_path(arguments.config)
     return path, toml_values(path)
@@ -218,7 +219,8 @@ def _recipe(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
 
 def _train_model(arguments: argparse.Namespace, out: Path) -> bool:
     """Train both stages on shards and put the model together."""
-    from ..config import TrainingConfig, from_mapping
+    from ..config import TrainingConfig
+    from ..config_file import from_mapping
     from ..preparation.shards import is_shards
     from ..training.ground import SOURCES
     from ..training.model import read_model as model_of

@@ -30,7 +30,8 @@ from typing import Any
 import torch
 
 from ..checkpoints.native import load_text_encoder, load_vae
-from ..config import ModelConfig, TrainingConfig, read_toml
+from ..config import ModelConfig, TrainingConfig
+from ..config_file import read_toml
 from ..errors import BadInput
 from ..hosts.devices import default_device
 from .denoiser.assembly import build_objective, load_weights

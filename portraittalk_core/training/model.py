@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from .. import builders
-from ..config import ModelConfig, SamplingConfig, ScheduleConfig, from_mapping, to_mapping, toml_values
+from ..config import ModelConfig, SamplingConfig, ScheduleConfig
+from ..config_file import from_mapping, to_mapping, toml_values
 from ..errors import BadConfig, BadInput
 from ..presets import PRESETS, sd15
 

@@ -18,7 +18,8 @@ from .. import builders
 from ..checkpoints.hearing import Hearing, save_hearing
 from ..checkpoints.native import ASSETS as SHIPPED
 from ..checkpoints.native import save_denoiser
-from ..config import ModelConfig, TrainingConfig, to_mapping
+from ..config import ModelConfig, TrainingConfig
+from ..config_file import to_mapping
 from ..errors import BadInput
 from .checkpoint import Checkpoints
 from .denoiser.low_rank import export_low_rank, folded

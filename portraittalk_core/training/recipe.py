@@ -23,7 +23,8 @@ import torch
 from accelerate import PartialState
 
 from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save_denoiser, save_modules
-from ..config import ModelConfig, TrainingConfig, read_toml
+from ..config import ModelConfig, TrainingConfig
+from ..config_file import read_toml
 from ..errors import BadInput
 from .denoiser.assembly import build_objective, load_weights
 from .denoiser.stages import ASSETS, train_stage

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from portraittalk_core import builders, presets
 from portraittalk_core.checkpoints import native as weights
-from portraittalk_core.config import to_mapping
+from portraittalk_core.config_file import to_mapping
 from portraittalk_core.errors import BadInput, UnsafeWeights, WeightsMismatch
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from portraittalk_core.config import read_toml
+from portraittalk_core.config_file import read_toml
 from portraittalk_core.training import gpu_loan
 from portraittalk_core.training.gpu_loan import HELD_OUT, TOML, Drawing, Loan, train_within
 from portraittalk_core.training.model import read_model

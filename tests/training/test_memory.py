@@ -72,7 +72,7 @@ def test_remedies_are_named_until_a_step_fits(small, monkeypatch):
 @pytest.mark.slow
 def test_the_large_model_fits_the_cards_that_the_documents_say():
     from portraittalk_core.cli.train_parts import recipe_path
-    from portraittalk_core.config import from_mapping, toml_values
+    from portraittalk_core.config_file import from_mapping, toml_values
     from portraittalk_core.training.model import read_model
 
     runs = [from_mapping(TrainingConfig, run) for run in toml_values(recipe_path("sd15.toml"))["runs"]]

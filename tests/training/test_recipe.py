@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch.distributed.run import get_args_parser
 
 from portraittalk_core.checkpoints.native import load_denoiser, save_modules
-from portraittalk_core.config import TrainingConfig, from_mapping, read_toml
+from portraittalk_core.config import TrainingConfig
+from portraittalk_core.config_file import from_mapping, read_toml
 from portraittalk_core.errors import BadInput
 from portraittalk_core.training import recipe as recipes
 from portraittalk_core.training.denoiser.stages import ASSETS

@@ -13,7 +13,8 @@ from portraittalk_core.checkpoints.native import load_motion, load_text_encoder,
 from portraittalk_core.checkpoints.tokenizer import load_clip_tokenizer
 from portraittalk_core.cli.info import describe_media, describe_weights
 from portraittalk_core.cli.train import read_configs, read_model
-from portraittalk_core.config import ModelConfig, TrainingConfig, read_toml
+from portraittalk_core.config import ModelConfig, TrainingConfig
+from portraittalk_core.config_file import read_toml
 from portraittalk_core.errors import PortraitTalkError
 from portraittalk_core.evaluation.report.folder import read_results
 from portraittalk_core.media.audio import read_sound, speech_waveform
