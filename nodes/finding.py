@@ -65,4 +65,4 @@ def _unmasked(identity: Identity | MeshIdentity, pictures: Pictures) -> Identity
     crops = torch.stack([resize(square, size, size) for square in cut])
     if isinstance(identity, MeshIdentity):
         return replace(identity, crops=crops)
-    return replace(identity, crops=crops, portrait=cut[0])
+    return replace(identity, crops=crops, portrait=cut[0], photograph=pictures[0])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..portraittalk_core import builders
 from ..portraittalk_core.checkpoints.native import load_adapters, model_files
-from ..portraittalk_core.compositing.head_warp import MotionsKept
+from ..portraittalk_core.compositing.motions_kept import MotionsKept
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.motion.mesh_motion import MeshMotion
 from ..portraittalk_core.nets.replacing import N, with_layers
@@ -50,7 +50,7 @@ class HostCodec:
     """Of the MODEL that is to see the latents."""
 
     runs_while_sampling: bool = False
-    """See `stacks.base.Codec`."""
+    """See `stacks.codec.Codec`."""
 
     def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         """Return the latents of pictures as the MODEL sees latents. Raises `BadInput` without a VAE."""

@@ -37,7 +37,7 @@ class PasteBack(io.ComfyNode):
                     "photograph",
                     optional=True,
                     tooltip="Another version of the picture given to Load Identity, of the same size, such as a "
-                    "retouched one. Left out, it is that picture.",
+                    "retouched one, which stays as it is. Left out, it is that picture, as Prompt Look has it.",
                 ),
                 io.Combo.Input(
                     "frame",

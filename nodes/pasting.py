@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
 import comfy.utils
@@ -20,6 +21,7 @@ from . import convert
 
 if TYPE_CHECKING:
     from .hosted_stack import BoundIdentity, Motion
+    from .looks import Look
 
 AT_ONCE = 4
 """Frames between which the bar moves and the host may interrupt."""
@@ -47,7 +49,7 @@ def paste(
         motion: That the sampler got.
         whole: Whether the photograph is shown, else the square around the head.
         size: Side of the square that is moved, pixels; 0 is the photograph's own.
-        photograph: IMAGE in place of the one that the person was found in.
+        photograph: IMAGE in place of the one that the person was found in; prompts change nothing around the crop then.
         edits: How far decoded frames count where they show something else, in [0, 1], one number for all or one a
             frame; see `Stack.composite`. Where prompts have been drawn into the photograph, one number.
 
@@ -59,7 +61,7 @@ def paste(
     """
     count = _check(images, motion, size)
     shown = _shown(bound, photograph, count) if whole else None
-    frames = _composited(images, bound, motion, size, edits, fine=whole)
+    frames = _composited(images, bound, motion, size, edits, fine=whole, changed=whole and photograph is None)
     if shown is None:
         first = next(frames)
         side = first.pixels.shape[-1]
@@ -123,8 +125,9 @@ def _check_memory(count: int, height: int, width: int) -> None:
 
 
 def _composited(
-    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float, fine: bool
+    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float, fine: bool, changed: bool
 ) -> Iterator[Frames]:
+    """Yield the frames of the crop; they bring the photograph as prompts have changed it, if that is asked for."""
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
     hosted.bring_moving()
@@ -132,24 +135,33 @@ def _composited(
     def decoded(rows: Tensor) -> Iterator[Frames]:
         return (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in rows.split(AT_ONCE))
 
+    def made(look: Look, rows: Tensor, of_maps: Any) -> Iterator[Frames]:
+        frames = look.stack.composite(decoded(rows), look.identity, of_maps, size or None, edits, fine=fine)
+        behind = look.identity.photograph if changed and bound.looks else None
+        return (replace(part, photograph=behind) for part in frames)
+
     looks = bound.looks.over(len(images)) if bound.looks else None
     if looks is None or len(looks.spans) == 1:
-        look = bound.each[looks.spans[0].number if looks else 0]
-        return look.stack.composite(decoded(images), look.identity, maps, size or None, edits, fine=fine)
+        return made(bound.each[looks.spans[0].number if looks else 0], images, maps)
 
     def video(span: Span) -> Iterator[Frames]:
-        rows, look = images[span.first : span.end], looks.each[span.number]
-        return look.stack.composite(decoded(rows), look.identity, span.of_maps(maps), size or None, edits, fine=fine)
+        return made(looks.each[span.number], images[span.first : span.end], span.of_maps(maps))
 
     return joined(map(video, looks.spans), looks.spans, looks.weights)
 
 
 def _filled(parts: Iterable[Frames], count: int, ground: Float[Tensor, "h w 3"], region: Region) -> Tensor:
-    """Return IMAGE of pictures that lie over a region of a ground; only the result is as long as the video."""
+    """Return IMAGE of pictures that lie over a region of a ground, or of the photograph that they bring.
+
+    Only the result is as long as the video.
+    """
     height, width = ground.shape[:2]
     made = torch.empty(count, height + height % 2, width + width % 2, 3)
-    bar, done = comfy.utils.ProgressBar(count), 0
+    bar, done, shown = comfy.utils.ProgressBar(count), 0, None
     for part in parts:
+        if part.photograph is not None and part.photograph is not shown:
+            shown = part.photograph
+            ground = convert.images(shown[None])[0]
         comfy.model_management.throw_exception_if_processing_interrupted()
         rows = made[done : done + len(part.pixels)]
         rows[:, :height, :width] = ground

@@ -16,7 +16,7 @@ from ..portraittalk_core.media.image import resize
 from ..portraittalk_core.stacks.base import Stack
 from ..portraittalk_core.stacks.options import SamplingOptions
 from ..portraittalk_core.stacks.prompts import PromptTrack
-from ..portraittalk_core.types import Frames, Identity, LatentVideo, StructureMaps
+from ..portraittalk_core.types import Identity, LatentVideo, StructureMaps
 from . import attaching, convert, encoding
 from .host_values import Conditioning, VaeLike
 from .hosted_stack import BoundIdentity, HostedStack, Patcher, remembering
@@ -38,9 +38,9 @@ class _Moving:
     def __init__(self, hosted: HostedStack, stack: Stack) -> None:
         self._hosted, self._stack, self.decode = hosted, stack, stack.decode
 
-    def composite(self, *given: Any, **options: Any) -> Iterator[Frames]:
+    def look(self, *given: Any, **options: Any) -> Any:
         self._hosted.bring_moving()
-        return self._stack.composite(*given, **options)
+        return self._stack.look(*given, **options)
 
 
 def dressed(
@@ -92,7 +92,7 @@ def dressed(
     found = cast(Identity, bound.identity)  # which stacks with a `rest` make
     tracks = [PromptTrack(text, (), rest.fps, 1) for text in wanted.texts]
     options = SamplingOptions(cfg=cfg)
-    people = [restyled(stack, animate, found, rest, track, options=options) for track in tracks]
+    people = [restyled(stack, animate, found, rest, track, whole=True, options=options) for track in tracks]
     looks = Looks.of([Look(person, remembering(bound.hosted.stack)) for person in people], wanted.weights)
     return replace(bound, identity=looks.each[0].identity, looks=looks)
 

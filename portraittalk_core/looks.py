@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .diffusion.latent_fusion import OnStep
-from .media.image import resize
 from .stacks.base import Stack
 from .stacks.options import SamplingOptions
 from .stacks.prompts import PromptTrack, appearance_edits
@@ -30,6 +29,7 @@ def restyled(
     rest: StructureMaps,
     prompts: PromptTrack,
     size: int | None = None,
+    whole: bool = False,
     **how: Any,
 ) -> Identity:
     """Return a person as a prompt wants the first photograph to look.
@@ -41,25 +41,22 @@ def restyled(
         rest: Of `Stack.rest`.
         prompts: What is wanted; the first frame's holds. Where it asks for no other look, the person stays as it is.
         size: Side of the new portrait in pixels; None: the photograph's own, as `Stack.composite` has it.
+        whole: Whether the photograph around the crop is to change likewise.
         **how: Of `animate`.
     """
     asked = appearance_edits(prompts, 1)
     if not bool(asked.any()):
         return identity
 
-    def drawn(wanted: PromptTrack, **given: Any) -> list[Frames]:
+    def drawn(wanted: PromptTrack, **given: Any) -> Frames:
         latents = animate(identity, rest, None, wanted, edited=True, **given)
-        return [frames for video in latents for frames in stack.decode(video)]
+        (frames,) = (frames for video in latents for frames in stack.decode(video))
+        return frames
 
     unguided = replace(how.get("options") or SamplingOptions(), cfg=1.0)
     decoded = drawn(prompts, **how)
     plain = drawn(PromptTrack("", (), rest.fps, 1), **how | {"options": unguided})
-    without = torch.cat([frames.pixels for frames in plain])
-    made = stack.composite(decoded, identity, rest, size, asked, without, fine=True)
-    (portrait,) = torch.cat([frames.pixels for frames in made])
-    side = identity.crops.shape[-1]
-    first = resize(portrait, side, side)[None].to(identity.crops)
-    return replace(identity, portrait=portrait, crops=torch.cat([first, identity.crops[1:]]))
+    return stack.look(decoded, plain.pixels, identity, rest, asked, size, whole)
 
 
 @dataclass(frozen=True)
@@ -113,25 +110,36 @@ def joined(
         weights: Of `PromptTrack`.
 
     Yields:
-        The frames in order.
+        The frames in order; of fades one at a time, for each belongs in a photograph of its own.
     """
-    held: dict[int, Tensor] = {}
+    held: dict[int, list[tuple[float, Frames]]] = {}
     for place, (span, video) in enumerate(zip(spans, videos)):
         following = min((later.first for later in spans[place + 1 :]), default=span.end)
         frame = span.first
         for part in video:
-            share = weights[frame : frame + len(part.pixels), span.number].to(part.pixels)
-            pixels = part.pixels if bool((share == 1).all()) else part.pixels * share[:, None, None, None]
-            ready: list[Tensor] = []
-            for picture in pixels:
-                picture = picture + held.pop(frame) if frame in held else picture
+            shares = weights[frame : frame + len(part.pixels), span.number].tolist()
+            if all(share == 1 for share in shares):
+                yield part
+                frame += len(shares)
+                continue
+            for share, picture in zip(shares, part.pixels.split(1), strict=True):
+                faded = [*held.pop(frame, []), (share, replace(part, pixels=picture))]
                 if frame < following:
-                    ready.append(picture)
+                    yield _faded(faded)
                 else:
-                    held[frame] = picture
+                    held[frame] = faded
                 frame += 1
-            if ready:
-                yield replace(part, pixels=torch.stack(ready))
+
+
+def _faded(parts: Sequence[tuple[float, Frames]]) -> Frames:
+    """Mix a frame of several videos, and the photographs that it belongs in."""
+    frame = parts[-1][1]
+    pixels = torch.stack([share * part.pixels for share, part in parts]).sum(0)
+    photographs = [part.photograph for _, part in parts]
+    if len(parts) == 1 or any(picture is None for picture in photographs):
+        return replace(frame, pixels=pixels)
+    mixed = sum((share * picture for (share, _), picture in zip(parts, photographs) if picture is not None))
+    return replace(frame, pixels=pixels, photograph=mixed)
 
 
 def counted(on_step: OnStep | None, spans: Sequence[Span]) -> Callable[[Span], OnStep | None]:

@@ -131,7 +131,7 @@ class PortraitTalk:
             options: How the video is denoised; what is left out is the stack's own.
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
-            fine: Whether the frames are to go back into a large photograph, likewise.
+            fine: Whether the frames go back into the photograph, see `Stack.composite`; they bring a changed one along.
             on_step: Called with (done, total) after every step, in the denoising thread; an exception ends the work.
             on_preview: Gets the clean latents that a frame is heading for, likewise; see `previews.quick_decoder`.
             on_structure: Gets the structure maps before denoising.
@@ -213,11 +213,11 @@ class PortraitTalk:
 
         def video(span: Span) -> Iterator[Frames]:
             track = PromptTrack(prompts.prompts[span.number], (), maps.fps, span.end - span.first)
-            look = restyled(self.stack, self.animate, identity, rest, track, size, options=options, **how)
-            chosen = options if look is identity else plain
+            look = restyled(self.stack, self.animate, identity, rest, track, size, fine, options=options, **how)
             inside = (span.of_maps(maps), span.of_features(features))
-            steps = counts(span)
-            return self._made(look, *inside, track, size, options=chosen, on_step=steps, fine=fine, edited=False, **how)
+            own: dict[str, Any] = {"options": options if look is identity else plain, "on_step": counts(span)}
+            made = self._made(look, *inside, track, size, fine=fine, edited=False, **own, **how)
+            return (replace(frames, photograph=look.photograph if fine else None) for frames in made)
 
         return joined(map(video, spans), spans, prompts.weights)
 

@@ -149,6 +149,9 @@ class Identity:
     portrait: Float[Tensor, "3 side side"] | None = None
     """The first crop in its picture's own resolution; None where that is not known."""
 
+    photograph: Float[Tensor, "3 h w"] | None = None
+    """The whole picture that the first crop is of; None where that is not known."""
+
     @property
     def outlines(self) -> Float[Tensor, "n points 2"]:
         """The oval of the face in each crop, as shares of its side, in [0, 1] inside the crop."""
@@ -236,3 +239,6 @@ class Frames:
 
     model: str = ""
     """Name of the model that made them, which a file's metadata then say; empty where none is known."""
+
+    photograph: Float[Tensor, "3 h w"] | None = None
+    """The picture that frames of a crop belong in, where a prompt has changed it; None: the one that was given."""

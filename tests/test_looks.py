@@ -48,6 +48,19 @@ def test_frames_before_a_fade_come_at_once():
     assert spans[0] == Span(0, 0, 16) and spans[1].first == 11 and spans[1].end == 30
 
 
+def test_the_photographs_that_frames_belong_in_fade_as_well():
+    track = PromptTrack("a", [(0.4, "b")], 25.0, 30)
+    spans = spans_of(track.weights)
+    behind = [torch.full((3, 4, 4), float(number)) for number in range(2)]
+
+    def video(span):
+        yield Frames(torch.zeros(span.end - span.first, 3, 2, 2), 25.0, photograph=behind[span.number])
+
+    parts = [*joined(map(video, spans), spans, track.weights)]
+    seen = torch.cat([part.photograph[None, 0, 0, 0].expand(len(part.pixels)) for part in parts])
+    assert torch.allclose(seen, track.weights[:, 1], atol=1e-3)
+
+
 def test_steps_count_as_one_work():
     seen = []
     spans = [Span(0, 0, 10), Span(1, 8, 20)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..media.resampling import averaged
 from ..motion.geometry import contours
 from ..nets.face_parsing import SIDE, FaceParsingNet
 from .masked import luma
@@ -16,6 +18,16 @@ from .masked import luma
 _REACH = 1 / 56  # of a picture's side: how far an edge of the picture draws that of a segment
 _FINEST = 512  # pixels a side along whose edges segments are drawn
 _FLAT = 0.03**2  # variance of brightness, range 1, below which there is no edge to follow
+
+
+class Parser(Protocol):
+    """Finds the segments of portraits."""
+
+    def segments(
+        self, pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
+    ) -> Float[Tensor, "n segments s s"]:
+        """Return the share of each of `topology.SEGMENTS` in every pixel; see `FaceParser.segments`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,8 @@ def guided(shares: Float[Tensor, "n k m m"], pictures: Float[Tensor, "n 3 s s"])
     large = functional.interpolate(shares, (side, side), mode="bilinear", align_corners=False)
     guide = luma(pictures) / 2
     reach = max(1, round(_REACH * side))
-
-    def mean(values: Tensor) -> Tensor:
-        padded = functional.pad(values, (reach,) * 4, mode="replicate")
-        return functional.avg_pool2d(padded, 2 * reach + 1, 1)
-
-    guide_mean, share_mean = mean(guide), mean(large)
-    slope = (mean(guide * large) - guide_mean * share_mean) / (mean(guide * guide) - guide_mean.square() + _FLAT)
-    found = mean(slope) * guide + mean(share_mean - slope * guide_mean)
+    guide_mean, share_mean = averaged(guide, reach), averaged(large, reach)
+    varies = averaged(guide * guide, reach) - guide_mean.square()
+    slope = (averaged(guide * large, reach) - guide_mean * share_mean) / (varies + _FLAT)
+    found = averaged(slope, reach) * guide + averaged(share_mean - slope * guide_mean, reach)
     return found.clamp(0, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -29,11 +27,14 @@ from ..topology import EYES, IRISES, POINTS
 from ..types import CropPlace, Frames, Identity, StructureMaps
 from .edits.edited import edited
 from .edits.regions import ASKED
-from .face_parser import FaceParser
+from .face_parser import Parser
 from .fine_detail import FineDetail
 from .layers import Layers, before_plate, taken_apart
 from .lips import LipEdges, lip_edges
+from .motions_kept import MotionsKept
+from .scene import View
 from .skull import with_skull
+from .whole_photograph import WholePhotograph, goes_beyond
 
 SIDE = 128
 """Side of the reference that the network sees, and of its maps."""
@@ -43,9 +44,6 @@ LARGEST = 1024
 
 FINEST = 2560
 """Side in pixels of the largest crop that gets its photograph's detail back where it moves."""
-
-KEPT = 512
-"""Frames whose motion is kept from the denoiser until they are composited: 20 s of video in 170 MB."""
 
 _EYES = {*EYES[0], *EYES[1], *range(IRISES[0], POINTS)}
 _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have two ways back: the network knows which
@@ -60,58 +58,6 @@ _HARDLY = 0.05  # of [-1, 1]: moved so far, a place is no longer as at rest
 _NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left its rim behind
 
 
-class MotionsKept:
-    """The motions of one person's latest frames, known by their points: the same points move in the same way.
-
-    One thread may ask for the next frames while another composites the last.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._person: tuple[Tensor, Tensor, torch.device] | None = None
-        self._rows: OrderedDict[bytes, DenseMotion] = OrderedDict()
-
-    def get(
-        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], make: Callable[[Tensor], DenseMotion], last: bool
-    ) -> DenseMotion:
-        """Return motions, and make those that are not kept.
-
-        Args:
-            identity: The person; another one's motions are forgotten.
-            landmarks: Of each frame.
-            make: Gives the motion of landmarks.
-            last: Nobody asks for these frames again.
-        """
-        keys = [row.tobytes() for row in landmarks.detach().float().cpu().numpy()]
-        with self._lock:
-            self._know(identity, landmarks.device)
-            known = {key: self._rows[key] for key in keys if key in self._rows}
-        missing = [place for place, key in enumerate(keys) if key not in known]
-        if missing:
-            made = make(landmarks[missing])
-            for row, place in enumerate(missing):
-                known[keys[place]] = DenseMotion(made.flow[row].clone(), made.shares[row].clone())
-        with self._lock:
-            self._know(identity, landmarks.device)  # meanwhile it may have been another's turn
-            for key in keys:
-                if last:
-                    self._rows.pop(key, None)
-                else:
-                    self._rows[key] = known[key]
-                    self._rows.move_to_end(key)
-            while len(self._rows) > KEPT:
-                self._rows.popitem(last=False)
-        rows = [known[key] for key in keys]
-        return DenseMotion(torch.stack([row.flow for row in rows]), torch.stack([row.shares for row in rows]))
-
-    def _know(self, identity: Identity, device: torch.device) -> None:
-        known = self._person
-        same = known is not None and known[0] is identity.crops and known[1] is identity.landmarks
-        if not (same and known is not None and known[2] == device):
-            self._person = (identity.crops, identity.landmarks, device)
-            self._rows.clear()
-
-
 @dataclass(frozen=True)
 class HeadWarp:
     """Moves a person's first picture as the points of the face say."""
@@ -119,7 +65,7 @@ class HeadWarp:
     net: DenseMotionNet
     """The dense motion."""
 
-    parser: FaceParser | None = None
+    parser: Parser | None = None
     """Tells apart what belongs to whom; None: prompts change nothing, what a head uncovers is drawn, and teeth that the
     photograph shows stay between lips that meet."""
 
@@ -200,8 +146,9 @@ class HeadWarp:
         maps: StructureMaps,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
-        plain: Float[Tensor, "frames 3 d d"] | None = None,
         fine: bool = False,
+        plain: Float[Tensor, "frames 3 d d"] | None = None,
+        view: View | None = None,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
 
@@ -215,8 +162,10 @@ class HeadWarp:
             maps: Of all frames.
             size: Side of the result in pixels; None: the portrait's own, at most `LARGEST`.
             edits: See `Stack.composite`.
-            plain: Likewise; where it is given, frames are looks: the person as in the photograph, all of it shown.
             fine: Likewise.
+            plain: The same frames decoded without prompts: what differs is what prompts change. Frames are then looks:
+                the person as in the photograph, all of it shown. None: nobody has drawn them.
+            view: Which part of the photograph the crop is, where more of it is changed; see `edits.edited`.
 
         Yields:
             As many frames.
@@ -246,9 +195,35 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 motion = motion if plain is None else all_shown(motion)
                 done += len(part)
-                edit = self._edit(asked, landmarks.cpu(), without, said) if bool(asked.any()) else None
+                edit = self._edit(asked, landmarks.cpu(), without, said, view) if bool(asked.any()) else None
                 pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips, detail)
                 yield replace(frames, pixels=pixels)
+
+    def look(
+        self,
+        drawn: Frames,
+        plain: Float[Tensor, "1 3 d d"],
+        identity: Identity,
+        rest: StructureMaps,
+        asked: Float[Tensor, "1 asked"],
+        size: int | None = None,
+        whole: bool = False,
+    ) -> Identity:
+        """Return a person as a prompt wants the photograph to look; see `Stack.look`."""
+        photograph, around, warp = identity.photograph, None, self
+        if whole and photograph is not None and identity.places and self.parser is not None and goes_beyond(asked):
+            points = identity.landmarks[:1].cpu()
+            around = WholePhotograph.read(photograph.cpu().float(), identity.places[0], points, self.parser)
+            warp = replace(self, parser=around.crop_parser)
+        view = None if around is None else around.where.crop
+        (made,) = warp.composite([drawn], identity, rest, size, asked, True, plain, view)
+        (portrait,) = made.pixels
+        side = identity.crops.shape[-1]
+        first = resize(portrait, side, side)[None].to(identity.crops)
+        if around is not None:
+            photograph = around.edited(drawn.pixels, plain, asked)
+        crops = torch.cat([first, identity.crops[1:]])
+        return replace(identity, portrait=portrait, crops=crops, photograph=photograph)
 
     def _known(
         self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"], place: CropPlace | None
@@ -266,6 +241,7 @@ class HeadWarp:
         landmarks: Float[Tensor, "n 478 2"],
         plain: Tensor | None,
         said: set[str],
+        view: View | None,
     ) -> Callable[[Tensor, Tensor], Tensor] | None:
         if self.parser is None:
             return None
@@ -274,7 +250,7 @@ class HeadWarp:
         def edit(shown: Tensor, drawn: Tensor) -> Tensor:
             size = shown.shape[-1]
             without = None if plain is None else resize(plain, size, size)
-            return edited(shown, drawn, without, asked, landmarks, parser, said)
+            return edited(shown, drawn, without, asked, landmarks, parser, said, view)
 
         return edit
 

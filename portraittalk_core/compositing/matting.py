@@ -25,6 +25,7 @@ def person_share(
     shown: Float[Tensor, "n 3 s s"],
     place: Float[Tensor, "n 1 s s"],
     hair: Float[Tensor, "n 1 s s"],
+    zoom: float = 1.0,
 ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n 3 s s"], Float[Tensor, "n 3 s s"]]:
     """Return how much of each pixel is person, and what person and place look like further in.
 
@@ -33,23 +34,28 @@ def person_share(
         shown: The photograph with its place.
         place: The share of the place in each pixel, as far as it is known.
         hair: The share of hair.
+        zoom: How many crops the pictures are wide.
     """
+    edge = _EDGE / zoom
     person = ((1 - place - _STRAY) / (1 - 2 * _STRAY)).clamp(0, 1)
-    inner = filled(picture, surely(person, 0.008))
-    outer = filled(shown, surely(place, STRANDS))
+    inner = filled(picture, surely(person, 0.008 / zoom))
+    outer = filled(shown, surely(place, STRANDS / zoom))
     apart = inner - outer
     told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
     read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
     beside = (picture - outer - read * apart).square().sum(1, keepdim=True)
     told = told * torch.exp(-beside / _BESIDE**2)
-    near = blurred(person, _EDGE)
-    edge = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, _EDGE)).clamp(max=1)
-    share = person + told * edge * (softened(read.clamp(0, 1), 0.5) - person)
+    near = blurred(person, edge)
+    mixed = (4 * near * (1 - near)).clamp(0, 1).sqrt() * (3 * blurred(hair, edge)).clamp(max=1)
+    share = person + told * mixed * (softened(read.clamp(0, 1), 0.5) - person)
     return share, inner, outer
 
 
 def loose_locks(
-    picture: Float[Tensor, "n 3 s s"], place: Float[Tensor, "n 1 s s"], hair: Float[Tensor, "n 1 s s"]
+    picture: Float[Tensor, "n 3 s s"],
+    place: Float[Tensor, "n 1 s s"],
+    hair: Float[Tensor, "n 1 s s"],
+    zoom: float = 1.0,
 ) -> Float[Tensor, "n 1 s s"]:
     """Return how far pixels beside somebody are tips of hair that were taken for the place, in [0, 1].
 
@@ -59,17 +65,19 @@ def loose_locks(
         picture: In [0, 1].
         place: The share of the place in each pixel.
         hair: The share of hair.
+        zoom: How many crops the pictures are wide.
     """
-    far = surely(place, _AROUND)
+    around, reach = _AROUND / zoom, _LOCKS / zoom
+    far = surely(place, around)
     outer = filled(picture, far)
-    inner = filled(picture, surely(hair, 0.008))
+    inner = filled(picture, surely(hair, 0.008 / zoom))
     apart = inner - outer
     told = (apart.square().sum(1, keepdim=True).sqrt() / _TOLD).clamp(max=1).square()
     read = ((picture - outer) * apart).sum(1, keepdim=True) / apart.square().sum(1, keepdim=True).clamp(min=1e-3)
     beside = (picture - outer - read.clamp(max=1.5) * apart).square().sum(1, keepdim=True)
-    varies = filled((picture - blurred(outer, _AROUND)).square().sum(1, keepdim=True), far)
-    calm = torch.exp(-blurred(varies, _LOCKS) / _CALM**2)
-    near = (8 * blurred(hair, _LOCKS)).clamp(max=1)
+    varies = filled((picture - blurred(outer, around)).square().sum(1, keepdim=True), far)
+    calm = torch.exp(-blurred(varies, reach) / _CALM**2)
+    near = (8 * blurred(hair, reach)).clamp(max=1)
     least, most = _HAIRY
     return told * torch.exp(-beside / _BESIDE**2) * calm * near * ((read - least) / (most - least)).clamp(0, 1)
 
@@ -80,6 +88,7 @@ def before_another_place(
     place: Float[Tensor, "n 1 s s"],
     new: Float[Tensor, "n 3 s s"],
     hair: Float[Tensor, "n 1 s s"],
+    zoom: float = 1.0,
 ) -> Float[Tensor, "n 3 s s"]:
     """Put another place behind somebody.
 
@@ -92,11 +101,12 @@ def before_another_place(
         place: Its share in each pixel.
         new: The other place.
         hair: The share of hair: only it is so fine that edges are wider than those of what it belongs to.
+        zoom: How many crops the pictures are wide.
     """
-    share, inner, outer = person_share(picture, shown, place, hair)
+    share, inner, outer = person_share(picture, shown, place, hair, zoom)
     own = (picture - (1 - share) * outer) / share.clamp(min=0.1)
     own = inner + (own - inner).clamp(-_NEAR, _NEAR)
     own = own + ((share - 0.9) / 0.1).clamp(0, 1) * (picture - own)
-    wrap = _WRAP * blurred(1 - share, _WRAP_REACH)
-    lit = own + wrap * (blurred(new, _WRAP_REACH) - own)
+    wrap = _WRAP * blurred(1 - share, _WRAP_REACH / zoom)
+    lit = own + wrap * (blurred(new, _WRAP_REACH / zoom) - own)
     return new + share * (lit - new)

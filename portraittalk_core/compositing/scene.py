@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,6 +13,35 @@ from torch import Tensor
 from ..topology import SEGMENTS
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of a photograph a picture shows, and what has been settled for another part of it.
+
+    A prompt changes the crop around a head, and then the photograph around the crop: both must look alike where they
+    meet. So what is read off a picture as a whole is read off the crop, and holds for all of the photograph.
+    """
+
+    left: float = 0.0
+    """Where the picture begins in the square that holds the photograph, a share of that square's side."""
+
+    top: float = 0.0
+    """Likewise."""
+
+    side: float = 1.0
+    """Of the picture, likewise."""
+
+    zoom: float = 1.0
+    """How many crops it is wide."""
+
+    rows: tuple[float, float] = (0.0, 1.0)
+    """Where the photograph begins and ends in that square, above and below, shares of its side."""
+
+    settled: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What holds for all of the photograph, by its name."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +87,24 @@ class Scene:
     made: dict[str, Any] = field(default_factory=dict[str, Any], compare=False)
     """What has been drawn for these frames already, by its name."""
 
+    view: View = field(default_factory=View, compare=False)
+    """Which part of the photograph they show."""
+
     @property
     def wears_hat(self) -> bool:
         """Whether somebody wears a hat in the photograph."""
-        return bool((self.hat > 0.5).any())
+        return self.settled("hat", lambda: bool((self.hat > 0.5).any()))
+
+    def settled(self, name: str, make: Callable[[], T]) -> T:
+        """Return what holds for all of the photograph: what was settled before, or what is made now.
+
+        Args:
+            name: Of it.
+            make: Makes it of these frames.
+        """
+        if name not in self.view.settled:
+            self.view.settled[name] = make()
+        return self.view.settled[name]
 
     def was(self, *names: str) -> Float[Tensor, "n 1 s s"]:
         """Return the share of some of `topology.SEGMENTS` in the photograph."""

@@ -52,7 +52,8 @@ def paste_back(
     a large one the frames are smaller copies.
 
     Args:
-        frames: Square pictures of the crop, of any size, such as `PortraitTalk.generate` yields.
+        frames: Square pictures of the crop, of any size, such as `PortraitTalk.generate` yields. Where they bring a
+            photograph of their own, which a prompt has changed, they go into that.
         photograph: The picture that was given to `identify`, RGB in [-1, 1].
         place: Where the crop lies in it: the first of `identity.places`.
         levels: Whether pixels are bytes, 0 to 255, as a writer takes them: what the crop does not cover is then
@@ -67,9 +68,12 @@ def paste_back(
             square.
     """
     rows, columns = covered(place)
-    ground = to_bytes(photograph) if levels else photograph
+    shown, ground = None, photograph
     at_once = max(1, _PIXELS_AT_ONCE // (place.height * place.width))
     for part in paste_over(frames, photograph, place):
+        behind = photograph if part.photograph is None else part.photograph
+        if behind is not shown:
+            shown, ground = behind, to_bytes(behind) if levels else behind
         for pixels in part.pixels.split(at_once):
             whole = ground.repeat(len(pixels), 1, 1, 1)
             whole[:, :, rows, columns] = to_bytes(pixels) if levels else pixels
@@ -87,7 +91,7 @@ def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
         place: Likewise.
 
     Yields:
-        Frames as large as `covered` says.
+        Frames as large as `covered` says, with the photograph that they brought.
     """
     _check(photograph, place)
     rows, columns = covered(place)
@@ -97,8 +101,10 @@ def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
         height, width = chunk.pixels.shape[-2:]
         if height != width:
             raise BadInput(f"`frames` must be square, but got {width} x {height}. Give the frames of a crop.")
-        if paste is None or paste.size != height:
-            paste = _Paste.prepare(photograph, place, height)
+        behind = photograph if chunk.photograph is None else chunk.photograph
+        if paste is None or paste.size != height or paste.photograph is not behind:
+            _check(behind, place)
+            paste = _Paste.prepare(behind, place, height, paste)
         for part in chunk.pixels.split(at_once):
             yield replace(chunk, pixels=torch.stack([paste(frame) for frame in part]))
 
@@ -126,6 +132,7 @@ def _check(photograph: Float[Tensor, "3 h w"], place: CropPlace) -> None:
 class _Paste:
     """What pasting one frame after the other needs."""
 
+    photograph: Float[Tensor, "3 h w"]
     place: CropPlace
     size: int
     there: Float[Tensor, "3 rows columns"]  # the part of the photograph that the crop covers
@@ -137,7 +144,10 @@ class _Paste:
     moved: Float[Tensor, "1 parts parts"] | None = None  # the largest difference so far
 
     @classmethod
-    def prepare(cls, photograph: Float[Tensor, "3 h w"], place: CropPlace, size: int) -> _Paste:
+    def prepare(
+        cls, photograph: Float[Tensor, "3 h w"], place: CropPlace, size: int, before: _Paste | None = None
+    ) -> _Paste:
+        """Prepare; what the frames before have shown to move goes on moving."""
         own = resize(cut_square(photograph, place), size, size)[_some(size)]
         near = 1 - _ramps(place, size)[None][_some(size)]
         cell = (torch.arange(_CELLS).float() + 0.5) / _CELLS
@@ -145,7 +155,8 @@ class _Paste:
         reach = 1 / (torch.cdist(places, places).square() + 1 / _CELLS**2)
         down, across = covered(place)
         mask = _ramps(place, place.side)[_inside(place)]
-        return cls(place, size, photograph[:, down, across], own, (near > 0).float(), reach, mask)
+        known = (None, None) if before is None or before.size != size else (before.known, before.moved)
+        return cls(photograph, place, size, photograph[:, down, across], own, (near > 0).float(), reach, mask, *known)
 
     def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 rows columns"]:
         side, (rows, columns) = self.place.side, _inside(self.place)

@@ -82,6 +82,7 @@ def identify(
     cuts: list[tuple[Tensor, Tensor]] = []
     places: list[CropPlace] = []
     portrait: Tensor | None = None
+    photograph: Tensor | None = None
     for number, picture in enumerate(pictures, 1):
         try:
             found = _choose(analyser, picture, number, face)
@@ -92,7 +93,7 @@ def identify(
         chosen.append(found)
         places.append(crop_place(picture, found.landmarks))
         if portrait is None:
-            portrait = cut_square(picture, places[-1])
+            portrait, photograph = cut_square(picture, places[-1]), picture
         cuts.append(_framed(picture, found.landmarks, places[-1], size))
     warn_of_strangers([found.embedding for found in chosen])
     return Identity(
@@ -101,6 +102,7 @@ def identify(
         landmarks=torch.stack([landmarks for _, landmarks in cuts]),
         places=tuple(places),
         portrait=portrait,
+        photograph=photograph,
     )
 
 

@@ -8,8 +8,7 @@ stacks are siblings behind it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +19,7 @@ from ..diffusion.schedule import NoiseSchedule
 from ..host import Branch, Host
 from ..motion.audio_to_motion import MotionDials
 from ..types import Frames, LatentVideo, Sound, SpeechFeatures, StructureMaps
+from .codec import Codec
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack
 
@@ -58,23 +58,6 @@ class Condition:
 
     def reset(self) -> None:
         """Drop what was computed with networks or a denoiser that may have changed since."""
-
-
-class Codec(Protocol):
-    """The VAE of a stack, or a host's own."""
-
-    @property
-    def runs_while_sampling(self) -> bool:
-        """Whether it may be asked while the U-Net samples; else what a condition needs is encoded before."""
-        ...
-
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures in [-1, 1], scaled as the denoiser expects them."""
-        ...
-
-    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
-        """Yield the pictures of latents in [-1, 1], a few at a time, on the CPU."""
-        ...
 
 
 class Stack(Protocol):
@@ -243,7 +226,6 @@ class Stack(Protocol):
         maps: Any,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
-        plain: Float[Tensor, "frames 3 d d"] | None = None,
         fine: bool = False,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from the photograph, moved or as it is, and only the rest from the decoder.
@@ -256,12 +238,38 @@ class Stack(Protocol):
                 `head_warp.LARGEST`.
             edits: How far, in [0, 1], prompts ask for each of `edits.regions.ASKED`: one number for all, one
                 a frame, or one a frame and change, as `prompts.appearance_edits` says it.
-            plain: Frames decoded without the prompts, where there are any: what differs is then what prompts change.
             fine: Whether frames of a larger photograph that go back into it are as large as it, up to
                 `head_warp.FINEST`, with the detail that it has; counts where `size` is None.
 
         Yields:
             As many frames. A stack without such a path gives the frames as they are.
+        """
+        ...
+
+    def look(
+        self,
+        drawn: Frames,
+        plain: Float[Tensor, "1 3 d d"],
+        identity: Any,
+        rest: Any,
+        asked: Float[Tensor, "1 asked"],
+        size: int | None = None,
+        whole: bool = False,
+    ) -> Any:
+        """Make of the photograph what a prompt wants: its own pixels where they can stay.
+
+        Args:
+            drawn: The frame at rest, decoded with the prompt.
+            plain: The same without: what differs is what the prompt changes.
+            identity: Of `identify`.
+            rest: Of `rest`.
+            asked: How far, in [0, 1], the prompt asks for each of `edits.regions.ASKED`.
+            size: Side of the new portrait in pixels; None: the photograph's own, as `composite` has it.
+            whole: Whether the photograph around the crop is to change likewise.
+
+        Returns:
+            The person, with another portrait, and with another photograph where that is asked for. A stack without such
+            a path gives the person as they are.
         """
         ...
 
@@ -321,62 +329,3 @@ class Stack(Protocol):
     def release(self) -> None:
         """Let go of networks that are only needed while the U-Net samples. They are read again when they are needed."""
         ...
-
-
-class CodecMethods:
-    """What every stack does with its VAE, for a frozen dataclass with a field `codec`."""
-
-    codec: Codec
-    """The VAE."""
-
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures; see `Stack.encode`."""
-        return self.codec.encode(pixels)
-
-    def decode(self, video: LatentVideo) -> Iterator[Frames]:
-        """Yield the pictures of a video; see `Stack.decode`."""
-        return frames_of(self.codec, video)
-
-    def rest(self, identity: Any, fps: float) -> StructureMaps | None:
-        """Return None: the decoder draws all of a frame; see `Stack.rest`."""
-        return None
-
-    def composite(
-        self,
-        frames: Iterable[Frames],
-        identity: Any,
-        maps: Any,
-        size: int | None = None,
-        edits: Float[Tensor, "frames *regions"] | float = 0.0,
-        plain: Float[Tensor, "frames 3 d d"] | None = None,
-        fine: bool = False,
-    ) -> Iterator[Frames]:
-        """Yield the frames as they are: the decoder has drawn them; see `Stack.composite`."""
-        return iter(frames)
-
-    def at(self, size: int) -> Self:
-        """Return the stack as it is; see `Stack.at`."""
-        return self
-
-    def with_codec(self, codec: Codec) -> Self:
-        """Return the same stack with another VAE, such as a host's."""
-        return cast(Any, replace)(self, codec=codec)
-
-
-def frames_of(codec: Codec, video: LatentVideo) -> Iterator[Frames]:
-    """Decode a video.
-
-    Args:
-        codec: Of the stack.
-        video: Latents.
-
-    Yields:
-        Its pictures, a few at a time. They are the caller's to change: not in inference mode.
-    """
-    pictures = codec.decode(video.latents)
-    while True:
-        with torch.inference_mode():
-            pixels = next(pictures, None)
-        if pixels is None:
-            return
-        yield Frames(pixels.clone(), video.fps)

@@ -38,7 +38,8 @@ from ..perception.mesh_identity import MeshIdentity, identify_mesh
 from ..perception.speech import loudness_track, resample_rows
 from ..presets import FAST, PRESETS
 from ..types import POSE, FaceMotion, Sound, SpeechFeatures
-from .base import Codec, CodecMethods, Condition
+from .base import Condition
+from .codec import Codec, CodecMethods
 from .loaded_codec import LoadedCodec
 from .loader import NetworkLoader
 from .mesh_conditions import (

@@ -47,7 +47,8 @@ from ..perception.speech import SpeechEncoder
 from ..perception.suitability import PortraitFinder
 from ..perception.text import TextEncoder
 from ..types import FaceMotion, Frames, Identity, Sound, SpeechFeatures, StructureMaps
-from .base import Codec, CodecMethods, Condition
+from .base import Condition
+from .codec import Codec, CodecMethods
 from .conditions import (
     AudioCondition,
     IdentityCondition,
@@ -292,12 +293,24 @@ class TinyStack(CodecMethods):
         maps: StructureMaps,
         size: int | None = None,
         edits: Float[Tensor, "frames *regions"] | float = 0.0,
-        plain: Float[Tensor, "frames 3 d d"] | None = None,
         fine: bool = False,
     ) -> Iterator[Frames]:
         """Take what the photograph shows from it; see `Stack.composite`."""
-        moved = self.warp.composite(frames, identity, maps, size, edits, plain, fine)
+        moved = self.warp.composite(frames, identity, maps, size, edits, fine)
         return open_mouths(moved, identity, maps, self.fitter, self.shaper)
+
+    def look(
+        self,
+        drawn: Frames,
+        plain: Float[Tensor, "1 3 d d"],
+        identity: Identity,
+        rest: StructureMaps,
+        asked: Float[Tensor, "1 asked"],
+        size: int | None = None,
+        whole: bool = False,
+    ) -> Identity:
+        """Make of the photograph what a prompt wants; see `Stack.look`."""
+        return self.warp.look(drawn, plain, identity, rest, asked, size, whole)
 
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run the text encoder; see `Stack.encode_prompts`."""

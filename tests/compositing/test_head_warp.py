@@ -140,7 +140,7 @@ def test_a_frames_motion_is_computed_once(identity: Identity, monkeypatch: pytes
     warp.warped(identity, landmarks[:1])  # what is composited is let go
     warp.warped(replace(identity, crops=-identity.crops), landmarks[:1])  # another person's is not this one's
     assert ran == [4, 2, 1, 1, 1]
-    monkeypatch.setattr("portraittalk_core.compositing.head_warp.KEPT", 2)
+    monkeypatch.setattr("portraittalk_core.compositing.motions_kept.KEPT", 2)
     for _ in range(2):
         warp.warped(identity, landmarks)
     assert ran[5:] == [6, 4], "the oldest go"

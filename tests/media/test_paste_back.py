@@ -54,6 +54,20 @@ def test_outside_is_the_photograph_to_the_bit_and_the_crop_itself_changes_nothin
     assert (out - picture).abs().max() < 0.03  # resizing
 
 
+@pytest.mark.parametrize("levels", [False, True])
+def test_frames_go_into_the_photograph_that_they_bring(levels):
+    place = PLACES["inside"]
+    given, changed = photograph(place), photograph(place).flip(0)
+    crops = [cut_square(picture, place)[None] for picture in (given, changed)]
+    frames = [Frames(crops[0], 25.0), Frames(crops[1], 25.0, photograph=changed), Frames(crops[0], 25.0)]
+    made = torch.cat([part.pixels for part in paste_back(frames, given, place, levels)])
+    wanted = torch.stack([to_bytes(picture) if levels else picture for picture in (given, changed, given)])
+    assert torch.equal(made[:, :, outside(place)], wanted[:, :, outside(place)])
+    assert (made.float() - wanted.float()).abs().max() < (4 if levels else 0.03), "crops are those of their photographs"
+    with pytest.raises(pt.BadInput, match="photograph"):
+        next(paste_back([Frames(crops[0], 25.0, photograph=given[:, 1:])], given, place))
+
+
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_a_tint_is_taken_away_and_the_middle_is_the_frame(place):
     picture = photograph(place)

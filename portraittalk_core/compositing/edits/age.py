@@ -101,21 +101,26 @@ def greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     red, green, _ = picture.split(1, 1)
     natural = ((_REDDEST - (red - green) / (red + 0.02)) / 0.1).clamp(0, 1)
     hair = scene.was("hair").square() * natural + 1e-6
+    old, grey = scene.settled("grey of hair", lambda: _grey_of(scene, picture, hair))
+    share, varied = _GREY
+    bright = luma(picture)
+    detail = bright - blurred(bright, STRANDS / scene.view.zoom)  # strands of its own: noise would lie across them
+    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
+    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"), scene.view.zoom)
+    strands = strands * natural * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
+    made = picture + strands * (recoloured(picture, old, grey) - picture)
+    return made + _hair_of_face(scene, picture) * (_greyer(made) + _GREY_BROWS * (luma(grey) - luma(made)) - made)
+
+
+def _grey_of(scene: Scene, picture: Tensor, hair: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which colour hair has, and which grey it gets."""
     old = mean_of(picture, hair)
     old = mean_of(picture, hair * (_coloured_as(picture, old) + 1e-4))  # without what is no hair
     light = luma(old)
     lit = mean_of(luma(picture), scene.was("skin"))
     grey = torch.maximum(_GREY_LIGHT[0] * (0.4 + lit), light + _GREY_LIGHT[1]).clamp(max=0.85)
-    grey = grey + 0.06 * (old - light)
-    share, varied = _GREY
-    bright = luma(picture)
-    detail = bright - blurred(bright, STRANDS)  # strands of its own: noise would lie across them
-    usual = mean_of(detail.square(), scene.was("hair")).sqrt().clamp(min=1e-3)
-    strands = (share + varied * detail / usual).clamp(0.1, 0.85)
-    person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"))
-    strands = strands * natural * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
-    made = picture + strands * (recoloured(picture, old, grey) - picture)
-    return made + _hair_of_face(scene, picture) * (_greyer(made) + _GREY_BROWS * (luma(grey) - luma(made)) - made)
+    return old, grey + 0.06 * (old - light)
 
 
 def _greyer(picture: Tensor) -> Tensor:

@@ -16,12 +16,14 @@ from torch.nn import functional
 
 from ...people.palette import PLACES, WALLS
 from ...topology import SEGMENTS
-from ..face_parser import FaceParser
+from ..bare_skin import bare_skin
+from ..face_parser import Parser
 from ..head_camera import face_unit
 from ..masked import (
     STRANDS,
     as_photographed,
     blurred,
+    colourfulness,
     filled,
     grown,
     luma,
@@ -30,9 +32,10 @@ from ..masked import (
     softened,
     softness,
     surely,
+    surface_colour,
 )
 from ..matting import before_another_place, person_share
-from ..scene import Scene
+from ..scene import Scene, View
 from .age import greying, older, younger
 from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .details import CLOTHES_COLOURS, DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
@@ -90,8 +93,9 @@ def edited(
     plain: Float[Tensor, "n 3 s s"] | None,
     asked: Float[Tensor, "n asked"],
     landmarks: Float[Tensor, "n 478 2"],
-    parser: FaceParser,
+    parser: Parser,
     said: set[str] | None = None,
+    view: View | None = None,
 ) -> Float[Tensor, "n 3 s s"]:
     """Change what prompts ask for and leave the rest.
 
@@ -103,6 +107,7 @@ def edited(
         landmarks: Of the frames, in [-1, 1].
         parser: Tells hair, skin, clothes and the place apart.
         said: What the log has been told of the same video; what is said now is added.
+        view: Which part of the photograph these are; None: nobody shows more of it.
     """
     side = shown.shape[-1]
     places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
@@ -123,6 +128,7 @@ def edited(
         hair=before[:, [SEGMENTS.index("hair")]],
         said=set() if said is None else said,
         details=frozenset(name for name, much in zip(ASKED, asked.amax(0), strict=True) if much > 0.5),
+        view=View() if view is None else view,
     )
     if bool(asked[:, _BEHIND_HANDS].any()):
         scene = with_hands(scene)
@@ -141,24 +147,29 @@ def edited(
 def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another colour of every strand: that of its name in the photograph's light, else the one that was drawn."""
     hair = scene.was("hair")
-    old = mean_of(picture, hair.square())
     named = sorted(scene.details & set(HAIR_COLOURS))
-    if named and has_hair_colour(scene, named[0]):
+    if named and scene.settled("has the colour", lambda: has_hair_colour(scene, named[0])):
         return picture
-    new = named_colour(scene)
-    new = _drawn_hair(scene) if new is None else new
-    if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
-        new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
+    old, new = scene.settled("colours of the hair", lambda: _colours_of_hair(scene, picture, named))
     if named and named[0].removesuffix(" hair") not in DYES:
         picture = _with_beard(scene, picture, new)
     if scene.made.keys() & set(HAIRCUTS.values()):  # which have been drawn in it
         return picture
-    person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair)
+    person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair, scene.view.zoom)
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:
         dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
         dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
+
+
+def _colours_of_hair(scene: Scene, picture: Tensor, named: list[str]) -> tuple[Tensor, Tensor]:
+    """Return which colour hair has, and which it gets."""
+    old, new = mean_of(picture, scene.was("hair").square()), named_colour(scene)
+    new = _drawn_hair(scene) if new is None else new
+    if named and named[0] in _LIGHT_HAIR:  # words of light hair make none darker
+        new = (new * (luma(old) / luma(new)).clamp(1, _LIGHTER)).clamp(max=1)
+    return old, new
 
 
 def _with_beard(scene: Scene, picture: Tensor, new: Tensor) -> Tensor:
@@ -191,17 +202,32 @@ def _drawn_hair(scene: Scene) -> Tensor:
 def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Clothes of another colour, with the folds and the cut that they have."""
     was, becomes = scene.was("clothes"), scene.becomes("clothes")
+    was = was * (1 - bare_skin(scene.shown, surely(scene.was("skin")), surely(was)))
     if "a garment" in scene.details:
         scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")
+    reach = _CLOTH_REACH / scene.view.zoom
     both = (was * becomes).square()
-    new = blurred(filled(scene.drawn, both), _CLOTH_REACH)
-    new = new + _ONE_COLOUR * (mean_of(scene.drawn, both) - new)
-    for name in sorted(scene.details & set(CLOTHES_COLOURS)):
-        named = as_photographed(CLOTHES_COLOURS[name], scene.shown, scene.was("skin"))
-        new = new + _CLOTH_NAMED * (named - new)
-    old = blurred(filled(scene.shown, was.square()), _CLOTH_REACH)
-    share = torch.where(_surely_other_clothes(scene), 1.0, _otherwise(scene, was))
+    mean = scene.settled("colour of clothes", lambda: mean_of(scene.drawn, both))
+    new = blurred(filled(scene.drawn, both), reach)
+    new = new + (_ONE_COLOUR if scene.view.zoom == 1 else 1.0) * (mean - new)
+    for colour in _named_for_clothes(scene):
+        new = new + _CLOTH_NAMED * (colour - new)
+    new = luma(new) + colourfulness(scene.shown) * (new - luma(new))
+    old = surface_colour(scene.shown, was.square(), reach)
+    share = scene.settled(
+        "other clothes", lambda: torch.where(_surely_other_clothes(scene), 1.0, _otherwise(scene, was))
+    )
     return picture + share * was * (recoloured(picture, old, new) - picture)
+
+
+def _named_for_clothes(scene: Scene) -> list[Tensor]:
+    """Return the colours that a prompt names, as the photograph would show them."""
+
+    def made() -> list[Tensor]:
+        named, skin = sorted(scene.details & set(CLOTHES_COLOURS)), scene.was("skin")
+        return [as_photographed(CLOTHES_COLOURS[name], scene.shown, skin) for name in named]
+
+    return scene.settled("named for clothes", made)
 
 
 def _surely_other_clothes(scene: Scene) -> Bool[Tensor, "n 1 1 1"]:
@@ -284,13 +310,14 @@ def _earrings(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Another place behind somebody of whom not a hair changes: painted, or as it was drawn."""
     drawn = scene.becomes("background")
+    zoom = scene.view.zoom
     if name is None:
-        place = filled(scene.drawn, surely(drawn, STRANDS))
+        place = filled(scene.drawn, surely(drawn, STRANDS / zoom))
         scene.warn(_NO_SUCH_PLACE)
     else:
-        place = painted_place(name, scene.drawn, scene.shown, drawn, scene.was("skin"))
-    made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"))
-    return picture + _elsewhere(scene, name, place) * (made - picture)
+        place = painted_place(name, scene)
+    made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"), zoom)
+    return picture + scene.settled("elsewhere", lambda: _elsewhere(scene, name, place)) * (made - picture)
 
 
 def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:

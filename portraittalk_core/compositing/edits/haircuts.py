@@ -25,14 +25,14 @@ from ..masked import (
     softness,
     surely,
 )
-from ..scene import Scene
+from ..scene import Scene, View
 from .cranium import Cranium, cranium, knitted
 from .details import HAIRCUTS, HAT_COLOURS
 from .hair_colours import named_colour
 from .hair_drawing import drawn_strands
 from .hairstyles import grown
 from .removal import PATCH, pores
-from .scalp import head_of, light_way, scattered
+from .scalp import BareHead, head_of, light_way, scattered
 from .strands import head_of_hair
 from .uncovered import STRANDS_GO, bared, place_behind, without_hair
 from .worn_hair import WornHair, worn_hair
@@ -85,6 +85,10 @@ def _cut_of(scene: Scene) -> str | None:
 
 def _shows_cut(scene: Scene, name: str | None) -> bool:
     """Say whether the photograph shows a haircut already; None: a fringe, or straight hair, if that is asked for."""
+    return scene.settled(f"shows {name}", lambda: _shows(scene, name))
+
+
+def _shows(scene: Scene, name: str | None) -> bool:
     worn = _worn(scene)
     if "fringe" in scene.details and not worn.fringe:
         return False
@@ -124,16 +128,19 @@ def _styled(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _lit_hair(scene: Scene, picture: Tensor, share: Tensor, tone: Tensor, unit: float) -> Tensor:
     """Return the colour of drawn hair in the light of the photograph, and with its grain."""
-    colour, own = hair_colour(scene, picture), surely(scene.hair, 0.03 * unit)
-    enough = (mean_of(own, torch.ones_like(own)) / 0.01).clamp(max=1)
-    old = mean_of(picture, own)
+    colour = scene.settled("colour of new hair", lambda: hair_colour(scene, picture))
+    own = surely(scene.hair, 0.03 * unit)
+    enough = scene.settled("shows hair", lambda: (mean_of(own, torch.ones_like(own)) / 0.01).clamp(max=1))
+    old = scene.settled("colour of old hair", lambda: mean_of(picture, own))
     near = colour * (blurred(filled(luma(picture), own), 0.2 * unit) / luma(old).clamp(min=0.02)).clamp(0.6, 1.5)
     close = (2 * blurred(own, 0.4 * unit)).clamp(max=1)
     colour = colour + enough * close * _NEARBY * (near - colour)
     light = luma(picture)
     varied = mean_of((light - luma(blurred(filled(picture, own), 0.2 * unit))).square(), own).sqrt()
     usual = mean_of((tone - 1).square(), share).sqrt().clamp(min=0.05)
-    contrast = (varied / luma(old).clamp(min=0.05) / usual).clamp(*_CONTRASTS)
+    contrast = scene.settled(
+        "contrast of hair", lambda: (varied / luma(old).clamp(min=0.05) / usual).clamp(*_CONTRASTS)
+    )
     tone = (1 + (1 + enough * (contrast - 1)) * (tone - 1)).clamp(min=0.1)
     dark, gloss = tone.clamp(max=_GLOSS), (tone - _GLOSS).clamp(min=0)
     shine = colour + _WHITE * (0.25 + 0.75 * luma(colour) - colour)
@@ -146,9 +153,8 @@ def _strands_of(scene: Scene, name: str) -> tuple[Tensor, Tensor]:
     """Return how much of each pixel drawn hair has, and how light it is."""
     if name not in scene.made:
         skin, side, head = scene.was("skin"), scene.shown.shape[-1], head_of(scene)
-        ways, rooms = light_way(scene.shown, skin, head).numpy(), map(_room, head.placed, map(len, head.depths))
-        above, below = (min(room) for room in zip(*rooms, strict=True))
-        hair = grown(name, "fringe" in scene.details, (above, below))
+        ways = scene.settled("way of the light", lambda: light_way(scene.shown, skin, head).numpy())
+        hair = grown(name, "fringe" in scene.details, scene.settled("room", lambda: _room_of_all(scene, head)))
         rows: list[Tensor] = []
         for placed, depth, way in zip(head.placed, head.depths, ways, strict=True):
             drawn = drawn_strands(hair, placed, depth, way)
@@ -159,11 +165,19 @@ def _strands_of(scene: Scene, name: str) -> tuple[Tensor, Tensor]:
     return scene.made[name]
 
 
-def _room(head: PlacedHead, side: int) -> tuple[float, float]:
-    """Return how far above and below the eyes a picture of so many pixels goes, to a tenth of their distance."""
+def _room_of_all(scene: Scene, head: BareHead) -> tuple[float, float]:
+    """Return how far above and below the eyes the photograph goes in all frames."""
+    rooms = [_room(placed, len(depth), scene.view) for placed, depth in zip(head.placed, head.depths, strict=True)]
+    above, below = (min(room) for room in zip(*rooms, strict=True))
+    return above, below
+
+
+def _room(head: PlacedHead, side: int, view: View) -> tuple[float, float]:
+    """Return likewise of a picture of so many pixels, to a tenth of the distance of the eyes."""
     _, down, near, origin = head.camera[:, 1]
     middle = origin + _BODY * near
-    return round(float(middle / down), 1), round(float((side - middle) / down), 1)
+    first, last = (side * (end - view.top) / view.side for end in view.rows)
+    return round(float((middle - first) / down), 1), round(float((last - middle) / down), 1)
 
 
 def hair_colour(scene: Scene, picture: Tensor) -> Tensor:

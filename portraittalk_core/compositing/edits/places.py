@@ -6,6 +6,8 @@ paintings of that kind one is taken that is most like what was drawn.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from ...people.interiors import INDOORS
 from ...people.palette import WALLS
 from ...people.scenery import OUTDOORS
 from ..masked import colourfulness, luma, mean_of, softened
+from ..scene import Scene, View
 
 SCENES = {**OUTDOORS, **INDOORS}
 """Places that are painted for photographs, see `people.scenery.OUTDOORS`."""
@@ -33,47 +36,70 @@ _DARKER = (0.5, 0.85)  # at least, of places and of walls: a white wall in the s
 _GRAIN = 0.05  # at most, of the range
 
 
-def painted_place(
-    name: str,
-    drawn: Float[Tensor, "n 3 s s"],
-    picture: Float[Tensor, "n 3 s s"],
-    place: Float[Tensor, "n 1 s s"],
-    skin: Float[Tensor, "n 1 s s"],
-) -> Float[Tensor, "n 3 s s"]:
-    """Paint a place of one kind.
+@dataclass(frozen=True)
+class _Painting:
+    """A place that has been chosen for somebody."""
+
+    pictures: Float[Tensor, "n 3 p p"]
+    """In linear light, behind the whole photograph."""
+
+    light: Float[Tensor, "n 1 1 1"]
+    """What they are multiplied by."""
+
+    colour: Float[Tensor, "n 1 1 1"]
+    """How colourful they are: 0 is black and white."""
+
+    grain: Float[Tensor, "n 1 1 1"]
+    """Deviation of the noise that the photograph has, of the range."""
+
+
+def painted_place(name: str, scene: Scene) -> Float[Tensor, "n 3 s s"]:
+    """Paint a place of one kind behind somebody, in the photograph's light and with its grain.
 
     Args:
         name: Of `PAINTED`.
-        drawn: What the denoiser drew, in [0, 1].
-        picture: The photograph, whose light and grain the place has.
-        place: Which pixels of what was drawn are place.
-        skin: Which of the photograph are skin.
+        scene: The photograph, and what the denoiser drew.
     """
-    side = picture.shape[-1]
-    tried = [_pictures(name, seed) for seed in range(_SCENES_TRIED if name in SCENES else _TRIED)]
-    small = torch.stack([functional.adaptive_avg_pool2d(one[None], _COMPARED)[0] for one in tried])
+    painting = scene.settled(f"painting of {name}", lambda: _chosen(name, scene))
+    linear = _seen(painting.pictures, scene.view, scene.shown.shape[-1]).clamp(min=0).to(scene.shown) * painting.light
+    grey = luma(linear)
+    linear = grey + painting.colour * (linear - grey)
+    shown = (linear / (1 + 0.25 * linear.square())).clamp(0, 1).pow(1 / 2.2)
+    return (shown + painting.grain * _noise(shown)).clamp(0, 1)
+
+
+def _chosen(name: str, scene: Scene) -> _Painting:
+    """Choose the painting that is most like what was drawn."""
+    tried = torch.stack([_pictures(name, seed) for seed in range(_SCENES_TRIED if name in SCENES else _TRIED)])
+    place, skin = scene.becomes("background"), scene.was("skin")
+    small = functional.adaptive_avg_pool2d(_seen(tried, scene.view, tried.shape[-1]), _COMPARED)
     weight = functional.adaptive_avg_pool2d(place, _COMPARED)
-    meant = functional.adaptive_avg_pool2d(drawn * place, _COMPARED) / weight.clamp(min=1e-3)
+    meant = functional.adaptive_avg_pool2d(scene.drawn * place, _COMPARED) / weight.clamp(min=1e-3)
     found: list[Tensor] = []
-    for row in range(len(picture)):
+    for row in range(len(place)):
         differences = (_even(small, weight[row]) - _even(meant[row : row + 1], weight[row])).square()
-        best = int((differences * weight[row]).sum((1, 2, 3)).argmin())
-        found.append(functional.interpolate(tried[best][None], (side, side), mode="bicubic", antialias=False)[0])
-    linear = torch.stack(found).clamp(min=0).to(picture)
-    face = mean_of(luma(picture), skin).pow(2.2).clamp(0.08, 0.6)
+        found.append(tried[int((differences * weight[row]).sum((1, 2, 3)).argmin())])
+    pictures = torch.stack(found)
+    face = mean_of(luma(scene.shown), skin).pow(2.2).clamp(0.08, 0.6)
     wanted = (
         _BRIGHT.get(name, _USUAL)
         if name not in WALLS
-        else _WALL * float(luma(linear.new_tensor(WALLS[name]).view(1, 3, 1, 1)))
+        else _WALL * float(luma(skin.new_tensor(WALLS[name]).view(1, 3, 1, 1)))
     )
-    linear = linear * (
-        wanted * (face / _FACE).clamp(_DARKER[name in WALLS], 1.5) / mean_of(luma(linear), torch.ones_like(skin))
-    )
-    if name not in WALLS:
-        grey = luma(linear)
-        linear = grey + colourfulness(picture) * (linear - grey)
-    shown = (linear / (1 + 0.25 * linear.square())).clamp(0, 1).pow(1 / 2.2)
-    return (shown + _grain(picture) * _noise(shown)).clamp(0, 1)
+    mean = luma(pictures).clamp(min=0).mean((1, 2, 3), keepdim=True).to(skin)
+    light = wanted * (face / _FACE).clamp(_DARKER[name in WALLS], 1.5) / mean
+    coloured = colourfulness(scene.shown) if name not in WALLS else torch.ones_like(light)
+    return _Painting(pictures, light, coloured, _grain(scene.shown))
+
+
+def _seen(pictures: Float[Tensor, "n 3 p p"], view: View, side: int) -> Float[Tensor, "n 3 side side"]:
+    """Return what a part of the photograph shows of pictures that lie behind all of it."""
+    if view.side == 1:
+        return functional.interpolate(pictures, (side, side), mode="bicubic", antialias=False)
+    middles = [2 * (start + view.side / 2) - 1 for start in (view.left, view.top)]
+    affine = pictures.new_tensor([[view.side, 0, middles[0]], [0, view.side, middles[1]]]).expand(len(pictures), -1, -1)
+    grid = functional.affine_grid(affine, [len(pictures), 3, side, side], align_corners=False)
+    return functional.grid_sample(pictures, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
 def _pictures(name: str, seed: int) -> Float[Tensor, "3 s s"]:

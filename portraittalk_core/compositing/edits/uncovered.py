@@ -41,7 +41,8 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     unit = float(face_unit(scene.landmarks).mean()) / 2
     head = head_of(scene)
     share = softened(head.share, softness(scene.shown, skin))
-    sure = surely(scene.was("background"), STRANDS_GO)
+    strands = STRANDS_GO / scene.view.zoom
+    sure = surely(scene.was("background"), strands)
     place = place_behind(scene, sure)
     # Single hairs and tufts around hair are often taken for something else.
     stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure)
@@ -51,7 +52,7 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     stray = torch.maximum(stray * (1 - sort), locks)  # necks beside hair stay
     face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
     face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
-    gone = torch.maximum((6 * blurred(hair, STRANDS_GO)).clamp(max=1), stray * (1 - face))
+    gone = torch.maximum((6 * blurred(hair, strands)).clamp(max=1), stray * (1 - face))
     gone = gone * (1 - _dressed(scene, picture)) * (1 - scene.hand)
     gone = gone * torch.maximum(where, where.amax((2, 3), keepdim=True) * (1 - face))
     # The skin beside hair is in its shade, and often hair.
@@ -61,6 +62,9 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     # Below the head, hair hides a neck and clothes.
     low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
+    if scene.view.zoom > 1:  # beyond the crop nothing is drawn: what is beside the hair goes on behind it
+        beside = filled(torch.cat([scene.was("clothes"), scene.was("background")], 1), surely(1 - hair))
+        dressed = beside[:, :1] / beside.sum(1, keepdim=True).clamp(min=1e-3)
     cloth = filled(picture, surely(scene.was("clothes")))
     under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
     bare = share * (1 - low * (1 - (1 - dressed) * _neck(head.places)))
@@ -87,7 +91,7 @@ def _neck(places: Tensor) -> Tensor:
 
 def _locks_beside(scene: Scene, unit: float) -> Tensor:
     """Return how far pixels are tips of hair that were taken for the place."""
-    locks = loose_locks(scene.shown, scene.was("background"), scene.hair)
+    locks = loose_locks(scene.shown, scene.was("background"), scene.hair, scene.view.zoom)
     locks = locks * (1 - scene.was("skin").square()) * (1 - scene.was("clothes", "accessory"))
     return (6 * blurred(locks * (1 - scene.hand), _TIPS * unit)).clamp(max=1)
 
@@ -113,8 +117,8 @@ def place_behind(scene: Scene, sure: Tensor) -> Tensor:
         made = cv2.inpaint(levels, (known_small < 0.9).astype(np.uint8), 4, cv2.INPAINT_NS)
         large = cv2.resize(made.astype(np.float32) / 255, (row.shape[-1],) * 2, interpolation=cv2.INTER_CUBIC)
         rows.append(torch.from_numpy(large).permute(2, 0, 1))
-    made = softened(torch.stack(rows).to(soft), 0.006 * soft.shape[-1])
-    near = (3 * blurred(sure, 0.1)).clamp(max=1)
+    made = softened(torch.stack(rows).to(soft), 0.006 / scene.view.zoom * soft.shape[-1])
+    near = (3 * blurred(sure, 0.1 / scene.view.zoom)).clamp(max=1)
     return soft + (1 - sure) * near * (made - soft)
 
 

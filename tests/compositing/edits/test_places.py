@@ -6,6 +6,7 @@ from portraittalk_core.compositing.edits.hats import hat_of
 from portraittalk_core.compositing.edits.places import SCENES, painted_place
 from portraittalk_core.compositing.edits.regions import PAINTED, REGIONS, asked_regions
 from portraittalk_core.compositing.matting import before_another_place
+from portraittalk_core.compositing.scene import Scene, View
 from portraittalk_core.people.words import SCENE_WORDS
 from portraittalk_core.topology import SEGMENTS
 
@@ -17,10 +18,19 @@ SHOWN = GREY + torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
 ALL = torch.ones(1, 1, SIDE, SIDE)
 
 
+def behind(shown, view=None, drawn=GREY):
+    """A photograph that is all skin, of which all place was drawn."""
+    all_of = {name: torch.zeros(1, len(SEGMENTS), SIDE, SIDE) for name in ("skin", "background")}
+    for name, shares in all_of.items():
+        shares[:, SEGMENTS.index(name)] = 1
+    none = torch.zeros_like(ALL)
+    points = torch.zeros(1, 478, 2)
+    view = View() if view is None else view
+    return Scene(shown, drawn, shown, all_of["skin"], all_of["background"], points, none, none, none, view=view)
+
+
 def test_places_have_their_colours_and_details_and_every_one_can_be_asked_for():
-    made = {
-        name: painted_place(name, GREY, SHOWN, ALL, ALL) for name in ("white", "green", "park", "night", "bookshelf")
-    }
+    made = {name: painted_place(name, behind(SHOWN)) for name in ("white", "green", "park", "night", "bookshelf")}
     assert {f"{name} background" for name in PAINTED} < set(REGIONS)
     assert set(SCENES) < set(PAINTED)
     assert made["white"].mean() > 0.65 > made["park"].mean() > made["night"].mean()
@@ -30,10 +40,20 @@ def test_places_have_their_colours_and_details_and_every_one_can_be_asked_for():
     assert all(picture.min() >= 0 and picture.max() <= 1 for picture in made.values())
 
 
+def test_a_place_lies_behind_the_whole_photograph():
+    """What the crop shows of it is what is there in the whole, in the same light."""
+    settled = {}
+    crop = painted_place("beach", behind(SHOWN, View(0.25, 0.5, 0.5, 1.0, settled=settled)))
+    whole = painted_place("beach", behind(0.7 * GREY, View(zoom=2.0, settled=settled), 0.9 * GREY))
+    there = torch.nn.functional.avg_pool2d(crop, 2)
+    assert (whole[:, :, SIDE // 2 :, SIDE // 4 : 3 * SIDE // 4] - there).abs().mean() < 0.01
+    assert (painted_place("beach", behind(SHOWN)) - crop).abs().mean() > 0.05, "not the same part"
+
+
 def test_a_place_is_as_grainy_as_the_photograph():
     chance = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    even = painted_place("grey", GREY, GREY, ALL, ALL)
-    rough = painted_place("grey", GREY, GREY + 0.1 * (chance - 0.5), ALL, ALL)
+    even = painted_place("grey", behind(GREY))
+    rough = painted_place("grey", behind(GREY + 0.1 * (chance - 0.5)))
     assert (rough - even).std() > 0.01 and abs(float((rough - even).mean())) < 0.01
 
 
@@ -71,10 +91,10 @@ def test_every_scene_can_be_asked_for_and_looks_like_itself():
             before = phrase if phrase.startswith("in ") else f"at the {phrase}"
             asked = asked_regions(f"a person {before}")
             assert [REGIONS[k] for k in asked[: len(REGIONS)].nonzero()[:, 0]] == [f"{name} background"], phrase
-    sea = painted_place("beach", GREY, SHOWN, ALL, ALL).mean(-1)[0]
+    sea = painted_place("beach", behind(SHOWN)).mean(-1)[0]
     sky, sand = sea[:, :20].mean(1), sea[:, -20:].mean(1)
     assert sky[2] > 1.2 * sky[0] and sand[0] > 1.2 * sand[2]
-    night, snow = (painted_place(name, GREY, SHOWN, ALL, ALL).mean() for name in ("night", "snow"))
+    night, snow = (painted_place(name, behind(SHOWN)).mean() for name in ("night", "snow"))
     assert snow > 2 * night
 
 

@@ -1,0 +1,200 @@
+"""What each pixel of a whole photograph belongs to.
+
+Face parsing has learned from squares around heads. So the photograph is read in squares that grow around the crop, and
+colours say where the person ends in it (GrabCut, Rother et al., 2004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..topology import SEGMENTS
+from .bare_skin import bare_skin
+from .face_parser import Parser, guided
+from .masked import blurred, mean_of, softened, surely
+from .surroundings import Surroundings, away, cut_part, laid
+
+_GROWTH, _WIDEST = 2**0.5, 4.0  # of squares around the crop that are read; crops that the widest is wide
+_LOWER = 0.25  # of what a square is larger than the crop, by which it lies lower: bodies are below heads
+_SOFT = 0.4  # of half a square's side, over which it passes into the larger one: near its end a network sees less
+_CUT = 384  # pixels a side at which colours say where the person ends
+_PASSES, _STEEP = 4, 2.0  # how much harder than a guided filter's the person's outline is
+_SURE, _FAR = 0.9, 2.2  # share that is no question; half crops from the crop's middle from which on all of it is one
+_HOLE, _GAP = 0.35, 0.2  # sides of crops: a square as large as the largest hole in somebody; width of a gap
+_HAIR_FALLS, _HAIR_FADES, _HAIR_BESIDE = 0.8, 0.5, 1.15  # crops below it; over which hair is given up; half crops
+_LIKE_HAIR = 0.1  # of the range: deviation of hair's colour at least
+_MAY_BE = 0.3  # share from which on something may be hair
+
+
+@dataclass(frozen=True)
+class CropParser:
+    """Finds the segments of a crop whose surroundings are known: towards its end a network sees less than they say."""
+
+    parser: Parser
+    """Reads crops."""
+
+    known: Float[Tensor, "1 segments s s"]
+    """Segments of the crop of the photograph."""
+
+    @torch.no_grad()
+    def segments(
+        self, pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
+    ) -> Float[Tensor, "n segments s s"]:
+        """Return the share of each of `topology.SEGMENTS` in every pixel; see `FaceParser.segments`."""
+        side = pictures.shape[-1]
+        known = self.known.to(pictures).expand(len(pictures), -1, -1, -1)
+        if known.shape[-1] != side:
+            known = functional.interpolate(known, (side, side), mode="bilinear", align_corners=False)
+        return laid(known, self.parser.segments(pictures, landmarks), (0.0, 0.0), 1.0, _SOFT)
+
+
+@dataclass(frozen=True)
+class WideParser:
+    """Finds the segments of the square that holds a photograph: in the crop by looking, around it they are known."""
+
+    parser: Parser
+    """Reads crops."""
+
+    around: Float[Tensor, "1 segments s s"]
+    """Segments of the photograph."""
+
+    where: Surroundings
+    """Where the crop lies."""
+
+    @torch.no_grad()
+    def segments(
+        self, pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
+    ) -> Float[Tensor, "n segments s s"]:
+        """Return the share of each of `topology.SEGMENTS` in every pixel; see `FaceParser.segments`."""
+        where = self.where
+        crop = self.parser.segments(where.cut(pictures), where.inside(landmarks))
+        return where.with_crop(self.around.expand(len(pictures), -1, -1, -1), crop, _SOFT)
+
+
+@torch.no_grad()
+def segments_around(
+    picture: Float[Tensor, "1 3 s s"], where: Surroundings, landmarks: Float[Tensor, "1 478 2"], parser: Parser
+) -> Float[Tensor, "1 segments s s"]:
+    """Return the share of each of `topology.SEGMENTS` in every pixel of a whole photograph.
+
+    Args:
+        picture: The square that holds it, in [-1, 1].
+        where: The crop lies in it.
+        landmarks: Of the crop, in [-1, 1].
+        parser: Reads squares.
+    """
+    points, half = where.outside(landmarks), where.crop.side
+    sizes = [_GROWTH]
+    while half * sizes[-1] < 1 and sizes[-1] * _GROWTH <= _WIDEST:
+        sizes.append(sizes[-1] * _GROWTH)
+    read: Tensor | None = None
+    for size in reversed(sizes):
+        large = min(half * size, 1.0)
+        x, y = where.middle
+        y += _LOWER * (half * size - half)
+        middle = (min(max(x, large - 1), 1 - large), min(max(y, large - 1), 1 - large))
+        part = cut_part(picture, middle, large, max(1, round(large * picture.shape[-1])))
+        found = parser.segments(part, (points - points.new_tensor(middle)) / large)
+        whole = picture.new_zeros(1, len(SEGMENTS), *picture.shape[-2:])
+        read = laid(whole if read is None else read, found, middle, large, 0.0 if read is None else _SOFT)
+    assert read is not None
+    crop = parser.segments(where.cut(picture), landmarks)
+    read = where.with_crop(read, crop, _SOFT)
+    person = _person(picture, 1 - read[:, :1], where)
+    return _sorted(picture, read, person, where)
+
+
+def _person(
+    picture: Float[Tensor, "1 3 s s"], share: Float[Tensor, "1 1 s s"], where: Surroundings
+) -> Float[Tensor, "1 1 s s"]:
+    """Return where somebody is: colours decide what face parsing leaves open, the more the further from the face."""
+    side = min(_CUT, picture.shape[-1])
+    small = functional.interpolate(picture, (side, side), mode="area")[0]
+    levels = ((small.flip(0).permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    known = functional.interpolate(share, (side, side), mode="area")[0, 0].numpy()
+    far = (away(where, side) > _FAR).numpy()
+    mask = np.where(known > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    mask[(known > _SURE) & ~far], mask[(known < 1 - _SURE) & ~far] = cv2.GC_FGD, cv2.GC_BGD
+    person = (cv2.GC_FGD, cv2.GC_PR_FGD)
+    if len(np.unique(np.isin(mask, person))) < 2:  # all of it is somebody, or nobody
+        return share
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(levels), mask, (0, 0, 0, 0), *models, _PASSES, cv2.GC_INIT_WITH_MASK)
+    found = _connected(np.isin(mask, person), where)
+    made = guided(torch.from_numpy(found.astype(np.float32))[None, None], picture)
+    return ((made - 0.5) * _STEEP + 0.5).clamp(0, 1)
+
+
+def _connected(found: np.ndarray, where: Surroundings) -> np.ndarray:
+    """Leave out what is not connected with the head, and close small holes."""
+    side = len(found)
+    _, labels = cv2.connectedComponents(found.astype(np.uint8))
+    x, y = (round((value + 1) / 2 * side) for value in where.middle)
+    reach = max(1, round(where.crop.side * side / 6))
+    here = labels[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
+    person = np.isin(labels, np.unique(here[here > 0]))
+    crop = where.crop.side * side
+    wide = max(1, round(_GAP * crop))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    framed = cv2.copyMakeBorder(person.astype(np.uint8), wide, wide, wide, wide, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, disk)[wide:-wide, wide:-wide].astype(bool)
+    person |= closed & (away(where, side) > 1).numpy()
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~person).astype(np.uint8))
+    small = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] < (_HOLE * crop) ** 2]
+    return person | np.isin(labels, small)
+
+
+def _sorted(
+    picture: Float[Tensor, "1 3 s s"],
+    read: Float[Tensor, "1 segments s s"],
+    person: Float[Tensor, "1 1 s s"],
+    where: Surroundings,
+) -> Float[Tensor, "1 segments s s"]:
+    """Say of somebody what is hair, skin or clothes: away from the head hair and skin are known by their colours."""
+    shown = (picture + 1) / 2
+    place, skin, hair, clothes, worn = map(SEGMENTS.index, ("background", "skin", "hair", "clothes", "accessory"))
+    side = picture.shape[-1]
+    near = ((1.0 - away(where, side)) / _SOFT).clamp(0, 1)[None, None]  # within the crop
+    sure = [surely(read[:, [k]], 0.01 / where.whole.zoom) * near for k in (skin, hair, clothes)]
+    ends = (torch.arange(side) + 0.5) / side
+    below = (ends - where.crop.top - where.crop.side) / where.crop.side
+    beside = (2 * ends - 1 - where.middle[0]).abs() / where.crop.side
+    reach = ((_HAIR_FALLS - below) / _HAIR_FADES).clamp(0, 1)[:, None] * ((_HAIR_BESIDE - beside) / 0.1).clamp(0, 1)
+    likely = _fallen(read[:, [hair]] * _like(shown, sure[1]) * reach, sure[1])
+    bare = torch.minimum(bare_skin(shown, sure[0], sure[2]), 1 - likely)
+    rest = (1 - likely - bare).clamp(min=0)
+    fringe = blurred(likely, 0.02 / where.whole.zoom)
+    fringe = rest * fringe / (fringe + blurred(read[:, [clothes]], 0.02 / where.whole.zoom) + 0.05)
+    parts = torch.zeros_like(read)
+    rest = rest - fringe
+    beside_head = rest * (ends < where.crop.top + 0.5 * where.crop.side)[:, None]  # where no clothes are
+    hats = beside_head * (read[:, [worn]] / (read[:, [worn]] + read[:, [hair]]).clamp(min=1e-3))
+    parts[:, [hair]], parts[:, [skin]] = likely + fringe + beside_head - hats, bare
+    parts[:, [worn]], parts[:, [clothes]] = hats, rest - beside_head
+    parts = parts * person
+    parts[:, [place]] = 1 - person
+    # Hats, eyes, mouths: of the head alone.
+    return torch.lerp(parts, read, near)
+
+
+def _like(shown: Float[Tensor, "1 3 s s"], sure: Float[Tensor, "1 1 s s"]) -> Float[Tensor, "1 1 s s"]:
+    """Return how far each pixel has the colour of a part."""
+    even = softened(shown, 1.0)
+    mean = mean_of(even, sure)
+    spread = mean_of((even - mean).square().sum(1, keepdim=True), sure).clamp(min=_LIKE_HAIR**2)
+    return torch.exp(-0.5 * ((even - mean).square().sum(1, keepdim=True) / spread - 3).clamp(min=0))
+
+
+def _fallen(likely: Float[Tensor, "1 1 s s"], sure: Float[Tensor, "1 1 s s"]) -> Float[Tensor, "1 1 s s"]:
+    """Leave of what may be hair what is connected with the hair of the head."""
+    _, labels = cv2.connectedComponents((likely[0, 0].cpu().numpy() > _MAY_BE).astype(np.uint8))
+    known = np.unique(labels[(sure[0, 0].cpu().numpy() > 0.5) & (labels > 0)])
+    return likely * blurred(torch.from_numpy(np.isin(labels, known)).to(likely)[None, None], 0.004)
