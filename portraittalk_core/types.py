@@ -131,6 +131,17 @@ class CropPlace:
 
 
 @dataclass(frozen=True)
+class Bystander:
+    """Somebody else in the picture that an identity was found in."""
+
+    place: CropPlace
+    """Of the crop around their head."""
+
+    landmarks: Float[Tensor, "1 478 2"]
+    """Points of their face, in [-1, 1] over that crop."""
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who a person is, from n reference pictures. The first is the one that the video starts from."""
 
@@ -151,6 +162,9 @@ class Identity:
 
     photograph: Float[Tensor, "3 h w"] | None = None
     """The whole picture that the first crop is of; None where that is not known."""
+
+    bystanders: tuple[Bystander, ...] = ()
+    """Who else is in it."""
 
     @property
     def outlines(self) -> Float[Tensor, "n points 2"]:

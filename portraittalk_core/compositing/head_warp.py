@@ -213,7 +213,8 @@ class HeadWarp:
         photograph, around, warp = identity.photograph, None, self
         if whole and photograph is not None and identity.places and self.parser is not None and goes_beyond(asked):
             points = identity.landmarks[:1].cpu()
-            around = WholePhotograph.read(photograph.cpu().float(), identity.places[0], points, self.parser)
+            whole_picture = photograph.cpu().float()
+            around = WholePhotograph.read(whole_picture, identity.places[0], points, self.parser, identity.bystanders)
             warp = replace(self, parser=around.crop_parser)
         view = None if around is None else around.where.crop
         (made,) = warp.composite([drawn], identity, rest, size, asked, True, plain, view)

@@ -46,6 +46,17 @@ class Surroundings:
         whole = View(zoom=side / place.side, rows=rows, settled=settled)
         return cls(CropPlace(left, top, side, place.height, place.width), crop, whole)
 
+    def of_another(self, place: CropPlace) -> Surroundings:
+        """Return where another crop lies in the same square, of which nothing is settled.
+
+        Args:
+            place: Of that crop in the same photograph.
+        """
+        square = self.square
+        left, top = ((a - b) / square.side for a, b in ((place.left, square.left), (place.top, square.top)))
+        crop = View(left, top, place.side / square.side, 1.0, self.crop.rows)
+        return Surroundings(square, crop, View(zoom=square.side / place.side, rows=self.crop.rows))
+
     @property
     def middle(self) -> tuple[float, float]:
         """Of the crop, in [-1, 1] of the square."""

@@ -7,6 +7,7 @@ settled in the crop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import cut_square, resize
-from ..types import CropPlace
+from ..types import Bystander, CropPlace
 from .edits.edited import edited
 from .edits.regions import REGIONS
 from .face_parser import Parser
@@ -26,6 +27,8 @@ from .wide_parsing import CropParser, WideParser, segments_around
 LARGEST = 1024
 """Side in pixels of the largest square in which it is decided what changes; a larger photograph keeps its detail."""
 
+_SMALLEST, _MOST = 0.25, 6  # crops of the person that a bystander's is at least; how many of them are looked at
+_BETWEEN = 0.2  # half crops over which what is of two people passes from one to the other
 _FINE = 0.012  # of the square: what is finer is detail
 
 AROUND = frozenset(
@@ -71,7 +74,12 @@ class WholePhotograph:
     @classmethod
     @torch.no_grad()
     def read(
-        cls, picture: Float[Tensor, "3 h w"], place: CropPlace, landmarks: Float[Tensor, "1 478 2"], parser: Parser
+        cls,
+        picture: Float[Tensor, "3 h w"],
+        place: CropPlace,
+        landmarks: Float[Tensor, "1 478 2"],
+        parser: Parser,
+        bystanders: Sequence[Bystander] = (),
     ) -> WholePhotograph:
         """Read a photograph.
 
@@ -80,12 +88,20 @@ class WholePhotograph:
             place: Of the crop.
             landmarks: Of the crop, in [-1, 1].
             parser: Tells hair, skin, clothes and the place apart.
+            bystanders: Who else is in it: they stay as they are. Who is much smaller belongs to the place.
         """
         where = Surroundings.of(place)
         square = cut_square(picture, where.square)
         side = min(LARGEST, square.shape[-1])
         square = resize(square, side, side)[None]
-        return cls(picture, square, segments_around(square, where, landmarks, parser), landmarks, where, parser)
+        segments = segments_around(square, where, landmarks, parser)
+        near = [other for other in bystanders if other.place.side > _SMALLEST * place.side]
+        for other in sorted(near, key=lambda other: -other.place.side)[:_MOST]:
+            there = where.of_another(other.place)
+            theirs = segments_around(square, there, other.landmarks, parser)[:, :1]
+            segments[:, :1] = torch.minimum(segments[:, :1], theirs)
+            segments[:, 1:] *= 1 - (1 - theirs) * _rather(there, where, side)
+        return cls(picture, square, segments, landmarks, where, parser)
 
     @property
     def crop_parser(self) -> CropParser:
@@ -117,6 +133,13 @@ class WholePhotograph:
             made = _with_detail(made, shown, cut_square(self.picture, where.square)[None])
         top, left = -where.square.top, -where.square.left
         return made[0, :, top : top + height, left : left + width].clamp(-1, 1)
+
+
+def _rather(one: Surroundings, other: Surroundings, side: int) -> Float[Tensor, "side"]:
+    """Return which columns are rather below the one head than below the other, as seen from each in heads."""
+    columns = (torch.arange(side) * 2 + 1) / side - 1
+    apart = [(columns - head.middle[0]).abs() / head.crop.side for head in (one, other)]
+    return ((apart[1] - apart[0]) / _BETWEEN + 0.5).clamp(0, 1)
 
 
 def _with_detail(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import BadInput, NoFaceFound, WeightsMismatch
 from ..media.image import cut_square
-from ..types import LANDMARKS, CropPlace, Face, Identity
+from ..types import LANDMARKS, Bystander, CropPlace, Face, Identity
 from .framing import CENTRE, SIZE, face_frame
 
 SIZE_RANGE = (0.75, 1.28)
@@ -83,9 +83,10 @@ def identify(
     places: list[CropPlace] = []
     portrait: Tensor | None = None
     photograph: Tensor | None = None
+    bystanders: tuple[Bystander, ...] = ()
     for number, picture in enumerate(pictures, 1):
         try:
-            found = _choose(analyser, picture, number, face)
+            found, others = _choose(analyser, picture, number, face)
         except NoFaceFound:
             if not skip or (number == len(pictures) and not chosen):
                 raise
@@ -94,6 +95,7 @@ def identify(
         places.append(crop_place(picture, found.landmarks))
         if portrait is None:
             portrait, photograph = cut_square(picture, places[-1]), picture
+            bystanders = tuple(_bystander(picture, other) for other in others)
         cuts.append(_framed(picture, found.landmarks, places[-1], size))
     warn_of_strangers([found.embedding for found in chosen])
     return Identity(
@@ -103,6 +105,7 @@ def identify(
         places=tuple(places),
         portrait=portrait,
         photograph=photograph,
+        bystanders=bystanders,
     )
 
 
@@ -123,7 +126,10 @@ def warn_of_strangers(embeddings: Sequence[Float[Tensor, "d"]]) -> None:
             )
 
 
-def _choose(analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face: int | None) -> Face:
+def _choose(
+    analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face: int | None
+) -> tuple[Face, list[Face]]:
+    """Return the face that is asked for, and the others."""
     faces = analyser.find(picture)
     if not faces:
         raise NoFaceFound(f"picture {number}: no face was found in it. {analyser.hint}")
@@ -140,7 +146,7 @@ def _choose(analyser: Finder, picture: Float[Tensor, "3 h w"], number: int, face
             f"the face pack must place MediaPipe's {LANDMARKS} points, but places {len(found.landmarks)}. Use the pack "
             "of the tiny model; antelopev2 and buffalo_l serve the SD1.5 models only."
         )
-    return found
+    return found, [other for other in faces if other is not found]
 
 
 def frame(
@@ -174,6 +180,12 @@ def crop_place(picture: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "478 2"
     if height != width or not _well_framed(landmarks / width * 2 - 1):
         left, top, side = _square_around(landmarks)
     return CropPlace(left, top, side, height, width)
+
+
+def _bystander(picture: Float[Tensor, "3 h w"], face: Face) -> Bystander:
+    place = CropPlace(*_square_around(face.landmarks), *picture.shape[-2:])
+    corner = torch.tensor([place.left, place.top])
+    return Bystander(place, ((face.landmarks - corner) / place.side * 2 - 1)[None])
 
 
 def _framed(picture: Tensor, landmarks: Tensor, place: CropPlace, size: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from portraittalk_core.compositing.edits.regions import ASKED, asked_regions
 from portraittalk_core.compositing.surroundings import Surroundings
 from portraittalk_core.compositing.whole_photograph import WholePhotograph, goes_beyond
 from portraittalk_core.topology import SEGMENTS
-from portraittalk_core.types import CropPlace
+from portraittalk_core.types import Bystander, CropPlace
 
 from ..rendered_people import portraits
 
@@ -105,6 +105,23 @@ def test_another_place_and_other_clothes_are_seen_in_the_whole_photograph(standi
             )
             assert ((after - before).abs().max() > 0.2) == ((row, column) == changed), (prompt, row, column)
     assert whole.picture is picture
+
+
+def test_bystanders_stay_as_they_are(points):
+    picture = WALL.expand(3, 240, 400).clone()
+    for left in (50, 230):
+        picture[:, 130:, left : left + 120] = SHIRT
+        picture[:, 60:135, left + 35 : left + 85] = SKIN
+    picture += 0.04 * (torch.rand(picture.shape, generator=torch.Generator().manual_seed(0)) - 0.5)
+    places = [CropPlace(left + 10, 50, 100, 240, 400) for left in (50, 230)]
+    drawn = torch.full((1, 3, 64, 64), -0.3)
+    asked = asked_regions("a person wearing a red shirt in front of a green background")[None]
+    for others in ((), (Bystander(places[1], points),)):
+        whole = WholePhotograph.read(picture, places[0], points, Standing(), others)
+        moved = (whole.edited(drawn, -drawn, asked) - picture).abs().amax(0)
+        shirt, wall, their_face, their_shirt = moved[200, 110], moved[20, 20], moved[100, 290], moved[200, 290]
+        assert shirt > 0.2 and wall > 0.2
+        assert (their_face < 0.05 and their_shirt < 0.05) if others else their_face > 0.2
 
 
 def test_what_is_of_the_face_alone_does_not_go_beyond():
