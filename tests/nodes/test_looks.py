@@ -110,6 +110,28 @@ def test_pictures_fade_from_one_look_to_the_next(pack, bound):
     torch.testing.assert_close(made[:, 64, 64], torch.full((FRAMES, 3), 0.5), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_what_prompts_change_around_the_square_is_shown_and_fades(pack, bound, own):
+    kind, image = pack("portraittalk_core.types").FaceMotion, photograph(200, 160)
+    bound = replace(bound, photograph=image[0])
+    place = pack("portraittalk_core.types").CropPlace(30, 10, 128, 160, 200)
+    stack = bound.hosted.stack
+    people = [
+        replace(each.identity, places=(place,), photograph=torch.full((3, 160, 200), value))
+        for each, value in zip(bound.looks.each, (0.0, 1.0), strict=True)
+    ]
+    looks = pack("nodes.looks")
+    each = tuple(looks.Look(person, stack) for person in people)
+    bound = replace(bound, identity=people[0], looks=looks.Looks(each, bound.looks.weights))
+    motion, decoded = kind(torch.zeros(FRAMES, 52), torch.zeros(FRAMES, 6), FPS), torch.full((FRAMES, 64, 64, 3), 0.5)
+    given = {"photograph": image} if own else {}
+    made = pack("nodes.paste_back").PasteBack.execute(decoded, bound, motion, **given).args[0]
+    assert made.shape == (FRAMES, 160, 200, 3)
+    corner = made[:, -1, -1]
+    wanted = image[0, -1, -1].expand(FRAMES, 3) if own else 0.5 + 0.5 * bound.looks.weights[:, 1:].expand(-1, 3)
+    torch.testing.assert_close(corner, wanted, atol=1e-5, rtol=0)
+
+
 def test_plain_frames_are_small_only_where_looks_have_been_drawn(pack, bound):
     sizes = []
 
