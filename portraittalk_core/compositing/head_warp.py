@@ -211,7 +211,8 @@ class HeadWarp:
     ) -> Identity:
         """Return a person as a prompt wants the photograph to look; see `Stack.look`."""
         photograph, around, warp = identity.photograph, None, self
-        if whole and photograph is not None and identity.places and self.parser is not None and goes_beyond(asked):
+        beyond = whole and goes_beyond(asked) and bool(identity.places) and not identity.places[0].whole
+        if beyond and photograph is not None and self.parser is not None:
             points = identity.landmarks[:1].cpu()
             whole_picture = photograph.cpu().float()
             around = WholePhotograph.read(whole_picture, identity.places[0], points, self.parser, identity.bystanders)

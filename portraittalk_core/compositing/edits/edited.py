@@ -60,7 +60,7 @@ from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
 from .shaving import beard_of, shaven
 from .uncovered import without_hair
-from .worn import has_clothes_colour, has_hair_colour, worn_beard, worn_lenses
+from .worn import has_clothes_colour, has_hair_colour, share_of_clothes, worn_beard, worn_lenses
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
@@ -81,6 +81,7 @@ _NO_SUCH_PLACE = (
 _CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
 _PLAIN = 0.05  # likewise, of clothes: stripes of a colour that is named are not even
+_HARDLY = 0.06  # share of clothes, that a jacket at the crop's ends has at least
 _CLOTH_NAMED = 0.85  # how far it is that of its name
 _ENDS = 0.25  # in distances of the eyes: how far beyond its usual place a beard ends
 _HAIRY = (0.2, 0.8)  # of how far a beard is from skin on the whole: what is none yet, and what is nothing but
@@ -231,11 +232,14 @@ def _named_for_clothes(scene: Scene) -> list[Tensor]:
 
 
 def _surely_other_clothes(scene: Scene) -> Bool[Tensor, "n 1 1 1"]:
-    """Say whether clothes are of one colour, and surely of another than a prompt names."""
+    """Say whether clothes are of one colour, and surely of another than a prompt names; or hardly a part has that."""
     was = scene.was("clothes")
     even = _evenness(scene.shown, surely(was)) < _PLAIN
     named = scene.details & set(CLOTHES_COLOURS)
-    return even & (bool(named) and not has_clothes_colour(scene, named))
+    if not named:
+        return torch.zeros_like(even, dtype=torch.bool)
+    hardly = share_of_clothes(scene, named) < _HARDLY
+    return (even & (not has_clothes_colour(scene, named))) | hardly
 
 
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -374,9 +378,11 @@ _EDITS = {
 }
 
 _BEHIND_HANDS = [
-    k for k, name in enumerate(REGIONS) if name in ("hair", "long hair", "bald head") or name.endswith("background")
+    k
+    for k, name in enumerate(REGIONS)
+    if name in ("hair", "long hair", "bald head", "clothes") or name.endswith("background")
 ]
-"""What may be behind a hand."""
+"""What may be behind a hand, or is taken for one."""
 
 _AFTERWARDS = {
     "hair": with_new_hair,

@@ -37,6 +37,8 @@ _SHAPES = (("round glasses", 2.0, (0.95, 1.05)), ("square glasses", 4.2, (0.65, 
 _ASIDE, _LOWER = (0.45, 0.5, 0.55), (0.0, 0.05, 0.1, 0.15, 0.2)  # in distances of the eyes: where lenses may be
 _HALF_WIDTHS, _DEPTH = (0.26, 0.3, 0.34, 0.38, 0.42, 0.46), 0.1
 _CORNERS = 48  # of an outline
+_OF_ITS_TINT, _COLOURLESS = 0.35, 0.05  # of a colour's tint, that what has it has; range of black, grey and white
+_CELLS = 64  # of a picture a side, in which clothes are looked at
 
 
 def has_hair_colour(scene: Scene, name: str) -> bool:
@@ -47,10 +49,12 @@ def has_hair_colour(scene: Scene, name: str) -> bool:
         name: Of `details.HAIR_COLOURS`.
     """
     hair, skin = scene.hair, scene.was("skin")
-    own = _tone(mean_of(scene.shown, hair.square()))
+    own = _tone(mean_of(scene.shown, hair.square())).flatten(1)
     known = dict.fromkeys((f"{colour} hair" for colour in HAIR), 0.0) | {name: 0.0}
     for other in known:
-        known[other] = float((_tone(hair_of_colour(HAIR_COLOURS[other], scene.shown, skin)) - own).norm(dim=1).mean())
+        known[other] = float(
+            (_tone(hair_of_colour(HAIR_COLOURS[other], scene.shown, skin)).flatten(1) - own).norm(dim=1).mean()
+        )
     return known[name] < _SAME and known[name] < min(known.values()) + _NEAREST
 
 
@@ -61,19 +65,46 @@ def has_clothes_colour(scene: Scene, names: Collection[str]) -> bool:
         scene: The photograph.
         names: Of `details.CLOTHES_COLOURS`.
     """
-    own = _tone(mean_of(scene.shown, scene.was("clothes").square()))
+    own = _tone(mean_of(scene.shown, scene.was("clothes").square())).flatten(1)
     away = {
-        name: float((_tone(as_photographed(colour, scene.shown, scene.was("skin"))) - own).norm(dim=1).mean())
+        name: float(
+            (_tone(as_photographed(colour, scene.shown, scene.was("skin"))).flatten(1) - own).norm(dim=1).mean()
+        )
         for name, colour in CLOTHES_COLOURS.items()
     }
     return min(away[name] for name in names) < min(away.values()) + _NEAREST
 
 
-def _tone(colour: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3"]:
-    """Return how bright a colour is, and its tint."""
+def share_of_clothes(scene: Scene, names: Collection[str]) -> float:
+    """Return how much of all clothes may have one of some colours already: that of stripes, of a jacket, of a collar.
+
+    Args:
+        scene: The photograph.
+        names: Of `details.CLOTHES_COLOURS`.
+    """
+    small = functional.interpolate(softened(scene.shown, 1.0), (_CELLS, _CELLS), mode="area")
+    clothes = functional.interpolate(scene.was("clothes"), (_CELLS, _CELLS), mode="area").square().flatten(1)
+    own = _tone(small)
+    tones = {
+        name: _tone(as_photographed(colour, scene.shown, scene.was("skin"))) for name, colour in CLOTHES_COLOURS.items()
+    }
+    away = {name: (tone - own).norm(dim=1).flatten(1) for name, tone in tones.items()}
+    nearest = torch.stack([*away.values()]).amin(0)
+    named = torch.zeros_like(nearest, dtype=torch.bool)
+    for name in names:
+        near, tint = away[name] < nearest + _NEAREST, tones[name][:, 1:]
+        if max(CLOTHES_COLOURS[name]) - min(CLOTHES_COLOURS[name]) > _COLOURLESS:  # what is dark has hardly any tint
+            alike = (own[:, 1:] * tint).sum(1) / tint.square().sum(1).clamp(min=1e-6)
+            near &= (alike > _OF_ITS_TINT).flatten(1)
+        named |= near
+    return float((named * clothes).sum() / clothes.sum().clamp(min=1e-3))
+
+
+def _tone(colour: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Return how bright colours are, and their tint."""
     light = luma(colour)
     red, green, blue = ((colour - light) / (light + _OFFSET)).split(1, 1)
-    return torch.cat([light, _TINT * (red - blue), _TINT * (red - green)], 1).flatten(1)
+    return torch.cat([light, _TINT * (red - blue), _TINT * (red - green)], 1)
 
 
 def worn_beard(scene: Scene) -> str | None:
