@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import averaged, enlarged, sampled
+from ..media.resampling import averaged, enlarged, largest, sampled
 from ..nets.dense_motion import DenseMotion, identity_grid, lengths, nearness
 from ..topology import BROWS, EYES, LOWER_BROWS, OUTER_LIPS
 from .head_camera import head_camera
@@ -84,7 +84,7 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     away = motion.flow - here
     _, warped, still = motion.shares.split(1, 1)
     solid, skin = sampled(torch.cat([holds.solid, holds.body], 1), motion.flow, cubic=False).split(1, 1)
-    firm = (1 - functional.max_pool2d(1 - warped * solid, 2 * _RIM + 1, 1, _RIM)).square()
+    firm = (1 - largest(1 - warped * solid, _RIM)).square()
     body = still * holds.body
     trust = (firm + body).clamp(max=1)
     surely = away * (firm / (firm + body).clamp(min=1e-4))
@@ -104,7 +104,7 @@ def head_field(motion: DenseMotion, holds: Holds, landmarks: Float[Tensor, "n 47
     # Evening out acts again and again: where lids are only a little near, it would undo them wholly in the end.
     found = _without_tears(found, here, (1 - _LIVELY * lively).clamp(min=0) * (1 - jaw))
     _, most = stretching(here + found)
-    steep = functional.max_pool2d(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 5, 1, 2)
+    steep = largest(((most - _CROWDED) / (_STEPS - _CROWDED)).clamp(0, 1), 2)
     steep = averaged(steep, 1) * (1 - lively)
     return here + torch.lerp(found, averaged(found, 1, 3), steep)
 
@@ -132,7 +132,7 @@ def _without_tears(
         if not bool(left.any()):
             break
         rows, part, torn = rows[left], part[left], torn[left]
-        near = averaged(functional.max_pool2d(torn, 2 * _AROUND + 1, 1, _AROUND), _AROUND)
+        near = averaged(largest(torn, _AROUND), _AROUND)
         away[rows] = torch.lerp(part, averaged(part, _AROUND, 2), near * where[rows])
     return away
 
@@ -169,7 +169,7 @@ def _with_rigid_glasses(
     share = sampled(holds.glasses, here + rigid, cubic=False)
     # Where skin would bring its piece of a frame along there would be two.
     left = sampled(holds.glasses, here + away, cubic=False)
-    near = (2 * functional.max_pool2d(torch.maximum(share, left), 2 * _BETWEEN + 1, 1, _BETWEEN)).clamp(max=1)
+    near = (2 * largest(torch.maximum(share, left), _BETWEEN)).clamp(max=1)
     lids, brows = (nearness(landmarks[:, k], away.shape[-1], _LID).mul(1.5).clamp(max=1) for k in (_LIDS, _BROWS))
     # Lids and brows beside a frame move as they do; of a frame itself brows bring nothing along.
     near = torch.maximum(left, averaged(near, 1) * (1 - brows)) * (1 - lids)

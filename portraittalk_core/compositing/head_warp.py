@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
-from ..media.resampling import enlarged
+from ..media.resampling import enlarged, largest
 from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import (
     DenseMotion,
@@ -283,7 +283,7 @@ def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
         The same motion, some of what stands still being drawn.
     """
     _, _, still = rest.shares.split(1, 1)
-    rim = functional.max_pool2d(1 - still, 2 * _RIM + 1, 1, _RIM)
+    rim = largest(1 - still, _RIM)
     away = lengths(motion.flow - identity_grid(motion.flow)) * motion.shares[:, 1:2]
     near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
     moved = enlarged(near, away.shape[-2:])

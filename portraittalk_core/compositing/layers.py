@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import averaged, enlarged, sampled
+from ..media.resampling import averaged, enlarged, largest, sampled
 from ..nets.dense_motion import DenseMotion, identity_grid, nearness, pixel_flow, warp_pixels
 from ..topology import EYES, SEGMENTS
 from ..types import CropPlace
@@ -173,7 +173,7 @@ def _holds(
     ring = (edge < 2 * _RING / solid.shape[-1]).float()
     somebody = blurred(solid * ring, _ALONG) / blurred(ring, _ALONG).clamp(min=1e-3)
     eyes = nearness(landmarks[:, [*EYES[0], *EYES[1]]], solid.shape[-1], _BEFORE_EYES)
-    frames = functional.max_pool2d((2 * part("accessory")).clamp(max=1), 3, 1, 1)
+    frames = largest((2 * part("accessory")).clamp(max=1), 1)
     glasses = averaged(frames, 1) * (1.2 * eyes).clamp(max=1)
     away = torch.cat([away, bottom - y], 1)
     return Holds(solid, body, low, glasses, away, (2.5 * somebody).clamp(0, 1), head_camera(landmarks))
@@ -226,7 +226,7 @@ def before_plate(
 def _seen_there(part: Float[Tensor, "1 1 m m"], flow: Float[Tensor, "n 2 k k"]) -> Float[Tensor, "n 1 k k"]:
     """Return where a part of a photograph is seen, and a little around."""
     moved = functional.grid_sample(part.expand(len(flow), -1, -1, -1), flow.permute(0, 2, 3, 1), align_corners=False)
-    return averaged((3 * functional.max_pool2d(moved, 2 * _BESIDE + 1, 1, _BESIDE)).clamp(max=1), 1)
+    return averaged((3 * largest(moved, _BESIDE)).clamp(max=1), 1)
 
 
 def _bent(

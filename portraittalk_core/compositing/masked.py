@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import averaged, enlarged
+from ..media.resampling import averaged, enlarged, largest
 
 STRANDS = 0.012
 """How far single hairs reach into what is behind them, in sides of the picture."""
@@ -177,11 +177,7 @@ def grown(share: Float[Tensor, "n c s s"], reach: float) -> Float[Tensor, "n c s
         share: Masks.
         reach: In sides of the picture.
     """
-    half = max(1, round(reach * share.shape[-1]))
-    padded, wide = functional.pad(share, (half,) * 4, mode="replicate"), 2 * half + 1
-    return functional.max_pool2d(
-        functional.max_pool2d(padded, (wide, 1), 1), (1, wide), 1
-    )  # rows, then columns: faster
+    return largest(share, max(1, round(reach * share.shape[-1])))
 
 
 def inside(outlines: Float[Tensor, "n k 2"], like: Float[Tensor, "n c s s"]) -> Float[Tensor, "n 1 s s"]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from ..media.resampling import largest
 from ..motion.geometry import face_warp
 from ..nets.dense_motion import nearness
 from ..topology import EYES, MIRROR, OVAL
@@ -62,7 +62,7 @@ def other_half(
         wanted = streaks[row] * better.clamp(0, 1) * half
         much = ((_mean(wanted, half) - _LEAST) / (_MUCH - _LEAST)).clamp(0, 1)
         if float(much) > 0:
-            grown = functional.max_pool2d(wanted, 2 * _GROWN + 1, 1, _GROWN)
+            grown = largest(wanted, _GROWN)
             # An eye that the photograph shows is worth more than another one's mirror image.
             eyes = nearness(landmarks[row : row + 1, [*EYES[0], *EYES[1]]], flow.shape[-1], _EYE)
             share = torch.maximum(wanted, grown * (1 - eyes)) * much[:, None, None, None]

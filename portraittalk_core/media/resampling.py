@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import cv2
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -115,6 +116,24 @@ def averaged(
         plane = layer.numpy()
         for _ in range(times):
             cv2.blur(plane, (side, side), plane, borderType=border)
+    return made
+
+
+def largest(values: Float[Tensor, "n c h w"], half: int) -> Float[Tensor, "n c h w"]:
+    """Return the largest value in a square around each pixel; beyond the picture there is nothing.
+
+    Args:
+        values: Pictures or masks.
+        half: Half the side of the squares, without the pixel in the middle.
+    """
+    side = 2 * half + 1
+    if not _for_opencv(values):
+        rows = functional.max_pool2d(values, (side, 1), 1, (half, 0))
+        return functional.max_pool2d(rows, (1, side), 1, (0, half))
+    made = values.clone(memory_format=torch.contiguous_format)
+    square = np.ones((side, side), np.uint8)
+    for layer in made.flatten(0, 1):
+        cv2.dilate(layer.numpy(), square, layer.numpy())
     return made
 
 

@@ -126,7 +126,8 @@ def nearness(points: Float[Tensor, "n k 2"], size: int, width: float) -> Float[T
         width: Of the Gaussian around each, in [-1, 1].
     """
     axis = cell_axis(size, points)
-    _, weight = spread(torch.zeros_like(points), points, axis, axis, width)
+    x, y = _gaussians(points, axis, axis, width)
+    weight = (y.mT @ x)[:, None]
     return weight / (weight + 1)
 
 
@@ -146,11 +147,16 @@ def spread(
         rows: y of the cells.
         width: Of the Gaussian, in [-1, 1].
     """
-    x = torch.exp((columns - points[..., :1]).square() * (-0.5 / width**2))
-    y = torch.exp((rows - points[..., 1:]).square() * (-0.5 / width**2))
+    x, y = _gaussians(points, columns, rows, width)
     weighted = torch.cat([y * values[..., :1], y * values[..., 1:], y], -1)
     sums = (weighted.mT @ x).unflatten(1, (3, len(rows)))
     return sums[:, :2], sums[:, 2:]
+
+
+def _gaussians(points: Tensor, columns: Tensor, rows: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Return how near points are to columns and to rows of cells: of a Gaussian, which is their product."""
+    x, y = (end - points[..., k : k + 1] for k, end in enumerate((columns, rows)))
+    return torch.exp(x.square() * (-0.5 / width**2)), torch.exp(y.square() * (-0.5 / width**2))
 
 
 class DenseMotionNet(SmallUNet):

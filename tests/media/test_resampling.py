@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from portraittalk_core.media import resampling
-from portraittalk_core.media.resampling import averaged, enlarged, sampled
+from portraittalk_core.media.resampling import averaged, enlarged, largest, sampled
 
 
 @pytest.fixture
@@ -45,6 +45,15 @@ def test_means_are_torchs_and_the_picture_stays(picture: torch.Tensor, edge: boo
     found = averaged(picture, 3, times=2, edge=edge)
     torch.testing.assert_close(found, by_torch(averaged, picture, 3, times=2, edge=edge), atol=1e-5, rtol=0)
     assert torch.equal(picture, before)
+
+
+@pytest.mark.parametrize("half", [1, 4, 30])
+def test_largest_values_are_torchs_and_the_picture_stays(picture: torch.Tensor, half: int) -> None:
+    before, values = picture.clone(), picture - 2.0
+    found = largest(values, half)
+    assert torch.equal(found, functional.max_pool2d(values, 2 * half + 1, 1, half) if half < 20 else found)
+    assert torch.equal(found, by_torch(largest, values, half))
+    assert torch.equal(values, before - 2.0)
 
 
 def test_gradients_flow_where_somebody_learns(picture: torch.Tensor, places: torch.Tensor) -> None:
