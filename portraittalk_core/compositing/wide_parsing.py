@@ -27,6 +27,8 @@ _SOFT = 0.4  # of half a square's side, over which it passes into the larger one
 _CUT = 384  # pixels a side at which colours say where the person ends
 _PASSES, _STEEP = 4, 2.0  # how much harder than a guided filter's the person's outline is
 _SURE, _FAR = 0.9, 2.2  # share that is no question; half crops from the crop's middle from which on all of it is one
+_SHOULDERS, _WIDE, _HIGH = 0.3, 3.0, 1.8  # half crops below, beside and above the crop's middle, in which bodies are
+_HATS = 1.35  # half crops around it, likewise, in which hair and hats are
 _HOLE, _GAP = 0.35, 0.2  # sides of crops: a square as large as the largest hole in somebody; width of a gap
 _HAIR_FALLS, _HAIR_FADES, _HAIR_BESIDE = 0.8, 0.5, 1.15  # crops below it; over which hair is given up; half crops
 _LIKE_HAIR = 0.1  # of the range: deviation of hair's colour at least
@@ -119,9 +121,10 @@ def _person(
     small = functional.interpolate(picture, (side, side), mode="area")[0]
     levels = ((small.flip(0).permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     known = functional.interpolate(share, (side, side), mode="area")[0, 0].numpy()
-    far = (away(where, side) > _FAR).numpy()
+    far, (body, beyond) = (away(where, side) > _FAR).numpy(), _reach_of_body(where, side)
     mask = np.where(known > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    mask[(known > _SURE) & ~far], mask[(known < 1 - _SURE) & ~far] = cv2.GC_FGD, cv2.GC_BGD
+    mask[(known > _SURE) & ~far] = cv2.GC_FGD
+    mask[((known < 1 - _SURE) & ~far) | ((known < 0.5) & ~body) | beyond] = cv2.GC_BGD
     person = (cv2.GC_FGD, cv2.GC_PR_FGD)
     if len(np.unique(np.isin(mask, person))) < 2:  # all of it is somebody, or nobody
         return share
@@ -131,6 +134,15 @@ def _person(
     found = _connected(np.isin(mask, person), where)
     made = guided(torch.from_numpy(found.astype(np.float32))[None, None], picture)
     return ((made - 0.5) * _STEEP + 0.5).clamp(0, 1)
+
+
+def _reach_of_body(where: Surroundings, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a body may be whatever face parsing says, and where it cannot be."""
+    axis = (np.arange(side) * 2 + 1) / side - 1
+    beside, below = ((axis - middle) / where.crop.side for middle in where.middle)
+    beside, below = np.abs(beside)[None], below[:, None]
+    body = (below > _SHOULDERS) & (beside < np.minimum(1.2 + below, _WIDE))
+    return body | (np.maximum(beside, np.abs(below)) < _HATS), (beside > _WIDE) | (below < -_HIGH)
 
 
 def _connected(found: np.ndarray, where: Surroundings) -> np.ndarray:
@@ -176,7 +188,8 @@ def _sorted(
     parts = torch.zeros_like(read)
     rest = rest - fringe
     beside_head = rest * (ends < where.crop.top + 0.5 * where.crop.side)[:, None]  # where no clothes are
-    hats = beside_head * (read[:, [worn]] / (read[:, [worn]] + read[:, [hair]]).clamp(min=1e-3))
+    near_hair = read[:, [hair]] * ((_HAIR_BESIDE + 0.2 - beside) / 0.1).clamp(0, 1)
+    hats = beside_head * (1 - near_hair / (read[:, [worn]] + read[:, [hair]]).clamp(min=1e-3))
     parts[:, [hair]], parts[:, [skin]] = likely + fringe + beside_head - hats, bare
     parts[:, [worn]], parts[:, [clothes]] = hats, rest - beside_head
     parts = parts * person
