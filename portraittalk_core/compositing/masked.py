@@ -29,6 +29,7 @@ _LEVELS, _SURFACE, _PATTERN = (
     0.12,
     0.2,
 )  # of brightness; how far surfaces vary; what is finer, of the reach, does not
+_OTHER_SURFACE = 0.15  # of the range: by how much a pixel that differs from those around it is of another surface
 _DARK = 0.12  # of the range: what is darker has hardly less contrast
 _SKIN = 0.3  # of linear light, that skin reflects on the whole in a photograph of usual exposure
 _EXPOSED = (0.5, 1.25)  # how much darker and lighter things are, at most, where a face is dark or light
@@ -147,7 +148,9 @@ def surface_colour(
         where: How far each pixel counts.
         reach: In sides of the picture.
     """
-    even = blurred(luma(picture), reach * _PATTERN)
+    light = luma(picture)
+    even = blurred(light, reach * _PATTERN)
+    even = even + (light - even) - (light - even).clamp(-_OTHER_SURFACE, _OTHER_SURFACE)
     usual = blurred(filled(picture, where), reach)
     levels = torch.linspace(0, 1, _LEVELS)
     made = torch.zeros_like(picture)

@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from portraittalk_core.compositing.masked import blurred, filled, inside, luma, mean_of, recoloured, softened, softness
+from portraittalk_core.compositing.masked import (
+    blurred,
+    filled,
+    inside,
+    luma,
+    mean_of,
+    recoloured,
+    softened,
+    softness,
+    surface_colour,
+)
 
 
 def noise(*shape):
@@ -63,3 +73,15 @@ def test_a_blurred_picture_is_known_for_one():
     found = [softness(softened(sharp, pixels), where) for pixels in (0.0, 0.6, 1.5)]
     assert found[0] < 0.5 and found == sorted(found) and found[2] > 0.8
     assert torch.equal(softened(sharp, 0.1), sharp) and abs(float(softened(sharp, 1.5).mean() - sharp.mean())) < 0.01
+
+
+def test_where_two_surfaces_meet_each_has_its_own_colour():
+    side = 96
+    picture = torch.full((1, 3, side, side), 0.1)
+    picture[..., side // 2 :] = 0.9
+    shade = torch.linspace(-0.05, 0.05, side).view(1, 1, side, 1)
+    found = surface_colour(picture + shade, torch.ones(1, 1, side, side), 0.05)
+    assert (found - picture).abs().max() < 0.09, "no mixture at the edge"
+    stripes = picture[..., :1].expand_as(picture) + 0.1 * (torch.arange(side) % 4 > 1)
+    even = surface_colour(stripes, torch.ones(1, 1, side, side), 0.05)
+    assert even[..., 10:-10].std(-1).max() < 0.02, "a pattern is one surface"
