@@ -182,7 +182,7 @@ class HeadWarp:
         detail = None
         if fine and asked_size is None and layers is not None and photograph.shape[-1] > size:
             detail = FineDetail.of(photograph, portrait, layers.matte, FINEST)
-        done, said = 0, set[str]()
+        done, said = 0, set[str]() if view is None else view.said
         at_once = max(1, _AT_ONCE // (size if detail is None else detail.person.shape[-1]) ** 2)
         for frames in video:
             for part in frames.pixels.split(at_once):

@@ -43,6 +43,9 @@ class View:
     settled: dict[str, Any] = field(default_factory=dict[str, Any])
     """What holds for all of the photograph, by its name."""
 
+    said: set[str] = field(default_factory=set[str])
+    """What the log has been told of it."""
+
 
 @dataclass(frozen=True)
 class Scene:

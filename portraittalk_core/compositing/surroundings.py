@@ -43,7 +43,7 @@ class Surroundings:
         settled: dict[str, Any] = {}
         rows = (-top / side, (place.height - top) / side)
         crop = View((place.left - left) / side, (place.top - top) / side, place.side / side, 1.0, rows, settled)
-        whole = View(zoom=side / place.side, rows=rows, settled=settled)
+        whole = View(zoom=side / place.side, rows=rows, settled=settled, said=crop.said)
         return cls(CropPlace(left, top, side, place.height, place.width), crop, whole)
 
     def of_another(self, place: CropPlace) -> Surroundings:

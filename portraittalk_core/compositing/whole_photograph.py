@@ -128,7 +128,7 @@ class WholePhotograph:
         parser = WideParser(self.parser, self.segments, where)
         with_drawn, with_plain = (where.with_crop(shown, decoded.to(shown)) for decoded in (drawn, plain))
         points = where.outside(self.landmarks)
-        made = edited(shown, with_drawn, with_plain, beyond, points, parser, None, where.whole)
+        made = edited(shown, with_drawn, with_plain, beyond, points, parser, where.whole.said, where.whole)
         if where.square.side != made.shape[-1]:
             made = _with_detail(made, shown, cut_square(self.picture, where.square)[None])
         top, left = -where.square.top, -where.square.left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.regions import ASKED, asked_regions
 from portraittalk_core.compositing.surroundings import Surroundings
 from portraittalk_core.compositing.whole_photograph import WholePhotograph, goes_beyond
@@ -105,6 +106,16 @@ def test_another_place_and_other_clothes_are_seen_in_the_whole_photograph(standi
             )
             assert ((after - before).abs().max() > 0.2) == ((row, column) == changed), (prompt, row, column)
     assert whole.picture is picture
+
+
+def test_what_is_not_done_is_said_once(standing, points, caplog):
+    picture, place = standing
+    asked, drawn = asked_regions("a person wearing a red suit")[None], torch.full((1, 3, 64, 64), -0.3)
+    whole = read(picture, place, points)
+    crop, parser = picture[None, :, 50:150, 50:150], Standing()
+    edited(crop, torch.full_like(crop, -0.3), -crop, asked, points, parser, whole.where.crop.said, whole.where.crop)
+    whole.edited(drawn, -drawn, asked)
+    assert sum("keep the cut" in record.message for record in caplog.records) == 1
 
 
 def test_bystanders_stay_as_they_are(points):
