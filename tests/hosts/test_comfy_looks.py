@@ -1,6 +1,7 @@
 """Prompt Look with the shipped model in a real ComfyUI: the command line's picture, and a video that moves it."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from .comfy_env import as_the_host_runs_nodes, example_picture, result  # noqa: 
 
 pytestmark = pytest.mark.comfy
 
+PHOTOGRAPH = Path(__file__).resolve().parents[2] / "workflows" / "inputs" / "astronaut.jpg"
 RED, SEED, FRAMES = "a person with red hair", 3, 20
 
 
@@ -57,6 +59,27 @@ def test_the_look_is_that_of_the_command_line(pack, loaded):
     assert effect > 0.02 and apart < 0.02 * effect
     torch.testing.assert_close(portraits[0], (found.movedim(0, -1) / 2 + 0.5).clamp(0, 1))
     assert dressed.identity.embeddings is plain.embeddings and dressed.identity.landmarks is plain.landmarks
+
+
+def test_a_place_lies_behind_the_whole_photograph_as_on_the_command_line(pack, loaded):
+    model, clip, vae, bound, speech = loaded
+    picture = read_image(PHOTOGRAPH)
+    wide = result(pack("nodes.identity").LoadIdentity.execute(bound.hosted, (picture.movedim(0, -1)[None] + 1) / 2))[0]
+    beach = (model, clip, vae, wide, speech)
+    said, dressed, _ = looked(pack, beach, "a person on a beach")
+    made = video(pack, beach, dressed, said)[1]
+    cli = PortraitTalk.load("tiny", precision="float32")
+    person = cli.stack.identify([picture])
+    rest, track = cli.stack.rest(person, 25.0), PromptTrack("a person on a beach", (), 25.0, 1)
+    expected = (restyled(cli.stack, cli.animate, person, rest, track, whole=True, seed=SEED).photograph + 1) / 2
+    corner = (slice(0, 60), slice(-60, None))  # far from the head
+    sky, before = (
+        expected[:, corner[0], corner[1]].movedim(0, -1),
+        (picture[:, corner[0], corner[1]] + 1).movedim(0, -1),
+    )
+    assert (sky - before / 2).abs().mean() > 0.1
+    assert (made[:, corner[0], corner[1]] - sky).abs().max() < 0.01
+    assert made.shape[1:3] == picture.shape[1:]
 
 
 def video(pack, loaded, bound, said, fusion="joint"):
