@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,11 @@ turned face that fills a picture the detector is less sure."""
 
 TILES = (2, 4, 8)
 """Of a picture in which no face is found, squares of a half, a quarter and an eighth are searched too."""
+
+SEEN_WHOLE, LARGE = 640, 0.3
+"""Longer side, pixels, up to which a picture is small enough for the detector to see every face that is large enough to
+speak; share of it from which on a face leaves no room for many. In larger pictures whose widest face is narrower, squares
+of a half are searched for others."""
 
 LEAST_TILE = 160
 """Side of the smallest squares that are searched, pixels."""
@@ -81,14 +86,17 @@ class FaceSearch:
         Returns:
             The faces, the largest first.
         """
-        faces = self._placed(picture, self._detect(picture, 0, 0))
+        faces, longest = self._placed(picture, self._detect(picture, 0, 0)), max(picture.shape[:2])
+        widest = max((float(np.ptp(face.points[:468, 0])) for face in faces), default=longest)
+        if longest > SEEN_WHOLE and widest < LARGE * longest:
+            faces = self._placed(picture, self._search(picture, TILES[:1]), faces)
         faces = faces or self._placed(picture, self._step_back(picture))
-        faces = faces or self._placed(picture, self._search(picture))
+        faces = faces or self._placed(picture, self._search(picture, TILES))
         return sorted(faces, key=lambda face: -float(np.ptp(face.points[:468, 0])))
 
-    def _placed(self, picture: Picture, seen: list[_Candidate]) -> list[FoundFace]:
-        """Return those of which the landmark network says the same, each face once."""
-        faces: list[FoundFace] = []
+    def _placed(self, picture: Picture, seen: list[_Candidate], known: Sequence[FoundFace] = ()) -> list[FoundFace]:
+        """Return faces that are known, and those of which the landmark network says the same, each face once."""
+        faces = [*known]
         for one in sorted(seen, key=lambda one: -one.score):
             if any(_near(one, face.points) for face in faces):
                 continue
@@ -102,11 +110,11 @@ class FaceSearch:
         margin = round(STEP_BACK * max(picture.shape[:2]))
         return self._detect(np.pad(picture, ((margin, margin), (margin, margin), (0, 0))), -margin, -margin)
 
-    def _search(self, picture: Picture) -> list[_Candidate]:
-        """Look at parts of a picture."""
+    def _search(self, picture: Picture, parts_of: Sequence[int]) -> list[_Candidate]:
+        """Look at parts of a picture, of such sizes, see `TILES`."""
         seen: list[_Candidate] = []
         height, width = picture.shape[:2]
-        for parts in TILES:
+        for parts in parts_of:
             for top, left, side in tiles(height, width, parts):
                 seen += self._detect(picture[top : top + side, left : left + side], left, top)
         return seen
