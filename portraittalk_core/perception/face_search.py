@@ -25,8 +25,8 @@ TILES = (2, 4, 8)
 
 SEEN_WHOLE, LARGE = 640, 0.3
 """Longer side, pixels, up to which a picture is small enough for the detector to see every face that is large enough to
-speak; share of it from which on a face leaves no room for many. In larger pictures whose widest face is narrower, squares
-of a half are searched for others."""
+speak; share of it from which on a face leaves no room for many. In larger pictures whose widest face is narrower,
+squares of a half are searched for others."""
 
 LEAST_TILE = 160
 """Side of the smallest squares that are searched, pixels."""
