@@ -31,6 +31,7 @@ _SHOULDERS, _WIDE, _HIGH = 0.3, 3.0, 1.8  # half crops below, beside and above t
 _HATS = 1.35  # half crops around it, likewise, in which hair and hats are
 _HOLE, _GAP = 0.35, 0.2  # sides of crops: a square as large as the largest hole in somebody; width of a gap
 _HAIR_FALLS, _HAIR_FADES, _HAIR_BESIDE = 0.8, 0.5, 1.15  # crops below it; over which hair is given up; half crops
+_CHIN = 0.8  # of the crop's side, below its beginning: above, what is beside a face is hair or worn
 _LIKE_HAIR = 0.1  # of the range: deviation of hair's colour at least
 _MAY_BE = 0.3  # share from which on something may be hair
 
@@ -181,13 +182,15 @@ def _sorted(
     beside = (2 * ends - 1 - where.middle[0]).abs() / where.crop.side
     reach = ((_HAIR_FALLS - below) / _HAIR_FADES).clamp(0, 1)[:, None] * ((_HAIR_BESIDE - beside) / 0.1).clamp(0, 1)
     likely = _fallen(read[:, [hair]] * _like(shown, sure[1]) * reach, sure[1])
-    bare = torch.minimum(bare_skin(shown, sure[0], sure[2]), 1 - likely)
+    shoulders = where.crop.top + _CHIN * where.crop.side
+    beside_face = ((shoulders - ends) / (0.1 * where.crop.side) + 0.5).clamp(0, 1)[:, None]  # no clothes, hardly a hand
+    bare = torch.minimum(bare_skin(shown, sure[0], sure[2]), 1 - likely) * (1 - beside_face)
     rest = (1 - likely - bare).clamp(min=0)
     fringe = blurred(likely, 0.02 / where.whole.zoom)
     fringe = rest * fringe / (fringe + blurred(read[:, [clothes]], 0.02 / where.whole.zoom) + 0.05)
     parts = torch.zeros_like(read)
     rest = rest - fringe
-    beside_head = rest * (ends < where.crop.top + 0.5 * where.crop.side)[:, None]  # where no clothes are
+    beside_head = rest * beside_face
     near_hair = read[:, [hair]] * ((_HAIR_BESIDE + 0.2 - beside) / 0.1).clamp(0, 1)
     hats = beside_head * (1 - near_hair / (read[:, [worn]] + read[:, [hair]]).clamp(min=1e-3))
     parts[:, [hair]], parts[:, [skin]] = likely + fringe + beside_head - hats, bare
