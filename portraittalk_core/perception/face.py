@@ -73,11 +73,13 @@ class FaceAnalyser:
         self.detector = detector
         self._analysis: FaceAnalysis | None = None
 
-    def find(self, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+    def find(self, pixels: Float[Tensor, "3 h w"], everybody: bool = False) -> list[Face]:
         """Find the faces of one picture.
 
         Args:
             pixels: RGB in [-1, 1], of any size.
+            everybody: Whether smaller faces beside a large one matter, see `FaceSearch.find`; packs without a network
+                for 478 points look no closer.
 
         Returns:
             The faces, largest first; empty where there is none. Boxes and landmarks (MediaPipe's 478 where the pack has
@@ -90,7 +92,7 @@ class FaceAnalyser:
         """
         analysis = self._load()
         if POINTS in analysis.models:
-            return _find_by_points(_search(analysis), pixels)
+            return _find_by_points(_search(analysis), pixels, everybody)
         picture, scale = _as_opencv(pixels, LONGEST_SIDE)
         with warnings.catch_warnings():
             # insightface calls a deprecated function of scikit-image for every face; the user cannot help it.
@@ -166,7 +168,7 @@ def _search(analysis: FaceAnalysis) -> FaceSearch:
     return FaceSearch(models["detection"], models[POINTS], models["recognition"], max(_detector_size(analysis)))
 
 
-def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"]) -> list[Face]:
+def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"], everybody: bool) -> list[Face]:
     picture, scale = _as_opencv(pixels)
     return [
         Face(
@@ -175,7 +177,7 @@ def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"]) -> list[
             score=found.score,
             embedding=torch.from_numpy(search.embed(picture, found.points)),
         )
-        for found in search.find(picture)
+        for found in search.find(picture, everybody)
     ]
 
 

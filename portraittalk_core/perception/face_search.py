@@ -77,18 +77,20 @@ class FaceSearch:
     size: int
     """Side of the detector's input, pixels."""
 
-    def find(self, picture: Picture) -> list[FoundFace]:
+    def find(self, picture: Picture, everybody: bool = False) -> list[FoundFace]:
         """Find the faces of a picture.
 
         Args:
             picture: BGR.
+            everybody: Whether smaller faces beside a large one are looked for in parts of a large picture: it takes as
+                long again.
 
         Returns:
             The faces, the largest first.
         """
         faces, longest = self._placed(picture, self._detect(picture, 0, 0)), max(picture.shape[:2])
         widest = max((float(np.ptp(face.points[:468, 0])) for face in faces), default=longest)
-        if longest > SEEN_WHOLE and widest < LARGE * longest:
+        if everybody and longest > SEEN_WHOLE and widest < LARGE * longest:
             faces = self._placed(picture, self._search(picture, TILES[:1]), faces)
         faces = faces or self._placed(picture, self._step_back(picture))
         faces = faces or self._placed(picture, self._search(picture, TILES))

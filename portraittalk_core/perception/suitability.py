@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import OutOfDomain
 from ..types import Face
+from .face import FaceAnalyser
 from .face_geometry import NOSE_TIP
 from .identity import Finder
 
@@ -57,7 +58,8 @@ class PortraitFinder:
         Raises:
             OutOfDomain: When there are faces, but all are too small or turned too far.
         """
-        found = self.faces.find(pixels)
+        faces = self.faces
+        found = faces.find(pixels, everybody=True) if isinstance(faces, FaceAnalyser) else faces.find(pixels)
         reasons = [unsuitable(face) for face in found]
         fit = [face for face, reason in zip(found, reasons) if reason is None]
         if found and not fit:
