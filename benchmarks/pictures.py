@@ -73,7 +73,7 @@ EDITED = 14
 
 def edited(model: PortraitTalk, picture: Float[Tensor, "3 h w"], sound: Sound) -> Float[Tensor, "prompts 3 s s"]:
     """Return the same frame of a photograph that speaks, for each of `PROMPTS`."""
-    said = Sound(sound.samples[:, : round((EDITED + 1) / 25 * sound.sample_rate)], sound.sample_rate)
+    said = _beginning(sound, (EDITED + 1) / 25)
     videos = (model.generate([picture], said, prompt, size=SIDE) for prompt in PROMPTS)
     return torch.stack([torch.cat([f.pixels for f in video])[EDITED] for video in videos])
 
@@ -82,7 +82,7 @@ def whole(model: PortraitTalk, picture: Float[Tensor, "3 h w"], sound: Sound) ->
     """Return the upper square of a photograph, and the same frame of it for each of `WHOLE`."""
     side = min(picture.shape[-2:])
     square = picture[:, :side, :side]
-    said = Sound(sound.samples[:, : round((EDITED + 1) / 25 * sound.sample_rate)], sound.sample_rate)
+    said = _beginning(sound, (EDITED + 1) / 25)
     place = model.stack.identify([square]).places[0]
     made = [square]
     for prompt in WHOLE:
@@ -91,13 +91,17 @@ def whole(model: PortraitTalk, picture: Float[Tensor, "3 h w"], sound: Sound) ->
     return torch.stack([resize(each, WHOLE_SIDE, WHOLE_SIDE) for each in made])
 
 
+def _beginning(sound: Sound, seconds: float) -> Sound:
+    return Sound(sound.samples[:, : round(seconds * sound.sample_rate)], sound.sample_rate)
+
+
 def main() -> None:
     """Write all of them."""
     parser = command_line("pictures", __doc__)
     parser.add_argument("photographs", nargs="+", type=Path, metavar="PHOTOGRAPH")
     given = parser.parse_args()
     model, sound = PortraitTalk.load("tiny"), read_sound(ASSETS / "speech.wav")
-    said = Sound(sound.samples[:, : round(SECONDS * sound.sample_rate)], sound.sample_rate)
+    said = _beginning(sound, SECONDS)
     rows: list[Tensor] = []
     looks: list[Tensor] = []
     wholes: list[Tensor] = []

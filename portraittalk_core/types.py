@@ -129,6 +129,12 @@ class CropPlace:
         """Whether the crop is the picture."""
         return (self.left, self.top, self.side, self.side) == (0, 0, self.width, self.height)
 
+    @property
+    def covers(self) -> bool:
+        """Whether the crop holds all of the picture."""
+        ends = ((self.left, self.width), (self.top, self.height))
+        return all(start <= 0 and start + self.side >= length for start, length in ends)
+
 
 @dataclass(frozen=True)
 class Bystander:

@@ -211,7 +211,7 @@ class HeadWarp:
     ) -> Identity:
         """Return a person as a prompt wants the photograph to look; see `Stack.look`."""
         photograph, around, warp = identity.photograph, None, self
-        beyond = whole and goes_beyond(asked) and bool(identity.places) and not identity.places[0].whole
+        beyond = whole and goes_beyond(asked) and bool(identity.places) and not identity.places[0].covers
         if beyond and photograph is not None and self.parser is not None:
             points = identity.landmarks[:1].cpu()
             whole_picture = photograph.cpu().float()

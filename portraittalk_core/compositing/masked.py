@@ -24,11 +24,8 @@ _COLOURLESS = 0.01  # mean saturation below which a picture is black and white
 _REACHES = (0.008, 0.02, 0.05, 0.12, 0.3)  # of a picture's side, over which unknown pixels look for known ones
 _NEAR = 0.05  # share of known pixels within reach that is enough
 _SURE = 0.9  # share from which on a pixel is nothing else
-_LEVELS, _SURFACE, _PATTERN = (
-    7,
-    0.12,
-    0.2,
-)  # of brightness; how far surfaces vary; what is finer, of the reach, does not
+_LEVELS, _SURFACE = 7, 0.12  # of brightness; how far a surface varies, of the range
+_PATTERN = 0.2  # of the reach: what is finer is a pattern of a surface
 _OTHER_SURFACE = 0.15  # of the range: by how much a pixel that differs from those around it is of another surface
 _DARK = 0.12  # of the range: what is darker has hardly less contrast
 _SKIN = 0.3  # of linear light, that skin reflects on the whole in a photograph of usual exposure

@@ -46,6 +46,11 @@ class View:
     said: set[str] = field(default_factory=set[str])
     """What the log has been told of it."""
 
+    @property
+    def beyond(self) -> bool:
+        """Whether the picture is more than the crop, which goes over it: of what is in the crop it need not say."""
+        return self.zoom > 1
+
 
 @dataclass(frozen=True)
 class Scene:

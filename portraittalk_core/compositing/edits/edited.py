@@ -152,7 +152,7 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     if named and scene.settled("has the colour", lambda: has_hair_colour(scene, named[0])):
         return picture
     old, new = scene.settled("colours of the hair", lambda: _colours_of_hair(scene, picture, named))
-    if named and named[0].removesuffix(" hair") not in DYES:
+    if named and named[0].removesuffix(" hair") not in DYES and not scene.view.beyond:
         picture = _with_beard(scene, picture, new)
     if scene.made.keys() & set(HAIRCUTS.values()):  # which have been drawn in it
         return picture
@@ -210,7 +210,7 @@ def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     both = (was * becomes).square()
     mean = scene.settled("colour of clothes", lambda: mean_of(scene.drawn, both))
     new = blurred(filled(scene.drawn, both), reach)
-    new = new + (_ONE_COLOUR if scene.view.zoom == 1 else 1.0) * (mean - new)
+    new = new + (1.0 if scene.view.beyond else _ONE_COLOUR) * (mean - new)
     for colour in _named_for_clothes(scene):
         new = new + _CLOTH_NAMED * (colour - new)
     new = luma(new) + colourfulness(scene.shown) * (new - luma(new))

@@ -62,7 +62,7 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     # Below the head, hair hides a neck and clothes.
     low = (head.places[:, 1:2] - _NAPE).clamp(0, 1)
     dressed = scene.becomes("clothes") / scene.becomes("skin", "background", "clothes").clamp(min=1e-3)
-    if scene.view.zoom > 1:  # beyond the crop nothing is drawn: what is beside the hair goes on behind it
+    if scene.view.beyond:  # beyond the crop nothing is drawn: what is beside the hair goes on behind it
         beside = filled(torch.cat([scene.was("clothes"), scene.was("background")], 1), surely(1 - hair))
         dressed = beside[:, :1] / beside.sum(1, keepdim=True).clamp(min=1e-3)
     cloth = filled(picture, surely(scene.was("clothes")))
