@@ -36,7 +36,9 @@ THRESHOLD = 0.63
 """Least confidence of the detector. In photographs single portraits score 0.92 or more, faces of 45 pixels in a crowd
 0.66 or more, and what is none up to 0.6."""
 
-FACE_HINT = "Use a picture in which a face is seen from the front, is at least 64 pixels wide and stands upright."
+FACE_HINT = (
+    "Use a picture in which a person's face is seen from the front, is at least 64 pixels wide and stands upright."
+)
 """What a user can do where no face is found."""
 
 POINTS = "landmark_2d_478"
@@ -73,13 +75,13 @@ class FaceAnalyser:
         self.detector = detector
         self._analysis: FaceAnalysis | None = None
 
-    def find(self, pixels: Float[Tensor, "3 h w"], everybody: bool = False) -> list[Face]:
+    def find(self, pixels: Float[Tensor, "3 h w"], portrait: bool = False) -> list[Face]:
         """Find the faces of one picture.
 
         Args:
             pixels: RGB in [-1, 1], of any size.
-            everybody: Whether smaller faces beside a large one matter, see `FaceSearch.find`; packs without a network
-                for 478 points look no closer.
+            portrait: Whether more care is taken, see `FaceSearch.find`; packs without a network for 478 points look no
+                closer.
 
         Returns:
             The faces, largest first; empty where there is none. Boxes and landmarks (MediaPipe's 478 where the pack has
@@ -92,7 +94,7 @@ class FaceAnalyser:
         """
         analysis = self._load()
         if POINTS in analysis.models:
-            return _find_by_points(_search(analysis), pixels, everybody)
+            return _find_by_points(_search(analysis), pixels, portrait)
         picture, scale = _as_opencv(pixels, LONGEST_SIDE)
         with warnings.catch_warnings():
             # insightface calls a deprecated function of scikit-image for every face; the user cannot help it.
@@ -168,7 +170,7 @@ def _search(analysis: FaceAnalysis) -> FaceSearch:
     return FaceSearch(models["detection"], models[POINTS], models["recognition"], max(_detector_size(analysis)))
 
 
-def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"], everybody: bool) -> list[Face]:
+def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"], portrait: bool) -> list[Face]:
     picture, scale = _as_opencv(pixels)
     return [
         Face(
@@ -177,7 +179,7 @@ def _find_by_points(search: FaceSearch, pixels: Float[Tensor, "3 h w"], everybod
             score=found.score,
             embedding=torch.from_numpy(search.embed(picture, found.points)),
         )
-        for found in search.find(picture, everybody)
+        for found in search.find(picture, portrait)
     ]
 
 

@@ -19,7 +19,7 @@ from .native_messages import without_native_messages
 POINTS = 478
 """468 points of the mesh, then five of the right iris and five of the left, each beginning with its centre."""
 
-PHOTOGRAPH_HINT = "Use a picture in which a face is seen from the front and is at least 64 pixels wide."
+PHOTOGRAPH_HINT = "Use a picture in which a person's face is seen from the front and is at least 64 pixels wide."
 """What a user can do where no face is found."""
 
 _MOST_FACES = 16

@@ -59,7 +59,7 @@ class PortraitFinder:
             OutOfDomain: When there are faces, but all are too small or turned too far.
         """
         faces = self.faces
-        found = faces.find(pixels, everybody=True) if isinstance(faces, FaceAnalyser) else faces.find(pixels)
+        found = faces.find(pixels, portrait=True) if isinstance(faces, FaceAnalyser) else faces.find(pixels)
         reasons = [unsuitable(face) for face in found]
         fit = [face for face, reason in zip(found, reasons) if reason is None]
         if found and not fit:

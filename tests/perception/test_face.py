@@ -108,14 +108,25 @@ def test_smaller_faces_beside_a_large_one_are_found_in_parts_of_a_large_picture(
     scene = torch.zeros(3, 900, 2200) + torch.linspace(-0.5, 0.5, 2200)
     scene[:, 300:700, 100:500] = F.interpolate(people[0][:1], (400, 400), mode="bilinear")[0]
     scene[:, 500:628, 1900:2028] = F.interpolate(people[0][2:3], (128, 128), mode="area")[0]
-    found = analyser.find(scene, everybody=True)
+    found = analyser.find(scene, portrait=True)
     assert [face.box[0] > 1500 for face in found] == [False, True], "the largest first"
     assert errors(found[1], (people[1][2] + 1) * 64 + torch.tensor([1900.0, 500.0])).mean() < 0.08
-    identity = identify([scene], SimpleNamespace(find=partial(analyser.find, everybody=True)))
+    identity = identify([scene], SimpleNamespace(find=partial(analyser.find, portrait=True)))
     (other,) = identity.bystanders
     middle = other.place.left + other.place.side / 2
     assert 1900 < middle < 2028 and other.landmarks.abs().max() < 1
     assert len(analyser.find(scene)) == 1, "from afar it is not seen"
+
+
+def test_what_is_another_face_in_the_mirror_is_none(analyser, people, monkeypatch):
+    """Heads of animals, which the detector takes for faces; videos' frames are not looked at twice."""
+    (found,) = analyser.find(people[0][0], portrait=True)
+    search, (picture, _) = face._search(analyser._load()), face._as_opencv(people[0][0])
+    points = found.landmarks.numpy() - 0.5
+    assert search._same_in_the_mirror(picture, points)
+    assert not search._same_in_the_mirror(picture, points + [0.1 * (points[263] - points[33])[0], 0.0])
+    monkeypatch.setattr(FaceSearch, "_same_in_the_mirror", lambda *_: False)
+    assert analyser.find(people[0][0], portrait=True) == [] and len(analyser.find(people[0][0])) == 1
 
 
 def test_one_person_is_more_like_itself_than_others(analyser, people):
@@ -126,7 +137,7 @@ def test_one_person_is_more_like_itself_than_others(analyser, people):
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 1.0])
 def test_a_blank_picture_has_no_face(analyser, people, level):
-    with pytest.raises(NoFaceFound, match="picture 2: no face was found in it. Use a picture in which a face is seen"):
+    with pytest.raises(NoFaceFound, match="picture 2: no face was found in it. Use a picture in which a person"):
         identify([people[0][0], torch.full((3, 200, 300), level)], analyser)
 
 
