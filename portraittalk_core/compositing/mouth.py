@@ -44,21 +44,26 @@ _RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at lea
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
 _BLURRED = 0.4  # of blur, from which on a photograph counts as a soft one
+_COLUMNS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # in which the teeth of a photograph are looked for
+_BEYOND = 0.5  # a lower lip that touches teeth, which end behind it
+_HIGHER, _LOWER = 2.0, 5.0  # than average, at most, a photograph's upper teeth end
 _SLIT = (4.0, 12.0)  # widest gap up to which a mouth is lit as through a slit, and from which on it is not
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
 # Shares of the colour of lips, and of light.
-_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.46, 0.95, 0.6, 0.9
+_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.5, 0.95, 0.6, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
-_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.52, 0.8, 0.9, 0.75
-_IN_SLIT = 0.85  # mouths of six people that were open by 3 to 10 mm were as much darker than what was drawn
+_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.58, 0.8, 0.9, 0.9
+_IN_SLIT = 0.8  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
 _SOFTER = 2.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
-_DETAIL = 0.6  # how much of the drawn detail there is in a soft one: teeth in a wrong place err twice
-_LEVEL = 0.4  # how far what is drawn says how bright a mouth is there; denoisers know better, but never draw a tooth
-_TINT = 0.85  # and of which colour: denoisers, too blurred to tell teeth from lips, make them brown
+_RIM_SOFTER = 1.5  # likewise at the lips, which move
+_LEVEL = 0.8  # how far what is drawn says how bright a mouth is in a soft photograph; the denoiser says the rest
+_DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
+_GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
+_UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,13 @@ class SeenMouth:
     """The colour that teeth have in its light, in [0, 1]."""
     flesh: Float[Tensor, "3"]
     """The colour of its lips."""
-    soft: float
+    lowered: float
+    """How much lower its upper teeth end than average, millimetres."""
+    blur: float
     """How far its light is blurred beyond that of a sharp photograph: the deviation of a Gaussian, pixels."""
     level: float
     """How far what is drawn says how bright a mouth is: wholly where the photograph shows teeth, for what is stretched
     from it is all teeth; wholly, too, in sharp photographs, where a blur between the lips is seen."""
-    detail: float
-    """How much of the drawn detail there is."""
 
     @classmethod
     def of(
@@ -102,14 +107,13 @@ class SeenMouth:
         frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
         red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
         flesh = _sampled(picture, red).median(1).values
-        shows, own = _shown_teeth(picture, points, frame, flesh)
+        shows, own, lowered = _shown_teeth(picture, landmarks, frame, flesh)
         white = torch.lerp(teeth_colour(picture, points), own, shows)
         shown = (picture[None] + 1) / 2
         blur = math.sqrt(max(softness(shown, inside(landmarks[:, list(OVAL)], shown)) ** 2 - SHARP**2, 0.0))
         unsure = (1 - shows) * float(smooth_step(blur * _pixel_mm(frame, picture) / _BLURRED)[0])
-        level, detail = 1 - (1 - _LEVEL) * unsure, 1 - (1 - _DETAIL) * unsure
-        soft = _SOFTER * blur
-        return cls(picture, landmarks, frame, white, flesh, soft, level, detail)
+        level = 1 - (1 - _LEVEL) * unsure
+        return cls(picture, landmarks, frame, white, flesh, lowered, blur, level)
 
     def at(
         self, frames: MouthFrames, places: Float[Tensor, "n k 2"], pixel: float
@@ -215,17 +219,17 @@ def with_mouths(
     colours, between = draw_mouth(frames, landmarks, at, seen, pixel)
     colours, between = (value.unflatten(-1, sides) for value in (colours, between))
     own, shown = (value.unflatten(-1, sides) for value in seen.at(frames, at, pixel))
-    if seen.soft > 0:  # as soft as the rest of the face, which the photograph's own is already
-        spread = softened(torch.cat([colours * between, shown * between, between], 1), seen.soft)
+    if seen.blur > 0:  # as soft as the rest of the face, which the photograph's own is already
+        spread = softened(torch.cat([colours * between, shown * between, between], 1), _SOFTER * seen.blur)
         colours, shown = (spread[:, :4] / spread[:, 4:].clamp(min=1e-3)).split((3, 1), 1)
+        between = softened(between, _RIM_SOFTER * seen.blur)
     colours = torch.lerp(colours, own, shown)
     reaches = (_EVEN * frames.across.norm(dim=1) / 2 * size).round().long().clamp(min=1).tolist()
     for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
         change = colour * 2 - 1 - part.to(colour)
         level = _evened(change, within, reach)
-        light = luma(level[None])[0]
-        tint = (level - light) * max(seen.level, _TINT)
-        part += (within * (seen.detail * (change - level) + seen.level * light + tint)).to(part)
+        light = luma(level[None])[0]  # of colours denoisers, too blurred to tell teeth from lips, say nothing
+        part += (within * (change - (1 - seen.level) * light)).to(part)
         part.clamp_(-1, 1)
     return drawn
 
@@ -281,7 +285,8 @@ def draw_mouth(
     light = _light(frames, landmarks, x, y - above, below - y)[:, None]
     warm = flesh / luma(flesh[..., None])[..., 0].clamp(min=0.02)
     for teeth in (LOWER_TEETH, UPPER_TEETH):
-        cover, pink, bright = (value[:, None] for value in draw_row(frames, teeth, x, y, soft))
+        down = y - seen.lowered if teeth is UPPER_TEETH else y
+        cover, pink, bright = (value[:, None] for value in draw_row(frames, teeth, x, down, soft))
         if teeth is LOWER_TEETH:
             bright = (
                 bright * torch.lerp(x.new_tensor(_UNDER_UPPER_TEETH), x.new_tensor(1.0), smooth_step(y / 5))[:, None]
@@ -312,18 +317,39 @@ def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor
 
 
 def _shown_teeth(
-    picture: Tensor, points: Float[Tensor, "478 2"], frame: MouthFrames, flesh: Tensor
-) -> tuple[float, Float[Tensor, "3"]]:
-    """Say how surely a photograph shows teeth, in [0, 1], and their colour.
+    picture: Tensor, landmarks: Float[Tensor, "1 478 2"], frame: MouthFrames, flesh: Tensor
+) -> tuple[float, Float[Tensor, "3"], float]:
+    """Say how surely a photograph shows teeth, in [0, 1], their colour, and how much lower than average they end.
 
-    Lips are apart, and between them it is bright.
+    Lips are apart, and somewhere between them it is bright. Where that begins in the upper half, it is upper
+    teeth: they end where it does, or behind the lower lip.
     """
-    weights = picture.new_tensor(_LUMA)
-    upper, lower = points[list(LIPS[4:7])], points[list(LIPS[15:18])]
-    gap = frame.local(torch.stack([upper, lower])[None].flatten(1, 2)).view(2, 3, 2)[..., 1].diff(dim=0).mean()
-    between = _sampled(picture, (upper + lower) / 2).mean(1)
-    bright = (weights @ between) / (weights @ flesh).clamp(min=0.02)
-    return float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4)), between
+    x = picture.new_tensor(_COLUMNS)
+    above, below = frame.lips(landmarks, x[None])
+    gap = (below - above).mean()
+    down = torch.linspace(0, 1, _DOWN).to(x)[:, None]
+    places = torch.stack(torch.broadcast_tensors(x, torch.lerp(above, below, down)), -1).flatten(0, 1)
+    colours = _sampled(picture, frame.outside(places[None])[0]).unflatten(-1, (_DOWN, len(x))).median(2).values
+    light = picture.new_tensor(_LUMA) @ colours
+    tooth = (light >= _TOOTH * light.amax()).tolist()
+    first = tooth.index(True)
+    last = (tooth[first:] + [False]).index(False) + first - 1
+    bright = light[first : last + 1].amax() / (picture.new_tensor(_LUMA) @ flesh).clamp(min=0.02)
+    shows = float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4))
+    own = colours[:, first : last + 1].mean(1)
+    paler = 1 - _saturation(own) / _saturation(flesh)
+    if float(_saturation(flesh)) > _GREY:
+        shows *= float(smooth_step(paler / _PALER))
+    if first > _UPPER_HALF * _DOWN:
+        return shows, own, 0.0
+    end = float(torch.lerp(above, below, down).mean(1)[last]) - UPPER_TEETH.edges[0]
+    if last == _DOWN - 1:
+        end = max(end + _BEYOND, 0.0)
+    return shows, own, shows * min(max(end, -_HIGHER), _LOWER)
+
+
+def _saturation(colour: Float[Tensor, "3"]) -> Tensor:
+    return (colour.amax() - colour.amin()) / colour.amax().clamp(min=0.02)
 
 
 def _edge_mm(frames: MouthFrames, pixel: float) -> Float[Tensor, "n 1"]:

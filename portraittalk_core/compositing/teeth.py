@@ -52,7 +52,7 @@ class Teeth:
 
 
 UPPER_TEETH = Teeth(
-    edges=(1.7, 1.0, 1.6, 0.6, 0.2, -0.3),
+    edges=(2.0, 1.3, 1.9, 0.9, 0.5, 0.0),
     gums=(-8.8, -7.7, -8.7, -7.7, -7.3, -6.8),
     sides=(8.3, 14.3, 19.0, 22.0, 24.3, 26.5),
     depths=(0.8, 3.6, 9.2, 15.5, 22.0, 31.5),
@@ -63,8 +63,8 @@ UPPER_TEETH = Teeth(
 """Crowns as wide and as high as adults' usually are, to about half a millimetre, on an arch as wide as theirs."""
 
 LOWER_TEETH = Teeth(
-    edges=(-2.0, -1.9, -2.4, -1.7, -1.5, -1.2),
-    gums=(6.8, 6.8, 8.2, 6.3, 6.0, 6.0),
+    edges=(-0.5, -0.4, -0.9, -0.2, 0.0, 0.3),
+    gums=(8.3, 8.3, 9.7, 7.8, 7.5, 7.5),
     sides=(5.2, 10.6, 15.6, 19.4, 22.0, 25.0),
     depths=(2.8, 4.6, 9.2, 15.0, 21.5, 31.8),
     uneven=(0.0, -0.2, 0.2, 0.1, -0.3, 0.2, -0.1, 0.35, -0.1, 0.0, 0.2, -0.1),
