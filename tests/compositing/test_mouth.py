@@ -119,7 +119,7 @@ def test_only_soft_photographs_ask_the_denoiser_how_light_a_mouth_is(person, net
         who = replace(person, portrait=portrait)
         dark, light = (next(open_mouths([frames], who, maps, *networks)).pixels for frames in grey)
         told[name] = float((light - dark)[0, :, y - 3 : y + 3, x - 4 : x + 4].mean()) / 0.8
-    assert abs(told["sharp"]) < 0.02 and 0.1 < told["soft"] < 0.3
+    assert abs(told["sharp"]) < 0.02 and 0.1 < told["soft"] < 0.4
 
 
 def test_light_comes_in_where_a_mouth_is_wide_open(person, networks):
