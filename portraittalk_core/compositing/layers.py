@@ -23,7 +23,7 @@ from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
 from .head_field import Holds, head_field
-from .lids import lid_seams, over_lids
+from .lids import lid_seams, over_lids, unfolded
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
 from .matting import loose_locks
@@ -209,6 +209,8 @@ def before_plate(
     drawn_there = drawn_there * redrawn(motion.flow, landmarks, size)
     shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
     own = 1 - drawn_there
+    shown, lids = unfolded(shown, layers.landmarks, landmarks)
+    own = own * (1 - lids)
     shown = lid_seams(shown, layers.landmarks, landmarks)
     if lips is not None:
         shown = seamed(shown, lips, landmarks)

@@ -3,7 +3,7 @@
 A field of motion is smooth, so of an eye that shuts a strip of white and iris would be left between the lids, the more
 so as points of lids that are shut lie a tenth of the eye's width apart. So where an eye is less open than in the
 photograph, what lies above the upper lid's edge comes from above it in the photograph, and what lies below the lower
-one's from below. Skin near an edge is drawn out for it, as a lid unfolds; brows stay.
+one's from below. Skin near an edge is drawn out for it, as a lid unfolds, and evened out; brows stay.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from ..topology import EYES
 from .lips import evened_along, frames_of_eyes, missing, places_of
@@ -27,6 +28,18 @@ _REACH = 0.3  # of the distance of the eyes: beyond an edge within which pixels 
 _RIM = 0.02  # of a lid, with its lashes, that is not drawn out
 _UNFOLDS = 3.0  # times as wide as in the photograph skin beside an edge may be
 _CLOSES = 0.85  # share of the photograph's opening below which a lid closes: more than points tremble
+_FOLD = 0.045  # above the edge of an open eye, from where on a lid unfolds
+_UNDER = 0.06  # the edge of the lower lid, and its lashes: skin
+_ALONG, _STEPS = (
+    0.1,
+    15,
+)  # reach to each side over which skin is evened out along a lid, and colours that are read in it
+_SKIN, _LIKE_BELOW = (
+    0.6,
+    0.5,
+)  # how far a lid takes the colour of the skin around, and at its fold that of below the eye
+_GRAIN = 0.03  # of [-1, 1]: what is left of the lashes that are drawn out, as of pores
+_EYEBALL = 0.015  # below the points of the lower lid: they may lie on the eye
 _CORNERS = 0.04  # before the corners of an eye from where on they do not
 
 
@@ -71,6 +84,58 @@ def lid_seams(
     return made
 
 
+def unfolded(
+    frames: Float[Tensor, "n 3 s s"], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
+) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n 1 s s"]]:
+    """Give lids that close the skin of which an open eye shows no more than a fold.
+
+    What is drawn out for it has a lash in every column. It is evened out along the lid, towards the colour of the skin
+    above and below the eye, and keeps no more grain than that has. Rims with their lashes stay.
+
+    Args:
+        frames: In [-1, 1].
+        reference: Points of the photograph, in [-1, 1].
+        landmarks: Of the frames, likewise.
+
+    Returns:
+        The frames, and where they are changed.
+    """
+    made, side = frames.clone(), frames.shape[-1]
+    where = frames.new_zeros(len(frames), 1, side, side)
+    photograph = frames_of_eyes(reference)
+    for eye in EYES:
+        was = _edges(photograph.local(reference), eye)[0]
+        for row, closes, frame, upper, lower in _closing(eye, reference, landmarks):
+            rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
+            part, there = made[row, :, rows, columns], where[row, :, rows, columns]
+            x, y = frame.local(places_of(rows, columns, side)).unbind(-1)
+            fold = along(x, was + (upper - was)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
+            rim, under = along(x, upper) - _RIM, along(x, lower) + _UNDER
+            middle = smooth_step(torch.minimum(x - upper[:, 0, :1], upper[:, -1, :1] - x) / _CORNERS)
+            share = closes * middle * smooth_step((y - fold) / _FOLD) * smooth_step((rim - y) / _RIM + 1)
+            down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1)
+            above, below, even = (_beside(made[row], frame, x, line) for line in (fold - _FOLD, under, y))
+            skin = torch.lerp(above, below, _LIKE_BELOW + (1 - _LIKE_BELOW) * down.to(below))
+            grain = (part.flatten(1) - even).clamp(-_GRAIN, _GRAIN)
+            colour = (torch.lerp(even, skin, _SKIN) + grain).view_as(part)
+            share = share.view_as(there).to(part)
+            part.lerp_(colour, share)
+            torch.maximum(there, share, out=there)
+    return made, where
+
+
+def _beside(
+    picture: Float[Tensor, "3 s s"], frame: MouthFrames, x: Float[Tensor, "1 k"], y: Float[Tensor, "1 k"]
+) -> Float[Tensor, "3 k"]:
+    """Return the colours of a picture at places, each the mean of what is beside it along the line of the eyes."""
+    steps = torch.linspace(-1, 1, _STEPS).to(x)
+    at = torch.stack([(x[..., None] + _ALONG * steps).flatten(1), y.repeat_interleave(_STEPS, 1)], -1)
+    places = frame.outside(at)[:, None].to(picture)
+    found = functional.grid_sample(picture[None], places, padding_mode="border", align_corners=False)[0, :, 0]
+    weights = (-2 * steps.square()).exp().to(picture)
+    return (found.unflatten(1, (-1, _STEPS)) * weights).sum(-1) / weights.sum()
+
+
 def _closing(
     eye: tuple[int, ...], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
 ) -> Iterator[tuple[int, Tensor, MouthFrames, Tensor, Tensor]]:
@@ -106,9 +171,9 @@ def _bent(
     source = photograph[0].local(flow.permute(1, 2, 0).flatten(0, 1)[None])
     moved, ends = source[..., 1], frame[1][0, [0, -1], 0]
     middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
-    for now, was, way in ((frame[1], photograph[1], -1.0), (frame[2], photograph[2], 1.0)):
+    for now, was, way, inside in ((frame[1], photograph[1], -1.0, 0.0), (frame[2], photograph[2], 1.0, _EYEBALL)):
         outside = way * (at[..., 1] - along(at[..., 0], now))
-        from_edge = way * (source[..., 1] - along(source[..., 0], was))
+        from_edge = way * (source[..., 1] - along(source[..., 0], was)) - inside
         # Skin unfolds behind an edge. What is further away stays: brows do not come down with lids.
         skin = torch.minimum(outside, _RIM + (outside - _RIM) / _UNFOLDS)
         moved = moved + way * middle * missing(skin, from_edge, _REACH)

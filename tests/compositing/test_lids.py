@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from portraittalk_core.compositing.lids import lid_seams, over_lids
+from portraittalk_core.compositing.lids import lid_seams, over_lids, unfolded
 from portraittalk_core.nets.dense_motion import identity_grid
 from portraittalk_core.topology import EYES, MEETING_LIDS
 
@@ -74,6 +74,22 @@ def test_each_frame_and_each_eye_closes_by_itself(points):
     assert torch.equal(made[0], flow[0])
     left_half = slice(0, int((points[0, 133, 0] + 1) * SIDE / 2) - 12)
     assert torch.equal(made[1, :, :, left_half], flow[1, :, :, left_half]) and not torch.equal(made[1], flow[1])
+
+
+def test_a_lid_that_unfolds_is_skin(points):
+    """Lashes that are drawn out are stripes: the lid has the colour of the skin around, and their grain alone."""
+    picture = torch.full((1, 3, SIDE, SIDE), 0.4)
+    stripes = (torch.arange(SIDE) // 2 % 2) * 0.8 - 0.6
+    x, top, bottom = (float(v) for v in (points[0, 159, 0], points[0, 159, 1], points[0, 145, 1]))
+    left, right, top, bottom = (round((v + 1) * SIDE / 2) for v in (x - 0.07, x + 0.07, top, bottom))
+    picture[..., top:bottom, left:right] = stripes[left:right]
+    made, where = unfolded(picture, points, opened(points, 0.0))
+    middle = (slice(None), slice(None), (top + bottom) // 2, slice(left + 4, right - 4))
+    assert where[middle].min() > 0.8 and picture[middle].std() > 0.3 and made[middle].std() < 0.1
+    assert abs(float(made[middle].mean()) - 0.4) < 0.35 < abs(float(picture[middle].mean()) - 0.4)
+    assert torch.equal(made * (where == 0), picture * (where == 0)) and where[..., bottom + 2 :, :].max() == 0
+    open_still, nowhere = unfolded(picture, points, points)
+    assert torch.equal(open_still, picture) and nowhere.max() == 0
 
 
 def test_lids_meet_in_a_line_not_in_steps(points):
