@@ -53,12 +53,12 @@ _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and
 # Shares of the colour of lips, and of light.
 _CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.6, 0.95, 0.6, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
-_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.58, 0.8, 0.9, 0.9
-_IN_SLIT = 0.8  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
+_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.54, 0.8, 0.9, 0.85
+_IN_SLIT = 0.75  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
-_SOFTER = 2.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
 _LEVEL = 0.7  # how far what is drawn says how bright a mouth is in a soft photograph; the denoiser says the rest
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
