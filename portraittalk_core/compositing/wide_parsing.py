@@ -1,7 +1,7 @@
 """What each pixel of a whole photograph belongs to.
 
 Face parsing has learned from squares around heads. So the photograph is read in squares that grow around the crop, and
-colours say where the person ends in it (GrabCut, Rother et al., 2004).
+colours say where the person ends in it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ from torch.nn import functional
 
 from ..topology import SEGMENTS
 from .bare_skin import bare_skin
+from .colour_parsing import LARGEST, connected_with, fallen_hair, grab_cut, like, with_collar
 from .face_parser import Parser, guided
-from .masked import blurred, mean_of, softened, surely
+from .masked import blurred, surely
 from .surroundings import Surroundings, away, cut_part, laid
 
 _GROWTH, _WIDEST = 2**0.5, 4.0  # of squares around the crop that are read; crops that the widest is wide
 _LOWER = 0.25  # of what a square is larger than the crop, by which it lies lower: bodies are below heads
 _SOFT = 0.4  # of half a square's side, over which it passes into the larger one: near its end a network sees less
-_CUT = 384  # pixels a side at which colours say where the person ends
-_PASSES, _STEEP = 4, 2.0  # how much harder than a guided filter's the person's outline is
+_STEEP = 2.0  # how much harder than a guided filter's the person's outline is
 _SURE, _FAR = 0.9, 2.2  # share that is no question; half crops from the crop's middle from which on all of it is one
 _SHOULDERS, _WIDE, _HIGH = 0.3, 3.0, 1.8  # half crops below, beside and above the crop's middle, in which bodies are
 _HATS = 1.35  # half crops around it, likewise, in which hair and hats are
 _HOLE, _GAP = 0.35, 0.2  # sides of crops: a square as large as the largest hole in somebody; width of a gap
 _HAIR_FALLS, _HAIR_FADES, _HAIR_BESIDE = 0.8, 0.5, 1.15  # crops below it; over which hair is given up; half crops
 _CHIN = 0.8  # of the crop's side, below its beginning: above, what is beside a face is hair or worn
-_LIKE_HAIR = 0.1  # of the range: deviation of hair's colour at least
-_MAY_BE = 0.3  # share from which on something may be hair
 
 
 @dataclass(frozen=True)
@@ -110,17 +108,17 @@ def segments_around(
     assert read is not None
     crop = parser.segments(where.cut(picture), landmarks)
     read = where.with_crop(read, crop, _SOFT)
-    person = _person(picture, 1 - read[:, :1], where)
-    return _sorted(picture, read, person, where)
+    falls = fallen_hair(picture, read, where)
+    person = _person(picture, torch.maximum(1 - read[:, :1], falls), where)
+    return _sorted(picture, read, person, falls, where)
 
 
 def _person(
     picture: Float[Tensor, "1 3 s s"], share: Float[Tensor, "1 1 s s"], where: Surroundings
 ) -> Float[Tensor, "1 1 s s"]:
     """Return where somebody is: colours decide what face parsing leaves open, the more the further from the face."""
-    side = min(_CUT, picture.shape[-1])
+    side = min(LARGEST, picture.shape[-1])
     small = functional.interpolate(picture, (side, side), mode="area")[0]
-    levels = ((small.flip(0).permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     known = functional.interpolate(share, (side, side), mode="area")[0, 0].numpy()
     far, (body, beyond) = (away(where, side) > _FAR).numpy(), _reach_of_body(where, side)
     mask = np.where(known > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -129,10 +127,7 @@ def _person(
     person = (cv2.GC_FGD, cv2.GC_PR_FGD)
     if len(np.unique(np.isin(mask, person))) < 2:  # all of it is somebody, or nobody
         return share
-    cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(levels), mask, (0, 0, 0, 0), *models, _PASSES, cv2.GC_INIT_WITH_MASK)
-    found = _connected(np.isin(mask, person), where)
+    found = _connected(grab_cut(small, mask), where)
     made = guided(torch.from_numpy(found.astype(np.float32))[None, None], picture)
     return ((made - 0.5) * _STEEP + 0.5).clamp(0, 1)
 
@@ -169,6 +164,7 @@ def _sorted(
     picture: Float[Tensor, "1 3 s s"],
     read: Float[Tensor, "1 segments s s"],
     person: Float[Tensor, "1 1 s s"],
+    falls: Float[Tensor, "1 1 s s"],
     where: Surroundings,
 ) -> Float[Tensor, "1 segments s s"]:
     """Say of somebody what is hair, skin or clothes: away from the head hair and skin are known by their colours."""
@@ -181,7 +177,7 @@ def _sorted(
     below = (ends - where.crop.top - where.crop.side) / where.crop.side
     beside = (2 * ends - 1 - where.middle[0]).abs() / where.crop.side
     reach = ((_HAIR_FALLS - below) / _HAIR_FADES).clamp(0, 1)[:, None] * ((_HAIR_BESIDE - beside) / 0.1).clamp(0, 1)
-    likely = _fallen(read[:, [hair]] * _like(shown, sure[1]) * reach, sure[1])
+    likely = torch.maximum(connected_with(read[:, [hair]] * like(shown, sure[1]) * reach, sure[1]), falls)
     shoulders = where.crop.top + _CHIN * where.crop.side
     beside_face = ((shoulders - ends) / (0.1 * where.crop.side) + 0.5).clamp(0, 1)[:, None]  # no clothes, hardly a hand
     bare = torch.minimum(bare_skin(shown, sure[0], sure[2]), 1 - likely) * (1 - beside_face)
@@ -198,19 +194,4 @@ def _sorted(
     parts = parts * person
     parts[:, [place]] = 1 - person
     # Hats, eyes, mouths: of the head alone.
-    return torch.lerp(parts, read, near)
-
-
-def _like(shown: Float[Tensor, "1 3 s s"], sure: Float[Tensor, "1 1 s s"]) -> Float[Tensor, "1 1 s s"]:
-    """Return how far each pixel has the colour of a part."""
-    even = softened(shown, 1.0)
-    mean = mean_of(even, sure)
-    spread = mean_of((even - mean).square().sum(1, keepdim=True), sure).clamp(min=_LIKE_HAIR**2)
-    return torch.exp(-0.5 * ((even - mean).square().sum(1, keepdim=True) / spread - 3).clamp(min=0))
-
-
-def _fallen(likely: Float[Tensor, "1 1 s s"], sure: Float[Tensor, "1 1 s s"]) -> Float[Tensor, "1 1 s s"]:
-    """Leave of what may be hair what is connected with the hair of the head."""
-    _, labels = cv2.connectedComponents((likely[0, 0].cpu().numpy() > _MAY_BE).astype(np.uint8))
-    known = np.unique(labels[(sure[0, 0].cpu().numpy() > 0.5) & (labels > 0)])
-    return likely * blurred(torch.from_numpy(np.isin(labels, known)).to(likely)[None, None], 0.004)
+    return with_collar(picture, torch.lerp(parts, read, near * (1 - falls)), where)

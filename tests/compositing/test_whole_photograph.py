@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from portraittalk_core.compositing.colour_parsing import fallen_hair, with_collar
 from portraittalk_core.compositing.edits.edited import edited
 from portraittalk_core.compositing.edits.regions import ASKED, asked_regions
 from portraittalk_core.compositing.surroundings import Surroundings
 from portraittalk_core.compositing.whole_photograph import WholePhotograph, goes_beyond
+from portraittalk_core.media.image import cut_square
 from portraittalk_core.topology import SEGMENTS
 from portraittalk_core.types import Bystander, CropPlace
 
@@ -86,6 +88,58 @@ def test_somebody_goes_on_below_the_crop(standing, points):
     assert place_share[20, left + 100] > 0.9 and place_share[200, left + 180] > 0.9
     known = whole.crop_parser.segments(picture[None, :, 50:150, 50:150], points)
     assert known[0, SEGMENTS.index("clothes"), -4, 50] > 0.9
+
+
+def falling(hair, shirt, wall):
+    """Return the square of somebody whose hair falls over the shirt, segments as read in it, and where hair is."""
+    noise = 0.04 * torch.rand(1, 3, 240, 240, generator=torch.Generator().manual_seed(0)) - 0.02
+    shown = torch.tensor(wall).view(3, 1, 1).expand(3, 240, 240).clone()[None]
+    truth = torch.zeros(1, 1, 240, 240)
+    shown[..., 130:, 60:180] = torch.tensor(shirt).view(3, 1, 1)
+    for columns in (slice(70, 90), slice(150, 170)):
+        shown[..., 60:200, columns] = torch.tensor(hair).view(3, 1, 1)
+        truth[..., 60:200, columns] = 1
+    segments = torch.zeros(1, len(SEGMENTS), 240, 240)
+    for name, colour in (("hair", hair), ("clothes", shirt), ("background", wall)):
+        of_it = (shown - torch.tensor(colour).view(3, 1, 1)).abs().amax(1) == 0
+        segments[:, SEGMENTS.index(name)] = of_it.float()
+    segments[..., 140:, :] = 0.2  # below, the network does not know
+    return shown + noise, segments, truth
+
+
+def test_hair_falls_as_far_as_its_colour_goes():
+    where = Surroundings.of(CropPlace(70, 50, 100, 240, 240))
+    picture, segments, truth = falling([-0.8, -0.9, -0.9], [0.8, 0.8, 0.8], [0.1, 0.1, 0.1])
+    found = fallen_hair(picture, segments, where)
+    beyond = truth[..., 110:, :]
+    assert (found[..., 110:, :] * beyond).sum() > 0.9 * beyond.sum()
+    assert (found * (1 - truth)).sum() < 0.1 * truth.sum()
+
+
+@pytest.mark.parametrize("wall", [[-0.8, -0.9, -0.9], [-0.75, -0.8, -0.8]])
+def test_hair_that_has_the_colour_of_what_is_around_it_is_left_as_it_was_read(wall):
+    where = Surroundings.of(CropPlace(70, 50, 100, 240, 240))
+    picture, segments, _ = falling([-0.8, -0.85, -0.9], [0.8, 0.8, 0.8], wall)
+    assert not fallen_hair(picture, segments, where).any()
+
+
+def test_collars_begin_where_their_colour_does(standing):
+    """Near the end of its square face parsing takes a collar for skin; a shirt of the skin's colour is left alone."""
+    picture, place = standing
+    where = Surroundings.of(place)
+    square = cut_square(picture, where.square)[None]
+    parts = Standing().segments(square, None)
+    skin, clothes = SEGMENTS.index("skin"), SEGMENTS.index("clothes")
+    left, top = -where.square.left, -where.square.top
+    collar = (slice(None), slice(None), slice(top + 137, top + 146), slice(left + 80, left + 120))
+    wrong = parts.clone()
+    wrong[collar] = 0
+    wrong[:, [skin, clothes], collar[2], collar[3]] = torch.tensor([[0.7], [0.3]])[..., None]
+    made = with_collar(square, wrong, where)
+    assert made[:, clothes, collar[2], collar[3]].mean() > 0.9 and made[:, skin, collar[2], collar[3]].mean() < 0.1
+    assert made[:, skin, top + 120, left + 100] > 0.9
+    alike = torch.where(parts[:, [clothes]] > 0.5, square - SHIRT + SKIN, square)
+    assert torch.equal(with_collar(alike, wrong, where), wrong)
 
 
 def test_another_place_and_other_clothes_are_seen_in_the_whole_photograph(standing, points):
