@@ -221,8 +221,9 @@ def _samples(
         return (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
 
     whole = area(a, b, c)
-    whole = np.where(np.abs(whole) < 1e-9, 1e-9, whole)
-    weights = np.stack([area(at, b, c), area(a, at, c), area(a, b, at)], -1) / whole[..., None]
+    whole = np.where(np.abs(whole) < 1e-9, np.float32(1e-9), whole)
+    middle = at.astype(np.float32)
+    weights = np.stack([area(middle, b, c), area(a, middle, c), area(a, b, middle)], -1) / whole[..., None]
     inside = np.asarray((weights >= -1e-4).all(-1) & ((at >= 0) & (at < side)).all(-1))
     which, _ = np.nonzero(inside)
     place = at[inside]

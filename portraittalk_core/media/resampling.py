@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -19,6 +20,10 @@ _LAYERS = 4
 
 _APPLE = ("mps",)
 """Devices for which torch, in versions that are promised, has neither `bordered` nor solvers of linear systems."""
+
+
+_FAR = 20.0
+"""Distance from which on what falls off is nothing."""
 
 
 def off_apple(tensor: Tensor) -> Tensor:
@@ -135,6 +140,17 @@ def largest(values: Float[Tensor, "n c h w"], half: int) -> Float[Tensor, "n c h
     for layer in made.flatten(0, 1):
         cv2.dilate(layer.numpy(), square, layer.numpy())
     return made
+
+
+def falling_off(distance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return exp(-distance): 1 here, less and less further away, and nothing where it would be next to nothing.
+
+    Processors multiply numbers below 1e-38 thirty times as slowly as others, and Gaussians are full of them.
+
+    Args:
+        distance: From 0; of a Gaussian squared, in half its variance.
+    """
+    return functional.threshold(torch.exp(-distance.clamp(max=_FAR)), 2 * math.exp(-_FAR), 0.0)
 
 
 def _for_opencv(*values: Tensor) -> bool:

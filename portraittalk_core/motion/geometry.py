@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BadInput
-from ..media.resampling import bordered, enlarged, off_apple
+from ..media.resampling import bordered, enlarged, falling_off, off_apple
 from ..topology import (
     BROWS,
     EYE_CORNERS,
@@ -328,11 +328,11 @@ def _smooth_field(
     apart = (points[:, :, None] - points[:, None]).square().sum(-1)
     field = points.new_zeros(len(points), len(axis), len(axis), 2)
     for reach, ridge in _WARP_SCALES:
-        near = torch.exp(apart * (-0.5 / reach**2))
+        near = falling_off(apart * (0.5 / reach**2))
         root = torch.linalg.cholesky(off_apple(near + ridge * torch.eye(near.shape[1], device=near.device)))
         weights = torch.cholesky_solve(off_apple(offsets), root).to(offsets)
         offsets = offsets - near @ weights
-        x, y = (torch.exp((axis - points[..., k, None]).square() * (-0.5 / reach**2)) for k in (0, 1))
+        x, y = (falling_off((axis - points[..., k, None]).square() * (0.5 / reach**2)) for k in (0, 1))
         rows = (y[..., None] * weights[:, :, None]).flatten(2).mT  # [n, size * 2, k]
         field = field + (rows @ x).unflatten(1, (len(axis), 2)).mT
     return field
@@ -356,7 +356,7 @@ def _draw(points: Float[Tensor, "n 478 2"], size: int, sigma: float) -> Float[Te
         squared = _squared_distance(start, stop, axis).amin(1)
         known = nearest[channel]
         nearest[channel] = squared if known is None else torch.minimum(known, squared)
-    return torch.exp(torch.stack([near for near in nearest if near is not None], 1) * (-1 / sigma**2))
+    return falling_off(torch.stack([near for near in nearest if near is not None], 1) / sigma**2)
 
 
 def _squared_distance(

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import bordered, enlarged, sampled
+from ..media.resampling import bordered, enlarged, falling_off, sampled
 from .small_unet import SmallUNet
 
 SHARES = ("own", "warped", "still")
@@ -156,7 +156,7 @@ def spread(
 def _gaussians(points: Tensor, columns: Tensor, rows: Tensor, width: float) -> tuple[Tensor, Tensor]:
     """Return how near points are to columns and to rows of cells: of a Gaussian, which is their product."""
     x, y = (end - points[..., k : k + 1] for k, end in enumerate((columns, rows)))
-    return torch.exp(x.square() * (-0.5 / width**2)), torch.exp(y.square() * (-0.5 / width**2))
+    return falling_off(x.square() * (0.5 / width**2)), falling_off(y.square() * (0.5 / width**2))
 
 
 class DenseMotionNet(SmallUNet):

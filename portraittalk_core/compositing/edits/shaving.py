@@ -73,6 +73,8 @@ def beard_of(scene: Scene, hairs: bool = False) -> Float[Tensor, "n 1 s s"]:
         hairs: Only where hairs are seen, not wherever they may be.
     """
     whole, chin, lip = _parts(scene)
+    if scene.view.beyond:  # it is in the crop
+        return torch.zeros_like(whole)
     skin = _skin(scene, whole)
     unit = float(face_unit(scene.landmarks).mean()) / 2
     hairy = skin.rough * _tone(scene, _continued(scene, skin.known, unit)) * scene.was("skin", "hair", "mouth")
@@ -179,5 +181,8 @@ def _tone(
 
 
 def _continued(scene: Scene, known: Float[Tensor, "n 1 s s"], unit: float) -> Float[Tensor, "n 3 s s"]:
-    person = scene.was("skin", "hair")
-    return continued_skin(scene.shown, known, scene.landmarks, person, _SMOOTH * unit)
+    if "skin without a beard" not in scene.made:
+        person = scene.was("skin", "hair")
+        made = continued_skin(scene.shown, known, scene.landmarks, person, _SMOOTH * unit)
+        scene.made["skin without a beard"] = made
+    return scene.made["skin without a beard"]
