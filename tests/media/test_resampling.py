@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from portraittalk_core.media import resampling
-from portraittalk_core.media.resampling import averaged, enlarged, largest, sampled
+from portraittalk_core.media.resampling import averaged, enlarged, falling_off, largest, sampled
 
 
 @pytest.fixture
@@ -73,3 +73,13 @@ def test_what_apples_gpus_lack_is_done_on_the_cpu(monkeypatch, picture: torch.Te
     found = resampling.bordered(rows.half(), grid, mode)
     assert found.dtype == torch.float16 and resampling.off_apple(rows.half()).dtype == torch.float32
     torch.testing.assert_close(found.float(), expected, atol=2e-3, rtol=0)
+
+
+def test_what_falls_off_is_a_gaussian_and_then_nothing() -> None:
+    """Numbers that a processor multiplies slowly are in none, nor in products of two."""
+    distance = torch.linspace(0, 200, 2001)
+    made = falling_off(distance)
+    assert (made - torch.exp(-distance)).abs().max() < 5e-9
+    products = made[:, None] * made
+    least = torch.finfo(torch.float32).tiny
+    assert made[0] == 1 and made[-1] == 0 and not ((products > 0) & (products < least)).any()
