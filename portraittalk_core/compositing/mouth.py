@@ -51,11 +51,13 @@ _SLIT = (4.0, 12.0)  # widest gap up to which a mouth is lit as through a slit, 
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
 # Shares of the colour of lips, and of light.
-_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.6, 0.95, 0.6, 0.9
+_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.5, 0.95, 0.55, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
 _UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.54, 0.8, 0.9, 0.85
 _IN_SLIT = 0.75  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
+_GROOVE, _GROOVE_WIDE = 0.07, 2.0  # how much darker the middle of a tongue is, and over how many millimetres
+_TONGUE_ROUND, _TONGUE_WIDE = 0.25, 22.0  # how much darker its sides are, and where they are, millimetres
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
 _SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
@@ -280,7 +282,7 @@ def draw_mouth(
     jaw = frames.jaw[:, None]
     tongue_top = _TONGUE_TOP * jaw + 0.02 * x.square()
     tongue = step((y - tongue_top) / (3 * soft)) * smooth_step((jaw - 1.5) / 4)
-    lit = _TONGUE_BACK + (1 - _TONGUE_BACK) * smooth_step((y - tongue_top) / 6)
+    lit = _tongue_light(x, y - tongue_top)
     colour = torch.lerp(flesh * _CAVITY, flesh * (_TONGUE * lit)[:, None], tongue[:, None])
     light = _light(frames, landmarks, x, y - above, below - y)[:, None]
     warm = flesh / luma(flesh[..., None])[..., 0].clamp(min=0.02)
@@ -296,6 +298,13 @@ def draw_mouth(
         colour = torch.lerp(colour, white * bright * warm ** (_WARM * shade), cover)
         colour = torch.lerp(colour, flesh * (_GUMS * bright), pink)
     return colour * light, between[:, None]
+
+
+def _tongue_light(x: Tensor, below_top: Tensor) -> Tensor:
+    """Return how light a tongue is: less at its back, at its sides and in the groove in its middle."""
+    front = _TONGUE_BACK + (1 - _TONGUE_BACK) * smooth_step(below_top / 6)
+    groove = 1 - _GROOVE * torch.exp(-(x / _GROOVE_WIDE).square())
+    return front * groove * (1 - _TONGUE_ROUND * (x / _TONGUE_WIDE).square().clamp(max=1))
 
 
 def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:
