@@ -22,6 +22,8 @@ STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those th
 _HAIRLINE = -0.75  # in distances of the eyes below them: where it is
 _NAPE, _COLLAR = 0.9, 2.6  # where necks begin and end below the eyes, in their distance
 _NECK = 1.1  # half as wide as necks are at most
+_CRISP = 4.0  # how much harder outlines of shoulders are than what is known of them
+_ENOUGH = 0.002  # share of the picture's pixels that are enough to know clothes by
 _SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
@@ -53,7 +55,8 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
     face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
     gone = torch.maximum((6 * blurred(hair, strands)).clamp(max=1), stray * (1 - face))
-    gone = gone * (1 - _dressed(scene, picture)) * (1 - scene.hand)
+    clothes = _dressed(scene, picture)
+    gone = gone * (1 - clothes) * (1 - scene.hand)
     gone = gone * torch.maximum(where, where.amax((2, 3), keepdim=True) * (1 - face))
     # The skin beside hair is in its shade, and often hair.
     seen = surely(skin, _SHADED * unit) * (1 - _features(scene.landmarks, picture))
@@ -65,7 +68,10 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     if scene.view.beyond:  # beyond the crop nothing is drawn: what is beside the hair goes on behind it
         beside = filled(torch.cat([scene.was("clothes"), scene.was("background")], 1), surely(1 - hair))
         dressed = beside[:, :1] / beside.sum(1, keepdim=True).clamp(min=1e-3)
-    cloth = filled(picture, surely(scene.was("clothes")))
+    dressed = (_CRISP * (dressed - 0.5) + 0.5).clamp(0, 1)  # shoulders have an outline
+    known = surely(scene.was("clothes")) * clothes
+    enough = (known.mean((-2, -1), keepdim=True) / _ENOUGH).clamp(max=1)
+    cloth = torch.lerp(place if scene.view.beyond else scene.drawn, filled(picture, known), enough)
     under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
     bare = share * (1 - low * (1 - (1 - dressed) * _neck(head.places)))
     under = under + bare * (scalp - under)

@@ -110,3 +110,15 @@ def test_locks_that_were_taken_for_the_place_go_with_the_hair(photograph, points
     worn[:, 1:, 90:] = 0
     made = change(photograph, photograph, points, "hair", "buzz cut", before=worn)
     assert made[lock].mean() > 0.3
+
+
+def test_where_hair_hid_all_clothes_they_are_those_that_were_drawn(photograph, points):
+    """Not black: nobody knows what is below hair that falls to the picture's end."""
+    worn, bare = falling(SIDE), segments()
+    worn[:, :, 96:] = 0
+    worn[:, SEGMENTS.index("hair"), 96:] = 1
+    drawn = photograph.clone()
+    drawn[..., 96:, :] = torch.tensor([-0.2, 0.2, 0.7]).view(3, 1, 1)
+    made = change(photograph, drawn, points, "bald head", before=worn, after=bare)
+    shoulders = made[0, :, 116:, 8:28].mean((1, 2))
+    assert shoulders[2] > shoulders[0] + 0.5 and shoulders.mean() > -0.2
