@@ -39,7 +39,7 @@ _AHEAD = 64  # frames whose mouths are found together: for a few it takes as lon
 # Millimetres.
 _APART = 2.0  # between lips that are open
 _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
-_OPENS = (2.0, 5.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
+_OPENS = (1.2, 5.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
 _RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at least so many pixels, or dots lie between
 _EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
@@ -51,7 +51,7 @@ _SLIT = (4.0, 12.0)  # widest gap up to which a mouth is lit as through a slit, 
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
 # Shares of the colour of lips, and of light.
-_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.5, 0.95, 0.55, 0.9
+_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.6, 0.95, 0.6, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
 _UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.54, 0.8, 0.9, 0.85
 _IN_SLIT = 0.75  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
