@@ -30,14 +30,8 @@ _UNFOLDS = 3.0  # times as wide as in the photograph skin beside an edge may be
 _CLOSES = 0.85  # share of the photograph's opening below which a lid closes: more than points tremble
 _FOLD = 0.045  # above the edge of an open eye, from where on a lid unfolds
 _UNDER = 0.06  # the edge of the lower lid, and its lashes: skin
-_ALONG, _STEPS = (
-    0.1,
-    15,
-)  # reach to each side over which skin is evened out along a lid, and colours that are read in it
-_SKIN, _LIKE_BELOW = (
-    0.6,
-    0.5,
-)  # how far a lid takes the colour of the skin around, and at its fold that of below the eye
+_ALONG, _STEPS = 0.1, 15  # reach to each side over which skin is evened out along a lid; places read in it
+_SKIN, _LIKE_BELOW = 0.6, 0.5  # how far a lid is like the skin around, and at its fold like that below the eye
 _GRAIN = 0.03  # of [-1, 1]: what is left of the lashes that are drawn out, as of pores
 _EYEBALL = 0.015  # below the points of the lower lid: they may lie on the eye
 _CORNERS = 0.04  # before the corners of an eye from where on they do not

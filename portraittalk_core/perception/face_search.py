@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,24 +95,26 @@ class FaceSearch:
         Returns:
             The faces, the largest first.
         """
-        faces, longest = self._placed(picture, self._detect(picture, 0, 0)), max(picture.shape[:2])
+        placed = partial(self._placed, picture, portrait)
+        faces, longest = placed(self._detect(picture, 0, 0)), max(picture.shape[:2])
         widest = max((float(np.ptp(face.points[:468, 0])) for face in faces), default=longest)
         if portrait and longest > SEEN_WHOLE and widest < LARGE * longest:
-            faces = self._placed(picture, self._search(picture, TILES[:1]), faces)
-        faces = faces or self._placed(picture, self._step_back(picture))
-        faces = faces or self._placed(picture, self._search(picture, TILES))
-        if portrait:
-            faces = [face for face in faces if self._same_in_the_mirror(picture, face.points)]
+            faces = placed(self._search(picture, TILES[:1]), faces)
+        faces = faces or placed(self._step_back(picture))
+        faces = faces or placed(self._search(picture, TILES))
         return sorted(faces, key=lambda face: -float(np.ptp(face.points[:468, 0])))
 
-    def _placed(self, picture: Picture, seen: list[_Candidate], known: Sequence[FoundFace] = ()) -> list[FoundFace]:
+    def _placed(
+        self, picture: Picture, portrait: bool, seen: list[_Candidate], known: Sequence[FoundFace] = ()
+    ) -> list[FoundFace]:
         """Return faces that are known, and those of which the landmark network says the same, each face once."""
         faces = [*known]
         for one in sorted(seen, key=lambda one: -one.score):
             if any(_near(one, face.points) for face in faces):
                 continue
             points = self.place(picture, one.corners, one.five)
-            if _agree(one.five, five_points(points)):
+            agree = _agree(one.five, five_points(points))
+            if agree and (not portrait or self._same_in_the_mirror(picture, points)):
                 faces.append(FoundFace(points, one.score))
         return faces
 
