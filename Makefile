@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 
 # Two processes of one thread each: two threads of one process wait for each other more than they do.
 TEST_JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist loadfile
 
 test: $(VENV)/ready
 	@$(PYTEST)
