@@ -108,7 +108,7 @@ def test_teeth_are_not_brown_because_what_was_drawn_is(person, networks):
 
 
 def test_only_soft_photographs_ask_the_denoiser_how_light_a_mouth_is(person, networks):
-    """And then for a fifth: a mouth that is a blur is seen to be one."""
+    """And then for three tenths: a mouth that is a blur is seen to be one."""
     maps = moving(person, networks, [0.7])
     x, y = (maps.landmarks[0, [13, 14]].mean(0) * 128 + 128).long().tolist()
     soft = functional.avg_pool2d(person.crops[:1], 7, 1, 3)[0]
