@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -19,12 +19,10 @@ from .diffusion.ahead import ahead
 from .diffusion.latent_fusion import OnPreview, OnStep, outside_inference, sample_video
 from .diffusion.sampler import make_sampler
 from .diffusion.wrapped_windows import sample_wrapped
+from .drawing import drawn_where_seen
 from .errors import BadInput
-from .hosts.devices import fast_dtype
-from .hosts.diffusers_session import DiffusersSession
 from .looks import Span, counted, joined, restyled, spans_of
-from .nets.group_norm import with_fast_norms
-from .presets import FAST, PUBLIC
+from .opening import HostSession, open_model
 from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
 from .stacks.denoiser import Denoiser
@@ -33,24 +31,11 @@ from .stacks.prompts import PromptEmbeds, PromptTrack, appearance_edits
 from .types import FaceMotion, Frames, Identity, LatentVideo, Sound, SpeechFeatures, StructureMaps
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
-    from .host import Host
-    from .hosts.diffusers_patches import Patch
     from .motion.audio_to_motion import MotionDials
     from .motion.mesh_motion import MeshMaps, MeshMotion
 
 RECONSTRUCTED_AT_ONCE = 8
 """Pictures that go through the VAE together: its maps are many times as large as they are."""
-
-
-class HostSession(Protocol):
-    """Hands out whoever runs the U-Net, for as long as one video is denoised."""
-
-    def open(self, patches: Sequence[Patch] = ()) -> AbstractContextManager[Host]:
-        """Return a host that runs with low-rank patches until its context ends."""
-        ...
 
 
 class PortraitTalk:
@@ -85,13 +70,7 @@ class PortraitTalk:
             WeightsMismatch: For files that are missing or do not fit.
             MissingExtra: Without diffusers.
         """
-        if name in PUBLIC:
-            return _load_public(name, device, options)
-        own = {"faces": None, "precision": "auto", "fast": False}
-        faces, precision, fast = (options.pop(key, usual) for key, usual in own.items())
-        if options:
-            raise BadInput(f"`{next(iter(options))}` must be left out for {name}: only models of public files have it.")
-        return _load_tiny(name, device, faces, fast_dtype(device, precision), fast)
+        return cls(*open_model(name, device, **options))
 
     def generate(
         self,
@@ -128,7 +107,8 @@ class PortraitTalk:
             dials: Strengths of the movements.
             motion: How the face moves, instead of by the sound; or what makes it of the motion that the sound gives.
             face: Which of several faces in a picture, 1 the largest; by default that.
-            options: How the video is denoised; what is left out is the stack's own.
+            options: How the video is denoised; what is left out is the stack's own. Where anything is given every frame
+                is denoised, also where nothing of that is seen, see `draw`.
             size: Side of the frames in pixels; None: as large as the photograph's crop around the head, see
                 `Stack.composite`.
             fine: Whether the frames go back into the photograph, see `Stack.composite`; they bring a changed one along.
@@ -187,8 +167,7 @@ class PortraitTalk:
         fine: bool = False,
         **how: Any,
     ) -> Iterator[Frames]:
-        latents = self.animate(identity, maps, features, prompts, **how)
-        decoded = (frames for video in latents for frames in self.stack.decode(video))
+        decoded = self.draw(identity, maps, features, prompts, size, **how)
         decoded = ahead(decoded) if self.stack.device.type == "cpu" else decoded  # on a GPU nobody has tried it
         return self.stack.composite(decoded, identity, maps, size, asked, fine=fine)
 
@@ -220,6 +199,32 @@ class PortraitTalk:
             return (replace(frames, photograph=look.photograph if fine else None) for frames in made)
 
         return joined(map(video, spans), spans, prompts.weights)
+
+    def draw(
+        self,
+        identity: Any,
+        maps: Any,
+        features: SpeechFeatures,
+        prompts: PromptTrack,
+        size: int | None = None,
+        **how: Any,
+    ) -> Iterator[Frames]:
+        """Return the frames that `Stack.composite` takes, in order.
+
+        Only those are denoised in which that is seen, unless it is said how, or somebody looks on.
+
+        Args:
+            identity: Of `Stack.identify`.
+            maps: Of `Stack.structure`.
+            features: Of `Stack.listen`.
+            prompts: What the video shows.
+            size: Side of the finished frames in pixels, see `Stack.composite`.
+            **how: Of `animate`.
+        """
+        if how.get("on_preview") is None and how.get("options") in (None, SamplingOptions()):
+            return drawn_where_seen(self.stack, self.animate, identity, maps, features, prompts, size, **how)
+        latents = self.animate(identity, maps, features, prompts, **how)
+        return (frames for video in latents for frames in self.stack.decode(video))
 
     def animate(
         self,
@@ -363,32 +368,6 @@ class PortraitTalk:
         """
         for part in pixels.split(RECONSTRUCTED_AT_ONCE):
             yield from self.stack.decode(LatentVideo(self.stack.encode(part), fps))
-
-
-def _load_tiny(
-    name: str, device: torch.device | str, faces: Path | str | None, multiplies: torch.dtype | None, fast: bool
-) -> PortraitTalk:
-    from .checkpoints.native import load_denoiser, model_files
-    from .stacks.tiny import TinyStack, placed
-
-    config, unet, adapters = load_denoiser(model_files(name)["denoiser"])
-    if fast:
-        config = replace(config, sampling=replace(config.sampling, **FAST["tiny"]))
-    stack = TinyStack.load(name, device, adapters=(config, adapters), faces=faces, multiplies=multiplies)
-    return PortraitTalk(stack, DiffusersSession.resident(with_fast_norms(placed(unet, stack.device)), multiplies))
-
-
-def _load_public(name: str, device: torch.device | str, options: dict[str, Any]) -> PortraitTalk:
-    from .stacks.public import PublicStack
-
-    stack = PublicStack.load(name, device, **options)
-
-    @contextmanager
-    def load_unet() -> Generator[Any, None, None]:
-        with stack.loader.load("unet") as nets:
-            yield nets.pop()
-
-    return PortraitTalk(stack, DiffusersSession(load_unet))
 
 
 def _check_length(motion: FaceMotion | MeshMotion, features: SpeechFeatures) -> None:

@@ -230,6 +230,15 @@ def load_adapters(path: Path | str) -> tuple[ModelConfig, Adapters]:
     return config, adapters.eval()
 
 
+def load_unet(path: Path | str) -> UNet2DConditionModel:
+    """Load the U-Net alone from a denoiser's file; else as `load_denoiser`."""
+    config, tensors = read_denoiser(path)
+    unet = builders.unet(config)
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith("unet.")}
+    fill(path, "a denoiser", {"unet": unet}, own)
+    return unet
+
+
 def load_vae(path: Path | str) -> AutoencoderTiny:
     """Load a VAE of the TAESD layout, or SD1.5's as `save_modules` wrote it with `SD15_LAYOUT`, float32, frozen.
 

@@ -11,29 +11,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
-from ..media.resampling import enlarged, largest
+from ..media.resampling import enlarged
 from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import (
     DenseMotion,
     DenseMotionNet,
     anchored,
-    identity_grid,
     lengths,
     nearness,
     sparse_motion,
     warp_pixels,
 )
 from ..topology import EYES, IRISES, POINTS
-from ..types import CropPlace, Frames, Identity, StructureMaps
+from ..types import Frames, Identity, StructureMaps
 from .edits.edited import edited
 from .edits.regions import ASKED
 from .face_parser import Parser
 from .fine_detail import FineDetail
+from .head_field import head_field
+from .known import Known, KnownKept
 from .layers import Layers, before_plate, taken_apart
 from .lips import LipEdges, lip_edges
 from .motions_kept import MotionsKept
+from .resting import all_shown, calibrated, without_rim
 from .scene import View
 from .skull import with_skull
+from .unseen import redrawn_beside_mouths
 from .whole_photograph import WholePhotograph, goes_beyond
 
 SIDE = 128
@@ -52,10 +55,7 @@ _LIDS, _EYE = [*EYES[0], *EYES[1]], 0.05  # points of both eyes, and their reach
 _AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
 _AT_ONCE = 4_000_000  # pixels that are composited together
-_RIM = 2  # cells of the maps around a head that show a little of it
-_BLOCK = 8  # cells, within one or two of which of the moved head its rim may lie
-_HARDLY = 0.05  # of [-1, 1]: moved so far, a place is no longer as at rest
-_NEAR, _FAR = 0.02, 0.06  # of [-1, 1]: the head has hardly moved; it has left its rim behind
+_SEEN = 0.1  # share of a cell from which on what is drawn there may be seen
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class HeadWarp:
 
     kept: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
     """Motions that are asked for again: by the next window, and when frames are composited."""
+
+    looked: KnownKept = field(default_factory=KnownKept, compare=False, repr=False)
+    """What is known of the photograph that moves."""
+
+    fields: MotionsKept = field(default_factory=MotionsKept, compare=False, repr=False)
+    """The same as frames are composited with them, for those of which it was asked whether anything is drawn."""
 
     @property
     def device(self) -> torch.device:
@@ -170,34 +176,71 @@ class HeadWarp:
         Yields:
             As many frames.
         """
-        photograph = identity.crops[0] if identity.portrait is None else identity.portrait
-        asked_size, size = size, size or min(photograph.shape[-1], LARGEST)
-        portrait = photograph if photograph.shape[-1] == size else resize(photograph, size, size)
+        known, photograph = self._known(identity, size), _photograph(identity)
+        portrait, layers, lips = known.portrait, known.layers, known.lips
         wanted = torch.as_tensor(edits).float()
         wanted = (wanted if wanted.ndim == 2 else wanted.reshape(-1, 1)).expand(len(maps.landmarks), len(ASKED))
-        points = identity.landmarks[:1].to(self.device)
-        rest = self.motion(identity.crops[:1].to(self.device), points, points).cpu()
-        place = identity.places[0] if identity.places else None
-        layers, lips = self._known(portrait, points.cpu(), place)
         detail = None
-        if fine and asked_size is None and layers is not None and photograph.shape[-1] > size:
+        if fine and size is None and layers is not None and photograph.shape[-1] > portrait.shape[-1]:
             detail = FineDetail.of(photograph, portrait, layers.matte, FINEST)
         done, said = 0, set[str]() if view is None else view.said
-        at_once = max(1, _AT_ONCE // (size if detail is None else detail.person.shape[-1]) ** 2)
+        largest_side = (portrait if detail is None else detail.person).shape[-1]
+        at_once = max(1, _AT_ONCE // largest_side**2)
         for frames in video:
             for part in frames.pixels.split(at_once):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
-                motion = self.motion_of(identity, landmarks, last=True).cpu()
-                motion = calibrated(without_rim(motion, rest) if layers is None else motion, rest)
-                if self.depths is not None:
-                    motion = with_skull(motion, points.cpu(), landmarks.cpu(), self.depths.cpu())
+                motion = self._field(identity, landmarks, known, shown=plain is not None, last=True)
                 asked = wanted[done : done + len(part)]
                 without = None if plain is None else plain[done : done + len(part)].float()
-                motion = motion if plain is None else all_shown(motion)
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without, said, view) if bool(asked.any()) else None
                 pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips, detail)
                 yield replace(frames, pixels=pixels)
+        self.looked.forget()
+
+    def undrawn(
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None
+    ) -> Float[Tensor, "n 3 d d"] | None:
+        """Return frames that do in place of decoded ones, see `Stack.undrawn`."""
+        known, landmarks = self._known(identity, size), landmarks.to(self.device)
+        if known.layers is None:
+            return None
+        motion = self._field(identity, landmarks, known)
+        if float(redrawn_beside_mouths(motion, known.layers.holds.solid, landmarks.cpu()).max()) > _SEEN:
+            return None
+        return self.warped(identity, landmarks, SIDE).cpu()
+
+    def _field(
+        self,
+        identity: Identity,
+        landmarks: Float[Tensor, "n 478 2"],
+        known: Known,
+        shown: bool = False,
+        last: bool = False,
+    ) -> DenseMotion:
+        """Return how the photograph moves in finished frames.
+
+        Args:
+            identity: The person.
+            landmarks: Points of each frame, in [-1, 1].
+            known: Of the photograph.
+            shown: Whether all of it is to be seen, whatever the network doubts.
+            last: Nobody asks for these frames again.
+        """
+        layers = known.layers
+
+        def made(rows: Float[Tensor, "k 478 2"]) -> DenseMotion:
+            motion, points = self.motion_of(identity, rows).cpu(), rows.cpu()
+            motion = calibrated(without_rim(motion, known.rest) if layers is None else motion, known.rest)
+            if self.depths is not None:
+                motion = with_skull(motion, known.points, points, self.depths.cpu())
+            motion = all_shown(motion) if shown else motion
+            return motion if layers is None else replace(motion, flow=head_field(motion, layers.holds, points))
+
+        motion = made(landmarks) if shown else self.fields.get(identity, landmarks, made, last)
+        if last:
+            self.kept.drop(landmarks)
+        return motion
 
     def look(
         self,
@@ -227,15 +270,27 @@ class HeadWarp:
         crops = torch.cat([first, identity.crops[1:]])
         return replace(identity, portrait=portrait, crops=crops, photograph=photograph)
 
-    def _known(
-        self, portrait: Float[Tensor, "3 s s"], landmarks: Float[Tensor, "1 478 2"], place: CropPlace | None
-    ) -> tuple[Layers | None, LipEdges | None]:
-        """Return the person and the place behind, and where the person's lips end."""
+    def _known(self, identity: Identity, size: int | None) -> Known:
+        """Look at a photograph in the size of frames; what was seen of the last one is kept.
+
+        Args:
+            identity: The person.
+            size: See `composite`.
+        """
+        return self.looked.get(identity, size, self.parser, lambda: self._look_at(identity, size))
+
+    def _look_at(self, identity: Identity, size: int | None) -> Known:
+        photograph = _photograph(identity)
+        side = size or min(photograph.shape[-1], LARGEST)
+        portrait = photograph if photograph.shape[-1] == side else resize(photograph, side, side)
+        points = identity.landmarks[:1].to(self.device)
+        rest, at = self.motion(identity.crops[:1].to(self.device), points, points).cpu(), points.cpu()
         if self.parser is None:
-            return None, None
-        segments = self.parser.segments(portrait[None], landmarks)
-        layers = taken_apart(portrait, segments, landmarks, SIDE, place)
-        return layers, lip_edges(portrait[None], segments, landmarks)
+            return Known(portrait, at, rest, None, None)
+        segments = self.parser.segments(portrait[None], at)
+        place = identity.places[0] if identity.places else None
+        layers = taken_apart(portrait, segments, at, SIDE, place)
+        return Known(portrait, at, rest, layers, lip_edges(portrait[None], segments, at))
 
     def _edit(
         self,
@@ -257,6 +312,10 @@ class HeadWarp:
         return edit
 
 
+def _photograph(identity: Identity) -> Float[Tensor, "3 s s"]:
+    return identity.crops[0] if identity.portrait is None else identity.portrait
+
+
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
     """Move a picture; what stands still stays to the pixel.
 
@@ -267,49 +326,6 @@ def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Fl
     moved, shares = warp_pixels(picture, motion)
     moved, still = moved.clamp(-1, 1), shares[:, 2:]
     return moved + still * (picture - moved)
-
-
-def without_rim(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
-    """Leave out the rim of a head in the photograph where the head has moved away from it.
-
-    What stands still begins where the head ended, and there its outermost hairs are: left behind, they are a pale line
-    around nothing. They are to be drawn.
-
-    Args:
-        motion: Of each frame.
-        rest: Of the head as it is in the photograph, one row.
-
-    Returns:
-        The same motion, some of what stands still being drawn.
-    """
-    _, _, still = rest.shares.split(1, 1)
-    rim = largest(1 - still, _RIM)
-    away = lengths(motion.flow - identity_grid(motion.flow)) * motion.shares[:, 1:2]
-    near = functional.max_pool2d(functional.max_pool2d(away, _BLOCK), 3, 1, 1)
-    moved = enlarged(near, away.shape[-2:])
-    left = motion.shares[:, 2:] * rim * ((moved - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
-    return replace(motion, shares=motion.shares + torch.cat([left, torch.zeros_like(left), -left], 1))
-
-
-def calibrated(motion: DenseMotion, rest: DenseMotion) -> DenseMotion:
-    """Take away what the network's field is off where nothing has moved, so that a head at rest is the photograph.
-
-    Args:
-        motion: Of each frame.
-        rest: Of the head as it is in the photograph, one row.
-
-    Returns:
-        The same motion; what has moved far stays as it is, for the network errs differently there.
-    """
-    away = lengths(motion.flow - rest.flow)
-    error = rest.flow - identity_grid(rest.flow)
-    return replace(motion, flow=motion.flow - torch.exp(-(away / _HARDLY).square()) * error)
-
-
-def all_shown(motion: DenseMotion) -> DenseMotion:
-    """Return the motion of a photograph that is not moved: all of it is shown, whatever the network doubts."""
-    own, warped, still = motion.shares.split(1, 1)
-    return replace(motion, shares=torch.cat([torch.zeros_like(own), warped, still + own], 1))
 
 
 def composited(

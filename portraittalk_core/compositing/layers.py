@@ -22,7 +22,7 @@ from ..topology import EYES, SEGMENTS
 from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
-from .head_field import Holds, head_field
+from .head_field import Holds
 from .lids import lid_seams, over_lids, unfolded
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
@@ -191,12 +191,11 @@ def before_plate(
     Args:
         drawn: The denoiser's frames, for what a photograph cannot show, in [-1, 1].
         layers: Of the photograph.
-        motion: Of each frame.
+        motion: Of each frame, its field that of `head_field`.
         landmarks: Of each frame, in [-1, 1].
         lips: Where they end in the photograph; None: they are shut there.
     """
     size = drawn.shape[-1]
-    motion = DenseMotion(head_field(motion, layers.holds, landmarks), motion.shares)
     bend = partial(_bent, layers=layers, lips=lips, landmarks=landmarks)
     parts = [layers.person, layers.matte, *([] if lips is None else [lips.inside])]
     flow = pixel_flow(motion, (size, size), bend)

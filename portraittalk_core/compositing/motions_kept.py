@@ -61,6 +61,16 @@ class MotionsKept:
         rows = [known[key] for key in keys]
         return DenseMotion(torch.stack([row.flow for row in rows]), torch.stack([row.shares for row in rows]))
 
+    def drop(self, landmarks: Float[Tensor, "n 478 2"]) -> None:
+        """Forget motions that nobody asks for again.
+
+        Args:
+            landmarks: Of each frame.
+        """
+        with self._lock:
+            for row in landmarks.detach().float().cpu().numpy():
+                self._rows.pop(row.tobytes(), None)
+
     def _know(self, identity: Identity, device: torch.device) -> None:
         known = self._person
         same = known is not None and known[0] is identity.crops and known[1] is identity.landmarks

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import enlarged
+from ..media.resampling import enlarged, sampled
+from ..nets.dense_motion import DenseMotion
 from ..topology import OUTER_LIPS
 from .masked import blurred, filled
 
@@ -36,6 +37,23 @@ def redrawn(
     """
     tear = enlarged(blurred(torn(flow), _AROUND), (size, size))
     return torch.maximum(tear, _mouths(landmarks, size))
+
+
+def redrawn_beside_mouths(
+    motion: DenseMotion, solid: Float[Tensor, "1 1 m m"], landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 1 m m"]:
+    """Return how much of each cell of a person is drawn anew, in [0, 1], without mouths.
+
+    In mouths next to nothing is seen of what is drawn: teeth and the dark behind them come over it.
+
+    Args:
+        motion: Of each frame, as it is composited.
+        solid: The share of the person in each cell of the photograph.
+        landmarks: Of the frames, in [-1, 1].
+    """
+    flow, own = motion.flow, motion.shares[:, :1]
+    tear = blurred(torn(flow), _AROUND) * (1 - _mouths(landmarks, flow.shape[-1]))
+    return own * tear * sampled(solid, flow, cubic=False).clamp(0, 1)
 
 
 def torn(flow: Float[Tensor, "n 2 m m"]) -> Float[Tensor, "n 1 m m"]:

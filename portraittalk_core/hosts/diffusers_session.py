@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .diffusers_host import DiffusersHost
@@ -32,6 +33,14 @@ class DiffusersSession:
     def resident(cls, unet: UNet2DConditionModel, multiplies: torch.dtype | None = None) -> DiffusersSession:
         """Return a session of a U-Net that stays in memory."""
         return cls(lambda: nullcontext(unet), multiplies)
+
+    @classmethod
+    def when_wanted(
+        cls, load: Callable[[], UNet2DConditionModel], multiplies: torch.dtype | None = None
+    ) -> DiffusersSession:
+        """Return a session of a U-Net that is read when it is opened first, and stays in memory from then on."""
+        kept = cache(load)
+        return cls(lambda: nullcontext(kept()), multiplies)
 
     @contextmanager
     def open(self, patches: Sequence[Patch] = ()) -> Generator[DiffusersHost, None, None]:

@@ -219,6 +219,19 @@ class Stack(Protocol):
         """
         ...
 
+    def undrawn(self, identity: Any, maps: Any, size: int | None = None) -> Frames | None:
+        """Return frames that do for `composite` in place of decoded ones, where nothing of those would be seen.
+
+        Args:
+            identity: Of `identify`.
+            maps: Of `structure`, of some frames.
+            size: See `composite`.
+
+        Returns:
+            As many frames; None where a part of them has to be drawn.
+        """
+        ...
+
     def composite(
         self,
         frames: Iterable[Frames],

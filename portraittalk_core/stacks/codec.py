@@ -51,6 +51,10 @@ class CodecMethods:
         """Return None: the decoder draws all of a frame; see `Stack.rest`."""
         return None
 
+    def undrawn(self, identity: Any, maps: Any, size: int | None = None) -> Frames | None:
+        """Return None: the decoder draws all of a frame; see `Stack.undrawn`."""
+        return None
+
     def composite(
         self,
         frames: Iterable[Frames],

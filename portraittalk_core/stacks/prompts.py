@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Sequence
@@ -77,6 +78,12 @@ class PromptTrack:
         entered = ((time_s - starts) / FADE_S + 1e-6).clamp(0, 1) if len(starts) else time_s.new_zeros(frames, 0)
         entered = torch.cat([entered.new_ones(frames, 1), entered], 1)
         self.weights: Float[Tensor, "frames prompts"] = _shares(entered).float()
+
+    def since(self, frame: int) -> PromptTrack:
+        """Return the prompts of the frames from one on, which becomes the first."""
+        later = copy.copy(self)
+        later.weights = self.weights[frame:]
+        return later
 
     def mix(self, values: Float[Tensor, "prompts *rest"], frames: Int[Tensor, "n"]) -> Float[Tensor, "n *rest"]:
         """Blend one value a prompt into one a frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -34,7 +34,7 @@ from ..compositing.mouth import open_mouths
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule
 from ..errors import WeightsMismatch
-from ..hosts.devices import lowered, open_device
+from ..hosts.devices import open_device
 from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import CONTOUR_SIGMA, draw_lines, placement
@@ -60,47 +60,15 @@ from .conditions import (
 )
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
+from .resident_codec import ResidentCodec
 
 if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    pass
 
 N = TypeVar("N", bound=nn.Module)
 
-DECODED_AT_ONCE = 8
-"""Pictures."""
-
 ENCODED_AT_ONCE = 16
 """Pictures that are encoded before sampling begins: only their latents, a twenty-fourth, grow with the video."""
-
-
-@dataclass(frozen=True)
-class ResidentCodec:
-    """A small VAE that stays on its device."""
-
-    vae: AutoencoderTiny
-    """The network."""
-
-    device: torch.device
-    """Where it is."""
-
-    runs_while_sampling: bool = True
-    """See `Codec`."""
-
-    multiplies: torch.dtype | None = None
-    """In which precision it multiplies, see `hosts.devices.fast_dtype`; None: in that of its weights."""
-
-    @torch.no_grad()
-    def encode(self, pixels: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        """Return the latents of pictures."""
-        with lowered(self.multiplies, self.device):
-            return cast(Any, self.vae.encode(pixels.to(self.device))).latents.float()
-
-    def decode(self, latents: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "k 3 s s"]]:
-        """Yield the pictures of latents."""
-        for part in latents.split(DECODED_AT_ONCE):
-            with lowered(self.multiplies, self.device):
-                pictures = cast(Any, self.vae.decode(part.to(self.device))).sample
-            yield pictures.float().clamp(-1, 1).cpu()
 
 
 @dataclass(frozen=True)
@@ -183,6 +151,7 @@ class TinyStack(CodecMethods):
         moving.multiplies = multiplies
         config, nets = adapters or load_adapters(files["denoiser"])
         place = open_device(device)
+        read_vae = cache(lambda: placed(load_vae(files["vae"]), place))
         hearing = _hearing(model_folder(name), config)
         audio_to_motion, prior = load_motion(files["motion"])
         fitter, shaper = load_structure(files["structure"])
@@ -201,7 +170,7 @@ class TinyStack(CodecMethods):
                 shaper.head.mean[:, 2].detach(),
             ),
             faces=open_faces(model_folder(name) / "faces", faces),
-            codec=codec or ResidentCodec(placed(load_vae(files["vae"]), place), place, multiplies=multiplies),
+            codec=codec or ResidentCodec(read_vae, place, multiplies=multiplies),
             device=place,
             hearing=None if hearing is None else hearing.to(place),
         )
@@ -285,6 +254,11 @@ class TinyStack(CodecMethods):
         """Return the maps of the photograph itself; see `Stack.rest`."""
         points = identity.landmarks[:1].to(self.device)
         return StructureMaps(points, placement(points, points), fps)
+
+    def undrawn(self, identity: Identity, maps: StructureMaps, size: int | None = None) -> Frames | None:
+        """Return the photograph moved, unless a part of it is torn; see `Stack.undrawn`."""
+        pixels = self.warp.undrawn(identity, maps.landmarks, size)
+        return None if pixels is None else Frames(pixels, maps.fps)
 
     def composite(
         self,

@@ -8,14 +8,8 @@ import torch
 from portraittalk_core import ASSETS
 from portraittalk_core.compositing import head_warp
 from portraittalk_core.compositing.edits.regions import ASKED
-from portraittalk_core.compositing.head_warp import (
-    HeadWarp,
-    all_shown,
-    calibrated,
-    composited,
-    moved_picture,
-    without_rim,
-)
+from portraittalk_core.compositing.head_warp import HeadWarp, composited, moved_picture
+from portraittalk_core.compositing.resting import all_shown, calibrated, without_rim
 from portraittalk_core.media.image import read_image
 from portraittalk_core.motion.geometry import face_warp
 from portraittalk_core.nets.dense_motion import DenseMotion, DenseMotionNet, identity_grid
@@ -145,6 +139,48 @@ def test_a_frames_motion_is_computed_once(identity: Identity, monkeypatch: pytes
         warp.warped(identity, landmarks)
     assert ran[5:] == [6, 4], "the oldest go"
     handle.remove()
+
+
+def test_what_is_known_of_a_photograph_is_found_once_for_asking_and_for_compositing(identity: Identity) -> None:
+    class Counting(Place):
+        asked = 0
+
+        def segments(self, pictures: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+            self.asked += 1
+            found = super().segments(pictures, landmarks)
+            found[:, SEGMENTS.index("background"), 8:-8] = 0
+            found[:, SEGMENTS.index("skin"), 8:-8] = 1
+            return found
+
+    parser = Counting()
+    warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval(), parser)
+    landmarks = identity.landmarks + torch.linspace(0, 0.05, 4)[:, None, None]
+    maps = StructureMaps(landmarks, torch.zeros(4, 2, 3), 25.0)
+    ran: list[int] = []
+    handle = warp.net.register_forward_hook(lambda _net, given, _out: ran.append(len(given[0])))
+    parts = [warp.undrawn(identity, landmarks[k : k + 2], 64) for k in (0, 2)]
+    assert all(part is not None and part.shape == (2, 3, 128, 128) for part in parts)
+    asked_of, moved = parser.asked, list(ran)
+    made = torch.cat([f.pixels for f in warp.composite([Frames(p, 25.0) for p in parts], identity, maps, 64)])
+    assert parser.asked == asked_of == 1 and ran == moved, "nothing is computed again"
+    again = torch.cat([f.pixels for f in warp.composite([Frames(p, 25.0) for p in parts], identity, maps, 64)])
+    assert parser.asked == 2 and torch.allclose(made, again, atol=1e-4), "and it is let go with the video"
+    assert HeadWarp(warp.net).undrawn(identity, landmarks) is None, "without face parsing the decoder is needed"
+    handle.remove()
+
+
+def test_a_frame_that_is_torn_has_to_be_drawn(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Person(Place):
+        def segments(self, pictures: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+            return super().segments(pictures, landmarks).roll(1, 1)
+
+    warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval(), Person())
+    torn = torch.zeros(2, 1, 128, 128)
+    monkeypatch.setattr(head_warp, "redrawn_beside_mouths", lambda *_: torn)
+    landmarks = identity.landmarks.repeat(2, 1, 1)
+    assert warp.undrawn(identity, landmarks, 64) is not None
+    torn[1, 0, 40, 40] = 0.3
+    assert warp.undrawn(identity, landmarks, 64) is None
 
 
 def test_prompts_that_ask_for_another_look_are_known() -> None:

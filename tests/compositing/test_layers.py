@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from portraittalk_core.compositing.head_camera import _HEAD, head_camera, seen
 from portraittalk_core.compositing.head_field import Holds, _without_tears, head_field, plane_of_head
-from portraittalk_core.compositing.layers import Layers, before_plate, taken_apart
+from portraittalk_core.compositing.layers import Layers, Moved, before_plate, taken_apart
 from portraittalk_core.compositing.other_half import HALVES, other_half
 from portraittalk_core.compositing.unseen import stretching
 from portraittalk_core.media.resampling import enlarged
@@ -59,6 +59,11 @@ def motion(away: torch.Tensor, share: torch.Tensor) -> DenseMotion:
     return DenseMotion(flow, torch.cat([torch.zeros_like(share), share, 1 - share], 1))
 
 
+def finished(layers: Layers, moves: DenseMotion, points: torch.Tensor) -> Moved:
+    whole = DenseMotion(head_field(moves, layers.holds, points), moves.shares)
+    return before_plate(DRAWN, layers, whole, points, None)
+
+
 @pytest.fixture
 def layers() -> Layers:
     return taken_apart(noise(1), segments(SIZE, 0.5), face(), SIDE)
@@ -66,7 +71,7 @@ def layers() -> Layers:
 
 def test_a_person_at_rest_is_the_photograph(layers: Layers) -> None:
     rest = motion(torch.zeros(1, 2, SIDE, SIDE), disc(SIDE, 0.5))
-    made = before_plate(DRAWN, layers, rest, face(), None).pixels
+    made = finished(layers, rest, face()).pixels
     torch.testing.assert_close(made[0], noise(1), atol=1e-3, rtol=0)
 
 
@@ -77,7 +82,7 @@ def test_places_never_move_and_heads_leave_nothing_behind() -> None:
     # The network takes a rim of the head for still, and its field runs back to the place's.
     known = disc(SIDE, 0.42)
     away = -shift.view(1, 2, 1, 1) * known
-    made = before_plate(DRAWN, layers, motion(away, known), face() + shift, None).pixels
+    made = finished(layers, motion(away, known), face() + shift).pixels
     middle = made[0, :, SIZE // 2]
     left, right = (round((x + 1) * SIZE / 2) for x in (-0.4, 0.6))
     assert torch.allclose(middle[:, left + 4 : right - 4], torch.tensor(0.8), atol=0.03), "the head, moved as one"
@@ -88,7 +93,7 @@ def test_places_never_move_and_heads_leave_nothing_behind() -> None:
 def test_a_textured_place_stays_where_it_is(layers: Layers) -> None:
     shift = torch.tensor([0.06, 0.0])
     away = -shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE)
-    made = before_plate(DRAWN, layers, motion(away, torch.ones(1, 1, SIDE, SIDE)), face() + shift, None).pixels
+    made = finished(layers, motion(away, torch.ones(1, 1, SIDE, SIDE)), face() + shift).pixels
     far = (1 - disc(SIZE, 0.65))[0] > 0
     assert torch.allclose(made[0][far.expand(3, -1, -1)], noise(1)[far.expand(3, -1, -1)], atol=1e-3)
 
@@ -257,7 +262,7 @@ def test_what_would_come_from_beyond_a_photograph_is_its_mirror_image() -> None:
     layers = taken_apart(noise(1), segments(SIZE, 1.5), face(), SIDE, place)
     shift = torch.tensor([0.0, 16 * 2 / SIZE])
     away, every = -shift.view(1, 2, 1, 1).expand(1, 2, SIDE, SIDE), torch.ones(1, 1, SIDE, SIDE)
-    made = before_plate(DRAWN, layers, motion(away, every), face() + shift, None).pixels[0, :, :40, 100:150]
+    made = finished(layers, motion(away, every), face() + shift).pixels[0, :, :40, 100:150]
     # Of the two lines above, which may be a frame, nothing is mirrored.
     torch.testing.assert_close(made[:, 4:18], made[:, 20:34].flip(1), atol=0.2, rtol=0)
     assert made[:, :14].std(1).mean() > 0.1, "no streaks"

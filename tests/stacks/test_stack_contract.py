@@ -13,7 +13,8 @@ from portraittalk_core.stacks.conditions import Conditions
 from portraittalk_core.stacks.loaded_codec import LoadedCodec
 from portraittalk_core.stacks.options import SamplingOptions, Scales
 from portraittalk_core.stacks.public import PublicStack
-from portraittalk_core.stacks.tiny import ResidentCodec, TinyStack
+from portraittalk_core.stacks.resident_codec import ResidentCodec
+from portraittalk_core.stacks.tiny import TinyStack
 
 from .small_stacks import BOTH, FRAMES, sd15_case, tiny_case
 
