@@ -55,14 +55,13 @@ def _row(model: PortraitTalk, path: Path) -> str:
     pose[:, 0], pose[:, 5] = torch.tensor(YAWS), 1
     shapes = blendshapes(jawOpen=OPEN) * (torch.arange(count) >= count / 2)[:, None]
     maps = stack.structure(FaceMotion(shapes, pose, FPS), identity)
-    latents = model.animate(identity, maps, None, PromptTrack("", (), FPS, count), seed=0)
-    decoded = [frames for video in latents for frames in stack.decode(video)]
+    drawn = list(model.draw(identity, maps, None, PromptTrack("", (), FPS, count), seed=0))
     own = face_sharpness(photograph[None], _pixels(identity.landmarks[:1], place))
     sharpness: list[str] = []
     spent: list[str] = []
     for fine in (False, True):
         begun, found = time.process_time(), list[float]()
-        composited = stack.composite(iter(decoded), identity, maps, fine=fine)
+        composited = stack.composite(iter(drawn), identity, maps, fine=fine)
         for frames in paste_back(composited, photograph, place, levels=True):
             points = _pixels(maps.landmarks[len(found) : len(found) + len(frames.pixels)], place)
             found += (face_sharpness(from_bytes(frames.pixels), points) / own).tolist()

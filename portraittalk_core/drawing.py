@@ -25,7 +25,7 @@ def drawn_where_seen(
     animate: Callable[..., Iterator[LatentVideo]],
     identity: Any,
     maps: Any,
-    features: SpeechFeatures,
+    features: SpeechFeatures | None,
     prompts: PromptTrack,
     size: int | None = None,
     *,
@@ -39,7 +39,7 @@ def drawn_where_seen(
         animate: `PortraitTalk.animate`.
         identity: Of `Stack.identify`.
         maps: Of `Stack.structure`.
-        features: Of `Stack.listen`.
+        features: Of `Stack.listen`; None where nothing is known of the sound.
         prompts: What the video shows.
         size: Side of the finished frames in pixels, see `Stack.composite`.
         on_step: Called with (done, total) in frames; an exception ends the work.
@@ -59,8 +59,9 @@ def drawn_where_seen(
             yield frames
             continue
         left = Span(0, done, count)
-        parts = (left.of_maps(maps), left.of_features(features), prompts.since(done))
-        for video in animate(identity, *parts, on_step=_in_frames(on_step, left), **how):
+        heard = None if features is None else left.of_features(features)
+        steps = _in_frames(on_step, left)
+        for video in animate(identity, left.of_maps(maps), heard, prompts.since(done), on_step=steps, **how):
             for frames in stack.decode(video):
                 done += len(frames.pixels)
                 yield frames

@@ -204,7 +204,7 @@ class PortraitTalk:
         self,
         identity: Any,
         maps: Any,
-        features: SpeechFeatures,
+        features: SpeechFeatures | None,
         prompts: PromptTrack,
         size: int | None = None,
         **how: Any,
@@ -216,7 +216,7 @@ class PortraitTalk:
         Args:
             identity: Of `Stack.identify`.
             maps: Of `Stack.structure`.
-            features: Of `Stack.listen`.
+            features: Of `Stack.listen`; None where nothing is known of the sound.
             prompts: What the video shows.
             size: Side of the finished frames in pixels, see `Stack.composite`.
             **how: Of `animate`.

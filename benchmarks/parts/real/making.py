@@ -61,7 +61,8 @@ def make(
     prompts = PromptTrack(PROMPT, (), maps.fps, len(maps.landmarks))
     latents = model.animate(identity, maps, features, prompts, seed=0)
     decoded = [frames for video in latents for frames in stack.decode(video)]
-    whole = paste_back(stack.composite(iter(decoded), identity, maps, fine=True), photograph, identity.places[0])
+    used = model.draw(identity, maps, features, prompts, seed=0)
+    whole = paste_back(stack.composite(used, identity, maps, fine=True), photograph, identity.places[0])
     return Made(_bytes(replace(part, pixels=_enlarged(part.pixels)) for part in decoded), through_mp4(whole, target))
 
 

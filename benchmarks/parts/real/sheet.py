@@ -190,9 +190,8 @@ def one(session: Session, portrait: Portrait) -> tuple[dict[str, Any], Float[Ten
     _, sound = next(recordings(session.given.speech, SPOKEN_S))
     maps, shown = planned(stack, portrait, cut(sound, SPOKEN_S))
     prompts = PromptTrack(PROMPT, (), FPS, len(maps.landmarks))
-    latents = session.model.animate(portrait.identity, maps, None, prompts, seed=0)
-    decoded = (frames for video in latents for frames in stack.decode(video))
-    frames = torch.cat([f.pixels for f in stack.composite(decoded, portrait.identity, maps)])
+    drawn = session.model.draw(portrait.identity, maps, None, prompts, seed=0)
+    frames = torch.cat([f.pixels for f in stack.composite(drawn, portrait.identity, maps)])
     row = at_rest(session, portrait, frames[:REST])
     chosen = frames[list(shown.values())]
     levels = ((chosen + 1) * 127.5).round().to(torch.uint8)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 SECONDS, WARM_S = 4.0, 1.0
 """Of the video that is measured, and of the one before it."""
 
-PARTS = ("find", "listen and move", "structure", "denoise", "decode", "composite", "paste back")
+PARTS = ("find", "listen and move", "structure", "draw", "composite", "paste back")
 """What is timed, in order."""
 
 
@@ -57,7 +57,7 @@ def measure(session: Session) -> dict[str, Any]:
 
 
 def whole(session: Session, seconds: float, size: int | None) -> float:
-    """Time one video as the product makes it: the next frames are denoised while the last are composited.
+    """Time one video as the product makes it: the next frames are drawn while the last are composited.
 
     Args:
         session: What was asked for.
@@ -102,9 +102,8 @@ def timed(session: Session, seconds: float, size: int | None) -> dict[str, float
     features, motion = clock("listen and move", lambda: _moved(stack, sound))
     maps = clock("structure", lambda: stack.structure(motion, identity))
     prompts = PromptTrack(PROMPT, (), FPS, len(features.hidden))
-    latents = clock("denoise", lambda: list(session.model.animate(identity, maps, features, prompts)))
-    decoded = clock("decode", lambda: [frames for video in latents for frames in stack.decode(video)])
-    made = clock("composite", lambda: list(stack.composite(iter(decoded), identity, maps, size)))
+    drawn = clock("draw", lambda: list(session.model.draw(identity, maps, features, prompts, size)))
+    made = clock("composite", lambda: list(stack.composite(iter(drawn), identity, maps, size)))
     clock("paste back", lambda: sum(len(f.pixels) for f in paste_back(made, pixels, identity.places[0])))
     return spent
 

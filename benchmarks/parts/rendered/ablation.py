@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from portraittalk_core.pipeline import PortraitTalk
+from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.types import Identity, StructureMaps
 
 from ..program import say
@@ -63,7 +65,7 @@ def one(session: Session, variant: Variant, number: int) -> dict[str, Any]:
     rows = torch.arange(0, len(true), STEP)
     maps = _maps(session, variant, shown, identity)
     maps = StructureMaps(maps.landmarks[rows], maps.placement[rows], maps.fps)
-    made = make(model, identity, maps, PROMPT, number, variant.options)
+    made = make(model, identity, maps, PROMPT, number, _in_every_frame(model, variant))
     found: dict[str, Any] = dict(errors(made.finished, true[rows], points[rows]))
     found |= {f"decoded {name}": value for name, value in errors(made.decoded, true[rows], points[rows]).items()}
     portrait = torch.tensor(session.embed(shown.portrait))
@@ -75,6 +77,11 @@ def one(session: Session, variant: Variant, number: int) -> dict[str, Any]:
     found["stillness"] = float(made.finished.std(0)[still].mean() * 127.5) if bool(still.any()) else 0.0
     found["edits"] = _edits(session, variant, shown, identity)
     return found
+
+
+def _in_every_frame(model: PortraitTalk, variant: Variant) -> SamplingOptions:
+    """Return a variant's options, said so that nothing is left undrawn: what is taken away acts on what is drawn."""
+    return variant.options or SamplingOptions(steps=model.stack.config.sampling.steps)
 
 
 def _maps(session: Session, variant: Variant, shown: Truth, identity: Identity) -> StructureMaps:
@@ -89,7 +96,8 @@ def _edits(session: Session, variant: Variant, shown: Truth, identity: Identity)
     found: dict[str, dict[str, Any]] = {}
     for wanted in shown.edits:
         if wanted.edit.kind in EDITS:
-            made = edited(model, identity, wanted.edit.prompt, shown.subject.number, variant.options, poses=1)
+            options = _in_every_frame(model, variant)
+            made = edited(model, identity, wanted.edit.prompt, shown.subject.number, options, poses=1)
             scored = {
                 name: edit_scores(frames[0], shown.before[0], wanted.after[0])
                 for name, frames in (("finished", made.finished), ("decoded", made.decoded))

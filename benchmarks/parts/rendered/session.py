@@ -138,7 +138,8 @@ def make(
     plain = options if look is identity or options is None else replace(options, cfg=None)
     videos = list(model.animate(look, maps, None, track, seed=seed, options=plain, edited=False))
     decoded = [frames for video in videos for frames in stack.decode(video)]
-    finished = torch.cat([f.pixels for f in stack.composite(iter(decoded), look, maps, SIDE)])
+    used = model.draw(look, maps, None, track, SIDE, seed=seed, options=plain, edited=False)
+    finished = torch.cat([f.pixels for f in stack.composite(used, look, maps, SIDE)])
     # Of the pictures of a look the first is what the prompt asks for.
     drawn = [frames for video in (looks or [[]])[0] for frames in stack.decode(video)] or decoded
     pictures = torch.cat([f.pixels for f in drawn])

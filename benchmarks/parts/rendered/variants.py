@@ -37,7 +37,7 @@ class Variant:
     """What is done."""
 
     options: SamplingOptions | None = None
-    """Of sampling."""
+    """Of sampling; None: the model's own, in every frame."""
 
     change: Callable[[PortraitTalk], PortraitTalk] | None = None
     """Makes the model that lacks the part; None leaves it as it is."""
@@ -104,7 +104,14 @@ def _of_benchmark(key: str) -> Callable[[PortraitTalk], PortraitTalk]:
 
 
 VARIANTS = (
-    Variant("full", "full model", "as it is"),
+    Variant("full", "full model", "every frame denoised"),
+    Variant(
+        "seen",
+        "as it comes",
+        "frames are denoised only where what is drawn is seen: what users get",
+        SamplingOptions(),
+        edits=False,
+    ),
     Variant("exact", "exact points", "the true points, not the structure network's", exact=True, edits=False),
     Variant("no-identity", "no IdentityNet", "`identity_scale` 0", SamplingOptions(identity_scale=0.0)),
     Variant("no-reference", "no ReferenceNet", "`reference_scale` 0", SamplingOptions(reference_scale=0.0)),
