@@ -30,7 +30,12 @@ class PasteBack(io.ComfyNode):
             description="Takes what the photograph shows from the photograph, moved with the head, and only the rest "
             "from the decoded frames; then puts the head back into the whole picture.",
             inputs=[
-                io.Image.Input("images", tooltip="From VAE Decode: all frames of the video."),
+                io.Image.Input(
+                    "images",
+                    lazy=True,
+                    tooltip="From VAE Decode: all frames of the video. They are asked for only where something of them "
+                    "would be seen; while somebody speaks the photograph shows everything, and the sampler rests.",
+                ),
                 IdentitySocket.Input("identity", tooltip="From Prompt Look or Load Identity: it knows the photograph."),
                 MotionSocket.Input("motion", tooltip="From Speech to Motion, the same that the sampler got."),
                 io.Image.Input(
@@ -76,9 +81,28 @@ class PasteBack(io.ComfyNode):
         )
 
     @classmethod
+    def check_lazy_status(
+        cls,
+        identity: BoundIdentity,
+        motion: Motion,
+        images: Tensor | None = None,
+        size: int = 0,
+        edits: float = 0.0,
+        positive: Conditioning | None = None,
+        **_others: object,
+    ) -> list[str]:
+        """Ask for the frames where something of them would be seen."""
+        from . import encoding, pasting
+
+        if images is not None:
+            return []
+        count = encoding.looks(None if identity.looks else positive, motion.frame_count, edits)
+        return ["images"] if pasting.are_seen(identity, motion, size, count) else []
+
+    @classmethod
     def execute(
         cls,
-        images: Tensor,
+        images: Tensor | None,
         identity: BoundIdentity,
         motion: Motion,
         frame: str = PHOTOGRAPH,
@@ -90,7 +114,7 @@ class PasteBack(io.ComfyNode):
         """Return IMAGE."""
         from . import encoding, notes, pasting
 
-        count = encoding.looks(None if identity.looks else positive, len(images), edits)
+        count = encoding.looks(None if identity.looks else positive, motion.frame_count, edits)
         with notes.gathered() as said:
             made = pasting.paste(images, identity, motion, frame == PHOTOGRAPH, size, photograph, count)
         return io.NodeOutput(made, ui=notes.shown([], said))

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..portraittalk_core.drawing import AT_ONCE as ASKED_AT_ONCE
 from ..portraittalk_core.errors import BadInput
 from ..portraittalk_core.looks import Span, joined
 from ..portraittalk_core.media.paste_back import covered, paste_over
@@ -32,8 +33,32 @@ SMALLEST_SIZE = 64
 Region = tuple[slice, slice]
 
 
+def are_seen(bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float = 0.0) -> bool:
+    """Say whether anything of the decoded frames of a video would be seen.
+
+    Args:
+        bound: See `paste`, here and below.
+        motion: That the sampler gets.
+        size: Side of the square that is moved.
+        edits: How far decoded frames count where they show something else.
+
+    Raises:
+        BadInput: For inputs that do not belong together.
+    """
+    if bool(torch.as_tensor(edits).any()):
+        return True
+    maps = bound.hosted.stack.structure(motion, bound.identity)
+    bound.hosted.bring_moving()
+    for _, look, own, count in _shown_of(bound, maps, motion.frame_count):
+        for first in range(0, count, ASKED_AT_ONCE):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            if look.stack.undrawn(look.identity, own, slice(first, first + ASKED_AT_ONCE), size or None) is None:
+                return True
+    return False
+
+
 def paste(
-    images: Tensor,
+    images: Tensor | None,
     bound: BoundIdentity,
     motion: Motion,
     whole: bool,
@@ -44,7 +69,7 @@ def paste(
     """Make the finished pictures of a video.
 
     Args:
-        images: IMAGE of the decoded frames.
+        images: IMAGE of the decoded frames; None where nothing of them would be seen, as `are_seen` says.
         bound: The person, and the photograph that they were found in.
         motion: That the sampler got.
         whole: Whether the photograph is shown, else the square around the head.
@@ -72,8 +97,9 @@ def paste(
     return _filled(paste_over(frames, picture, place), count, shown, covered(place))
 
 
-def _check(images: Tensor, motion: Motion, size: int) -> int:
-    count, height, width = images.shape[:3]
+def _check(images: Tensor | None, motion: Motion, size: int) -> int:
+    side = (motion.frame_count, SMALLEST_SIZE, SMALLEST_SIZE)
+    count, height, width = side if images is None else images.shape[:3]
     if count != motion.frame_count:
         raise BadInput(
             f"`images` must be the {motion.frame_count} frames of this motion, but got {count}. Connect VAE Decode, "
@@ -125,29 +151,55 @@ def _check_memory(count: int, height: int, width: int) -> None:
 
 
 def _composited(
-    images: Tensor, bound: BoundIdentity, motion: Motion, size: int, edits: Tensor | float, fine: bool, changed: bool
+    images: Tensor | None,
+    bound: BoundIdentity,
+    motion: Motion,
+    size: int,
+    edits: Tensor | float,
+    fine: bool,
+    changed: bool,
 ) -> Iterator[Frames]:
     """Yield the frames of the crop; they bring the photograph as prompts have changed it, if that is asked for."""
     hosted, identity = bound.hosted, bound.identity
     maps = hosted.stack.structure(motion, identity)
     hosted.bring_moving()
 
-    def decoded(rows: Tensor) -> Iterator[Frames]:
-        return (Frames(torch.stack(convert.pictures(part)), motion.fps) for part in rows.split(AT_ONCE))
-
-    def made(look: Look, rows: Tensor, of_maps: Any) -> Iterator[Frames]:
-        frames = look.stack.composite(decoded(rows), look.identity, of_maps, size or None, edits, fine=fine)
+    def made(span: Span, look: Look, own: Any, count: int) -> Iterator[Frames]:
+        if images is None:
+            frames = _undrawn(look, own, count, size)
+        else:
+            first = span.first if len(parts) > 1 else 0
+            frames = _decoded(images[first : first + count], motion.fps)
+        composited = look.stack.composite(frames, look.identity, own, size or None, edits, fine=fine)
         behind = look.identity.photograph if changed and bound.looks else None
-        return (replace(part, photograph=behind) for part in frames)
+        return (replace(part, photograph=behind) for part in composited)
 
-    looks = bound.looks.over(len(images)) if bound.looks else None
-    if looks is None or len(looks.spans) == 1:
-        return made(bound.each[looks.spans[0].number if looks else 0], images, maps)
+    parts = _shown_of(bound, maps, motion.frame_count)
+    if bound.looks is None or len(parts) == 1:
+        return made(*parts[0])
+    weights = bound.looks.over(motion.frame_count).weights
+    return joined((made(*part) for part in parts), [span for span, *_ in parts], weights)
 
-    def video(span: Span) -> Iterator[Frames]:
-        return made(looks.each[span.number], images[span.first : span.end], span.of_maps(maps))
 
-    return joined(map(video, looks.spans), looks.spans, looks.weights)
+def _shown_of(bound: BoundIdentity, maps: Any, count: int) -> list[tuple[Span, Look, Any, int]]:
+    """Return where each look of a video is seen, it, and maps and number of the frames in which it is made."""
+    spans = bound.looks.over(count).spans if bound.looks else (Span(0, 0, count),)
+    if len(spans) == 1:  # maps of public files cannot be cut
+        return [(spans[0], bound.each[spans[0].number], maps, count)]
+    return [(span, bound.each[span.number], span.of_maps(maps), span.end - span.first) for span in spans]
+
+
+def _decoded(images: Tensor, fps: float) -> Iterator[Frames]:
+    return (Frames(torch.stack(convert.pictures(part)), fps) for part in images.split(AT_ONCE))
+
+
+def _undrawn(look: Look, maps: Any, count: int, size: int) -> Iterator[Frames]:
+    """Yield what does in place of decoded frames, of which nothing would be seen."""
+    for first in range(0, count, AT_ONCE):
+        frames = look.stack.undrawn(look.identity, maps, slice(first, first + AT_ONCE), size or None, sure=True)
+        if frames is None:
+            raise BadInput("`images` must be connected for this model. Connect VAE Decode.")
+        yield frames
 
 
 def _filled(parts: Iterable[Frames], count: int, ground: Float[Tensor, "h w 3"], region: Region) -> Tensor:

@@ -48,7 +48,7 @@ def drawn_where_seen(
     count, done = len(maps.landmarks), 0
 
     def undrawn() -> Frames | None:
-        return stack.undrawn(identity, Span(0, done, done + AT_ONCE).of_maps(maps), size)
+        return stack.undrawn(identity, maps, slice(done, done + AT_ONCE), size)
 
     while done < count:
         frames = undrawn()
@@ -58,10 +58,8 @@ def drawn_where_seen(
                 on_step(done, count)
             yield frames
             continue
-        left = Span(0, done, count)
-        heard = None if features is None else left.of_features(features)
-        steps = _in_frames(on_step, left)
-        for video in animate(identity, left.of_maps(maps), heard, prompts.since(done), on_step=steps, **how):
+        parts = _since(Span(0, done, count), maps, features, prompts)
+        for video in animate(identity, *parts, on_step=_in_frames(on_step, done, count), **how):
             for frames in stack.decode(video):
                 done += len(frames.pixels)
                 yield frames
@@ -69,8 +67,16 @@ def drawn_where_seen(
                 break
 
 
-def _in_frames(on_step: OnStep | None, span: Span) -> OnStep | None:
-    """Return what is told of the steps in which a span is denoised, and reports frames."""
+def _since(span: Span, maps: Any, features: SpeechFeatures | None, prompts: PromptTrack) -> tuple[Any, ...]:
+    """Return what is left of a video; all of it as it is, for only maps of the tiny model can be cut."""
+    if span.first == 0:
+        return maps, features, prompts
+    heard = None if features is None else span.of_features(features)
+    return span.of_maps(maps), heard, prompts.since(span.first)
+
+
+def _in_frames(on_step: OnStep | None, first: int, count: int) -> OnStep | None:
+    """Return what is told of the steps in which frames from one on are denoised, and reports frames."""
     if on_step is None:
         return None
-    return lambda step, steps: on_step(span.first + round(step / steps * (span.end - span.first)), span.end)
+    return lambda step, steps: on_step(first + round(step / steps * (count - first)), count)

@@ -32,8 +32,8 @@ class Stack:
     seen: set[int]
     asked: list[int] = field(default_factory=list)
 
-    def undrawn(self, identity, maps, size=None):
-        numbers = maps.landmarks[:, 0, 0]
+    def undrawn(self, identity, maps, which, size=None, sure=False):
+        numbers = maps.landmarks[which, 0, 0]
         self.asked.append(int(numbers[0]))
         if self.seen & set(numbers.int().tolist()):
             return None

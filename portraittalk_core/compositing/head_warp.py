@@ -199,16 +199,20 @@ class HeadWarp:
         self.looked.forget()
 
     def undrawn(
-        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None
+        self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None = None, sure: bool = False
     ) -> Float[Tensor, "n 3 d d"] | None:
         """Return frames that do in place of decoded ones, see `Stack.undrawn`."""
-        known, landmarks = self._known(identity, size), landmarks.to(self.device)
+        landmarks = landmarks.to(self.device)
+        return self.warped(identity, landmarks, SIDE).cpu() if sure or self._whole(identity, landmarks, size) else None
+
+    def _whole(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None) -> bool:
+        """Return whether the photograph shows all of some frames, but for mouths."""
+        known = self._known(identity, size)
         if known.layers is None:
-            return None
+            return False
         motion = self._field(identity, landmarks, known)
-        if float(redrawn_beside_mouths(motion, known.layers.holds.solid, landmarks.cpu()).max()) > _SEEN:
-            return None
-        return self.warped(identity, landmarks, SIDE).cpu()
+        drawn = redrawn_beside_mouths(motion, known.layers.holds.solid, landmarks.cpu())
+        return float(drawn.max()) <= _SEEN
 
     def _field(
         self,

@@ -219,13 +219,17 @@ class Stack(Protocol):
         """
         ...
 
-    def undrawn(self, identity: Any, maps: Any, size: int | None = None) -> Frames | None:
+    def undrawn(
+        self, identity: Any, maps: Any, which: slice, size: int | None = None, sure: bool = False
+    ) -> Frames | None:
         """Return frames that do for `composite` in place of decoded ones, where nothing of those would be seen.
 
         Args:
             identity: Of `identify`.
-            maps: Of `structure`, of some frames.
+            maps: Of `structure`.
+            which: Of their frames, at least one.
             size: See `composite`.
+            sure: Whether that has been asked before: it is not looked at again.
 
         Returns:
             As many frames; None where a part of them has to be drawn.

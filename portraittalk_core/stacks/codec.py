@@ -51,7 +51,9 @@ class CodecMethods:
         """Return None: the decoder draws all of a frame; see `Stack.rest`."""
         return None
 
-    def undrawn(self, identity: Any, maps: Any, size: int | None = None) -> Frames | None:
+    def undrawn(
+        self, identity: Any, maps: Any, which: slice, size: int | None = None, sure: bool = False
+    ) -> Frames | None:
         """Return None: the decoder draws all of a frame; see `Stack.undrawn`."""
         return None
 

@@ -255,9 +255,11 @@ class TinyStack(CodecMethods):
         points = identity.landmarks[:1].to(self.device)
         return StructureMaps(points, placement(points, points), fps)
 
-    def undrawn(self, identity: Identity, maps: StructureMaps, size: int | None = None) -> Frames | None:
+    def undrawn(
+        self, identity: Identity, maps: StructureMaps, which: slice, size: int | None = None, sure: bool = False
+    ) -> Frames | None:
         """Return the photograph moved, unless a part of it is torn; see `Stack.undrawn`."""
-        pixels = self.warp.undrawn(identity, maps.landmarks, size)
+        pixels = self.warp.undrawn(identity, maps.landmarks[which], size, sure)
         return None if pixels is None else Frames(pixels, maps.fps)
 
     def composite(

@@ -8,6 +8,7 @@ class Input:
         display_name: str | None = None,
         optional: bool = False,
         tooltip: str | None = None,
+        lazy: bool | None = None,
         extra_dict: Mapping[str, object] | None = None,
     ) -> None: ...
 
