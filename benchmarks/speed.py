@@ -10,7 +10,7 @@ without, and diffusers' AnimateDiff with ControlNet and FaceID run in turns on t
 time, memory, share of the floor, kernels by kind, waits for the device, VAE, and frames a second.
 
 Each way is measured in turns in one process, after a short video that warms it up: as it comes, in float32, and with
-two steps. CPU seconds (user and system, of all threads) tell more than the clock where other programs run.
+every frame denoised. CPU seconds (user and system, of all threads) tell more than the clock where other programs run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ from .parts.steps.measuring import Session
 from .parts.steps.networks import FULL, SMALL
 from .parts.steps.page import tables
 
-WAYS: dict[str, tuple[str, int | None]] = {"auto": ("auto", None), "float32": ("float32", None), "2 steps": ("auto", 2)}
+WAYS: dict[str, tuple[str, int | None]] = {
+    "auto": ("auto", None),
+    "float32": ("float32", None),
+    "every frame": ("auto", 2),
+}
 """Precision and steps, by the name of the row."""
 
 WARM_S = 0.5

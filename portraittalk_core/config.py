@@ -106,6 +106,9 @@ class SamplingConfig:
     overlap: int = 4
     """Frames that neighbouring windows share, fewer than `window`."""
 
+    fusion: str | None = None
+    """How windows join, see `stacks.options.Fusion`; None: `joint` where a video is short."""
+
     shared_noise: float = 1.0
     """Share of the variance of the noise, in [0, 1], that all frames have in common; see `diffusion.noise`."""
 

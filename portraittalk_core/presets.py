@@ -43,7 +43,9 @@ def tiny() -> ModelConfig:
         schedule=ScheduleConfig(
             prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=0
         ),
-        sampling=SamplingConfig(steps=2, plain_size=128, cfg=1.0, edit_cfg=2.0, window=16, overlap=4, flicker=0.05),
+        sampling=SamplingConfig(
+            steps=2, plain_size=128, cfg=1.0, edit_cfg=2.0, window=16, overlap=4, fusion="streaming", flicker=0.05
+        ),
         identity_tokens=4,
         audio_dim=128,
         audio_tokens=2,

@@ -203,7 +203,7 @@ class HeadWarp:
     ) -> Float[Tensor, "n 3 d d"] | None:
         """Return frames that do in place of decoded ones, see `Stack.undrawn`."""
         landmarks = landmarks.to(self.device)
-        return self.warped(identity, landmarks, SIDE).cpu() if sure or self._whole(identity, landmarks, size) else None
+        return self.warped(identity, landmarks).cpu() if sure or self._whole(identity, landmarks, size) else None
 
     def _whole(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None) -> bool:
         """Return whether the photograph shows all of some frames, but for mouths."""

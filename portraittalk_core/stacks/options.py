@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from ..config import SamplingConfig
 from ..diffusion.guidance import GuidanceScales
@@ -64,7 +64,8 @@ class SamplingOptions:
     """How much of the reference pictures ReferenceNet shows, in [0, 1]."""
 
     fusion: Fusion | None = None
-    """How windows join; by default `joint` up to 20 s, then `streaming`, whose memory does not grow."""
+    """How windows join; by default `streaming` for tiny, whose first frames come at once and whose memory does not
+    grow; for others `joint` up to 20 s, then `streaming`."""
 
     window: int | None = None
     """Frames that are denoised together, from 1."""
@@ -115,12 +116,24 @@ class SamplingOptions:
             reuse=reuse,
             scales=scales,
             guidance=GuidanceScales(text=cfg, identity=cfg if guided else 1.0, end=defaults.guidance_end),
-            fusion=self.fusion or ("joint" if duration_s <= JOINT_UP_TO_S else "streaming"),
+            fusion=self.fusion or usual_fusion(defaults, duration_s),
             window=window,
             overlap=overlap,
             shared_noise=defaults.shared_noise,
             flicker=defaults.flicker,
         )
+
+
+def usual_fusion(defaults: SamplingConfig, duration_s: float) -> Fusion:
+    """Return how windows join where nobody says.
+
+    Args:
+        defaults: Of the stack.
+        duration_s: Length of the video in seconds.
+    """
+    if defaults.fusion is not None:
+        return cast(Fusion, defaults.fusion)
+    return "joint" if duration_s <= JOINT_UP_TO_S else "streaming"
 
 
 def usual_cfg(defaults: SamplingConfig, edited: bool) -> float:

@@ -316,7 +316,8 @@ class TinyStack(CodecMethods):
         if maps is not None and latents is not None:
             moved, size = partial(self._moved, identity), self.config.contour_size
             warped = self._warped_latents(moved, maps)
-            made.append(TemporalCondition(self.adapters))
+            if len(maps.landmarks) > 1:  # a single frame, such as a look's, is drawn as stage 1 learned to
+                made.append(TemporalCondition(self.adapters))
             nets = (self.warp.net,)
             made.append(
                 StructureCondition(self.adapters, maps, latents[:1], moved, warped, size, nets, self.line_width)

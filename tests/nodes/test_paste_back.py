@@ -211,6 +211,79 @@ def test_a_stack_of_public_files_has_its_frames_pasted_as_they_are(pack, motion,
     torch.testing.assert_close(middle, decoded[:, 0, 0, 0], atol=0.05, rtol=0)  # COLOUR_LIMIT
 
 
+@pytest.fixture
+def whole(pack):
+    """Say of a bound identity's stack in which frames its photograph is torn; return what it was asked."""
+    frames_of, maps_of = pack("portraittalk_core.types").Frames, pack("portraittalk_core.types").StructureMaps
+
+    def prepare(bound, torn=()):
+        asked = []
+
+        def undrawn(identity, maps, which, size=None, sure=False):
+            here = range(len(maps.landmarks))[which]
+            asked.append((here.start, len(here), size, sure))
+            return None if set(here) & set(torn) and not sure else frames_of(torch.zeros(len(here), 3, 16, 16), FPS)
+
+        stack = bound.hosted.stack
+        stack.undrawn = undrawn
+        stack.structure = lambda motion, identity: maps_of(
+            torch.zeros(motion.frame_count, 478, 2), torch.zeros(motion.frame_count, 2, 3), FPS
+        )
+        return asked
+
+    return prepare
+
+
+def lazily(pack, bound, motion, **given):
+    return pack("nodes.paste_back").PasteBack.check_lazy_status(identity=bound, motion=motion, frame="crop", **given)
+
+
+def test_frames_of_which_nothing_would_be_seen_are_not_asked_for(pack, motion, decoded, whole):
+    bound, _, _ = identified(pack, photograph(240, 200), (60, 40, 120))
+    asked = whole(bound)
+    assert lazily(pack, bound, motion, images=None, size=64) == [] and asked == [(0, FRAMES, 64, False)]
+    made = pasted(pack, None, bound, motion, size=64)
+    assert made.shape == (FRAMES, 200, 240, 3) and asked[1:] == [(0, 4, 64, True), (4, 4, 64, True), (8, 1, 64, True)]
+    torn = whole(bound, torn={FRAMES - 1})
+    assert lazily(pack, bound, motion) == ["images"] and torn[-1][0] == 0
+    assert lazily(pack, bound, motion, images=decoded) == [], "they are there"
+
+
+def test_frames_in_which_words_change_something_are_asked_for(pack, motion, whole):
+    bound, _, _ = identified(pack, photograph(240, 200), (60, 40, 120))
+    asked = whole(bound)
+    positive = [(torch.zeros(1, 1, 1), {pack("nodes.encoding").LOOKS: torch.ones(FRAMES, 6)})]
+    assert lazily(pack, bound, motion, edits=0.5) == lazily(pack, bound, motion, positive=positive) == ["images"]
+    assert not asked
+    quiet = [(torch.zeros(1, 1, 1), {pack("nodes.encoding").LOOKS: torch.zeros(FRAMES, 6)})]
+    assert lazily(pack, bound, motion, positive=quiet) == []
+
+
+def test_a_model_that_draws_whole_frames_is_always_asked(pack, motion, errors):
+    bound, _, _ = identified(pack, photograph(240, 200), (60, 40, 120))
+    bound.hosted.stack.undrawn = lambda *_given, **_named: None
+    assert lazily(pack, bound, motion) == ["images"]
+    with pytest.raises(errors.BadInput, match=r"`images` must be connected for this model\. Connect VAE Decode\."):
+        pasted(pack, None, bound, motion)
+
+
+def test_a_long_video_can_be_interrupted_while_it_is_asked(pack, motion, whole, monkeypatch):
+    bound, _, _ = identified(pack, photograph(240, 200), (60, 40, 120))
+    whole(bound)
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt():
+        raise Interrupted
+
+    monkeypatch.setattr(
+        pack("nodes.pasting").comfy.model_management, "throw_exception_if_processing_interrupted", interrupt
+    )
+    with pytest.raises(Interrupted):
+        lazily(pack, bound, motion)
+
+
 def test_the_photograph_moves_with_the_dense_motion(pack, motion, decoded):
     head_warp, dense = pack("portraittalk_core.compositing.head_warp"), pack("portraittalk_core.nets.dense_motion")
     maps_of = pack("portraittalk_core.types").StructureMaps
