@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
-from ..media.resampling import enlarged
+from ..media.resampling import enlarged, sampled
 from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import (
     DenseMotion,
@@ -36,7 +36,7 @@ from .motions_kept import MotionsKept
 from .resting import all_shown, calibrated, without_rim
 from .scene import View
 from .skull import with_skull
-from .unseen import redrawn_beside_mouths
+from .unseen import redrawn
 from .whole_photograph import WholePhotograph, goes_beyond
 
 SIDE = 128
@@ -203,7 +203,7 @@ class HeadWarp:
     ) -> Float[Tensor, "n 3 d d"] | None:
         """Return frames that do in place of decoded ones, see `Stack.undrawn`."""
         landmarks = landmarks.to(self.device)
-        return self.warped(identity, landmarks).cpu() if sure or self._whole(identity, landmarks, size) else None
+        return self.warped(identity, landmarks, SIDE).cpu() if sure or self._whole(identity, landmarks, size) else None
 
     def _whole(self, identity: Identity, landmarks: Float[Tensor, "n 478 2"], size: int | None) -> bool:
         """Return whether the photograph shows all of some frames, but for mouths."""
@@ -211,8 +211,8 @@ class HeadWarp:
         if known.layers is None:
             return False
         motion = self._field(identity, landmarks, known)
-        drawn = redrawn_beside_mouths(motion, known.layers.holds.solid, landmarks.cpu())
-        return float(drawn.max()) <= _SEEN
+        person = sampled(known.layers.holds.solid, motion.flow, cubic=False)
+        return float((redrawn(motion, landmarks.cpu()) * person).max()) <= _SEEN
 
     def _field(
         self,

@@ -200,13 +200,14 @@ def before_plate(
     parts = [layers.person, layers.matte, *([] if lips is None else [lips.inside])]
     flow = pixel_flow(motion, (size, size), bend)
     moved = sampled(torch.cat(parts)[None], flow)
-    matte, drawn_there = moved[:, 3:4].clamp(0, 1), enlarged(motion.shares[:, :1], (size, size))
+    matte = moved[:, 3:4].clamp(0, 1)
     shown = moved[:, :3] + (1 - matte) * layers.plate
     if lips is not None:
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
-    known = (1 - drawn_there > _KNOWN).float()
-    drawn_there = drawn_there * redrawn(motion.flow, landmarks, size)
-    shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
+    drawn_there = enlarged(redrawn(motion, landmarks), (size, size))
+    if bool(drawn_there.any()):
+        known = (enlarged(motion.shares[:, :1], (size, size)) < 1 - _KNOWN).float()
+        shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
     own = 1 - drawn_there
     shown, lids = unfolded(shown, layers.landmarks, landmarks)
     own = own * (1 - lids)

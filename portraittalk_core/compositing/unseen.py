@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import enlarged, sampled
+from ..media.resampling import enlarged
 from ..nets.dense_motion import DenseMotion
 from ..topology import OUTER_LIPS
 from .masked import blurred, filled
@@ -22,38 +22,20 @@ _KNOWN = 0.8  # share of a pixel on that side from which on its colour counts
 _SOFT = 0.03  # reach, in sides of the picture, over which colours go over into another
 _WHOLE, _TORN = 0.4, 0.1  # least magnification of a field that shows detail, and that shows streaks only
 _AROUND = 0.012  # reach of a tear, in sides of the picture
-_MOUTH = 1.15  # of the lips' extent: within it what is drawn is taken, and half as far again it fades
+_MOUTH = 1.15  # of the lips' extent: within it nothing is drawn anew, and half as far again it is
 
 
-def redrawn(
-    flow: Float[Tensor, "n 2 m m"], landmarks: Float[Tensor, "n 478 2"], size: int
-) -> Float[Tensor, "n 1 size size"]:
+def redrawn(motion: DenseMotion, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1 m m"]:
     """Return how far what a photograph does not show is to be drawn anew, in [0, 1].
 
-    Args:
-        flow: Where each cell lies in the photograph.
-        landmarks: Of the frames, in [-1, 1].
-        size: Side of the result, pixels.
-    """
-    tear = enlarged(blurred(torn(flow), _AROUND), (size, size))
-    return torch.maximum(tear, _mouths(landmarks, size))
-
-
-def redrawn_beside_mouths(
-    motion: DenseMotion, solid: Float[Tensor, "1 1 m m"], landmarks: Float[Tensor, "n 478 2"]
-) -> Float[Tensor, "n 1 m m"]:
-    """Return how much of each cell of a person is drawn anew, in [0, 1], without mouths.
-
-    In mouths next to nothing is seen of what is drawn: teeth and the dark behind them come over it.
+    Mouths are not: teeth and the dark behind them are drawn over what is stretched there (`mouth`).
 
     Args:
         motion: Of each frame, as it is composited.
-        solid: The share of the person in each cell of the photograph.
         landmarks: Of the frames, in [-1, 1].
     """
-    flow, own = motion.flow, motion.shares[:, :1]
-    tear = blurred(torn(flow), _AROUND) * (1 - _mouths(landmarks, flow.shape[-1]))
-    return own * tear * sampled(solid, flow, cubic=False).clamp(0, 1)
+    tear = blurred(torn(motion.flow), _AROUND) * (1 - _mouths(landmarks, motion.flow.shape[-1]))
+    return motion.shares[:, :1] * tear
 
 
 def torn(flow: Float[Tensor, "n 2 m m"]) -> Float[Tensor, "n 1 m m"]:

@@ -159,7 +159,7 @@ def test_what_is_known_of_a_photograph_is_found_once_for_asking_and_for_composit
     ran: list[int] = []
     handle = warp.net.register_forward_hook(lambda _net, given, _out: ran.append(len(given[0])))
     parts = [warp.undrawn(identity, landmarks[k : k + 2], 64) for k in (0, 2)]
-    assert all(part is not None and part.shape == (2, 3, 256, 256) for part in parts)
+    assert all(part is not None and part.shape == (2, 3, 128, 128) for part in parts)
     asked_of, moved = parser.asked, list(ran)
     made = torch.cat([f.pixels for f in warp.composite([Frames(p, 25.0) for p in parts], identity, maps, 64)])
     assert parser.asked == asked_of == 1 and ran == moved, "nothing is computed again"
@@ -176,7 +176,7 @@ def test_a_frame_that_is_torn_has_to_be_drawn(identity: Identity, monkeypatch: p
 
     warp = HeadWarp(DenseMotionNet(widths=(8, 16)).eval(), Person())
     torn = torch.zeros(2, 1, 128, 128)
-    monkeypatch.setattr(head_warp, "redrawn_beside_mouths", lambda *_: torn)
+    monkeypatch.setattr(head_warp, "redrawn", lambda *_: torn)
     landmarks = identity.landmarks.repeat(2, 1, 1)
     assert warp.undrawn(identity, landmarks, 64) is not None
     torn[1, 0, 40, 40] = 0.3

@@ -17,7 +17,7 @@ from portraittalk_core.motion.geometry import placement
 from portraittalk_core.nets.dense_motion import DenseMotion, identity_grid, sparse_motion
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.base import Condition
-from portraittalk_core.stacks.conditions import StructureCondition
+from portraittalk_core.stacks.conditions import StructureCondition, TemporalCondition
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.tiny import TinyStack
 from portraittalk_core.types import Frames
@@ -76,6 +76,14 @@ class WithoutStructure(TinyStack):
         return [made for made in super().conditions(*args, **options) if not isinstance(made, StructureCondition)]
 
 
+class WithoutTemporal(TinyStack):
+    """A stack whose denoiser sees each frame alone."""
+
+    def conditions(self, *args: Any, **options: Any) -> list[Condition]:
+        """Compose what is left."""
+        return [made for made in super().conditions(*args, **options) if not isinstance(made, TemporalCondition)]
+
+
 class WithoutMouth(TinyStack):
     """A stack that draws no teeth, tongue and cavity into an open mouth."""
 
@@ -127,6 +135,13 @@ VARIANTS = (
         "of the portrait only the face's embedding",
         SamplingOptions(reference_scale=0.0),
         _as(WithoutStructure),
+    ),
+    Variant(
+        "no-temporal",
+        "no temporal attention",
+        "the denoiser sees each frame alone",
+        change=_as(WithoutTemporal),
+        edits=False,
     ),
     Variant(
         "no-occlusion",
