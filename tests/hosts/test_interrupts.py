@@ -42,11 +42,11 @@ def server(tmp_path_factory):
 
 
 def whole(graphs, seed):
-    """Return the graph of the quickstart, short, with its pictures kept exactly as well."""
+    """Return the graph of the quickstart, short, with the decoded pictures kept exactly as well: the sampler runs."""
     graph = graphs.full_graph()
     graph["5"]["inputs"]["duration_s"] = SECONDS
     graph["10"]["inputs"] |= {"steps": 2, "seed": seed, "window": 8, "overlap": 4}
-    graph["50"] = {"class_type": "SaveImage", "inputs": {"images": ["16", 0], "filename_prefix": "exact"}}
+    graph["50"] = {"class_type": "SaveImage", "inputs": {"images": ["11", 0], "filename_prefix": "exact"}}
     return graph
 
 

@@ -65,11 +65,14 @@ def server(tmp_path_factory):
 
 
 def short(graphs, seed=0, seconds=0.4, steps=1):
-    """Return the full graph of a moment of speech, with its pictures kept exactly as well."""
+    """Return the full graph of a moment of speech, with the decoded pictures kept exactly as well.
+
+    They are wanted for themselves, or the sampler would rest.
+    """
     graph = graphs.full_graph()
     graph["5"]["inputs"]["duration_s"] = seconds
     graph["10"]["inputs"] |= {"steps": steps, "seed": seed}
-    graph["50"] = {"class_type": "SaveImage", "inputs": {"images": ["16", 0], "filename_prefix": "exact"}}
+    graph["50"] = {"class_type": "SaveImage", "inputs": {"images": ["11", 0], "filename_prefix": "exact"}}
     return graph
 
 
