@@ -2,7 +2,7 @@
 
 A photograph of a closed mouth says nothing of what is behind the lips, a small denoiser blurs it, and what is stretched
 with the lips is no tooth. So the detail between the lips is drawn: teeth where skull and jaw have them (`teeth`), lit
-as the face is. How bright it is on the whole the denoiser knows better, where the photograph shows no teeth.
+as the face is. In a soft photograph what is stretched there shines through a little.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
 _SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
-_LEVEL = 0.7  # how far what is drawn says how bright a mouth is in a soft photograph; the denoiser says the rest
+_LEVEL = 0.85  # how far what is drawn says how bright a mouth is in a soft photograph; what lies below says the rest
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
 _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
 _UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
@@ -230,7 +230,7 @@ def with_mouths(
     for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
         change = colour * 2 - 1 - part.to(colour)
         level = _evened(change, within, reach)
-        light = luma(level[None])[0]  # of colours denoisers, too blurred to tell teeth from lips, say nothing
+        light = luma(level[None])[0]  # of colours lips that are drawn out say nothing
         part += (within * (change - (1 - seen.level) * light)).to(part)
         part.clamp_(-1, 1)
     return drawn
