@@ -158,7 +158,7 @@ def test_the_unet_is_not_held_while_the_last_latents_are_decoded(random_model, a
     with random_model.host.open() as host:
         reader = Reader(host.unet)
     case = tiny_case(random_model, avatar_identity)
-    options, seen = SamplingOptions(steps=1), []
+    options, seen = SamplingOptions(steps=1, fusion="joint"), []
     video = PortraitTalk(case.stack, DiffusersSession(reader)).animate(
         case.identity,
         case.maps,
