@@ -29,6 +29,9 @@ _PICKLE_ERRORS = (
 )
 """What torch's unpickler lets through where a file is damaged."""
 
+PICKLE_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How pickles begin: torch's archives, and bare ones of protocols 2 to 5."""
+
 
 @dataclass(frozen=True)
 class WeightsFile:
@@ -87,10 +90,20 @@ def open_weights(path: Path | str) -> WeightsFile:
         raise WeightsMismatch(f"{file}: is a Git LFS pointer, not the file itself. Run `git lfs pull` or download it.")
     if start.lstrip()[:1] == b"<":
         raise WeightsMismatch(f"{file}: is a web page, not weights. Download the file itself, not the page about it.")
-    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
+    if is_pickle(start):
         tensors, texts = _from_pickle(file, "meta")
         return WeightsFile(file, {name: tuple(t.shape) for name, t in tensors.items()}, texts, pickled=True)
     return _safetensors_directory(file)
+
+
+def is_pickle(start: bytes) -> bool:
+    """Say whether a weights file is a pickle by how it begins.
+
+    Args:
+        start: Its first bytes, nine at least. A safetensors file begins with the length of its directory, which may be
+            like a pickle's beginning, and goes on with the directory, which begins with a brace.
+    """
+    return start.startswith(PICKLE_MAGIC) and start[8:9] != b"{"
 
 
 def _safetensors_directory(file: Path) -> WeightsFile:

@@ -190,17 +190,28 @@ def fill(path: Path | str, what: str, nets: nn.Module | Mapping[str, nn.Module],
 
 
 def read_denoiser(path: Path | str) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Read a denoiser's file without building its networks.
+    """Read a denoiser's file without building its networks; what stage 2 learned beside it, if anything, counts.
 
     Returns:
         The model's configuration, and the tensors by name, `unet.*`, `identity_net.*` and `animate_net.*`.
 
     Raises:
         BadConfig: When the file's configuration is not that of a model.
-        WeightsMismatch: As `read_modules` does.
+        WeightsMismatch: As `read_modules` does; or where the second file is of another model.
     """
     config, tensors = read_modules(path)
+    later = second_stage(path)
+    if later.is_file():
+        config, learned = read_modules(later)
+        if foreign := sorted(learned.keys() - tensors.keys()):
+            raise misfit(f"{later}: must go with {Path(path).name}", [f"{name} is foreign" for name in foreign])
+        tensors |= learned
     return from_mapping(ModelConfig, config, str(path)), tensors
+
+
+def second_stage(path: Path | str) -> Path:
+    """Return where what stage 2 learned lies: beside the denoiser of stage 1, whose file it leaves as it is."""
+    return Path(path).with_name(f"{Path(path).stem}_stage2.safetensors")
 
 
 def save_denoiser(path: Path | str, tensors: Mapping[str, Tensor], config: ModelConfig) -> None:

@@ -23,7 +23,6 @@ EPILOG = f"""examples:
   portraittalk info out.mp4
 """
 
-PICKLE_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 SD15_BYTES = 6e9
 """Accelerator memory that the SD1.5 stack wants at 512 x 512 with half precision."""
 
@@ -84,9 +83,11 @@ def _is_weights(path: Path) -> bool:
     """Return whether a file is weights, by its name or by how it begins."""
     if path.suffix.lower() in (*WEIGHTS_SUFFIXES, *PICTURE_SUFFIXES):
         return path.suffix.lower() in WEIGHTS_SUFFIXES
+    from ..checkpoints.files import is_pickle
+
     with path.open("rb") as file:
         head = file.read(9)
-    return head.startswith(PICKLE_MAGIC) or head[8:] == b"{"
+    return is_pickle(head) or head[8:] == b"{"
 
 
 def describe_weights(path: Path) -> list[str]:
@@ -154,9 +155,11 @@ def _measures(path: Path) -> str:
 
 def refuse_pickle(path: Path) -> None:
     """Raise `UnsafeWeights` if a file looks like a pickle, which can run code when it is loaded."""
+    from ..checkpoints.files import is_pickle
+
     with path.open("rb") as stream:
-        head = stream.read(4)
-    if head.startswith(PICKLE_MAGIC) or path.suffix.lower() in WEIGHTS_SUFFIXES[1:]:
+        head = stream.read(9)
+    if is_pickle(head) or path.suffix.lower() in WEIGHTS_SUFFIXES[1:]:
         convert = (
             f"import torch, safetensors.torch as s; d = torch.load({str(path)!r}, weights_only=True); "
             f"s.save_file(d.get('state_dict', d), {str(path.with_suffix('.safetensors'))!r})"

@@ -21,8 +21,16 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from safetensors.torch import load_file
 
-from ..checkpoints.native import load_text_encoder, load_vae, read_modules, save_denoiser, save_modules
+from ..checkpoints.native import (
+    load_text_encoder,
+    load_vae,
+    read_modules,
+    save_denoiser,
+    save_modules,
+    second_stage,
+)
 from ..config import ModelConfig, TrainingConfig
 from ..config_file import read_toml
 from ..errors import BadInput
@@ -151,8 +159,11 @@ def pack(
     runs: int | None = None,
     start: Path | None = None,
     model: ModelConfig | None = None,
+    stage: int | None = None,
 ) -> None:
     """Write what was trained as a part of a model: `vae`, `dense_motion` and `denoiser.safetensors`.
+
+    Of stage 2 alone only what it learned is written, as `denoiser_stage2.safetensors`, which lies beside a denoiser.
 
     Args:
         work: Folder of the recipe.
@@ -161,10 +172,15 @@ def pack(
         runs: How many runs count, from the first; all by default.
         start: What the first of them began with.
         model: What was trained; tiny by default.
+        stage: 2 for what stage 2 learned alone.
     """
     model, vae = model or read_model(), load_vae(ground.vae)
     objective = build_objective(model, TrainingConfig(), load_text_encoder(ground.text), vae)
     trained = sorted(work.glob("run*/model.safetensors"), key=lambda file: int(file.parent.name.removeprefix("run")))
+    if stage == 2:
+        learned = {name: tensor for file in trained[:runs] for name, tensor in load_file(file).items()}
+        save_denoiser(second_stage(out / "denoiser.safetensors"), learned, model)
+        return
     load_weights(objective, *([] if start is None else [start]), *trained[:runs])
     tensors = {k: v for k, v in objective.state_dict().items() if not k.startswith(("text.", "vae."))}
     if ground.faces is None:  # what never saw an embedding must not be thrown off by one
@@ -212,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _launch(recipe.ranks, own)
         return
     if given.pack:
-        pack(given.work, given.pack, ground, given.runs, given.start, model)
+        pack(given.work, given.pack, ground, given.runs, given.start, model, given.stage)
         return
     done = train_recipe(recipe, model, given.work, ground, given.limit, given.start, given.stage)
     logger.info("finished" if done else "not finished: run again to go on")
@@ -231,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--clips", type=Path, help="people who speak, for stage 2; training.denoiser.clip_bank draws them")
     add("--speech", type=Path, help="what they say; training.denoiser.clips makes it")
     add("--config", type=Path, default=TOML, help="a recipe (tiny.toml)")
-    add("--stage", type=int, choices=(1, 2), help="do the runs of this stage (both)")
+    add("--stage", type=int, choices=(1, 2), help="do, or pack, the runs of this stage (both)")
     add("--start", type=Path, metavar="FILE", help="a denoiser to go on with, as it was packed (begin with nothing)")
     add("--limit", type=float, default=float("inf"), metavar="SECONDS", help="stop after so long")
     add("--pack", type=Path, metavar="FOLDER", help="write what was trained so far there, train nothing")

@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from portraittalk_core.checkpoints.detect import Kind, detect, expect
-from portraittalk_core.checkpoints.files import open_weights
+from portraittalk_core.checkpoints.files import is_pickle, open_weights
 from portraittalk_core.checkpoints.layouts import account
 from portraittalk_core.errors import UnsafeWeights, WeightsMismatch
 
@@ -174,3 +175,16 @@ def test_at_most_ten_tensors_are_listed():
         account("x", "a table", {"t00": (2, 3)}, {"t00": (3, 2)})
     with pytest.raises(WeightsMismatch, match="alien is foreign"):
         account("x", "a table", {}, {"alien": (1,)})
+
+
+def test_a_directory_whose_length_looks_like_a_pickles_beginning_is_read(tmp_path):
+    """Its length comes first: one of 640, 896, 1152 or 1408 bytes begins as pickles of protocols 2 to 5 do."""
+    file, found = tmp_path / "a.safetensors", set()
+    for filling in range(480, 1350, 8):
+        save_file({"a": torch.ones(2)}, file, metadata={"note": "x" * filling})
+        start = file.read_bytes()[:8]
+        if start[:1] == b"\x80" and start[1] in (2, 3, 4, 5):
+            found.add(start[1])
+            assert open_weights(file).shapes == {"a": (2,)}
+    assert len(found) >= 3
+    assert is_pickle(b"\x80\x02\x8a\nl\xfc\x9cF\xf9") and is_pickle(b"PK\x03\x04" + bytes(5))

@@ -44,6 +44,29 @@ def test_a_denoiser_comes_back_as_it_was_saved(tmp_path, config, tensors):
             torch.testing.assert_close(value, tensors[f"{name}.{key}"].half().to(value.dtype), rtol=0, atol=0)
 
 
+def test_what_stage_2_learned_lies_beside_and_counts(tmp_path, config, tensors):
+    file = tmp_path / "denoiser.safetensors"
+    weights.save_denoiser(file, tensors, config)
+    learned = {name: torch.ones_like(value) for name, value in tensors.items() if name.startswith("animate_net.audio.")}
+    sampling = dataclasses.replace(config.sampling, fusion="streaming")
+    streamed = dataclasses.replace(config, sampling=sampling)
+    weights.save_denoiser(weights.second_stage(file), learned, streamed)
+    found, _, adapters = weights.load_denoiser(file)
+    assert found == streamed and learned
+    values = adapters.state_dict()
+    assert all(torch.equal(values[name], value) for name, value in learned.items())
+    kept = "animate_net.structure.conv_in.weight"
+    assert kept not in tensors or torch.equal(values[kept], tensors[kept].half().float())
+    weights.save_denoiser(weights.second_stage(file), {"animate_net.audio.foreign": torch.ones(1)}, config)
+    with pytest.raises(
+        WeightsMismatch, match=r"must go with denoiser\.safetensors, but animate_net\.audio\.foreign is"
+    ):
+        weights.load_denoiser(file)
+    weights.save_denoiser(weights.second_stage(file), {next(iter(learned)): torch.ones(3)}, config)
+    with pytest.raises(WeightsMismatch, match=r"is \[3\] instead of"):
+        weights.load_adapters(file)
+
+
 def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
     file = tmp_path / "d.safetensors"
     broken = dict(tensors)

@@ -1,5 +1,6 @@
 """The recipe: which runs it does with what, what it hands to torchrun, what it packs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.distributed.run import get_args_parser
 
-from portraittalk_core.checkpoints.native import load_denoiser, save_modules
+from portraittalk_core.checkpoints.native import load_denoiser, save_modules, second_stage
 from portraittalk_core.config import TrainingConfig
 from portraittalk_core.config_file import from_mapping, read_toml
 from portraittalk_core.errors import BadInput
@@ -49,6 +50,19 @@ def test_a_pack_is_what_training_began_with_and_what_it_learned(tmp_path):
     for file, source in (("vae", ASSETS / "vae.safetensors"), ("dense_motion", ground.warp)):
         packed, given = load_file(tmp_path / "model" / f"{file}.safetensors"), load_file(source)
         assert packed.keys() == given.keys() and all(torch.equal(packed[k], given[k]) for k in given)
+
+
+def test_what_stage_2_learned_is_packed_beside_a_denoiser(tmp_path):
+    name = "animate_net.temporal.mid_block.motion_modules.0.temporal_transformer.proj_out.bias"
+    for run, value in ((0, 0.5), (1, 0.25)):
+        (tmp_path / f"run{run}").mkdir()
+        save_file({name: torch.full((128,), value)}, tmp_path / f"run{run}" / "model.safetensors")
+    pack(tmp_path, tmp_path / "model", Ground(Path("people")), stage=2)
+    (file,) = (tmp_path / "model").iterdir()
+    shutil.copy(ASSETS / "denoiser.safetensors", tmp_path / "model" / "denoiser.safetensors")
+    assert file == second_stage(tmp_path / "model" / "denoiser.safetensors")
+    _, _, adapters = load_denoiser(tmp_path / "model" / "denoiser.safetensors")
+    assert adapters.state_dict()[name].eq(0.25).all(), "the last run's"
 
 
 def test_every_shipped_recipe_has_both_stages_in_order():

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from portraittalk_core.checkpoints.native import PARTS, model_files, model_folder
+from portraittalk_core.checkpoints.native import PARTS, model_files, model_folder, second_stage
 from portraittalk_core.evaluation.benchmark.variants import tiny_stack
 from portraittalk_core.looks import restyled
 from portraittalk_core.media.image import resize
@@ -160,6 +160,8 @@ def complete(name: str, work: Path) -> str:
     folder = work / "models" / str(given.resolve()).strip("/").replace("/", "+")
     folder.mkdir(parents=True, exist_ok=True)
     files = {file.name: file for file in model_files("tiny").values()} | {file.name: file for file in own}
+    if (later := second_stage(files["denoiser.safetensors"])).is_file():
+        files[later.name] = later
     files["tokenizer.json"] = model_folder("tiny") / "tokenizer.json"
     files["faces"] = given / "faces" if (given / "faces").is_dir() else model_folder("tiny") / "faces"
     for link, file in files.items():
