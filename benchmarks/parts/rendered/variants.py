@@ -92,7 +92,13 @@ class WithoutMouth(TinyStack):
         return self.warp.composite(*args, **options)
 
 
-def _as(kind: type[TinyStack]) -> Callable[[PortraitTalk], PortraitTalk]:
+def as_kind(kind: type[TinyStack]) -> Callable[[PortraitTalk], PortraitTalk]:
+    """Return what makes a model of another kind of stack of a model, with the same networks.
+
+    Args:
+        kind: The stack.
+    """
+
     def changed(model: PortraitTalk) -> PortraitTalk:
         stack = tiny_stack(model)
         held: dict[str, Any] = {f.name: getattr(stack, f.name) for f in fields(stack)}
@@ -127,20 +133,20 @@ VARIANTS = (
         "no-structure",
         "no structure",
         "neither lines nor moved portrait nor occlusion map",
-        change=_as(WithoutStructure),
+        change=as_kind(WithoutStructure),
     ),
     Variant(
         "neither",
         "no structure, no ReferenceNet",
         "of the portrait only the face's embedding",
         SamplingOptions(reference_scale=0.0),
-        _as(WithoutStructure),
+        as_kind(WithoutStructure),
     ),
     Variant(
         "no-temporal",
         "no temporal attention",
         "the denoiser sees each frame alone",
-        change=_as(WithoutTemporal),
+        change=as_kind(WithoutTemporal),
         edits=False,
     ),
     Variant(
@@ -156,7 +162,12 @@ VARIANTS = (
         change=_smooth,
     ),
     Variant(
-        "no-mouth", "no drawn mouth", "what is behind open lips is the decoder's", None, _as(WithoutMouth), edits=False
+        "no-mouth",
+        "no drawn mouth",
+        "what is behind open lips is the decoder's",
+        None,
+        as_kind(WithoutMouth),
+        edits=False,
     ),
     Variant(
         "own-noise",
