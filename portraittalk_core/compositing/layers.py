@@ -36,6 +36,7 @@ _FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, whic
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
 _BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
+_HARDLY = 0.02  # share of what is drawn that is not seen: a level or two
 _BESIDE = 3  # cells around glasses in which the other half is no help
 _SEEN = 0.05  # share of the other half from which on a pixel is its
 
@@ -205,7 +206,7 @@ def before_plate(
     if lips is not None:
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
     drawn_there = enlarged(redrawn(motion, landmarks), (size, size))
-    if bool(drawn_there.any()):
+    if float(drawn_there.max()) > _HARDLY:
         known = (enlarged(motion.shares[:, :1], (size, size)) < 1 - _KNOWN).float()
         shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
     own = 1 - drawn_there
