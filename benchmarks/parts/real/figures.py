@@ -164,6 +164,9 @@ def of_sound(found: dict[str, Any]) -> dict[str, Figure]:
         "sound: ADFD": _mean(rows, [], "adfd"),
         "sound: lips in silence, % of mouth width": _mean(rows, [], "gap in silence"),
         "sound: widest lips, % of mouth width": _mean(rows, [], "widest"),
+        "sound: frames that are denoised, %": _figure(
+            100 * sum(r["denoised"] for r in rows) / sum(r["frames"] for r in rows), len(rows)
+        ),
         "sound: r of the lips and the voice's level": _mean(rows, [], "r voice"),
         "sound: r of the lips and the jaw they are told": _mean(rows, [], "r jaw"),
     }

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from portraittalk_core.drawing import AT_ONCE
 from portraittalk_core.errors import BadInput
 from portraittalk_core.metrics.functional import adfd, mean_colour, silent_frames
 from portraittalk_core.metrics.functional.signals import GRID_HZ
@@ -81,7 +82,15 @@ def one(session: Session, portrait: Portrait, sound: Sound, seed: int) -> dict[s
     """
     motions: list[FaceMotion] = []
     frames = _generate(session, portrait, sound, seed, motions)
-    return scored(read_frames(session.read, frames), mono(sound), sound.sample_rate, motions[0].mouth_opening)
+    row = scored(read_frames(session.read, frames), mono(sound), sound.sample_rate, motions[0].mouth_opening)
+    maps = session.stack.structure(motions[0], portrait.identity)
+    return row | {"denoised": _denoised(session.stack, portrait.identity, maps)}
+
+
+def _denoised(stack: Any, identity: Any, maps: Any) -> int:
+    """Return in how many frames something would be seen of what is drawn, as many at a time as the product asks."""
+    parts = [slice(first, first + AT_ONCE) for first in range(0, len(maps.landmarks), AT_ONCE)]
+    return sum(len(maps.landmarks[part]) for part in parts if stack.undrawn(identity, maps, part) is None)
 
 
 def _generate(
