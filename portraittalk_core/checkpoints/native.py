@@ -215,7 +215,11 @@ def second_stage(path: Path | str) -> Path:
 
 
 def save_denoiser(path: Path | str, tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
-    """Write `unet.*`, `identity_net.*` and `animate_net.*` of a model as one file; else as `save_modules`."""
+    """Write `unet.*`, `identity_net.*` and `animate_net.*` of a model as one file; else as `save_modules`.
+
+    What stage 2 learned over the denoiser that was there goes with it: over another it would be nonsense.
+    """
+    second_stage(path).unlink(missing_ok=True)
     save_modules(path, tensors, to_mapping(config))
 
 

@@ -63,8 +63,11 @@ def test_what_stage_2_learned_lies_beside_and_counts(tmp_path, config, tensors):
     ):
         weights.load_denoiser(file)
     weights.save_denoiser(weights.second_stage(file), {next(iter(learned)): torch.ones(3)}, config)
+    assert weights.second_stage(file).exists()
     with pytest.raises(WeightsMismatch, match=r"is \[3\] instead of"):
         weights.load_adapters(file)
+    weights.save_denoiser(file, tensors, config)
+    assert not weights.second_stage(file).exists(), "it belonged to the denoiser before"
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path, config, tensors):
