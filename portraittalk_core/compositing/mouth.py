@@ -2,7 +2,7 @@
 
 A photograph of a closed mouth says nothing of what is behind the lips, a small denoiser blurs it, and what is stretched
 with the lips is no tooth. So the detail between the lips is drawn: teeth where skull and jaw have them (`teeth`), lit
-as the face is. In a soft photograph what is stretched there shines through a little.
+as the face is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import resize
-from ..media.resampling import averaged
 from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from ..types import Frames, Identity, StructureMaps
@@ -41,9 +40,7 @@ _APART = 2.0  # between lips that are open
 _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
 _OPENS = (1.2, 5.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
 _RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at least so many pixels, or dots lie between
-_EVEN = 4.0  # reach of what counts as brightness on the whole, not as detail
 _SHADOW = 4.5  # of the upper lip
-_BLURRED = 0.4  # of blur, from which on a photograph counts as a soft one
 _COLUMNS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # in which the teeth of a photograph are looked for
 _BEYOND = 0.5  # a lower lip that touches teeth, which end behind it
 _HIGHER, _LOWER = 2.0, 5.0  # than average, at most, a photograph's upper teeth end
@@ -62,7 +59,6 @@ _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
 _SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
-_LEVEL = 0.85  # how far what is drawn says how bright a mouth is in a soft photograph; what lies below says the rest
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
 _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
 _UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
@@ -86,9 +82,6 @@ class SeenMouth:
     """How much lower its upper teeth end than average, millimetres."""
     blur: float
     """How far its light is blurred beyond that of a sharp photograph: the deviation of a Gaussian, pixels."""
-    level: float
-    """How far what is drawn says how bright a mouth is: wholly where the photograph shows teeth, for what is stretched
-    from it is all teeth; wholly, too, in sharp photographs, where a blur between the lips is seen."""
 
     @classmethod
     def of(
@@ -113,9 +106,7 @@ class SeenMouth:
         white = torch.lerp(teeth_colour(picture, points), own, shows)
         shown = (picture[None] + 1) / 2
         blur = math.sqrt(max(softness(shown, inside(landmarks[:, list(OVAL)], shown)) ** 2 - SHARP**2, 0.0))
-        unsure = (1 - shows) * float(smooth_step(blur * _pixel_mm(frame, picture) / _BLURRED)[0])
-        level = 1 - (1 - _LEVEL) * unsure
-        return cls(picture, landmarks, frame, white, flesh, lowered, blur, level)
+        return cls(picture, landmarks, frame, white, flesh, lowered, blur)
 
     def at(
         self, frames: MouthFrames, places: Float[Tensor, "n k 2"], pixel: float
@@ -226,12 +217,8 @@ def with_mouths(
         colours, shown = (spread[:, :4] / spread[:, 4:].clamp(min=1e-3)).split((3, 1), 1)
         between = softened(between, _RIM_SOFTER * seen.blur)
     colours = torch.lerp(colours, own, shown)
-    reaches = (_EVEN * frames.across.norm(dim=1) / 2 * size).round().long().clamp(min=1).tolist()
-    for part, colour, within, reach in zip(parts, colours, between, reaches, strict=True):
-        change = colour * 2 - 1 - part.to(colour)
-        level = _evened(change, within, reach)
-        light = luma(level[None])[0]  # of colours lips that are drawn out say nothing
-        part += (within * (change - (1 - seen.level) * light)).to(part)
+    for part, colour, within in zip(parts, colours, between, strict=True):
+        part += (within * (colour * 2 - 1 - part.to(colour))).to(part)
         part.clamp_(-1, 1)
     return drawn
 
@@ -366,17 +353,6 @@ def _edge_mm(frames: MouthFrames, pixel: float) -> Float[Tensor, "n 1"]:
     return (_EDGE_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_EDGE)
 
 
-def _pixel_mm(frame: MouthFrames, picture: Float[Tensor, "3 s s"]) -> Float[Tensor, "1"]:
-    """Return how large a pixel of a picture is, in millimetres."""
-    return 2 / picture.shape[-1] / frame.across.norm(dim=1)
-
-
 def _sampled(picture: Float[Tensor, "3 s s"], places: Float[Tensor, "k 2"]) -> Float[Tensor, "3 k"]:
     found = functional.grid_sample(picture[None], places[None, :, None], padding_mode="border", align_corners=False)
     return (found[0, :, :, 0] + 1) / 2
-
-
-def _evened(values: Float[Tensor, "3 h w"], within: Float[Tensor, "1 h w"], reach: int) -> Float[Tensor, "3 h w"]:
-    """Even values out over as many pixels on each side, inside an area."""
-    both = averaged(torch.cat([values * within, within])[None], reach, times=2, edge=False)
-    return both[0, :3] / both[0, 3:].clamp(min=1e-3)

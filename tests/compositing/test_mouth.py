@@ -107,19 +107,16 @@ def test_teeth_are_not_brown_because_what_was_drawn_is(person, networks):
     assert float(tooth[0] - tooth[2]) < 0.6 * float(brown[0, 0, 0] - brown[2, 0, 0])
 
 
-def test_only_soft_photographs_ask_the_denoiser_how_light_a_mouth_is(person, networks):
-    """And then for three tenths: a mouth that is a blur is seen to be one."""
+def test_what_lies_below_says_nothing_of_how_light_a_mouth_is(person, networks):
     maps = moving(person, networks, [0.7])
     x, y = (maps.landmarks[0, [13, 14]].mean(0) * 128 + 128).long().tolist()
     soft = functional.avg_pool2d(person.crops[:1], 7, 1, 3)[0]
     sharp = person.crops[0] + 0.05 * torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(0))
-    told = {}
-    for name, portrait in (("sharp", sharp), ("soft", soft)):
+    for portrait in (sharp, soft):
         grey = (Frames(torch.full((1, 3, 256, 256), light), 25.0) for light in (-0.6, 0.2))
         who = replace(person, portrait=portrait)
         dark, light = (next(open_mouths([frames], who, maps, *networks)).pixels for frames in grey)
-        told[name] = float((light - dark)[0, :, y - 3 : y + 3, x - 4 : x + 4].mean()) / 0.8
-    assert abs(told["sharp"]) < 0.02 and 0.1 < told["soft"] < 0.4
+        assert float((light - dark)[0, :, y - 3 : y + 3, x - 4 : x + 4].mean().abs()) < 0.02
 
 
 def test_light_comes_in_where_a_mouth_is_wide_open(person, networks):
@@ -195,7 +192,7 @@ def test_upper_teeth_end_where_the_photograph_shows_it(person, networks, end):
     landmarks, picture = mouth_of(person, networks, [0.8, 0.8, 0.7], end)
     seen = SeenMouth.of(picture, landmarks, *networks)
     assert seen.lowered == pytest.approx(end - UPPER_TEETH.edges[0], abs=1.0)
-    assert seen.level == 1 and (seen.white - torch.tensor([0.9, 0.9, 0.85])).abs().max() < 0.1
+    assert (seen.white - torch.tensor([0.9, 0.9, 0.85])).abs().max() < 0.1
 
 
 def test_teeth_go_on_behind_a_lower_lip(person, networks):
@@ -223,7 +220,7 @@ def test_mouths_of_soft_photographs_have_soft_rims(person, networks):
         x = int(maps.landmarks[0, 13, 0] * 128 + 128)
         lip = int(maps.landmarks[0, 14, 1] * 128 + 128)
         steepest.append(float(drawn.pixels[0, 1, lip - 4 : lip + 4, x].diff().abs().max()))
-    assert steepest[1] < 0.6 * steepest[0]
+    assert steepest[1] < 0.65 * steepest[0]
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.5])
