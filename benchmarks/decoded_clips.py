@@ -16,10 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from portraittalk_core.media.image import resize
 from portraittalk_core.pipeline import PortraitTalk
 from portraittalk_core.stacks.options import SamplingOptions
 from portraittalk_core.stacks.prompts import PromptTrack
@@ -28,7 +25,7 @@ from portraittalk_core.types import SpeechFeatures
 from .parts.program import command_line, say
 from .parts.real.boxes import in_crop, to_pixels
 from .parts.real.driven import by_points, heard
-from .parts.real.making import SIDE, crops
+from .parts.real.making import SIDE, crops, enlarged
 from .parts.real.material import clips, read_clip
 from .parts.real.readings import open_reader, read_frames
 from .parts.real.scores import errors
@@ -114,7 +111,7 @@ def one(model: PortraitTalk, read: Callable[..., Any], path: Path, frames: int, 
         track = PromptTrack("", (), clip.fps, count)
         latents = used.animate(identity, maps, said, track, seed=0, options=options)
         decoded = torch.cat([part.pixels for video in latents for part in used.stack.decode(video)])
-        measured = errors(_enlarged(decoded), true, points)
+        measured = errors(enlarged(decoded), true, points)
         row[name] = [float(measured[measure]) for measure in MEASURES]
     say("", path.stem, {name: [round(value, 2) for value in values] for name, values in row.items()})
     return row
@@ -124,10 +121,6 @@ def _rolled(features: SpeechFeatures | None, frames: int) -> SpeechFeatures | No
     if features is None:
         return None
     return replace(features, hidden=features.hidden.roll(frames, 0), loudness=features.loudness.roll(frames, 0))
-
-
-def _enlarged(pixels: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "f 3 side side"]:
-    return pixels if pixels.shape[-1] == SIDE else torch.stack([resize(frame, SIDE, SIDE) for frame in pixels])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -61,9 +61,6 @@ from .conditions import (
 from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
 from .resident_codec import ResidentCodec
-
-if TYPE_CHECKING:
-    pass
 
 N = TypeVar("N", bound=nn.Module)
 

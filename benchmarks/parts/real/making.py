@@ -63,10 +63,11 @@ def make(
     decoded = [frames for video in latents for frames in stack.decode(video)]
     used = model.draw(identity, maps, features, prompts, seed=0)
     whole = paste_back(stack.composite(used, identity, maps, fine=True), photograph, identity.places[0])
-    return Made(_bytes(replace(part, pixels=_enlarged(part.pixels)) for part in decoded), through_mp4(whole, target))
+    return Made(_bytes(replace(part, pixels=enlarged(part.pixels)) for part in decoded), through_mp4(whole, target))
 
 
-def _enlarged(pixels: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "f 3 side side"]:
+def enlarged(pixels: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "f 3 side side"]:
+    """Return decoded frames, `SIDE` pixels large."""
     return pixels if pixels.shape[-1] == SIDE else torch.stack([resize(frame, SIDE, SIDE) for frame in pixels])
 
 

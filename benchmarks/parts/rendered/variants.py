@@ -164,7 +164,7 @@ VARIANTS = (
     Variant(
         "no-mouth",
         "no drawn mouth",
-        "what is behind open lips is the decoder's",
+        "what is behind open lips is stretched from the photograph",
         None,
         as_kind(WithoutMouth),
         edits=False,

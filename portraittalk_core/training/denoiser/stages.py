@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import get_start_method
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -47,9 +47,6 @@ from .objective import Objective
 from .pairs import Batch, FrameStore, PairDraws, Tokenize
 from .shard_bank import Readers, encode_shards
 from .stream import ShardDraws, StreamStore
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
