@@ -2,7 +2,7 @@
 
 A finished frame is the photograph, moved, wherever that shows a place. Of what a denoiser draws the rest is seen: where
 a cheek is torn because a head has turned far. While somebody speaks there is no such place mostly, and denoising and
-decoding would take half of the time for nothing.
+decoding would take two fifths of the time for nothing.
 """
 
 from __future__ import annotations
