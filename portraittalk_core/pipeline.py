@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .diffusion.ahead import ahead
 from .diffusion.latent_fusion import OnPreview, OnStep, outside_inference, sample_video
 from .diffusion.sampler import make_sampler
 from .diffusion.wrapped_windows import sample_wrapped
@@ -23,6 +22,7 @@ from .drawing import drawn_where_seen
 from .errors import BadInput
 from .looks import Span, counted, joined, restyled, spans_of
 from .opening import HostSession, open_model
+from .parallel import ahead
 from .stacks.base import Condition, Stack
 from .stacks.conditions import Conditions
 from .stacks.denoiser import Denoiser

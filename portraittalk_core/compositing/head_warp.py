@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from ..nets.dense_motion import (
     sparse_motion,
     warp_pixels,
 )
+from ..parallel import shared_out
 from ..topology import EYES, IRISES, POINTS
 from ..types import Frames, Identity, StructureMaps
 from .edits.edited import edited
@@ -183,6 +185,7 @@ class HeadWarp:
         detail = None
         if fine and size is None and layers is not None and photograph.shape[-1] > portrait.shape[-1]:
             detail = FineDetail.of(photograph, portrait, layers.matte, FINEST)
+        mixed = partial(composited, portrait=portrait, layers=layers, lips=lips, detail=detail)
         done, said = 0, set[str]() if view is None else view.said
         largest_side = (portrait if detail is None else detail.person).shape[-1]
         at_once = max(1, _AT_ONCE // largest_side**2)
@@ -194,8 +197,11 @@ class HeadWarp:
                 without = None if plain is None else plain[done : done + len(part)].float()
                 done += len(part)
                 edit = self._edit(asked, landmarks.cpu(), without, said, view) if bool(asked.any()) else None
-                pixels = composited(part.float(), portrait, motion, landmarks.cpu(), edit, layers, lips, detail)
-                yield replace(frames, pixels=pixels)
+                parts = (part.float(), motion, landmarks.cpu())
+                if edit is not None:  # which knows its frames
+                    yield replace(frames, pixels=mixed(*parts, edit=edit))
+                else:
+                    yield replace(frames, pixels=_in_shares(mixed, *parts))
         self.looked.forget()
 
     def undrawn(
@@ -241,7 +247,10 @@ class HeadWarp:
             motion = all_shown(motion) if shown else motion
             return motion if layers is None else replace(motion, flow=head_field(motion, layers.holds, points))
 
-        motion = made(landmarks) if shown else self.fields.get(identity, landmarks, made, last)
+        def shared(rows: Float[Tensor, "k 478 2"]) -> DenseMotion:
+            return DenseMotion.joined(shared_out(lambda part: made(rows[part]), len(rows), rows.device))
+
+        motion = shared(landmarks) if shown else self.fields.get(identity, landmarks, shared, last)
         if last:
             self.kept.drop(landmarks)
         return motion
@@ -320,6 +329,20 @@ def _photograph(identity: Identity) -> Float[Tensor, "3 s s"]:
     return identity.crops[0] if identity.portrait is None else identity.portrait
 
 
+def _in_shares(
+    mixed: Callable[[Tensor, DenseMotion, Tensor], Tensor],
+    decoded: Float[Tensor, "n 3 d d"],
+    motion: DenseMotion,
+    landmarks: Float[Tensor, "n 478 2"],
+) -> Float[Tensor, "n 3 l l"]:
+    """Mix some frames on every core."""
+
+    def share(rows: slice) -> Tensor:
+        return mixed(decoded[rows], motion.rows(rows), landmarks[rows])
+
+    return torch.cat(shared_out(share, len(decoded), decoded.device))
+
+
 def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Float[Tensor, "n 3 s s"]:
     """Move a picture; what stands still stays to the pixel.
 
@@ -334,9 +357,9 @@ def moved_picture(picture: Float[Tensor, "#n 3 s s"], motion: DenseMotion) -> Fl
 
 def composited(
     decoded: Float[Tensor, "n 3 d d"],
-    portrait: Float[Tensor, "3 s s"],
     motion: DenseMotion,
     landmarks: Float[Tensor, "n 478 2"],
+    portrait: Float[Tensor, "3 s s"],
     edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     layers: Layers | None = None,
     lips: LipEdges | None = None,
@@ -346,9 +369,9 @@ def composited(
 
     Args:
         decoded: Frames in [-1, 1].
-        portrait: The photograph in the crop.
         motion: Of each frame.
         landmarks: Of each frame, in [-1, 1].
+        portrait: The photograph in the crop.
         edit: Changes the moved photograph as prompts want it; takes it and the decoded frames, at one size.
         layers: The portrait taken apart; None: the shares say what moves, and all that the photograph does not show the
             decoder draws.

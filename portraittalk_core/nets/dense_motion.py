@@ -46,6 +46,25 @@ class DenseMotion:
     shares: Float[Tensor, "n 3 m m"]
     """Shares of `SHARES`, which sum to 1."""
 
+    @classmethod
+    def joined(cls, parts: Sequence[DenseMotion]) -> DenseMotion:
+        """Return the rows of several, in order.
+
+        Args:
+            parts: Of one size; one alone is returned as it is.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        return cls(torch.cat([part.flow for part in parts]), torch.cat([part.shares for part in parts]))
+
+    def rows(self, which: slice) -> DenseMotion:
+        """Return some rows.
+
+        Args:
+            which: Of them.
+        """
+        return DenseMotion(self.flow[which], self.shares[which])
+
     def cpu(self) -> DenseMotion:
         """Return it on the CPU."""
         return DenseMotion(self.flow.cpu(), self.shares.cpu())

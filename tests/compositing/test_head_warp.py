@@ -40,13 +40,13 @@ FACE = torch.zeros(1, POINTS, 2)
 def test_what_stands_still_is_the_photograph_to_the_bit() -> None:
     photograph = picture(300)
     decoded = torch.nn.functional.interpolate(photograph[None], (256, 256)) * 0.97
-    made = composited(decoded, photograph, motion(STILL), FACE)
+    made = composited(decoded, motion(STILL), FACE, photograph)
     assert torch.equal(made[0], photograph)
 
 
 def test_what_nobody_has_seen_is_the_decoders() -> None:
     photograph, decoded = picture(256), picture(256, 1)
-    assert torch.allclose(composited(decoded[None], photograph, motion(OWN), FACE)[0], decoded, atol=1e-6)
+    assert torch.allclose(composited(decoded[None], motion(OWN), FACE, photograph)[0], decoded, atol=1e-6)
 
 
 def test_what_moves_comes_from_its_place() -> None:
@@ -63,9 +63,9 @@ def test_a_prompt_changes_the_frame_that_was_made_of_the_photograph() -> None:
         return shown - 0.2
 
     for owner in (STILL, OWN):
-        plain = composited(decoded[None], photograph, motion(owner), FACE)
+        plain = composited(decoded[None], motion(owner), FACE, photograph)
         assert torch.allclose(
-            composited(decoded[None], photograph, motion(owner), FACE, darker), plain - 0.2, atol=1e-6
+            composited(decoded[None], motion(owner), FACE, photograph, darker), plain - 0.2, atol=1e-6
         )
 
 
@@ -214,7 +214,7 @@ def test_a_head_at_rest_is_the_photograph():
     rest = replace(rest, flow=rest.flow + error)
     still = calibrated(rest, rest)
     assert torch.allclose(
-        composited(torch.zeros(1, 3, 128, 128), picture(300), still, FACE)[0], picture(300), atol=1e-3
+        composited(torch.zeros(1, 3, 128, 128), still, FACE, picture(300))[0], picture(300), atol=1e-3
     )
     far = motion(WARPED, shift=0.3)
     assert torch.allclose(calibrated(far, rest).flow, far.flow, atol=1e-6), "elsewhere the network errs differently"

@@ -1,15 +1,17 @@
-"""Make the next frames while the last ones are used: two cores then have something to do.
+"""Give every core something to do: make the next frames while the last ones are used, and share frames out.
 
 Pictures of a few hundred pixels are too small for torch to split an operation well over several cores. But compositing
-a frame needs nothing of the frames after it, which can be denoised meanwhile.
+a frame needs nothing of the frames after it, which can be denoised meanwhile, and moving one nothing of any other.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import torch
@@ -82,3 +84,33 @@ def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
     finally:
         unwanted.set()
         worker.join()
+
+
+def shared_out(work: Callable[[slice], T], count: int, device: torch.device) -> list[T]:
+    """Do work on rows that need nothing of each other, as many of them on every core.
+
+    Args:
+        work: Takes rows; runs in several threads at once, each of which gives torch one core.
+        count: How many rows there are.
+        device: Where they lie: an accelerator takes all of them at once.
+
+    Returns:
+        What `work` returned for each share of the rows, in order. What it raises is raised here, when all have ended.
+    """
+    threads = torch.get_num_threads()
+    shares = min(threads, count) if device.type == "cpu" else 1
+    if shares < 2:
+        return [work(slice(0, count))]
+    learns, infers = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def share(rows: slice) -> T:
+        torch.set_num_threads(1)
+        with torch.inference_mode(infers), torch.set_grad_enabled(learns):
+            return work(rows)
+
+    ends = [count * k // shares for k in range(shares + 1)]
+    try:
+        with ThreadPoolExecutor(shares, "portraittalk-share") as pool:
+            return list(pool.map(share, [slice(*pair) for pair in pairwise(ends)]))
+    finally:
+        torch.set_num_threads(threads)  # else threads that begin later would get one core

@@ -1,4 +1,4 @@
-"""Items made ahead in another thread: the same ones, and nothing is lost when something goes wrong."""
+"""Items made ahead in another thread, rows shared out: the same ones, and nothing is lost when something goes wrong."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from portraittalk_core.diffusion.ahead import ahead
+from portraittalk_core.parallel import ahead, shared_out
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +97,51 @@ def test_the_other_thread_works_as_this_one_does():
     with torch.no_grad():
         assert list(ahead(items())) == [(False, 2)]
     assert list(ahead(items())) == [(True, 2)]
+
+
+CPU = torch.device("cpu")
+
+
+def test_rows_are_shared_out_in_order():
+    meet = threading.Barrier(2)
+
+    def work(rows):
+        meet.wait(5)  # both shares are under way at once
+        return [*range(50)[rows]]
+
+    assert shared_out(work, 5, CPU) == [[0, 1], [2, 3, 4]]
+    assert shared_out(lambda rows: rows, 1, CPU) == [slice(0, 1)] and shared_out(lambda rows: rows, 0, CPU) == [
+        slice(0, 0)
+    ]
+    assert shared_out(lambda rows: rows, 7, torch.device("cuda")) == [slice(0, 7)], "an accelerator takes all at once"
+
+
+def test_each_share_has_one_core_and_the_modes_of_whoever_shares():
+    def work(rows):
+        return torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    with torch.no_grad():
+        assert shared_out(work, 2, CPU) == [(1, False, False)] * 2
+    with torch.inference_mode():
+        assert shared_out(work, 2, CPU) == [(1, False, True)] * 2
+    assert shared_out(work, 2, CPU) == [(1, True, False)] * 2
+    later = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert torch.get_num_threads() == 2 and later == [2], "threads of others have all cores"
+
+
+def test_what_goes_wrong_in_a_share_is_raised_when_all_have_ended():
+    ended, meet = [], threading.Barrier(2)
+
+    def work(rows):
+        meet.wait(5)
+        if rows.start == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+        ended.append(rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        shared_out(work, 4, CPU)
+    assert ended == [slice(2, 4)] and torch.get_num_threads() == 2
