@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..topology import EYES
-from .lips import evened_along, frames_of_eyes, missing, places_of
+from .lip_points import frames_of_eyes
+from .lips import evened_along, missing, places_of
 from .teeth import MouthFrames, along, smooth_step
 
 _SHUT, _AS_SEEN = 0.25, 0.6

@@ -3,8 +3,7 @@
 Teeth that a photograph shows are moved with the lips. But a field of motion is smooth over pixels, and points of inner
 lips lie on teeth rather than on the edge: a strip of teeth would stay between lips that meet. So where a mouth is less
 open than in the photograph, what lies above the upper lip's edge comes from above it in the photograph, and what lies
-below the lower one's from below. What is left of teeth all the same gets the colour of lips. And lips between which a
-photograph shows nothing meet, whatever their points say.
+below the lower one's from below. What is left of teeth all the same gets the colour of lips.
 """
 
 from __future__ import annotations
@@ -16,35 +15,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..motion.geometry import eye_distance, eye_line, mouth_opening
-from ..topology import INNER_LIPS, MEETING_LIPS, OUTER_LIPS, SEGMENTS
-from .masked import luma
+from ..motion.geometry import eye_distance, mouth_opening
+from ..topology import INNER_LIPS, OUTER_LIPS
+from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
 _SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
 _SHUT = 0.008  # opening below which nothing that is in a mouth is seen
-_MEET = 0.006  # opening of lips that meet: points of both never lie on one another
-_PLACES = 33  # along the mouth at which its edges are looked for
 
 # In distances of the eyes.
-_HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
 _REACH = 0.16  # beyond an edge within which pixels move
 _BAND = 0.04  # beyond the line in which lips meet where teeth may be left
 _THIN, _SEAM, _ALONG = 3.0, 2.0, 4  # pixels of a gap that is seen as a line; around and along it, that are evened out
 _CORNERS = 0.06  # before the corners of the mouth from where on they do not
 
-_OPEN, _CLOSED = 0.22, 0.12  # mean share between points of lips that are surely apart, and of such that surely meet
-_WIDE = 0.09  # opening, see `mouth_opening`, from which on points are not wrong
-_SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
 _SURELY = 1.5  # times its share a pixel is taken to be inside: strips of teeth are narrower than segments' edges
 _LINE = 0.7  # of the light of lips that the line has in which they meet
-_SURE = 0.3  # mean share between the lips below which a mouth is shut, whatever its points say
-
-_AROUND, _FADES = 0.2, 0.05  # how far beyond the points the line is looked for; what counts as nearly as dark
-_LIKE_LIP, _DARK = 0.86, 0.3  # of the light of the lower lip: the least that is a lip, and how much darker a line is
-_TEETH = 0.12  # mean share of teeth between points from which on points lie on them; dark lips are taken for a mouth
-_NEAR, _FALL = 0.036, 0.1  # how far from a segment's end lips may end, and a clear fall of whiteness within two steps
-_MISTAKEN = 0.28  # mean share between points above which what is there is no lip
 
 
 @dataclass(frozen=True)
@@ -81,139 +67,13 @@ def lip_edges(
     opening = float(mouth_opening(landmarks)[0])
     if opening < _SHOWS:
         return None
-    inside = _inside(segments)
-    beyond, sure = _beyond_points(inside, landmarks)
-    if sure < _SURE:
+    inside = inside_of(segments)
+    beyond, sure = beyond_points(inside, landmarks)
+    if sure < SURE:
         return None
     red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)
     colour = functional.grid_sample(picture, red[:, None], align_corners=False)[0, :, 0].median(1).values
     return LipEdges(landmarks, beyond, opening, inside[0], colour)
-
-
-def _inside(segments: Float[Tensor, "n segments s s"]) -> Float[Tensor, "n 1 s s"]:
-    return segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
-
-
-def _beyond_points(
-    inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
-) -> tuple[Float[Tensor, "2 places"], float]:
-    """Return how far beyond their points lips end, see `LipEdges.beyond`, and how surely the mouth is open."""
-    frame = frames_of_eyes(landmarks)
-    upper, lower = frame.local(landmarks[:, LIPS]).chunk(2, 1)
-    x = torch.linspace(float(upper[0, 0, 0]), float(upper[0, -1, 0]), _PLACES)[None].to(landmarks)
-    between = frame.outside(torch.stack([x, (along(x, upper) + along(x, lower)) / 2], -1))
-    sure = float(functional.grid_sample(inside, between[:, None], align_corners=False).mean())
-    away = torch.arange(0, _HIGH, _STEP).to(landmarks)
-    found: list[Tensor] = []
-    for line, way in ((upper, -1.0), (lower, 1.0)):
-        y = along(x, line)[0, :, None] + way * away
-        places = frame.outside(torch.stack([x[0, :, None].expand_as(y), y], -1).flatten(0, 1)[None])
-        seen = functional.grid_sample(inside, places[:, None], align_corners=False)[0, 0, 0].view(_PLACES, -1)
-        # The first pixel outwards that is no longer inside.
-        found.append((seen > _SEEN).long().cumprod(1).sum(1) * _STEP)
-    smooth = functional.avg_pool1d(functional.pad(torch.stack(found)[None], (2, 2), mode="replicate"), 5, 1)
-    return smooth[0], sure
-
-
-def lips_as_seen(
-    pictures: Float[Tensor, "n 3 s s"],
-    segments: Float[Tensor, "n segments s s"],
-    landmarks: Float[Tensor, "n 478 2"],
-) -> Float[Tensor, "n 478 2"]:
-    """Bring points of lips together where a photograph shows nothing between them.
-
-    Found points leave shut mouths some hundredths of the distance of the eyes open: lips would be pressed thin to close
-    them. In 64 pictures of real people in which less than a fifth of what is between the points was mouth, all but two
-    mouths were open by less than 0.03, most by less than 0.01. Dark lips may be taken for a mouth; so a mouth is shut,
-    too, where the lower part of what is between the points is as light as the lower lip, below a line that is far
-    darker. Lips meet in that line. And where teeth are seen, points of lips lie on them, and go to where the lips end:
-    what is drawn in a mouth would end before it, and leave a strip of teeth on the lip.
-
-    Args:
-        pictures: In [-1, 1].
-        segments: Of the photographs, see `topology.SEGMENTS`.
-        landmarks: In [-1, 1].
-
-    Returns:
-        The same points but those of inner lips.
-    """
-    upper, lower = (landmarks[:, list(points)] for points in zip(*MEETING_LIPS, strict=True))
-    between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
-    inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].to(between)
-    mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
-    seen = mouth + teeth
-    opening = mouth_opening(landmarks)
-    line, alike = _dark_line(pictures, landmarks, upper, lower)
-    mistaken = alike * ((_MISTAKEN - seen) / (_MISTAKEN - _OPEN)).clamp(0, 1)
-    shut = torch.maximum(((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1), mistaken) * (opening < _WIDE)
-    left = 1 - shut * (1 - (_MEET / opening.clamp(min=_MEET)))
-    middle = torch.lerp(upper, lower, 0.5 + shut[:, None, None] * (line - 0.5))
-    half = (lower - upper) / 2 * left[:, None, None]
-    made = landmarks.clone()
-    for points, place in zip(zip(*MEETING_LIPS, strict=True), (middle - half, middle + half), strict=True):
-        made[:, list(points)] = place
-    for row in ((seen > _SURE) & (teeth > _TEETH)).nonzero()[:, 0].tolist():
-        one = slice(row, row + 1)
-        made[one] = _at_edges(pictures[one], inside[one].sum(1, keepdim=True), landmarks[one])
-    return made
-
-
-def _at_edges(
-    picture: Float[Tensor, "1 3 s s"], inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
-) -> Float[Tensor, "1 478 2"]:
-    """Move points of inner lips that lie on teeth to where the lips end.
-
-    Segments say so roughly; near there it is where light and whiteness fall most.
-    """
-    beyond, _ = _beyond_points(inside, landmarks)
-    frame, made = frames_of_eyes(landmarks), landmarks.clone()
-    lines = frame.local(landmarks[:, LIPS]).chunk(2, 1)
-    places = torch.linspace(float(lines[0][0, 0, 0]), float(lines[0][0, -1, 0]), _PLACES).to(landmarks)
-    near = torch.arange(-_NEAR, _NEAR + _STEP / 2, _STEP).to(landmarks)
-    for line, points, more, way in zip(lines, (LIPS[:11], LIPS[11:]), beyond, (-1.0, 1.0), strict=True):
-        y = along(places[None], line)[0, :, None] + way * (more[:, None] + near)
-        at = frame.outside(torch.stack([places[:, None].expand_as(y), y], -1).flatten(0, 1)[None])
-        colours = functional.grid_sample(picture.to(at), at[:, None], align_corners=False)[0, :, 0].view(3, *y.shape)
-        white = colours[1] - (colours[0] - colours[1])  # teeth are lighter and less red than lips
-        falls = (white[:, :-2] - white[:, 2:]).clamp(min=0)
-        prior = torch.exp(-(near[1:-1] / (_NEAR / 2)).square())
-        share = (falls * prior).square()
-        better = (share * near[1:-1]).sum(1) / share.sum(1).clamp(min=1e-9) * (falls.amax(1) / _FALL).clamp(max=1)
-        better = functional.avg_pool1d(functional.pad(better[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
-        away = along(line[..., 0], torch.stack([places, (more + better).clamp(min=0)], -1)[None])
-        to = frame.outside(torch.stack([line[..., 0], line[..., 1] + way * away], -1))
-        made[:, list(points[1:-1])] = to[:, 1:-1]
-    return made
-
-
-def _dark_line(
-    pictures: Float[Tensor, "n 3 s s"],
-    landmarks: Float[Tensor, "n 478 2"],
-    upper: Float[Tensor, "n 9 2"],
-    lower: Float[Tensor, "n 9 2"],
-) -> tuple[Float[Tensor, "n 9 1"], Float[Tensor, "n"]]:
-    """Find the darkest line between the points of inner lips.
-
-    Returns:
-        Where it is, from the upper points, 0, to the lower ones, 1; and how surely what is below it is a lip.
-    """
-    ends = landmarks[:, list(OUTER_LIPS[:10:-1])]
-
-    def light(places: Float[Tensor, "n k 9 2"]) -> Float[Tensor, "n k 9"]:
-        found = functional.grid_sample(pictures.to(places), places, padding_mode="border", align_corners=False)
-        return (luma(found)[:, 0] + 1) / 2
-
-    share = torch.linspace(-_AROUND, 1 + _AROUND, _PLACES).to(upper)[:, None, None]
-    values = light(torch.lerp(upper[:, None], lower[:, None], share))
-    darkest = values.amin(1, keepdim=True)
-    weights = ((darkest - values) / (_FADES * values.mean(1, keepdim=True).clamp(min=1e-3))).exp()
-    line = (weights * share[..., 0]).sum(1) / weights.sum(1)
-    line = functional.avg_pool1d(functional.pad(line[:, None], (2, 2), mode="replicate"), 5, 1)[:, 0, :, None]
-    lip = light(torch.lerp(lower[:, None], ends[:, None], share.clamp(0.15, 0.55)))[..., 2:7].mean((1, 2))
-    below = values[:, (share[:, 0, 0] > 0.7) & (share[:, 0, 0] <= 1), 2:7].mean((1, 2))
-    alike = smooth_step((below / lip.clamp(min=1e-3) - _LIKE_LIP) / (1 - _LIKE_LIP) * 3)
-    dark = smooth_step((1 - darkest[..., 2:7].mean((1, 2)) / lip.clamp(min=1e-3)) / _DARK - 0.5)
-    return line, alike * dark
 
 
 def over_lips(
@@ -226,7 +86,7 @@ def over_lips(
         edges: Of the photograph.
         landmarks: Of the frames, in [-1, 1].
     """
-    share = ((mouth_opening(landmarks) - _MEET) / (edges.opening - _MEET)).clamp(0, 1)
+    share = ((mouth_opening(landmarks) - MEET) / (edges.opening - MEET)).clamp(0, 1)
     closing = (share < 0.98).nonzero()[:, 0].tolist()
     made = flow.clone() if closing else flow
     for row in closing:
@@ -279,7 +139,7 @@ def seamed(
     """
     opening = mouth_opening(landmarks)
     gap = opening * eye_distance(landmarks) * frames.shape[-1] / 2
-    share = (opening - _MEET) / (edges.opening - _MEET)
+    share = (opening - MEET) / (edges.opening - MEET)
     met = smooth_step((_THIN - gap) / (_THIN / 2)) * smooth_step((0.9 - share) / 0.3)
     made, mouths = frames.clone(), frames_of_eyes(landmarks)
     for row in met.nonzero()[:, 0].tolist():
@@ -370,16 +230,8 @@ def missing(outside: Tensor, from_edge: Tensor, reach: float) -> Tensor:
 
 def _beyond(x: Tensor, photograph: MouthFrames, edges: LipEdges, side_of_mouth: int) -> Tensor:
     corners = photograph.local(edges.landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
-    places = torch.linspace(float(corners[0]), float(corners[1]), _PLACES)
+    places = torch.linspace(float(corners[0]), float(corners[1]), PLACES)
     return along(x, torch.stack([places, edges.beyond[side_of_mouth]], -1)[None])
-
-
-def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
-    """Return frames of mouths whose unit is the distance of the eyes."""
-    none = torch.zeros(len(landmarks))
-    across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
-    corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
-    return MouthFrames(corners, across, none, none, none)
 
 
 def places_of(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:

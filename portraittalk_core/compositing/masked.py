@@ -39,6 +39,16 @@ def luma(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
     return (pictures * pictures.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
 
+def saturation(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """Return how far the channels of pictures are apart, of the highest one.
+
+    Args:
+        pictures: In [0, 1].
+    """
+    most = pictures.amax(1, keepdim=True)
+    return (most - pictures.amin(1, keepdim=True)) / most.clamp(min=0.02)
+
+
 def colourfulness(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 1 1"]:
     """Return 0 for pictures in black and white, 1 for pictures in colour, and little between.
 

@@ -20,7 +20,7 @@ from ..media.image import resize
 from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from ..types import Frames, Identity, StructureMaps
-from .masked import SHARP, inside, luma, softened, softness
+from .masked import SHARP, inside, luma, saturation, softened, softness
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -39,6 +39,7 @@ _AHEAD = 64  # frames whose mouths are found together: for a few it takes as lon
 _APART = 2.0  # between lips that are open
 _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pixels
 _OPENS = (1.2, 5.0)  # gap that is still the photograph's, and how much more is needed until all is drawn
+_LINE = (5.0, 7.5)  # gap up to which a photograph without teeth may show a line, and from which on it shows a mouth
 _RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at least so many pixels, or dots lie between
 _SHADOW = 4.5  # of the upper lip
 _COLUMNS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # in which the teeth of a photograph are looked for
@@ -48,19 +49,22 @@ _SLIT = (4.0, 12.0)  # widest gap up to which a mouth is lit as through a slit, 
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 
 # Shares of the colour of lips, and of light.
-_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.6, 0.95, 0.6, 0.9
+_CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.65, 0.95, 0.6, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
-_UNDER_UPPER_LIP, _UNDER_WIDE, _ABOVE_LOWER_LIP, _CORNERS = 0.54, 0.8, 0.9, 0.85
+_UNDER_UPPER_LIP, _UNDER_RAISED, _UNDER_WIDE = 0.4, 0.6, 0.8
+_ABOVE_LOWER_LIP, _CORNERS = 0.9, 0.85
 _IN_SLIT = 0.75  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
+_RAISED = (1.5, 4.5)  # of an upper lip, from where on it leaves light, and where it leaves most
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _GROOVE, _GROOVE_WIDE = 0.07, 2.0  # how much darker the middle of a tongue is, and over how many millimetres
 _TONGUE_ROUND, _TONGUE_WIDE = 0.25, 22.0  # how much darker its sides are, and where they are, millimetres
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
-_SOFTER = 3.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_SOFTER = 2.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
 _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
+_MIDDLE = (-4.0, 0.0, 4.0)  # where an upper lip is raised that shows teeth, millimetres
 _UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
 
 
@@ -80,6 +84,8 @@ class SeenMouth:
     """The colour of its lips."""
     lowered: float
     """How much lower its upper teeth end than average, millimetres."""
+    shows: float
+    """How far what it has between its lips is an open mouth's, in [0, 1], and no dark line in which lips meet."""
     blur: float
     """How far its light is blurred beyond that of a sharp photograph: the deviation of a Gaussian, pixels."""
 
@@ -102,11 +108,13 @@ class SeenMouth:
         frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
         red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
         flesh = _sampled(picture, red).median(1).values
-        shows, own, lowered = _shown_teeth(picture, landmarks, frame, flesh)
-        white = torch.lerp(teeth_colour(picture, points), own, shows)
+        teeth, own, lowered = _shown_teeth(picture, landmarks, frame, flesh)
+        white = torch.lerp(teeth_colour(picture, points), own, teeth)
+        above, below = frame.lips(landmarks, picture.new_tensor(_COLUMNS)[None])
+        shows = max(teeth, float(smooth_step(((below - above).mean() - _LINE[0]) / (_LINE[1] - _LINE[0]))))
         shown = (picture[None] + 1) / 2
         blur = math.sqrt(max(softness(shown, inside(landmarks[:, list(OVAL)], shown)) ** 2 - SHARP**2, 0.0))
-        return cls(picture, landmarks, frame, white, flesh, lowered, blur)
+        return cls(picture, landmarks, frame, white, flesh, lowered, shows, blur)
 
     def at(
         self, frames: MouthFrames, places: Float[Tensor, "n k 2"], pixel: float
@@ -129,7 +137,12 @@ class SeenMouth:
         rim = (_RIM_PIXELS * pixel / frames.across.norm(dim=1, keepdim=True)).clamp(min=_RIM)
         shown = step((torch.minimum(y - above, below - y) + rim) / soft) * open_there
         there = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
-        return _sampled(self.picture, there).view(3, *x.shape).transpose(0, 1), shown[:, None]
+        return _sampled(self.picture, there).view(3, *x.shape).transpose(0, 1), self.shows * shown[:, None]
+
+    def gap(self, x: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return how far its lips are apart at places along a mouth without showing it, millimetres."""
+        above, below = self.frame.lips(self.landmarks, x.reshape(1, -1))
+        return (1 - self.shows) * (below - above).view_as(x)
 
 
 def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]) -> Float[Tensor, "3"]:
@@ -263,7 +276,8 @@ def draw_mouth(
     x, y = frames.local(places).unbind(-1)
     soft = _edge_mm(frames, pixel)
     above, below = frames.lips(landmarks, x)
-    wide_enough = smooth_step((below - above - _OPENS[0]) / _OPENS[1])
+    least = (seen.gap(x) + _OPENS[0] / 2).clamp(min=_OPENS[0])
+    wide_enough = smooth_step((below - above - least) / _OPENS[1])
     between = step((torch.minimum(y - above, below - y) - 0.2) / soft) * wide_enough
     white, flesh = seen.white[None, :, None], seen.flesh[None, :, None]
     jaw = frames.jaw[:, None]
@@ -294,21 +308,30 @@ def _tongue_light(x: Tensor, below_top: Tensor) -> Tensor:
     return front * groove * (1 - _TONGUE_ROUND * (x / _TONGUE_WIDE).square().clamp(max=1))
 
 
+def _raised(frames: MouthFrames, landmarks: Tensor) -> Float[Tensor, "n 1"]:
+    """Return how high an upper lip is above where the lips meet, millimetres."""
+    columns = landmarks.new_tensor(_MIDDLE).expand(len(landmarks), -1)
+    return -frames.lips(landmarks, columns)[0].mean(1, keepdim=True)
+
+
 def _light(frames: MouthFrames, landmarks: Tensor, x: Tensor, from_above: Tensor, from_below: Tensor) -> Tensor:
     """Return how much light lips leave: little below the upper one, unless it is wide open, and towards the corners.
 
-    Through a slit less light comes in.
+    Through a slit less light comes in, unless the upper lip is raised, as smiles do.
     """
     ends = frames.local(landmarks[:, [LIPS[0], LIPS[10]]])[..., 0]
     half = ((ends[:, 1:] - ends[:, :1]) / 2).clamp(min=1)
     beside = ((x - ends.mean(1, keepdim=True)) / half).abs()
     gap = from_above + from_below
     wide = smooth_step((gap - _WIDE[0]) / (_WIDE[1] - _WIDE[0]))
-    darkest = torch.lerp(x.new_tensor(_UNDER_UPPER_LIP), x.new_tensor(_UNDER_WIDE), wide)
+    raised = smooth_step((_raised(frames, landmarks) - _RAISED[0]) / (_RAISED[1] - _RAISED[0]))
+    under = _UNDER_UPPER_LIP + (_UNDER_RAISED - _UNDER_UPPER_LIP) * raised
+    darkest = under + (_UNDER_WIDE - under) * wide
     upper = torch.lerp(darkest, torch.ones_like(x), smooth_step(from_above / _SHADOW))
     lower = torch.lerp(x.new_tensor(_ABOVE_LOWER_LIP), x.new_tensor(1.0), smooth_step(from_below / 2.5))
     corners = torch.lerp(x.new_tensor(1.0), x.new_tensor(_CORNERS), smooth_step((beside - 0.35) / 0.65))
     open_wide = smooth_step((gap.amax(1, keepdim=True) - _SLIT[0]) / (_SLIT[1] - _SLIT[0]))
+    open_wide = torch.maximum(open_wide, raised.square())
     return upper * lower * corners * torch.lerp(x.new_tensor(_IN_SLIT), x.new_tensor(1.0), open_wide)
 
 
@@ -333,19 +356,15 @@ def _shown_teeth(
     bright = light[first : last + 1].amax() / (picture.new_tensor(_LUMA) @ flesh).clamp(min=0.02)
     shows = float(smooth_step((gap - _APART) / _APART) * smooth_step((bright - 1) / 0.4))
     own = colours[:, first : last + 1].mean(1)
-    paler = 1 - _saturation(own) / _saturation(flesh)
-    if float(_saturation(flesh)) > _GREY:
-        shows *= float(smooth_step(paler / _PALER))
+    teeth, lips = saturation(torch.stack([own, flesh])[..., None, None]).flatten()
+    if float(lips) > _GREY:
+        shows *= float(smooth_step((1 - teeth / lips) / _PALER))
     if first > _UPPER_HALF * _DOWN:
         return shows, own, 0.0
     end = float(torch.lerp(above, below, down).mean(1)[last]) - UPPER_TEETH.edges[0]
     if last == _DOWN - 1:
         end = max(end + _BEYOND, 0.0)
     return shows, own, shows * min(max(end, -_HIGHER), _LOWER)
-
-
-def _saturation(colour: Float[Tensor, "3"]) -> Tensor:
-    return (colour.amax() - colour.amin()) / colour.amax().clamp(min=0.02)
 
 
 def _edge_mm(frames: MouthFrames, pixel: float) -> Float[Tensor, "n 1"]:

@@ -29,7 +29,7 @@ from ..checkpoints.native import (
 )
 from ..compositing.face_parser import FaceParser
 from ..compositing.head_warp import HeadWarp
-from ..compositing.lips import lips_as_seen
+from ..compositing.lip_points import lips_as_seen
 from ..compositing.mouth import open_mouths
 from ..config import ModelConfig
 from ..diffusion.schedule import NoiseSchedule

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from portraittalk_core.compositing.lips import lip_edges, lips_as_seen, over_lips, seamed, shut
+from portraittalk_core.compositing.lip_points import lips_as_seen
+from portraittalk_core.compositing.lips import lip_edges, over_lips, seamed, shut
 from portraittalk_core.motion.geometry import eye_distance, mouth_opening
 from portraittalk_core.nets.dense_motion import identity_grid
 from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
@@ -180,3 +181,23 @@ def test_points_that_lie_on_teeth_go_to_the_lips(points):
     no_teeth = torch.zeros_like(teeth)
     no_teeth[:, SEGMENTS.index("mouth")] = teeth[:, SEGMENTS.index("teeth")]
     assert torch.equal(lips_as_seen(picture, no_teeth, little), little), "dark lips are taken for a mouth"
+
+
+@pytest.mark.parametrize(
+    ("between", "opening"), [(None, 0.006), ([0.6, 0.5, 0.4], 0.08), ([-0.95, -0.98, -0.98], 0.08)]
+)
+def test_painted_lips_meet_where_the_upper_one_ends(points, between, opening):
+    """Face parsing takes them for a mouth. Something pale between them is teeth, and something dark is a mouth."""
+    apart = opened(points, 0.08)
+    mouth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth[:, SEGMENTS.index("mouth")] = 0.5
+    picture = torch.tensor([0.55, -0.35, -0.25])[:, None, None].expand(1, 3, SIDE, SIDE).clone()
+    picture[:, :, band(apart, -0.1, 0.6)] = torch.tensor([0.3, -0.7, -0.6])[:, None, None]
+    picture[:, :, band(apart, 0.6, 1.1)] = torch.tensor([0.6, -0.6, -0.4])[:, None, None]
+    if between is not None:
+        picture[:, :, band(apart, 0.3, 0.6)] = torch.tensor(between)[:, None, None]
+    made = lips_as_seen(picture, mouth, apart)
+    assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003)
+    upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
+    met = (made[:, list(INNER_LIPS[1:10]), 1].mean() - upper) / (lower - upper)
+    assert between is not None or float(met) == pytest.approx(0.6, abs=0.15)

@@ -251,3 +251,28 @@ def test_teeth_are_lit_as_the_face_is(person):
 def test_a_line_goes_through_its_points():
     line = torch.tensor([[[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]]])
     assert along(torch.tensor([[-5.0, 0.0, 1.0, 2.0, 9.0]]), line)[0].tolist() == pytest.approx([1, 1, 3, 2, 2])
+
+
+def test_a_raised_upper_lip_lets_light_into_a_slit(person, networks):
+    """As in a smile: both lips are higher on the skull."""
+    landmarks = moving(person, networks, [0.25]).landmarks
+    frames = mouth_frames(landmarks, person.landmarks[:1], *networks)
+    lower = replace(frames, origin=frames.outside(torch.tensor([[[0.0, 5.0]]]))[:, 0])
+    far, gap = torch.full((1, 1), 5.0), torch.full((1, 1), 1.0)
+    slit, smile = (float(_light(f, landmarks, torch.zeros(1, 1), far, gap)) for f in (frames, lower))
+    assert smile > 1.2 * slit
+
+
+@pytest.mark.parametrize(("jaw", "mouth"), [(0.15, False), (0.8, True)])
+def test_a_dark_line_between_lips_is_no_mouth_that_a_photograph_shows(person, networks, jaw, mouth):
+    """What is in the mouth is drawn as lips part further than the line is wide; at rest the photograph stays."""
+    landmarks, picture = mouth_of(person, networks, [-0.95] * 3, -99.0, jaw)
+    seen = SeenMouth.of(picture, landmarks, *networks)
+    gap = float(seen.frame.lips(landmarks, torch.zeros(1, 1))[1] - seen.frame.lips(landmarks, torch.zeros(1, 1))[0])
+    assert seen.shows == float(mouth) and (gap > 7.5) == mouth
+    rest = with_mouths(picture[None], seen.frame, landmarks, seen)
+    assert float((rest - picture).abs().amax(1).gt(0.02).sum()) <= (99 if mouth else 0), "but for an edge"
+    wider = moving(person, networks, [jaw + 0.5]).landmarks
+    opened = with_mouths(picture[None], mouth_frames(wider, landmarks, *networks), wider, seen)
+    drawn = float((opened - picture).abs().amax(1).gt(0.5).sum())
+    assert (drawn > 100) == (not mouth)

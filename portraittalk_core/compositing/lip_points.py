@@ -1,0 +1,211 @@
+"""Where a photograph shows lips: points of inner lips that are found are brought to where they end or meet.
+
+Found points leave shut mouths open, and lie on teeth rather than on the edge of lips. What is between them says more:
+segments of the photograph, a dark line, and colours.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..motion.geometry import eye_distance, eye_line, mouth_opening
+from ..topology import INNER_LIPS, MEETING_LIPS, OUTER_LIPS, SEGMENTS
+from .masked import luma, saturation
+from .teeth import LIPS, MouthFrames, along, smooth_step
+
+PLACES = 33
+"""Along the mouth at which its edges are looked for."""
+
+MEET = 0.006
+"""Opening, see `mouth_opening`, of lips that meet: points of both never lie on one another."""
+
+SURE = 0.3
+"""Mean share of teeth and mouth between the lips below which a mouth is shut, whatever its points say."""
+
+_HIGH, _STEP = 0.12, 0.003  # how far from its points an edge is looked for, and how finely
+_OPEN, _CLOSED = 0.22, 0.12  # mean share between points of lips that are surely apart, and of such that surely meet
+_WIDE = 0.09  # opening, see `mouth_opening`, from which on points are not wrong
+_SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
+_AROUND, _FADES = 0.2, 0.05  # how far beyond the points the line is looked for; what counts as nearly as dark
+_LIKE_LIP, _DARK = 0.86, 0.3  # of the light of the lower lip: the least that is a lip, and how much darker a line is
+_TEETH = 0.12  # mean share of teeth between points from which on points lie on them; dark lips are taken for a mouth
+_NEAR, _FALL = 0.036, 0.1  # how far from a segment's end lips may end, and a clear fall of whiteness within two steps
+_FEW = 0.05  # of the places between lips: what is there counts as nothing
+_MISTAKEN = 0.28  # mean share between points above which what is there is no lip
+# From where on, and by how much more surely.
+_REDDER, _LIGHT = (1.05, 0.12), (0.4, 0.1)  # of a lip's saturation and light, in `_all_lip`
+_RED = (0.25, 0.1)  # saturation of lips whose red tells
+
+
+def lips_as_seen(
+    pictures: Float[Tensor, "n 3 s s"],
+    segments: Float[Tensor, "n segments s s"],
+    landmarks: Float[Tensor, "n 478 2"],
+) -> Float[Tensor, "n 478 2"]:
+    """Bring points of lips together where a photograph shows nothing between them.
+
+    Found points leave shut mouths some hundredths of the distance of the eyes open: lips would be pressed thin to close
+    them. In 64 pictures of real people in which less than a fifth of what is between the points was mouth, all but two
+    mouths were open by less than 0.03, most by less than 0.01. Dark lips may be taken for a mouth; so a mouth is shut,
+    too, where the lower part of what is between the points is as light as the lower lip, below a line that is far
+    darker, or where all of it is of a lip's red. Lips meet in that line. And where teeth are seen, points of lips lie
+    on them, and go to where the lips end: what is drawn in a mouth would end before it, and leave a strip of teeth on
+    the lip.
+
+    Args:
+        pictures: In [-1, 1].
+        segments: Of the photographs, see `topology.SEGMENTS`.
+        landmarks: In [-1, 1].
+
+    Returns:
+        The same points but those of inner lips.
+    """
+    upper, lower = (landmarks[:, list(points)] for points in zip(*MEETING_LIPS, strict=True))
+    between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
+    inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].to(between)
+    mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
+    seen = mouth + teeth
+    opening = mouth_opening(landmarks)
+    line, alike = _dark_line(pictures, landmarks, upper, lower)
+    mistaken = alike * ((_MISTAKEN - seen) / (_MISTAKEN - _OPEN)).clamp(0, 1)
+    nothing = torch.maximum(((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1), mistaken)
+    rises, lip = _all_lip(pictures, landmarks, upper, lower)
+    line = torch.lerp(line, rises, (lip * (1 - nothing))[:, None, None])
+    shut = torch.maximum(nothing, lip) * (opening < _WIDE)
+    left = 1 - shut * (1 - (MEET / opening.clamp(min=MEET)))
+    middle = torch.lerp(upper, lower, 0.5 + shut[:, None, None] * (line - 0.5))
+    half = (lower - upper) / 2 * left[:, None, None]
+    made = landmarks.clone()
+    for points, place in zip(zip(*MEETING_LIPS, strict=True), (middle - half, middle + half), strict=True):
+        made[:, list(points)] = place
+    for row in ((seen > SURE) & (teeth > _TEETH)).nonzero()[:, 0].tolist():
+        one = slice(row, row + 1)
+        made[one] = _at_edges(pictures[one], inside[one].sum(1, keepdim=True), landmarks[one])
+    return made
+
+
+def _at_edges(
+    picture: Float[Tensor, "1 3 s s"], inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
+) -> Float[Tensor, "1 478 2"]:
+    """Move points of inner lips that lie on teeth to where the lips end.
+
+    Segments say so roughly; near there it is where light and whiteness fall most.
+    """
+    beyond, _ = beyond_points(inside, landmarks)
+    frame, made = frames_of_eyes(landmarks), landmarks.clone()
+    lines = frame.local(landmarks[:, LIPS]).chunk(2, 1)
+    places = torch.linspace(float(lines[0][0, 0, 0]), float(lines[0][0, -1, 0]), PLACES).to(landmarks)
+    near = torch.arange(-_NEAR, _NEAR + _STEP / 2, _STEP).to(landmarks)
+    for line, points, more, way in zip(lines, (LIPS[:11], LIPS[11:]), beyond, (-1.0, 1.0), strict=True):
+        y = along(places[None], line)[0, :, None] + way * (more[:, None] + near)
+        at = frame.outside(torch.stack([places[:, None].expand_as(y), y], -1).flatten(0, 1)[None])
+        colours = functional.grid_sample(picture.to(at), at[:, None], align_corners=False)[0, :, 0].view(3, *y.shape)
+        white = colours[1] - (colours[0] - colours[1])  # teeth are lighter and less red than lips
+        falls = (white[:, :-2] - white[:, 2:]).clamp(min=0)
+        prior = torch.exp(-(near[1:-1] / (_NEAR / 2)).square())
+        share = (falls * prior).square()
+        better = (share * near[1:-1]).sum(1) / share.sum(1).clamp(min=1e-9) * (falls.amax(1) / _FALL).clamp(max=1)
+        better = functional.avg_pool1d(functional.pad(better[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
+        away = along(line[..., 0], torch.stack([places, (more + better).clamp(min=0)], -1)[None])
+        to = frame.outside(torch.stack([line[..., 0], line[..., 1] + way * away], -1))
+        made[:, list(points[1:-1])] = to[:, 1:-1]
+    return made
+
+
+def _dark_line(
+    pictures: Float[Tensor, "n 3 s s"],
+    landmarks: Float[Tensor, "n 478 2"],
+    upper: Float[Tensor, "n 9 2"],
+    lower: Float[Tensor, "n 9 2"],
+) -> tuple[Float[Tensor, "n 9 1"], Float[Tensor, "n"]]:
+    """Find the darkest line between the points of inner lips.
+
+    Returns:
+        Where it is, from the upper points, 0, to the lower ones, 1; and how surely what is below it is a lip.
+    """
+    ends = landmarks[:, list(OUTER_LIPS[:10:-1])]
+
+    def light(places: Float[Tensor, "n k 9 2"]) -> Float[Tensor, "n k 9"]:
+        found = functional.grid_sample(pictures.to(places), places, padding_mode="border", align_corners=False)
+        return (luma(found)[:, 0] + 1) / 2
+
+    share = torch.linspace(-_AROUND, 1 + _AROUND, PLACES).to(upper)[:, None, None]
+    values = light(torch.lerp(upper[:, None], lower[:, None], share))
+    darkest = values.amin(1, keepdim=True)
+    weights = ((darkest - values) / (_FADES * values.mean(1, keepdim=True).clamp(min=1e-3))).exp()
+    line = (weights * share[..., 0]).sum(1) / weights.sum(1)
+    line = functional.avg_pool1d(functional.pad(line[:, None], (2, 2), mode="replicate"), 5, 1)[:, 0, :, None]
+    lip = light(torch.lerp(lower[:, None], ends[:, None], share.clamp(0.15, 0.55)))[..., 2:7].mean((1, 2))
+    below = values[:, (share[:, 0, 0] > 0.7) & (share[:, 0, 0] <= 1), 2:7].mean((1, 2))
+    alike = smooth_step((below / lip.clamp(min=1e-3) - _LIKE_LIP) / (1 - _LIKE_LIP) * 3)
+    dark = smooth_step((1 - darkest[..., 2:7].mean((1, 2)) / lip.clamp(min=1e-3)) / _DARK - 0.5)
+    return line, alike * dark
+
+
+def _all_lip(
+    pictures: Float[Tensor, "n 3 s s"],
+    landmarks: Float[Tensor, "n 478 2"],
+    upper: Float[Tensor, "n 9 2"],
+    lower: Float[Tensor, "n 9 2"],
+) -> tuple[Float[Tensor, "n 9 1"], Float[Tensor, "n"]]:
+    """Say whether everything between the points of inner lips is lip: painted ones may meet in no dark line.
+
+    Nothing there is paler than lips are, as teeth would be, and nothing is dark.
+
+    Returns:
+        Where it becomes lighter, from the upper points, 0, to the lower ones, 1: there the upper lip ends, which is in
+        the shade; and how surely all is lip.
+    """
+    share = torch.linspace(0.1, 0.9, PLACES // 2).to(upper)[:, None, None]
+    places = torch.lerp(upper[:, None], lower[:, None], share)
+    red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)[:, None]
+    between, lips = (
+        (functional.grid_sample(pictures.to(at), at, padding_mode="border", align_corners=False) + 1) / 2
+        for at in (places, red)
+    )
+    own, light = saturation(lips).flatten(1).median(1).values, luma(lips).flatten(1).median(1).values.clamp(min=0.02)
+    inner = between[..., 1:-1]
+    pale = saturation(inner).flatten(1).quantile(_FEW, 1) / own.clamp(min=0.02)
+    dark = luma(inner).flatten(1).quantile(_FEW, 1) / light
+    sure = [smooth_step((v - a) / b) for v, (a, b) in ((pale, _REDDER), (dark, _LIGHT), (own, _RED))]
+    smooth = functional.avg_pool2d(functional.pad(luma(between), (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0]
+    rises = smooth.diff(dim=1).clamp(min=1e-3).pow(4)
+    line = (rises * (share[1:] + share[:-1])[..., 0] / 2).sum(1) / rises.sum(1)
+    return line[..., None], sure[0] * sure[1] * sure[2]
+
+
+def beyond_points(
+    inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
+) -> tuple[Float[Tensor, "2 places"], float]:
+    """Return how far beyond their points lips end, see `LipEdges.beyond`, and how surely the mouth is open."""
+    frame = frames_of_eyes(landmarks)
+    upper, lower = frame.local(landmarks[:, LIPS]).chunk(2, 1)
+    x = torch.linspace(float(upper[0, 0, 0]), float(upper[0, -1, 0]), PLACES)[None].to(landmarks)
+    between = frame.outside(torch.stack([x, (along(x, upper) + along(x, lower)) / 2], -1))
+    sure = float(functional.grid_sample(inside, between[:, None], align_corners=False).mean())
+    away = torch.arange(0, _HIGH, _STEP).to(landmarks)
+    found: list[Tensor] = []
+    for line, way in ((upper, -1.0), (lower, 1.0)):
+        y = along(x, line)[0, :, None] + way * away
+        places = frame.outside(torch.stack([x[0, :, None].expand_as(y), y], -1).flatten(0, 1)[None])
+        seen = functional.grid_sample(inside, places[:, None], align_corners=False)[0, 0, 0].view(PLACES, -1)
+        # The first pixel outwards that is no longer inside.
+        found.append((seen > _SEEN).long().cumprod(1).sum(1) * _STEP)
+    smooth = functional.avg_pool1d(functional.pad(torch.stack(found)[None], (2, 2), mode="replicate"), 5, 1)
+    return smooth[0], sure
+
+
+def inside_of(segments: Float[Tensor, "n segments s s"]) -> Float[Tensor, "n 1 s s"]:
+    """Return the share of teeth and mouth in each pixel."""
+    return segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
+
+
+def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
+    """Return frames of mouths whose unit is the distance of the eyes."""
+    none = torch.zeros(len(landmarks))
+    across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
+    corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
+    return MouthFrames(corners, across, none, none, none)
