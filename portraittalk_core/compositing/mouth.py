@@ -53,14 +53,14 @@ _CAVITY, _TONGUE, _TONGUE_BACK, _GUMS = 0.65, 0.95, 0.6, 0.9
 _WARM = 0.6  # how far the tint of flesh is that of teeth in the dark
 _UNDER_UPPER_LIP, _UNDER_RAISED, _UNDER_WIDE = 0.4, 0.6, 0.8
 _ABOVE_LOWER_LIP, _CORNERS = 0.9, 0.85
-_IN_SLIT = 0.75  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
+_IN_SLIT = 0.8  # mouths of 19 people that were open by 2 to 7 mm were as much darker than what was drawn
 _RAISED = (1.5, 4.5)  # of an upper lip, from where on it leaves light, and where it leaves most
 _UNDER_UPPER_TEETH = 0.6  # which stand before the lower ones
 _GROOVE, _GROOVE_WIDE = 0.07, 2.0  # how much darker the middle of a tongue is, and over how many millimetres
 _TONGUE_ROUND, _TONGUE_WIDE = 0.25, 22.0  # how much darker its sides are, and where they are, millimetres
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
-_SOFTER = 2.0  # chroma is stored at half the size, and scaling softens: more than brightness shows
+_SOFTER = 2.5  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
 _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
