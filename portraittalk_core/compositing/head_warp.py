@@ -33,6 +33,7 @@ from .fine_detail import FineDetail
 from .head_field import head_field
 from .known import Known, KnownKept
 from .layers import Layers, before_plate, taken_apart
+from .lids import with_open_lids
 from .lips import LipEdges, lip_edges
 from .motions_kept import MotionsKept
 from .resting import all_shown, calibrated, without_rim
@@ -240,7 +241,9 @@ class HeadWarp:
         layers = known.layers
 
         def made(rows: Float[Tensor, "k 478 2"]) -> DenseMotion:
-            motion, points = self.motion_of(identity, rows).cpu(), rows.cpu()
+            worn = layers is not None and layers.glasses is not None  # a frame stays while lids close behind it
+            asked = with_open_lids(identity.landmarks[:1].to(rows), rows) if worn else rows
+            motion, points = self.motion_of(identity, asked, last=worn).cpu(), rows.cpu()
             motion = calibrated(without_rim(motion, known.rest) if layers is None else motion, known.rest)
             if self.depths is not None:
                 motion = with_skull(motion, known.points, points, self.depths.cpu())

@@ -17,24 +17,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.resampling import averaged, enlarged, largest, sampled
-from ..nets.dense_motion import DenseMotion, identity_grid, nearness, pixel_flow, warp_pixels
-from ..topology import EYES, SEGMENTS
+from ..nets.dense_motion import DenseMotion, identity_grid, pixel_flow, warp_pixels
+from ..topology import SEGMENTS
 from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
 from .head_field import Holds
-from .lids import lid_seams, over_lids, unfolded
+from .lids import eyes_closing, lid_seams, over_lids, unfolded
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
 from .matting import loose_locks
 from .other_half import other_half
 from .unseen import redrawn, toned
+from .worn_glasses import WornGlasses, before_eyes
 
 _STRAY = 0.15  # share of a person below which a pixel is all place, and of a place below which it is all person
 _SURELY_PLACE = 0.9  # share from which on a pixel between parts of a hat is what is behind it
 _FRAME = 0.02  # of [-1, 1]: so near its end a photograph may have a frame, which says nothing of the place
 _RING, _ALONG = 4, 0.12  # cells at the edge that say whether somebody is there; how far along it they say so
-_BEFORE_EYES = 0.1  # of [-1, 1]: reach of the eyes' points within which what is worn are glasses
+_WORN = 0.4  # share of a cell from which on there are glasses
 _KNOWN = 0.8  # share of a pixel that is the photograph's from which on its colour counts
 _HARDLY = 0.02  # share of what is drawn that is not seen: a level or two
 _BESIDE = 3  # cells around glasses in which the other half is no help
@@ -62,6 +63,9 @@ class Layers:
 
     holds: Holds
     """What keeps parts of it where they are."""
+
+    glasses: WornGlasses | None
+    """Frames of glasses; None where there are none."""
 
     top: float
     """Where the photograph ends above, in [-1, 1] of the crop; minus infinity where it goes on."""
@@ -109,13 +113,16 @@ def taken_apart(
     ends = _ends(place)
     plate = _plate(portrait[None], surely(behind, STRANDS), ends)[0]
     small = functional.interpolate(torch.cat([segments, behind], 1), (side, side), mode="area")
+    holds = _holds(small[:, :-1], 1 - small[:, -1:], landmarks, ends)
+    worn = float(holds.glasses.amax()) > _WORN
     return Layers(
         portrait,
         landmarks,
         portrait - behind[0] * plate,
         1 - behind[0],
         plate,
-        _holds(small[:, :-1], 1 - small[:, -1:], landmarks, ends),
+        holds,
+        WornGlasses.of(portrait, segments, landmarks) if worn else None,
         ends[1] if ends[1] >= -1 else -torch.inf,
     )
 
@@ -173,9 +180,8 @@ def _holds(
     edge = torch.minimum(away, bottom - y)
     ring = (edge < 2 * _RING / solid.shape[-1]).float()
     somebody = blurred(solid * ring, _ALONG) / blurred(ring, _ALONG).clamp(min=1e-3)
-    eyes = nearness(landmarks[:, [*EYES[0], *EYES[1]]], solid.shape[-1], _BEFORE_EYES)
     frames = largest((2 * part("accessory")).clamp(max=1), 1)
-    glasses = averaged(frames, 1) * (1.2 * eyes).clamp(max=1)
+    glasses = averaged(frames, 1) * before_eyes(landmarks, solid.shape[-1])
     away = torch.cat([away, bottom - y], 1)
     return Holds(solid, body, low, glasses, away, (2.5 * somebody).clamp(0, 1), head_camera(landmarks))
 
@@ -203,6 +209,9 @@ def before_plate(
     moved = sampled(torch.cat(parts)[None], flow)
     matte = moved[:, 3:4].clamp(0, 1)
     shown = moved[:, :3] + (1 - matte) * layers.plate
+    closing = [] if layers.glasses is None else eyes_closing(layers.landmarks, landmarks)
+    if layers.glasses is not None:
+        shown = layers.glasses.left_behind(shown, flow, closing)
     if lips is not None:
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
     drawn_there = enlarged(redrawn(motion, landmarks), (size, size))
@@ -213,6 +222,8 @@ def before_plate(
     shown, lids = unfolded(shown, layers.landmarks, landmarks)
     own = own * (1 - lids)
     shown = lid_seams(shown, layers.landmarks, landmarks)
+    if layers.glasses is not None:
+        shown = layers.glasses.put_on(shown, motion, closing)
     if lips is not None:
         shown = seamed(shown, lips, landmarks)
     for row, (other, share) in other_half(motion.flow, layers.landmarks, landmarks).items():

@@ -38,6 +38,38 @@ _EYEBALL = 0.015  # below the points of the lower lid: they may lie on the eye
 _CORNERS = 0.04  # before the corners of an eye from where on they do not
 
 
+def with_open_lids(
+    reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 478 2"]:
+    """Return points whose lids are as far apart as in the photograph where they close.
+
+    A smooth field takes along what is beside the points: skin, and the frames of glasses before it. What covers an eye
+    is `over_lids`' to bring.
+
+    Args:
+        reference: Points of the photograph, in [-1, 1].
+        landmarks: Of the frames, likewise.
+    """
+    made, frames, photograph = landmarks.clone(), frames_of_eyes(landmarks), frames_of_eyes(reference)
+    for eye in EYES:
+        lids, corners = [k for k in eye if k not in (eye[0], eye[8])], [eye[0], eye[8]]
+        was, now = (f.local(p[:, corners]).mean(1, keepdim=True) for f, p in ((photograph, reference), (frames, made)))
+        for row, closes, frame, *_ in _closing(eye, reference, landmarks):
+            there = frame.outside(photograph.local(reference[:, lids]) - was + now[row : row + 1])[0]
+            made[row, lids] = torch.lerp(made[row, lids], there, closes)
+    return made
+
+
+def eyes_closing(reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]) -> list[int]:
+    """Return the rows in which an eye is less open than in the photograph.
+
+    Args:
+        reference: Points of the photograph, in [-1, 1].
+        landmarks: Of the frames, likewise.
+    """
+    return sorted({row for eye in EYES for row, *_ in _closing(eye, reference, landmarks)})
+
+
 def over_lids(
     flow: Float[Tensor, "n 2 s s"], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
 ) -> Float[Tensor, "n 2 s s"]:
