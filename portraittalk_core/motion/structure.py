@@ -48,6 +48,8 @@ OPPOSED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 _DRIFT, _MEANT = 0.1, 0.35  # of what is asked: faces drift as far by themselves; from there on it is a mood
 _KNEE = 0.75
 _LEAST_ROOM = 0.12
+# How far a face turns to the front, how much less the more it is seen from aside, and at least.
+_TO_FRONT, _ASIDE, _LEAST_TO_FRONT = 0.9, 2.1, 0.08
 _MEETINGS = (*MEETING_LIPS, *(pair for eye in MEETING_LIDS for pair in eye))
 _UPPER, _LOWER = ([pair[k] for pair in _MEETINGS] for k in (0, 1))
 _SURELY_SHUT = 0.004  # gap, in head coordinates, below which a pair of the fitted head is shut
@@ -367,9 +369,12 @@ def _bend(
 ) -> Float[Tensor, "frames 3"]:
     """Leave angles alone as far as the knee of the room that they have, and press the rest into it without a corner.
 
-    A reference that is turned further than the limit has a little room still: it moves, and is what it is at rest.
+    A reference that is turned further than the limit has a little room still: it moves, and is what it is at rest. And
+    one that is seen from aside has little to the front: nothing shows the cheek that would come into view.
     """
     room = torch.where(offsets > 0, limits - rest, limits + rest).clamp(min=_LEAST_ROOM)
+    front = (_TO_FRONT - _ASIDE * rest[:, :1].abs()).clamp(min=_LEAST_TO_FRONT)
+    room[:, :1] = torch.where(offsets[:, :1] * rest[:, :1] < 0, torch.minimum(room[:, :1], front), room[:, :1])
     knee = _KNEE * room
     over = (offsets.abs() - knee).clamp(min=0) / (room - knee)
     return offsets.sign() * (torch.minimum(offsets.abs(), knee) + (room - knee) * over.tanh())
