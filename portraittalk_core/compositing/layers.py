@@ -209,9 +209,9 @@ def before_plate(
     moved = sampled(torch.cat(parts)[None], flow)
     matte = moved[:, 3:4].clamp(0, 1)
     shown = moved[:, :3] + (1 - matte) * layers.plate
-    closing = [] if layers.glasses is None else eyes_closing(layers.landmarks, landmarks)
-    if layers.glasses is not None:
-        shown = layers.glasses.left_behind(shown, flow, closing)
+    worn, closing = layers.glasses, [] if layers.glasses is None else eyes_closing(layers.landmarks, landmarks)
+    if worn is not None and closing:
+        shown = worn.left_behind(shown, flow, closing)
     if lips is not None:
         shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
     drawn_there = enlarged(redrawn(motion, landmarks), (size, size))
@@ -222,8 +222,9 @@ def before_plate(
     shown, lids = unfolded(shown, layers.landmarks, landmarks)
     own = own * (1 - lids)
     shown = lid_seams(shown, layers.landmarks, landmarks)
-    if layers.glasses is not None:
-        shown = layers.glasses.put_on(shown, motion, closing)
+    if worn is not None and closing:
+        shown, frame = worn.put_on(shown, motion, closing)
+        own = own * (1 - frame)
     if lips is not None:
         shown = seamed(shown, lips, landmarks)
     for row, (other, share) in other_half(motion.flow, layers.landmarks, landmarks).items():

@@ -71,20 +71,24 @@ class WornGlasses:
 
     def put_on(
         self, frames: Float[Tensor, "n 3 s s"], motion: DenseMotion, rows: Iterable[int]
-    ) -> Float[Tensor, "n 3 s s"]:
+    ) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n 1 s s"]]:
         """Put frames of glasses before lids.
 
         Args:
             frames: In [-1, 1].
             motion: Of each, in which lids do not close.
             rows: In which eyes close.
+
+        Returns:
+            The frames, and where they are changed.
         """
-        made, size = frames.clone(), frames.shape[-2:]
+        made, where = frames.clone(), torch.zeros_like(frames[:, :1])
         for row in rows:
-            flow = pixel_flow(motion.rows(slice(row, row + 1)), size)
+            flow = pixel_flow(motion.rows(slice(row, row + 1)), frames.shape[-2:])
             found = sampled(torch.cat([self.portrait, self.frame])[None], flow)[0]
-            made[row] = torch.lerp(made[row], found[:3], found[3:].clamp(0, 1))
-        return made
+            where[row] = found[3:].clamp(0, 1)
+            made[row] = torch.lerp(made[row], found[:3], where[row])
+        return made, where
 
 
 def before_eyes(landmarks: Float[Tensor, "1 478 2"], side: int) -> Float[Tensor, "1 1 side side"]:
