@@ -31,6 +31,7 @@ _WIDE = 0.09  # opening, see `mouth_opening`, from which on points are not wrong
 _SEEN = 0.4  # share of teeth and mouth from which on a pixel is inside
 _AROUND, _FADES = 0.2, 0.05  # how far beyond the points the line is looked for; what counts as nearly as dark
 _LIKE_LIP, _DARK = 0.86, 0.3  # of the light of the lower lip: the least that is a lip, and how much darker a line is
+_THIN, _BLACK, _EVEN = (0.05, 0.012), (0.6, 0.1), (0.12, 0.05)  # of a line: at most, and how much less is sure
 _TEETH = 0.12  # mean share of teeth between points from which on points lie on them; dark lips are taken for a mouth
 _NEAR, _FALL = 0.036, 0.1  # how far from a segment's end lips may end, and a clear fall of whiteness within two steps
 _FEW = 0.05  # of the places between lips: what is there counts as nothing
@@ -51,9 +52,9 @@ def lips_as_seen(
     them. In 64 pictures of real people in which less than a fifth of what is between the points was mouth, all but two
     mouths were open by less than 0.03, most by less than 0.01. Dark lips may be taken for a mouth; so a mouth is shut,
     too, where the lower part of what is between the points is as light as the lower lip, below a line that is far
-    darker, or where all of it is of a lip's red. Lips meet in that line. And where teeth are seen, points of lips lie
-    on them, and go to where the lips end: what is drawn in a mouth would end before it, and leave a strip of teeth on
-    the lip.
+    darker, or where that line is thin, or where all of it is of a lip's red. Lips meet in that line. And where teeth
+    are seen, points of lips lie on them, and go to where the lips end: what is drawn in a mouth would end before it,
+    and leave a strip of teeth on the lip.
 
     Args:
         pictures: In [-1, 1].
@@ -69,9 +70,9 @@ def lips_as_seen(
     mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
     seen = mouth + teeth
     opening = mouth_opening(landmarks)
-    line, alike = _dark_line(pictures, landmarks, upper, lower)
+    line, alike, thin = _dark_line(pictures, landmarks, upper, lower)
     mistaken = alike * ((_MISTAKEN - seen) / (_MISTAKEN - _OPEN)).clamp(0, 1)
-    nothing = torch.maximum(((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1), mistaken)
+    nothing = torch.stack([((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1), mistaken, thin]).amax(0)
     rises, lip = _all_lip(pictures, landmarks, upper, lower)
     line = torch.lerp(line, rises, (lip * (1 - nothing))[:, None, None])
     shut = torch.maximum(nothing, lip) * (opening < _WIDE)
@@ -120,11 +121,12 @@ def _dark_line(
     landmarks: Float[Tensor, "n 478 2"],
     upper: Float[Tensor, "n 9 2"],
     lower: Float[Tensor, "n 9 2"],
-) -> tuple[Float[Tensor, "n 9 1"], Float[Tensor, "n"]]:
+) -> tuple[Float[Tensor, "n 9 1"], Float[Tensor, "n"], Float[Tensor, "n"]]:
     """Find the darkest line between the points of inner lips.
 
     Returns:
-        Where it is, from the upper points, 0, to the lower ones, 1; and how surely what is below it is a lip.
+        Where it is, from the upper points, 0, to the lower ones, 1; how surely what is below it is a lip; and how
+        surely there is nothing but that line, which is thin.
     """
     ends = landmarks[:, list(OUTER_LIPS[:10:-1])]
 
@@ -142,7 +144,25 @@ def _dark_line(
     below = values[:, (share[:, 0, 0] > 0.7) & (share[:, 0, 0] <= 1), 2:7].mean((1, 2))
     alike = smooth_step((below / lip.clamp(min=1e-3) - _LIKE_LIP) / (1 - _LIKE_LIP) * 3)
     dark = smooth_step((1 - darkest[..., 2:7].mean((1, 2)) / lip.clamp(min=1e-3)) / _DARK - 0.5)
-    return line, alike * dark
+    width = (1 + 2 * _AROUND) * mouth_opening(landmarks)
+    return line, alike * dark, _thin(values[..., 2:7] / lip.clamp(min=1e-3)[:, None, None], width)
+
+
+def _thin(values: Float[Tensor, "n places 5"], width: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Return how surely light falls to one thin, dark line and rises again, without a tooth in between.
+
+    Args:
+        values: Light across a mouth, over that of the lower lip.
+        width: What is looked at across it, in distances of the eyes.
+    """
+    place = torch.arange(values.shape[1])[:, None].to(values.device)
+    darkest, at = values.min(1, keepdim=True)
+    above = (values - values.cummin(1).values) * (place <= at)
+    below = (values - values.flip(1).cummin(1).values.flip(1)) * (place >= at)
+    bump = torch.maximum(above, below).amax((1, 2))
+    thick = (values < (darkest + values[:, -1:]) / 2).float().mean((1, 2)) * width
+    parts = ((_THIN, thick), (_BLACK, darkest.mean((1, 2))), (_EVEN, bump))
+    return torch.stack([smooth_step((most - value) / some) for (most, some), value in parts]).prod(0)
 
 
 def _all_lip(

@@ -195,9 +195,23 @@ def test_painted_lips_meet_where_the_upper_one_ends(points, between, opening):
     picture[:, :, band(apart, -0.1, 0.6)] = torch.tensor([0.3, -0.7, -0.6])[:, None, None]
     picture[:, :, band(apart, 0.6, 1.1)] = torch.tensor([0.6, -0.6, -0.4])[:, None, None]
     if between is not None:
-        picture[:, :, band(apart, 0.3, 0.6)] = torch.tensor(between)[:, None, None]
+        picture[:, :, band(apart, 0.1, 0.9)] = torch.tensor(between)[:, None, None]
     made = lips_as_seen(picture, mouth, apart)
     assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003)
     upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
     met = (made[:, list(INNER_LIPS[1:10]), 1].mean() - upper) / (lower - upper)
     assert between is not None or float(met) == pytest.approx(0.6, abs=0.15)
+
+
+@pytest.mark.parametrize(("last", "tooth", "opening"), [(0.5, False, 0.006), (0.9, False, 0.08), (0.5, True, 0.08)])
+def test_a_thin_dark_line_is_where_lips_meet(points, last, tooth, opening):
+    """Without colours, and though face parsing takes it for a mouth. A thick one is one, and so is one with teeth."""
+    apart = opened(points, 0.08)
+    mouth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    mouth[:, SEGMENTS.index("mouth")] = 0.3
+    picture = torch.zeros(1, 3, SIDE, SIDE)
+    picture[:, :, band(apart, 0.1, last)] = -0.8
+    if tooth:
+        picture[:, :, band(apart, 0.5, 0.75)] = 0.6
+        picture[:, :, band(apart, 0.75, 1.0)] = -0.6
+    assert float(mouth_opening(lips_as_seen(picture, mouth, apart))) == pytest.approx(opening, abs=0.004)
