@@ -20,6 +20,7 @@ from .arkit import sides
 from .components import Components, ResidualMLP
 from .geometry import check_landmarks, eye_line, head_size, placement
 from .head_model import ANGLES, HeadModel, Neck, turn
+from .turning import posed
 
 KEPT: tuple[tuple[float, tuple[str, ...]], ...] = (
     (1.0, ("mouthSmile", "mouthFrown", "cheekSquint", "noseSneer")),
@@ -46,10 +47,6 @@ OPPOSED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """Blendshapes that are asked for, and those which a face cannot have at the same time: nobody is sad with a smile."""
 
 _DRIFT, _MEANT = 0.1, 0.35  # of what is asked: faces drift as far by themselves; from there on it is a mood
-_KNEE = 0.75
-_LEAST_ROOM = 0.12
-# How far a face turns to the front, how much less the more it is seen from aside, and at least.
-_TO_FRONT, _ASIDE, _LEAST_TO_FRONT = 0.9, 2.1, 0.08
 _MEETINGS = (*MEETING_LIPS, *(pair for eye in MEETING_LIDS for pair in eye))
 _UPPER, _LOWER = ([pair[k] for pair in _MEETINGS] for k in (0, 1))
 _SURELY_SHUT = 0.004  # gap, in head coordinates, below which a pair of the fitted head is shut
@@ -282,7 +279,7 @@ def structure_maps(
     has, rest = fitter(reference)
     has = clamp_coefficients(has)
     wanted = kept_expression(motion.coefficients.to(reference), has, keep_expression)
-    pose = _posed(motion.pose.to(reference), rest, shaper.limits)
+    pose = posed(motion.pose.to(reference), rest, shaper.limits)
     landmarks = shaper(reference, has, rest, wanted, pose)
     return StructureMaps(landmarks, placement(reference, landmarks), motion.fps)
 
@@ -355,26 +352,3 @@ def kept_expression(
 
 def _columns(names: tuple[str, ...]) -> list[int]:
     return [COEFFICIENTS.index(full) for name in names for full in sides(name)]
-
-
-def _posed(
-    offsets: Float[Tensor, "frames 6"], rest: Float[Tensor, "1 6"], limits: tuple[float, ...]
-) -> Float[Tensor, "frames 6"]:
-    angles = rest[:, :ANGLES] + _bend(offsets[:, :ANGLES], rest[:, :ANGLES], rest.new_tensor(limits))
-    return torch.cat([angles, rest[:, 3:5] + offsets[:, 3:5], rest[:, 5:] * offsets[:, 5:]], 1)
-
-
-def _bend(
-    offsets: Float[Tensor, "frames 3"], rest: Float[Tensor, "1 3"], limits: Float[Tensor, "3"]
-) -> Float[Tensor, "frames 3"]:
-    """Leave angles alone as far as the knee of the room that they have, and press the rest into it without a corner.
-
-    A reference that is turned further than the limit has a little room still: it moves, and is what it is at rest. And
-    one that is seen from aside has little to the front: nothing shows the cheek that would come into view.
-    """
-    room = torch.where(offsets > 0, limits - rest, limits + rest).clamp(min=_LEAST_ROOM)
-    front = (_TO_FRONT - _ASIDE * rest[:, :1].abs()).clamp(min=_LEAST_TO_FRONT)
-    room[:, :1] = torch.where(offsets[:, :1] * rest[:, :1] < 0, torch.minimum(room[:, :1], front), room[:, :1])
-    knee = _KNEE * room
-    over = (offsets.abs() - knee).clamp(min=0) / (room - knee)
-    return offsets.sign() * (torch.minimum(offsets.abs(), knee) + (room - knee) * over.tanh())

@@ -258,7 +258,7 @@ def test_structure_maps_turn_no_further_than_the_limits(nets):
 
 
 @pytest.mark.parametrize(("aside", "to_front"), [(0.0, 0.3), (0.15, 0.3), (0.42, 0.08)])
-def test_a_face_that_is_seen_from_aside_turns_little_to_the_front(nets, aside, to_front):
+def test_a_face_that_is_seen_from_aside_turns_little_to_the_front(nets, caplog, aside, to_front):
     """Nothing shows its hidden cheek. To the side it turns as it is told."""
     seen = still(1)
     seen.pose[0, 0] = aside
@@ -268,6 +268,7 @@ def test_a_face_that_is_seen_from_aside_turns_little_to_the_front(nets, aside, t
     yaw = nets[0](structure_maps(motion, identity_of(reference), *nets).landmarks)[1][:, 0]
     assert float(yaw[0] - yaw[1]) == pytest.approx(to_front, abs=0.05)
     assert float(yaw[2] - yaw[0]) == pytest.approx(0.05, abs=0.02)
+    assert ("at most 5 degrees, not by 17" in caplog.text) == (to_front < 0.3), caplog.text
 
 
 def test_a_head_that_turns_goes_along_with_its_neck(nets):
