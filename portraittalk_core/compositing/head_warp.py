@@ -242,8 +242,9 @@ class HeadWarp:
 
         def made(rows: Float[Tensor, "k 478 2"]) -> DenseMotion:
             worn = layers is not None and layers.glasses is not None  # a frame stays while lids close behind it
-            asked = with_open_lids(identity.landmarks[:1].to(rows), rows) if worn else rows
-            motion, points = self.motion_of(identity, asked, last=worn).cpu(), rows.cpu()
+            points = rows.cpu()
+            asked = with_open_lids(identity.landmarks[:1].to(points), points).to(rows) if worn else rows
+            motion = self.motion_of(identity, asked, last=worn).cpu()
             motion = calibrated(without_rim(motion, known.rest) if layers is None else motion, known.rest)
             if self.depths is not None:
                 motion = with_skull(motion, known.points, points, self.depths.cpu())

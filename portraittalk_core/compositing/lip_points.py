@@ -82,7 +82,7 @@ def lips_as_seen(
     made = landmarks.clone()
     for points, place in zip(zip(*MEETING_LIPS, strict=True), (middle - half, middle + half), strict=True):
         made[:, list(points)] = place
-    for row in ((seen > SURE) & (teeth > _TEETH)).nonzero()[:, 0].tolist():
+    for row in ((seen > SURE) & (teeth > _TEETH) & (shut < 0.5)).nonzero()[:, 0].tolist():
         one = slice(row, row + 1)
         made[one] = _at_edges(pictures[one], inside[one].sum(1, keepdim=True), landmarks[one])
     return made

@@ -215,3 +215,12 @@ def test_a_thin_dark_line_is_where_lips_meet(points, last, tooth, opening):
         picture[:, :, band(apart, 0.5, 0.75)] = 0.6
         picture[:, :, band(apart, 0.75, 1.0)] = -0.6
     assert float(mouth_opening(lips_as_seen(picture, mouth, apart))) == pytest.approx(opening, abs=0.004)
+
+
+def test_lips_that_meet_stay_so_whatever_face_parsing_says_of_teeth(points):
+    apart = opened(points, 0.08)
+    segments = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]] = 0.2
+    picture = torch.zeros(1, 3, SIDE, SIDE)
+    picture[:, :, band(apart, 0.1, 0.5)] = -0.8
+    assert float(mouth_opening(lips_as_seen(picture, segments, apart))) < 0.01
