@@ -240,11 +240,14 @@ class HeadWarp:
         """
         layers = known.layers
 
+        def taking_along(rows: Float[Tensor, "k 478 2"]) -> Float[Tensor, "k 478 2"]:
+            """Return the points that a field follows: frames of glasses stay while lids close behind them."""
+            if layers is None or layers.glasses is None:
+                return rows
+            return with_open_lids(known.points, rows.cpu()).to(rows)
+
         def made(rows: Float[Tensor, "k 478 2"]) -> DenseMotion:
-            worn = layers is not None and layers.glasses is not None  # a frame stays while lids close behind it
-            points = rows.cpu()
-            asked = with_open_lids(identity.landmarks[:1].to(points), points).to(rows) if worn else rows
-            motion = self.motion_of(identity, asked, last=worn).cpu()
+            motion, points = self.motion_of(identity, taking_along(rows)).cpu(), rows.cpu()
             motion = calibrated(without_rim(motion, known.rest) if layers is None else motion, known.rest)
             if self.depths is not None:
                 motion = with_skull(motion, known.points, points, self.depths.cpu())
@@ -257,6 +260,7 @@ class HeadWarp:
         motion = shared(landmarks) if shown else self.fields.get(identity, landmarks, shared, last)
         if last:
             self.kept.drop(landmarks)
+            self.kept.drop(taking_along(landmarks))
         return motion
 
     def look(

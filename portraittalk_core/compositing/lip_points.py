@@ -181,7 +181,7 @@ def _all_lip(
     """
     share = torch.linspace(0.1, 0.9, PLACES // 2).to(upper)[:, None, None]
     places = torch.lerp(upper[:, None], lower[:, None], share)
-    red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)[:, None]
+    red = red_of_lips(landmarks)[:, None]
     between, lips = (
         (functional.grid_sample(pictures.to(at), at, padding_mode="border", align_corners=False) + 1) / 2
         for at in (places, red)
@@ -195,6 +195,11 @@ def _all_lip(
     rises = smooth.diff(dim=1).clamp(min=1e-3).pow(4)
     line = (rises * (share[1:] + share[:-1])[..., 0] / 2).sum(1) / rises.sum(1)
     return line[..., None], sure[0] * sure[1] * sure[2]
+
+
+def red_of_lips(landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 20 2"]:
+    """Return places on the lips: between their inner and their outer edges."""
+    return torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)
 
 
 def beyond_points(

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..motion.geometry import eye_distance, mouth_opening
-from ..topology import INNER_LIPS, OUTER_LIPS
-from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of
+from ..topology import OUTER_LIPS
+from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of, red_of_lips
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
 _SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
@@ -71,8 +71,9 @@ def lip_edges(
     beyond, sure = beyond_points(inside, landmarks)
     if sure < SURE:
         return None
-    red = torch.lerp(landmarks[:, list(OUTER_LIPS)], landmarks[:, list(INNER_LIPS)], 0.5)
-    colour = functional.grid_sample(picture, red[:, None], align_corners=False)[0, :, 0].median(1).values
+    colour = (
+        functional.grid_sample(picture, red_of_lips(landmarks)[:, None], align_corners=False)[0, :, 0].median(1).values
+    )
     return LipEdges(landmarks, beyond, opening, inside[0], colour)
 
 

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.structure import FaceFitter, FaceShaper
-from ..topology import EYES, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
+from ..topology import EYES, IRISES, OVAL
 from ..types import Frames, Identity, StructureMaps
+from .lip_points import red_of_lips
 from .masked import SHARP, inside, luma, saturation, softened, softness
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
@@ -106,8 +107,7 @@ class SeenMouth:
             shaper: Gives the face without expression.
         """
         frame, points = mouth_frames(landmarks, landmarks, fitter, shaper), landmarks[0]
-        red = torch.lerp(points[list(OUTER_LIPS)], points[list(INNER_LIPS)], 0.5)
-        flesh = _sampled(picture, red).median(1).values
+        flesh = _sampled(picture, red_of_lips(landmarks)[0]).median(1).values
         teeth, own, lowered = _shown_teeth(picture, landmarks, frame, flesh)
         white = torch.lerp(teeth_colour(picture, points), own, teeth)
         above, below = frame.lips(landmarks, picture.new_tensor(_COLUMNS)[None])

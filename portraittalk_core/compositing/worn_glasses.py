@@ -26,14 +26,11 @@ _RIM = 0.006  # of a picture's side: beside a frame, that is not quite skin
 class WornGlasses:
     """What a photograph shows of frames of glasses."""
 
-    portrait: Float[Tensor, "3 s s"]
-    """The photograph, in [-1, 1]."""
+    worn: Float[Tensor, "4 s s"]
+    """The photograph, in [-1, 1], and how surely each pixel is a frame's."""
 
-    frame: Float[Tensor, "1 s s"]
-    """How surely each pixel is a frame's."""
-
-    bare: Float[Tensor, "3 s s"]
-    """The photograph with what is around frames in their place."""
+    bare: Float[Tensor, "4 s s"]
+    """The photograph with what is around frames in their place, and where that is."""
 
     @classmethod
     def of(
@@ -49,9 +46,11 @@ class WornGlasses:
             segments: Of it, see `topology.SEGMENTS`.
             landmarks: In [-1, 1].
         """
-        worn = segments[:, [SEGMENTS.index("accessory")]]
-        frame = ((worn - _FROM) / (_SURELY - _FROM)).clamp(0, 1) * before_eyes(landmarks, portrait.shape[-1])
-        return cls(portrait, frame[0], filled(portrait[None], 1 - grown(frame, _RIM))[0])
+        share = segments[:, [SEGMENTS.index("accessory")]]
+        frame = ((share - _FROM) / (_SURELY - _FROM)).clamp(0, 1) * before_eyes(landmarks, portrait.shape[-1])
+        around = grown(frame, _RIM)
+        bare = filled(portrait[None], 1 - around)
+        return cls(torch.cat([portrait, frame[0]]), torch.cat([bare, around], 1)[0])
 
     def left_behind(
         self, frames: Float[Tensor, "n 3 s s"], flow: Float[Tensor, "n 2 s s"], rows: Iterable[int]
@@ -65,7 +64,7 @@ class WornGlasses:
         """
         made = frames.clone()
         for row in rows:
-            found = sampled(torch.cat([self.bare, grown(self.frame[None], _RIM)[0]])[None], flow[row : row + 1])[0]
+            found = sampled(self.bare[None], flow[row : row + 1])[0]
             made[row] = torch.lerp(made[row], found[:3], found[3:].clamp(0, 1))
         return made
 
@@ -85,7 +84,7 @@ class WornGlasses:
         made, where = frames.clone(), torch.zeros_like(frames[:, :1])
         for row in rows:
             flow = pixel_flow(motion.rows(slice(row, row + 1)), frames.shape[-2:])
-            found = sampled(torch.cat([self.portrait, self.frame])[None], flow)[0]
+            found = sampled(self.worn[None], flow)[0]
             where[row] = found[3:].clamp(0, 1)
             made[row] = torch.lerp(made[row], found[:3], where[row])
         return made, where

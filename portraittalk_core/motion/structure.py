@@ -255,9 +255,9 @@ def structure_maps(
     """Draw a motion on a face: landmarks and head placement, one a frame.
 
     The pose of a motion holds offsets around rest: angles, x and y are added to the reference's own pose, and scale is
-    a factor; angles bend softly at the shaper's limits. Coefficients are absolute, so that silence closes the mouth
-    even if the reference shows it open; mood, brows and gaze keep what the reference has of them, where the motion does
-    not set its own (`KEPT`).
+    a factor; angles bend softly at the shaper's limits, and sooner to the front of a face that is seen from aside (see
+    `turning`). Coefficients are absolute, so that silence closes the mouth even if the reference shows it open; mood,
+    brows and gaze keep what the reference has of them, where the motion does not set its own (`KEPT`).
 
     Args:
         motion: How the face moves.
