@@ -34,7 +34,7 @@ _FINE = 0.012  # of the square: what is finer is detail
 AROUND = frozenset(
     k
     for k, name in enumerate(REGIONS)
-    if name in ("hair", "long hair", "bald head", "colour of the hair", "greying hair", "clothes")
+    if name in ("hair", "long hair", "bald head", "knitted hat", "colour of the hair", "greying hair", "clothes")
     or name.endswith("background")
 )
 """Which of `edits.regions.REGIONS` goes on beyond the crop."""

@@ -73,6 +73,8 @@ def dress_body(
 
 
 def _cut(person: Person, rng: Generator) -> tuple[float, float]:
+    if person.neckline is not None:
+        return person.neckline, 0.0
     if person.garment == "v-neck":
         return float(rng.uniform(0.66, 0.80)), float(rng.uniform(1.0, 1.7))
     if person.garment in ("shirt", "suit"):

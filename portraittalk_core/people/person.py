@@ -84,6 +84,8 @@ class Person:
     hat: str = "none"
     earrings: str = "none"
     garment: str = "t-shirt"
+    neckline: float | None = None
+    """How far from the middle of the neck clothes begin, in decimetres of the template; None as the garment has it."""
     clothes: str = "grey"
     """Name of the colour of the garment."""
     clothes_rgb: Colour = (0.2, 0.2, 0.2)

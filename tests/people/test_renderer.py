@@ -74,6 +74,17 @@ def test_blinking_hides_the_eyes_and_smiling_lifts_the_corners(moving: Any):
     assert corners[3, 1, 0] - corners[3, 0, 0] > corners[0, 1, 0] - corners[0, 0, 0] + 2
 
 
+def test_necklines_are_as_low_as_they_are_asked_for(renderer: Renderer):
+    clothes, skin = SEGMENTS.index("clothes"), SEGMENTS.index("skin")
+    found = [
+        renderer.render(dataclasses.replace(WOMAN, neckline=low), maps=True).maps.segments[0]
+        for low in (None, 1.2, 4.0)
+    ]
+    covered = [int((segments == clothes).sum()) for segments in found]
+    assert covered[0] > 1.2 * covered[1] and covered[1] > 200 and covered[2] == 0
+    assert (found[2] == skin).sum() > (found[0] == skin).sum() + 0.8 * covered[0]
+
+
 def test_a_turn_to_the_right_moves_the_nose_to_the_right(moving: Any):
     assert moving.landmarks[4, 4, 0] - moving.landmarks[0, 4, 0] > 4
 

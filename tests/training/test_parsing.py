@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,16 @@ from portraittalk_core.nets.face_parsing import SIDE, FaceParsingNet
 from portraittalk_core.topology import SEGMENTS
 from portraittalk_core.training import averaged
 from portraittalk_core.training.parsing import train as parsing
-from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed, _slipped
+from portraittalk_core.training.parsing.data import (
+    ParsedPortraits,
+    PortraitStore,
+    _patterned,
+    _placed,
+    _shaded,
+    _slipped,
+    _wall,
+    with_arm,
+)
 from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
 
 from ..rendered_people import bank as plain_bank
@@ -103,3 +113,50 @@ def test_a_folder_without_pictures_is_named(tmp_path):
     with pytest.raises(BadInput, match="holds no JPEG or PNG"):
         parsing._places(tmp_path)
     assert SIZE == SIDE
+
+
+def test_patterns_are_printed_on_clothes_alone_and_keep_their_folds():
+    clothes = SEGMENTS.index("clothes")
+    segments = np.full((MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
+    segments[80:] = clothes
+    picture = np.full((SIZE, SIZE, 3), 120, np.uint8)
+    picture[:, ::2] = 80  # folds
+    made = _patterned(picture, segments, np.full((SIZE, SIZE, 3), (200, 20, 20), np.float32))
+    assert (made[:150] == picture[:150]).all()
+    red, green, _ = made[200].astype(float).mean(0)
+    assert red > 4 * green and made[200, 1, 0] > 1.3 * made[200, 0, 0]
+    assert (_patterned(picture, np.full_like(segments, SKIN), picture) == picture).all()
+
+
+def test_walls_are_as_light_as_what_stands_before_them():
+    segments = np.full((MAP_SIZE, MAP_SIZE), HAIR, np.uint8)
+    segments[64:] = SEGMENTS.index("clothes")
+    for level in (30, 200):
+        made = [_wall(np.random.default_rng(k), np.full((SIZE, SIZE, 3), level, np.uint8), segments) for k in range(20)]
+        assert abs(np.mean(made) / level - 1) < 0.2 and np.std(made[0]) > 0.5
+
+
+def test_an_arm_is_skin_or_a_sleeve_where_it_is_drawn_and_nothing_else_changes():
+    segments = np.full((MAP_SIZE, MAP_SIZE), HAIR, np.uint8)
+    segments[20:70, 40:90] = SKIN
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[40:140, 80:180] = (220, 170, 150)
+    sleeved = 0
+    for seed in range(12):
+        made, found = with_arm(np.random.default_rng(seed), picture, segments)
+        changed = (made != picture).any(2).reshape(MAP_SIZE, 2, MAP_SIZE, 2).any((1, 3))
+        arm = (found != segments) | ((found == SKIN) & changed)
+        assert changed[arm & (segments == HAIR)].mean() > 0.99
+        far = cv2.dilate(arm.astype(np.uint8), np.ones((5, 5))) == 0
+        assert (found[far] == segments[far]).all() and not changed[far].any()
+        sleeved += (found == SEGMENTS.index("clothes")).any()
+        assert 100 < (found != segments).sum() < MAP_SIZE**2 / 3
+    assert 2 < sleeved < 10
+    nobody = np.full_like(segments, HAIR)
+    assert with_arm(np.random.default_rng(0), picture, nobody)[1] is nobody
+
+
+def test_shade_falls_to_one_side():
+    picture = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    made = np.stack([_shaded(np.random.default_rng(seed), picture) for seed in range(20)]).astype(float)
+    assert (made <= 200).all() and made.max((1, 2, 3)).min() > 100 and np.median(made.min((1, 2, 3))) < 120

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,7 @@ _OLD, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
 _PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
 _PALE_LIPS = 0.35  # how far lips lose their colour
 _PALER = 0.08  # how much of its colour the skin of the old loses
+_BRIGHTEST = 1.8  # times as light as grey hair is on the whole, that its strands are at most
 _GREY_BROWS = 0.3  # how far hairs of the face become as light as grey hair
 _DARK_HAIR = (0.04, 0.16)  # of the range: how much darker than skin they are
 _REDDEST = 0.65  # share of its red that hair has more than green: a scarf may have
@@ -59,6 +62,16 @@ def older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     made = spotted(made, skin, scene.landmarks)
     made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return sagged(made, scene.landmarks, _OLD)
+
+
+def with_older_skin(scene: Scene, where: Tensor) -> Scene:
+    """Say where everything lies on a face that sags, for what comes after."""
+    return replace(scene, before=sagged(scene.before, scene.landmarks, _OLD))
+
+
+def with_younger_skin(scene: Scene, where: Tensor) -> Scene:
+    """Say it of a firmer one."""
+    return replace(scene, before=sagged(scene.before, scene.landmarks, _FIRM))
 
 
 def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -109,7 +122,9 @@ def greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     strands = (share + varied * detail / usual).clamp(0.1, 0.85)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"), scene.view.zoom)
     strands = strands * natural * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
-    made = picture + strands * (recoloured(picture, old, grey) - picture)
+    # Skin and place between strands are lighter than hair.
+    grown = recoloured(picture, old, grey).minimum((_BRIGHTEST * grey + 0.05).maximum(picture))
+    made = picture + strands * (grown - picture)
     return made + _hair_of_face(scene, picture) * (_greyer(made) + _GREY_BROWS * (luma(grey) - luma(made)) - made)
 
 

@@ -38,12 +38,12 @@ _ROUGH = (1.5, 1.9)  # times as rough as cheeks, from which on skin of the foreh
 
 
 def sagged(
-    picture: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"], much: float
-) -> Float[Tensor, "n 3 s s"]:
+    picture: Float[Tensor, "n c s s"], landmarks: Float[Tensor, "n 478 2"], much: float
+) -> Float[Tensor, "n c s s"]:
     """Let a face sag.
 
     Args:
-        picture: In [0, 1].
+        picture: Colours or shares, in [0, 1].
         landmarks: In [-1, 1].
         much: 1 is about seventy years; below 0 the face becomes firmer.
     """

@@ -36,7 +36,7 @@ from ..masked import (
 )
 from ..matting import before_another_place, person_share
 from ..scene import Scene, View
-from .age import greying, older, younger
+from .age import greying, older, with_older_skin, with_younger_skin, younger
 from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .details import CLOTHES_COLOURS, DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
@@ -385,9 +385,11 @@ _BEHIND_HANDS = [
 """What may be behind a hand, or is taken for one."""
 
 _AFTERWARDS = {
+    "older skin": with_older_skin,
+    "younger skin": with_younger_skin,
     "hair": with_new_hair,
     "long hair": with_long_hair,
     "bald head": without_hair,
     "knitted hat": with_hat,
 }
-"""What changes where hair is, for the changes that come later."""
+"""What changes where hair and skin are, for the changes that come later."""

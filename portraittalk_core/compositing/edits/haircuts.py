@@ -34,7 +34,7 @@ from .hairstyles import grown
 from .removal import PATCH, pores
 from .scalp import BareHead, head_of, light_way, scattered
 from .strands import head_of_hair
-from .uncovered import STRANDS_GO, bared, place_behind, without_hair
+from .uncovered import STRANDS_GO, bared, locks_beside, place_behind, without_hair
 from .worn_hair import WornHair, worn_hair
 
 _NEARBY = 0.5  # how far new hair has the light and the colour of the old hair beside it
@@ -44,6 +44,7 @@ _SHADE = 0.3  # of the light, that hair takes from the skin below it
 _GRAIN = 0.7  # of the grain of a photograph, that is that of its hair
 _WARMER = (0.0, 0.06, 0.18)  # powers by which each colour is darker in the shade, for light goes through hair
 _GLOSS, _WHITE = 1.15, 0.4  # times as light as hair is, from where on it shines; how white shine is
+_SHADOW = 0.012  # of the picture's side: how far down a hat's shadow falls
 _OTHER_WORDS = {"buzz": "cropped", "curly": "curls"}  # of cuts, that mean more or less than those
 
 
@@ -227,10 +228,13 @@ def knitted_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     hat, share = knitted(picture, scene.landmarks, light, *_wool(scene))
     share = softened(share, softness(scene.shown, scene.was("skin")))
     head = cranium(scene.landmarks, picture)
-    place = place_behind(scene, surely(scene.was("background"), STRANDS_GO))
-    gone = (3 * blurred(scene.was("hair"), STRANDS_GO)).clamp(max=1) * _hidden_by_hat(head) * (1 - scene.was("skin"))
+    strands, falls = STRANDS_GO / scene.view.zoom, _SHADOW / scene.view.zoom
+    place = place_behind(scene, surely(scene.was("background"), strands))
+    hair = (3 * blurred(scene.was("hair"), strands)).clamp(max=1)
+    hair = torch.maximum(hair, locks_beside(scene, float(face_unit(scene.landmarks).mean()) / 2))
+    gone = hair * _hidden_by_hat(head) * (1 - scene.was("skin"))
     picture = picture + gone * (place - picture)
-    shadow = blurred(share.roll(round(0.012 * picture.shape[-1]), 2), 0.01)
+    shadow = blurred(share.roll(round(falls * picture.shape[-1]), 2), falls)
     return picture * (1 - 0.35 * shadow * (1 - share)) * (1 - share) + share * hat
 
 

@@ -206,14 +206,18 @@ def _fitted(
     return fit
 
 
-def scattered(fine: Float[Tensor, "n 1 s s"], half: int) -> Float[Tensor, "n 1 s s"]:
+def scattered(
+    fine: Float[Tensor, "n 1 h h"], half: int, side: int | None = None, much: float = _FINE
+) -> Float[Tensor, "n 1 s s"]:
     """Return detail of the same spectrum that repeats nowhere: spot noise (van Wijk, 1991).
 
     Args:
         fine: Detail whose first patch counts.
         half: Of the side of that, pixels.
+        side: Of what is made; None: that of `fine`.
+        much: How strong it is beside that patch.
     """
-    side = fine.shape[-1]
+    side = fine.shape[-1] if side is None else side
     size = min(2 * half, side)
     patch = fine[..., :size, :size] - fine[..., :size, :size].mean((-2, -1), keepdim=True)
     window = torch.hann_window(size, periodic=False).to(fine)
@@ -221,7 +225,7 @@ def scattered(fine: Float[Tensor, "n 1 s s"], half: int) -> Float[Tensor, "n 1 s
     spot = torch.fft.rfft2(patch * window[:, None] * window, s=(side, side))
     noise = torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(0)).to(fine)
     made = torch.fft.irfft2(spot * torch.fft.rfft2(noise), s=(side, side))
-    return _FINE * made * spread / made.std((-2, -1), keepdim=True).clamp(min=1e-6)
+    return much * made * spread / made.std((-2, -1), keepdim=True).clamp(min=1e-6)
 
 
 def kept_near(skin: Float[Tensor, "n 1 s s"], head: BareHead, unit: float) -> Float[Tensor, "n 1 s s"]:

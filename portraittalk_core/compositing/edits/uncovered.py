@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
 from ..head_camera import face_unit
@@ -27,6 +28,9 @@ _ENOUGH = 0.002  # share of the picture's pixels that are enough to know clothes
 _SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
+_PATCH, _FINEST, _KNOWN = 0.03, 0.004, 0.95  # likewise, half of a patch of the place; what is grain; how sure it is
+_BESIDE, _PATCHES = 0.1, 12  # likewise, how far from a gap patches are taken; how many are looked at
+_COARSEST, _VARIES = 1.5, 1e-4  # pixels, that grain has where they are few; of the range, between pixels
 _TIPS = 0.05  # likewise, how far tips reach beyond those that are found
 _OTHER = 0.2  # of the range: how far colours of clothes and hair differ that are told apart
 
@@ -50,7 +54,7 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     stray = (20 * blurred(hair, _STRAY * unit)).clamp(max=1) * (1 - sure)
     stray = stray * (1 - scene.was("clothes", "accessory"))
     sort = _rather(picture, mean_of(scene.shown, skin), mean_of(scene.shown, hair))
-    locks = _locks_beside(scene, unit)
+    locks = locks_beside(scene, unit)
     stray = torch.maximum(stray * (1 - sort), locks)  # necks beside hair stay
     face = (3 * blurred(inside(scene.landmarks[:, list(OVAL)], picture), 0.05 * unit)).clamp(max=1)
     face = face * ((head.places[:, 1:2] + 0.4) / 0.2).clamp(0, 1)
@@ -95,8 +99,13 @@ def _neck(places: Tensor) -> Tensor:
     return (places[:, 1:2] < _COLLAR) * (1 - low * aside)
 
 
-def _locks_beside(scene: Scene, unit: float) -> Tensor:
-    """Return how far pixels are tips of hair that were taken for the place."""
+def locks_beside(scene: Scene, unit: float) -> Tensor:
+    """Return how far pixels are tips of hair that were taken for the place.
+
+    Args:
+        scene: The photograph.
+        unit: Distance of the eyes, half sides of the picture.
+    """
     locks = loose_locks(scene.shown, scene.was("background"), scene.hair, scene.view.zoom)
     locks = locks * (1 - scene.was("skin").square()) * (1 - scene.was("clothes", "accessory"))
     return (6 * blurred(locks * (1 - scene.hand), _TIPS * unit)).clamp(max=1)
@@ -125,7 +134,30 @@ def place_behind(scene: Scene, sure: Tensor) -> Tensor:
         rows.append(torch.from_numpy(large).permute(2, 0, 1))
     made = softened(torch.stack(rows).to(soft), 0.006 / scene.view.zoom * soft.shape[-1])
     near = (3 * blurred(sure, 0.1 / scene.view.zoom)).clamp(max=1)
-    return soft + (1 - sure) * near * (made - soft)
+    return soft + (1 - sure) * (near * (made - soft) + _grain(scene.shown, sure))
+
+
+def _grain(picture: Tensor, sure: Tensor) -> Tensor:
+    """Return grain and fine texture as what is known beside gaps has them: without it a filled gap is a smooth spot."""
+    side = picture.shape[-1]
+    half = max(3, round(_PATCH * side))
+    bright = luma(picture)
+    fine = bright - softened(bright, max(_COARSEST, _FINEST * side))
+    size = 2 * half
+    known = -functional.max_pool2d(-sure, size, half) > _KNOWN  # all of a patch
+    for axis in (2, 3):  # what a square repeats of a photograph's last row or column is no texture
+        known &= functional.avg_pool2d((bright.roll(1, axis) - bright).abs(), size, half) > _VARIES
+    near = functional.avg_pool2d(blurred(1 - sure, _BESIDE), size, half)
+    strength = functional.avg_pool2d(fine.square(), size, half)
+    made = torch.zeros_like(fine)
+    for row in range(len(picture)):
+        places = known[row, 0].nonzero()
+        places = places[near[row, 0][known[row, 0]].argsort(descending=True)[:_PATCHES]]
+        if len(places):  # an edge or a thing in one would be repeated
+            chosen = strength[row, 0][tuple(places.T)].argsort()[len(places) // 4]
+            y, x = (half * places[chosen]).tolist()
+            made[row] = scattered(fine[row : row + 1, :, y : y + size, x : x + size], half, side, 1.0)[0]
+    return made
 
 
 def _rather(picture: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -17,14 +17,24 @@ from ..dense.data import photographic
 from ..leaves import dead_leaves
 from ..people.bank import MAP_SIZE, SIZE, Bank
 
-_BACKGROUND, _SKIN, _HAIR, _CLOTHES = (SEGMENTS.index(name) for name in ("background", "skin", "hair", "clothes"))
+_BACKGROUND, _SKIN, _HAIR, _CLOTHES, _ACCESSORY = (
+    SEGMENTS.index(name) for name in ("background", "skin", "hair", "clothes", "accessory")
+)
 LEAVES = 40
 """Pictures of dead leaves."""
 
 _REPLACED = 0.5
 """How often a person stands before something else than the renderer's place."""
-_DYED = 0.3
-"""How often hair or clothes take another colour, likewise."""
+_DYED = {_HAIR: 0.22, _CLOTHES: 0.15, _ACCESSORY: 0.15}
+"""How often each of them takes another colour, likewise."""
+_PATTERNED = 0.15
+"""How often clothes have the pattern of a picture: flowers, badges, lace."""
+_ALIKE = 0.15
+"""How often the place is a wall as light as hair or clothes are: a dark coat before a dark wall."""
+_ARM = 0.1
+"""How often an arm or a hand lies before the person."""
+_SHADED = 0.2
+"""How often one side of the picture lies in shade, as in paintings."""
 
 _SLIPPED = 0.4
 """How often hair lies elsewhere on the head: over the forehead, over the ears."""
@@ -102,15 +112,27 @@ class PortraitStore:
     def _portrait(self, rng: np.random.Generator, k: int) -> tuple[ndarray, ndarray, ndarray]:
         row, segments = self.rows[k], self.segments[k]
         picture, points = self.bank.picture(row), self.bank.landmarks[row]
-        if rng.random() < _DYED:
-            picture = _dyed(rng, picture, segments, _HAIR if rng.random() < 0.6 else _CLOTHES)
+        for segment, chance in _DYED.items():
+            if rng.random() < chance:
+                picture = _dyed(rng, picture, segments, segment)
+        if rng.random() < _PATTERNED:
+            picture = _patterned(picture, segments, self._place(rng))
         if rng.random() < _SLIPPED:
             picture, segments = _slipped(rng, picture, segments)
         if rng.random() < _REPLACED:
-            picture = _before(picture, segments, _cut(rng, self.places[rng.integers(len(self.places))]))
+            alike = rng.random() < _ALIKE / _REPLACED
+            picture = _before(picture, segments, _wall(rng, picture, segments) if alike else self._place(rng))
+        if rng.random() < _ARM:
+            picture, segments = with_arm(rng, picture, segments)
+        if rng.random() < _SHADED:
+            picture = _shaded(rng, picture)
         if rng.random() < _SOFT:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 3.5))
         return _placed(rng, picture, points, segments)
+
+
+    def _place(self, rng: np.random.Generator) -> ndarray:
+        return _cut(rng, self.places[rng.integers(len(self.places))])
 
 
 def _dyed(rng: np.random.Generator, picture: ndarray, segments: ndarray, segment: int) -> ndarray:
@@ -120,7 +142,7 @@ def _dyed(rng: np.random.Generator, picture: ndarray, segments: ndarray, segment
         return picture
     values = picture.astype(np.float32)
     mean = (values * share).sum((0, 1)) / share.sum()
-    if segment == _CLOTHES:
+    if segment != _HAIR:
         colour = rng.uniform(10, 245, 3)
     elif rng.random() < 0.4 and (skin := segments == _SKIN).any():  # as blond hair nearly is
         sure = _large(skin.astype(np.float32)) > 0.9
@@ -153,6 +175,91 @@ def _slipped(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> t
 def _before(picture: ndarray, segments: ndarray, place: ndarray) -> ndarray:
     share = _large((segments != _BACKGROUND).astype(np.float32))[..., None]
     return (place + share * (picture.astype(np.float32) - place)).astype(np.uint8)
+
+
+def _patterned(picture: ndarray, segments: ndarray, pattern: ndarray) -> ndarray:
+    """Print a picture on clothes; their folds stay."""
+    share = _large((segments == _CLOTHES).astype(np.float32))[..., None]
+    if share.max() == 0:
+        return picture
+    values = picture.astype(np.float32)
+    light = values.mean(2, keepdims=True)
+    mean = (light * share).sum() / share.sum()
+    printed = np.clip(pattern * (light + 8) / (mean + 8), 0, 255)
+    return (values + share * (printed - values)).astype(np.uint8)
+
+
+def _wall(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> ndarray:
+    """Return a wall that is lit from one side, as light as hair or clothes are."""
+    like = segments == (_HAIR if rng.random() < 0.4 else _CLOTHES)
+    if not like.any():
+        like = segments == _SKIN
+    colour = picture[:: SIZE // MAP_SIZE, :: SIZE // MAP_SIZE][like].mean(0) * rng.uniform(0.7, 1.3) + rng.normal(size=3) * 6
+    down, aside = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    light = 1 + rng.uniform(-0.4, 0.4) * down + rng.uniform(-0.4, 0.4) * aside
+    grain = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), rng.uniform(0.6, 6))
+    light = light + grain / grain.std() * rng.uniform(0, 0.15)
+    return np.clip(light[..., None] * colour, 0, 255).astype(np.float32)
+
+
+def with_arm(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> tuple[ndarray, ndarray]:
+    """Lay a bare arm, or one in a sleeve, before the person; its hand is near the head.
+
+    Args:
+        rng: The source of chance.
+        picture: RGB in 0..255.
+        segments: Of its cells.
+
+    Returns:
+        Both with the arm.
+    """
+    skin = picture[:: SIZE // MAP_SIZE, :: SIZE // MAP_SIZE][segments == _SKIN]
+    if len(skin) < 20:
+        return picture, segments
+    colour = np.median(skin, 0) * rng.uniform(0.85, 1.15)
+    side = rng.choice((-1, 1))
+    hand = np.array([0.5 + side * rng.uniform(0.08, 0.3), rng.uniform(0.6, 0.85)]) * SIZE
+    elbow = np.array([0.5 + side * rng.uniform(0.0, 0.6), rng.uniform(1.0, 1.2)]) * SIZE
+    width = rng.uniform(0.07, 0.13) * SIZE
+    along = (hand - elbow) / np.linalg.norm(hand - elbow)
+    limbs = [(elbow, hand, width), (hand, hand + along * width * 0.4, 1.25 * width)]
+    spread = rng.uniform(0.08, 0.35)
+    for finger in range(4):
+        angle = (finger - 1.5) * spread
+        way = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ along
+        limbs.append((hand, hand + way * width * rng.uniform(1.4, 2.2), width * 0.3))
+    values, found = picture.astype(np.float32), segments.copy()
+    sleeve = rng.uniform(0.2, 0.8) if rng.random() < 0.5 else 0.0
+    cloth = rng.uniform(10, 245, 3)
+    down, aside = np.mgrid[:SIZE, :SIZE]
+    here = np.stack([aside, down], 2)
+    light = rng.uniform(-1, 1)
+    for start, end, thick in limbs:
+        axis = end - start
+        share = np.clip(((here - start) @ axis) / max(axis @ axis, 1e-6), 0, 1)
+        away = here - (start + share[..., None] * axis)
+        across = (away @ np.array([-axis[1], axis[0]])) / max(np.linalg.norm(axis), 1e-6) / (thick / 2)
+        inside = np.linalg.norm(away, axis=2) < thick / 2
+        round_ = np.sqrt(np.clip(1 - across**2, 0, 1))
+        lit = 0.45 + 0.5 * round_ + 0.25 * light * across
+        sleeved = (share < sleeve) & (thick == width)
+        drawn = np.where(sleeved[..., None], cloth, colour) * lit[..., None]
+        soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.8)[..., None]
+        values = values + soft * (drawn - values)
+        cells = slice(SIZE // MAP_SIZE // 2, None, SIZE // MAP_SIZE)
+        found = np.where(inside[cells, cells], np.where(sleeved[cells, cells], _CLOTHES, _SKIN), found)
+    return np.clip(values, 0, 255).astype(np.uint8), found.astype(segments.dtype)
+
+
+def _shaded(rng: np.random.Generator, picture: ndarray) -> ndarray:
+    """Let the light fall off to one side."""
+    angle = rng.uniform(0, 2 * np.pi)
+    down, aside = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    along = np.cos(angle) * aside + np.sin(angle) * down
+    edge, width = rng.uniform(-0.4, 0.6), rng.uniform(0.15, 1.0)
+    dark = rng.uniform(0.1, 0.6)
+    light = dark + (1 - dark) / (1 + np.exp((along - edge) / (width / 4)))
+    return (picture * light[..., None]).astype(np.uint8)
 
 
 def _large(share: ndarray) -> ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 STEPS = 2600
 """At which the learning rate has fallen to its end and training is over."""
 
-HELD_OUT = range(50, 56)
+HELD_OUT = range(6)
 """Shards that nothing is trained on."""
 
 _SCORED = 96
@@ -60,6 +61,7 @@ def train_parsing(
     seed: int = 0,
     batch: int = 10,
     rate: float = 3e-3,
+    start: Path | None = None,
 ) -> Path:
     """Train, or go on.
 
@@ -72,13 +74,15 @@ def train_parsing(
         seed: Of pictures and first weights.
         batch: Pictures a step.
         rate: Highest learning rate.
+        start: A file of weights to begin with; None: random ones.
 
     Returns:
         The weights' file.
     """
     torch.manual_seed(seed)
-    net: Any = FaceParsingNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    store = PortraitStore(open_bank(bank, range(HELD_OUT.start)), _places(photographs), seed=seed)
+    net: Any = FaceParsingNet() if start is None else load_face_parsing(start).train().requires_grad_(True)
+    net = net.to(memory_format=torch.channels_last)
+    store = PortraitStore(open_bank(bank, range(HELD_OUT.stop, sys.maxsize)), _places(photographs), seed=seed)
 
     def losses(step: int) -> dict[str, Tensor]:
         portraits = store.batch(seed, step, batch)
@@ -129,10 +133,17 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="folder of pictures without people (none)")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"at which the learning rate has fallen ({STEPS})")
     parser.add_argument("--seed", type=int, default=0, help="of pictures and first weights (0)")
+    parser.add_argument("--batch", type=int, default=10, help="pictures a step (10)")
+    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate (0.003)")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to begin with (random ones)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     file = train_parsing(
-        given.bank, given.out, given.minutes, photographs=given.photographs, steps=given.steps, seed=given.seed
+        given.bank,
+        given.out,
+        given.minutes,
+        photographs=given.photographs,
+        **{name: getattr(given, name) for name in ("steps", "seed", "batch", "rate", "start")},
     )
     if any((given.bank / f"{shard:05d}.npz").exists() for shard in HELD_OUT):
         unseen = PortraitStore(open_bank(given.bank, HELD_OUT), leaves=0)

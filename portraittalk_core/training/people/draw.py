@@ -100,12 +100,12 @@ def draw_shots(seed: int, frames: int = 6, edited: int = 1, edits: int = 4) -> l
     rng = np.random.default_rng([seed, 41])
     person = draw_person(seed)
     scene = draw_scene(seed, person.background)
-    first = _shot(rng, person, scene, frames, None)
+    first = draw_clip(rng, person, scene, frames)
     around = (first.blendshapes[0], first.rotation[0])
     others = [edit(rng, person) for _ in range(edits)]
-    changed = [_shot(rng, p, replace(scene, background=p.background), edited, around) for p in others]
+    changed = [draw_clip(rng, p, replace(scene, background=p.background), edited, around) for p in others]
     relit = replace(person, expression="neutral")
-    another_light = _shot(rng, relit, draw_scene(seed + 500_000_000, person.background), 1, None)
+    another_light = draw_clip(rng, relit, draw_scene(seed + 500_000_000, person.background), 1)
     return [first, changed[0], another_light, *changed[1:]]
 
 
@@ -139,7 +139,18 @@ def _changed(rng: Generator, person: Person, names: set[str], surely: str | None
     return replace(person, **fields)
 
 
-def _shot(rng: Generator, person: Person, scene: Scene, frames: int, around: tuple[ndarray, ndarray] | None) -> Shot:
+def draw_clip(
+    rng: Generator, person: Person, scene: Scene, frames: int, around: tuple[ndarray, ndarray] | None = None
+) -> Shot:
+    """Draw what a person does in some frames.
+
+    Args:
+        rng: The source of chance.
+        person: Who, with what is worn.
+        scene: Light, camera, background.
+        frames: How many.
+        around: Blendshapes and rotation of a frame that these belong to; None: the first one is a portrait of its own.
+    """
     shapes: list[ndarray] = []
     turns: list[ndarray] = []
     moods: list[str] = []

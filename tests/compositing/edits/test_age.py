@@ -3,7 +3,8 @@
 import torch
 
 from portraittalk_core.compositing.edits import age, ageing, removal
-from portraittalk_core.compositing.masked import blurred
+from portraittalk_core.compositing.masked import blurred, inside
+from portraittalk_core.topology import OVAL, SEGMENTS
 
 from .heads import SIDE, change, fine, segments
 
@@ -49,6 +50,17 @@ def test_young_hair_is_not_grey_unless_its_colour_is_named_or_all_is_black_and_w
     assert torch.allclose(white, photograph[hair], atol=0.02)
     black = photograph.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     assert torch.allclose(change(black, black, points, "younger skin")[hair], black[hair], atol=0.02)
+
+
+def test_a_jaw_that_sags_before_dark_hair_does_not_grey_with_it(photograph, points):
+    face = inside(points[:, list(OVAL)], photograph)
+    photograph = torch.where(face > 0.5, -0.3, torch.full_like(photograph, -0.8))
+    before = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    before[:, SEGMENTS.index("skin")], before[:, SEGMENTS.index("hair")] = face[:, 0], 1 - face[:, 0]
+    sagged = change(photograph, photograph, points, "older skin", before=before)
+    assert (sagged - photograph).max() > 0.4, "the jaw is wider"
+    both = change(photograph, photograph, points, "older skin", "greying hair", before=before)
+    assert both.max() < sagged.max() + 0.05
 
 
 def colour(picture):

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from portraittalk_core.compositing.edits.beards import AREAS, BEARDS, beard_density, bearded
+from portraittalk_core.compositing.edits.cranium import knitted
 from portraittalk_core.compositing.masked import luma
 from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
 
@@ -242,6 +243,29 @@ def test_a_knitted_hat_covers_the_head_and_leaves_the_face(photograph, points):
     changed = (made - photograph).abs().amax(1)[0]
     x = int((points[0, 10, 0] + 1) * SIDE / 2)
     assert changed[top - 8, x] > 0.1 and changed[eyes:, 50:90].max() < 0.02
+
+
+def test_a_knitted_hat_leaves_nothing_of_hair_above_it(photograph, points):
+    points = 0.6 * points + torch.tensor([0.0, 0.3])
+    _, hat = knitted((photograph + 1) / 2, points, torch.ones(1, 1, 1, 1))
+    top, (left, right) = int(hat[0, 0].any(1).nonzero()[0]), hat[0, 0].any(0).nonzero()[[0, -1], 0].tolist()
+    assert top > 20
+    photograph = torch.full_like(photograph, 0.7)
+    photograph[..., 8 : top + 12, left:right] = -0.8
+    high = segments(skin=(slice(top + 12, 96), slice(left, right)), hair=(slice(8, top + 12), slice(left, right)))
+    made = change(photograph, photograph, points, "knitted hat", before=high)
+    assert made[..., : top - 4, :].min() > 0.4, "the place"
+
+
+def test_what_fills_a_gap_has_the_grain_of_the_place(photograph, points):
+    points = 0.5 * points + torch.tensor([0.0, 0.4])
+    noise = torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    photograph = 0.3 + 0.1 * noise.expand(-1, 3, -1, -1)
+    photograph[..., 4:60, 40:88] = -0.8
+    high = segments(skin=(slice(60, 96), slice(40, 88)), hair=(slice(4, 60), slice(40, 88)))
+    made = change(photograph, photograph, points, "knitted hat", before=high)
+    grain = [float(fine(part).std()) for part in (made[..., 6:30, 44:84], photograph[..., 6:30, :36])]
+    assert 0.5 < grain[0] / grain[1] < 1.5
 
 
 def test_hair_that_goes_shows_the_place_behind_it_and_hair_that_comes_has_the_old_colour(photograph, points):

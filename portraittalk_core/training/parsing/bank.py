@@ -1,0 +1,81 @@
+"""The bank that face parsing learns from: more people than other banks have, in two pictures each.
+
+What is worn differs from what a caption can say: shoulders and necks are bare, since portraits of real people have
+necklines that the grammar has no word for, and hats are seldom rare.
+
+    python -m portraittalk_core.training.parsing.bank --out runs/parsed --shards 128 --part 0/2
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from ...people.person import Person, draw_person, dress
+from ...people.scene import draw_scene
+from ..people.bank import PEOPLE_A_SHARD, draw_bank
+from ..people.draw import Shot, draw_clip
+
+FIRST_SEED = 4_000_000
+"""Of the people, whom no other bank has."""
+
+FRAMES = 2
+"""Of each person."""
+
+_LOW = 0.4
+"""How often a neckline is low."""
+_BARE = 0.12
+"""How often no clothes are seen at all, of low ones."""
+_DEPTHS = (0.9, 2.3)
+"""Of low necklines, decimetres from the middle of the neck."""
+_NO_CLOTHES = 4.0
+"""The same where no clothes are seen."""
+_HAT = 0.15
+"""How often a hat is put on besides."""
+
+
+def draw_parsed(seed: int) -> list[Shot]:
+    """Draw what the bank shows of one person.
+
+    Args:
+        seed: From which all follows.
+
+    Returns:
+        One clip of `FRAMES` frames.
+    """
+    rng = np.random.default_rng([seed, 59])
+    person = _undressed(rng, draw_person(seed))
+    return [draw_clip(rng, person, draw_scene(seed, person.background), FRAMES)]
+
+
+def _undressed(rng: Generator, person: Person) -> Person:
+    if rng.random() < _HAT:
+        person = dress(person, {"hat": str(rng.choice(("beanie", "cap")))}, rng)
+    if rng.random() < _LOW:
+        low = _NO_CLOTHES if rng.random() < _BARE else float(rng.uniform(*_DEPTHS))
+        person = replace(person, garment=str(rng.choice(("t-shirt", "v-neck"))), neckline=low)
+    return person
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
+    parser.add_argument("--shards", type=int, default=128, help=f"of {PEOPLE_A_SHARD} people each (128)")
+    parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
+    parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cv2.setNumThreads(1)
+    number, parts = (int(value) for value in given.part.split("/"))
+    draw_bank(given.out, range(number, given.shards, parts), given.textures, FIRST_SEED, shots=draw_parsed)
+
+
+if __name__ == "__main__":
+    main()
