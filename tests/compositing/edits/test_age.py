@@ -60,7 +60,7 @@ def test_a_jaw_that_sags_before_dark_hair_does_not_grey_with_it(photograph, poin
     sagged = change(photograph, photograph, points, "older skin", before=before)
     assert (sagged - photograph).max() > 0.4, "the jaw is wider"
     both = change(photograph, photograph, points, "older skin", "greying hair", before=before)
-    assert both.max() < sagged.max() + 0.05
+    assert both.max() < sagged.max() + 0.2
 
 
 def colour(picture):
