@@ -187,14 +187,18 @@ def _train_dense_motion(arguments: argparse.Namespace, out: Path) -> bool:
 
 
 def _train_face_parsing(arguments: argparse.Namespace, out: Path) -> bool:
+    """Draw people of its own, unless others are named, and train on them."""
     from ..training.averaged import steps_done
+    from ..training.parsing.bank import SHARDS, draw_parsed_people
     from ..training.parsing.train import STEPS, train_parsing
 
-    bank = beside(arguments, out, "people", needed=True)
+    bank = Path(arguments.people) if arguments.people else out / "people"
+    if not arguments.people:
+        draw_parsed_people(bank, range(arguments.shards or SHARDS), _textures(arguments))
     if steps_done(out) < STEPS:
-        places = {name: Path(value) for name, value in _given(arguments, "photographs").items()}
+        files = {name: Path(value) for name, value in _given(arguments, "photographs", "start").items()}
         minutes = arguments.minutes or float("inf")
-        train_parsing(bank, out, minutes, **places, **_given(arguments, "seed"))
+        train_parsing(bank, out, minutes, **files, **_given(arguments, "seed"))
     return steps_done(out) >= STEPS
 
 
@@ -272,9 +276,9 @@ PARTS: dict[str, Part] = {
         frozenset(("minutes", "seed", "people")),
     ),
     "face-parsing": Part(
-        "tells hair, skin, clothes and the place apart: people",
+        "tells hair, skin, clothes and the place apart: people of its own",
         _train_face_parsing,
-        frozenset(("minutes", "seed", "people", "photographs")),
+        frozenset(("minutes", "seed", "people", "photographs", "start", "shards", "textures")),
     ),
     "vae": Part(
         "pictures to latents and back: people, dead leaves, photographs",

@@ -82,10 +82,13 @@ def test_a_part_stands_on_what_lies_beside_it(root, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("part", "module", "function"),
-    [("dense-motion", "dense.train", "train_dense_motion"), ("face-parsing", "parsing.train", "train_parsing")],
+    ("part", "module", "function", "people"),
+    [
+        ("dense-motion", "dense.train", "train_dense_motion", "people"),
+        ("face-parsing", "parsing.train", "train_parsing", "d/people"),
+    ],
 )
-def test_what_reads_pictures_goes_on_until_its_steps_are_done(root, monkeypatch, part, module, function):
+def test_what_reads_pictures_goes_on_until_its_steps_are_done(root, monkeypatch, part, module, function, people):
     calls, done = [], [0]
 
     def train(*given, **options):
@@ -94,9 +97,23 @@ def test_what_reads_pictures_goes_on_until_its_steps_are_done(root, monkeypatch,
 
     stand_in(monkeypatch, module, STEPS=100, **{function: train})
     stand_in(monkeypatch, "averaged", steps_done=lambda out: done[0])
+    stand_in(monkeypatch, "parsing.bank", draw_parsed_people=lambda *given: None, SHARDS=3)
     for _ in range(3):
         assert main(["train", "--part", part, "--out", f"{root}/d", "--minutes", "5"]) == 0
-    assert len(calls) == 2 and calls[0][0] == calls[1][0] == (root / "people", root / "d", 5.0)
+    assert len(calls) == 2 and calls[0][0] == calls[1][0] == (root / people, root / "d", 5.0)
+
+
+def test_face_parsing_draws_people_of_its_own_unless_others_are_named(tmp_path, monkeypatch):
+    calls = []
+    stand_in(monkeypatch, "parsing.bank", draw_parsed_people=record(calls), SHARDS=7)
+    stand_in(monkeypatch, "parsing.train", train_parsing=record(calls), STEPS=100)
+    stand_in(monkeypatch, "averaged", steps_done=lambda out: 0)
+    out = tmp_path / "p"
+    assert main(["train", "--part", "face-parsing", "--out", str(out), "--textures", "t", "--start", "f"]) == 0
+    assert calls[0] == ((out / "people", range(7), Path("t")), {})
+    assert calls[1] == ((out / "people", out, float("inf")), {"start": Path("f")})
+    assert main(["train", "--part", "face-parsing", "--out", str(out), "--people", "others"]) == 0
+    assert len(calls) == 3 and calls[2][0][0] == Path("others")
 
 
 def test_people_and_clips_are_drawn(tmp_path, monkeypatch):

@@ -28,6 +28,9 @@ FIRST_SEED = 4_000_000
 FRAMES = 2
 """Of each person."""
 
+SHARDS = 128
+"""Of a whole bank."""
+
 _LOW = 0.4
 """How often a neckline is low."""
 _BARE = 0.12
@@ -63,18 +66,29 @@ def _undressed(rng: Generator, person: Person) -> Person:
     return person
 
 
+def draw_parsed_people(folder: Path, shards: range, textures: Path | None = None) -> None:
+    """Draw the shards that are missing.
+
+    Args:
+        folder: Where the bank lies.
+        shards: Their numbers, which decide the people.
+        textures: Folder of MakeHuman's textures, or None for painted skin alone.
+    """
+    draw_bank(folder, shards, textures, FIRST_SEED, shots=draw_parsed)
+
+
 def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
-    parser.add_argument("--shards", type=int, default=128, help=f"of {PEOPLE_A_SHARD} people each (128)")
+    parser.add_argument("--shards", type=int, default=SHARDS, help=f"of {PEOPLE_A_SHARD} people each ({SHARDS})")
     parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
     parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
     number, parts = (int(value) for value in given.part.split("/"))
-    draw_bank(given.out, range(number, given.shards, parts), given.textures, FIRST_SEED, shots=draw_parsed)
+    draw_parsed_people(given.out, range(number, given.shards, parts), given.textures)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,18 @@ _PATTERNED = 0.15
 """How often clothes have the pattern of a picture: flowers, badges, lace."""
 _ALIKE = 0.15
 """How often the place is a wall as light as hair or clothes are: a dark coat before a dark wall."""
-_ARM = 0.1
+_ARM = 0.06
 """How often an arm or a hand lies before the person."""
+_FRINGED = 0.35
+"""How often locks fall over the forehead, as few do that are rendered."""
+_FOREHEAD = (162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389)
+"""Points along its upper edge, from temple to temple."""
+_ENDS_FAINT = 0.35
+"""How much of the hair's light and dark a lock has along it."""
 _SHADED = 0.2
 """How often one side of the picture lies in shade, as in paintings."""
 
-_SLIPPED = 0.4
+_SLIPPED = 0.3
 """How often hair lies elsewhere on the head: over the forehead, over the ears."""
 _SOFT = 0.3
 """How often a picture is out of focus: what a denoiser draws is, too."""
@@ -119,6 +125,8 @@ class PortraitStore:
             picture = _patterned(picture, segments, self._place(rng))
         if rng.random() < _SLIPPED:
             picture, segments = _slipped(rng, picture, segments)
+        if rng.random() < _FRINGED:
+            picture, segments = with_fringe(rng, picture, points, segments)
         if rng.random() < _REPLACED:
             alike = rng.random() < _ALIKE / _REPLACED
             picture = _before(picture, segments, _wall(rng, picture, segments) if alike else self._place(rng))
@@ -129,7 +137,6 @@ class PortraitStore:
         if rng.random() < _SOFT:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 3.5))
         return _placed(rng, picture, points, segments)
-
 
     def _place(self, rng: np.random.Generator) -> ndarray:
         return _cut(rng, self.places[rng.integers(len(self.places))])
@@ -172,6 +179,53 @@ def _slipped(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> t
     return (picture + share * (layer.astype(np.float32) - picture)).astype(np.uint8), np.where(moved, _HAIR, segments)
 
 
+def with_fringe(
+    rng: np.random.Generator, picture: ndarray, points: ndarray, segments: ndarray
+) -> tuple[ndarray, ndarray]:
+    """Let locks fall over the forehead: whole fringes, swept ones, and a few strands.
+
+    Args:
+        rng: The source of chance.
+        picture: RGB in 0..255.
+        points: Of the face, in [-1, 1].
+        segments: Of its cells.
+
+    Returns:
+        Picture and segments with the locks.
+    """
+    hair = picture[:: SIZE // MAP_SIZE, :: SIZE // MAP_SIZE][segments == _HAIR]
+    colour = np.median(hair, 0) if len(hair) > 100 else rng.uniform(10, 220) * rng.uniform(0.6, 1.1, 3)
+    pixels = (points + 1) * SIZE / 2
+    high = np.linalg.norm(pixels[168] - pixels[10])
+    edge, middle = pixels[list(_FOREHEAD)], pixels[168]
+    down = (pixels[152] - pixels[10]) / max(np.linalg.norm(pixels[152] - pixels[10]), 1e-6)
+    aside = np.array([-down[1], down[0]])
+    length, sweep = rng.uniform(0.35, 1.1) * high, rng.normal(0, 0.5) * high
+    first, last = (0.0, 1.0) if rng.random() < 0.6 else sorted(rng.uniform(0, 1, 2))
+    parting = rng.uniform(0, 1) if rng.random() < 0.4 else -1.0  # from which locks fall to both sides
+    layer, mask = picture.copy(), np.zeros((SIZE, SIZE), np.uint8)
+    for at in rng.uniform(first, last, int(rng.integers(12, 300))):
+        k = at * (len(edge) - 1)
+        start = edge[int(k)] + (k % 1) * (edge[min(int(k) + 1, len(edge) - 1)] - edge[int(k)])
+        start = start + (start - middle) * rng.uniform(0.0, 0.3)
+        side = abs(sweep) * np.sign(parting - at) if parting >= 0 else sweep
+        way = down * length * rng.uniform(0.6, 1.2) + aside * (side + rng.normal(0, 0.08) * high)
+        bend = aside * rng.normal(0, 0.1) * high
+        share = np.linspace(0, 1, 12)[:, None]
+        line = start + share * way + 4 * share * (1 - share) * bend
+        width = max(1, round(rng.uniform(0.01, 0.07) * high))
+        light = rng.uniform(0.65, 1.45)
+        for k in range(len(line) - 1):
+            ends = [tuple(int(v) for v in 16 * line[j]) for j in (k, k + 1)]
+            shade = np.clip(colour * light * (1 + _ENDS_FAINT * (k / len(line) - 0.5)), 0, 255)
+            cv2.line(layer, *ends, shade.tolist(), width, cv2.LINE_AA, 4)
+            cv2.line(mask, *ends, 255, width, cv2.LINE_AA, 4)
+    layer = cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.4, 1.2))
+    soft = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255
+    made = (picture + soft * (layer.astype(np.float32) - picture)).astype(np.uint8)
+    return made, np.where(cv2.resize(mask, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA) > 127, _HAIR, segments)
+
+
 def _before(picture: ndarray, segments: ndarray, place: ndarray) -> ndarray:
     share = _large((segments != _BACKGROUND).astype(np.float32))[..., None]
     return (place + share * (picture.astype(np.float32) - place)).astype(np.uint8)
@@ -194,7 +248,9 @@ def _wall(rng: np.random.Generator, picture: ndarray, segments: ndarray) -> ndar
     like = segments == (_HAIR if rng.random() < 0.4 else _CLOTHES)
     if not like.any():
         like = segments == _SKIN
-    colour = picture[:: SIZE // MAP_SIZE, :: SIZE // MAP_SIZE][like].mean(0) * rng.uniform(0.7, 1.3) + rng.normal(size=3) * 6
+    colour = (
+        picture[:: SIZE // MAP_SIZE, :: SIZE // MAP_SIZE][like].mean(0) * rng.uniform(0.7, 1.3) + rng.normal(size=3) * 6
+    )
     down, aside = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     light = 1 + rng.uniform(-0.4, 0.4) * down + rng.uniform(-0.4, 0.4) * aside
     grain = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), rng.uniform(0.6, 6))
@@ -257,7 +313,7 @@ def _shaded(rng: np.random.Generator, picture: ndarray) -> ndarray:
     down, aside = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     along = np.cos(angle) * aside + np.sin(angle) * down
     edge, width = rng.uniform(-0.4, 0.6), rng.uniform(0.15, 1.0)
-    dark = rng.uniform(0.1, 0.6)
+    dark = rng.uniform(0.2, 0.7)
     light = dark + (1 - dark) / (1 + np.exp((along - edge) / (width / 4)))
     return (picture * light[..., None]).astype(np.uint8)
 
