@@ -23,10 +23,12 @@ from portraittalk_core.training.parsing.data import (
     _slipped,
     _wall,
     with_arm,
+    with_fringe,
 )
 from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
 
 from ..rendered_people import bank as plain_bank
+from ..rendered_people import portraits
 
 HAIR, SKIN = SEGMENTS.index("hair"), SEGMENTS.index("skin")
 
@@ -160,3 +162,25 @@ def test_shade_falls_to_one_side():
     picture = np.full((SIZE, SIZE, 3), 200, np.uint8)
     made = np.stack([_shaded(np.random.default_rng(seed), picture) for seed in range(20)]).astype(float)
     assert (made <= 200).all() and made.max((1, 2, 3)).min() > 100 and np.median(made.min((1, 2, 3))) < 120
+
+
+def test_fringes_are_hair_where_they_are_drawn_and_leave_the_lower_face():
+    points = portraits()[1][0].numpy().astype(np.float32)
+    segments = np.full((MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
+    segments[:20] = HAIR
+    picture = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    picture[:40] = (60, 30, 20)
+    nose = int((points[1, 1] + 1) * MAP_SIZE / 2)
+    lengths = []
+    for seed in range(12):
+        made, found = with_fringe(np.random.default_rng(seed), picture, points, segments)
+        hair = (found == HAIR) & (segments == SKIN)
+        shown = made.reshape(MAP_SIZE, 2, MAP_SIZE, 2, 3).mean((1, 3, 4))
+        assert (shown[hair] < 175).mean() > 0.95 and (found[segments == HAIR] == HAIR).all()
+        far = cv2.dilate(hair.astype(np.uint8), np.ones((9, 9))) == 0
+        assert (shown[far & (segments == SKIN)] > 190).mean() > 0.97
+        assert not hair[nose + 12 :].any()
+        lengths.append(hair.any(1).sum())
+    assert max(lengths) > 2 * min(lengths)
+    bald = np.full_like(segments, SKIN)
+    assert (with_fringe(np.random.default_rng(0), picture, points, bald)[1] == HAIR).any()

@@ -44,6 +44,7 @@ _SHADE = 0.3  # of the light, that hair takes from the skin below it
 _GRAIN = 0.7  # of the grain of a photograph, that is that of its hair
 _WARMER = (0.0, 0.06, 0.18)  # powers by which each colour is darker in the shade, for light goes through hair
 _GLOSS, _WHITE = 1.15, 0.4  # times as light as hair is, from where on it shines; how white shine is
+_PRESSED, _SPREADS = 0.4, 1.2  # in distances of the eyes: how far below its edge a hat presses hair; how fast it spreads
 _SHADOW = 0.012  # of the picture's side: how far down a hat's shadow falls
 _OTHER_WORDS = {"buzz": "cropped", "curly": "curls"}  # of cuts, that mean more or less than those
 
@@ -258,9 +259,10 @@ def no_hat(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 
 def _hidden_by_hat(head: Cranium) -> Tensor:
-    """Return where a hat leaves no hair: it falls from below the hat's edge, the further down the further out."""
-    height = head.places[:, 1:2] + 0.16 * (head.places[:, 2:] + 0.2)
-    return (0.5 - (height + 0.72 - 1.3 * head.beyond.clamp(min=0)) / 0.2).clamp(0, 1)
+    """Return where a hat leaves no hair: it comes out below the hat's edge, the further down the further out."""
+    falls = head.places[:, 1:2] + 0.16 * (head.places[:, 2:] + 0.2) + 0.72  # below the edge
+    out = falls + _SPREADS * (falls - _PRESSED).clamp(min=0).square()
+    return (0.5 - (out - 1.3 * head.beyond.clamp(min=0)) / 0.2).clamp(0, 1)
 
 
 def keeps_hat(scene: Scene) -> bool:
