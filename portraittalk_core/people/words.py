@@ -139,8 +139,33 @@ SCENE_WORDS: Table = {
 }
 """Places that only prompts speak of: they are painted without the text model, see `scenery` and `interiors`."""
 
+IRIS_WORDS: Table = {
+    "blue": ("blue", "azure", "sapphire", "turquoise"),
+    "green": ("green", "emerald"),
+    "grey": ("grey", "gray", "silver"),
+    "hazel": ("hazel",),
+    "amber": ("amber", "golden", "gold", "yellow"),
+    "brown": ("brown", "chestnut"),
+    "black": ("black", "dark"),
+    "purple": ("purple", "violet"),
+    "red": ("red", "crimson"),
+}
+"""Colours that eyes are given; captions speak of those that people have."""
+LIP_WORDS: Table = {
+    "red": ("red", "scarlet", "crimson", "ruby", "cherry"),
+    "pink": ("pink", "rose", "rosy"),
+    "orange": ("orange", "coral", "peach"),
+    "brown": ("brown", "nude"),
+    "purple": ("purple", "violet", "plum", "burgundy"),
+    "black": ("black",),
+}
+"""Colours of painted lips."""
+
 EDIT_WORDS = frozenset(
     [
+        *(word for table in (IRIS_WORDS, LIP_WORDS) for words in table.values() for word in words),
+        *("eye", "eyed", "lip", "lips", "lipstick", "gloss"),
+        *("dress", "gown", "coat", "cardigan", "vest", "tuxedo", "uniform", "kimono", "robe", "raincoat", "tie"),
         *(word for phrases in SCENE_WORDS.values() for phrase in phrases for word in phrase.split()),
         "sunglasses",
         "tinted",

@@ -9,7 +9,7 @@ import re
 from itertools import takewhile
 
 from ...people.palette import CLOTHES, HAIR
-from ...people.words import CLOTHES_WORDS, HAIR_WORDS, STYLE_WORDS
+from ...people.words import CLOTHES_WORDS, HAIR_WORDS, IRIS_WORDS, LIP_WORDS, STYLE_WORDS
 
 OF_GLASSES = (
     "dark lenses",
@@ -51,8 +51,33 @@ CLOTHES_COLOURS = {f"{name} clothes": colour for name, (colour, _) in CLOTHES.co
 HAT_COLOURS = {f"{name} hat": colour for name, (colour, _) in CLOTHES.colours.items()}
 """Colours of hats, likewise."""
 
+EYE_COLOURS = {
+    "blue eyes": (0.15, 0.26, 0.40),
+    "green eyes": (0.13, 0.20, 0.085),
+    "grey eyes": (0.20, 0.235, 0.25),
+    "hazel eyes": (0.17, 0.10, 0.035),
+    "amber eyes": (0.30, 0.14, 0.02),
+    "brown eyes": (0.08, 0.032, 0.014),
+    "black eyes": (0.015, 0.011, 0.009),
+    "purple eyes": (0.16, 0.10, 0.30),
+    "red eyes": (0.34, 0.03, 0.02),
+}
+"""Colours of irises that are asked for, in linear light."""
+
+LIP_COLOURS = {
+    "red lips": (0.40, 0.018, 0.028),
+    "pink lips": (0.58, 0.15, 0.23),
+    "orange lips": (0.56, 0.13, 0.06),
+    "brown lips": (0.19, 0.065, 0.042),
+    "purple lips": (0.17, 0.035, 0.16),
+    "black lips": (0.014, 0.011, 0.013),
+}
+"""Colours of lips that are asked for, likewise."""
+
 DETAILS = (
     *OF_GLASSES,
+    *EYE_COLOURS,
+    *LIP_COLOURS,
     *HAIR_COLOURS,
     *HAIRCUTS,
     "cropped",
@@ -100,13 +125,23 @@ _GARMENTS = frozenset(
         "jumper",
         "blouse",
         "coat",
+        "gown",
+        "cardigan",
+        "vest",
+        "tuxedo",
+        "uniform",
+        "kimono",
+        "robe",
+        "raincoat",
     ]
 )
 _CLOTHES = _GARMENTS | frozenset(["shirt", "t-shirt", "tshirt", "tee", "top", "clothes", "clothing", "collar"])
 _DRESSED = re.compile(
-    r"\b(?:wearing|wears|dressed in|clothes (?:is|are)|in) ([a-z]+)\b(?! \w*(?:hair|glasses|wall|background))"
+    r"\b(?:wearing|wears|dressed in|clothes (?:is|are)|in) ([a-z]+)\b"
+    r"(?! \w*(?:hair|glasses|lipstick|lips|wall|background))"
 )
 _ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
+_EYES, _LIPS = r"eye[sd]?", "lips|lipstick|lip gloss"
 _FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
 _LENSES = frozenset(["lens", "lenses"])
 _HATS = frozenset(["hat", "beanie"])
@@ -141,7 +176,25 @@ def asked_details(prompt: str) -> set[str]:
         said = {name for name, words in _FRAME_WORDS.items() if of_it & words}
         asked |= said & {"dark lenses"} if word in _LENSES else said - ({"dark lenses"} if word in _FRAMES else set())
     asked |= {"square lenses"} if _SQUARE.search(prompt) else set()
-    return asked | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt) | _hat_colour(spoken)
+    return (
+        asked | _of_the_face(prompt) | _hair_colour(prompt) | _haircut(prompt) | _clothes(prompt) | _hat_colour(spoken)
+    )
+
+
+def _of_the_face(prompt: str) -> set[str]:
+    """Return the colours of eyes and of lips that a prompt names; lipstick is red where it names none."""
+    asked: set[str] = set()
+    for kind, things, table in (("eyes", _EYES, IRIS_WORDS), ("lips", _LIPS, LIP_WORDS)):
+        found: list[tuple[int, str]] = []
+        for name, words in table.items():
+            said = "|".join(words)
+            # Of "dark green eyes" the last word counts.
+            pattern = rf"\b(?:{said})(?:[ -](?!and\b)\w+)?[ -](?:{things})\b|\b(?:{things}) (?:is|are) (?:{said})\b"
+            found += [(seen.start(), name) for seen in re.finditer(pattern, prompt)]
+        asked |= {f"{max(found)[1]} {kind}"} if found else set()
+    if re.search(r"\blipstick\b", prompt) and not any(f"{name} lips" in asked for name in LIP_WORDS):
+        asked.add("red lips")
+    return asked
 
 
 def _haircut(prompt: str) -> set[str]:

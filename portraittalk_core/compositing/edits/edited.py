@@ -55,6 +55,8 @@ from .haircuts import (
 )
 from .hands import with_hands
 from .hats import hat_of
+from .irises import with_eye_colour
+from .lipstick import with_lipstick
 from .places import SCENES, painted_place
 from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
@@ -359,6 +361,8 @@ def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED)
 _EDITS = {
     "older skin": older,
     "younger skin": younger,
+    "colour of the eyes": with_eye_colour,
+    "colour of the lips": with_lipstick,
     "hair": another_haircut,
     "long hair": long_hair,
     "bald head": bald,

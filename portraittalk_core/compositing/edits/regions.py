@@ -16,7 +16,7 @@ from ...people.interiors import INDOORS
 from ...people.palette import PLACES, WALLS
 from ...people.words import PLACE_WORDS, SCENE_WORDS, WALL_WORDS
 from ...topology import EYES
-from .details import BEGINNINGS, DETAILS, HAIR_COLOUR_WORDS, asked_details
+from .details import BEGINNINGS, DETAILS, EYE_COLOURS, HAIR_COLOUR_WORDS, LIP_COLOURS, asked_details
 
 PAINTED = (*PLACES, *WALLS, *SCENE_WORDS)
 """Places and colours of walls that can be painted."""
@@ -24,6 +24,8 @@ PAINTED = (*PLACES, *WALLS, *SCENE_WORDS)
 REGIONS = (
     "older skin",
     "younger skin",
+    "colour of the eyes",
+    "colour of the lips",
     "hair",
     "long hair",
     "bald head",
@@ -65,7 +67,7 @@ _WORDS = {
     "hair": "afro bob bun ponytail curls buzz fringe bangs hairline parting",
     "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
-    "turtleneck blouse collar",
+    "turtleneck blouse collar dress gown coat cardigan vest tuxedo uniform kimono robe raincoat tie",
     "background": "background backdrop wall front",
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}
@@ -105,6 +107,16 @@ _OTHER_LIGHT = ("night", "autumn", "snow", "sunset")
 
 _RANKS = dict.fromkeys(_OTHER_LIGHT, 1) | dict.fromkeys((*INDOORS, "bookshelf", "brick wall", "curtain"), 2)
 """Which of several places counts where one of these is among them."""
+
+_NOT_CLOTHES = frozenset(
+    [
+        *("lipstick", "makeup", "make-up", "eyeliner", "mascara", "eyeshadow", "perfume", "contacts"),
+        *("crown", "tiara", "mask", "veil", "hijab", "headscarf", "turban", "helmet"),
+        *("headphones", "earphones", "headset"),
+        *("necklace", "necklaces", "jewelry", "jewellery", "ring", "watch", "tattoo", "tattoos"),
+    ]
+)
+"""What is worn that is no clothes."""
 
 _WORN = ("no glasses", "round glasses", "square glasses", "knitted hat", "cap", "no hat", "earrings")
 _ON_HEADS = (*_WORN, "hair", "long hair")
@@ -147,9 +159,11 @@ def asked_regions(prompt: str) -> Float[Tensor, "asked"]:
         asked.add("shaven chin")
     if "older skin" in asked and "colour of the hair" not in asked:
         asked.add("greying hair")
-    if "wearing" in words and not asked & {*_ON_HEADS, "clothes"}:
+    if "wearing" in words and not asked & {*_ON_HEADS, "clothes"} and not words & _NOT_CLOTHES:
         asked.add("clothes")
-    asked |= asked_details(text)
+    asked |= (details := asked_details(text))
+    asked |= {"colour of the eyes"} if details & set(EYE_COLOURS) else set()
+    asked |= {"colour of the lips"} if details & set(LIP_COLOURS) else set()
     return torch.tensor([float(name in asked) for name in ASKED])
 
 
@@ -202,6 +216,8 @@ def region_maps(landmarks: Float[Tensor, "n 478 2"], size: int) -> Float[Tensor,
         [
             oval(0.6, 1.2, 1.6),
             oval(0.6, 1.2, 1.6),
+            box(1.2, -0.5, 0.6),
+            box(1.4, 0.4, 2.4),
             *[around] * 9,
             _soft(below - 1.8),
             *[box(1.4, 0.4, 2.4)] * 5,

@@ -52,6 +52,14 @@ SIZE = 64
         ("a man in front of a navy wall", {"blue background"}),
         ("a man at night, indoors", {"room background"}),
         ("a man on a beach", {"beach background"}),
+        ("a woman in a red dress", {"clothes"}),
+        ("a man wearing a black tuxedo", {"clothes"}),
+        ("a woman with blue eyes", {"colour of the eyes"}),
+        ("a green-eyed man with blonde hair", {"colour of the eyes", "colour of the hair"}),
+        ("a woman with red lips", {"colour of the lips"}),
+        ("a woman wearing lipstick", {"colour of the lips"}),
+        ("a woman wearing a crown", set()),
+        ("a man with his eyes closed", set()),
         ("a man before a colourful background", {"background"}),
     ],
 )
@@ -143,6 +151,24 @@ def test_colours_of_clothes_are_those_of_garments_alone():
     }
     for prompt, wanted in said.items():
         assert {name for name in asked_of(prompt) if name.endswith(" clothes") or name == "a garment"} == wanted
+
+
+@pytest.mark.parametrize(
+    ("prompt", "colours"),
+    [
+        ("a blue-eyed woman with crimson lips in a black dress", {"blue eyes", "red lips", "black clothes"}),
+        ("her eyes are grey, her lips are pink", {"grey eyes", "pink lips"}),
+        ("a man with dark green eyes", {"green eyes"}),
+        ("a woman wearing red lipstick and golden eyes", {"red lips", "amber eyes"}),
+        ("a woman wearing lipstick", {"red lips"}),
+        ("a one-eyed man with red glasses", {"red rims"}),
+    ],
+)
+def test_colours_of_eyes_and_lips_are_theirs_alone(prompt, colours):
+    said = asked_of(prompt) - set(REGIONS) - {"a garment"}
+    assert said == colours
+    encoder = load_text_encoder(model_folder("tiny") / "text.safetensors")
+    assert not [word for word in encoder.unknown_words(prompt) if word != "one"], "nothing of it is ignored"
 
 
 def test_the_colour_of_a_hat_is_the_hats_alone():
