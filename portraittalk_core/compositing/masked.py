@@ -218,6 +218,19 @@ def softened(values: Float[Tensor, "n c s s"], pixels: float) -> Float[Tensor, "
     return functional.conv2d(wide, row.transpose(2, 3), groups=values.shape[1])
 
 
+def evenness(picture: Float[Tensor, "n 3 s s"], sure: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 1 1"]:
+    """Return how far half of the pixels of a part are from its colour, of the range.
+
+    Args:
+        picture: In [0, 1].
+        sure: Where the part is.
+    """
+    even = softened(picture, 2.0)
+    away = (even - mean_of(even, sure)).abs().amax(1)
+    rows = [row[where > 0.5] for row, where in zip(away, sure[:, 0], strict=True)]
+    return torch.stack([row.median() if len(row) else row.new_ones(()) for row in rows])[:, None, None, None]
+
+
 def softness(picture: Float[Tensor, "n 3 s s"], where: Float[Tensor, "n 1 s s"]) -> float:
     """Estimate how far a photograph blurs a line, as the deviation of a Gaussian in pixels.
 

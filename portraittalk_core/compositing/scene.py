@@ -11,10 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..topology import SEGMENTS
+from .masked import mean_of
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 
 
 @dataclass(frozen=True)
@@ -131,3 +134,15 @@ class Scene:
     def change(self) -> Float[Tensor, "n 1 s s"]:
         """Return how much the prompt changed each pixel, of the range."""
         return (self.drawn - self.plain).abs().amax(1, keepdim=True)
+
+    def otherwise(
+        self, share: Float[Tensor, "n 1 s s"], named: tuple[float, float] = _NAMED
+    ) -> Float[Tensor, "n 1 1 1"]:
+        """Say how far a prompt asks for something else than there is: naming what a photograph shows changes little.
+
+        Args:
+            share: Of what it asks for.
+            named: What a prompt changes on the whole, of the range, where it names what is there, and where not.
+        """
+        low, high = named
+        return ((mean_of(self.change(), share) - low) / (high - low)).clamp(0, 1)

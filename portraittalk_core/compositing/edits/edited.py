@@ -10,35 +10,32 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from ...people.palette import PLACES, WALLS
 from ...topology import SEGMENTS
-from ..bare_skin import bare_skin
 from ..face_parser import Parser
 from ..head_camera import face_unit
 from ..masked import (
     STRANDS,
-    as_photographed,
     blurred,
-    colourfulness,
+    evenness,
     filled,
     grown,
     luma,
     mean_of,
     recoloured,
-    softened,
     softness,
     surely,
-    surface_colour,
 )
 from ..matting import before_another_place, person_share
 from ..scene import Scene, View
 from .age import greying, older, with_older_skin, with_younger_skin, younger
 from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
-from .details import CLOTHES_COLOURS, DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
+from .clothes import other_clothes
+from .details import DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
 from .hair_colours import named_colour, with_strands
@@ -62,12 +59,11 @@ from .regions import ASKED, PAINTED, REGIONS, region_maps
 from .removal import without_frame
 from .shaving import beard_of, shaven
 from .uncovered import without_hair
-from .worn import has_clothes_colour, has_hair_colour, share_of_clothes, worn_beard, worn_lenses
+from .worn import has_hair_colour, worn_beard, worn_lenses
 
 _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
-_NAMED = (0.1, 0.3)  # of the range: what a prompt changes on the whole where it names what is there, and where not
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
 _BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
 _LIGHT_HAIR, _LIGHTER = ("blonde hair", "white hair"), 1.35  # how much lighter than usual it may be
@@ -80,11 +76,6 @@ _NO_SUCH_PLACE = (
     "The prompt asks for another background, but for none that tiny paints: it stays a blur. It paints "
     f"{', '.join((*dict.fromkeys((*PLACES, *SCENES)),))}, and walls that are {', '.join(WALLS)}."
 )
-_CLOTH_REACH = 0.05  # of the picture's side: over which clothes have one colour
-_ONE_COLOUR = 0.6  # how far all of them have one
-_PLAIN = 0.05  # likewise, of clothes: stripes of a colour that is named are not even
-_HARDLY = 0.06  # share of clothes, that a jacket at the crop's ends has at least
-_CLOTH_NAMED = 0.85  # how far it is that of its name
 _ENDS = 0.25  # in distances of the eyes: how far beyond its usual place a beard ends
 _HAIRY = (0.2, 0.8)  # of how far a beard is from skin on the whole: what is none yet, and what is nothing but
 _KEEPS_GLASSES = "The photograph shows glasses that are dark, or that are not seen whole: they stay."
@@ -202,48 +193,6 @@ def _drawn_hair(scene: Scene) -> Tensor:
     return new.minimum(new[:, :1] * _BLUEST)
 
 
-def _clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
-    """Clothes of another colour, with the folds and the cut that they have."""
-    was, becomes = scene.was("clothes"), scene.becomes("clothes")
-    was = was * (1 - bare_skin(scene.shown, surely(scene.was("skin")), surely(was)))
-    if "a garment" in scene.details:
-        scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")
-    reach = _CLOTH_REACH / scene.view.zoom
-    both = (was * becomes).square()
-    mean = scene.settled("colour of clothes", lambda: mean_of(scene.drawn, both))
-    new = blurred(filled(scene.drawn, both), reach)
-    new = new + (1.0 if scene.view.beyond else _ONE_COLOUR) * (mean - new)
-    for colour in _named_for_clothes(scene):
-        new = new + _CLOTH_NAMED * (colour - new)
-    new = luma(new) + colourfulness(scene.shown) * (new - luma(new))
-    old = surface_colour(scene.shown, was.square(), reach)
-    share = scene.settled(
-        "other clothes", lambda: torch.where(_surely_other_clothes(scene), 1.0, _otherwise(scene, was))
-    )
-    return picture + share * was * (recoloured(picture, old, new) - picture)
-
-
-def _named_for_clothes(scene: Scene) -> list[Tensor]:
-    """Return the colours that a prompt names, as the photograph would show them."""
-
-    def made() -> list[Tensor]:
-        named, skin = sorted(scene.details & set(CLOTHES_COLOURS)), scene.was("skin")
-        return [as_photographed(CLOTHES_COLOURS[name], scene.shown, skin) for name in named]
-
-    return scene.settled("named for clothes", made)
-
-
-def _surely_other_clothes(scene: Scene) -> Bool[Tensor, "n 1 1 1"]:
-    """Say whether clothes are of one colour, and surely of another than a prompt names; or hardly a part has that."""
-    was = scene.was("clothes")
-    even = _evenness(scene.shown, surely(was)) < _PLAIN
-    named = scene.details & set(CLOTHES_COLOURS)
-    if not named:
-        return torch.zeros_like(even, dtype=torch.bool)
-    hardly = share_of_clothes(scene, named) < _HARDLY
-    return (even & (not has_clothes_colour(scene, named))) | hardly
-
-
 def _beard(kind: BeardKind, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """A beard of the colour of the hair, lit as the face is, in place of one that can be shaven."""
     skin = scene.was("skin")
@@ -332,30 +281,16 @@ def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:
     A blank wall is no place that has something in it; otherwise the denoiser, which was shown the photograph, says.
     """
     share = scene.was("background")
-    even = _evenness(scene.shown, surely(share, STRANDS))
+    even = evenness(scene.shown, surely(share, STRANDS))
     if name in WALLS:
         apart = (mean_of(scene.shown, share) - mean_of(place, share)).abs().amax(1, keepdim=True)
         low, high = _SAME_WALL
         return torch.where(even < _EVEN, ((apart - low) / (high - low)).clamp(0, 1), 1.0)
     if name is None:
-        return _otherwise(scene, share)
+        return scene.otherwise(share)
     if name not in PLACES:
         return torch.ones_like(even)
-    return ((even < _BLANK) | (_otherwise(scene, share, _PLACE_NAMED) > 0)).float()
-
-
-def _evenness(picture: Tensor, sure: Tensor) -> Tensor:
-    """Return how far half of the pixels of a part are from its colour, of the range."""
-    even = softened(picture, 2.0)
-    away = (even - mean_of(even, sure)).abs().amax(1)
-    rows = [row[where > 0.5] for row, where in zip(away, sure[:, 0], strict=True)]
-    return torch.stack([row.median() if len(row) else row.new_ones(()) for row in rows])[:, None, None, None]
-
-
-def _otherwise(scene: Scene, share: Tensor, named: tuple[float, float] = _NAMED) -> Tensor:
-    """Say how far a prompt asks for something else than there is: naming what a photograph shows changes little."""
-    low, high = named
-    return ((mean_of(scene.change(), share) - low) / (high - low)).clamp(0, 1)
+    return ((even < _BLANK) | (scene.otherwise(share, _PLACE_NAMED) > 0)).float()
 
 
 _EDITS = {
@@ -372,7 +307,7 @@ _EDITS = {
     "earrings": _earrings,
     "colour of the hair": _hair_colour,
     "greying hair": greying,
-    "clothes": _clothes,
+    "clothes": other_clothes,
     "shaven chin": _shaven,
     **{name: partial(_beard, kind) for name, kind in BEARDS.items()},
     "no glasses": _no_glasses,
