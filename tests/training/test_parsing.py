@@ -14,17 +14,15 @@ from portraittalk_core.nets.face_parsing import SIDE, FaceParsingNet
 from portraittalk_core.topology import SEGMENTS
 from portraittalk_core.training import averaged
 from portraittalk_core.training.parsing import train as parsing
-from portraittalk_core.training.parsing.data import (
-    ParsedPortraits,
-    PortraitStore,
-    _patterned,
-    _placed,
-    _shaded,
-    _slipped,
-    _wall,
+from portraittalk_core.training.parsing.augmentation import (
+    patterned,
+    shaded,
+    slipped,
+    wall_alike,
     with_arm,
     with_fringe,
 )
+from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed
 from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
 
 from ..rendered_people import bank as plain_bank
@@ -75,8 +73,8 @@ def test_pictures_points_and_segments_are_moved_together():
         x, y = (points[0] + 1) * 64
         rows, columns = np.nonzero(found == HAIR)
         assert np.hypot(columns - x, rows - y).min() < 3
-        slipped, other = _slipped(np.random.default_rng(seed), marked(segments), segments)
-        white = slipped[..., 0].reshape(MAP_SIZE, 2, MAP_SIZE, 2).mean((1, 3)) > 127
+        moved, other = slipped(np.random.default_rng(seed), marked(segments), segments)
+        white = moved[..., 0].reshape(MAP_SIZE, 2, MAP_SIZE, 2).mean((1, 3)) > 127
         assert (white == (other == HAIR)).mean() > 0.97 and ((other == HAIR) >= (segments == HAIR)).all()
 
 
@@ -123,18 +121,20 @@ def test_patterns_are_printed_on_clothes_alone_and_keep_their_folds():
     segments[80:] = clothes
     picture = np.full((SIZE, SIZE, 3), 120, np.uint8)
     picture[:, ::2] = 80  # folds
-    made = _patterned(picture, segments, np.full((SIZE, SIZE, 3), (200, 20, 20), np.float32))
+    made = patterned(picture, segments, np.full((SIZE, SIZE, 3), (200, 20, 20), np.float32))
     assert (made[:150] == picture[:150]).all()
     red, green, _ = made[200].astype(float).mean(0)
     assert red > 4 * green and made[200, 1, 0] > 1.3 * made[200, 0, 0]
-    assert (_patterned(picture, np.full_like(segments, SKIN), picture) == picture).all()
+    assert (patterned(picture, np.full_like(segments, SKIN), picture) == picture).all()
 
 
 def test_walls_are_as_light_as_what_stands_before_them():
     segments = np.full((MAP_SIZE, MAP_SIZE), HAIR, np.uint8)
     segments[64:] = SEGMENTS.index("clothes")
     for level in (30, 200):
-        made = [_wall(np.random.default_rng(k), np.full((SIZE, SIZE, 3), level, np.uint8), segments) for k in range(20)]
+        made = [
+            wall_alike(np.random.default_rng(k), np.full((SIZE, SIZE, 3), level, np.uint8), segments) for k in range(20)
+        ]
         assert abs(np.mean(made) / level - 1) < 0.2 and np.std(made[0]) > 0.5
 
 
@@ -160,7 +160,7 @@ def test_an_arm_is_skin_or_a_sleeve_where_it_is_drawn_and_nothing_else_changes()
 
 def test_shade_falls_to_one_side():
     picture = np.full((SIZE, SIZE, 3), 200, np.uint8)
-    made = np.stack([_shaded(np.random.default_rng(seed), picture) for seed in range(20)]).astype(float)
+    made = np.stack([shaded(np.random.default_rng(seed), picture) for seed in range(20)]).astype(float)
     assert (made <= 200).all() and made.max((1, 2, 3)).min() > 100 and np.median(made.min((1, 2, 3))) < 120
 
 
