@@ -26,6 +26,7 @@ from .augmentation import (
     wall_alike,
     with_arm,
     with_fringe,
+    with_wires,
 )
 
 _HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("hair", "clothes", "accessory"))
@@ -42,6 +43,8 @@ _ALIKE = 0.15
 """How often the place is a wall as light as hair or clothes are: a dark coat before a dark wall."""
 _ARM = 0.06
 """How often an arm or a hand lies before the person."""
+_WIRES = 0.3
+"""How often somebody without glasses gets some with a thin frame."""
 _FRINGED = 0.35
 """How often locks fall over the forehead, as few do that are rendered."""
 _SHADED = 0.2
@@ -130,6 +133,8 @@ class PortraitStore:
             picture = patterned(picture, segments, self._place(rng))
         if rng.random() < _SLIPPED:
             picture, segments = slipped(rng, picture, segments)
+        if rng.random() < _WIRES:
+            picture, segments = with_wires(rng, picture, points, segments)
         if rng.random() < _FRINGED:
             picture, segments = with_fringe(rng, picture, points, segments)
         if rng.random() < _REPLACED:
