@@ -92,19 +92,23 @@ def train_parsing(
 
 
 @torch.no_grad()
-def score_parsing(net: FaceParsingNet, store: PortraitStore, count: int = _SCORED) -> dict[str, float]:
+def score_parsing(
+    net: FaceParsingNet, store: PortraitStore, count: int = _SCORED, augmented: bool = False
+) -> dict[str, float]:
     """Return the intersection over union of each segment, over all cells of some portraits.
 
     Args:
         net: The network.
         store: Of people whom it has not seen.
         count: Of portraits, spread over the store.
+        augmented: Whether they are disguised as in training; else they are as they were rendered.
     """
     rows = np.linspace(0, len(store.rows) - 1, count).astype(int).tolist()
     found: list[Int[Tensor, "n m m"]] = []
     truth: list[Int[Tensor, "n m m"]] = []
     for first in range(0, count, 8):
-        portraits = store.exact(rows[first : first + 8])
+        these = rows[first : first + 8]
+        portraits = store.batch(_SCORED, first, len(these)) if augmented else store.exact(these)
         found.append(parse(net, portraits).argmax(1))
         truth.append(portraits.segments)
     one, other = torch.cat(found), torch.cat(truth)
@@ -146,8 +150,17 @@ def main() -> None:
         **{name: getattr(given, name) for name in ("steps", "seed", "batch", "rate", "start")},
     )
     if any((given.bank / f"{shard:05d}.npz").exists() for shard in HELD_OUT):
-        unseen = PortraitStore(open_bank(given.bank, HELD_OUT), leaves=0)
-        log.info("intersection over union: %s", score_parsing(load_face_parsing(file), unseen))
+        unseen = PortraitStore(open_bank(given.bank, HELD_OUT), _places(given.photographs))
+        for name, weights in (("before", given.start), ("now", file)):
+            if weights is not None:
+                _log_scores(name, load_face_parsing(weights), unseen)
+
+
+def _log_scores(name: str, net: FaceParsingNet, unseen: PortraitStore) -> None:
+    for how, augmented in (("as rendered", False), ("disguised", True)):
+        scores = score_parsing(net, unseen, augmented=augmented)
+        found = ", ".join(f"{segment} {score:.3f}" for segment, score in scores.items())
+        log.info("%s, %s: intersection over union of %s", name, how, found)
 
 
 if __name__ == "__main__":
