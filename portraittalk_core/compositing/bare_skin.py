@@ -13,11 +13,15 @@ _HUES = (0.35, 0.5)  # how far the hue of skin may be from a face's: arms are in
 _LIGHT, _TOLD = 0.3, 0.3  # weight of brightness beside hue; how far colours of skin and clothes are that can be told
 _SMOOTH, _NEAR = 0.05, 0.01  # of the range: how much the light of skin varies over that share of the picture's side
 _BORDER, _EDGE = 0.04, 0.15  # of the picture's side: on both sides of an edge; by how much of the range they differ
+_READ = (0.4, 0.8)  # share of skin that is read, from which on it may be some, and surely is
 _PIXELS = 1.5  # over which grain is evened out
 
 
 def bare_skin(
-    shown: Float[Tensor, "n 3 s s"], skin: Float[Tensor, "n 1 s s"], clothes: Float[Tensor, "n 1 s s"]
+    shown: Float[Tensor, "n 3 s s"],
+    skin: Float[Tensor, "n 1 s s"],
+    clothes: Float[Tensor, "n 1 s s"],
+    read: Float[Tensor, "n 1 s s"] | None = None,
 ) -> Float[Tensor, "n 1 s s"]:
     """Return how far pixels are smooth and of the hue of a face.
 
@@ -26,6 +30,8 @@ def bare_skin(
         skin: Where surely is skin.
         clothes: Where surely are clothes. Where their colour is like that of skin, they are skin if there is no edge
             between the two: a collar, its shade.
+        read: Share of skin that face parsing reads there; it counts where the hue is a face's. None: nobody
+            has looked.
     """
     even = softened(shown, _PIXELS)
     face, cloth = mean_of(even, skin), mean_of(even, clothes)
@@ -38,7 +44,10 @@ def bare_skin(
     low, high = _HUES
     light = luma(even)
     smooth = torch.exp(-blurred((light - blurred(light, _NEAR)).square(), _NEAR) / _SMOOTH**2)
-    return blurred(smooth * rather * ((high - to_face) / (high - low)).clamp(0, 1), _NEAR / 2)
+    found = smooth * rather
+    if read is not None:
+        found = torch.maximum(found, ((read - _READ[0]) / (_READ[1] - _READ[0])).clamp(0, 1))
+    return blurred(found * ((high - to_face) / (high - low)).clamp(0, 1), _NEAR / 2)
 
 
 def _hue(colours: Tensor) -> Tensor:

@@ -180,7 +180,7 @@ def _sorted(
     likely = torch.maximum(connected_with(read[:, [hair]] * like(shown, sure[1]) * reach, sure[1]), falls)
     shoulders = where.crop.top + _CHIN * where.crop.side
     beside_face = ((shoulders - ends) / (0.1 * where.crop.side) + 0.5).clamp(0, 1)[:, None]  # no clothes, hardly a hand
-    bare = torch.minimum(bare_skin(shown, sure[0], sure[2]), 1 - likely) * (1 - beside_face)
+    bare = torch.minimum(bare_skin(shown, sure[0], sure[2], read[:, [skin]]), 1 - likely) * (1 - beside_face)
     rest = (1 - likely - bare).clamp(min=0)
     fringe = blurred(likely, 0.02 / where.whole.zoom)
     fringe = rest * fringe / (fringe + blurred(read[:, [clothes]], 0.02 / where.whole.zoom) + 0.05)

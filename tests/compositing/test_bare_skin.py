@@ -8,7 +8,7 @@ SIDE = 96
 SKIN, BLUE, BEIGE = (torch.tensor(c).view(3, 1, 1) for c in ([0.75, 0.52, 0.42], [0.2, 0.3, 0.6], [0.55, 0.38, 0.3]))
 
 
-def bare(below, arm=None, pattern=False):
+def bare(below, arm=None, pattern=False, read=None):
     """A face above, something below it that face parsing takes for clothes, and an arm in it."""
     picture = SKIN.expand(3, SIDE, SIDE).clone()
     picture[:, 48:] = below
@@ -19,7 +19,7 @@ def bare(below, arm=None, pattern=False):
     picture = picture + 0.02 * (torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) - 0.5)
     face = torch.zeros(1, 1, SIDE, SIDE)
     face[:, :, :48] = 1
-    found = bare_skin(picture[None], face, 1 - face)[0, 0]
+    found = bare_skin(picture[None], face, 1 - face, None if read is None else read * (1 - face))[0, 0]
     return float(found[54:, 40:].mean()), float(found[65:85, 14:26].mean())
 
 
@@ -35,3 +35,9 @@ def test_shoulders_that_go_on_from_the_neck_are_bare_and_what_an_edge_parts_is_n
 
 def test_a_pattern_is_no_skin():
     assert bare(SKIN * 0.97, pattern=True)[0] < 0.2
+
+
+def test_what_face_parsing_reads_as_skin_is_skin_where_its_hue_is_one():
+    assert bare(SKIN * 0.97, pattern=True, read=1.0)[0] > 0.8, "a chain, a shade: not smooth, yet skin"
+    assert bare(BLUE, read=1.0)[0] < 0.05, "of another hue it is none"
+    assert bare(BEIGE, read=0.3)[0] < 0.1, "nobody is sure"
