@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float64, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -29,9 +29,16 @@ from .augmentation import (
     with_wires,
 )
 
-_HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("hair", "clothes", "accessory"))
+_SKIN, _HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("skin", "hair", "clothes", "accessory"))
 LEAVES = 40
 """Pictures of dead leaves."""
+
+_BELOW, _BARE, _BARE_TAKEN = 20, 0.5, 0.4
+"""Lowest rows of cells, how much of them is bare of people who hardly wear clothes, and how many of those take part:
+with all of them grey shirts of grey photographs were skin."""
+
+_GREY = 0.2
+"""How often a picture has no colours."""
 
 _REPLACED = 0.5
 """How often a person stands before something else than the renderer's place."""
@@ -89,6 +96,8 @@ class PortraitStore:
         maps = [bank.maps(shard)[2] for shard in range(len(bank.numbers))]
         self.segments = np.stack([maps[bank.shard[row]][bank.row[row]] for row in self.rows])
         rng = np.random.default_rng([seed, 53])
+        taken = (bare_below(self.segments) < _BARE) | (rng.random(len(self.rows)) < _BARE_TAKEN)
+        self.rows, self.segments = self.rows[taken], self.segments[taken]
         self.places = [*places, *(dead_leaves(rng, 2 * SIZE, places) for _ in range(leaves))]
 
     def batch(self, seed: int, step: int, count: int) -> ParsedPortraits:
@@ -106,7 +115,7 @@ class PortraitStore:
         points = torch.from_numpy(np.stack([points for _, points, _ in made]))
         drift = 0.02 * torch.randn(count, 1, 2, generator=generator)
         return ParsedPortraits(
-            pictures=photographic(pictures.float() / 127.5 - 1, generator),
+            pictures=photographic(pictures.float() / 127.5 - 1, generator, grey=_GREY),
             landmarks=points + drift + 0.004 * torch.randn(points.shape, generator=generator),
             segments=torch.from_numpy(np.stack([segments for _, _, segments in made]).astype(np.int64)),
         )
@@ -150,6 +159,17 @@ class PortraitStore:
 
     def _place(self, rng: np.random.Generator) -> ndarray:
         return cut_place(rng, self.places[rng.integers(len(self.places))])
+
+
+def bare_below(segments: UInt8[ndarray, "n m m"]) -> Float64[ndarray, "n"]:
+    """Return how much of what is below heads is skin, and no clothes.
+
+    Args:
+        segments: Of portraits.
+    """
+    low = segments[:, -_BELOW:]
+    skin, clothes = ((low == segment).sum((1, 2)) for segment in (_SKIN, _CLOTHES))
+    return skin / np.maximum(skin + clothes, 1)
 
 
 def _placed(
