@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .masked import blurred, luma, mean_of, softened
+from .masked import blurred, colourfulness, luma, mean_of, softened
 
 _RATHER = 0.12  # by how much a pixel is nearer to skin than to clothes
 _HUES = (0.35, 0.5)  # how far the hue of skin may be from a face's: arms are in other light; what is further is none
@@ -14,6 +14,8 @@ _LIGHT, _TOLD = 0.3, 0.3  # weight of brightness beside hue; how far colours of 
 _SMOOTH, _NEAR = 0.05, 0.01  # of the range: how much the light of skin varies over that share of the picture's side
 _BORDER, _EDGE = 0.04, 0.15  # of the picture's side: on both sides of an edge; by how much of the range they differ
 _READ = (0.4, 0.8)  # share of skin that is read, from which on it may be some, and surely is
+_SHADE = (0.2, 0.35)  # of the light of a face: what is no skin in the shade, and what may be
+_READ_SHADE = (0.45, 0.65)  # likewise, where it is only read
 _PIXELS = 1.5  # over which grain is evened out
 
 
@@ -30,8 +32,8 @@ def bare_skin(
         skin: Where surely is skin.
         clothes: Where surely are clothes. Where their colour is like that of skin, they are skin if there is no edge
             between the two: a collar, its shade.
-        read: Share of skin that face parsing reads there; it counts where the hue is a face's. None: nobody
-            has looked.
+        read: Share of skin that face parsing reads there; it counts where hue and light are a face's, and not in
+            photographs without colours. None: nobody has looked.
     """
     even = softened(shown, _PIXELS)
     face, cloth = mean_of(even, skin), mean_of(even, clothes)
@@ -44,10 +46,15 @@ def bare_skin(
     low, high = _HUES
     light = luma(even)
     smooth = torch.exp(-blurred((light - blurred(light, _NEAR)).square(), _NEAR) / _SMOOTH**2)
-    found = smooth * rather
+    lit = light / luma(face).clamp(min=0.02)
+    found = smooth * rather * _rising(lit, _SHADE)
     if read is not None:
-        found = torch.maximum(found, ((read - _READ[0]) / (_READ[1] - _READ[0])).clamp(0, 1))
+        found = torch.maximum(found, _rising(read, _READ) * _rising(lit, _READ_SHADE) * colourfulness(shown))
     return blurred(found * ((high - to_face) / (high - low)).clamp(0, 1), _NEAR / 2)
+
+
+def _rising(value: Tensor, ends: tuple[float, float]) -> Tensor:
+    return ((value - ends[0]) / (ends[1] - ends[0])).clamp(0, 1)
 
 
 def _hue(colours: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from portraittalk_core.training.parsing.augmentation import (
     with_fringe,
     with_wires,
 )
-from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed
+from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed, bare_below
 from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
 
 from ..rendered_people import bank as plain_bank
@@ -116,6 +116,12 @@ def test_a_folder_without_pictures_is_named(tmp_path):
     with pytest.raises(BadInput, match="holds no JPEG or PNG"):
         parsing._places(tmp_path)
     assert SIZE == SIDE
+
+
+def test_bare_shoulders_are_counted_below_heads():
+    dressed, bare = np.full((2, MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
+    dressed[100:] = SEGMENTS.index("clothes")
+    assert bare_below(np.stack([dressed, bare, np.zeros_like(bare)])).tolist() == [0, 1, 0]
 
 
 def test_patterns_are_printed_on_clothes_alone_and_keep_their_folds():
