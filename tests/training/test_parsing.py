@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from portraittalk_core.checkpoints.native import load_face_parsing
 from portraittalk_core.errors import BadInput
 from portraittalk_core.nets.face_parsing import SIDE, FaceParsingNet
-from portraittalk_core.topology import EYES, SEGMENTS
+from portraittalk_core.topology import SEGMENTS
 from portraittalk_core.training import averaged
 from portraittalk_core.training.parsing import train as parsing
 from portraittalk_core.training.parsing.augmentation import (
@@ -21,9 +21,8 @@ from portraittalk_core.training.parsing.augmentation import (
     wall_alike,
     with_arm,
     with_fringe,
-    with_wires,
 )
-from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed, bare_below
+from portraittalk_core.training.parsing.data import ParsedPortraits, PortraitStore, _placed
 from portraittalk_core.training.people.bank import MAP_SIZE, SIZE
 
 from ..rendered_people import bank as plain_bank
@@ -118,12 +117,6 @@ def test_a_folder_without_pictures_is_named(tmp_path):
     assert SIZE == SIDE
 
 
-def test_bare_shoulders_are_counted_below_heads():
-    dressed, bare = np.full((2, MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
-    dressed[100:] = SEGMENTS.index("clothes")
-    assert bare_below(np.stack([dressed, bare, np.zeros_like(bare)])).tolist() == [0, 1, 0]
-
-
 def test_patterns_are_printed_on_clothes_alone_and_keep_their_folds():
     clothes = SEGMENTS.index("clothes")
     segments = np.full((MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
@@ -193,23 +186,3 @@ def test_fringes_are_hair_where_they_are_drawn_and_leave_the_lower_face():
     assert max(lengths) > 2 * min(lengths)
     bald = np.full_like(segments, SKIN)
     assert (with_fringe(np.random.default_rng(0), picture, points, bald)[1] == HAIR).any()
-
-
-def test_thin_frames_are_accessories_around_both_eyes_and_nobody_wears_two():
-    points = portraits()[1][0].numpy().astype(np.float32)
-    segments = np.full((MAP_SIZE, MAP_SIZE), SKIN, np.uint8)
-    picture = np.full((SIZE, SIZE, 3), 128, np.uint8)
-    worn = SEGMENTS.index("accessory")
-    eyes = [((points[list(eye)].mean(0) + 1) * MAP_SIZE / 2) for eye in EYES]
-    for seed in range(12):
-        made, found = with_wires(np.random.default_rng(seed), picture, points, segments)
-        frame = found == worn
-        rows, columns = np.nonzero(frame)
-        for x, y in eyes:
-            beside = np.hypot(columns - x, rows - y)
-            assert beside.min() > 1 and (beside < 18).sum() > 12
-        assert 20 < frame.sum() < 700
-        line = made.reshape(MAP_SIZE, 2, MAP_SIZE, 2, 3).astype(float) - 128
-        assert np.abs(line).max((1, 3, 4))[frame].mean() > 20
-        again = with_wires(np.random.default_rng(seed), made, points, np.where(frame, worn, segments))
-        assert frame.sum() <= 30 or (again[1] is not found and (again[1] == found).all())

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy import ndarray
 
-from ...topology import EYES, SEGMENTS
+from ...topology import SEGMENTS
 from ..people.bank import MAP_SIZE, SIZE
 
 _BACKGROUND, _SKIN, _HAIR, _CLOTHES, _ACCESSORY = (
@@ -18,8 +18,6 @@ _BACKGROUND, _SKIN, _HAIR, _CLOTHES, _ACCESSORY = (
 )
 _FOREHEAD = (162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389)
 """Points along its upper edge, from temple to temple."""
-_WORN = 30
-"""Cells of an accessory around the eyes that glasses have."""
 _ENDS_FAINT = 0.35
 """How much of the hair's light and dark a lock has along it."""
 
@@ -122,66 +120,6 @@ def with_fringe(
     soft = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255
     made = (picture + soft * (layer.astype(np.float32) - picture)).astype(np.uint8)
     return made, np.where(cv2.resize(mask, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA) > 127, _HAIR, segments)
-
-
-def with_wires(
-    rng: np.random.Generator, picture: ndarray, points: ndarray, segments: ndarray
-) -> tuple[ndarray, ndarray]:
-    """Put on glasses whose frames are thinner than those of rendered people, half of one at times, before clear lenses.
-
-    Args:
-        rng: The source of chance.
-        picture: A portrait.
-        points: Of the face, in [-1, 1].
-        segments: Of its cells.
-
-    Returns:
-        Both with the frame; as they were where glasses are worn already.
-    """
-    pixels = (points + 1) * SIZE
-    eyes = np.stack([pixels[list(eye)].mean(0) for eye in EYES])
-    unit = np.linalg.norm(eyes[1] - eyes[0])
-    across = (eyes[1] - eyes[0]) / max(unit, 1e-6)
-    down = np.array([-across[1], across[0]])
-    rows, columns = (np.clip(eyes.mean(0)[::-1] / 4, 0, MAP_SIZE - 1)).astype(int)
-    near = slice(max(0, rows - 12), rows + 12), slice(max(0, columns - 24), columns + 24)
-    if (segments[near] == _ACCESSORY).sum() > _WORN:
-        return picture, segments
-    power, high, low = rng.uniform(2, 5), rng.uniform(0.55, 1.0), rng.uniform(0.03, 0.15)
-    half = rng.random() < 0.3  # a frame without a lower half
-    wide = rng.uniform(0.56, 0.72)
-    mask = np.zeros((2 * SIZE, 2 * SIZE), np.uint8)
-    lenses = np.zeros_like(mask)
-    thick = int(rng.integers(1, 5))
-    turn = np.linspace(0, 2 * np.pi, 49)
-    ends: list[ndarray] = []
-    for eye, ear in zip(eyes, (127, 356), strict=True):
-        size = wide * np.linalg.norm(eye - pixels[168])
-        middle = eye + low * unit * down
-        x, y = (np.sign(v) * np.abs(v) ** (2 / power) for v in (np.cos(turn), np.sin(turn)))
-        rim = middle + size * (x[:, None] * across + high * y[:, None] * down)
-        cv2.fillPoly(lenses, [rim.astype(np.int32)], 255)
-        drawn = rim[np.sin(turn) < 0.1] if half else rim
-        order = np.argsort((drawn - middle) @ across) if half else np.arange(len(drawn))
-        cv2.polylines(mask, [drawn[order].astype(np.int32)], False, (255,), thick, cv2.LINE_AA)
-        out = np.sign((pixels[ear] - eye) @ across) * size * across
-        ends.append(middle - out - 0.3 * size * high * down)
-        temple = np.stack([middle + out - 0.35 * size * high * down, pixels[ear]])
-        cv2.polylines(mask, [temple.astype(np.int32)], False, (255,), thick, cv2.LINE_AA)
-    cv2.polylines(mask, [np.stack(ends).astype(np.int32)], False, (255,), thick, cv2.LINE_AA)
-    metal = rng.choice([rng.uniform(15, 70), rng.uniform(110, 230)])
-    colour = metal * np.array([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.45, 1.0)])
-    glow = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), 6)
-    light = 1 + rng.uniform(0, 0.5) * glow / max(float(glow.std()), 1e-6)
-    share = cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None].astype(np.float32) / 255
-    behind = cv2.resize(lenses, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None].astype(np.float32) / 255
-    values = picture.astype(np.float32)
-    shadow = np.roll(cv2.GaussianBlur(share, (0, 0), 1.5), 2, 0)[..., None]
-    values = values * (1 - rng.uniform(0, 0.5) * shadow)
-    values = values + behind * (rng.uniform(-20, 35) if rng.random() < 0.5 else 0.0) * np.clip(light, 0, 2)[..., None]
-    values = values + share * (np.clip(colour * light[..., None], 0, 255) - values)
-    small = cv2.resize(mask, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA)
-    return np.clip(values, 0, 255).astype(np.uint8), np.where(small > 0.3 * 255, _ACCESSORY, segments)
 
 
 def before_place(picture: ndarray, segments: ndarray, place: ndarray) -> ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -26,19 +26,11 @@ from .augmentation import (
     wall_alike,
     with_arm,
     with_fringe,
-    with_wires,
 )
 
 _SKIN, _HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("skin", "hair", "clothes", "accessory"))
 LEAVES = 40
 """Pictures of dead leaves."""
-
-_BELOW, _BARE, _BARE_TAKEN = 20, 0.5, 0.4
-"""Lowest rows of cells, how much of them is bare of people who hardly wear clothes, and how many of those take part:
-with all of them grey shirts of grey photographs were skin."""
-
-_GREY = 0.2
-"""How often a picture has no colours."""
 
 _REPLACED = 0.5
 """How often a person stands before something else than the renderer's place."""
@@ -50,8 +42,6 @@ _ALIKE = 0.15
 """How often the place is a wall as light as hair or clothes are: a dark coat before a dark wall."""
 _ARM = 0.06
 """How often an arm or a hand lies before the person."""
-_WIRES = 0.3
-"""How often somebody without glasses gets some with a thin frame."""
 _FRINGED = 0.35
 """How often locks fall over the forehead, as few do that are rendered."""
 _SHADED = 0.2
@@ -96,8 +86,6 @@ class PortraitStore:
         maps = [bank.maps(shard)[2] for shard in range(len(bank.numbers))]
         self.segments = np.stack([maps[bank.shard[row]][bank.row[row]] for row in self.rows])
         rng = np.random.default_rng([seed, 53])
-        taken = (bare_below(self.segments) < _BARE) | (rng.random(len(self.rows)) < _BARE_TAKEN)
-        self.rows, self.segments = self.rows[taken], self.segments[taken]
         self.places = [*places, *(dead_leaves(rng, 2 * SIZE, places) for _ in range(leaves))]
 
     def batch(self, seed: int, step: int, count: int) -> ParsedPortraits:
@@ -115,7 +103,7 @@ class PortraitStore:
         points = torch.from_numpy(np.stack([points for _, points, _ in made]))
         drift = 0.02 * torch.randn(count, 1, 2, generator=generator)
         return ParsedPortraits(
-            pictures=photographic(pictures.float() / 127.5 - 1, generator, grey=_GREY),
+            pictures=photographic(pictures.float() / 127.5 - 1, generator),
             landmarks=points + drift + 0.004 * torch.randn(points.shape, generator=generator),
             segments=torch.from_numpy(np.stack([segments for _, _, segments in made]).astype(np.int64)),
         )
@@ -142,8 +130,6 @@ class PortraitStore:
             picture = patterned(picture, segments, self._place(rng))
         if rng.random() < _SLIPPED:
             picture, segments = slipped(rng, picture, segments)
-        if rng.random() < _WIRES:
-            picture, segments = with_wires(rng, picture, points, segments)
         if rng.random() < _FRINGED:
             picture, segments = with_fringe(rng, picture, points, segments)
         if rng.random() < _REPLACED:
@@ -159,17 +145,6 @@ class PortraitStore:
 
     def _place(self, rng: np.random.Generator) -> ndarray:
         return cut_place(rng, self.places[rng.integers(len(self.places))])
-
-
-def bare_below(segments: UInt8[ndarray, "n m m"]) -> Float64[ndarray, "n"]:
-    """Return how much of what is below heads is skin, and no clothes.
-
-    Args:
-        segments: Of portraits.
-    """
-    low = segments[:, -_BELOW:]
-    skin, clothes = ((low == segment).sum((1, 2)) for segment in (_SKIN, _CLOTHES))
-    return skin / np.maximum(skin + clothes, 1)
 
 
 def _placed(
