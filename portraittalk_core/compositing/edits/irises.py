@@ -67,11 +67,11 @@ def with_eye_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         beside = scene.was("eyes") * ((around - 1.1) / 0.2).clamp(0, 1) * (around < 2.5)
         white = mean_of(luma(picture), beside) if float(beside.sum()) > 1 else mean_of(luma(picture), scene.was("skin"))
         lit = (white / mean_of(luma(picture), scene.was("skin")).clamp(min=0.02) / _WHITE).clamp(*_SHADED)
-        apart = {name: float((colour - old).norm(dim=1).mean()) for name, colour in colours.items()}
+        apart = {name: float((lit * colour - old).norm(dim=1).mean()) for name, colour in colours.items()}
         if apart[named[0]] <= min(min(apart.values()), _SAME):
             scene.warn(_SHOWN)
             continue
-        made = _dyed_iris(picture, old, colours[named[0]] * lit, around, turn)
+        made = _dyed_iris(picture, old, lit * colours[named[0]], around, turn)
         picture = picture + ring * (made - picture)
     return picture
 
