@@ -41,3 +41,13 @@ def test_what_face_parsing_reads_as_skin_is_skin_where_its_hue_is_one():
     assert bare(SKIN * 0.97, pattern=True, read=1.0)[0] > 0.8, "a chain, a shade: not smooth, yet skin"
     assert bare(BLUE, read=1.0)[0] < 0.05, "of another hue it is none"
     assert bare(BEIGE, read=0.3)[0] < 0.1, "nobody is sure"
+
+
+def test_what_is_far_darker_than_a_face_is_no_skin_whatever_is_read():
+    for dark in (0.12, 0.25):
+        assert bare(SKIN * dark, arm=SKIN * dark * 1.1, read=1.0)[0] < 0.1, dark
+    grey = torch.full((3, SIDE, SIDE), 0.55)
+    face = torch.zeros(1, 1, SIDE, SIDE)
+    face[:, :, :48] = 1
+    grey[:, 48:] = 0.4
+    assert bare_skin(grey[None], face, 1 - face, 1 - face)[0, 0, 60:].mean() < 0.1, "without colours nobody can say"
