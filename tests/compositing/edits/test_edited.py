@@ -257,6 +257,18 @@ def test_a_knitted_hat_leaves_nothing_of_hair_above_it(photograph, points):
     assert made[..., : top - 4, :].min() > 0.4, "the place"
 
 
+def test_hair_that_falls_wide_below_a_hat_stays(photograph, points):
+    points = 0.6 * points + torch.tensor([0.0, 0.1])
+    photograph = torch.full_like(photograph, 0.7)
+    eyes, chin = (int((points[0, k, 1] + 1) * SIDE / 2) for k in (168, 152))
+    wide = (slice(eyes - 20, chin), slice(24, 104))
+    photograph[..., wide[0], wide[1]] = -0.8
+    hair = segments(skin=None, hair=wide, clothes=None)
+    made = change(photograph, photograph, points, "knitted hat", before=hair)
+    assert (made - photograph)[..., chin - 8 : chin - 2, 28:36].abs().max() < 0.05, "beside the chin"
+    assert made[..., eyes - 19 : eyes - 16, 26:32].min() > 0.4, "pressed at the hat's edge"
+
+
 def test_what_fills_a_gap_has_the_grain_of_the_place(photograph, points):
     points = 0.5 * points + torch.tensor([0.0, 0.4])
     noise = torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
