@@ -141,7 +141,7 @@ _DRESSED = re.compile(
     r"(?! \w*(?:hair|glasses|lipstick|lips|wall|background))"
 )
 _ALONE = frozenset(["blonde", "blond", "brunette", "ginger"])  # which speak of hair whatever follows
-_EYES, _LIPS = r"eye[sd]?", "lips|lipstick|lip gloss"
+_EYES, _LIPS = r"eye[sd]?(?![ -]?(?:shadow|liner|patch|lashes|brows))", "lips|lipstick|lip gloss"
 _FRAMES = frozenset(["frame", "frames", "rim", "rims", "framed", "rimmed"])
 _LENSES = frozenset(["lens", "lenses"])
 _HATS = frozenset(["hat", "beanie"])

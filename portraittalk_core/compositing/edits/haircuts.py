@@ -44,10 +44,7 @@ _SHADE = 0.3  # of the light, that hair takes from the skin below it
 _GRAIN = 0.7  # of the grain of a photograph, that is that of its hair
 _WARMER = (0.0, 0.06, 0.18)  # powers by which each colour is darker in the shade, for light goes through hair
 _GLOSS, _WHITE = 1.15, 0.4  # times as light as hair is, from where on it shines; how white shine is
-_PRESSED, _SPREADS = (
-    0.4,
-    1.2,
-)  # in distances of the eyes: how far below its edge a hat presses hair; how fast it spreads
+_PRESSED, _SPREADS = 0.4, 1.2  # in distances of the eyes: how far down a hat presses hair, and how fast it goes out
 _SHADOW = 0.012  # of the picture's side: how far down a hat's shadow falls
 _OTHER_WORDS = {"buzz": "cropped", "curly": "curls"}  # of cuts, that mean more or less than those
 

@@ -29,11 +29,7 @@ _MIDDLE, _SHUT = (4, 12), (0.25, 0.5)  # of outlines of lids; radii between them
 _LEAST = 2.5  # pixels that a radius has
 _GLINT, _GLINT_ENDS = (2.0, 0.22), 0.15  # times as light, and by so much lighter than an iris is what it mirrors
 _CONTRAST = 1.3  # times as much light and dark that irises may get
-_LIMBUS, _SPOKES, _SHADE = (
-    0.4,
-    0.1,
-    0.25,
-)  # how much darker than dark irises light ones are at the edge, in spokes, at lids
+_LIMBUS, _SPOKES, _SHADE = 0.4, 0.1, 0.25  # how much darker light irises are at the edge, in spokes, at lids
 _SPOKE_COUNT = 48
 _WHITE, _SHADED = 1.15, (0.45, 1.0)  # of the light of skin: whites of eyes in full light; what is left of that in shade
 _SAME = 0.06  # distance of an iris from the colour of its name

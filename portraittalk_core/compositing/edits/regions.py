@@ -110,7 +110,7 @@ _RANKS = dict.fromkeys(_OTHER_LIGHT, 1) | dict.fromkeys((*INDOORS, "bookshelf", 
 
 _NOT_CLOTHES = frozenset(
     [
-        *("lipstick", "makeup", "make-up", "eyeliner", "mascara", "eyeshadow", "perfume", "contacts"),
+        *("lipstick", "makeup", "make-up", "eyeliner", "mascara", "eyeshadow", "shadow", "patch", "contacts"),
         *("crown", "tiara", "mask", "veil", "hijab", "headscarf", "turban", "helmet"),
         *("headphones", "earphones", "headset"),
         *("necklace", "necklaces", "jewelry", "jewellery", "ring", "watch", "tattoo", "tattoos"),

@@ -28,7 +28,7 @@ from .augmentation import (
     with_fringe,
 )
 
-_SKIN, _HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("skin", "hair", "clothes", "accessory"))
+_HAIR, _CLOTHES, _ACCESSORY = (SEGMENTS.index(name) for name in ("hair", "clothes", "accessory"))
 LEAVES = 40
 """Pictures of dead leaves."""
 

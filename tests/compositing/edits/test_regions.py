@@ -60,6 +60,7 @@ SIZE = 64
         ("a woman wearing lipstick", {"colour of the lips"}),
         ("a woman wearing a crown", set()),
         ("a man with his eyes closed", set()),
+        ("a woman wearing green eye shadow", set()),
         ("a man before a colourful background", {"background"}),
     ],
 )
