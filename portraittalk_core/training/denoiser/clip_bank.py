@@ -9,14 +9,11 @@ speech alone says what the mouth does.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -24,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...errors import BadInput
-from ..people.bank import Bank, draw_bank, open_bank
+from ..people.bank import Bank, begin_drawing, draw_bank, drawing_parser, open_bank
 from .bank import EncodedBank, FrameEncoders, encode_pictures, is_made
 from .clips import SpeechClips, load_speech_clips, spoken_shots
 from .pairs import Batch, Draw, Tokenize, caption_of
@@ -257,19 +254,12 @@ def _either(which: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 def main() -> None:
     """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
+    parser = drawing_parser(__doc__, 60, f"{PEOPLE_A_SHARD} clips")
     parser.add_argument(
         "--speech", type=Path, required=True, help="speech features; training.denoiser.clips makes them"
     )
-    parser.add_argument("--shards", type=int, default=60, help=f"of {PEOPLE_A_SHARD} clips each (60)")
-    parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
-    parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    cv2.setNumThreads(1)
-    number, parts = (int(value) for value in given.part.split("/"))
-    draw_clips(given.out, load_speech_clips(given.speech), range(number, given.shards, parts), given.textures)
+    draw_clips(given.out, load_speech_clips(given.speech), begin_drawing(given), given.textures)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """The bank that face parsing learns from: more people than other banks have, in two pictures each.
 
 What is worn differs from what a caption can say: shoulders and necks are bare, since portraits of real people have
-necklines that the grammar has no word for, and hats are seldom rare.
+necklines that the grammar has no word for, and hats are less rare.
 
     python -m portraittalk_core.training.parsing.bank --out runs/parsed --shards 128 --part 0/2
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
 from ...people.person import Person, draw_person, dress
 from ...people.scene import draw_scene
-from ..people.bank import PEOPLE_A_SHARD, draw_bank
+from ..people.bank import begin_drawing, draw_bank, drawing_parser
 from ..people.draw import Shot, draw_clip
 
 FIRST_SEED = 4_000_000
@@ -79,16 +76,8 @@ def draw_parsed_people(folder: Path, shards: range, textures: Path | None = None
 
 def main() -> None:
     """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
-    parser.add_argument("--shards", type=int, default=SHARDS, help=f"of {PEOPLE_A_SHARD} people each ({SHARDS})")
-    parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
-    parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    cv2.setNumThreads(1)
-    number, parts = (int(value) for value in given.part.split("/"))
-    draw_parsed_people(given.out, range(number, given.shards, parts), given.textures)
+    given = drawing_parser(__doc__, SHARDS).parse_args()
+    draw_parsed_people(given.out, begin_drawing(given), given.textures)
 
 
 if __name__ == "__main__":

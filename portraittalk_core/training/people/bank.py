@@ -293,19 +293,42 @@ def _traits(person: Person) -> Float32[ndarray, "k"]:
     return np.array([*(shape.get(name, 0.0) for name in names), *numbers], np.float32)
 
 
-def main() -> None:
-    """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
-    parser.add_argument("--shards", type=int, default=100, help=f"of {PEOPLE_A_SHARD} people each (100)")
+def drawing_parser(
+    description: str | None, shards: int, holds: str = f"{PEOPLE_A_SHARD} people"
+) -> argparse.ArgumentParser:
+    """Return the command line of what draws shards, alone or beside others.
+
+    Args:
+        description: Of the command.
+        shards: How many it draws unless told otherwise.
+        holds: What is in each.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is drawn")
+    parser.add_argument("--shards", type=int, default=shards, help=f"of {holds} each ({shards})")
     parser.add_argument("--part", default="0/1", metavar="I/N", help="which of N processes this one is (0/1)")
     parser.add_argument("--textures", type=Path, help="folder of MakeHuman's CC0 textures (painted skin alone)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first person (0)")
-    given = parser.parse_args()
+    return parser
+
+
+def begin_drawing(given: argparse.Namespace) -> range:
+    """Set up the process, and return which shards are its own.
+
+    Args:
+        given: What `drawing_parser` has read.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
     number, parts = (int(value) for value in given.part.split("/"))
-    draw_bank(given.out, range(number, given.shards, parts), given.textures, given.seed)
+    return range(number, given.shards, parts)
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = drawing_parser(__doc__, 100)
+    parser.add_argument("--seed", type=int, default=0, help="of the first person (0)")
+    given = parser.parse_args()
+    draw_bank(given.out, begin_drawing(given), given.textures, given.seed)
 
 
 if __name__ == "__main__":
