@@ -27,7 +27,7 @@ from ..scene import Scene
 from .ageing import bare_forehead, sagged, spotted
 from .beards import lips_of
 from .details import HAIR_COLOURS
-from .hair_colours import hair_of_colour
+from .hair_colours import hair_of_colour, lightest_strands
 from .removal import pores
 from .shaving import beard_of
 from .wrinkles import wrinkled
@@ -37,11 +37,11 @@ _OLDER, _YOUNGER, _GLOSS = 0.35, 0.7, 0.3  # how much deeper and fainter lines o
 _FOLDS, _SHALLOWER = 0.03, 0.4  # of the picture's side: how wide folds are; how much fainter they become
 _COLOURLESS, _WHITE = (0.12, 0.3), (0.35, 0.5)  # tint of hair that is grey, and its light as a share of skin's
 _DEEPEST, _LIGHTEST = 0.15, 0.03  # of the range, that is deepened: edges of the face are no lines
-_OLD, _FIRM = 1.0, -0.35  # how far old faces sag, and young ones do not
+OLD, FIRM = 1.0, -0.35
+"""How far old faces sag, and young ones do not."""
 _PORE = 0.035  # of the distance of the eyes: detail that is finer is pores
 _PALE_LIPS = 0.35  # how far lips lose their colour
 _PALER = 0.08  # how much of its colour the skin of the old loses
-_BRIGHTEST = 1.8  # times as light as grey hair is on the whole, that its strands are at most
 _GREY_BROWS = 0.3  # how far hairs of the face become as light as grey hair
 _DARK_HAIR = (0.04, 0.16)  # of the range: how much darker than skin they are
 _REDDEST = 0.65  # share of its red that hair has more than green: a scarf may have
@@ -61,17 +61,18 @@ def older(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     )
     made = spotted(made, skin, scene.landmarks)
     made = wrinkled(made, skin, scene.landmarks, softness(scene.shown, scene.was("skin")))
-    return sagged(made, scene.landmarks, _OLD)
+    return sagged(made, scene.landmarks, OLD)
 
 
-def with_older_skin(scene: Scene, where: Tensor) -> Scene:
-    """Say where everything lies on a face that sags, for what comes after."""
-    return replace(scene, before=sagged(scene.before, scene.landmarks, _OLD))
+def with_sagged_face(much: float, scene: Scene, where: Tensor) -> Scene:
+    """Say where everything lies on a face that sags, for what comes after.
 
-
-def with_younger_skin(scene: Scene, where: Tensor) -> Scene:
-    """Say it of a firmer one."""
-    return replace(scene, before=sagged(scene.before, scene.landmarks, _FIRM))
+    Args:
+        much: How far, see `ageing.sagged`.
+        scene: The photograph.
+        where: How far it may be; all of a face sags.
+    """
+    return replace(scene, before=sagged(scene.before, scene.landmarks, much))
 
 
 def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ def younger(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     usual = mean_of(fine.square(), skin).sqrt()
     lacks = (1 - blurred(left, 0.03 * unit).clamp(min=0).sqrt() / usual.clamp(min=1e-3)).clamp(0, 1)
     made = _without_grey(scene, smoother + blurred(skin, 0.006) * lacks * fine)
-    return sagged(made, scene.landmarks, _FIRM)
+    return sagged(made, scene.landmarks, FIRM)
 
 
 def _without_grey(scene: Scene, picture: Tensor) -> Tensor:
@@ -122,8 +123,8 @@ def greying(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     strands = (share + varied * detail / usual).clamp(0.1, 0.85)
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), scene.was("hair"), scene.view.zoom)
     strands = strands * natural * _coloured_as(picture, old) * torch.minimum(scene.was("hair"), person)
-    # Skin and place between strands are lighter than hair.
-    grown = recoloured(picture, old, grey).minimum((_BRIGHTEST * grey + 0.05).maximum(picture))
+    # Skin and place between strands are lighter than hair, and stay as they are.
+    grown = recoloured(picture, old, grey).minimum(lightest_strands(grey).maximum(picture))
     made = picture + strands * (grown - picture)
     return made + _hair_of_face(scene, picture) * (_greyer(made) + _GREY_BROWS * (luma(grey) - luma(made)) - made)
 

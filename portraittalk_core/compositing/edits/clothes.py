@@ -25,9 +25,7 @@ from .worn import has_clothes_colour, share_of_clothes
 
 _REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
-_PLAIN = (
-    0.05  # of the range, how far half of them are from their colour: stripes of a colour that is named are not even
-)
+_PLAIN = 0.05  # of the range: how far half of them are from their colour; named stripes are not even
 _HARDLY = 0.06  # share of clothes, that a jacket at the crop's ends has at least
 _OF_ITS_NAME = 0.85  # how far their colour is that of its name
 

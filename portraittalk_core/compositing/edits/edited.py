@@ -32,13 +32,13 @@ from ..masked import (
 )
 from ..matting import before_another_place, person_share
 from ..scene import Scene, View
-from .age import greying, older, with_older_skin, with_younger_skin, younger
+from .age import FIRM, OLD, greying, older, with_sagged_face, younger
 from .beards import AREAS, BEARDS, BeardKind, beard_colour, beard_density, bearded, shows_beard
 from .clothes import other_clothes
 from .details import DYES, HAIR_COLOURS, HAIRCUTS, OF_GLASSES
 from .frames import without_thick_frame
 from .glasses import GLASSES, glasses_of, shows_glasses, with_glasses
-from .hair_colours import named_colour, with_strands
+from .hair_colours import lightest_strands, named_colour, with_strands
 from .haircuts import (
     another_haircut,
     bald,
@@ -65,7 +65,6 @@ _CELLS = 64  # of the maps of regions
 _LARGEST_CHANGES = 0.98  # quantile of what a prompt changes that counts as wholly changed
 _CHANGED = 0.05  # of the range: what changes less is as before
 _BLUEST = 1.03  # of hair's red, that its green and blue are: grey that is drawn is bluer than grey hair
-_BRIGHTEST = 1.8  # times as light as hair is on the whole, that its strands are at most
 _LIGHT_HAIR, _LIGHTER = ("blonde hair", "white hair"), 1.35  # how much lighter than usual it may be
 _CONTRAST = 2.4  # times as much light and dark, at most, that hair gets with a lighter colour
 _WHOLE = BEARDS["beard"].parts  # of a face, that a full beard covers
@@ -152,7 +151,7 @@ def _hair_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     person, _, _ = person_share(picture, scene.shown, scene.was("background"), hair, scene.view.zoom)
     dyed = recoloured(picture, old, new, most=_CONTRAST if named else 1.6)
     if named:
-        dyed = dyed.minimum(_BRIGHTEST * new + 0.05)  # skin and place between curls are lighter than hair
+        dyed = dyed.minimum(lightest_strands(new))  # skin and place between curls are lighter than hair
         dyed = with_strands(dyed, old, new, hair, scene.landmarks, softness(scene.shown, scene.was("skin")))
     return picture + torch.minimum(hair, person) * (dyed - picture)
 
@@ -324,8 +323,8 @@ _BEHIND_HANDS = [
 """What may be behind a hand, or is taken for one."""
 
 _AFTERWARDS = {
-    "older skin": with_older_skin,
-    "younger skin": with_younger_skin,
+    "older skin": partial(with_sagged_face, OLD),
+    "younger skin": partial(with_sagged_face, FIRM),
     "hair": with_new_hair,
     "long hair": with_long_hair,
     "bald head": without_hair,

@@ -13,6 +13,19 @@ from .strands import strands_of_head
 _LIT = 0.85  # of the light: strands shade one another
 _LIGHTER = 0.15  # of the range: by which hair whose strands are to be seen has become lighter
 _STRANDED = 0.13  # of hair's light: deviation of its strands
+_BRIGHTEST, _GLEAM = (
+    1.8,
+    0.05,
+)  # times as light as hair on the whole, and how much more, that strands are at most
+
+
+def lightest_strands(colour: Float[Tensor, "n 3 #s #s"]) -> Float[Tensor, "n 3 #s #s"]:
+    """Return how light strands of hair are at most: what is lighter is skin or a place between them.
+
+    Args:
+        colour: That the hair has on the whole, in [0, 1].
+    """
+    return _BRIGHTEST * colour + _GLEAM
 
 
 def hair_of_colour(

@@ -52,6 +52,7 @@ def with_eye_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         scene.warn(_DARK_LENSES)
         return picture
     colours = {name: as_photographed(rgb, scene.shown, scene.was("skin")) for name, rgb in EYE_COLOURS.items()}
+    light = mean_of(luma(picture), scene.was("skin"))
     for eye in range(2):
         share, around, turn = iris_share(scene.shown, scene.landmarks, eye)
         share = share * (1 - scene.was("accessory"))
@@ -61,8 +62,8 @@ def with_eye_colour(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         old = mean_of(picture, ring)
         # Eyes lie in shade, as their whites say.
         beside = scene.was("eyes") * ((around - 1.1) / 0.2).clamp(0, 1) * (around < 2.5)
-        white = mean_of(luma(picture), beside) if float(beside.sum()) > 1 else mean_of(luma(picture), scene.was("skin"))
-        lit = (white / mean_of(luma(picture), scene.was("skin")).clamp(min=0.02) / _WHITE).clamp(*_SHADED)
+        white = mean_of(luma(picture), beside) if float(beside.sum()) > 1 else light
+        lit = (white / light.clamp(min=0.02) / _WHITE).clamp(*_SHADED)
         apart = {name: float((lit * colour - old).norm(dim=1).mean()) for name, colour in colours.items()}
         if apart[named[0]] <= min(min(apart.values()), _SAME):
             scene.warn(_SHOWN)
