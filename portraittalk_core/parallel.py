@@ -19,6 +19,7 @@ import torch
 T = TypeVar("T")
 
 _LOOKS_S = 0.05  # how often a thread that waits for room looks whether anybody still wants what it made
+_PIXELS = 2**22  # of frames that are made together; twice as many if every core has one then
 _NOTHING = object()  # in place of an item where there is none
 
 
@@ -84,6 +85,18 @@ def ahead(items: Iterator[T], count: int = 1) -> Iterator[T]:
     finally:
         unwanted.set()
         worker.join()
+
+
+def frames_at_once(pixels: int) -> int:
+    """Return how many frames are made together: as many on every core, but of large ones no more than memory bears.
+
+    Args:
+        pixels: Of a frame.
+    """
+    threads, fit = torch.get_num_threads(), _PIXELS // pixels
+    if fit >= threads:
+        return fit // threads * threads
+    return min(threads, max(2, 2 * fit))
 
 
 def shared_out(work: Callable[[slice], T], count: int, device: torch.device) -> list[T]:

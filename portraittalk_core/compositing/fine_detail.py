@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ..media.image import resize
-from ..media.resampling import enlarged, sampled
+from ..media.image import to_side
+from ..media.resampling import bands, enlarged, interleaved, sampled
 from ..nets.dense_motion import identity_grid
 from .layers import Moved
 
@@ -48,26 +48,30 @@ class FineDetail:
             largest: Side that is enough, pixels.
         """
         side = min(photograph.shape[-1], largest)
-        photograph = photograph if photograph.shape[-1] == side else resize(photograph, side, side)
-        missing = photograph - enlarged(copy[None], (side, side), cubic=True)[0]
+        missing = to_side(photograph, side) - enlarged(copy[None], (side, side), cubic=True)[0]
         person = enlarged(matte[None], (side, side))[0]
-        return cls(missing * person, missing * (_PLACE * (1 - person)).clamp(max=1))
+        return cls(interleaved(missing * person), missing * (_PLACE * (1 - person)).clamp(max=1))
 
     def added(self, pictures: Float[Tensor, "n 3 s s"], moved: Moved) -> Float[Tensor, "n 3 l l"]:
         """Enlarge pictures, and add the detail where they show the photograph.
 
         Args:
-            pictures: In [-1, 1]; where they differ from those of `moved`, prompts have changed them.
+            pictures: In [-1, 1]; where they differ from those of `moved`, prompts have changed them. Those themselves:
+                nothing has.
             moved: Says where.
         """
         side = self.person.shape[-1]
         size = (side, side)
         flow = enlarged(moved.flow - identity_grid(moved.flow), size)
-        flow += identity_grid(flow)
-        low, high = _CHANGED
-        changed = (((pictures - moved.pixels).abs().amax(1, keepdim=True) - low) / (high - low)).clamp(0, 1)
-        own = enlarged(moved.own * (1 - changed), size)
-        still = enlarged((1 - moved.matte) * (1 - changed), size)
-        made = enlarged(pictures, size, cubic=True)
-        made.addcmul_(sampled(self.person[None], flow), own).addcmul_(self.place[None], still)
-        return made.clamp_(-1, 1)
+        shown = 1.0
+        if pictures is not moved.pixels:
+            low, high = _CHANGED
+            changed = (pictures - moved.pixels).abs().amax(1, keepdim=True)
+            shown = 1 - ((changed - low) / (high - low)).clamp(0, 1)
+        own, still = (enlarged(share * shown, size) for share in (moved.own, 1 - moved.matte))
+        made, here = enlarged(pictures, size, cubic=True), identity_grid(flow)
+        for band in bands(*size):
+            part = made[:, :, band]
+            there = sampled(self.person[None], flow[:, :, band] + here[:, :, band])
+            part.addcmul_(there, own[:, :, band]).addcmul_(self.place[None, :, band], still[:, :, band]).clamp_(-1, 1)
+        return made

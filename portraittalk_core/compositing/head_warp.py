@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.image import resize
+from ..media.image import resize, to_side
 from ..media.resampling import enlarged, sampled
 from ..motion.geometry import contours, face_warp, placement
 from ..nets.dense_motion import (
@@ -23,7 +23,7 @@ from ..nets.dense_motion import (
     sparse_motion,
     warp_pixels,
 )
-from ..parallel import shared_out
+from ..parallel import frames_at_once, shared_out
 from ..topology import EYES, IRISES, POINTS
 from ..types import Frames, Identity, StructureMaps
 from .edits.edited import edited
@@ -57,7 +57,6 @@ _ANCHORS = [k for k in range(POINTS) if k not in _EYES]  # lids that meet have t
 _LIDS, _EYE = [*EYES[0], *EYES[1]], 0.05  # points of both eyes, and their reach in [-1, 1]
 _AGREE = 0.08  # of [-1, 1]: further apart, one of the two is wrong, the smooth one of a cheek that is turned away
 
-_AT_ONCE = 4_000_000  # pixels that are composited together
 _SEEN = 0.1  # share of a cell from which on what is drawn there may be seen
 
 
@@ -189,7 +188,7 @@ class HeadWarp:
         mixed = partial(composited, portrait=portrait, layers=layers, lips=lips, detail=detail)
         done, said = 0, set[str]() if view is None else view.said
         largest_side = (portrait if detail is None else detail.person).shape[-1]
-        at_once = max(1, _AT_ONCE // largest_side**2)
+        at_once = frames_at_once(largest_side**2)
         for frames in video:
             for part in frames.pixels.split(at_once):
                 landmarks = maps.landmarks[done : done + len(part)].to(self.device)
@@ -303,7 +302,7 @@ class HeadWarp:
     def _look_at(self, identity: Identity, size: int | None) -> Known:
         photograph = _photograph(identity)
         side = size or min(photograph.shape[-1], LARGEST)
-        portrait = photograph if photograph.shape[-1] == side else resize(photograph, side, side)
+        portrait = to_side(photograph, side)
         points = identity.landmarks[:1].to(self.device)
         rest, at = self.motion(identity.crops[:1].to(self.device), points, points).cpu(), points.cpu()
         if self.parser is None:
@@ -387,7 +386,7 @@ def composited(
         detail: What a larger photograph has besides; None: the result is as large as `portrait`. Needs `layers`.
     """
     size, moved = portrait.shape[-1], None
-    large = decoded if decoded.shape[-1] == size else resize(decoded, size, size)
+    large = to_side(decoded, size) if layers is None or edit is not None else decoded
     if layers is None:
         warped_picture, shares = warp_pixels(portrait[None], motion)
         own, warped, still = shares.split(1, 1)
@@ -396,5 +395,5 @@ def composited(
     else:
         moved = before_plate(large, layers, motion, landmarks, lips)
         shown = moved.pixels
-    made = (shown if edit is None else edit(shown, large)).clamp(-1, 1)
+    made = shown.clamp_(-1, 1) if edit is None else edit(shown, large).clamp(-1, 1)
     return made if detail is None or moved is None else detail.added(made, moved)

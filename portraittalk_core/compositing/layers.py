@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..media.resampling import averaged, enlarged, largest, sampled
+from ..media.image import to_side
+from ..media.resampling import averaged, enlarged, interleaved, largest, sampled
 from ..nets.dense_motion import DenseMotion, identity_grid, pixel_flow, warp_pixels
 from ..topology import SEGMENTS
 from ..types import CropPlace
@@ -52,11 +53,8 @@ class Layers:
     landmarks: Float[Tensor, "1 478 2"]
     """Of the face, in [-1, 1]."""
 
-    person: Float[Tensor, "3 s s"]
-    """The person's light, which the matte has been multiplied into."""
-
-    matte: Float[Tensor, "1 s s"]
-    """The share of the person in each pixel."""
+    person: Float[Tensor, "4 s s"]
+    """The person's light, which the matte has been multiplied into, and the matte: the share of the person."""
 
     plate: Float[Tensor, "3 s s"]
     """The photograph with what is behind the person filled in, in [-1, 1]."""
@@ -69,6 +67,11 @@ class Layers:
 
     top: float
     """Where the photograph ends above, in [-1, 1] of the crop; minus infinity where it goes on."""
+
+    @property
+    def matte(self) -> Float[Tensor, "1 s s"]:
+        """The share of the person in each pixel."""
+        return self.person[3:]
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,7 @@ def taken_apart(
     return Layers(
         portrait,
         landmarks,
-        portrait - behind[0] * plate,
-        1 - behind[0],
+        interleaved(torch.cat([portrait - behind[0] * plate, 1 - behind[0]])),
         plate,
         holds,
         WornGlasses.of(portrait, segments, landmarks) if worn else None,
@@ -187,7 +189,7 @@ def _holds(
 
 
 def before_plate(
-    drawn: Float[Tensor, "n 3 s s"],
+    drawn: Float[Tensor, "n 3 d d"],
     layers: Layers,
     motion: DenseMotion,
     landmarks: Float[Tensor, "n 478 2"],
@@ -196,28 +198,27 @@ def before_plate(
     """Return a person who moves before the place, which stands still.
 
     Args:
-        drawn: The denoiser's frames, for what a photograph cannot show, in [-1, 1].
+        drawn: The denoiser's frames, for what a photograph cannot show, in [-1, 1] and of any size.
         layers: Of the photograph.
         motion: Of each frame, its field that of `head_field`.
         landmarks: Of each frame, in [-1, 1].
         lips: Where they end in the photograph; None: they are shut there.
     """
-    size = drawn.shape[-1]
+    size = layers.portrait.shape[-1]
     bend = partial(_bent, layers=layers, lips=lips, landmarks=landmarks)
-    parts = [layers.person, layers.matte, *([] if lips is None else [lips.inside])]
     flow = pixel_flow(motion, (size, size), bend)
-    moved = sampled(torch.cat(parts)[None], flow)
-    matte = moved[:, 3:4].clamp(0, 1)
-    shown = moved[:, :3] + (1 - matte) * layers.plate
+    moved = sampled(layers.person[None], flow)
+    shown, matte = moved[:, :3], moved[:, 3:].clamp_(0, 1)
+    shown.addcmul_(1 - matte, layers.plate)
     worn, closing = layers.glasses, [] if layers.glasses is None else eyes_closing(layers.landmarks, landmarks)
     if worn is not None and closing:
         shown = worn.left_behind(shown, flow, closing)
     if lips is not None:
-        shown = shut(shown, moved[:, -1:].clamp(0, 1), lips, landmarks)
+        shown = shut(shown, flow, lips, landmarks)
     drawn_there = enlarged(redrawn(motion, landmarks), (size, size))
     if float(drawn_there.max()) > _HARDLY:
         known = (enlarged(motion.shares[:, :1], (size, size)) < 1 - _KNOWN).float()
-        shown = torch.lerp(shown, toned(drawn, shown, known), drawn_there * matte)
+        shown = torch.lerp(shown, toned(to_side(drawn, size), shown, known), drawn_there * matte)
     own = 1 - drawn_there
     shown, lids = unfolded(shown, layers.landmarks, landmarks)
     own = own * (1 - lids)

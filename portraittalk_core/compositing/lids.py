@@ -80,11 +80,12 @@ def over_lids(
         reference: Points of the photograph, in [-1, 1].
         landmarks: Of the frames, likewise.
     """
-    made, side = flow.clone(), flow.shape[-1]
-    photograph = frames_of_eyes(reference)
-    for eye in EYES:
+    side, photograph = flow.shape[-1], frames_of_eyes(reference)
+    closing = _both_closing(reference, landmarks)
+    made = flow.clone() if any(closing.values()) else flow
+    for eye, lids in closing.items():
         was = _edges(photograph.local(reference), eye)
-        for row, closes, frame, upper, lower in _closing(eye, reference, landmarks):
+        for row, closes, frame, upper, lower in lids:
             rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
             part = made[row, :, rows, columns]
             bent = _bent(part, (rows, columns, side), (frame, upper, lower), (photograph, *was))
@@ -102,12 +103,13 @@ def lid_seams(
         reference: Points of the photograph, in [-1, 1].
         landmarks: Of the frames, likewise.
     """
-    made, side = frames.clone(), frames.shape[-1]
-    for eye in EYES:
-        for row, closes, frame, upper, lower in _closing(eye, reference, landmarks):
-            where = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
+    side, closing = frames.shape[-1], _both_closing(reference, landmarks)
+    made = frames.clone() if any(closing.values()) else frames
+    for eye, lids in closing.items():
+        for row, closes, frame, upper, lower in lids:
+            rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
             for line in (upper, lower):
-                made[row] = evened_along(made[row], frame, line, where, closes)
+                made[row, :, rows, columns] = evened_along(made[row], frame, line, (rows, columns), closes)
     return made
 
 
@@ -127,27 +129,31 @@ def unfolded(
     Returns:
         The frames, and where they are changed.
     """
-    made, side = frames.clone(), frames.shape[-1]
+    side, photograph = frames.shape[-1], frames_of_eyes(reference)
     where = frames.new_zeros(len(frames), 1, side, side)
-    photograph = frames_of_eyes(reference)
-    for eye in EYES:
+    closing = _both_closing(reference, landmarks)
+    made = frames.clone() if any(closing.values()) else frames
+    for eye, lids in closing.items():
         was = _edges(photograph.local(reference), eye)[0]
-        for row, closes, frame, upper, lower in _closing(eye, reference, landmarks):
+        for row, closes, frame, upper, lower in lids:
             rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
-            part, there = made[row, :, rows, columns], where[row, :, rows, columns]
+            sides = (rows.stop - rows.start, columns.stop - columns.start)
             x, y = frame.local(places_of(rows, columns, side)).unbind(-1)
             fold = along(x, was + (upper - was)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
             rim, under = along(x, upper) - _RIM, along(x, lower) + _UNDER
             middle = smooth_step(torch.minimum(x - upper[:, 0, :1], upper[:, -1, :1] - x) / _CORNERS)
             share = closes * middle * smooth_step((y - fold) / _FOLD) * smooth_step((rim - y) / _RIM + 1)
+            which = share[0].nonzero()[:, 0]
+            x, y, fold, rim, under, share = (value[:, which] for value in (x, y, fold, rim, under, share.to(made)))
             down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1)
             above, below, even = (_beside(made[row], frame, x, line) for line in (fold - _FOLD, under, y))
             skin = torch.lerp(above, below, _LIKE_BELOW + (1 - _LIKE_BELOW) * down.to(below))
-            grain = (part.flatten(1) - even).clamp(-_GRAIN, _GRAIN)
-            colour = (torch.lerp(even, skin, _SKIN) + grain).view_as(part)
-            share = share.view_as(there).to(part)
-            part.lerp_(colour, share)
-            torch.maximum(there, share, out=there)
+            colours, shares = made[row, :, rows, columns].flatten(1), where[row, :, rows, columns].flatten(1)
+            grain = (colours[:, which] - even).clamp(-_GRAIN, _GRAIN)
+            colours[:, which] = torch.lerp(colours[:, which], torch.lerp(even, skin, _SKIN) + grain, share)
+            shares[:, which] = torch.maximum(shares[:, which], share)
+            made[row, :, rows, columns] = colours.view(3, *sides)
+            where[row, :, rows, columns] = shares.view(1, *sides)
     return made, where
 
 
@@ -161,6 +167,13 @@ def _beside(
     found = functional.grid_sample(picture[None], places, padding_mode="border", align_corners=False)[0, :, 0]
     weights = (-2 * steps.square()).exp().to(picture)
     return (found.unflatten(1, (-1, _STEPS)) * weights).sum(-1) / weights.sum()
+
+
+def _both_closing(
+    reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
+) -> dict[tuple[int, ...], list[tuple[int, Tensor, MouthFrames, Tensor, Tensor]]]:
+    """Return what `_closing` yields for each eye."""
+    return {eye: list(_closing(eye, reference, landmarks)) for eye in EYES}
 
 
 def _closing(

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..media.resampling import sampled
 from ..motion.geometry import eye_distance, mouth_opening
 from ..topology import OUTER_LIPS
 from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of, red_of_lips
@@ -101,7 +102,7 @@ def over_lips(
 
 def shut(
     frames: Float[Tensor, "n 3 s s"],
-    inside: Float[Tensor, "n 1 s s"],
+    flow: Float[Tensor, "n 2 s s"],
     edges: LipEdges,
     landmarks: Float[Tensor, "n 478 2"],
 ) -> Float[Tensor, "n 3 s s"]:
@@ -109,18 +110,20 @@ def shut(
 
     Args:
         frames: The photograph moved, in [-1, 1].
-        inside: `LipEdges.inside`, moved likewise.
+        flow: Where each pixel lies in it, in [-1, 1].
         edges: Of the photograph.
         landmarks: Of the frames, in [-1, 1].
     """
     met = smooth_step((_SHOWS - mouth_opening(landmarks)) / (_SHOWS - _SHUT))
     line = ((edges.colour + 1) * _LINE - 1).view(3, 1, 1)
-    made = frames.clone()
-    for row in met.nonzero()[:, 0].tolist():
+    closing = met.nonzero()[:, 0].tolist()
+    made = frames.clone() if closing else frames
+    for row in closing:
         rows, columns = _around(landmarks[row], frames.shape[-1])
         part = made[row, :, rows, columns]
         near = _near_the_line(landmarks[row : row + 1], rows, columns, frames.shape[-1])
-        share = met[row] * near * (_SURELY * inside[row, :, rows, columns]).clamp(0, 1)
+        (inside,) = sampled(edges.inside[None], flow[row : row + 1, :, rows, columns])
+        share = met[row] * near * (_SURELY * inside.clamp(0, 1)).clamp(max=1)
         made[row, :, rows, columns] = part + share * (torch.minimum(part, line) - part)
     return made
 
@@ -142,11 +145,13 @@ def seamed(
     gap = opening * eye_distance(landmarks) * frames.shape[-1] / 2
     share = (opening - MEET) / (edges.opening - MEET)
     met = smooth_step((_THIN - gap) / (_THIN / 2)) * smooth_step((0.9 - share) / 0.3)
-    made, mouths = frames.clone(), frames_of_eyes(landmarks)
-    for row in met.nonzero()[:, 0].tolist():
-        frame, where = mouths.rows(slice(row, row + 1)), _around(landmarks[row], frames.shape[-1])
+    closing, mouths = met.nonzero()[:, 0].tolist(), frames_of_eyes(landmarks)
+    made = frames.clone() if closing else frames
+    for row in closing:
+        frame, (rows, columns) = mouths.rows(slice(row, row + 1)), _around(landmarks[row], frames.shape[-1])
         upper, lower = frame.local(landmarks[row : row + 1, LIPS]).chunk(2, 1)
-        made[row] = evened_along(frames[row], frame, torch.lerp(upper, lower, 0.5), where, met[row])
+        line = torch.lerp(upper, lower, 0.5)
+        made[row, :, rows, columns] = evened_along(frames[row], frame, line, (rows, columns), met[row])
     return made
 
 
@@ -156,8 +161,8 @@ def evened_along(
     line: Float[Tensor, "1 p 2"],
     where: tuple[slice, slice],
     share: Float[Tensor, ""],
-) -> Float[Tensor, "3 s s"]:
-    """Even a picture out along a line, a pixel or two around it.
+) -> Float[Tensor, "3 rows columns"]:
+    """Return a part of a picture, evened out along a line, a pixel or two around it.
 
     Args:
         picture: In [-1, 1].
@@ -170,6 +175,10 @@ def evened_along(
     pixel = 2 / side / float(frame.across.norm())
     x, y = frame.local(places_of(*where, side)).unbind(-1)
     away = y - along(x, line)
+    near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
+    near = near * smooth_step(torch.minimum(x - line[:, :1, 0], line[:, -1:, 0] - x) / (_ALONG * pixel))
+    which = near[0].nonzero()[:, 0]
+    x, away, near = x[:, which], away[:, which], near[:, which]
     steps = torch.arange(-_ALONG, _ALONG + 1).to(x)
     beside = (x[..., None] + steps * pixel).flatten(1)
     there = torch.stack([beside, along(beside, line) + away.repeat_interleave(len(steps), 1)], -1)
@@ -177,13 +186,10 @@ def evened_along(
     found = functional.grid_sample(picture[None], at, padding_mode="border", align_corners=False)[0, :, 0]
     weights = (-2 * (steps / _ALONG).square()).exp().to(picture)
     even = (found.unflatten(1, (-1, len(steps))) * weights).sum(-1) / weights.sum()
-    near = smooth_step(1.5 - away.abs() / (_SEAM * pixel))
-    near = near * smooth_step(torch.minimum(x - line[:, :1, 0], line[:, -1:, 0] - x) / (_ALONG * pixel))
-    made, (rows, columns) = picture.clone(), where
-    part = made[:, rows, columns]
-    weight = (share * near).view(1, *part.shape[1:]).to(picture)
-    made[:, rows, columns] = torch.lerp(part, even.view_as(part), weight)
-    return made
+    part = picture[:, where[0], where[1]]
+    made = part.flatten(1).clone()
+    made[:, which] = torch.lerp(made[:, which], even, (share * near).to(picture))
+    return made.view_as(part)
 
 
 def _near_the_line(landmarks: Float[Tensor, "1 478 2"], rows: slice, columns: slice, side: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..media.image import resize
 from ..motion.structure import FaceFitter, FaceShaper
+from ..parallel import shared_out
 from ..topology import EYES, IRISES, OVAL
 from ..types import Frames, Identity, StructureMaps
 from .lip_points import red_of_lips
@@ -174,7 +175,7 @@ def open_mouths(
     """Draw the inside of the mouth wherever it is open.
 
     Args:
-        video: Composited frames in order.
+        video: Composited frames in order. They are drawn into: another copy of large ones takes time.
         identity: The person, whose `portrait` is the photograph in its own resolution.
         maps: Of all frames.
         fitter: Reads the head's pose.
@@ -195,29 +196,39 @@ def open_mouths(
         stop = done + len(frames.pixels)
         if stop > first + len(where.jaw):
             first, where = done, mouth_frames(landmarks[done : max(stop, done + _AHEAD)], reference, fitter, shaper)
-        here = where.rows(slice(done - first, stop - first))
-        yield replace(frames, pixels=with_mouths(frames.pixels, here, landmarks[done:stop], seen))
+        _in_shares(frames.pixels, where.rows(slice(done - first, stop - first)), landmarks[done:stop], seen)
+        yield frames
         done = stop
 
 
-def with_mouths(
+def _in_shares(
     pictures: Float[Tensor, "n 3 s s"], frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"], seen: SeenMouth
-) -> Float[Tensor, "n 3 s s"]:
+) -> None:
+    """Draw mouths into some pictures on every core."""
+
+    def share(rows: slice) -> None:
+        draw_mouths(pictures[rows], frames.rows(rows), landmarks[rows], seen)
+
+    shared_out(share, len(pictures), pictures.device)
+
+
+def draw_mouths(
+    pictures: Float[Tensor, "n 3 s s"], frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"], seen: SeenMouth
+) -> None:
     """Draw the inside of open mouths into pictures.
 
     Args:
-        pictures: In [-1, 1].
+        pictures: In [-1, 1]; they are changed.
         frames: Where the mouths are.
         landmarks: Points of the faces.
         seen: What the photograph shows.
     """
-    drawn = pictures.clamp(-1, 1)
     which = _open(frames, landmarks)
     if not len(which):
-        return drawn
+        return
     frames, landmarks, size = frames.rows(which), landmarks[which], pictures.shape[-1]
     boxes, sides = _boxes(landmarks, size)
-    parts = [drawn[row, :, rows, columns] for row, (rows, columns) in zip(which.tolist(), boxes, strict=True)]
+    parts = [pictures[row, :, rows, columns] for row, (rows, columns) in zip(which.tolist(), boxes, strict=True)]
     axes = ((torch.arange(size, device=landmarks.device) * 2 + 1) / size - 1).to(landmarks)
     places = [torch.meshgrid(axes[columns], axes[rows], indexing="xy") for rows, columns in boxes]
     at = torch.stack([torch.stack(xy, -1).flatten(0, 1) for xy in places])
@@ -233,7 +244,6 @@ def with_mouths(
     for part, colour, within in zip(parts, colours, between, strict=True):
         part += (within * (colour * 2 - 1 - part.to(colour))).to(part)
         part.clamp_(-1, 1)
-    return drawn
 
 
 def _open(frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"]) -> Int[Tensor, "k"]:

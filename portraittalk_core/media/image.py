@@ -97,6 +97,16 @@ def resize(pixels: Float[Tensor, "*b 3 h w"], height: int, width: int) -> Float[
     return scaled.clamp(-1, 1).reshape(*pixels.shape[:-2], height, width)
 
 
+def to_side(pixels: Float[Tensor, "*b 3 s s"], side: int) -> Float[Tensor, "*b 3 side side"]:
+    """Resize square pictures; those of that side are returned themselves.
+
+    Args:
+        pixels: In [-1, 1].
+        side: Of the result, pixels.
+    """
+    return pixels if pixels.shape[-1] == side else resize(pixels, side, side)
+
+
 def cut_square(picture: Float[Tensor, "3 h w"], place: CropPlace) -> Float[Tensor, "3 side side"]:
     """Cut a square out of a picture; beyond the picture its edge pixels are repeated.
 

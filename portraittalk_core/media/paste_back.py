@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BadInput
+from ..parallel import frames_at_once, shared_out
 from ..types import CropPlace, Frames
-from .image import cut_square, resize, to_bytes
-from .resampling import enlarged
+from .image import cut_square, resize, to_bytes, to_side
+from .resampling import bands, enlarged
 
 LONGEST_SIDE = 3840
 """Photographs are pasted into up to this longest side, pixels: 4K UHD."""
@@ -34,7 +35,6 @@ STILL = (0.004, 0.012)
 """Differences between frame and photograph, of pixels in [-1, 1]: up to the first (half a level of 255) nothing has
 moved, from the second on something has."""
 
-_PIXELS_AT_ONCE = 4_000_000  # of the photograph: frames that are handed on together
 _CELLS = 16  # the border is compared in so many cells a side
 _PARTS = 32  # a frame stands still or moves in so many cells a side
 _SAME = 0.25  # larger differences at the border are things that moved
@@ -69,18 +69,20 @@ def paste_back(
     """
     rows, columns = covered(place)
     shown, ground = None, photograph
-    at_once = max(1, _PIXELS_AT_ONCE // (place.height * place.width))
-    for part in paste_over(frames, photograph, place):
+    at_once = frames_at_once(place.height * place.width)
+    for part in paste_over(frames, photograph, place, levels):
         behind = photograph if part.photograph is None else part.photograph
         if behind is not shown:
             shown, ground = behind, to_bytes(behind) if levels else behind
         for pixels in part.pixels.split(at_once):
             whole = ground.repeat(len(pixels), 1, 1, 1)
-            whole[:, :, rows, columns] = to_bytes(pixels) if levels else pixels
+            whole[:, :, rows, columns] = pixels
             yield replace(part, pixels=whole)
 
 
-def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace) -> Iterator[Frames]:
+def paste_over(
+    frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], place: CropPlace, levels: bool = False
+) -> Iterator[Frames]:
     """Do what `paste_back` does, but hand on only the part of the photograph that the crop covers.
 
     For whoever keeps the rest of the photograph: it is the same in every frame.
@@ -89,6 +91,7 @@ def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
         frames: See `paste_back`, also for what is raised.
         photograph: Likewise.
         place: Likewise.
+        levels: Likewise.
 
     Yields:
         Frames as large as `covered` says, with the photograph that they brought.
@@ -96,7 +99,7 @@ def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
     _check(photograph, place)
     rows, columns = covered(place)
     paste: _Paste | None = None
-    at_once = max(1, _PIXELS_AT_ONCE // ((rows.stop - rows.start) * (columns.stop - columns.start)))
+    at_once = frames_at_once((rows.stop - rows.start) * (columns.stop - columns.start))
     for chunk in frames:
         height, width = chunk.pixels.shape[-2:]
         if height != width:
@@ -106,7 +109,7 @@ def paste_over(frames: Iterable[Frames], photograph: Float[Tensor, "3 h w"], pla
             _check(behind, place)
             paste = _Paste.prepare(behind, place, height, paste)
         for part in chunk.pixels.split(at_once):
-            yield replace(chunk, pixels=torch.stack([paste(frame) for frame in part]))
+            yield replace(chunk, pixels=paste(part, levels))
 
 
 def covered(place: CropPlace) -> tuple[slice, slice]:
@@ -158,36 +161,50 @@ class _Paste:
         known = (None, None) if before is None or before.size != size else (before.known, before.moved)
         return cls(photograph, place, size, photograph[:, down, across], own, (near > 0).float(), reach, mask, *known)
 
-    def __call__(self, frame: Float[Tensor, "3 size size"]) -> Float[Tensor, "3 rows columns"]:
-        side, (rows, columns) = self.place.side, _inside(self.place)
-        some = frame[_some(self.size)].float()
-        matched = (frame.float() + self._shift(some)).clamp_(-1, 1)
-        if side > self.size:  # nothing to average: `resize` would take three times as long
-            large = enlarged(matched[None], (side, side), cubic=True)[0].clamp_(-1, 1)
-        else:
-            large = matched if side == self.size else resize(matched, side, side)
-        return torch.lerp(self.there, large[:, rows, columns], self.mask * self._moved(some)[rows, columns])
+    def __call__(self, frames: Float[Tensor, "n 3 size size"], levels: bool) -> Tensor:
+        """Return frames as the part of the photograph that the crop covers."""
+        some = [frame[_some(self.size)].float() for frame in frames]
+        changes = [(self._shift(frame), self._moved(frame)) for frame in some]  # of one after the other
+        made = frames.new_empty(len(frames), *self.there.shape, dtype=torch.uint8 if levels else self.there.dtype)
 
-    def _moved(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "side side"]:
-        """Return where something has moved so far: what moves and rests again does not change its sharpness."""
+        def share(rows: slice) -> None:
+            for row in range(*rows.indices(len(frames))):
+                self._paste(frames[row].float(), *changes[row], made[row])
+
+        shared_out(share, len(frames), frames.device)
+        return made
+
+    def _paste(self, frame: Float[Tensor, "3 size size"], shift: Tensor | None, moved: Tensor, made: Tensor) -> None:
+        side, (rows, columns) = self.place.side, _inside(self.place)
+        if side > self.size:  # nothing to average: `resize` would take three times as long
+            large = enlarged(frame[None], (side, side), cubic=True)[0, :, rows, columns]
+        else:
+            large = to_side(frame, side)[:, rows, columns]
+        share = enlarged(((moved - STILL[0]) / (STILL[1] - STILL[0])).clamp(0, 1)[None], (side, side))
+        colours = None if shift is None else enlarged(shift, (side, side))[0, :, rows, columns]
+        for band in bands(*self.mask.shape):
+            part = large[:, band] if colours is None else large[:, band] + colours[:, band]
+            mask = self.mask[band] * share[0, 0, rows, columns][band]
+            part = torch.lerp(self.there[:, band], part.clamp(-1, 1), mask)
+            made[:, band] = to_bytes(part) if made.dtype == torch.uint8 else part
+
+    def _moved(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "1 parts parts"]:
+        """Return how much has moved so far: what moves and rests again does not change its sharpness."""
         apart = functional.adaptive_max_pool2d((frame - self.own).abs().amax(0, keepdim=True), _PARTS)
         wide = functional.max_pool2d(apart[None], 3, 1, 1)[0]
         self.moved = wide if self.moved is None else torch.maximum(self.moved, wide)
-        share = ((self.moved - STILL[0]) / (STILL[1] - STILL[0])).clamp(0, 1)
-        side = self.place.side
-        return enlarged(share[None], (side, side))[0, 0]
+        return self.moved
 
-    def _shift(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "3 size size"] | float:
+    def _shift(self, frame: Float[Tensor, "3 some some"]) -> Float[Tensor, "1 3 cells cells"] | None:
         """Return what is added to a frame's colours: the difference at the border, carried smoothly inwards."""
         difference = self.own - frame
         same = self.border * (difference.abs().amax(0, keepdim=True) < _SAME)
         counted = functional.adaptive_avg_pool2d(torch.cat([difference * same, same]), _CELLS).flatten(1)
         self.known = counted if self.known is None else torch.lerp(counted, self.known, _MEMORY)
         if not bool(self.known[3].any()):
-            return 0.0
+            return None
         carried = self.known @ self.reach
-        shift = (carried[:3] / carried[3:]).clamp(-COLOUR_LIMIT, COLOUR_LIMIT).view(1, 3, _CELLS, _CELLS)
-        return enlarged(shift, (self.size, self.size))[0]
+        return (carried[:3] / carried[3:]).clamp(-COLOUR_LIMIT, COLOUR_LIMIT).view(1, 3, _CELLS, _CELLS)
 
 
 def _some(size: int) -> tuple[slice, slice, slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ _EXACT = int(cv2.__version__.partition(".")[0]) >= 5
 
 _LAYERS = 4
 """That OpenCV samples at once."""
+
+_BAND = 2**16
+"""Pixels that are worked on together: what lies in between stays in a processor's cache, and costs no new memory."""
 
 _APPLE = ("mps",)
 """Devices for which torch, in versions that are promised, has neither `bordered` nor solvers of linear systems."""
@@ -68,15 +71,36 @@ def sampled(
         return bordered(rows, grid, mode)
     made = places.new_empty(len(places), pictures.shape[1], *places.shape[-2:])
     height, width = pictures.shape[-2:]
-    x, y = (((places[:, k] + 1) * (side / 2) - 0.5).numpy() for k, side in ((0, width), (1, height)))
     way = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    for first in range(0, pictures.shape[1], _LAYERS):
-        layers = pictures[:, first : first + _LAYERS].permute(0, 2, 3, 1).contiguous().numpy()
-        for row in range(len(places)):
-            picture = layers[row if len(layers) > 1 else 0]
-            found = cv2.remap(picture, x[row], y[row], way, borderMode=cv2.BORDER_REPLICATE)
-            cv2.split(found, [*made[row, first : first + _LAYERS].numpy()])
+    layers = [part.permute(0, 2, 3, 1).contiguous().numpy() for part in pictures.split(_LAYERS, 1)]
+    for row, band in ((row, band) for row in range(len(places)) for band in bands(*places.shape[-2:])):
+        there = places[row, :, band]
+        x, y = (torch.add(side / 2 - 0.5, there[k], alpha=side / 2).numpy() for k, side in ((0, width), (1, height)))
+        for some, to in zip(layers, made[row, :, band].split(_LAYERS), strict=True):
+            found = cv2.remap(some[row if len(some) > 1 else 0], x, y, way, borderMode=cv2.BORDER_REPLICATE)
+            cv2.split(found, [*to.numpy()])
     return made
+
+
+def interleaved(picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+    """Return the same picture, whose layers lie beside each other in memory: up to four are `sampled` faster.
+
+    Args:
+        picture: Of any range.
+    """
+    return picture[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def bands(height: int, width: int) -> Iterator[slice]:
+    """Yield rows of a large picture that are best worked on together, see `_BAND`.
+
+    Args:
+        height: Of the picture.
+        width: Likewise.
+    """
+    rows = max(1, _BAND // max(1, width))
+    for first in range(0, height, rows):
+        yield slice(first, min(first + rows, height))
 
 
 def enlarged(maps: Float[Tensor, "n c h w"], size: Sequence[int], cubic: bool = False) -> Float[Tensor, "n c a b"]:

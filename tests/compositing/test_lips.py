@@ -1,5 +1,7 @@
 """Lips close over the teeth that a photograph shows."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,11 +86,14 @@ def test_a_tooth_that_is_left_between_lips_that_meet_gets_their_colour(smiling, 
     white = torch.ones(2, 3, SIDE, SIDE)
     both = torch.cat([opened(points, 0.0), open_points])
     row = int((both[0, list(MEETING_LIPS[0]), 1].mean() + 1) * SIDE / 2)
-    made = shut(white, torch.ones(2, 1, SIDE, SIDE), edges, both)
+    still = identity_grid(white).expand(2, -1, -1, -1)
+    toothed = replace(edges, inside=torch.ones(1, SIDE, SIDE))
+    made = shut(white, still, toothed, both)
     assert (made[0, :, row, column] < edges.colour).all(), "darker than lips are"
     assert torch.equal(made[1], white[1]), "a mouth that is open shows teeth"
     assert torch.equal(made[0, :, : row - 20], white[0, :, : row - 20])
-    assert torch.equal(shut(white, torch.zeros(2, 1, SIDE, SIDE), edges, both), white), "there are none"
+    toothless = replace(edges, inside=torch.zeros(1, SIDE, SIDE))
+    assert torch.equal(shut(white, still, toothless, both), white), "there are none"
 
 
 def test_lips_meet_in_a_line_not_in_dashes(smiling, points):

@@ -11,7 +11,7 @@ from torch.nn import functional
 from portraittalk_core import ASSETS
 from portraittalk_core.checkpoints.native import load_structure
 from portraittalk_core.compositing.masked import softened
-from portraittalk_core.compositing.mouth import SeenMouth, _light, draw_mouth, open_mouths, teeth_colour, with_mouths
+from portraittalk_core.compositing.mouth import SeenMouth, _light, draw_mouth, draw_mouths, open_mouths, teeth_colour
 from portraittalk_core.compositing.teeth import LIPS, LOWER_TEETH, UPPER_TEETH, along, draw_row, mouth_frames
 from portraittalk_core.media.image import read_image
 from portraittalk_core.motion.structure import structure_maps
@@ -223,6 +223,12 @@ def test_mouths_of_soft_photographs_have_soft_rims(person, networks):
     assert steepest[1] < 0.65 * steepest[0]
 
 
+def drawn_into(pictures, *how):
+    made = pictures.clone()
+    draw_mouths(made, *how)
+    return made
+
+
 @pytest.mark.parametrize("blur", [0.0, 1.5])
 def test_own_teeth_stay_as_they_are(person, networks, blur):
     """A photograph with an open mouth, driven to itself, is itself, also a soft one: it is as soft as it is."""
@@ -232,7 +238,7 @@ def test_own_teeth_stay_as_they_are(person, networks, blur):
     seen = SeenMouth.of(picture, reference, *networks)
     assert (seen.blur > 0) == (blur > 0)
     frames = mouth_frames(reference, reference, *networks)
-    drawn = with_mouths(picture[None], frames, reference, seen)[0]
+    drawn = drawn_into(picture[None], frames, reference, seen)[0]
     x, y = (reference[0, LIPS] * 128 + 128).mean(0).long().tolist()
     top = int(reference[0, 13, 1] * 128 + 128) + 2  # what is lower goes with the jaw
     change = (drawn - picture)[:, top, x - 3 : x + 3].abs().max()
@@ -270,9 +276,9 @@ def test_a_dark_line_between_lips_is_no_mouth_that_a_photograph_shows(person, ne
     seen = SeenMouth.of(picture, landmarks, *networks)
     gap = float(seen.frame.lips(landmarks, torch.zeros(1, 1))[1] - seen.frame.lips(landmarks, torch.zeros(1, 1))[0])
     assert seen.shows == float(mouth) and (gap > 7.5) == mouth
-    rest = with_mouths(picture[None], seen.frame, landmarks, seen)
+    rest = drawn_into(picture[None], seen.frame, landmarks, seen)
     assert float((rest - picture).abs().amax(1).gt(0.02).sum()) <= (99 if mouth else 0), "but for an edge"
     wider = moving(person, networks, [jaw + 0.5]).landmarks
-    opened = with_mouths(picture[None], mouth_frames(wider, landmarks, *networks), wider, seen)
+    opened = drawn_into(picture[None], mouth_frames(wider, landmarks, *networks), wider, seen)
     drawn = float((opened - picture).abs().amax(1).gt(0.5).sum())
     assert (drawn > 100) == (not mouth)
