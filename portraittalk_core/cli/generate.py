@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from .allocator import keep_memory
 from .batch import add_batch
 from .cores import use_free_cores
 from .info import ASSETS
@@ -82,6 +83,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace, load: Callable[..., PortraitTalk] | None = None) -> int:
     """Check everything, generate, write; `load` takes the place of `PortraitTalk.load`."""
     started = time.monotonic()
+    keep_memory()
     job = prepare(arguments)
     use_free_cores()  # what was free while files were read
     from ..motion.motion_file import write_motion
