@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from portraittalk_core.parallel import ahead, shared_out
+from portraittalk_core.parallel import ahead, frames_at_once, shared_out
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +145,11 @@ def test_what_goes_wrong_in_a_share_is_raised_when_all_have_ended():
     with pytest.raises(KeyboardInterrupt):
         shared_out(work, 4, CPU)
     assert ended == [slice(2, 4)] and torch.get_num_threads() == 2
+
+
+def test_every_core_has_as_many_frames_but_of_large_ones_only_some_have_one(monkeypatch):
+    for threads, side, frames in ((1, 256, 64), (3, 256, 63), (2, 1024, 4), (3, 1024, 3), (16, 1024, 8), (16, 2560, 2)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert frames_at_once(side**2) == frames, (threads, side)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert frames_at_once(3840**2) == 1, "a single core makes one after the other"

@@ -1,7 +1,7 @@
 """Keep the memory of frames: the C library would give every large block back to the kernel, and ask for it anew.
 
-The kernel clears each page that it gives. A frame of 1432 pixels a side is 25 MB, a dozen of which are made on the way to
-a finished one: in large photographs a third of the time went there. This is for a process of our own only.
+The kernel clears each page that it gives. A frame of 1432 pixels a side is 25 MB, and a dozen such blocks are made on
+the way to a finished one: in large photographs a fifth of the time went there. This is for a process of our own only.
 """
 
 from __future__ import annotations

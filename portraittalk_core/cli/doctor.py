@@ -31,7 +31,7 @@ PACKAGES = (
     ("onnxruntime", "runs the face networks"),
     ("librosa", "prepares sound for the speech encoder"),
     ("soxr", "brings sound to another rate"),
-    ("scipy", "filters sound"),
+    ("scipy", "reshapes hair"),
     ("soundfile", "writes sound"),
     ("PIL", "reads pictures"),
     ("cv2", "prepares pictures for the face networks"),

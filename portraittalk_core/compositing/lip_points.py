@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ..motion.geometry import eye_distance, eye_line, mouth_opening
 from ..topology import INNER_LIPS, MEETING_LIPS, OUTER_LIPS, SEGMENTS
+from .masked import inside as within
 from .masked import luma, saturation
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
@@ -39,6 +40,9 @@ _MISTAKEN = 0.28  # mean share between points above which what is there is no li
 # From where on, and by how much more surely.
 _REDDER, _LIGHT = (1.05, 0.12), (0.4, 0.1)  # of a lip's saturation and light, in `_all_lip`
 _RED = (0.25, 0.1)  # saturation of lips whose red tells
+_PAINTED = (0.15, 0.1)  # more saturation than skin, which tells that lips are painted
+_AS_RED, _AS_LIGHT = (0.75, 0.1), (0.5, 0.2)  # of the saturation and the light of painted lips: what is one, too
+_BEYOND = 0.6  # beyond the edge of lips, of the way from their middle to it: skin
 
 
 def lips_as_seen(
@@ -66,7 +70,7 @@ def lips_as_seen(
     """
     upper, lower = (landmarks[:, list(points)] for points in zip(*MEETING_LIPS, strict=True))
     between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
-    inside = segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].to(between)
+    inside = inside_of(pictures, segments, landmarks).to(between)
     mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
     seen = mouth + teeth
     opening = mouth_opening(landmarks)
@@ -223,9 +227,34 @@ def beyond_points(
     return smooth[0], sure
 
 
-def inside_of(segments: Float[Tensor, "n segments s s"]) -> Float[Tensor, "n 1 s s"]:
-    """Return the share of teeth and mouth in each pixel."""
-    return segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]].sum(1, keepdim=True)
+def inside_of(
+    pictures: Float[Tensor, "n 3 s s"], segments: Float[Tensor, "n segments s s"], landmarks: Float[Tensor, "n 478 2"]
+) -> Float[Tensor, "n 2 s s"]:
+    """Return the shares of mouth and of teeth in each pixel.
+
+    Lips in a red that skin has not are taken for a mouth: beyond the points, what is as red as they are, and as light,
+    is none.
+
+    Args:
+        pictures: In [-1, 1].
+        segments: Of them, see `topology.SEGMENTS`.
+        landmarks: In [-1, 1].
+    """
+    red, shown = red_of_lips(landmarks), (pictures + 1) / 2
+    outside = torch.lerp(landmarks[:, list(OUTER_LIPS)], red, -_BEYOND)
+    lips, around = (
+        functional.grid_sample(shown.to(at), at[:, None], padding_mode="border", align_corners=False)
+        for at in (red, outside)
+    )
+    own, light, skin = (
+        values.flatten(1).median(1).values.view(-1, 1, 1, 1)
+        for values in (saturation(lips), luma(lips), saturation(around))
+    )
+    as_red = smooth_step((saturation(shown) / own.clamp(min=0.02) - _AS_RED[0]) / _AS_RED[1])
+    as_light = smooth_step((luma(shown) / light.clamp(min=0.02) - _AS_LIGHT[0]) / _AS_LIGHT[1])
+    beyond = 1 - within(landmarks[:, list(INNER_LIPS)], pictures)
+    painted = smooth_step((own - skin - _PAINTED[0]) / _PAINTED[1]) * as_red * as_light * beyond
+    return segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]] * (1 - painted)
 
 
 def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:

@@ -68,7 +68,7 @@ def lip_edges(
     opening = float(mouth_opening(landmarks)[0])
     if opening < _SHOWS:
         return None
-    inside = inside_of(segments)
+    inside = inside_of(picture, segments, landmarks).sum(1, keepdim=True)
     beyond, sure = beyond_points(inside, landmarks)
     if sure < SURE:
         return None

@@ -7,9 +7,10 @@ import torch
 
 from portraittalk_core.compositing.lip_points import lips_as_seen
 from portraittalk_core.compositing.lips import lip_edges, over_lips, seamed, shut
+from portraittalk_core.compositing.masked import inside
 from portraittalk_core.motion.geometry import eye_distance, mouth_opening
 from portraittalk_core.nets.dense_motion import identity_grid
-from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, SEGMENTS
+from portraittalk_core.topology import INNER_LIPS, MEETING_LIPS, OUTER_LIPS, SEGMENTS
 
 from ..rendered_people import portraits
 
@@ -229,3 +230,21 @@ def test_lips_that_meet_stay_so_whatever_face_parsing_says_of_teeth(points):
     picture = torch.zeros(1, 3, SIDE, SIDE)
     picture[:, :, band(apart, 0.1, 0.5)] = -0.8
     assert float(mouth_opening(lips_as_seen(picture, segments, apart))) < 0.01
+
+
+@pytest.mark.parametrize("red", [True, False])
+def test_red_lips_that_face_parsing_takes_for_a_mouth_are_lips(points, red):
+    """Beyond teeth that are seen; lips that are no redder than skin do not tell, and face parsing is believed."""
+    apart = opened(points, 0.06)
+    lips = torch.tensor([0.2, -0.7, -0.7]) if red else torch.tensor([0.2, -0.3, -0.4])
+    picture = torch.tensor([0.4, 0.0, -0.1])[:, None, None].repeat(1, 1, SIDE, SIDE).view(1, 3, SIDE, SIDE)
+    red_part = inside(apart[:, list(OUTER_LIPS)], picture).bool().expand(-1, 3, -1, -1)
+    picture = torch.where(red_part, lips.view(1, 3, 1, 1), picture)
+    picture[:, :, band(apart, 0.0, 1.0)] = 0.6
+    segments = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    segments[:, SEGMENTS.index("teeth"), band(apart, 0.0, 1.0)] = 1
+    segments[:, SEGMENTS.index("mouth")] = red_part[:, 0] * (1 - segments[:, SEGMENTS.index("teeth")])
+    made = lips_as_seen(picture, segments, apart)
+    assert (float(mouth_opening(made)) < 0.075) == red
+    edges = lip_edges(picture, segments, made)
+    assert edges is not None and (float(edges.beyond.median()) < 0.02) == red

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from portraittalk_core.media import resampling
-from portraittalk_core.media.resampling import averaged, enlarged, falling_off, largest, sampled
+from portraittalk_core.media.resampling import averaged, bands, enlarged, falling_off, interleaved, largest, sampled
 
 
 @pytest.fixture
@@ -31,6 +31,17 @@ def test_samples_are_torchs(picture: torch.Tensor, places: torch.Tensor, cubic: 
     for pictures in (picture, torch.cat([picture, picture.flip(-1)])):
         found = sampled(pictures, places, cubic)
         torch.testing.assert_close(found, by_torch(sampled, pictures, places, cubic), atol=1e-5, rtol=0)
+
+
+def test_a_large_picture_is_sampled_in_bands_that_join(
+    monkeypatch, picture: torch.Tensor, places: torch.Tensor
+) -> None:
+    whole = sampled(picture, places)
+    monkeypatch.setattr(resampling, "_BAND", 100)
+    assert [band.stop - band.start for band in bands(*places.shape[-2:])] == [3] * 10
+    assert torch.equal(sampled(picture, places), whole)
+    beside = interleaved(picture[0, :4])
+    assert beside.stride() == (1, 48 * 4, 4) and torch.equal(sampled(beside[None], places), whole[:, :4])
 
 
 @pytest.mark.parametrize("cubic", [True, False])

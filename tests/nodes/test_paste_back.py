@@ -302,9 +302,9 @@ def test_the_photograph_moves_with_the_dense_motion(pack, motion, decoded):
 
 
 def test_frames_are_made_a_few_at_a_time_and_the_bar_follows(pack, motion, decoded, monkeypatch):
-    """A photograph of 4K would come one by one; this small one does so for a small number of pixels at once."""
+    """A photograph of 4K would come one by one on one core; this small one is made to."""
     pasting, bound = pack("nodes.pasting"), identified(pack, photograph(240, 200), (60, 40, 120))[0]
-    monkeypatch.setattr(pack("portraittalk_core.media.paste_back"), "_PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr(pack("portraittalk_core.media.paste_back"), "frames_at_once", lambda pixels: 1)
     seen, stack = [], bound.hosted.stack
     monkeypatch.setattr(
         pasting.comfy.utils.ProgressBar,
