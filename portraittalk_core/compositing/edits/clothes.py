@@ -23,6 +23,7 @@ from ..scene import Scene
 from .details import CLOTHES_COLOURS
 from .worn import has_clothes_colour, share_of_clothes
 
+_HALO = 0.3  # share of clothes that is read where there are none, beside edges that are hard to tell
 _REACH = 0.05  # of the picture's side: over which clothes have one colour
 _ONE_COLOUR = 0.6  # how far all of them have one
 _PLAIN = 0.05  # of the range: how far half of them are from their colour; named stripes are not even
@@ -39,6 +40,7 @@ def other_clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
         where: Below the head.
     """
     was, becomes = scene.was("clothes"), scene.becomes("clothes")
+    was = ((was - _HALO) / (1 - 2 * _HALO)).clamp(0, 1)
     was = was * (1 - bare_skin(scene.shown, surely(scene.was("skin")), surely(was)))
     if "a garment" in scene.details:
         scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")

@@ -336,3 +336,12 @@ def test_clothes_get_the_colour_of_their_word_and_skin_none(photograph, points):
     red, green, blue = made[0, :, 104:].mean((1, 2)).tolist()
     assert red > green + 0.1 and red > blue + 0.1
     assert torch.allclose(made[..., 44:88, 40:88], photograph[..., 44:88, 40:88], atol=1e-6)
+
+
+def test_what_is_hardly_read_as_clothes_keeps_its_colour(photograph, points):
+    """Beside edges that are hard to tell face parsing reads some of them on the wall."""
+    drawn, beside = torch.full_like(photograph, -0.2), (..., slice(60, 90), slice(4, 24))
+    parts = segments()
+    parts[:, SEGMENTS.index("clothes")][beside], parts[:, 0][beside] = 0.3, 0.7
+    made = change(photograph, drawn, points, "clothes", "red clothes", "a garment", before=parts)
+    assert torch.allclose(made[beside], photograph[beside], atol=1e-5)
