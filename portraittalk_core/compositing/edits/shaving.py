@@ -29,6 +29,7 @@ _TAKEN_OFF = 0.07  # of the range: change of lip or chin, from which on the deno
 _FULL = 0.7  # of the jaw beside the chin, from which on the denoiser has to know what is below it
 _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told without it
 _DARK = (0.62, 0.5)  # of the light of cheeks: skin is hardly so dark
+_SHADED, _HUE = (0.6, 0.15), (0.15, 0.15)  # of the light of a face: necks are hardly so dark; and how far its hue is
 # In distances of the eyes.
 _FINE = 0.04  # detail that is finer is hairs
 _AREA = 0.14  # how far beards grow beyond where they usually do
@@ -114,6 +115,7 @@ def _found(scene: Scene, drawn: bool) -> tuple[Tensor | None, Tensor] | None:
     made = expected
     if taken:
         below = _below(points[:, 13, 1], 0.8 * unit, whole) * (1 - oval)
+        changed_below = changed_below * (2 * blurred(_no_neck(scene, expected, skin), 0.06 * unit)).clamp(max=1)
         hairy = torch.maximum(hairy, below * changed_below)
         other = surely(1 - blurred(torch.maximum(hairy, area * oval), 0.1 * unit))
         drawn_there = scene.drawn + blurred(filled(blurred(shown - scene.drawn, 0.03 * unit), other), 0.05 * unit)
@@ -178,6 +180,17 @@ def _tone(
     unit = float(face_unit(scene.landmarks).mean()) / 2
     away = (blurred(scene.shown, 0.02 * unit) - blurred(expected, 0.02 * unit)).abs().amax(1, keepdim=True)
     return ((away - bounds[0]) / (bounds[1] - bounds[0])).clamp(0, 1)
+
+
+def _no_neck(scene: Scene, expected: Float[Tensor, "n 3 s s"], skin: _Skin) -> Float[Tensor, "n 1 s s"]:
+    """Return how surely a place is no skin in the shade of a jaw, which keeps its hue and some of its light."""
+    unit = float(face_unit(scene.landmarks).mean()) / 2
+    shown = blurred(scene.shown, 0.02 * unit)
+    light = luma(shown)
+    level = mean_of(luma(scene.shown), skin.known).clamp(min=1e-3)
+    dark = (_SHADED[0] - light / level) / _SHADED[1]
+    other = (shown / light.clamp(min=0.05) - expected / luma(expected).clamp(min=0.05)).norm(dim=1, keepdim=True)
+    return torch.maximum(dark, (other - _HUE[0]) / _HUE[1]).clamp(0, 1)
 
 
 def _continued(scene: Scene, known: Float[Tensor, "n 1 s s"], unit: float) -> Float[Tensor, "n 3 s s"]:
