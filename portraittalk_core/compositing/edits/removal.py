@@ -19,13 +19,14 @@ from ..scene import Scene
 
 # In distances of the eyes, where nothing else is said.
 _FRAME = (0.06, 0.25)  # share of a frame from which on a pixel may be one, and its line is
+_FRAME_OVER_BROWS = (0.35, 0.5)  # likewise, over a brow
 _WIDEST = 0.09  # half of a line that is found by its sides
 _LINE = (0.07, 0.16)  # of the range: contrast of such a line
 _RIM = 0.03  # how far a frame's edge and its shadow reach beyond what is found
 _LIDS = 0.02  # around eyes, where nothing is touched
 _LASHES = 0.09  # around eyes, that no skin is like
 _THICK = 0.3  # squares of the distance of the eyes that only a thick frame has
-_OVER_BROWS = 0.45  # of a brow, that a frame hides
+_OVER_BROWS = 0.55  # of a brow, that a frame hides
 _BOTH = 0.4  # of a frame's larger half that the other has: else half of it was not found
 PATCH = 0.17  # half of the side of a patch of cheek
 _PORES = 0.035  # detail that is finer is pores
@@ -56,14 +57,16 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
     wide = 2 * max(1, round(_WIDEST * unit * side)) + 1
     thin = torch.maximum(_closed(scene.shown, wide) - scene.shown, scene.shown + _closed(-scene.shown, wide))
     thin = ((thin.amax(1, keepdim=True) - _LINE[0]) / (_LINE[1] - _LINE[0])).clamp(0, 1)
-    perhaps = ((worn - _FRAME[0]) / (_FRAME[1] - _FRAME[0])).clamp(0, 1)
+    brows = [inside(scene.landmarks[:, list(outline)], worn) for outline in BROW_OUTLINES]
+    over = torch.stack(brows).amax(0)  # whose hairs are thin and dark, too
+    low, high = (torch.lerp(worn.new_tensor(a), worn.new_tensor(b), over) for a, b in zip(_FRAME, _FRAME_OVER_BROWS))
+    perhaps = ((worn - low) / (high - low)).clamp(0, 1)
     found = torch.maximum(perhaps * thin, ((worn - 0.6) / 0.2).clamp(0, 1))
     line = (found > 0.4).float()
     if float((worn > 0.5).float().sum((1, 2, 3)).amax()) > _THICK * (unit * side) ** 2:
         return None
     eyes = sum((inside(scene.landmarks[:, list(eye)], picture) for eye in EYES), torch.zeros_like(found)).clamp(max=1)
     gone = grown(line, _RIM * unit) * (1 - grown(eyes, _LIDS * unit))
-    brows = [inside(scene.landmarks[:, list(outline)], gone) for outline in BROW_OUTLINES]
     if not covered and max(float(mean_of(gone, brow).amax()) for brow in brows) > _OVER_BROWS:
         return None
     halves = [float((gone * half).sum((1, 2, 3)).amin()) for half in _halves(scene.landmarks, gone)]

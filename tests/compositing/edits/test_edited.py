@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from portraittalk_core.compositing.edits.beards import AREAS, BEARDS, beard_density, bearded
 from portraittalk_core.compositing.edits.cranium import knitted
-from portraittalk_core.compositing.masked import luma
-from portraittalk_core.topology import OUTER_LIPS, SEGMENTS
+from portraittalk_core.compositing.masked import inside, luma
+from portraittalk_core.topology import BROW_OUTLINES, OUTER_LIPS, SEGMENTS
 
 from .heads import SIDE, change, correlation, fine, segments
 
@@ -345,3 +345,16 @@ def test_what_is_hardly_read_as_clothes_keeps_its_colour(photograph, points):
     parts[:, SEGMENTS.index("clothes")][beside], parts[:, 0][beside] = 0.3, 0.7
     made = change(photograph, drawn, points, "clothes", "red clothes", "a garment", before=parts)
     assert torch.allclose(made[beside], photograph[beside], atol=1e-5)
+
+
+def test_hairs_of_brows_beside_a_frame_are_none_of_it(photograph, points):
+    """They are thin and dark, too, and face parsing finds a little of a frame in them."""
+    pictured, worn, bar = worn_glasses(photograph, points)
+    brows = torch.stack([inside(points[:, list(outline)], photograph) for outline in BROW_OUTLINES]).amax(0) > 0.5
+    pictured = torch.where(brows, pictured * 0.2 - 0.7, pictured)
+    worn[:, [SEGMENTS.index("accessory")]] = worn[:, [SEGMENTS.index("accessory")]].maximum(0.3 * brows)
+    off = change(pictured, photograph, points, "no glasses", before=worn)
+    assert (off - pictured)[..., bar[0], bar[1]].abs().mean() > 0.3
+    away = brows.clone()
+    away[..., bar[0].start - 4 : bar[0].stop + 4, :] = False
+    assert (off - pictured).abs().amax(1, keepdim=True)[away].mean() < 0.1
