@@ -7,11 +7,13 @@ the photograph at rest; seconds are the processor's, a frame. Both with the squa
 and with what the photograph has besides.
 
 With `--audio` the command line makes a video, too, as long as 1 s and as long as 4 s of the recording: the seconds by
-the clock that the longer one takes more, over the 3 that it lasts longer, and what it needs besides, imports and all.
+the clock that the longer one takes more, over the 3 that it lasts longer, what it needs besides, imports and all, and
+the most memory of the longer one (Linux and macOS).
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,7 +56,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, help="a recording of at least 4 s: the command line makes videos, too")
     given = parser.parse_args()
     if given.audio is not None:
-        say("| photograph | seconds a second, by the clock | besides, s |\n|---|---|---|")
+        say("| photograph | seconds a second, by the clock | besides, s | peak memory, GB |\n|---|---|---|---|")
         for path in given.photographs:
             say(_made(path, given.audio))
         say()
@@ -92,6 +94,7 @@ def _made(path: Path, audio: Path) -> str:
     """Return how long the command line takes."""
     short, long = SECONDS
     taken: list[float] = []
+    peak = 0
     with tempfile.TemporaryDirectory() as folder:
         for seconds in SECONDS:
             sound, video = Path(folder, "sound.wav"), Path(folder, "video.mp4")
@@ -99,10 +102,14 @@ def _made(path: Path, audio: Path) -> str:
             soundfile.write(sound, heard.samples.T.numpy(), heard.sample_rate)
             words = ["generate", "--image", str(path), "--audio", str(sound), "-o", str(video), "--quiet"]
             begun = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "portraittalk_core", *words], check=True, stdout=subprocess.DEVNULL)
+            program = subprocess.Popen([sys.executable, "-m", "portraittalk_core", *words], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(program.pid, 0)
             taken.append(time.perf_counter() - begun)
+            peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            if status:
+                raise SystemExit(f"{path}: the command line ended with {os.waitstatus_to_exitcode(status)}.")
     rate = (taken[1] - taken[0]) / (long - short)
-    return f"| {path.stem} | {rate:.1f} | {taken[0] - rate * short:.1f} |"
+    return f"| {path.stem} | {rate:.1f} | {taken[0] - rate * short:.1f} | {peak / 1e9:.1f} |"
 
 
 def _pixels(landmarks: Float[Tensor, "n 478 2"], place: CropPlace) -> Float[Tensor, "n 478 2"]:
