@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from portraittalk_core.compositing.lip_points import lips_as_seen
-from portraittalk_core.compositing.lips import lip_edges, over_lips, seamed, shut
+from portraittalk_core.compositing.lip_points import frames_of_eyes, lips_as_seen
+from portraittalk_core.compositing.lips import evened_along, lip_edges, over_lips, seamed, shut
 from portraittalk_core.compositing.masked import inside
 from portraittalk_core.motion.geometry import eye_distance, mouth_opening
 from portraittalk_core.nets.dense_motion import identity_grid
@@ -248,3 +248,11 @@ def test_red_lips_that_face_parsing_takes_for_a_mouth_are_lips(points, red):
     assert (float(mouth_opening(made)) < 0.075) == red
     edges = lip_edges(picture, segments, made)
     assert edges is not None and (float(edges.beyond.median()) < 0.02) == red
+
+
+def test_a_line_that_is_not_in_a_part_evens_nothing_out(points):
+    picture = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    beyond = torch.tensor([[[5.0, 5.0], [6.0, 5.0], [7.0, 5.0], [8.0, 5.0]]])
+    part = (slice(3, 9), slice(4, 9))
+    made = evened_along(picture, frames_of_eyes(points), beyond, part, torch.tensor(1.0))
+    assert torch.equal(made, picture[:, part[0], part[1]])

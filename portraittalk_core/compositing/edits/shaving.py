@@ -30,6 +30,7 @@ _FULL = 0.7  # of the jaw beside the chin, from which on the denoiser has to kno
 _GRAINY = 0.017  # of the range: grain of cheeks beside which hairs cannot be told without it
 _DARK = (0.62, 0.5)  # of the light of cheeks: skin is hardly so dark
 _SHADED, _HUE = (0.6, 0.15), (0.15, 0.15)  # of the light of a face: necks are hardly so dark; and how far its hue is
+_LIGHTER = (1.1, 0.15)  # times as light as skin would be there
 # In distances of the eyes.
 _FINE = 0.04  # detail that is finer is hairs
 _AREA = 0.14  # how far beards grow beyond where they usually do
@@ -183,14 +184,18 @@ def _tone(
 
 
 def _no_neck(scene: Scene, expected: Float[Tensor, "n 3 s s"], skin: _Skin) -> Float[Tensor, "n 1 s s"]:
-    """Return how surely a place is no skin in the shade of a jaw, which keeps its hue and some of its light."""
+    """Return how surely a place is no skin in the shade of a jaw, which keeps its hue and some of its light.
+
+    It is darker, of another hue, or lighter than skin would be without that shade, as white beards are.
+    """
     unit = float(face_unit(scene.landmarks).mean()) / 2
     shown = blurred(scene.shown, 0.02 * unit)
     light = luma(shown)
     level = mean_of(luma(scene.shown), skin.known).clamp(min=1e-3)
     dark = (_SHADED[0] - light / level) / _SHADED[1]
     other = (shown / light.clamp(min=0.05) - expected / luma(expected).clamp(min=0.05)).norm(dim=1, keepdim=True)
-    return torch.maximum(dark, (other - _HUE[0]) / _HUE[1]).clamp(0, 1)
+    lighter = (light / luma(expected).clamp(min=0.05) - _LIGHTER[0]) / _LIGHTER[1]
+    return torch.stack([dark, (other - _HUE[0]) / _HUE[1], lighter]).amax(0).clamp(0, 1)
 
 
 def _continued(scene: Scene, known: Float[Tensor, "n 1 s s"], unit: float) -> Float[Tensor, "n 3 s s"]:
