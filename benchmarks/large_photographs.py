@@ -106,8 +106,9 @@ def _made(path: Path, audio: Path) -> str:
             _, status, usage = os.wait4(program.pid, 0)
             taken.append(time.perf_counter() - begun)
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            if status:
-                raise SystemExit(f"{path}: the command line ended with {os.waitstatus_to_exitcode(status)}.")
+            program.returncode = os.waitstatus_to_exitcode(status)
+            if program.returncode:
+                raise SystemExit(f"{path}: the command line ended with {program.returncode}.")
     rate = (taken[1] - taken[0]) / (long - short)
     return f"| {path.stem} | {rate:.1f} | {taken[0] - rate * short:.1f} | {peak / 1e9:.1f} |"
 
