@@ -11,7 +11,9 @@ from torch.nn import functional
 from portraittalk_core import ASSETS
 from portraittalk_core.checkpoints.native import load_structure
 from portraittalk_core.compositing.masked import softened
-from portraittalk_core.compositing.mouth import SeenMouth, _light, draw_mouth, draw_mouths, open_mouths, teeth_colour
+from portraittalk_core.compositing.mouth import draw_mouth, draw_mouths, open_mouths
+from portraittalk_core.compositing.mouth_light import light_in_mouth
+from portraittalk_core.compositing.seen_mouth import SeenMouth, teeth_colour
 from portraittalk_core.compositing.teeth import LIPS, LOWER_TEETH, UPPER_TEETH, along, draw_row, mouth_frames
 from portraittalk_core.media.image import read_image
 from portraittalk_core.motion.structure import structure_maps
@@ -143,7 +145,7 @@ def test_little_light_comes_in_through_a_slit(person, networks):
         frames = mouth_frames(maps.landmarks, person.landmarks[:1], *networks)
         above, below = frames.lips(maps.landmarks, torch.zeros(1, 1))
         far = torch.full((1, 1), 5.0)
-        light.append(float(_light(frames, maps.landmarks, torch.zeros(1, 1), far, below - above - far)))
+        light.append(float(light_in_mouth(frames, maps.landmarks, torch.zeros(1, 1), far, below - above - far)))
     assert light[0] < 0.92 * light[1]
 
 
@@ -173,17 +175,17 @@ def test_lower_teeth_are_in_the_shade_of_the_upper_ones_until_the_jaw_falls(pers
     assert light[0] < 0.93 * light[1]
 
 
-def mouth_of(person, networks, colour, end, jaw=0.8):
+def mouth_of(person, networks, colour, end, jaw=0.8, below=(-0.95, -0.95, -0.95)):
     """Return a photograph's points, open by a jaw, and a picture whose mouth has a colour down to some millimetres."""
     landmarks = moving(person, networks, [jaw]).landmarks
     frame = mouth_frames(landmarks, landmarks, *networks)
     axis = (torch.arange(256) * 2 + 1) / 256 - 1
     places = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(1, -1, 2)
     x, y = frame.local(places)[0].unbind(-1)
-    above, below = (line[0] for line in frame.lips(landmarks, x[None]))
+    above, lower = (line[0] for line in frame.lips(landmarks, x[None]))
     picture = torch.tensor([0.2, -0.3, -0.3])[:, None].repeat(1, len(x))
-    picture[:, (y > above) & (y < below)] = -0.95
-    picture[:, (y > above) & (y < below) & (y < end)] = torch.tensor(colour)[:, None]
+    picture[:, (y > above) & (y < lower)] = torch.tensor(below)[:, None]
+    picture[:, (y > above) & (y < lower) & (y < end)] = torch.tensor(colour)[:, None]
     return landmarks, picture.view(3, 256, 256)
 
 
@@ -201,6 +203,55 @@ def test_teeth_go_on_behind_a_lower_lip(person, networks):
     seen = SeenMouth.of(picture, landmarks, *networks)
     _, below = seen.frame.lips(landmarks, torch.zeros(1, 1))
     assert seen.lowered + UPPER_TEETH.edges[0] > min(float(below), 5.0)
+
+
+def test_lips_on_which_points_lie_are_no_teeth(person, networks):
+    """Lips are lit as brightly as the teeth above them, but red."""
+    landmarks, picture = mouth_of(person, networks, [0.6, 0.6, 0.5], 3.0, below=[0.7, -0.1, -0.1])
+    seen = SeenMouth.of(picture, landmarks, *networks)
+    assert seen.lowered == pytest.approx(1.0, abs=1.0)
+    assert (seen.white - torch.tensor([0.8, 0.8, 0.75])).abs().max() < 0.1
+
+
+def test_what_is_below_upper_teeth_goes_with_the_jaw(person, networks):
+    """Teeth keep their place on the skull, and a blue tongue below them falls with the jaw."""
+    blue = [-0.6, -0.6, 0.9]
+    landmarks, picture = mouth_of(person, networks, [0.8, 0.8, 0.7], 3.0, 0.5, below=blue)
+    seen = SeenMouth.of(picture, landmarks, *networks)
+    wider = moving(person, networks, [0.9]).landmarks
+    frames = mouth_frames(wider, landmarks, *networks)
+    falls = float(frames.jaw - seen.frame.jaw)
+    lower = float(seen.frame.lips(landmarks, torch.zeros(1, 1))[1])
+    assert falls > 3 and lower > 5
+    heights = torch.tensor([1.5, 3.5, lower + falls - 4.0, falls])
+    places = frames.outside(torch.stack([torch.zeros(4), heights], -1)[None])
+    colours, shown = seen.at(frames, wider, places, 2 / 256)
+    assert [round(float(value)) for value in shown[0, 0]] == [1, 0, 1, 0]
+    assert colours[0, 0, 0] > 0.8 and colours[0, 2, 2] > 0.8 > 2 * colours[0, 0, 2]
+
+
+def test_lips_that_draw_back_leave_no_line_on_teeth(person, networks):
+    """The photograph's own lips begin where its teeth end: they are not taken along with them."""
+    landmarks, picture = mouth_of(person, networks, [0.8, 0.8, 0.7], 99.0, 0.3)
+    seen = SeenMouth.of(picture, landmarks, *networks)
+    edge = seen.frame.lips(landmarks, torch.zeros(1, 1))[0]
+    raised = landmarks.clone()
+    raised[:, list(LIPS[:11])] = seen.frame.outside(seen.frame.local(landmarks[:, LIPS[:11]]) - torch.tensor([0, 2.0]))
+    places = seen.frame.outside(torch.stack([torch.zeros(1, 1), edge - 0.3], -1))
+    kept, uncovered = (float(seen.at(seen.frame, points, places, 2 / 256)[1]) for points in (landmarks, raised))
+    assert kept > 0.9 and uncovered == 0
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_shadows_of_lips_are_as_deep_as_on_the_photographs_own_teeth(person, networks, bright):
+    """Little of teeth is seen, below an upper lip: so they are dark, or light falls in from the front."""
+    landmarks, picture = mouth_of(person, networks, [0.5, 0.5, 0.45] if bright else [0.0, -0.02, -0.05], 99.0, 0.3)
+    picture = picture.clone()
+    for eye in (468, 473):  # whites of the eyes tell how bright teeth are
+        x, y = (landmarks[0, eye] * 128 + 128).long().tolist()
+        picture[:, y - 12 : y + 12, x - 24 : x + 24] = 0.6
+    seen = SeenMouth.of(picture, landmarks, *networks)
+    assert 0.3 <= seen.shade <= 1 and (seen.shade < 0.75) == bright
 
 
 @pytest.mark.parametrize("colour", [[-0.6, -0.8, -0.8], [0.6, -0.1, -0.1]])
@@ -265,7 +316,7 @@ def test_a_raised_upper_lip_lets_light_into_a_slit(person, networks):
     frames = mouth_frames(landmarks, person.landmarks[:1], *networks)
     lower = replace(frames, origin=frames.outside(torch.tensor([[[0.0, 5.0]]]))[:, 0])
     far, gap = torch.full((1, 1), 5.0), torch.full((1, 1), 1.0)
-    slit, smile = (float(_light(f, landmarks, torch.zeros(1, 1), far, gap)) for f in (frames, lower))
+    slit, smile = (float(light_in_mouth(f, landmarks, torch.zeros(1, 1), far, gap)) for f in (frames, lower))
     assert smile > 1.2 * slit
 
 
@@ -280,5 +331,5 @@ def test_a_dark_line_between_lips_is_no_mouth_that_a_photograph_shows(person, ne
     assert float((rest - picture).abs().amax(1).gt(0.02).sum()) <= (99 if mouth else 0), "but for an edge"
     wider = moving(person, networks, [jaw + 0.5]).landmarks
     opened = drawn_into(picture[None], mouth_frames(wider, landmarks, *networks), wider, seen)
-    drawn = float((opened - picture).abs().amax(1).gt(0.5).sum())
-    assert (drawn > 100) == (not mouth)
+    dark, was = (float((shown.amax(-3) < -0.5).sum()) for shown in (opened, picture))
+    assert (dark > 0.9 * was) == mouth
