@@ -24,7 +24,8 @@ from ..types import CropPlace
 from .edits.hats import hat_of
 from .head_camera import head_camera
 from .head_field import Holds
-from .lids import eyes_closing, lid_seams, over_lids, unfolded
+from .lashes import lash_lines
+from .lids import ClosingEye, closing_eyes, lid_seams, over_lids, unfolded
 from .lips import LipEdges, over_lips, seamed, shut
 from .masked import STRANDS, blurred, filled, surely
 from .matting import loose_locks
@@ -205,12 +206,13 @@ def before_plate(
         lips: Where they end in the photograph; None: they are shut there.
     """
     size = layers.portrait.shape[-1]
-    bend = partial(_bent, layers=layers, lips=lips, landmarks=landmarks)
+    eyes = closing_eyes(layers.landmarks, landmarks)
+    bend = partial(_bent, layers=layers, lips=lips, eyes=eyes, landmarks=landmarks)
     flow = pixel_flow(motion, (size, size), bend)
     moved = sampled(layers.person[None], flow)
     shown, matte = moved[:, :3], moved[:, 3:].clamp_(0, 1)
     shown.addcmul_(1 - matte, layers.plate)
-    worn, closing = layers.glasses, [] if layers.glasses is None else eyes_closing(layers.landmarks, landmarks)
+    worn, closing = layers.glasses, sorted({lid.row for eye in eyes for lid in eye.lids})
     if worn is not None and closing:
         shown = worn.left_behind(shown, flow, closing)
     if lips is not None:
@@ -220,9 +222,11 @@ def before_plate(
         known = (enlarged(motion.shares[:, :1], (size, size)) < 1 - _KNOWN).float()
         shown = torch.lerp(shown, toned(to_side(drawn, size), shown, known), drawn_there * matte)
     own = 1 - drawn_there
-    shown, lids = unfolded(shown, layers.landmarks, landmarks)
+    shown, lids = unfolded(shown, eyes)
     own = own * (1 - lids)
-    shown = lid_seams(shown, layers.landmarks, landmarks)
+    shown = lid_seams(shown, eyes)
+    shown, lashes = lash_lines(shown, (layers.portrait if worn is None else worn.bare[:3])[None], eyes)
+    own = own * (1 - lashes)
     if worn is not None and closing:
         shown, frame = worn.put_on(shown, motion, closing)
         own = own * (1 - frame)
@@ -246,10 +250,14 @@ def _seen_there(part: Float[Tensor, "1 1 m m"], flow: Float[Tensor, "n 2 k k"]) 
 
 
 def _bent(
-    flow: Float[Tensor, "n 2 s s"], layers: Layers, lips: LipEdges | None, landmarks: Float[Tensor, "n 478 2"]
+    flow: Float[Tensor, "n 2 s s"],
+    layers: Layers,
+    lips: LipEdges | None,
+    eyes: tuple[ClosingEye, ...],
+    landmarks: Float[Tensor, "n 478 2"],
 ) -> Float[Tensor, "n 2 s s"]:
     """Bend a field for lips that close, and mirror what would come from above the photograph."""
-    flow = over_lids(flow if lips is None else over_lips(flow, lips, landmarks), layers.landmarks, landmarks)
+    flow = over_lids(flow if lips is None else over_lips(flow, lips, landmarks), eyes)
     line = layers.top + _FRAME
     cut = (flow[:, 1:] < line) & (identity_grid(flow)[:, 1:] >= line)
     mirrored = torch.cat([flow[:, :1], 2 * line - flow[:, 1:]], 1)

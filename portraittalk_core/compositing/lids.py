@@ -8,7 +8,8 @@ one's from below. Skin near an edge is drawn out for it, as a lid unfolds, and e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -32,7 +33,9 @@ _CLOSES = 0.85  # share of the photograph's opening below which a lid closes: mo
 _FOLD = 0.045  # above the edge of an open eye, from where on a lid unfolds
 _UNDER = 0.06  # the edge of the lower lid, and its lashes: skin
 _ALONG, _STEPS = 0.1, 15  # reach to each side over which skin is evened out along a lid; places read in it
-_SKIN, _LIKE_BELOW = 0.6, 0.5  # how far a lid is like the skin around, and at its fold like that below the eye
+_SKIN = 0.6  # how far a lid is like the skin around
+_LIKE_BELOW, _RIM_LIKE_BELOW = 0.35, 0.7  # how far that is the skin below the eye, at its fold and at its rim
+_LASHES = 0.06  # above a fold, up to where lashes of an open eye stand before the lid
 _GRAIN = 0.03  # of [-1, 1]: what is left of the lashes that are drawn out, as of pores
 _EYEBALL = 0.015  # below the points of the lower lid: they may lie on the eye
 _CORNERS = 0.04  # before the corners of an eye from where on they do not
@@ -54,106 +57,155 @@ def with_open_lids(
     for eye in EYES:
         lids, corners = [k for k in eye if k not in (eye[0], eye[8])], [eye[0], eye[8]]
         was, now = (f.local(p[:, corners]).mean(1, keepdim=True) for f, p in ((photograph, reference), (frames, made)))
-        for row, closes, frame, *_ in _closing(eye, reference, landmarks):
-            there = frame.outside(photograph.local(reference[:, lids]) - was + now[row : row + 1])[0]
-            made[row, lids] = torch.lerp(made[row, lids], there, closes)
+        for lid in _closing(eye, reference, landmarks):
+            row = lid.row
+            there = lid.frame.outside(photograph.local(reference[:, lids]) - was + now[row : row + 1])[0]
+            made[row, lids] = torch.lerp(made[row, lids], there, lid.closes)
     return made
 
 
-def eyes_closing(reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]) -> list[int]:
-    """Return the rows in which an eye is less open than in the photograph.
+@dataclass(frozen=True)
+class Lid:
+    """The lids of an eye in a frame in which it closes."""
+
+    row: int
+    """Number of the frame."""
+    closes: Float[Tensor, ""]
+    """How surely it closes, in [0, 1]."""
+    frame: MouthFrames
+    """See `frames_of_eyes`; one row."""
+    upper: Float[Tensor, "1 p 2"]
+    """The edge of the upper lid from corner to corner, from the left to the right, in that frame."""
+    lower: Float[Tensor, "1 p 2"]
+    """Likewise."""
+    points: Float[Tensor, "16 2"]
+    """Of the eye, in [-1, 1]."""
+
+    def middle(self, x: Float[Tensor, "1 k"]) -> Float[Tensor, "1 k"]:
+        """Return 1 between the corners of the eye, and 0 at and beyond them.
+
+        Args:
+            x: Places in the frame, from the left to the right.
+        """
+        return smooth_step(torch.minimum(x - self.upper[:, :1, 0], self.upper[:, -1:, 0] - x) / _CORNERS)
+
+    def around(self, side: int) -> tuple[slice, slice]:
+        """Return rows and columns of the pixels around the eye.
+
+        Args:
+            side: Of the picture.
+        """
+        points, margin = (self.points + 1) * (side / 2), _REACH * float(self.frame.across.norm()) * side / 2
+        low, high = (points.amin(0) - margin).floor().clamp(0, side), (points.amax(0) + margin).ceil().clamp(0, side)
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+@dataclass(frozen=True)
+class ClosingEye:
+    """An eye that is less open in some frames than in the photograph."""
+
+    photograph: MouthFrames
+    """See `frames_of_eyes`; one row."""
+    upper: Float[Tensor, "1 p 2"]
+    """The edge of the upper lid in the photograph, as those of `Lid`."""
+    lower: Float[Tensor, "1 p 2"]
+    """Likewise."""
+    lids: tuple[Lid, ...]
+    """In the frames in which it closes."""
+
+    @property
+    def opening(self) -> float:
+        """How far it is open in the photograph, in distances of the eyes."""
+        return float((self.lower - self.upper)[:, 1:-1, 1].mean())
+
+
+def closing_eyes(reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]) -> tuple[ClosingEye, ...]:
+    """Return the eyes that are less open in some frames than in the photograph.
 
     Args:
         reference: Points of the photograph, in [-1, 1].
         landmarks: Of the frames, likewise.
     """
-    return sorted({row for eye in EYES for row, *_ in _closing(eye, reference, landmarks)})
+    photograph, found = frames_of_eyes(reference), []
+    for eye in EYES:
+        lids = tuple(_closing(eye, reference, landmarks))
+        if lids:
+            found.append(ClosingEye(photograph, *_edges(photograph.local(reference), eye), lids))
+    return tuple(found)
 
 
-def over_lids(
-    flow: Float[Tensor, "n 2 s s"], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
-) -> Float[Tensor, "n 2 s s"]:
+def over_lids(flow: Float[Tensor, "n 2 s s"], closing: Sequence[ClosingEye]) -> Float[Tensor, "n 2 s s"]:
     """Bend a field so that lids which close cover the eye.
 
     Args:
         flow: Where each pixel of the frames lies in the photograph, in [-1, 1].
-        reference: Points of the photograph, in [-1, 1].
-        landmarks: Of the frames, likewise.
+        closing: The eyes, see `closing_eyes`.
     """
-    side, photograph = flow.shape[-1], frames_of_eyes(reference)
-    closing = _both_closing(reference, landmarks)
-    made = flow.clone() if any(closing.values()) else flow
-    for eye, lids in closing.items():
-        was = _edges(photograph.local(reference), eye)
-        for row, closes, frame, upper, lower in lids:
-            rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
-            part = made[row, :, rows, columns]
-            bent = _bent(part, (rows, columns, side), (frame, upper, lower), (photograph, *was))
-            made[row, :, rows, columns] = torch.lerp(part, bent, closes)
+    made = flow.clone() if closing else flow
+    for eye in closing:
+        for lid in eye.lids:
+            rows, columns = lid.around(flow.shape[-1])
+            part = made[lid.row, :, rows, columns]
+            bent = _bent(part, (rows, columns, flow.shape[-1]), lid, eye)
+            made[lid.row, :, rows, columns] = torch.lerp(part, bent, lid.closes)
     return made
 
 
-def lid_seams(
-    frames: Float[Tensor, "n 3 s s"], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
-) -> Float[Tensor, "n 3 s s"]:
+def lid_seams(frames: Float[Tensor, "n 3 s s"], closing: Sequence[ClosingEye]) -> Float[Tensor, "n 3 s s"]:
     """Even out the line in which lids meet; see `lips.seamed`.
 
     Args:
         frames: In [-1, 1].
-        reference: Points of the photograph, in [-1, 1].
-        landmarks: Of the frames, likewise.
+        closing: The eyes, see `closing_eyes`.
     """
-    side, closing = frames.shape[-1], _both_closing(reference, landmarks)
-    made = frames.clone() if any(closing.values()) else frames
-    for eye, lids in closing.items():
-        for row, closes, frame, upper, lower in lids:
-            rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
-            for line in (upper, lower):
-                made[row, :, rows, columns] = evened_along(made[row], frame, line, (rows, columns), closes)
+    made = frames.clone() if closing else frames
+    for lid in (lid for eye in closing for lid in eye.lids):
+        where = lid.around(frames.shape[-1])
+        for line in (lid.upper, lid.lower):
+            made[lid.row, :, where[0], where[1]] = evened_along(made[lid.row], lid.frame, line, where, lid.closes)
     return made
 
 
 def unfolded(
-    frames: Float[Tensor, "n 3 s s"], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
+    frames: Float[Tensor, "n 3 s s"], closing: Sequence[ClosingEye]
 ) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n 1 s s"]]:
     """Give lids that close the skin of which an open eye shows no more than a fold.
 
-    What is drawn out for it has a lash in every column. It is evened out along the lid, towards the colour of the skin
-    above and below the eye, and keeps no more grain than that has. Rims with their lashes stay.
+    What is drawn out for it has a lash in every column. It is evened out along the lid, up to where lashes of the open
+    eye end, and below the fold towards the colour of the skin above and below the eye; it keeps no more grain than that
+    has. Rims with their lashes stay.
 
     Args:
         frames: In [-1, 1].
-        reference: Points of the photograph, in [-1, 1].
-        landmarks: Of the frames, likewise.
+        closing: The eyes, see `closing_eyes`.
 
     Returns:
         The frames, and where they are changed.
     """
-    side, photograph = frames.shape[-1], frames_of_eyes(reference)
+    side = frames.shape[-1]
     where = frames.new_zeros(len(frames), 1, side, side)
-    closing = _both_closing(reference, landmarks)
-    made = frames.clone() if any(closing.values()) else frames
-    for eye, lids in closing.items():
-        was = _edges(photograph.local(reference), eye)[0]
-        for row, closes, frame, upper, lower in lids:
-            rows, columns = _around(landmarks[row, list(eye)], float(frame.across.norm()), side)
+    made = frames.clone() if closing else frames
+    for eye in closing:
+        for lid in eye.lids:
+            rows, columns = lid.around(side)
             sides = (rows.stop - rows.start, columns.stop - columns.start)
-            x, y = frame.local(places_of(rows, columns, side)).unbind(-1)
-            fold = along(x, was + (upper - was)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
-            rim, under = along(x, upper) - _RIM, along(x, lower) + _UNDER
-            middle = smooth_step(torch.minimum(x - upper[:, 0, :1], upper[:, -1, :1] - x) / _CORNERS)
-            share = closes * middle * smooth_step((y - fold) / _FOLD) * smooth_step((rim - y) / _RIM + 1)
+            x, y = lid.frame.local(places_of(rows, columns, side)).unbind(-1)
+            fold = along(x, eye.upper + (lid.upper - eye.upper)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
+            rim, under = along(x, lid.upper) - _RIM, along(x, lid.lower) + _UNDER
+            share = lid.closes * lid.middle(x) * smooth_step((y - fold + _LASHES) / _LASHES)
+            share = share * smooth_step((rim - y) / _RIM + 1)
             which = share[0].nonzero()[:, 0]
             x, y, fold, rim, under, share = (value[:, which] for value in (x, y, fold, rim, under, share.to(made)))
-            down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1)
-            above, below, even = (_beside(made[row], frame, x, line) for line in (fold - _FOLD, under, y))
-            skin = torch.lerp(above, below, _LIKE_BELOW + (1 - _LIKE_BELOW) * down.to(below))
-            colours, shares = made[row, :, rows, columns].flatten(1), where[row, :, rows, columns].flatten(1)
+            unfolds = _SKIN * smooth_step((y - fold) / _FOLD).to(made)
+            down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1).to(made)
+            above, below, even = (_beside(made[lid.row], lid.frame, x, line) for line in (fold - _FOLD, under, y))
+            skin = torch.lerp(above, below, _LIKE_BELOW + (_RIM_LIKE_BELOW - _LIKE_BELOW) * down)
+            colours, shares = made[lid.row, :, rows, columns].flatten(1), where[lid.row, :, rows, columns].flatten(1)
             grain = (colours[:, which] - even).clamp(-_GRAIN, _GRAIN)
-            colours[:, which] = torch.lerp(colours[:, which], torch.lerp(even, skin, _SKIN) + grain, share)
+            colours[:, which] = torch.lerp(colours[:, which], torch.lerp(even, skin, unfolds) + grain, share)
             shares[:, which] = torch.maximum(shares[:, which], share)
-            made[row, :, rows, columns] = colours.view(3, *sides)
-            where[row, :, rows, columns] = shares.view(1, *sides)
+            made[lid.row, :, rows, columns] = colours.view(3, *sides)
+            where[lid.row, :, rows, columns] = shares.view(1, *sides)
     return made, where
 
 
@@ -169,17 +221,10 @@ def _beside(
     return (found.unflatten(1, (-1, _STEPS)) * weights).sum(-1) / weights.sum()
 
 
-def _both_closing(
-    reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
-) -> dict[tuple[int, ...], list[tuple[int, Tensor, MouthFrames, Tensor, Tensor]]]:
-    """Return what `_closing` yields for each eye."""
-    return {eye: list(_closing(eye, reference, landmarks)) for eye in EYES}
-
-
 def _closing(
     eye: tuple[int, ...], reference: Float[Tensor, "1 478 2"], landmarks: Float[Tensor, "n 478 2"]
-) -> Iterator[tuple[int, Tensor, MouthFrames, Tensor, Tensor]]:
-    """Yield the frames in which an eye closes: their number, how surely it does, and the edges of both lids."""
+) -> Iterator[Lid]:
+    """Yield the lids of an eye in the frames in which it closes."""
     frames, photograph = frames_of_eyes(landmarks), frames_of_eyes(reference)
     was, now = _edges(photograph.local(reference), eye), _edges(frames.local(landmarks), eye)
     seen, shown = ((lower - upper)[:, 1:-1, 1].mean(1) for upper, lower in (was, now))
@@ -192,7 +237,7 @@ def _closing(
     closes = smooth_step((_CLOSES - opening) / (_CLOSES - _AS_SEEN)) * smooth_step(seen / _OPEN - 1)
     for row in closes.nonzero()[:, 0].tolist():
         one = slice(row, row + 1)
-        yield row, closes[row], frames.rows(one), upper[one], lower[one]
+        yield Lid(row, closes[row], frames.rows(one), upper[one], lower[one], landmarks[row, list(eye)])
 
 
 def _edges(points: Float[Tensor, "n 478 2"], eye: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -202,27 +247,16 @@ def _edges(points: Float[Tensor, "n 478 2"], eye: tuple[int, ...]) -> tuple[Tens
 
 
 def _bent(
-    flow: Float[Tensor, "2 h w"],
-    where: tuple[slice, slice, int],
-    frame: tuple[MouthFrames, Tensor, Tensor],
-    photograph: tuple[MouthFrames, Tensor, Tensor],
+    flow: Float[Tensor, "2 h w"], where: tuple[slice, slice, int], lid: Lid, eye: ClosingEye
 ) -> Float[Tensor, "2 h w"]:
-    at = frame[0].local(places_of(*where))
-    source = photograph[0].local(flow.permute(1, 2, 0).flatten(0, 1)[None])
-    moved, ends = source[..., 1], frame[1][0, [0, -1], 0]
-    middle = smooth_step(torch.minimum(at[..., 0] - ends[0], ends[1] - at[..., 0]) / _CORNERS)
-    for now, was, way, inside in ((frame[1], photograph[1], -1.0, 0.0), (frame[2], photograph[2], 1.0, _EYEBALL)):
+    at = lid.frame.local(places_of(*where))
+    source = eye.photograph.local(flow.permute(1, 2, 0).flatten(0, 1)[None])
+    moved, middle = source[..., 1], lid.middle(at[..., 0])
+    for now, was, way, inside in ((lid.upper, eye.upper, -1.0, 0.0), (lid.lower, eye.lower, 1.0, _EYEBALL)):
         outside = way * (at[..., 1] - along(at[..., 0], now))
         from_edge = way * (source[..., 1] - along(source[..., 0], was)) - inside
         # Skin unfolds behind an edge. What is further away stays: brows do not come down with lids.
         skin = torch.minimum(outside, _RIM + (outside - _RIM) / _UNFOLDS)
         moved = moved + way * middle * missing(skin, from_edge, _REACH)
-    there = photograph[0].outside(torch.stack([source[..., 0], moved], -1))
+    there = eye.photograph.outside(torch.stack([source[..., 0], moved], -1))
     return there[0].view(*flow.shape[1:], 2).permute(2, 0, 1)
-
-
-def _around(eye: Float[Tensor, "16 2"], unit: float, side: int) -> tuple[slice, slice]:
-    """Return rows and columns of the pixels around an eye."""
-    points, margin = (eye + 1) * (side / 2), _REACH * unit * side / 2
-    low, high = (points.amin(0) - margin).floor().clamp(0, side), (points.amax(0) + margin).ceil().clamp(0, side)
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
