@@ -42,6 +42,8 @@ _REDDER, _LIGHT = (1.05, 0.12), (0.4, 0.1)  # of a lip's saturation and light, i
 _RED = (0.25, 0.1)  # saturation of lips whose red tells
 _PAINTED = (0.15, 0.1)  # more saturation than skin, which tells that lips are painted
 _AS_RED, _AS_LIGHT = (0.75, 0.1), (0.5, 0.2)  # of the saturation and the light of painted lips: what is one, too
+_WHITER, _PALER, _LIGHTER, _COLOURED = (0.05, 0.15), (-0.7, 0.15), (1.0, 0.2), (0.2, 0.1)  # of teeth; of lips, `_white`
+_WHITE_TO, _WHITE_ROWS = 0.9, 12  # of the way to the lower points, and rows up to there, in which teeth begin
 _BEYOND = 0.6  # beyond the edge of lips, of the way from their middle to it: skin
 
 
@@ -72,14 +74,15 @@ def lips_as_seen(
     between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
     inside = inside_of(pictures, segments, landmarks).to(between)
     mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
-    seen = mouth + teeth
+    white = _white_teeth(pictures, landmarks)[1]
+    seen, teeth = torch.maximum(mouth + teeth, white), torch.maximum(teeth, white)
     opening = mouth_opening(landmarks)
     line, alike, thin = _dark_line(pictures, landmarks, upper, lower)
     mistaken = alike * ((_MISTAKEN - seen) / (_MISTAKEN - _OPEN)).clamp(0, 1)
     nothing = torch.stack([((_OPEN - seen) / (_OPEN - _CLOSED)).clamp(0, 1), mistaken, thin]).amax(0)
     rises, lip = _all_lip(pictures, landmarks, upper, lower)
     line = torch.lerp(line, rises, (lip * (1 - nothing))[:, None, None])
-    shut = torch.maximum(nothing, lip) * (opening < _WIDE)
+    shut = torch.maximum(nothing, lip) * (opening < _WIDE) * (1 - white)
     left = 1 - shut * (1 - (MEET / opening.clamp(min=MEET)))
     middle = torch.lerp(upper, lower, 0.5 + shut[:, None, None] * (line - 0.5))
     half = (lower - upper) / 2 * left[:, None, None]
@@ -233,19 +236,16 @@ def inside_of(
     """Return the shares of mouth and of teeth in each pixel.
 
     Lips in a red that skin has not are taken for a mouth: beyond the points, what is as red as they are, and as light,
-    is none.
+    is none. And teeth in warm light are taken for skin: what is whiter than lips and than the skin around them is
+    teeth, if some of it is between the points.
 
     Args:
         pictures: In [-1, 1].
         segments: Of them, see `topology.SEGMENTS`.
         landmarks: In [-1, 1].
     """
-    red, shown = red_of_lips(landmarks), (pictures + 1) / 2
-    outside = torch.lerp(landmarks[:, list(OUTER_LIPS)], red, -_BEYOND)
-    lips, around = (
-        functional.grid_sample(shown.to(at), at[:, None], padding_mode="border", align_corners=False)
-        for at in (red, outside)
-    )
+    shown = (pictures + 1) / 2
+    lips, around = _beside_lips(shown, landmarks)
     own, light, skin = (
         values.flatten(1).median(1).values.view(-1, 1, 1, 1)
         for values in (saturation(lips), luma(lips), saturation(around))
@@ -254,7 +254,49 @@ def inside_of(
     as_light = smooth_step((luma(shown) / light.clamp(min=0.02) - _AS_LIGHT[0]) / _AS_LIGHT[1])
     beyond = 1 - within(landmarks[:, list(INNER_LIPS)], pictures)
     painted = smooth_step((own - skin - _PAINTED[0]) / _PAINTED[1]) * as_red * as_light * beyond
-    return segments[:, [SEGMENTS.index("mouth"), SEGMENTS.index("teeth")]] * (1 - painted)
+    mouth, teeth = (segments[:, [SEGMENTS.index(name)]] * (1 - painted) for name in ("mouth", "teeth"))
+    white, sure = _white_teeth(pictures, landmarks)
+    return torch.cat([mouth, torch.maximum(teeth, sure.view(-1, 1, 1, 1) * white)], 1)
+
+
+def _beside_lips(shown: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]) -> tuple[Tensor, Tensor]:
+    """Return the colours of lips and of the skin around them."""
+    red = red_of_lips(landmarks)
+    outside = torch.lerp(landmarks[:, list(OUTER_LIPS)], red, -_BEYOND)
+    lips, skin = (
+        functional.grid_sample(shown.to(at), at[:, None], padding_mode="border", align_corners=False)
+        for at in (red, outside)
+    )
+    return lips, skin
+
+
+def _white_teeth(
+    pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
+) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n"]]:
+    """Return what is within lips and whiter than they and the skin around are, and how surely it is teeth.
+
+    Those begin between the points of inner lips, all along the middle of the mouth. What shines on a lip is below them.
+    """
+
+    def middle(values: Tensor) -> Tensor:
+        return values.flatten(1).median(1).values.view(-1, 1, 1, 1)
+
+    shown = (pictures + 1) / 2
+    lips, skin = _beside_lips(shown, landmarks)
+    own, light = middle(saturation(lips)), middle(luma(skin)).clamp(min=0.02)
+    whiter = (2 * shown[:, 1:2] - shown[:, :1] - middle(2 * skin[:, 1] - skin[:, 0])) / light
+    parts = (
+        (whiter, _WHITER),
+        (-saturation(shown) / own.clamp(min=0.02), _PALER),
+        (luma(shown) / middle(luma(lips)).clamp(min=0.02), _LIGHTER),
+        (own, _COLOURED),
+    )
+    white = torch.stack([smooth_step((v - least) / more).expand_as(whiter) for v, (least, more) in parts]).prod(0)
+    upper, lower = (landmarks[:, None, list(points)] for points in zip(*MEETING_LIPS, strict=True))
+    places = torch.lerp(upper, lower, torch.linspace(0.1, _WHITE_TO, _WHITE_ROWS).to(upper)[:, None, None])
+    rows = functional.grid_sample(white.to(places), places, align_corners=False)[:, 0, :, 2:7].median(2).values
+    sure = functional.avg_pool1d(rows[:, None], 3, 1).amax((1, 2))
+    return white * within(landmarks[:, list(OUTER_LIPS)], pictures), sure
 
 
 def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:

@@ -186,7 +186,8 @@ def test_points_that_lie_on_teeth_go_to_the_lips(points):
     assert torch.equal(made[:, at_corners], little[:, at_corners])
     no_teeth = torch.zeros_like(teeth)
     no_teeth[:, SEGMENTS.index("mouth")] = teeth[:, SEGMENTS.index("teeth")]
-    assert torch.equal(lips_as_seen(picture, no_teeth, little), little), "dark lips are taken for a mouth"
+    picture[:, :, ends] = torch.tensor([0.6, -0.1, -0.1])[:, None, None]
+    assert torch.equal(lips_as_seen(picture, no_teeth, little), little), "lips are taken for a mouth"
 
 
 @pytest.mark.parametrize(
@@ -196,14 +197,14 @@ def test_painted_lips_meet_where_the_upper_one_ends(points, between, opening):
     """Face parsing takes them for a mouth. Something pale between them is teeth, and something dark is a mouth."""
     apart = opened(points, 0.08)
     mouth = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
-    mouth[:, SEGMENTS.index("mouth")] = 0.5
+    mouth[:, SEGMENTS.index("mouth"), band(apart, -0.1, 1.1)] = 0.5
     picture = torch.tensor([0.55, -0.35, -0.25])[:, None, None].expand(1, 3, SIDE, SIDE).clone()
     picture[:, :, band(apart, -0.1, 0.6)] = torch.tensor([0.3, -0.7, -0.6])[:, None, None]
     picture[:, :, band(apart, 0.6, 1.1)] = torch.tensor([0.6, -0.6, -0.4])[:, None, None]
     if between is not None:
         picture[:, :, band(apart, 0.1, 0.9)] = torch.tensor(between)[:, None, None]
     made = lips_as_seen(picture, mouth, apart)
-    assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003)
+    assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003 if between is None else 0.015)
     upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
     met = (made[:, list(INNER_LIPS[1:10]), 1].mean() - upper) / (lower - upper)
     assert between is not None or float(met) == pytest.approx(0.6, abs=0.15)
@@ -248,6 +249,27 @@ def test_red_lips_that_face_parsing_takes_for_a_mouth_are_lips(points, red):
     assert (float(mouth_opening(made)) < 0.075) == red
     edges = lip_edges(picture, segments, made)
     assert edges is not None and (float(edges.beyond.median()) < 0.02) == red
+
+
+@pytest.mark.parametrize("shines", [False, True])
+def test_teeth_that_face_parsing_takes_for_skin_are_seen(points, shines):
+    """Warm light makes them yellow, but less red than lips and skin. What shines on the lower lip alone is no tooth."""
+    apart = opened(points, 0.03)
+    skin, lips, white = ([0.6, 0.1, -0.2], [0.4, -0.2, -0.4], [0.7, 0.5, 0.3])
+    picture = torch.tensor(skin)[:, None, None].repeat(1, 1, SIDE, SIDE).view(1, 3, SIDE, SIDE)
+    red_part = inside(apart[:, list(OUTER_LIPS)], picture).bool().expand(-1, 3, -1, -1)
+    picture = torch.where(red_part, torch.tensor(lips).view(1, 3, 1, 1), picture)
+    picture[:, :, band(apart, -0.2, 0.2)] = torch.tensor([-0.5, -0.7, -0.75])[:, None, None]
+    picture[:, :, band(apart, *((1.2, 2.0) if shines else (0.2, 2.0)))] = torch.tensor(white)[:, None, None]
+    segments = torch.zeros(1, len(SEGMENTS), SIDE, SIDE)
+    segments[:, SEGMENTS.index("skin")] = 1
+    made = lips_as_seen(picture, segments, apart)
+    edges = lip_edges(picture, segments, made)
+    assert (float(mouth_opening(made)) < 0.01) == shines and (edges is None) == shines
+    if not shines:
+        lower = frames_of_eyes(apart).local(apart[:, [13, 14]])[0, :, 1]
+        end = frames_of_eyes(apart).local(made[:, [14]])[0, 0, 1]
+        assert float(end) == pytest.approx(float(lower[0] + 2 * (lower[1] - lower[0])), abs=0.012)
 
 
 def test_a_line_that_is_not_in_a_part_evens_nothing_out(points):
