@@ -35,6 +35,7 @@ _LIKE_LIP, _DARK = 0.86, 0.3  # of the light of the lower lip: the least that is
 _THIN, _BLACK, _EVEN = (0.05, 0.012), (0.6, 0.1), (0.12, 0.05)  # of a line: at most, and how much less is sure
 _TEETH = 0.12  # mean share of teeth between points from which on points lie on them; dark lips are taken for a mouth
 _NEAR, _FALL = 0.036, 0.1  # how far from a segment's end lips may end, and a clear fall of whiteness within two steps
+_INWARDS = 0.4  # of the opening, that an edge is at most inside of points that lie on no tooth
 _FEW = 0.05  # of the places between lips: what is there counts as nothing
 _MISTAKEN = 0.28  # mean share between points above which what is there is no lip
 # From where on, and by how much more surely.
@@ -98,7 +99,7 @@ def lips_as_seen(
 def _at_edges(
     picture: Float[Tensor, "1 3 s s"], inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
 ) -> Float[Tensor, "1 478 2"]:
-    """Move points of inner lips that lie on teeth to where the lips end.
+    """Move points of inner lips that lie on teeth, or on the lips, to where the lips end.
 
     Segments say so roughly; near there it is where light and whiteness fall most.
     """
@@ -117,7 +118,8 @@ def _at_edges(
         share = (falls * prior).square()
         better = (share * near[1:-1]).sum(1) / share.sum(1).clamp(min=1e-9) * (falls.amax(1) / _FALL).clamp(max=1)
         better = functional.avg_pool1d(functional.pad(better[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
-        away = along(line[..., 0], torch.stack([places, (more + better).clamp(min=0)], -1)[None])
+        least = torch.where(more > 0, 0.0, -_INWARDS * float(mouth_opening(landmarks)[0]))
+        away = along(line[..., 0], torch.stack([places, torch.maximum(more + better, least)], -1)[None])
         to = frame.outside(torch.stack([line[..., 0], line[..., 1] + way * away], -1))
         made[:, list(points[1:-1])] = to[:, 1:-1]
     return made

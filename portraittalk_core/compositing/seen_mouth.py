@@ -32,6 +32,7 @@ _EDGE, _EDGE_PIXELS = 0.3, 0.6  # over which things end, and at least so many pi
 _LINE = (5.0, 7.5)  # gap up to which a photograph without teeth may show a line, and from which on it shows a mouth
 _RIM, _RIM_PIXELS = 0.6, 1.3  # of lips around what the photograph shows; at least so many pixels, or dots lie between
 _BACK = 0.5  # that lips draw back, until none of that is left
+_FADES = 2.0  # from such a lip on, over which its shadow would be seen on teeth
 _COLUMNS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # in which the teeth of a photograph are looked for
 _BEYOND = 0.5  # a lower lip that touches teeth, which end behind it
 _HIGHER, _LOWER = 2.0, 5.0  # than average, at most, a photograph's upper teeth end
@@ -39,7 +40,8 @@ _HIGHER, _LOWER = 2.0, 5.0  # than average, at most, a photograph's upper teeth 
 _DOWN, _TOOTH = 24, 0.75  # places down a mouth; of the brightest there, from which on it is a tooth
 _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no colours; share that teeth have less
 _PALE, _WHITE = 0.65, 0.2  # of the saturation of lips: what has more is lip, where points lie on it; but this is pale
-_SHADED, _LEAST_SHADE = 0.3, 0.3  # share of light that teeth lack which tells how deep shadows are; how deep at least
+_SHADED = 0.3  # share of light that teeth lack which tells how deep shadows are
+_USUAL_SHADE, _LEAST_SHADE = 0.5, 0.3  # how deep they are where teeth that are seen lie in none, and at least
 _UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
 
 
@@ -145,10 +147,14 @@ class SeenMouth:
         Lips that have drawn back uncover what it does not know: there its own lips would be seen beside them.
         """
         above, below = (edge.view_as(x) for edge in self.frame.lips(self.landmarks, x.reshape(1, -1)))
-        rims = [rim * (1 - 2 * step(back / _BACK - 0.5)) for back in (above - lips[0], lips[1] - below)]
-        shown = step(torch.minimum(y - above + rims[0], below - y + rims[1]) / soft) * smooth_step(
-            (below - above) / _APART - 1.2
-        )
+        ends = [
+            step((inside + rim * (1 - back) - _FADES / 2 * back) / (soft + _FADES * back))
+            for inside, back in (
+                (y - above, step((above - lips[0]) / _BACK - 0.5)),
+                (below - y, step((lips[1] - below) / _BACK - 0.5)),
+            )
+        ]
+        shown = torch.minimum(*ends) * smooth_step((below - above) / _APART - 1.2)
         there = self.frame.outside(torch.stack([x, y], -1).reshape(1, -1, 2))[0]
         return sampled(self.picture, there).view(3, *x.shape).transpose(0, 1), shown
 
@@ -207,7 +213,7 @@ class _ShownTeeth:
         own = self.seen * (most / seen)
         power = math.log(seen / (most * UPPER_TEETH.bright)) / min(math.log(self.light), -1e-3)
         tells = float(smooth_step(torch.tensor(1 - self.light) / _SHADED))
-        return own, 1 - tells * (1 - min(max(power, _LEAST_SHADE), 1.0))
+        return own, _USUAL_SHADE + tells * (min(max(power, _LEAST_SHADE), 1.0) - _USUAL_SHADE)
 
 
 def _shown_teeth(

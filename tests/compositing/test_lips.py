@@ -204,7 +204,7 @@ def test_painted_lips_meet_where_the_upper_one_ends(points, between, opening):
     if between is not None:
         picture[:, :, band(apart, 0.1, 0.9)] = torch.tensor(between)[:, None, None]
     made = lips_as_seen(picture, mouth, apart)
-    assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003 if between is None else 0.015)
+    assert float(mouth_opening(made)) == pytest.approx(opening, abs=0.003 if between is None else 0.02)
     upper, lower = (apart[:, list(half), 1].mean() for half in zip(*MEETING_LIPS, strict=True))
     met = (made[:, list(INNER_LIPS[1:10]), 1].mean() - upper) / (lower - upper)
     assert between is not None or float(met) == pytest.approx(0.6, abs=0.15)

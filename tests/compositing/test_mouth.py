@@ -239,7 +239,7 @@ def test_lips_that_draw_back_leave_no_line_on_teeth(person, networks):
     raised[:, list(LIPS[:11])] = seen.frame.outside(seen.frame.local(landmarks[:, LIPS[:11]]) - torch.tensor([0, 2.0]))
     places = seen.frame.outside(torch.stack([torch.zeros(1, 1), edge - 0.3], -1))
     kept, uncovered = (float(seen.at(seen.frame, points, places, 2 / 256)[1]) for points in (landmarks, raised))
-    assert kept > 0.9 and uncovered == 0
+    assert kept > 0.9 and uncovered < 0.05
 
 
 @pytest.mark.parametrize("bright", [False, True])
