@@ -43,7 +43,9 @@ _REDDER, _LIGHT = (1.05, 0.12), (0.4, 0.1)  # of a lip's saturation and light, i
 _RED = (0.25, 0.1)  # saturation of lips whose red tells
 _PAINTED = (0.15, 0.1)  # more saturation than skin, which tells that lips are painted
 _AS_RED, _AS_LIGHT = (0.75, 0.1), (0.5, 0.2)  # of the saturation and the light of painted lips: what is one, too
-_WHITER, _PALER, _LIGHTER, _COLOURED = (0.05, 0.15), (-0.7, 0.15), (1.0, 0.2), (0.2, 0.1)  # of teeth; of lips, `_white`
+_WHITER, _PALER, _LIGHTER = (0.05, 0.15), (-0.7, 0.15), (1.0, 0.2)  # of teeth, see `_white_teeth`
+_PINK, _COLOURED = (-0.65, 0.25), (0.2, 0.1)  # of teeth; of lips
+_LINES = 0.006  # of the picture's side: half the width of what is dark between teeth
 _WHITE_TO, _WHITE_ROWS = 0.9, 12  # of the way to the lower points, and rows up to there, in which teeth begin
 _BEYOND = 0.6  # beyond the edge of lips, of the way from their middle to it: skin
 
@@ -92,14 +94,19 @@ def lips_as_seen(
         made[:, list(points)] = place
     for row in ((seen > SURE) & (teeth > _TEETH) & (shut < 0.5)).nonzero()[:, 0].tolist():
         one = slice(row, row + 1)
-        made[one] = _at_edges(pictures[one], inside[one].sum(1, keepdim=True), landmarks[one])
+        made[one] = _at_edges(
+            pictures[one], inside[one].sum(1, keepdim=True), landmarks[one], _INWARDS * float(white[row])
+        )
     return made
 
 
 def _at_edges(
-    picture: Float[Tensor, "1 3 s s"], inside: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]
+    picture: Float[Tensor, "1 3 s s"],
+    inside: Float[Tensor, "1 1 s s"],
+    landmarks: Float[Tensor, "1 478 2"],
+    inwards: float,
 ) -> Float[Tensor, "1 478 2"]:
-    """Move points of inner lips that lie on teeth, or on the lips, to where the lips end.
+    """Move points of inner lips that lie on teeth, or on the lips, to where the lips end; inwards by a share at most.
 
     Segments say so roughly; near there it is where light and whiteness fall most.
     """
@@ -118,7 +125,7 @@ def _at_edges(
         share = (falls * prior).square()
         better = (share * near[1:-1]).sum(1) / share.sum(1).clamp(min=1e-9) * (falls.amax(1) / _FALL).clamp(max=1)
         better = functional.avg_pool1d(functional.pad(better[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
-        least = torch.where(more > 0, 0.0, -_INWARDS * float(mouth_opening(landmarks)[0]))
+        least = torch.where(more > 0, 0.0, -inwards * float(mouth_opening(landmarks)[0]))
         away = along(line[..., 0], torch.stack([places, torch.maximum(more + better, least)], -1)[None])
         to = frame.outside(torch.stack([line[..., 0], line[..., 1] + way * away], -1))
         made[:, list(points[1:-1])] = to[:, 1:-1]
@@ -275,7 +282,7 @@ def _beside_lips(shown: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 47
 def _white_teeth(
     pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
 ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n"]]:
-    """Return what is within lips and whiter than they and the skin around are, and how surely it is teeth.
+    """Return what is whiter than lips and the skin around are, up to halfway over them, and how surely it is teeth.
 
     Those begin between the points of inner lips, all along the middle of the mouth. What shines on a lip is below them.
     """
@@ -285,12 +292,17 @@ def _white_teeth(
 
     shown = (pictures + 1) / 2
     lips, skin = _beside_lips(shown, landmarks)
+
+    def pink(values: Tensor) -> Tensor:  # what lips are in any light, and teeth are not
+        return (values[:, :1] + values[:, 2:]) / 2 - values[:, 1:2]
+
     own, light = middle(saturation(lips)), middle(luma(skin)).clamp(min=0.02)
     whiter = (2 * shown[:, 1:2] - shown[:, :1] - middle(2 * skin[:, 1] - skin[:, 0])) / light
     parts = (
         (whiter, _WHITER),
         (-saturation(shown) / own.clamp(min=0.02), _PALER),
         (luma(shown) / middle(luma(lips)).clamp(min=0.02), _LIGHTER),
+        (-pink(shown) / middle(pink(lips)).clamp(min=0.02), _PINK),
         (own, _COLOURED),
     )
     white = torch.stack([smooth_step((v - least) / more).expand_as(whiter) for v, (least, more) in parts]).prod(0)
@@ -298,7 +310,10 @@ def _white_teeth(
     places = torch.lerp(upper, lower, torch.linspace(0.1, _WHITE_TO, _WHITE_ROWS).to(upper)[:, None, None])
     rows = functional.grid_sample(white.to(places), places, align_corners=False)[:, 0, :, 2:7].median(2).values
     sure = functional.avg_pool1d(rows[:, None], 3, 1).amax((1, 2))
-    return white * within(landmarks[:, list(OUTER_LIPS)], pictures), sure
+    half = max(1, round(_LINES * white.shape[-1]))
+    for way in (1, -1):  # the dark between two teeth is no lip
+        white = way * functional.max_pool2d(way * white, (1, 2 * half + 1), 1, (0, half))
+    return white * within(red_of_lips(landmarks), pictures), sure
 
 
 def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
