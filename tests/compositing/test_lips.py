@@ -272,6 +272,17 @@ def test_teeth_that_face_parsing_takes_for_skin_are_seen(points, shines):
         assert float(end) == pytest.approx(float(lower[0] + 2 * (lower[1] - lower[0])), abs=0.012)
 
 
+def test_points_that_lie_on_lips_come_in_to_the_teeth(points):
+    apart = opened(points, 0.08)
+    picture = torch.tensor([0.6, 0.1, -0.1])[:, None, None].repeat(1, 1, SIDE, SIDE).view(1, 3, SIDE, SIDE)
+    red_part = inside(apart[:, list(OUTER_LIPS)], picture).bool().expand(-1, 3, -1, -1)
+    picture = torch.where(red_part, torch.tensor([0.3, -0.4, -0.3]).view(1, 3, 1, 1), picture)
+    picture[:, :, band(apart, 0.3, 1.0)] = torch.tensor([0.8, 0.75, 0.7])[:, None, None]
+    made = lips_as_seen(picture, torch.zeros(1, len(SEGMENTS), SIDE, SIDE), apart)
+    assert float(mouth_opening(made)) == pytest.approx(0.7 * 0.08, abs=0.012)
+    assert torch.allclose(made[:, [14]], apart[:, [14]], atol=0.02), "the lower ones are where teeth end"
+
+
 def test_a_line_that_is_not_in_a_part_evens_nothing_out(points):
     picture = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     beyond = torch.tensor([[[5.0, 5.0], [6.0, 5.0], [7.0, 5.0], [8.0, 5.0]]])
