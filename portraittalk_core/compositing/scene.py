@@ -106,6 +106,11 @@ class Scene:
         """Whether somebody wears a hat in the photograph."""
         return self.settled("hat", lambda: bool((self.hat > 0.5).any()))
 
+    @property
+    def glasses(self) -> Float[Tensor, "n 1 s s"]:
+        """Share of accessories in the photograph that are no hat: around the eyes, glasses."""
+        return (self.was("accessory") - self.hat).clamp(min=0)
+
     def settled(self, name: str, make: Callable[[], T]) -> T:
         """Return what holds for all of the photograph: what was settled before, or what is made now.
 

@@ -51,7 +51,7 @@ from .haircuts import (
     with_new_hair,
 )
 from .hands import with_hands
-from .hats import hat_of
+from .hats import hat_of, with_smooth_hair
 from .irises import with_eye_colour
 from .lipstick import with_lipstick
 from .places import SCENES, painted_place
@@ -105,7 +105,7 @@ def edited(
     side = shown.shape[-1]
     places = functional.interpolate(region_maps(landmarks, _CELLS), (side, side), mode="bilinear", align_corners=False)
     eyes = places[:, [REGIONS.index("no glasses")]]
-    before = parser.segments(shown, landmarks)
+    before = with_smooth_hair(parser.segments(shown, landmarks), shown, landmarks, eyes)
     hat = hat_of(before, landmarks, eyes)
     before = before * (1 - hat)
     before[:, [SEGMENTS.index("accessory")]] += hat
@@ -227,7 +227,7 @@ def _shaven(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Glasses before the eyes, in place of those that somebody wears."""
-    frame = scene.was("accessory") * where
+    frame = scene.glasses * where
     if shows_glasses(frame, scene.landmarks):
         shaped = name == "round glasses" or "square lenses" in scene.details
         looks = scene.details & set(OF_GLASSES)
@@ -246,7 +246,7 @@ def _glasses(name: str, scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
 
 def _no_glasses(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     """Skin where a frame was."""
-    if not shows_glasses(scene.was("accessory") * where, scene.landmarks):
+    if not shows_glasses(scene.glasses * where, scene.landmarks):
         return picture
     bare = without_frame(scene, picture, where)
     bare = without_thick_frame(scene, picture, where) if bare is None else bare

@@ -49,7 +49,7 @@ def without_thick_frame(scene: Scene, picture: Tensor, where: Tensor) -> Tensor 
     outlines = [inside(points[:, list(outline)], shown) for outline in EYES]
     eyes = sum(outlines, none).clamp(max=1)
     brows = sum((inside(points[:, list(outline)], shown) for outline in BROW_OUTLINES), none).clamp(max=1)
-    worn = scene.was("accessory") * where
+    worn = scene.glasses * where
     near = grown((worn > _PERHAPS).to(worn), _AROUND * unit) * where
     changed = (blurred(scene.change(), 0.015 * unit) - _CHANGE[0]) / (_CHANGE[1] - _CHANGE[0])
     frame = torch.maximum((worn > _FRAME).to(worn), (near * changed > 0.5).to(worn))

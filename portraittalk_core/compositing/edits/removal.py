@@ -52,7 +52,7 @@ def without_frame(scene: Scene, picture: Tensor, where: Tensor, covered: bool = 
         return None
     unit, side = float(face_unit(scene.landmarks).mean()) / 2, picture.shape[-1]
     where = where * grown(inside(scene.landmarks[:, list(_AROUND_EYES)], picture), 0.08 * unit) * (1 - scene.hat)
-    worn = scene.was("accessory") * where
+    worn = scene.glasses * where
     # Frames are thin: what they hide is lighter or darker on both sides.
     wide = 2 * max(1, round(_WIDEST * unit * side)) + 1
     thin = torch.maximum(_closed(scene.shown, wide) - scene.shown, scene.shown + _closed(-scene.shown, wide))
