@@ -271,7 +271,10 @@ def _background(name: str | None, scene: Scene, picture: Tensor, where: Tensor) 
     else:
         place = painted_place(name, scene)
     made = before_another_place(picture, scene.shown, scene.was("background"), place, scene.was("hair"), zoom)
-    return picture + scene.settled("elsewhere", lambda: _elsewhere(scene, name, place)) * (made - picture)
+    elsewhere = scene.settled("elsewhere", lambda: _elsewhere(scene, name, place))
+    if name is not None and not elsewhere.any():
+        scene.warn("The photograph shows such a place already: it is left as it is.")
+    return picture + elsewhere * (made - picture)
 
 
 def _elsewhere(scene: Scene, name: str | None, place: Tensor) -> Tensor:

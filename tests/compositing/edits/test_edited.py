@@ -319,6 +319,14 @@ def test_naming_what_is_there_changes_nothing_of_clothes_and_place(photograph, p
     assert (other - photograph).abs().mean() > 0.2
 
 
+def test_a_named_place_that_is_there_already_is_said_to_be(photograph, points, caplog):
+    """The denoiser drew for it what it drew without it, before a place full of things."""
+    things = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    full = torch.lerp(photograph, functional.interpolate(things, (SIDE, SIDE)), segments()[:, :1])
+    made = change(full, full, points, "park background", plain=full)
+    assert torch.allclose(made, full, atol=1e-6) and "shows such a place already" in caplog.text
+
+
 def test_a_place_comes_before_an_even_wall_though_the_denoiser_drew_the_wall(photograph, points):
     wall = photograph.clone()
     wall[..., :40, :20] = 0.2
