@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..media.image import cut_square, resize
+from ..topology import SEGMENTS
 from ..types import Bystander, CropPlace
 from .edits.edited import edited
 from .edits.regions import REGIONS
+from .edits.uncovered import BARE_SHOULDERS, shows_shoulders
 from .face_parser import Parser
 from .masked import blurred, luma
 from .surroundings import Surroundings
@@ -101,6 +103,8 @@ class WholePhotograph:
             theirs = segments_around(square, there, other.landmarks, parser)[:, :1]
             segments[:, :1] = torch.minimum(segments[:, :1], theirs)
             segments[:, 1:] *= 1 - (1 - theirs) * _rather(there, where, side)
+        skin = segments[:, [SEGMENTS.index("skin")]]
+        where.whole.settled[BARE_SHOULDERS] = shows_shoulders(skin, where.outside(landmarks))  # crops end too soon
         return cls(picture, square, segments, landmarks, where, parser)
 
     @property

@@ -12,11 +12,15 @@ from torch.nn import functional
 
 from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
 from ..head_camera import face_unit
+from ..lip_points import frames_of_eyes
 from ..masked import blurred, filled, inside, luma, mean_of, softened, softness, surely
 from ..matting import loose_locks
 from ..scene import Scene
 from .removal import PATCH, pores
 from .scalp import head_of, kept_near, scattered, skin_of_head
+
+BARE_SHOULDERS = "bare shoulders"
+"""What is settled of a photograph: whether it shows them, see `shows_shoulders`."""
 
 _INPAINTED = 192  # pixels a side at which edges run on into what hair hid
 STRANDS_GO = 0.028  # of the picture's side: how far hairs reach beyond those that are found
@@ -26,6 +30,9 @@ _NECK = 1.1  # half as wide as necks are at most
 _CRISP = 4.0  # how much harder outlines of shoulders are than what is known of them
 _ENOUGH = 0.002  # share of the picture's pixels that are enough to know clothes by
 _SHOULDERS = 1.5  # likewise, above which there are no clothes behind hair
+_SLOPE = (1.6, 0.4)  # likewise, where shoulders begin in the middle, and how much lower they are the further out
+_ASIDE, _BELOW_MOUTH = 1.1, 0.5  # likewise, how far from the middle of the mouth shoulders surely are
+_BARE = 0.25  # squares of it of skin there that tell
 _SHADED, _STRAY = 0.1, 0.3  # likewise, of the skin: how far hair shades it
 
 _PATCH, _FINEST, _KNOWN = 0.03, 0.004, 0.95  # likewise, half of a patch of the place; what is grain; how sure it is
@@ -76,7 +83,13 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     known = surely(scene.was("clothes")) * clothes
     enough = (known.mean((-2, -1), keepdim=True) / _ENOUGH).clamp(max=1)
     cloth = torch.lerp(place if scene.view.beyond else scene.drawn, filled(picture, known), enough)
-    under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
+    below = ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1)
+    under = place + dressed * below * (cloth - place)
+    if scene.settled(BARE_SHOULDERS, lambda: shows_shoulders(skin[:1], scene.landmarks[:1])):
+        body, naked = _body_beside(scene, hair)
+        flesh = filled(picture, surely(skin) * (head.places[:, 1:2] > _NAPE)) + fine
+        slope = ((head.places[:, 1:2] - _SLOPE[0] - _SLOPE[1] * head.places[:, :1].abs()) / 0.3).clamp(0, 1)
+        under = place + body * slope * (torch.lerp(cloth, flesh, naked) - place)
     bare = share * (1 - low * (1 - (1 - dressed) * _neck(head.places)))
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
@@ -90,6 +103,30 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     beside = beside.clamp(0, 1) * (1 - head.ears) * (6 * blurred(hair, _STRAY * unit)).clamp(max=1)
     changed = torch.maximum(changed, (3 * blurred(darker * beside, 0.02 * unit)).clamp(max=1))
     return picture + blurred(changed, 0.01 * unit) * (under - picture)
+
+
+def shows_shoulders(skin: Tensor, landmarks: Tensor) -> bool:
+    """Say whether somebody's shoulders are bare: skin lies beside the neck and below it.
+
+    Args:
+        skin: Its share of each pixel of a picture, [1, 1, s, s].
+        landmarks: In [-1, 1] of it, [1, 478, 2].
+    """
+    side, frame = skin.shape[-1], frames_of_eyes(landmarks.float())
+    axis = (torch.arange(side).to(landmarks) * 2 + 1) / side - 1
+    x, y = frame.local(torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(1, -1, 2)).unbind(-1)
+    aside = ((x.abs() > _ASIDE) & (y > _BELOW_MOUTH)).view(side, side)
+    pixels = float(frame.across.norm()) * side / 2
+    return float((surely(skin)[0, 0] * aside).sum()) > _BARE * pixels**2
+
+
+def _body_beside(scene: Scene, hair: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far a body, and how far its bare skin, goes on behind hair that falls before it."""
+    names = ("clothes", "background", "skin")
+    shares = filled(torch.cat([scene.was(name) for name in names], 1), surely(1 - hair, STRANDS_GO))
+    clothes, place, skin = (shares / shares.sum(1, keepdim=True).clamp(min=1e-3)).split(1, 1)
+    naked = skin / (skin + clothes).clamp(min=1e-3)
+    return (_CRISP * (0.5 - place) + 0.5).clamp(0, 1), (_CRISP * (naked - 0.5) + 0.5).clamp(0, 1)
 
 
 def _neck(places: Tensor) -> Tensor:
