@@ -305,7 +305,9 @@ def _white_teeth(
         (-pink(shown) / middle(pink(lips)).clamp(min=0.02), _PINK),
         (own, _COLOURED),
     )
-    white = torch.stack([smooth_step((v - least) / more).expand_as(whiter) for v, (least, more) in parts]).prod(0)
+    white = torch.ones_like(whiter)
+    for value, (least, more) in parts:
+        white *= smooth_step((value - least) / more)
     upper, lower = (landmarks[:, None, list(points)] for points in zip(*MEETING_LIPS, strict=True))
     places = torch.lerp(upper, lower, torch.linspace(0.1, _WHITE_TO, _WHITE_ROWS).to(upper)[:, None, None])
     rows = functional.grid_sample(white.to(places), places, align_corners=False)[:, 0, :, 2:7].median(2).values

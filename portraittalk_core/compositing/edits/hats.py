@@ -19,7 +19,7 @@ _BROWS = (105, 334)
 _FOREHEAD = 0.2  # distances of the eyes above brows, from where on it is one
 _SURE = 0.4  # share from which on a pixel is one
 _HAIR, _SOME_HAIR = 0.6, 0.1  # share from which on a pixel is surely hair; squares of the distance of the eyes of it
-_ALIKE = 9.0  # CIE Lab: hats of eight pictures were 16 to 46 from their hair, smooth hair that was taken for one 1 to 8
+_ALIKE = 9.0  # CIE Lab: hats of six pictures were 16 to 46 from their hair, smooth hair and a veil of three 1 to 8
 _TEMPLES = 0.3  # distances of the eyes below brows, down to which such hair goes
 
 

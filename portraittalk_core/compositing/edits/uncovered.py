@@ -123,7 +123,7 @@ def shows_shoulders(skin: Tensor, landmarks: Tensor) -> bool:
 def _body_beside(scene: Scene, hair: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far a body, and how far its bare skin, goes on behind hair that falls before it."""
     names = ("clothes", "background", "skin")
-    shares = filled(torch.cat([scene.was(name) for name in names], 1), surely(1 - hair, STRANDS_GO))
+    shares = filled(torch.cat([scene.was(name) for name in names], 1), surely(1 - hair, STRANDS_GO / scene.view.zoom))
     clothes, place, skin = (shares / shares.sum(1, keepdim=True).clamp(min=1e-3)).split(1, 1)
     naked = skin / (skin + clothes).clamp(min=1e-3)
     return (_CRISP * (0.5 - place) + 0.5).clamp(0, 1), (_CRISP * (naked - 0.5) + 0.5).clamp(0, 1)
