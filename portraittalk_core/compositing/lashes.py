@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from .lids import ClosingEye, Lid
-from .lips import places_of
+from .lids import ClosingEye, Lid, painted
+from .lip_points import places_of
 from .masked import luma
 from .teeth import along, smooth_step
 
@@ -37,26 +37,22 @@ def lash_lines(
     Returns:
         The frames, and where they are changed.
     """
-    side = frames.shape[-1]
-    where = frames.new_zeros(len(frames), 1, side, side)
-    made = frames.clone() if closing else frames
-    for eye in closing:
-        lashes = _lashes(picture, eye)
-        for lid in eye.lids:
-            gap = (lid.lower - lid.upper)[:, 1:-1, 1].mean()
-            met = lid.closes * smooth_step(1 - gap / (_NEARLY_SHUT * eye.opening))
-            if float(met):
-                rows, columns = lid.around(side)
-                colour, share = (value.to(made) for value in _line(lid, lashes, (rows, columns), side))
-                old = made[lid.row, :, rows, columns]
-                made[lid.row, :, rows, columns] = torch.lerp(old, torch.minimum(old, colour), met.to(made) * share)
-                where[lid.row, :, rows, columns] = torch.maximum(where[lid.row, :, rows, columns], met * share)
-    return made, where
+    lashes = {eye: _lashes(picture, eye) for eye in closing}
+
+    def line(
+        frame: Float[Tensor, "3 s s"], eye: ClosingEye, lid: Lid, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        gap = (lid.lower - lid.upper)[:, 1:-1, 1].mean()
+        met = lid.closes * smooth_step(1 - gap / (_NEARLY_SHUT * eye.opening))
+        colour, share = (value.to(frame) for value in _line(lid, lashes[eye], part, frame.shape[-1]))
+        return torch.minimum(frame[:, part[0], part[1]].flatten(1), colour), met.to(frame) * share
+
+    return painted(frames, closing, line)
 
 
 def _line(
     lid: Lid, lashes: Float[Tensor, "4 places"], part: tuple[slice, slice], side: int
-) -> tuple[Float[Tensor, "3 rows columns"], Float[Tensor, "1 rows columns"]]:
+) -> tuple[Float[Tensor, "3 k"], Float[Tensor, "1 k"]]:
     """Return the colour of the line around an eye, and how much of each pixel it covers."""
     x, y = lid.frame.local(places_of(*part, side)).unbind(-1)
     first, last = lid.lower[:, :1, 0], lid.lower[:, -1:, 0]
@@ -65,9 +61,7 @@ def _line(
     there = torch.lerp(lashes[:, before], lashes[:, before + 1], at - before)
     width, soft = there[3], 2 / side / float(lid.frame.across.norm())
     away = (y - along(x, lid.lower))[0] - (_HANGS - 0.5) * width
-    share = lid.middle(x)[0] * smooth_step(1 - away.abs() / (width / 2 + soft))
-    sides = [one.stop - one.start for one in part]
-    return there[:3].unflatten(1, sides), share.view(1, *sides)
+    return there[:3], lid.middle(x) * smooth_step(1 - away.abs() / (width / 2 + soft))
 
 
 def _lashes(picture: Float[Tensor, "1 3 s s"], eye: ClosingEye) -> Float[Tensor, "4 places"]:

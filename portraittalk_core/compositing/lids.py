@@ -8,7 +8,7 @@ one's from below. Skin near an edge is drawn out for it, as a lid unfolds, and e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..topology import EYES
-from .lip_points import frames_of_eyes
-from .lips import evened_along, missing, places_of
+from .lip_points import frames_of_eyes, places_of
+from .lips import evened_along, missing
 from .teeth import MouthFrames, along, smooth_step
 
 _SHUT, _AS_SEEN = 0.25, 0.6
@@ -100,7 +100,7 @@ class Lid:
         return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClosingEye:
     """An eye that is less open in some frames than in the photograph."""
 
@@ -182,30 +182,54 @@ def unfolded(
     Returns:
         The frames, and where they are changed.
     """
+
+    def skin(
+        picture: Float[Tensor, "3 s s"], eye: ClosingEye, lid: Lid, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        x, y = lid.frame.local(places_of(*part, picture.shape[-1])).unbind(-1)
+        fold = along(x, eye.upper + (lid.upper - eye.upper)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
+        rim, under = along(x, lid.upper) - _RIM, along(x, lid.lower) + _UNDER
+        share = lid.closes * lid.middle(x) * smooth_step((y - fold + _LASHES) / _LASHES)
+        share = (share * smooth_step((rim - y) / _RIM + 1)).to(picture)
+        which = share[0].nonzero()[:, 0]
+        x, y, fold, rim, under = (value[:, which] for value in (x, y, fold, rim, under))
+        unfolds = _SKIN * smooth_step((y - fold) / _FOLD).to(picture)
+        down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1).to(picture)
+        above, below, even = (_beside(picture, lid.frame, x, line) for line in (fold - _FOLD, under, y))
+        around = torch.lerp(above, below, _LIKE_BELOW + (_RIM_LIKE_BELOW - _LIKE_BELOW) * down)
+        colours = picture[:, part[0], part[1]].flatten(1).clone()
+        grain = (colours[:, which] - even).clamp(-_GRAIN, _GRAIN)
+        colours[:, which] = torch.lerp(even, around, unfolds) + grain
+        return colours, share
+
+    return painted(frames, closing, skin)
+
+
+def painted(
+    frames: Float[Tensor, "n 3 s s"],
+    closing: Sequence[ClosingEye],
+    paint: Callable[[Float[Tensor, "3 s s"], ClosingEye, Lid, tuple[slice, slice]], tuple[Tensor, Tensor]],
+) -> tuple[Float[Tensor, "n 3 s s"], Float[Tensor, "n 1 s s"]]:
+    """Paint around eyes that close.
+
+    Args:
+        frames: In [-1, 1].
+        closing: The eyes, see `closing_eyes`.
+        paint: Is given a frame, an eye, its lids and rows and columns around them; returns colours and shares of the
+            pixels there, [3, k] and [1, k].
+
+    Returns:
+        The frames, and where they are changed.
+    """
     side = frames.shape[-1]
     where = frames.new_zeros(len(frames), 1, side, side)
     made = frames.clone() if closing else frames
-    for eye in closing:
-        for lid in eye.lids:
-            rows, columns = lid.around(side)
-            sides = (rows.stop - rows.start, columns.stop - columns.start)
-            x, y = lid.frame.local(places_of(rows, columns, side)).unbind(-1)
-            fold = along(x, eye.upper + (lid.upper - eye.upper)[:, [0, -1]].mean(1, keepdim=True)) - _FOLD
-            rim, under = along(x, lid.upper) - _RIM, along(x, lid.lower) + _UNDER
-            share = lid.closes * lid.middle(x) * smooth_step((y - fold + _LASHES) / _LASHES)
-            share = share * smooth_step((rim - y) / _RIM + 1)
-            which = share[0].nonzero()[:, 0]
-            x, y, fold, rim, under, share = (value[:, which] for value in (x, y, fold, rim, under, share.to(made)))
-            unfolds = _SKIN * smooth_step((y - fold) / _FOLD).to(made)
-            down = ((y - fold) / (rim - fold).clamp(min=1e-3)).clamp(0, 1).to(made)
-            above, below, even = (_beside(made[lid.row], lid.frame, x, line) for line in (fold - _FOLD, under, y))
-            skin = torch.lerp(above, below, _LIKE_BELOW + (_RIM_LIKE_BELOW - _LIKE_BELOW) * down)
-            colours, shares = made[lid.row, :, rows, columns].flatten(1), where[lid.row, :, rows, columns].flatten(1)
-            grain = (colours[:, which] - even).clamp(-_GRAIN, _GRAIN)
-            colours[:, which] = torch.lerp(colours[:, which], torch.lerp(even, skin, unfolds) + grain, share)
-            shares[:, which] = torch.maximum(shares[:, which], share)
-            made[lid.row, :, rows, columns] = colours.view(3, *sides)
-            where[lid.row, :, rows, columns] = shares.view(1, *sides)
+    for of_eye, lid in ((eye, lid) for eye in closing for lid in eye.lids):
+        rows, columns = lid.around(side)
+        colours, share = paint(made[lid.row], of_eye, lid, (rows, columns))
+        old, changed = made[lid.row, :, rows, columns], where[lid.row, :, rows, columns]
+        made[lid.row, :, rows, columns] = torch.lerp(old, colours.view_as(old), share.view_as(changed))
+        where[lid.row, :, rows, columns] = torch.maximum(changed, share.view_as(changed))
     return made, where
 
 

@@ -75,9 +75,9 @@ def lips_as_seen(
     """
     upper, lower = (landmarks[:, list(points)] for points in zip(*MEETING_LIPS, strict=True))
     between = torch.cat([torch.lerp(upper, lower, share) for share in (0.3, 0.5, 0.7)], 1)
-    inside = inside_of(pictures, segments, landmarks).to(between)
+    white_there, white = _white_teeth(pictures, landmarks)
+    inside = _inside(pictures, segments, landmarks, white_there).to(between)
     mouth, teeth = functional.grid_sample(inside, between[:, None], align_corners=False).mean((2, 3)).unbind(1)
-    white = _white_teeth(pictures, landmarks)[1]
     seen, teeth = torch.maximum(mouth + teeth, white), torch.maximum(teeth, white)
     opening = mouth_opening(landmarks)
     line, alike, thin = _dark_line(pictures, landmarks, upper, lower)
@@ -253,6 +253,11 @@ def inside_of(
         segments: Of them, see `topology.SEGMENTS`.
         landmarks: In [-1, 1].
     """
+    return _inside(pictures, segments, landmarks, _white_teeth(pictures, landmarks)[0])
+
+
+def _inside(pictures: Tensor, segments: Tensor, landmarks: Tensor, white: Tensor) -> Float[Tensor, "n 2 s s"]:
+    """Return what `inside_of` does, of what is known to be white."""
     shown = (pictures + 1) / 2
     lips, around = _beside_lips(shown, landmarks)
     own, light, skin = (
@@ -264,8 +269,7 @@ def inside_of(
     beyond = 1 - within(landmarks[:, list(INNER_LIPS)], pictures)
     painted = smooth_step((own - skin - _PAINTED[0]) / _PAINTED[1]) * as_red * as_light * beyond
     mouth, teeth = (segments[:, [SEGMENTS.index(name)]] * (1 - painted) for name in ("mouth", "teeth"))
-    white, sure = _white_teeth(pictures, landmarks)
-    return torch.cat([mouth, torch.maximum(teeth, sure.view(-1, 1, 1, 1) * white)], 1)
+    return torch.cat([mouth, torch.maximum(teeth, white)], 1)
 
 
 def _beside_lips(shown: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]) -> tuple[Tensor, Tensor]:
@@ -282,7 +286,7 @@ def _beside_lips(shown: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 47
 def _white_teeth(
     pictures: Float[Tensor, "n 3 s s"], landmarks: Float[Tensor, "n 478 2"]
 ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n"]]:
-    """Return what is whiter than lips and the skin around are, up to halfway over them, and how surely it is teeth.
+    """Return how far pixels are teeth, whiter than lips and skin, up to halfway over lips; and how surely any are.
 
     Those begin between the points of inner lips, all along the middle of the mouth. What shines on a lip is below them.
     """
@@ -315,7 +319,7 @@ def _white_teeth(
     half = max(1, round(_LINES * white.shape[-1]))
     for way in (1, -1):  # the dark between two teeth is no lip
         white = way * functional.max_pool2d(way * white, (1, 2 * half + 1), 1, (0, half))
-    return white * within(red_of_lips(landmarks), pictures), sure
+    return sure.view(-1, 1, 1, 1) * white * within(red_of_lips(landmarks), pictures), sure
 
 
 def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
@@ -324,3 +328,15 @@ def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
     across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
     corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
     return MouthFrames(corners, across, none, none, none)
+
+
+def places_of(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:
+    """Return the centres of some pixels of a picture, in [-1, 1].
+
+    Args:
+        rows: Of the pixels.
+        columns: Likewise.
+        side: Of the picture.
+    """
+    axis = (torch.arange(side) * 2 + 1) / side - 1
+    return torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]

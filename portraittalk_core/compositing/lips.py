@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..media.resampling import sampled
 from ..motion.geometry import eye_distance, mouth_opening
 from ..topology import OUTER_LIPS
-from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of, red_of_lips
+from .lip_points import MEET, PLACES, SURE, beyond_points, frames_of_eyes, inside_of, places_of, red_of_lips
 from .teeth import LIPS, MouthFrames, along, smooth_step
 
 _SHOWS = 0.02  # opening of a mouth, see `mouth_opening`, from which on a photograph shows what is in it
@@ -239,12 +239,6 @@ def _beyond(x: Tensor, photograph: MouthFrames, edges: LipEdges, side_of_mouth: 
     corners = photograph.local(edges.landmarks[:, LIPS]).chunk(2, 1)[0][0, [0, -1], 0]
     places = torch.linspace(float(corners[0]), float(corners[1]), PLACES)
     return along(x, torch.stack([places, edges.beyond[side_of_mouth]], -1)[None])
-
-
-def places_of(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:
-    """Return the centres of some pixels of a picture, in [-1, 1]."""
-    axis = (torch.arange(side) * 2 + 1) / side - 1
-    return torch.stack(torch.meshgrid(axis[columns], axis[rows], indexing="xy"), -1).flatten(0, 1)[None]
 
 
 def _around(landmarks: Float[Tensor, "478 2"], side: int) -> tuple[slice, slice]:

@@ -13,11 +13,10 @@ from torch.nn import functional
 from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, IRISES, OVAL
 from .lip_points import red_of_lips
-from .masked import SHARP, inside, saturation, softness
+from .masked import SHARP, inside, luma, saturation, softness
 from .mouth_light import light_in_mouth
 from .teeth import UPPER_TEETH, MouthFrames, mouth_frames, smooth_step, step
 
-_LUMA = (0.299, 0.587, 0.114)
 _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
 _AROUND = [[0.0, 0.0], [0.02, 0.0], [-0.02, 0.0], [0.0, 0.02], [0.0, -0.02]]
 _IVORY = (1.0, 1.0, 0.96)
@@ -173,7 +172,6 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         picture: In [-1, 1].
         points: Of the face.
     """
-    weights = picture.new_tensor(_LUMA)
     around = points[_SKIN][:, None] + points.new_tensor(_AROUND)
     skin = sampled(picture, around.flatten(0, 1)).view(3, len(_SKIN), -1).mean(2).median(1).values.clamp(min=0.02)
     whites = [
@@ -181,7 +179,7 @@ def teeth_colour(picture: Float[Tensor, "3 s s"], points: Float[Tensor, "478 2"]
         for eye, iris in zip(EYES, IRISES)
         for corner in (eye[0], eye[8])
     ]
-    white, light = (weights @ sampled(picture, torch.stack(whites))).amax(), weights @ skin
+    white, light = _light_of(sampled(picture, torch.stack(whites))).amax(), _light_of(skin)
     level = white.clamp(torch.maximum(_LEAST_WHITE * light, 0.18 + 0.5 * light), 2.2 * light).clamp(max=0.88)
     coloured = ((skin.amax() - skin.amin()) / light / _COLOURED).clamp(max=1)
     return level * (skin / light) ** _SKIN_TINT * picture.new_tensor(_IVORY) ** coloured
@@ -254,8 +252,8 @@ def _shown_teeth(
     return replace(found, lowered=lowered, end=sure)
 
 
-def _light_of(colours: Float[Tensor, "3 ..."]) -> Tensor:
-    return torch.tensordot(colours.new_tensor(_LUMA), colours, 1)
+def _light_of(colours: Float[Tensor, "3 *k"]) -> Float[Tensor, "*k"]:
+    return luma(colours.reshape(1, 3, -1, 1)).view(colours.shape[1:])
 
 
 def _saturation_of(colours: Float[Tensor, "3 k"]) -> Float[Tensor, "k"]:

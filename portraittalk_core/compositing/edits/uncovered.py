@@ -7,12 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from ...topology import BROW_OUTLINES, EYES, OUTER_LIPS, OVAL, SEGMENTS
 from ..head_camera import face_unit
-from ..lip_points import frames_of_eyes
+from ..lip_points import frames_of_eyes, places_of
 from ..masked import blurred, filled, inside, luma, mean_of, softened, softness, surely
 from ..matting import loose_locks
 from ..scene import Scene
@@ -83,13 +84,13 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     known = surely(scene.was("clothes")) * clothes
     enough = (known.mean((-2, -1), keepdim=True) / _ENOUGH).clamp(max=1)
     cloth = torch.lerp(place if scene.view.beyond else scene.drawn, filled(picture, known), enough)
-    below = ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1)
-    under = place + dressed * below * (cloth - place)
     if scene.settled(BARE_SHOULDERS, lambda: shows_shoulders(skin[:1], scene.landmarks[:1])):
         body, naked = _body_beside(scene, hair)
         flesh = filled(picture, surely(skin) * (head.places[:, 1:2] > _NAPE)) + fine
         slope = ((head.places[:, 1:2] - _SLOPE[0] - _SLOPE[1] * head.places[:, :1].abs()) / 0.3).clamp(0, 1)
         under = place + body * slope * (torch.lerp(cloth, flesh, naked) - place)
+    else:
+        under = place + dressed * ((head.places[:, 1:2] - _SHOULDERS) / 0.4).clamp(0, 1) * (cloth - place)
     bare = share * (1 - low * (1 - (1 - dressed) * _neck(head.places)))
     under = under + bare * (scalp - under)
     above = (0.5 - (head.places[:, 1:2] - _HAIRLINE) / 0.3).clamp(0, 1)
@@ -105,16 +106,15 @@ def bared(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     return picture + blurred(changed, 0.01 * unit) * (under - picture)
 
 
-def shows_shoulders(skin: Tensor, landmarks: Tensor) -> bool:
+def shows_shoulders(skin: Float[Tensor, "1 1 s s"], landmarks: Float[Tensor, "1 478 2"]) -> bool:
     """Say whether somebody's shoulders are bare: skin lies beside the neck and below it.
 
     Args:
-        skin: Its share of each pixel of a picture, [1, 1, s, s].
-        landmarks: In [-1, 1] of it, [1, 478, 2].
+        skin: Its share of each pixel of a picture.
+        landmarks: In [-1, 1] of it.
     """
-    side, frame = skin.shape[-1], frames_of_eyes(landmarks.float())
-    axis = (torch.arange(side).to(landmarks) * 2 + 1) / side - 1
-    x, y = frame.local(torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(1, -1, 2)).unbind(-1)
+    side, frame = skin.shape[-1], frames_of_eyes(landmarks)
+    x, y = frame.local(places_of(slice(0, side), slice(0, side), side)).unbind(-1)
     aside = ((x.abs() > _ASIDE) & (y > _BELOW_MOUTH)).view(side, side)
     pixels = float(frame.across.norm()) * side / 2
     return float((surely(skin)[0, 0] * aside).sum()) > _BARE * pixels**2
