@@ -147,6 +147,7 @@ class PortraitTalk:
         if on_structure is not None:
             on_structure(maps)
         asked = appearance_edits(prompts, len(features.hidden))
+        stack.warn_of_prompts(prompts, bool(asked.any()))
         common: dict[str, Any] = {"negative": negative, "seed": seed, "options": options}
         common |= {"on_step": on_step, "on_preview": on_preview, "fine": fine}
         rest = stack.rest(identity, fps) if bool(asked.any()) else None

@@ -212,6 +212,20 @@ def test_a_motion_may_be_made_of_the_sounds(random_model, portrait):
     assert torch.equal(moved.pose, spoken.pose) and not moved.coefficients.any()
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a man as a vampire", 'not know "vampire" and'),
+        ("a man with dark skin", "colour of skin is left as it is"),
+        ("a man", None),
+    ],
+)
+def test_what_no_word_of_a_prompt_can_do_is_said_before_the_first_frame(random_model, portrait, caplog, prompt, said):
+    """Also where no prompt asks for another look, and nothing is denoised."""
+    random_model.generate([portrait[0]], hum(0.08), prompt)
+    assert said in caplog.text if said else not caplog.text
+
+
 def test_frames_name_their_model(random_model, spoken):
     assert spoken[0].model == random_model.stack.config.name == "tiny"
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SAY_NOTHING = frozenset(
+    [
+        *("as", "be", "being", "from", "into", "it", "its", "like", "of", "over", "so", "some"),
+        *("that", "their", "them", "there", "they", "this", "under"),
+    ]
+)
+"""Words that nobody misses."""
+
 SPECIAL = ("<|startoftext|>", "<|endoftext|>", "<|unknown|>")
 """Start, end (which also pads, as in CLIP) and what an unknown word becomes; their ids are 0, 1, 2."""
 
@@ -196,7 +204,7 @@ class TextEncoder(nn.Module):
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words and symbols (emoji) of a prompt that the model does not know, in order, each once."""
         normal = self.tokenizer.backend_tokenizer.normalizer.normalize_str(prompt)
-        known = {*self.words, *self.words_of_others, ","}
+        known = {*self.words, *self.words_of_others, *_SAY_NOTHING, ","}
         # The tokenizer takes a symbol for a comma.
         symbols = [letter for letter in prompt if unicodedata.category(letter) in ("So", "Sc", "Sk", "Co", "Cn")]
         return list(dict.fromkeys([*(word for word in normal.split() if word not in known), *symbols]))

@@ -306,6 +306,15 @@ class Stack(Protocol):
         """
         ...
 
+    def warn_of_prompts(self, prompts: PromptTrack, asked: bool) -> None:
+        """Say in the log what of prompts nothing comes of, once a video.
+
+        Args:
+            prompts: Over time.
+            asked: Whether one asks for another look: `encode_prompts` then names the words that it does not know.
+        """
+        ...
+
     def cross_attention(self, prompts: PromptEmbeds, identity: Any) -> PromptEmbeds:
         """Return what the U-Net's own cross-attention reads: the prompts, or an image embedding in their place.
 

@@ -282,6 +282,9 @@ class PublicStack(CodecMethods):
         return FaceAnalyser(files["faces"], threshold=0.5, hint=PHOTOGRAPH_HINT)
 
     @torch.no_grad()
+    def warn_of_prompts(self, prompts: PromptTrack, asked: bool) -> None:
+        """Nothing: CLIP has a token for every word."""
+
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run CLIP's text encoder; see `Stack.encode_prompts`."""
         with self.loader.load_text() as text:

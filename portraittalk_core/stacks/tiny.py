@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -62,10 +64,14 @@ from .options import Limits, Scales
 from .prompts import PromptEmbeds, PromptTrack, expression_offsets
 from .resident_codec import ResidentCodec
 
+logger = logging.getLogger(__name__)
+
 N = TypeVar("N", bound=nn.Module)
 
 ENCODED_AT_ONCE = 16
 """Pictures that are encoded before sampling begins: only their latents, a twenty-fourth, grow with the video."""
+
+_SKIN = re.compile(r"\b(skin|skinned|tan|tanned)\b")
 
 
 @dataclass(frozen=True)
@@ -288,6 +294,13 @@ class TinyStack(CodecMethods):
     def encode_prompts(self, prompts: PromptTrack, negative: str = "") -> PromptEmbeds:
         """Run the text encoder; see `Stack.encode_prompts`."""
         return PromptEmbeds(self.text.encode(prompts.prompts), self.text.encode([negative]), prompts)
+
+    def warn_of_prompts(self, prompts: PromptTrack, asked: bool) -> None:
+        """Name words that the text encoder does not know, where it would not be asked, and what is never changed."""
+        if not asked:
+            self.text.warn_of_words(prompts.prompts)
+        if any(_SKIN.search(prompt.lower()) for prompt in prompts.prompts):
+            logger.warning("The colour of skin is left as it is: tiny cannot change it.")
 
     def cross_attention(self, prompts: PromptEmbeds, identity: Identity) -> PromptEmbeds:
         """Return the prompts."""
