@@ -41,7 +41,7 @@ from ..media.audio import speech_waveform
 from ..motion.audio_to_motion import AudioToMotion, MotionDials, generate_motion
 from ..motion.geometry import CONTOUR_SIGMA, draw_lines, placement
 from ..motion.priors import MotionPrior, drawing_for
-from ..motion.structure import FaceFitter, FaceShaper, clamp_coefficients, structure_maps
+from ..motion.structure import FaceFitter, FaceShaper, beside_round_lips, clamp_coefficients, structure_maps
 from ..nets.adapters import Adapters
 from ..perception.identity import Finder, identify
 from ..perception.other_faces import open_faces
@@ -71,7 +71,13 @@ N = TypeVar("N", bound=nn.Module)
 ENCODED_AT_ONCE = 16
 """Pictures that are encoded before sampling begins: only their latents, a twenty-fourth, grow with the video."""
 
-_SKIN = re.compile(r"\b(skin|skinned|tan|tanned)\b")
+_LEFT = {
+    "The colour of skin is left as it is: tiny cannot change it.": re.compile(r"\b(skin|skinned|tan|tanned)\b"),
+    "Eyebrows are left as they are: tiny raises and lowers them only.": re.compile(
+        r"\b(bushy|thick|thin|dark|light) (eye)?brows\b"
+    ),
+}
+"""What is said where a prompt speaks of what never changes."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +235,8 @@ class TinyStack(CodecMethods):
         motion = generate_motion(features, self.audio_to_motion, self.prior, dials or MotionDials(), generator)
         if expression is None:
             return motion
-        return replace(motion, coefficients=clamp_coefficients(motion.coefficients + expression.cpu()))
+        shown = beside_round_lips(expression.cpu(), motion.coefficients)
+        return replace(motion, coefficients=clamp_coefficients(motion.coefficients + shown))
 
     @torch.no_grad()
     def expression(self, prompts: PromptTrack | Float[Tensor, "n t d"]) -> Float[Tensor, "n 52"] | None:
@@ -299,8 +306,9 @@ class TinyStack(CodecMethods):
         """Name words that the text encoder does not know, where it would not be asked, and what is never changed."""
         if not asked:
             self.text.warn_of_words(prompts.prompts)
-        if any(_SKIN.search(prompt.lower()) for prompt in prompts.prompts):
-            logger.warning("The colour of skin is left as it is: tiny cannot change it.")
+        for left, words in _LEFT.items():
+            if any(words.search(prompt.lower()) for prompt in prompts.prompts):
+                logger.warning(left)
 
     def cross_attention(self, prompts: PromptEmbeds, identity: Identity) -> PromptEmbeds:
         """Return the prompts."""

@@ -307,6 +307,15 @@ def test_nobody_is_sad_with_a_smile_but_a_face_that_drifts_keeps_its_own():
     assert kept(browDown=0.5)[brow] == 0 and kept(browDown=0.5)[smile] > 0.85
 
 
+@pytest.mark.parametrize("rounded", ["mouthPucker", "mouthFunnel"])
+def test_a_smile_gives_way_to_round_lips_but_its_cheeks_stay(rounded):
+    smiles = blendshapes(mouthSmile=0.9, cheekSquint=0.5)[None]
+    kept = kept_expression(torch.stack([blendshapes(**{rounded: value}) for value in (0.0, 0.15, 0.6)]), smiles)
+    smile, cheek = kept[:, column("mouthSmileLeft")], kept[:, column("cheekSquintLeft")]
+    assert float(smile[0]) == pytest.approx(0.9) and 0.6 < float(smile[1]) < 0.8 and float(smile[2]) < 0.25
+    assert torch.allclose(cheek, cheek[:1].expand(3))
+
+
 def test_what_is_kept_names_blendshapes_once():
     named = [name for _, names in KEPT for name in names]
     assert len(named) == len(set(named)) and all(0 < most <= 1 for most, _ in KEPT)

@@ -42,6 +42,9 @@ def other_clothes(scene: Scene, picture: Tensor, where: Tensor) -> Tensor:
     was, becomes = scene.was("clothes"), scene.becomes("clothes")
     was = ((was - _HALO) / (1 - 2 * _HALO)).clamp(0, 1)
     was = was * (1 - bare_skin(scene.shown, surely(scene.was("skin")), surely(was)))
+    if "clothes of no colour" in scene.details:
+        scene.warn('Clothes are left as they are: tiny changes their colours only. Name one, as in "a red dress".')
+        return picture
     if "a garment" in scene.details:
         scene.warn("Clothes keep the cut that they have in the photograph: tiny changes their colours only.")
     reach = _REACH / scene.view.zoom

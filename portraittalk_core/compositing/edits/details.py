@@ -88,6 +88,7 @@ DETAILS = (
     *CLOTHES_COLOURS,
     *HAT_COLOURS,
     "a garment",
+    "clothes of no colour",
 )
 """All that is read here."""
 
@@ -209,7 +210,7 @@ def _haircut(prompt: str) -> set[str]:
 
 
 def _clothes(prompt: str) -> set[str]:
-    """Return the colour of clothes that a prompt names, and whether it names a garment of its own cut."""
+    """Return the colour of clothes that a prompt names, or that they have none, and whether it names a cut of them."""
     spoken = re.findall(r"[a-z-]+", prompt)
     said: set[str] = set()
     for place, word in enumerate(spoken):
@@ -217,6 +218,7 @@ def _clothes(prompt: str) -> set[str]:
             said |= {word, *takewhile(lambda other: other not in BEGINNINGS, reversed(spoken[:place]))}
     colours = said | set(_DRESSED.findall(prompt))
     asked = {f"{name} clothes" for name, words in CLOTHES_WORDS.items() if colours & set(words)}
+    asked |= {"clothes of no colour"} if said and not asked else set()
     return asked | ({"a garment"} if said & _GARMENTS else set())
 
 

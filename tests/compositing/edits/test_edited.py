@@ -346,6 +346,13 @@ def test_clothes_get_the_colour_of_their_word_and_skin_none(photograph, points):
     assert torch.allclose(made[..., 44:88, 40:88], photograph[..., 44:88, 40:88], atol=1e-6)
 
 
+def test_clothes_stay_where_a_prompt_names_no_colour(photograph, points, caplog):
+    """What the denoiser draws for a garment's word has a colour of its own choice."""
+    made = change(photograph, torch.full_like(photograph, -0.8), points, "clothes", "a garment", "clothes of no colour")
+    assert torch.allclose(made, photograph, atol=1e-6)
+    assert 'Name one, as in "a red dress"' in caplog.text
+
+
 def test_what_is_hardly_read_as_clothes_keeps_its_colour(photograph, points):
     """Beside edges that are hard to tell face parsing reads some of them on the wall."""
     drawn, beside = torch.full_like(photograph, -0.2), (..., slice(60, 90), slice(4, 24))

@@ -152,6 +152,9 @@ def test_colours_of_clothes_are_those_of_garments_alone():
     }
     for prompt, wanted in said.items():
         assert {name for name in asked_of(prompt) if name.endswith(" clothes") or name == "a garment"} == wanted
+        assert "clothes of no colour" not in asked_of(prompt)
+    for prompt in ("a man wearing a suit", "a woman in a t-shirt"):
+        assert "clothes of no colour" in asked_of(prompt)
 
 
 @pytest.mark.parametrize(
