@@ -4,18 +4,23 @@
 
 Rendered: errors in % of the distance of the eyes. Real, which needs mediapipe: what the fitter reads in MediaPipe's
 points against MediaPipe's own blendshapes and angles (r), and the points of the first frame, moved by as much as
-MediaPipe's blendshapes and pose change, against those of each frame, beside points that do not move.
+MediaPipe's blendshapes and pose change, against those of each frame, beside points that do not move. Then what a
+driving video is read as, by each picture alone and by one head that is fitted to all of them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from portraittalk_core.checkpoints.native import load_structure, model_folder
+from portraittalk_core.motion.driving_video import driven_motion, follow_face
+from portraittalk_core.motion.head_tracking import STEPS
 from portraittalk_core.motion.structure import FaceFitter, FaceShaper
+from portraittalk_core.perception.other_faces import open_faces
 from portraittalk_core.topology import EYES, INNER_LIPS, OUTER_LIPS
 from portraittalk_core.types import POSE
 
@@ -26,7 +31,12 @@ from .parts.real.material import clips
 from .parts.real.readings import Readings, open_reader
 from .parts.real.scores import correlation, pooled
 
+FOLLOWED = (
+    *("jawOpen", "eyeBlink", "yaw", "pitch", "roll", "mouthSmile", "mouthPucker", "mouthClose", "eyeLookDown"),
+    *("browDown", "browInnerUp", "browOuterUp", "mouthFunnel"),
+)
 READ = ("jawOpen", "eyeBlink", "mouthSmile", "mouthPucker", "mouthFunnel", "browInnerUp", "browDown")
+_FPS = 25.0
 PARTS = {"all": range(478), "lips": (*OUTER_LIPS, *INNER_LIPS), "lids": (*EYES[0], *EYES[1])}
 
 
@@ -41,6 +51,7 @@ def main() -> None:
     _rendered(*nets)
     if given.clips is not None:
         _real(*nets, given.clips, given.landmarker)
+        _followed(*nets, given.clips, given.landmarker)
 
 
 def _rendered(fitter: FaceFitter, shaper: FaceShaper) -> None:
@@ -75,6 +86,31 @@ def _real(fitter: FaceFitter, shaper: FaceShaper, folder: Path, task: Path) -> N
     means = torch.tensor(sums).mean(0).tolist()
     shown = " | ".join(f"{pooled(pairs):.2f}" for pairs in tracks.values())
     say(f"| all | {shown} | {_percent(means[: len(PARTS)])} | {_percent(means[len(PARTS) :])} |")
+
+
+@torch.inference_mode()
+def _followed(fitter: FaceFitter, shaper: FaceShaper, folder: Path, task: Path) -> None:
+    """Write how well driving videos are read: r over all clips, each about its own mean."""
+    read, finder = open_reader(task), open_faces(model_folder("tiny") / "faces")
+    ways = ("face pack, each picture alone", "face pack", "MediaPipe's points")
+    tracks: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
+    pictures = 0
+    for path in clips(folder):
+        clip = framed_clip(path, read)
+        pictures += len(clip.frames)
+        own = follow_face(((k / _FPS, frame) for k, frame in enumerate(clip.frames)), finder, fps=_FPS)
+        times = torch.arange(len(clip.frames), dtype=torch.float64) / _FPS
+        seen_points = (clip.points + 1) * clip.frames.shape[-1] / 2
+        points = replace(own, landmarks=seen_points, times_s=times, looked_at=len(times))
+        for way, track, steps in zip(ways, (own, own, points), (0, STEPS, STEPS), strict=True):
+            motion = driven_motion(track, fitter, shaper, fps=_FPS, frames=len(clip.frames), steps=steps)
+            degrees = torch.rad2deg(motion.pose[:, :3]) * torch.tensor([1.0, 1.0, -1.0])
+            seen = Readings(clip.readings.points, motion.coefficients, degrees)
+            for name in FOLLOWED:
+                tracks.setdefault((name, way), []).append((seen.track(name), clip.readings.track(name)))
+    say(f"\n| {pictures} pictures | {' | '.join(ways)} |\n|{'---|' * 4}")
+    for name in FOLLOWED:
+        say(f"| {name} | {' | '.join(f'{pooled(tracks[name, way]):.2f}' for way in ways)} |")
 
 
 def _agreement(coefficients: Tensor, pose: Tensor, readings: Readings) -> dict[str, tuple[Tensor, Tensor]]:

@@ -327,7 +327,7 @@ def frames_of_eyes(landmarks: Float[Tensor, "n 478 2"]) -> MouthFrames:
     none = torch.zeros(len(landmarks))
     across = functional.normalize(eye_line(landmarks), dim=-1) * eye_distance(landmarks)[:, None]
     corners = landmarks[:, [OUTER_LIPS[0], OUTER_LIPS[10]]].mean(1)
-    return MouthFrames(corners, across, none, none, none)
+    return MouthFrames(corners, across, none, none, none, none)
 
 
 def places_of(rows: slice, columns: slice, side: int) -> Float[Tensor, "1 k 2"]:

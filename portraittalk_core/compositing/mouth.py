@@ -18,7 +18,7 @@ from ..motion.structure import FaceFitter, FaceShaper
 from ..parallel import shared_out
 from ..types import Frames, Identity, StructureMaps
 from .masked import luma, softened
-from .mouth_light import light_in_mouth
+from .mouth_light import behind_round_lips, light_in_mouth
 from .seen_mouth import SeenMouth, edge_mm
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
@@ -105,6 +105,7 @@ def draw_mouths(
     colours, between = draw_mouth(frames, landmarks, at, seen, pixel)
     colours, between = (value.unflatten(-1, sides) for value in (colours, between))
     own, shown = (value.unflatten(-1, sides) for value in seen.at(frames, landmarks, at, pixel))
+    own = own * behind_round_lips(frames, landmarks)[..., None, None]
     if seen.blur > 0:  # as soft as the rest of the face, which the photograph's own is already
         spread = softened(torch.cat([colours * between, shown * between, between], 1), _SOFTER * seen.blur)
         colours, softly = (spread[:, :4] / spread[:, 4:].clamp(min=1e-3)).split((3, 1), 1)

@@ -13,11 +13,13 @@ _SHADOW = 4.5  # of the upper lip
 _SLIT = (4.0, 12.0)  # widest gap up to which a mouth is lit as through a slit, and from which on it is not
 _WIDE = (6.0, 14.0)  # gap from which on light comes in below the upper lip, and where no more does
 _RAISED = (1.5, 4.5)  # of an upper lip, from where on it leaves light, and where it leaves most
+_ROUND = (0.85, 0.55)  # shares of a mouth's width without expression: where lips begin to come forward, and do wholly
 _MIDDLE = (-4.0, 0.0, 4.0)  # where an upper lip is raised that shows teeth
 
 # Shares of light.
 _UNDER_UPPER_LIP, _UNDER_RAISED, _UNDER_WIDE = 0.4, 0.6, 0.8
 _ABOVE_LOWER_LIP, _CORNERS = 0.9, 0.85
+_BEHIND_ROUND_LIPS = 0.45
 _IN_SLIT = 0.8  # of mouths that are open by little; this and what is under an upper lip stood beside 24 true clips
 
 
@@ -30,7 +32,8 @@ def light_in_mouth(
 ) -> Float[Tensor, "n k"]:
     """Return how much light lips leave: little below the upper one, unless it is wide open, and towards the corners.
 
-    Through a slit less light comes in, unless the upper lip is raised, as smiles do.
+    Through a slit less light comes in, unless the upper lip is raised, as smiles do; and less behind lips that come
+    forward about a round hole.
 
     Args:
         frames: Where the mouths are.
@@ -52,7 +55,21 @@ def light_in_mouth(
     corners = torch.lerp(x.new_tensor(1.0), x.new_tensor(_CORNERS), smooth_step((beside - 0.35) / 0.65))
     open_wide = smooth_step((gap.amax(1, keepdim=True) - _SLIT[0]) / (_SLIT[1] - _SLIT[0]))
     open_wide = torch.maximum(open_wide, raised.square())
-    return upper * lower * corners * torch.lerp(x.new_tensor(_IN_SLIT), x.new_tensor(1.0), open_wide)
+    slit = torch.lerp(x.new_tensor(_IN_SLIT), x.new_tensor(1.0), open_wide)
+    return upper * lower * corners * slit * behind_round_lips(frames, landmarks)
+
+
+def behind_round_lips(frames: MouthFrames, landmarks: Float[Tensor, "n 478 2"]) -> Float[Tensor, "n 1"]:
+    """Return how much light comes into mouths whose lips come forward about a round hole, in [0, 1].
+
+    Args:
+        frames: Where the mouths are.
+        landmarks: Points of the faces.
+    """
+    ends = frames.local(landmarks[:, [LIPS[0], LIPS[10]]])[..., 0]
+    narrow = (ends[:, 1:] - ends[:, :1]) / frames.wide[:, None].clamp(min=1)
+    rounded = smooth_step((_ROUND[0] - narrow) / (_ROUND[0] - _ROUND[1]))
+    return torch.lerp(narrow.new_tensor(1.0), narrow.new_tensor(_BEHIND_ROUND_LIPS), rounded)
 
 
 def _raised(frames: MouthFrames, landmarks: Tensor) -> Float[Tensor, "n 1"]:

@@ -6,7 +6,7 @@ are closed and the face has no expression. A face's eyes are taken to be as far 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -89,10 +89,12 @@ class MouthFrames:
     """Of the head, radians, as in `types.POSE`."""
     pitch: Float[Tensor, "n"]
     """Likewise."""
+    wide: Float[Tensor, "n"]
+    """How wide the mouth is without expression, millimetres."""
 
     def rows(self, which: slice | Int[Tensor, "k"]) -> MouthFrames:
         """Return some of them."""
-        return MouthFrames(*(value[which] for value in (self.origin, self.across, self.jaw, self.yaw, self.pitch)))
+        return MouthFrames(*(getattr(self, field.name)[which] for field in fields(self)))
 
     def local(self, points: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
         """Return points of pictures in millimetres."""
@@ -135,9 +137,11 @@ def mouth_frames(
     still = still + (landmarks[:, _NOSE] - still[:, _NOSE]).mean(1, keepdim=True)
     left, right = (still[:, list(corners)].mean(1) for corners in (EYE_CORNERS[:2], EYE_CORNERS[2:]))
     across = (right - left) / (_EYES_MM * pose[:, :1].cos().clamp(min=0.5))
-    frames = MouthFrames(still[:, _MEET].mean(1), across, torch.zeros(len(pose)), pose[:, 0], pose[:, 1])
+    zero = torch.zeros(len(pose))
+    frames = MouthFrames(still[:, _MEET].mean(1), across, zero, pose[:, 0], pose[:, 1], zero)
+    ends = frames.local(still[:, [LIPS[0], LIPS[10]]])[..., 0]
     down = (frames.local(landmarks[:, _LOWER_LIP]) - frames.local(still[:, _LOWER_LIP]))[..., 1].mean(1)
-    return replace(frames, jaw=(_JAW_SHARE * down).clamp(min=0))
+    return replace(frames, jaw=(_JAW_SHARE * down).clamp(min=0), wide=ends[:, 1] - ends[:, 0])
 
 
 def draw_row(

@@ -16,6 +16,7 @@ from ..types import COEFFICIENTS, LANDMARKS
 
 ANGLES = 3
 _CLOSE, _JAW = COEFFICIENTS.index("mouthClose"), COEFFICIENTS.index("jawOpen")
+_PUCKER, _FUNNEL = COEFFICIENTS.index("mouthPucker"), COEFFICIENTS.index("mouthFunnel")
 _GAIN_REACH, _PIVOT_REACH = 0.5, 0.3
 
 
@@ -74,11 +75,18 @@ class HeadModel(nn.Module):
         return keep_apart(before_camera(points, angles, centre, self.nearness * near.exp()))
 
     def drive(self, blendshapes: Float[Tensor, "n 52"]) -> Float[Tensor, "n 52"]:
-        """Return how far each action goes; lips close no further than the jaw has opened them."""
+        """Return how far each action goes.
+
+        Lips close no further than the jaw opens, and `mouthFunnel` takes the place of `mouthPucker`, as in people.
+
+        Args:
+            blendshapes: In any range; [0, 1] counts.
+        """
         clipped = blendshapes.clamp(0, 1)
-        closed = torch.minimum(clipped[:, _CLOSE], clipped[:, _JAW])
-        clipped = torch.cat([clipped[:, :_CLOSE], closed[:, None], clipped[:, _CLOSE + 1 :]], 1)
-        return clipped.clamp(min=1e-6) ** self.powers
+        columns = list(clipped.unbind(1))
+        columns[_CLOSE] = torch.minimum(columns[_CLOSE], columns[_JAW])
+        columns[_PUCKER] = columns[_PUCKER] * (1 - columns[_FUNNEL].clamp(min=1e-6) ** self.powers[_FUNNEL])
+        return torch.stack(columns, 1).clamp(min=1e-6) ** self.powers
 
 
 class Neck(nn.Module):

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 from numpy import ndarray
 
-from .motion import Pose
 from .projection import to_pixels
 
 if TYPE_CHECKING:
     from .actor import Actor
+    from .motion import Pose
 
 _TABLE = Path(__file__).with_name("landmarks.json")
 _IRIS_RADIUS = 0.435

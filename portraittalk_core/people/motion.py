@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,8 @@ from numpy import ndarray
 
 from .anatomy import BONES, LASHES, LOWER_TEETH, TONGUE, UPPER_TEETH, load_anatomy
 from .arkit import ARKIT, INDEX, coefficients
+from .landmarks import landmark_vertices
+from .lips import rounding
 from .person import Person
 from .projection import about, rotation
 from .shape import fit_similarity, joints
@@ -39,14 +42,14 @@ NEUTRAL: dict[str, float] = {
 RESPONSE: dict[str, float] = {
     "browDown": 0.8,
     "eyeBlink": 0.92,
-    "mouthFunnel": 0.65,
+    "mouthFunnel": 0.7,
     "mouthPucker": 0.9,
     "mouthUpperUp": 0.85,
 }
 """Powers to which commands are raised, where MediaPipe reads the first half of an action as next to nothing."""
 COMPANIONS: dict[str, dict[str, float]] = {
     "mouthStretch": {"mouthDimple": 0.8},
-    "mouthFunnel": {"jawOpen": 0.12, "mouthPucker": 0.45},
+    "mouthFunnel": {"jawOpen": 0.15, "mouthPucker": 0.45},
 }
 """Actions that go along with an action, because the data's shape alone does not look like it."""
 GAZE_DEGREES = (32.0, 26.0)
@@ -55,9 +58,19 @@ _LID_MARGINS = {"Left": (11465, 13370), "Right": (4847, 6774)}
 """The middle of the upper and of the lower lid's margin."""
 _LIDS_MEET = 1.2
 """How far lids are driven, of what makes these two vertices meet: the margins themselves lie deeper."""
-_MOUTH_CORNERS = (5339, 10404)
 _MOUTH_WIDTH = 0.483
 """Mean width of the shapes' mouths, in decimetres of the template."""
+_PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float]] = {
+    "lips": ((0, 17), (61, 291), 0.409),
+    "chin": ((17, 152), (33, 263), 0.362),
+    "face": ((10, 152), (33, 263), 1.797),
+}
+"""Two distances between MediaPipe's points at rest, and the mean of the one over the other."""
+_OWN: dict[str, dict[str, float]] = {
+    "jawOpen": {"chin": 0.84, "face": -2.6},
+    "mouthFunnel": {"lips": -0.9, "chin": -0.7, "face": 1.7},
+}
+"""How far actions go in people of other proportions than the mean, so that MediaPipe reads alike in all: powers."""
 LEVEL_GAZE = 2.5
 """Degrees by which the template's eyes look down at rest."""
 NECK_SHARES = (0.15, 0.20, 0.25, 0.40)
@@ -115,7 +128,7 @@ class Rig:
         self._ends = np.cumsum([len(surface.used), *(hi - lo for lo, hi in parts)])
         head = anatomy.points[surface.used][:, 1] > 6.9
         self.frame = fit_similarity(anatomy.points[surface.used][head], rest[surface.used][head])
-        self._offsets = (anatomy.actions[:, self._rows] * self.frame.scale).reshape(len(ARKIT), -1)
+        self._offsets = (facial_actions()[:, self._rows] * self.frame.scale).reshape(len(ARKIT), -1)
         self._surface = surface
         self._rest = rest[self._rows]
         self._template_teeth = {
@@ -132,14 +145,22 @@ class Rig:
         """How far this person's actions go, in the order of `ARKIT`."""
 
     def _own_gains(self) -> Float32[ndarray, "52"]:
-        """Return how far this person's actions go: lids until they meet, wide mouths further than narrow ones."""
+        """Return how far this person's actions go: lids until they meet, others as the face's proportions say."""
         gains = np.ones(len(ARKIT), np.float32)
         for side in ("Left", "Right"):
             gains[INDEX[f"eyeBlink{side}"]] = self._blink_gain(side)
-        a, b = (self._rest[int(np.searchsorted(self._surface.used, v))] for v in _MOUTH_CORNERS)
-        width = float(np.linalg.norm(a - b)) / self.frame.scale / _MOUTH_WIDTH
+        width = self._apart(61, 291) / self.frame.scale / _MOUTH_WIDTH
         gains[INDEX["mouthPucker"]] = np.clip(width**3, 0.7, 1.35)
+        own = {name: self._apart(*a) / self._apart(*b) / mean for name, (a, b, mean) in _PROPORTIONS.items()}
+        for action, powers in _OWN.items():
+            gain = np.prod([own[name] ** power for name, power in powers.items()])
+            gains[INDEX[action]] = np.clip(gain, 0.7, 1.4)
         return gains
+
+    def _apart(self, first: int, second: int) -> float:
+        """Return the distance of two of MediaPipe's points at rest, decimetres."""
+        a, b = (int(np.searchsorted(self._surface.used, landmark_vertices()[k])) for k in (first, second))
+        return float(np.linalg.norm(self._rest[a] - self._rest[b]))
 
     def _blink_gain(self, side: str) -> float:
         """Return by how much the data's blink must be driven so that this person's lids meet."""
@@ -232,12 +253,25 @@ def out_of_eye(points: ndarray, centre: ndarray, radius: ndarray | float) -> nda
 def drive(blendshapes: Float32[ndarray, "*n 52"]) -> Float32[ndarray, "*n 52"]:
     """Return the strengths of the data's actions for commands.
 
-    `mouthClose` undoes a part of `jawOpen` and never more, or it would turn the lips inside out.
+    `mouthClose` undoes a part of `jawOpen` and never more, or it would turn the lips inside out. `mouthFunnel` takes
+    the place of `mouthPucker`: people's lips, in which both are read, are no narrower than either makes them.
     """
     row = np.array(blendshapes, np.float32)
-    close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
+    close, jaw, funnel, pucker = (INDEX[name] for name in ("mouthClose", "jawOpen", "mouthFunnel", "mouthPucker"))
     row[..., close] = np.minimum(row[..., close], row[..., jaw])
+    row[..., pucker] *= 1 - np.clip(row[..., funnel], 0, 1) ** RESPONSE["mouthFunnel"]
     return (np.maximum(row, 0) ** _POWERS * _GAINS + row @ _ALONG + _NEUTRALS).astype(np.float32)
+
+
+@functools.cache
+def facial_actions() -> Float32[ndarray, "52 v 3"]:
+    """Return the offsets of the template's facial actions, in the order of `ARKIT`: the data's, the funnel rounded."""
+    anatomy = load_anatomy()
+    row = drive(coefficients({"mouthFunnel": 1.0})) - drive(coefficients({}))
+    missing = rounding(anatomy, np.einsum("k,kvc->vc", row, anatomy.actions))
+    actions = anatomy.actions.copy()
+    actions[INDEX["mouthFunnel"]] += missing / row[INDEX["mouthFunnel"]]
+    return actions
 
 
 def _sides(name: str) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from numpy import ndarray
 from scipy.spatial.transform import Rotation
 
 from ..topology import MEETING_LIPS
-from .anatomy import BONES, load_anatomy
+from .anatomy import BONES
 from .arkit import INDEX
 from .landmarks import IRIS_RING, landmark_vertices, mix_landmarks
-from .motion import GAZE_DEGREES, LEVEL_GAZE, NECK_SHARES, Rig, before_eye, drive, out_of_eye
+from .motion import GAZE_DEGREES, LEVEL_GAZE, NECK_SHARES, Rig, before_eye, drive, facial_actions, out_of_eye
 from .person import Person
 from .shape import shape_person
 from .surface import load_surface
@@ -62,7 +62,7 @@ class Crowd:
             [before_eye(self._rest, self.centres[:, k, None], self.radii[:, k, None]) for k in range(2)], 1
         )
         self._near = [np.nonzero(self._lids[:, k].any(0))[0] for k in range(2)]
-        self._offsets = load_anatomy().actions[:, vertices].reshape(len(INDEX), -1)
+        self._offsets = facial_actions()[:, vertices].reshape(len(INDEX), -1)
 
     def __len__(self) -> int:
         return len(self.rest)

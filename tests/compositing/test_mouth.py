@@ -149,6 +149,21 @@ def test_little_light_comes_in_through_a_slit(person, networks):
     assert light[0] < 0.92 * light[1]
 
 
+def test_little_light_comes_in_behind_lips_that_come_forward(person, networks):
+    """The same place in a mouth as wide as at rest, and in one that is drawn together."""
+    landmarks = moving(person, networks, [0.5]).landmarks
+    frames = mouth_frames(landmarks, person.landmarks[:1], *networks)
+    above, below = frames.lips(landmarks, torch.zeros(1, 1))
+    light = []
+    for share in (1.0, 0.6):
+        lips, local = landmarks.clone(), frames.local(landmarks[:, list(LIPS)])
+        local[..., 0] *= share * frames.wide / (local[0, 10, 0] - local[0, 0, 0])
+        lips[:, list(LIPS)] = frames.outside(local)
+        far = torch.full((1, 1), 5.0)
+        light.append(float(light_in_mouth(frames, lips, torch.zeros(1, 1), far, below - above - far)))
+    assert light[1] < 0.6 * light[0]
+
+
 @pytest.mark.parametrize("teeth", [UPPER_TEETH, LOWER_TEETH])
 def test_teeth_are_not_tiles(person, networks, teeth):
     """The two halves of a row are no mirror images, and canines are darker than the teeth beside them."""
@@ -207,7 +222,7 @@ def test_teeth_go_on_behind_a_lower_lip(person, networks):
 
 def test_lips_on_which_points_lie_are_no_teeth(person, networks):
     """Lips are lit as brightly as the teeth above them, but red."""
-    landmarks, picture = mouth_of(person, networks, [0.6, 0.6, 0.5], 3.0, below=[0.7, -0.1, -0.1])
+    landmarks, picture = mouth_of(person, networks, [0.6, 0.6, 0.5], 3.0, 0.5, below=[0.7, -0.1, -0.1])
     seen = SeenMouth.of(picture, landmarks, *networks)
     assert seen.lowered == pytest.approx(1.0, abs=1.0)
     assert (seen.white - torch.tensor([0.8, 0.8, 0.75])).abs().max() < 0.1

@@ -55,6 +55,17 @@ def test_people_at_rest_have_shut_mouths_and_the_jaw_opens_them(crowd):
     assert float(half.min()) > 0.12 and bool((wide > 1.6 * half).all())
 
 
+def test_a_funnel_is_a_round_hole_within_thick_lips(crowd):
+    """No tails beside the hole, in which lips stay shut; the red grows higher as it becomes narrow."""
+    rest, funnel = flat(crowd), flat(crowd, mouthFunnel=0.6)
+    upper, lower = ([pair[k] for pair in MEETING_LIPS] for k in (0, 1))
+    gaps = (funnel[:, upper] - funnel[:, lower]).norm(dim=-1)
+    assert bool((gaps[:, 1:-1] > 0.4 * gaps.amax(1, keepdim=True)).all())
+    for points, share in (((61, 291), (0.5, 0.75)), ((0, 17), (1.05, 1.6))):
+        now, was = ((faces[:, points[0]] - faces[:, points[1]]).norm(dim=-1) for faces in (funnel, rest))
+        assert bool(((now / was > share[0]) & (now / was < share[1])).all()), (points, now / was)
+
+
 def test_lids_close(crowd):
     opened, half, shut = (eye_opening(flat(crowd, eyeBlink=blink)) for blink in (0.0, 0.5, 1.0))
     assert bool((shut < 0.03).all()) and bool((shut < half).all()) and bool((half < opened).all())
