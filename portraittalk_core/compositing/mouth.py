@@ -18,7 +18,7 @@ from ..motion.structure import FaceFitter, FaceShaper
 from ..parallel import shared_out
 from ..types import Frames, Identity, StructureMaps
 from .masked import luma, softened
-from .mouth_light import behind_round_lips, light_in_mouth
+from .mouth_light import light_in_mouth
 from .seen_mouth import SeenMouth, edge_mm
 from .teeth import LIPS, LOWER_TEETH, UPPER_TEETH, MouthFrames, draw_row, mouth_frames, smooth_step, step
 
@@ -34,7 +34,6 @@ _GROOVE, _GROOVE_WIDE = 0.07, 2.0  # how much darker the middle of a tongue is, 
 _TONGUE_ROUND, _TONGUE_WIDE = 0.25, 22.0  # how much darker its sides are, and where they are, millimetres
 _TONGUE_TOP = 0.15  # of the way of the jaw: it lies behind the lower teeth
 
-_OWN_SHADE = 0.5  # power of the light behind round lips on the photograph's own teeth, which are lit already
 _SOFTER = 2.5  # chroma is stored at half the size, and scaling softens: more than brightness shows
 _RIM_SOFTER = 1.5  # likewise at the lips, which move
 
@@ -106,7 +105,6 @@ def draw_mouths(
     colours, between = draw_mouth(frames, landmarks, at, seen, pixel)
     colours, between = (value.unflatten(-1, sides) for value in (colours, between))
     own, shown = (value.unflatten(-1, sides) for value in seen.at(frames, landmarks, at, pixel))
-    own = own * behind_round_lips(frames, landmarks)[..., None, None] ** _OWN_SHADE
     if seen.blur > 0:  # as soft as the rest of the face, which the photograph's own is already
         spread = softened(torch.cat([colours * between, shown * between, between], 1), _SOFTER * seen.blur)
         colours, softly = (spread[:, :4] / spread[:, 4:].clamp(min=1e-3)).split((3, 1), 1)

@@ -14,7 +14,7 @@ from ..motion.structure import FaceFitter, FaceShaper
 from ..topology import EYES, IRISES, OVAL
 from .lip_points import red_of_lips
 from .masked import SHARP, inside, luma, saturation, softness
-from .mouth_light import light_in_mouth
+from .mouth_light import behind_round_lips, light_in_mouth
 from .teeth import UPPER_TEETH, MouthFrames, mouth_frames, smooth_step, step
 
 _SKIN = [205, 425, 50, 280, 187, 411, 2, 199]  # cheeks, below the nose, chin
@@ -41,6 +41,7 @@ _GREY, _PALER = 0.1, 0.45  # saturation of lips up to which a photograph has no 
 _PALE, _WHITE = 0.65, 0.2  # of the saturation of lips: what has more is lip, where points lie on it; but this is pale
 _SHADED = 0.3  # share of light that teeth lack which tells how deep shadows are
 _USUAL_SHADE, _LEAST_SHADE = 0.5, 0.3  # how deep they are where teeth that are seen lie in none, and at least
+_OWN_SHADE = 0.5  # power of the light that round lips leave on what the photograph shows, which has its own light
 _UPPER_HALF = 0.5  # of the gap, in which upper teeth begin
 
 
@@ -116,7 +117,8 @@ class SeenMouth:
     ) -> tuple[Float[Tensor, "n 3 k"], Float[Tensor, "n 1 k"]]:
         """Return the photograph's colours at places of mouths, and how much of each it shows between its lips.
 
-        Upper teeth stay where the skull has them; what is below them goes with the jaw.
+        Upper teeth stay where the skull has them; what is below them goes with the jaw. It is darker where lips come
+        forward more than they do in the photograph.
 
         Args:
             frames: Where the mouths are.
@@ -136,7 +138,8 @@ class SeenMouth:
             both = shown + lower
             colours = torch.lerp(below, colours, (shown / both.clamp(min=1e-3))[:, None])
             shown = both
-        return colours, self.shows * shown[:, None]
+        dark = behind_round_lips(frames, landmarks) / behind_round_lips(self.frame, self.landmarks)
+        return colours * (dark.clamp(max=1) ** _OWN_SHADE)[:, None], self.shows * shown[:, None]
 
     def _between_lips(
         self, x: Tensor, y: Tensor, lips: Float[Tensor, "2 n k"], soft: Tensor, rim: Tensor

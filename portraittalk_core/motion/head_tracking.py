@@ -34,7 +34,8 @@ SOUGHT_AT_ONCE = 250
 
 SPARSE = {"jaw": 1.0, "mouthFunnel": 4.0, "mouth": 1.0, "cheekPuff": 1.0, "tongue": 1.0}
 """How strongly blendshapes are drawn to 0, by how their names begin; `_GENTLY` is for all others. Around the mouth many
-do nearly the same, and what few can explain few should; a funnel is rare. Eyes and brows have no such choice."""
+do nearly the same, and what few can explain few should; a funnel is rare. Eyes and brows have no such choice. The first
+that fits counts."""
 
 _GENTLY = 0.04
 _GUESSED = "eyeLook"  # where eyes look is left as the fitter reads it, which has learned what noise does to irises

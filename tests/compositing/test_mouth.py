@@ -33,9 +33,10 @@ def person():
     return TinyStack.load("tiny").identify([read_image(ASSETS / "portrait.png")])
 
 
-def moving(person, networks, jaw, turned=0.0):
+def moving(person, networks, jaw, turned=0.0, pucker=0.0):
     coefficients, pose = torch.zeros(len(jaw), len(COEFFICIENTS)), torch.zeros(len(jaw), 6)
     coefficients[:, JAW] = torch.tensor(jaw)
+    coefficients[:, COEFFICIENTS.index("mouthPucker")] = pucker
     pose[:, YAW], pose[:, 5] = turned, 1
     return structure_maps(FaceMotion(coefficients, pose, 25.0), person, *networks)
 
@@ -156,12 +157,17 @@ def test_little_light_comes_in_behind_lips_that_come_forward(person, networks):
     above, below = frames.lips(landmarks, torch.zeros(1, 1))
     light = []
     for share in (1.0, 0.6):
-        lips, local = landmarks.clone(), frames.local(landmarks[:, list(LIPS)])
-        local[..., 0] *= share * frames.wide / (local[0, 10, 0] - local[0, 0, 0])
-        lips[:, list(LIPS)] = frames.outside(local)
-        far = torch.full((1, 1), 5.0)
+        far, lips = torch.full((1, 1), 5.0), narrowed(frames, landmarks, share)
         light.append(float(light_in_mouth(frames, lips, torch.zeros(1, 1), far, below - above - far)))
     assert light[1] < 0.6 * light[0]
+
+
+def narrowed(frames, landmarks, share):
+    """Return points whose lips are as wide as a share of the mouth without expression."""
+    lips, local = landmarks.clone(), frames.local(landmarks[:, list(LIPS)])
+    local[..., 0] *= share * frames.wide / (local[0, 10, 0] - local[0, 0, 0])
+    lips[:, list(LIPS)] = frames.outside(local)
+    return lips
 
 
 @pytest.mark.parametrize("teeth", [UPPER_TEETH, LOWER_TEETH])
@@ -296,9 +302,13 @@ def drawn_into(pictures, *how):
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.5])
-def test_own_teeth_stay_as_they_are(person, networks, blur):
-    """A photograph with an open mouth, driven to itself, is itself, also a soft one: it is as soft as it is."""
-    reference = moving(person, networks, [0.6]).landmarks
+@pytest.mark.parametrize("pucker", [0.0, 1.0])
+def test_own_teeth_stay_as_they_are(person, networks, blur, pucker):
+    """A photograph with an open mouth, driven to itself, is itself, also a soft one: it is as soft as it is.
+
+    So is one whose own lips are round; how dark it is behind them it shows.
+    """
+    reference = moving(person, networks, [0.6], pucker=pucker).landmarks
     picture = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
     picture = softened(picture[None], blur)[0]
     seen = SeenMouth.of(picture, reference, *networks)
