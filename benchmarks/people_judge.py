@@ -1,7 +1,7 @@
 """Let MediaPipe judge rendered people: is the face found, and does each action read as what was commanded?
 
     python -m benchmarks.people_judge detect  --task TASK --people 1000 --out runs/people
-    python -m benchmarks.people_judge actions --task TASK --people 12
+    python -m benchmarks.people_judge actions --task TASK --textures FOLDER
     python -m benchmarks.people_judge rest    --task TASK --people 40 --photographs PORTRAITS CLIPS
 
 `detect` draws random people in random light with random expressions, turned up to 30 degrees; it goes on where it
@@ -239,7 +239,7 @@ def main() -> None:
     parser = command_line("people_judge", __doc__)
     parser.add_argument("what", choices=("detect", "actions", "rest", "cost"))
     parser.add_argument("--task", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=12)
+    parser.add_argument("--people", type=int, default=40)
     parser.add_argument("--first", type=int, default=70000)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--textures", type=Path)
