@@ -218,6 +218,7 @@ def test_a_motion_may_be_made_of_the_sounds(random_model, portrait):
         ("a man as a vampire", 'not know "vampire" and'),
         ("a man with dark skin", "colour of skin is left as it is"),
         ("a man with bushy eyebrows", "Eyebrows are left as they are"),
+        ("a man with a green tie", "Ties are left as they are"),
         ("a man", None),
     ],
 )

@@ -73,6 +73,7 @@ ENCODED_AT_ONCE = 16
 
 _LEFT = {
     "The colour of skin is left as it is: tiny cannot change it.": re.compile(r"\b(skin|skinned|tan|tanned)\b"),
+    "Ties are left as they are: tiny does not tell them from other clothes.": re.compile(r"\bties?\b"),
     "Eyebrows are left as they are: tiny raises and lowers them only.": re.compile(
         r"\b(bushy|thick|thin|dark|light) (eye)?brows\b"
     ),

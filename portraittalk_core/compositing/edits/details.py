@@ -116,7 +116,6 @@ _GARMENTS = frozenset(
         "suit",
         "blazer",
         "jacket",
-        "tie",
         "hoodie",
         "sweatshirt",
         "dress",

@@ -67,7 +67,7 @@ _WORDS = {
     "hair": "afro bob bun ponytail curls buzz fringe bangs hairline parting",
     "colour of the hair": "blonde blond brunette ginger redhead",
     "clothes": "dressed clothes shirt t-shirt tee top sweater pullover jumper hoodie sweatshirt suit blazer jacket "
-    "turtleneck blouse collar dress gown coat cardigan vest tuxedo uniform kimono robe raincoat tie",
+    "turtleneck blouse collar dress gown coat cardigan vest tuxedo uniform kimono robe raincoat",
     "background": "background backdrop wall front",
 }
 WORDS: dict[str, frozenset[str]] = {region: frozenset(words.split()) for region, words in _WORDS.items()}

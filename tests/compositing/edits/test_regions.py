@@ -147,6 +147,8 @@ def test_colours_of_clothes_are_those_of_garments_alone():
         "a man in a blue suit": {"blue clothes", "a garment"},
         "a lady, dressed in green": {"green clothes"},
         "a woman with red hair in a white t-shirt": {"white clothes"},
+        "a man in a black suit and a red tie": {"black clothes", "a garment"},
+        "a man wearing a green tie": set(),
         "a man in front of a red wall": set(),
         "a man wearing black glasses": set(),
     }
