@@ -26,7 +26,7 @@ from portraittalk_core.types import POSE
 
 from .parts.program import command_line, say
 from .parts.real.boxes import eye_distance
-from .parts.real.framed import framed_clip
+from .parts.real.framed import FramedClip, framed_clip
 from .parts.real.material import clips
 from .parts.real.readings import Readings, open_reader
 from .parts.real.scores import correlation, pooled
@@ -50,8 +50,10 @@ def main() -> None:
     nets = load_structure(given.weights)
     _rendered(*nets)
     if given.clips is not None:
-        _real(*nets, given.clips, given.landmarker)
-        _followed(*nets, given.clips, given.landmarker)
+        read = open_reader(given.landmarker)
+        framed = {path.stem: framed_clip(path, read) for path in clips(given.clips)}
+        _real(*nets, framed)
+        _followed(*nets, framed)
 
 
 def _rendered(fitter: FaceFitter, shaper: FaceShaper) -> None:
@@ -67,13 +69,11 @@ def _rendered(fitter: FaceFitter, shaper: FaceShaper) -> None:
 
 
 @torch.inference_mode()
-def _real(fitter: FaceFitter, shaper: FaceShaper, folder: Path, task: Path) -> None:
-    read = open_reader(task)
+def _real(fitter: FaceFitter, shaper: FaceShaper, framed: dict[str, FramedClip]) -> None:
     tracks: dict[str, list[tuple[Tensor, Tensor]]] = {}
     say(f"\n| clip | {' | '.join((*READ, *POSE[:3]))} | moved: {', '.join(PARTS)} | still |\n|{'---|' * 13}")
     sums: list[list[float]] = []
-    for path in clips(folder):
-        clip = framed_clip(path, read)
+    for stem, clip in framed.items():
         points, readings = clip.points, clip.readings
         coefficients, pose = fitter(points)
         row = _agreement(coefficients, pose, readings)
@@ -82,41 +82,38 @@ def _real(fitter: FaceFitter, shaper: FaceShaper, folder: Path, task: Path) -> N
         moved, still = _moved(fitter, shaper, points, readings)
         sums.append([*moved, *still])
         shown = " | ".join(f"{correlation(*pair):.2f}" for pair in row.values())
-        say(f"| {path.stem} | {shown} | {_percent(moved)} | {_percent(still)} |")
+        say(f"| {stem} | {shown} | {_percent(moved)} | {_percent(still)} |")
     means = torch.tensor(sums).mean(0).tolist()
     shown = " | ".join(f"{pooled(pairs):.2f}" for pairs in tracks.values())
     say(f"| all | {shown} | {_percent(means[: len(PARTS)])} | {_percent(means[len(PARTS) :])} |")
 
 
 @torch.inference_mode()
-def _followed(fitter: FaceFitter, shaper: FaceShaper, folder: Path, task: Path) -> None:
+def _followed(fitter: FaceFitter, shaper: FaceShaper, framed: dict[str, FramedClip]) -> None:
     """Write how well driving videos are read: r over all clips, each about its own mean."""
-    read, finder = open_reader(task), open_faces(model_folder("tiny") / "faces")
+    finder = open_faces(model_folder("tiny") / "faces")
     ways = ("face pack, each picture alone", "face pack", "MediaPipe's points")
     tracks: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
-    pictures = 0
-    for path in clips(folder):
-        clip = framed_clip(path, read)
-        pictures += len(clip.frames)
+    for clip in framed.values():
         own = follow_face(((k / _FPS, frame) for k, frame in enumerate(clip.frames)), finder, fps=_FPS)
         times = torch.arange(len(clip.frames), dtype=torch.float64) / _FPS
         seen_points = (clip.points + 1) * clip.frames.shape[-1] / 2
         points = replace(own, landmarks=seen_points, times_s=times, looked_at=len(times))
         for way, track, steps in zip(ways, (own, own, points), (0, STEPS, STEPS), strict=True):
             motion = driven_motion(track, fitter, shaper, fps=_FPS, frames=len(clip.frames), steps=steps)
-            degrees = torch.rad2deg(motion.pose[:, :3]) * torch.tensor([1.0, 1.0, -1.0])
-            seen = Readings(clip.readings.points, motion.coefficients, degrees)
-            for name in FOLLOWED:
-                tracks.setdefault((name, way), []).append((seen.track(name), clip.readings.track(name)))
-    say(f"\n| {pictures} pictures | {' | '.join(ways)} |\n|{'---|' * 4}")
+            for name, pair in _agreement(motion.coefficients, motion.pose, clip.readings, FOLLOWED).items():
+                tracks.setdefault((name, way), []).append(pair)
+    say(f"\n| {sum(len(clip.frames) for clip in framed.values())} pictures | {' | '.join(ways)} |\n|{'---|' * 4}")
     for name in FOLLOWED:
         say(f"| {name} | {' | '.join(f'{pooled(tracks[name, way]):.2f}' for way in ways)} |")
 
 
-def _agreement(coefficients: Tensor, pose: Tensor, readings: Readings) -> dict[str, tuple[Tensor, Tensor]]:
+def _agreement(
+    coefficients: Tensor, pose: Tensor, readings: Readings, names: tuple[str, ...] = (*READ, *POSE[:3])
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Return what the fitter reads and what MediaPipe reads."""
     ours = Readings(readings.points, coefficients, torch.rad2deg(pose[:, :3]) * torch.tensor([1.0, 1.0, -1.0]))
-    return {name: (ours.track(name), readings.track(name)) for name in (*READ, *POSE[:3])}
+    return {name: (ours.track(name), readings.track(name)) for name in names}
 
 
 def _moved(

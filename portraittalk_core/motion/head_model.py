@@ -83,10 +83,10 @@ class HeadModel(nn.Module):
             blendshapes: In any range; [0, 1] counts.
         """
         clipped = blendshapes.clamp(0, 1)
-        columns = list(clipped.unbind(1))
-        columns[_CLOSE] = torch.minimum(columns[_CLOSE], columns[_JAW])
-        columns[_PUCKER] = columns[_PUCKER] * (1 - columns[_FUNNEL].clamp(min=1e-6) ** self.powers[_FUNNEL])
-        return torch.stack(columns, 1).clamp(min=1e-6) ** self.powers
+        row = clipped.clone()
+        row[:, _CLOSE] = torch.minimum(clipped[:, _CLOSE], clipped[:, _JAW])
+        row[:, _PUCKER] = clipped[:, _PUCKER] * (1 - clipped[:, _FUNNEL].clamp(min=1e-6) ** self.powers[_FUNNEL])
+        return row.clamp(min=1e-6) ** self.powers
 
 
 class Neck(nn.Module):
